@@ -1,0 +1,206 @@
+//! The text, its split into training and held-out parts, its tokenizer, and batches of tokens.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use burn::prelude::*;
+use flate2::read::GzDecoder;
+use tokenizers::decoders::DecoderWrapper;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::normalizers::NormalizerWrapper;
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::processors::PostProcessorWrapper;
+use tokenizers::{Tokenizer, TokenizerBuilder};
+
+/// The last part of the text, which the model never sees in training: one in this many bytes.
+const HELD_OUT_SHARE: usize = 20;
+
+/// A text, one paragraph a line, in its two parts.
+pub struct Text {
+    pub training: String,
+    pub held_out: String,
+}
+
+impl Text {
+    /// Reads a gzip-compressed text and splits it between two paragraphs.
+    pub fn read(path: &Path) -> Result<Self> {
+        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let mut training = String::new();
+        GzDecoder::new(file)
+            .read_to_string(&mut training)
+            .with_context(|| format!("cannot read the text in {}", path.display()))?;
+
+        let goal = training.len() - training.len() / HELD_OUT_SHARE;
+        let newline = training.as_bytes()[goal..]
+            .iter()
+            .position(|&byte| byte == b'\n')
+            .context("the text has no line that ends in its held-out part")?;
+        let held_out = training.split_off(goal + newline + 1);
+        Ok(Self { training, held_out })
+    }
+}
+
+/// Trains a byte-level BPE tokenizer of exactly `vocabulary` tokens on `text`.
+pub fn train_tokenizer(text: &str, vocabulary: usize) -> Result<Tokenizer> {
+    let mut trainer = BpeTrainer::builder()
+        .show_progress(false)
+        .vocab_size(vocabulary)
+        .min_frequency(2)
+        .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+        .build();
+    // No space is put before the text, and the GPT-2 pattern cuts it into words.
+    let byte_level = ByteLevel::new(false, true, true);
+    let mut tokenizer = TokenizerBuilder::<
+        BPE,
+        NormalizerWrapper,
+        PreTokenizerWrapper,
+        PostProcessorWrapper,
+        DecoderWrapper,
+    >::new()
+    .with_model(BPE::default())
+    .with_pre_tokenizer(Some(byte_level.into()))
+    .with_decoder(Some(byte_level.into()))
+    .build()
+    .map_err(|error| anyhow!(error).context("cannot build a tokenizer"))?;
+    tokenizer
+        .train(&mut trainer, text.split_inclusive('\n'))
+        .map_err(|error| anyhow!(error).context("cannot train the tokenizer"))?;
+
+    let size = tokenizer.get_vocab_size(true);
+    ensure!(size == vocabulary, "the tokenizer has {size} tokens, not {vocabulary}: the text is too short");
+    // The trained tokenizer in the general form that a file gives, too.
+    tokenizer
+        .to_string(false)
+        .and_then(|json| json.parse())
+        .map_err(|error| anyhow!(error).context("cannot rebuild the trained tokenizer"))
+}
+
+/// Reads a `tokenizer.json`.
+pub fn load_tokenizer(path: &Path) -> Result<Tokenizer> {
+    Tokenizer::from_file(path)
+        .map_err(|error| anyhow!(error))
+        .with_context(|| format!("cannot load the tokenizer in {}", path.display()))
+}
+
+/// The tokens of `text`.
+pub fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
+    let mut tokens = Vec::new();
+    for line in text.split_inclusive('\n') {
+        let encoding = tokenizer
+            .encode_fast(line, false)
+            .map_err(|error| anyhow!(error).context("cannot encode the text"))?;
+        tokens.extend_from_slice(encoding.get_ids());
+    }
+    Ok(tokens)
+}
+
+/// The text of `tokens`.
+pub fn decode(tokenizer: &Tokenizer, tokens: &[u32]) -> Result<String> {
+    tokenizer.decode(tokens, false).map_err(|error| anyhow!(error).context("cannot decode the tokens"))
+}
+
+/// Windows of `length` tokens at `starts`, and the token after each: the inputs and the targets,
+/// each `[starts, length]`.
+pub fn windows(
+    tokens: &[u32],
+    starts: &[usize],
+    length: usize,
+    device: &Device,
+) -> (Tensor<2, Int>, Tensor<2, Int>) {
+    let gather = |shift: usize| {
+        let values: Vec<i32> = starts
+            .iter()
+            .flat_map(|start| &tokens[start + shift..start + shift + length])
+            .map(|&token| token as i32)
+            .collect();
+        Tensor::from_data(TensorData::new(values, [starts.len(), length]), device)
+    };
+    (gather(0), gather(1))
+}
+
+/// The starts of `count` windows of `length` tokens and their targets, for reading: each at the
+/// start of a paragraph of narration that is longer than the window, spread over the tokens.
+pub fn readable_starts(
+    tokenizer: &Tokenizer,
+    tokens: &[u32],
+    count: usize,
+    length: usize,
+) -> Result<Vec<usize>> {
+    let newline = tokenizer
+        .token_to_id("Ċ") // how byte-level tokenizers spell a newline
+        .context("the tokenizer has no token for a newline")?;
+    let is_readable = |start: usize| -> Result<bool> {
+        if tokens[start - 1] != newline || tokens[start..=start + length].contains(&newline) {
+            return Ok(false);
+        }
+        let first = decode(tokenizer, &tokens[start..=start])?;
+        Ok(first.starts_with(char::is_uppercase))
+    };
+    let mut starts = Vec::with_capacity(count);
+    for index in 0..count {
+        // The middle of each of `count` equal parts is where the search begins.
+        let from = tokens.len() * (2 * index + 1) / (2 * count);
+        let until = (tokens.len() * (index + 1) / count).saturating_sub(length);
+        let mut found = None;
+        for start in from.max(1)..until {
+            if is_readable(start)? {
+                found = Some(start);
+                break;
+            }
+        }
+        starts.push(found.context("a part of the text has no paragraph that is long enough")?);
+    }
+    Ok(starts)
+}
+
+/// A small random generator (SplitMix64), so that the same seed draws the same batches for ever.
+pub struct Random(pub u64);
+
+impl Random {
+    /// A number below `limit`, close enough to uniform for a limit far below 2^64.
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^= mixed >> 31;
+        (mixed % limit as u64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_draws_the_same_numbers() {
+        let draw = || {
+            let mut random = Random(7);
+            [(); 8].map(|()| random.below(1000))
+        };
+        assert_eq!(draw(), draw());
+        assert!(draw().iter().any(|&number| number != draw()[0]));
+    }
+
+    #[test]
+    fn targets_are_the_tokens_after_the_inputs() {
+        let tokens: Vec<u32> = (10..20).collect();
+        let (inputs, targets) = windows(&tokens, &[0, 6], 3, &Device::flex());
+        inputs.into_data().assert_eq(&TensorData::from([[10, 11, 12], [16, 17, 18]]), false);
+        targets.into_data().assert_eq(&TensorData::from([[11, 12, 13], [17, 18, 19]]), false);
+    }
+
+    #[test]
+    fn a_tokenizer_gives_back_what_it_encoded() -> Result<()> {
+        let text = "It is a truth universally acknowledged.\n".repeat(3);
+        let tokenizer = train_tokenizer(&text, 270)?;
+        let other = "Universal £5, it is said.\n";
+        let tokens = encode(&tokenizer, other)?;
+        assert_eq!(decode(&tokenizer, &tokens)?, other);
+        assert!(train_tokenizer(&text, 5000).is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! The CPU engine: the same bits as the GPU, on the caller's slices, rows in parallel.
+//!
+//! It is the reference that the kernels are validated against, and what a machine without a GPU uses.
+
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::exact::{self, SUBTILE_TOKENS, Scale, TILE_TOKENS};
+use crate::kernels::{log_softmax, row_finish, row_scalar, tile_stats};
+use crate::logits::Logits;
+use crate::params::{self, Params};
+use crate::record::{NO_TOKEN, RawRecord, Record};
+
+/// One record per row: summary, `top_k` best tokens, and the target's logprob and rank where `targets` (empty, or one
+/// per row) names one. The order of the entries is logit descending, then token ascending.
+///
+/// # Errors
+/// [`Error::Params`](crate::Error::Params) if a parameter is out of range or a target is not in the vocabulary.
+///
+/// # Example
+/// ```
+/// use sortilege::{Logits, Params, cpu};
+/// let values = [8.0f32, 6.0, 5.0, -1.0];
+/// let logits = Logits::f32(&values, 1, 4)?;
+/// let records = cpu::record(&logits, &Params { top_k: 2, ..Params::default() }, &[Some(1)])?;
+/// assert_eq!(records[0].top[0].token, 0);
+/// assert!((records[0].top[0].logprob.exp() - 0.8437).abs() < 1e-4);
+/// assert_eq!(records[0].target.unwrap().rank(), 2);
+/// # Ok::<(), sortilege::Error>(())
+/// ```
+pub fn record(logits: &Logits<'_>, params: &Params, targets: &[Option<u32>]) -> Result<Vec<Record>> {
+    params.validate()?;
+    params::validate_targets(targets, logits.rows(), logits.vocab())?;
+    let scale = Scale::new(params.temperature);
+    Ok((0..logits.rows())
+        .into_par_iter()
+        .map(|row| {
+            let target = targets.get(row).copied().flatten();
+            raw_record(logits, row, params.top_k, scale, target).decode(params, target)
+        })
+        .collect())
+}
+
+/// Maximum of each row, `[rows]`. NaN for a row with a NaN, otherwise infinities as they are.
+#[must_use]
+pub fn row_max(logits: &Logits<'_>) -> Vec<f32> {
+    scalars(logits, false)
+}
+
+/// Log-sum-exp of each row, `[rows]`: the f32 nearest to `max + ln Σ exp(x − max)`. A row of only -infinity gives
+/// -infinity, one with +infinity gives +infinity, one with a NaN gives NaN.
+#[must_use]
+pub fn log_sum_exp(logits: &Logits<'_>) -> Vec<f32> {
+    scalars(logits, true)
+}
+
+/// Log-softmax of each row, `[rows][vocab]`, the nearest f32. A row that is no distribution is NaN throughout.
+#[must_use]
+pub fn log_softmax(logits: &Logits<'_>) -> Vec<f32> {
+    let mut out = vec![0.0; logits.rows() * logits.vocab()];
+    out.par_chunks_mut(logits.vocab()).enumerate().for_each(|(row, out)| {
+        let record = raw_record(logits, row, 0, Scale::new(1.0), None);
+        log_softmax::run(logits.row_bits(row), &record, out);
+    });
+    out
+}
+
+/// The `k` largest logits of each row and their tokens, both `[rows][k]`: value descending, then token ascending.
+/// Past the last possible token, and in a row that is no distribution: -infinity and `u32::MAX`.
+///
+/// # Errors
+/// [`Error::Params`](crate::Error::Params) if `k` is over [`Params::MAX_TOP_K`].
+pub fn top_k(logits: &Logits<'_>, k: u32) -> Result<(Vec<f32>, Vec<u32>)> {
+    Params { top_k: k, ..Params::default() }.validate()?;
+    let entries: Vec<(u32, u32)> = (0..logits.rows())
+        .into_par_iter()
+        .flat_map_iter(|row| raw_record(logits, row, k, Scale::new(1.0), None).entries)
+        .collect();
+    Ok(entries.into_iter().map(|(token, bits)| (f32::from_bits(bits), token)).unzip())
+}
+
+/// What [`top_k`] writes where there is no further token.
+pub const PAST_THE_LAST: u32 = NO_TOKEN;
+
+fn scalars(logits: &Logits<'_>, log_sum_exp: bool) -> Vec<f32> {
+    (0..logits.rows())
+        .into_par_iter()
+        .map(|row| row_scalar::run(&raw_record(logits, row, 0, Scale::new(1.0), None), log_sum_exp))
+        .collect()
+}
+
+/// The passes of the plan for one row.
+pub(crate) fn raw_record(
+    logits: &Logits<'_>,
+    row: usize,
+    top_k: u32,
+    scale: Scale,
+    target: Option<u32>,
+) -> RawRecord {
+    let vocab = logits.vocab();
+    let row = logits.row_bits(row);
+    let target_key = target.map(|token| exact::key(row.get(token as usize)));
+    let mut delegates = Vec::with_capacity(vocab.div_ceil(SUBTILE_TOKENS));
+    let tiles: Vec<_> =
+        row.runs(TILE_TOKENS).map(|tile| tile_stats::run(tile, target_key, scale, &mut delegates)).collect();
+    row_finish::run(row, vocab, &tiles, &delegates, target, scale, top_k)
+}

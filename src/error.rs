@@ -1,0 +1,60 @@
+/// What can go wrong. Every message names the value, the limit and the remedy.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A request asks for something outside its range.
+    #[error("{0}")]
+    Params(String),
+    /// The logits are not where or what the caller says they are.
+    #[error("{0}")]
+    Logits(String),
+    /// The device cannot hold or run this batch.
+    #[error("{0}")]
+    Limit(String),
+    /// No adapter answers to the request.
+    #[error("{0}")]
+    NoAdapter(String),
+    /// The device ran out of memory.
+    #[error("the device is out of memory while {doing}: lower `rows` or free buffers ({message})")]
+    OutOfMemory {
+        /// The step that failed.
+        doing: &'static str,
+        /// The device's own words.
+        message: String,
+    },
+    /// wgpu rejected a call: the buffer or the device is not fit for it.
+    #[error("the device rejected {doing}: {message}")]
+    Validation {
+        /// The step that failed.
+        doing: &'static str,
+        /// The device's own words.
+        message: String,
+    },
+    /// The device is gone; open a new one.
+    #[error("the device was lost while {doing}: open a new device and record again ({message})")]
+    DeviceLost {
+        /// The step that failed.
+        doing: &'static str,
+        /// The device's own words.
+        message: String,
+    },
+    /// The device computes other bits than the CPU engine.
+    #[error(
+        "{0} computes other bits than the CPU engine: its driver miscompiles the kernels, update it or use the CPU"
+    )]
+    Mismatch(String),
+    /// The commands were never submitted, so there is nothing to wait for.
+    #[error("the encoder was dropped or not yet submitted: call `queue.submit` before waiting")]
+    NotSubmitted,
+    /// The device did not finish in time.
+    #[error(
+        "the device gave no answer within {seconds} s: it hangs or is overloaded; raise the deadline or lower `rows`"
+    )]
+    Timeout {
+        /// The deadline.
+        seconds: u64,
+    },
+}
+
+/// Result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

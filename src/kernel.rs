@@ -1,0 +1,290 @@
+//! Kernels as data: source, bindings declared once. Tests compare the bindings with the WGSL and translate every
+//! kernel for every backend.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::dtype::Dtype;
+#[cfg(test)]
+use crate::kernels::{log_softmax, row_finish, row_scalar, tile_stats, top_entries};
+
+/// Source of a library file.
+macro_rules! lib {
+    ($name:literal) => {
+        include_str!(concat!("../../shaders/lib/", $name, ".wgsl"))
+    };
+}
+pub(crate) use lib;
+
+/// One binding of group 0; its index is its place in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// The uniform [`Batch`].
+    Batch,
+    /// A storage buffer, read only.
+    Read,
+    /// A storage buffer, written.
+    Write,
+}
+
+/// A compute shader with the entry point `main`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kernel {
+    pub(crate) name: &'static str,
+    /// The kernel first, then its libraries, so that line numbers in errors are those of the file.
+    pub(crate) wgsl: &'static str,
+    pub(crate) slots: &'static [Slot],
+}
+
+/// Every kernel.
+#[cfg(test)]
+pub(crate) const ALL: [Kernel; 5] =
+    [tile_stats::KERNEL, row_finish::KERNEL, log_softmax::KERNEL, row_scalar::KERNEL, top_entries::KERNEL];
+
+/// Value of the override `DTYPE`.
+pub(crate) fn dtype_constant(dtype: Dtype) -> f64 {
+    match dtype {
+        Dtype::F32 => 0.0,
+        Dtype::F16 => 1.0,
+        Dtype::Bf16 => 2.0,
+    }
+}
+
+/// The uniform of `shaders/lib/batch.wgsl`, field by field.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub(crate) struct Batch {
+    pub(crate) vocab: u32,
+    pub(crate) tiles: u32,
+    pub(crate) top_k: u32,
+    pub(crate) rows: u32,
+    pub(crate) element_base: u32,
+    pub(crate) row_stride: u32,
+    pub(crate) record_words: u32,
+    pub(crate) out_base: u32,
+    pub(crate) shift: i32,
+    pub(crate) rate: u32,
+    pub(crate) half_window: f32,
+    pub(crate) padding: u32,
+}
+
+#[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "small numbers in tests")]
+mod tests {
+    use std::mem::offset_of;
+
+    use naga::back::{glsl, hlsl, msl, spv};
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+    use naga::{AddressSpace, StorageAccess};
+
+    use super::*;
+    use crate::plan::BATCH_BYTES;
+
+    fn parse(kernel: &Kernel) -> (naga::Module, naga::valid::ModuleInfo) {
+        let module = naga::front::wgsl::parse_str(kernel.wgsl)
+            .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(kernel.wgsl, kernel.name)));
+        let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+            .validate(&module)
+            .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(kernel.wgsl)));
+        (module, info)
+    }
+
+    /// The slots that a module declares, in order.
+    fn declared(module: &naga::Module) -> Vec<Slot> {
+        let mut slots: Vec<(u32, Slot)> = module
+            .global_variables
+            .iter()
+            .filter_map(|(_, variable)| {
+                let binding = variable.binding?;
+                assert_eq!(binding.group, 0);
+                let slot = match variable.space {
+                    AddressSpace::Uniform => Slot::Batch,
+                    AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => Slot::Write,
+                    AddressSpace::Storage { .. } => Slot::Read,
+                    space => panic!("unexpected binding in {space:?}"),
+                };
+                Some((binding.binding, slot))
+            })
+            .collect();
+        slots.sort_by_key(|(binding, _)| *binding);
+        assert!(slots.iter().enumerate().all(|(i, (binding, _))| i as u32 == *binding), "bindings have gaps");
+        slots.into_iter().map(|(_, slot)| slot).collect()
+    }
+
+    #[test]
+    fn bindings_agree_with_the_shaders() {
+        for kernel in &ALL {
+            assert_eq!(declared(&parse(kernel).0), kernel.slots, "{}", kernel.name);
+        }
+    }
+
+    /// The checker above must see a difference.
+    #[test]
+    fn a_changed_binding_is_seen() {
+        let source =
+            tile_stats::KERNEL.wgsl.replace("var<storage, read> table", "var<storage, read_write> table");
+        let changed = Kernel { wgsl: source.leak(), ..tile_stats::KERNEL };
+        assert_ne!(declared(&parse(&changed).0), tile_stats::KERNEL.slots);
+    }
+
+    #[test]
+    fn the_uniform_has_the_layout_of_the_shader() {
+        let (module, _) = parse(&tile_stats::KERNEL);
+        let (_, batch) = module
+            .types
+            .iter()
+            .find(|(_, ty)| ty.name.as_deref() == Some("Batch"))
+            .expect("Batch is declared");
+        let naga::TypeInner::Struct { members, span } = &batch.inner else { panic!("Batch is no struct") };
+        let names: Vec<(&str, u32)> =
+            members.iter().map(|m| (m.name.as_deref().unwrap_or_default(), m.offset)).collect();
+        macro_rules! fields { ($($field:ident),*) => { vec![$((stringify!($field), offset_of!(Batch, $field) as u32)),*] } }
+        let ours = fields!(
+            vocab,
+            tiles,
+            top_k,
+            rows,
+            element_base,
+            row_stride,
+            record_words,
+            out_base,
+            shift,
+            rate,
+            half_window,
+            padding
+        );
+        assert_eq!(names, ours);
+        assert_eq!(*span as usize, size_of::<Batch>());
+        assert_eq!(BATCH_BYTES as usize, size_of::<Batch>());
+    }
+
+    /// Constants that exist on both sides.
+    #[test]
+    fn constants_agree_with_the_shaders() {
+        use crate::exact;
+        use crate::record::{NO_TOKEN, RawRecord};
+        let wgsl: String = ALL.iter().map(|kernel| kernel.wgsl).collect();
+        let constant = |name: &str| -> i64 {
+            let line = wgsl
+                .lines()
+                .find(|line| line.starts_with(&format!("const {name}:")))
+                .unwrap_or_else(|| panic!("{name} is not declared"));
+            let value = line.split_once('=').expect("a value").1.split(';').next().expect("a value").trim();
+            let value = value.trim_end_matches('u');
+            value.strip_prefix("0x").map_or_else(
+                || value.parse().expect("a number"),
+                |hex| i64::from_str_radix(hex, 16).expect("a hexadecimal number"),
+            )
+        };
+        assert_eq!(constant("TILE"), exact::TILE_TOKENS as i64);
+        assert_eq!(constant("SUBTILE"), exact::SUBTILE_TOKENS as i64);
+        assert_eq!(constant("SUBTILES_PER_TILE"), (exact::TILE_TOKENS / exact::SUBTILE_TOKENS) as i64);
+        assert_eq!(constant("LAST_TOKEN"), exact::MAX_VOCAB as i64 - 1);
+        assert_eq!(constant("NO_TOKEN"), i64::from(NO_TOKEN));
+        assert_eq!(constant("STATS_WORDS"), tile_stats::STATS_WORDS as i64);
+        assert_eq!(constant("RECORD_HEADER_WORDS"), RawRecord::HEADER_WORDS as i64);
+        assert_eq!(constant("KEY_NEG_INFINITY"), i64::from(exact::KEY_NEG_INFINITY));
+        assert_eq!(constant("KEY_INFINITY"), i64::from(exact::KEY_INFINITY));
+        assert_eq!(constant("FLAG_NAN"), i64::from(exact::FLAG_NAN));
+        assert_eq!(constant("FLAG_INFINITY"), i64::from(exact::FLAG_INFINITY));
+        assert_eq!(constant("FLAG_EMPTY"), i64::from(exact::FLAG_EMPTY));
+    }
+
+    /// What WebGPU promises everywhere: 256 invocations, 16 KiB of workgroup memory, 8 storage buffers.
+    #[test]
+    fn every_kernel_fits_the_floor_of_webgpu() {
+        for kernel in &ALL {
+            let (module, _) = parse(kernel);
+            let invocations: u32 = module.entry_points[0].workgroup_size.iter().product();
+            assert!(invocations <= 256, "{}: {invocations} invocations", kernel.name);
+            let workgroup_bytes: u32 = module
+                .global_variables
+                .iter()
+                .filter(|(_, variable)| variable.space == AddressSpace::WorkGroup)
+                .map(|(_, variable)| {
+                    module.types[variable.ty].inner.size(module.to_ctx()).next_multiple_of(16)
+                })
+                .sum();
+            assert!(
+                workgroup_bytes <= 16_384,
+                "{}: {workgroup_bytes} bytes of workgroup memory",
+                kernel.name
+            );
+            assert!(kernel.slots.iter().filter(|slot| **slot != Slot::Batch).count() <= 8, "{}", kernel.name);
+            assert!(!kernel.wgsl.contains("enable ") && !kernel.wgsl.contains("subgroup"), "{}", kernel.name);
+        }
+    }
+
+    /// Translates a kernel as wgpu does, with its overrides at their defaults or as given.
+    fn translate(kernel: &Kernel, constants: &naga::back::PipelineConstants) -> Vec<u32> {
+        let (module, info) = parse(kernel);
+        let (module, info) =
+            naga::back::pipeline_constants::process_overrides(&module, &info, None, constants)
+                .unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
+        let pipeline =
+            spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".into() };
+        let words = spv::write_vec(&module, &info, &spv::Options::default(), Some(&pipeline))
+            .unwrap_or_else(|error| panic!("{} to SPIR-V: {error}", kernel.name));
+        let mut msl_options =
+            msl::Options { lang_version: (2, 0), fake_missing_bindings: true, ..Default::default() };
+        msl_options.zero_initialize_workgroup_memory = false;
+        msl::write_string(&module, &info, &msl_options, &msl::PipelineOptions::default())
+            .unwrap_or_else(|error| panic!("{} to MSL: {error}", kernel.name));
+        let mut text = String::new();
+        let hlsl_options = hlsl::Options { fake_missing_bindings: true, ..Default::default() };
+        hlsl::Writer::new(&mut text, &hlsl_options, &hlsl::PipelineOptions::default())
+            .write(&module, &info, None)
+            .unwrap_or_else(|error| panic!("{} to HLSL: {error}", kernel.name));
+        let mut text = String::new();
+        let glsl_options = glsl::Options {
+            version: glsl::Version::Embedded { version: 310, is_webgl: false },
+            ..Default::default()
+        };
+        let pipeline = glsl::PipelineOptions {
+            shader_stage: naga::ShaderStage::Compute,
+            entry_point: "main".into(),
+            multiview: None,
+        };
+        glsl::Writer::new(
+            &mut text,
+            &module,
+            &info,
+            &glsl_options,
+            &pipeline,
+            naga::proc::BoundsCheckPolicies::default(),
+        )
+        .and_then(|mut writer| writer.write())
+        .unwrap_or_else(|error| panic!("{} to GLSL: {error}", kernel.name));
+        words
+    }
+
+    #[test]
+    fn every_kernel_translates_for_every_backend() {
+        for kernel in &ALL {
+            for dtype in Dtype::ALL {
+                let mut constants = naga::back::PipelineConstants::default();
+                if kernel.wgsl.contains("override DTYPE:") {
+                    constants.insert("DTYPE".to_owned(), dtype_constant(dtype));
+                }
+                let words = translate(kernel, &constants);
+                if spirv_val_is_installed() {
+                    check_spirv(kernel.name, &words);
+                }
+            }
+        }
+    }
+
+    fn spirv_val_is_installed() -> bool {
+        std::process::Command::new("spirv-val")
+            .arg("--version")
+            .output()
+            .is_ok_and(|out| out.status.success())
+    }
+
+    fn check_spirv(name: &str, words: &[u32]) {
+        let path = std::env::temp_dir().join(format!("sortilege-{}-{name}.spv", std::process::id()));
+        std::fs::write(&path, bytemuck::cast_slice(words)).expect("the temporary folder is writable");
+        let out = std::process::Command::new("spirv-val").arg(&path).output().expect("spirv-val runs");
+        std::fs::remove_file(&path).expect("the file is ours");
+        assert!(out.status.success(), "{name}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+}

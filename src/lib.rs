@@ -1,0 +1,77 @@
+//! Exact token probabilities from logits that lie in GPU memory.
+//!
+//! A language model's last layer gives one logit per vocabulary token. This crate turns a batch of them,
+//! `[rows][vocab]`, into one small [`Record`] per row: maximum, log-sum-exp, entropy, the `top_k` most probable tokens
+//! with their logprobs, and the logprob and rank of a given target token. Only the records leave the GPU.
+//!
+//! - **One read.** Two dispatches and one copy per batch; the logits are read once, in place.
+//! - **Exact.** The same bits on every device, driver and batch size, and on the CPU: sums are integers
+//!   (`docs/exact.md`). A log can be re-derived by anyone who has the logits.
+//! - **At home in the engine.** [`Recorder::record`] adds to the engine's own encoder, reads the engine's own buffer,
+//!   and hands the records over when the engine asks, several steps later if it likes.
+//!
+//! # Where to start
+//! | you have | use |
+//! |---|---|
+//! | a `wgpu::Device` and logits in a `wgpu::Buffer` | [`Recorder`] |
+//! | logits in host memory and a GPU | [`device::Gpu`] |
+//! | logits in host memory | [`cpu`] |
+//! | doubts about a driver | [`Recorder::self_check`], [`validate`] |
+//!
+//! # How it works
+//! ```text
+//! logits [rows][vocab] f32|f16|bf16, the engine's buffer (offset, row stride)
+//!    │  tile_stats: one workgroup per tile of 4096 tokens, the only read of all logits
+//!    ▼
+//! per tile: maximum, flags, integer exp-sum, maxima of its 64 subtiles     2 % of the logits
+//!    │  row_finish: one workgroup per row; merges the tiles, opens only the subtiles that hold the top k
+//!    ▼
+//! one record per row ──one copy──► staging buffer ──► the host takes the last logarithm ──► Record
+//! ```
+//! `plan` computes chunks, bindings and bytes without a device; `kernel` and `kernels` declare the shaders and hold
+//! their twins on the CPU; `recorder` is the only place that encodes, `readback` the only one that waits; `exact` is
+//! the arithmetic that both halves share. `oracle` is the definition in f64, and shares nothing with them.
+//!
+//! # The order of tokens
+//! Value descending, then token ascending; -0 equals +0. Every top-k and every rank follows it.
+//!
+//! # Features
+//! `wgpu` (default): the GPU half, and `wgpu` 30 re-exported. Without it the crate is the CPU engine alone.
+
+mod dtype;
+mod error;
+mod exact;
+mod kernels;
+mod logits;
+mod params;
+mod plan;
+mod record;
+
+pub mod cpu;
+pub mod oracle;
+
+#[cfg(feature = "wgpu")]
+pub mod device;
+#[cfg(feature = "wgpu")]
+mod kernel;
+#[cfg(feature = "wgpu")]
+mod readback;
+#[cfg(feature = "wgpu")]
+mod recorder;
+#[cfg(feature = "wgpu")]
+pub mod validate;
+
+pub use dtype::Dtype;
+pub use error::{Error, Result};
+pub use exact::{ARITHMETIC_VERSION, MAX_VOCAB, SUBTILE_TOKENS, TILE_TOKENS};
+pub use logits::Logits;
+pub use params::Params;
+pub use plan::{Caps, Plan, Shape};
+pub use record::{Record, Status, TargetLogprob, TopLogprob};
+
+#[cfg(feature = "wgpu")]
+pub use readback::Pending;
+#[cfg(feature = "wgpu")]
+pub use recorder::{GpuLogits, GpuOutput, Recorder, RecorderOptions, Traffic};
+#[cfg(feature = "wgpu")]
+pub use wgpu;

@@ -1,0 +1,173 @@
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::exact::{self, MAX_VOCAB};
+
+/// A batch of logits in host memory: `[rows][vocab]`, rows `row_stride` elements apart. Borrows the bytes, which need
+/// no alignment: a memory-mapped file will do.
+#[derive(Clone, Copy, Debug)]
+pub struct Logits<'a> {
+    bytes: &'a [u8],
+    dtype: Dtype,
+    rows: usize,
+    vocab: usize,
+    row_stride: usize,
+}
+
+impl<'a> Logits<'a> {
+    /// A batch of `rows` rows of `vocab` elements, one after the other, in native byte order.
+    ///
+    /// # Errors
+    /// [`Error::Logits`] if `vocab` is 0 or over 2^20, or if `bytes` is shorter than the shape says.
+    ///
+    /// # Example
+    /// ```
+    /// use sortilege::{Dtype, Logits};
+    /// let values = [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0];
+    /// let logits = Logits::new(bytemuck::cast_slice(&values), Dtype::F32, 2, 3)?;
+    /// assert_eq!(logits.rows(), 2);
+    /// # Ok::<(), sortilege::Error>(())
+    /// ```
+    pub fn new(bytes: &'a [u8], dtype: Dtype, rows: usize, vocab: usize) -> Result<Self> {
+        Self::strided(bytes, dtype, rows, vocab, vocab)
+    }
+
+    /// The same, with rows `row_stride` elements apart (at least `vocab`).
+    ///
+    /// # Errors
+    /// As for [`Logits::new`], and if `row_stride` is smaller than `vocab`.
+    pub fn strided(
+        bytes: &'a [u8],
+        dtype: Dtype,
+        rows: usize,
+        vocab: usize,
+        row_stride: usize,
+    ) -> Result<Self> {
+        validate_shape(rows, vocab, row_stride)?;
+        let needed = bytes_needed(dtype, rows, vocab, row_stride);
+        if needed.is_none_or(|needed| needed > bytes.len()) {
+            return Err(Error::Logits(format!(
+                "{} bytes are too few for [{rows}][{vocab}] {dtype} with a row stride of {row_stride}, which needs {}: \
+                 correct the shape",
+                bytes.len(),
+                needed.map_or_else(|| "more than memory can hold".to_owned(), |n| n.to_string())
+            )));
+        }
+        Ok(Self { bytes, dtype, rows, vocab, row_stride })
+    }
+
+    /// A batch of f32 values, rows one after the other.
+    ///
+    /// # Errors
+    /// As for [`Logits::new`].
+    pub fn f32(values: &'a [f32], rows: usize, vocab: usize) -> Result<Self> {
+        Self::new(bytemuck::cast_slice(values), Dtype::F32, rows, vocab)
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Tokens of a row.
+    #[must_use]
+    pub const fn vocab(&self) -> usize {
+        self.vocab
+    }
+
+    /// Element type.
+    #[must_use]
+    pub const fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// Elements from the start of one row to the start of the next.
+    #[must_use]
+    pub const fn row_stride(&self) -> usize {
+        self.row_stride
+    }
+
+    /// The rows `first..first + rows` as a batch of their own.
+    ///
+    /// # Panics
+    /// If the range is outside the batch.
+    #[must_use]
+    pub fn slice_rows(&self, first: usize, rows: usize) -> Self {
+        assert!(first + rows <= self.rows, "rows {first}..{} of {}", first + rows, self.rows);
+        let start = (first * self.row_stride * self.dtype.bytes()).min(self.bytes.len());
+        Self { bytes: &self.bytes[start..], rows, ..*self }
+    }
+
+    /// The bytes from the first element to the end of the last row.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn span(&self) -> &'a [u8] {
+        &self.bytes[..bytes_needed(self.dtype, self.rows, self.vocab, self.row_stride).unwrap_or(0)]
+    }
+
+    /// Calls `visit` with the widened bits of every token of a row.
+    pub(crate) fn row_bits(&self, row: usize) -> RowBits<'a> {
+        let width = self.dtype.bytes();
+        let start = row * self.row_stride * width;
+        RowBits { bytes: &self.bytes[start..start + self.vocab * width], dtype: self.dtype }
+    }
+}
+
+/// One row, read as the bits of f32 values.
+#[derive(Clone, Copy)]
+pub(crate) struct RowBits<'a> {
+    bytes: &'a [u8],
+    dtype: Dtype,
+}
+
+impl<'a> RowBits<'a> {
+    /// Bits of one token's logit.
+    pub(crate) fn get(&self, token: usize) -> u32 {
+        let width = self.dtype.bytes();
+        read(&self.bytes[token * width..(token + 1) * width], self.dtype)
+    }
+
+    /// The row cut into runs of `tokens` consecutive tokens.
+    pub(crate) fn runs(self, tokens: usize) -> impl Iterator<Item = Self> + 'a {
+        let dtype = self.dtype;
+        self.bytes.chunks(tokens * dtype.bytes()).map(move |bytes| Self { bytes, dtype })
+    }
+
+    /// Bits of every token, in order.
+    pub(crate) fn iter(self) -> impl Iterator<Item = u32> + 'a {
+        let dtype = self.dtype;
+        self.bytes.chunks_exact(dtype.bytes()).map(move |element| read(element, dtype))
+    }
+}
+
+#[inline]
+fn read(element: &[u8], dtype: Dtype) -> u32 {
+    let stored = match *element {
+        [a, b, c, d] => u32::from_ne_bytes([a, b, c, d]),
+        [a, b] => u32::from(u16::from_ne_bytes([a, b])),
+        _ => unreachable!("an element has 2 or 4 bytes"),
+    };
+    exact::widen(dtype, stored)
+}
+
+/// Checks what a shape must fulfil wherever the logits lie.
+pub(crate) fn validate_shape(rows: usize, vocab: usize, row_stride: usize) -> Result<()> {
+    if vocab == 0 || vocab > MAX_VOCAB {
+        return Err(Error::Logits(format!(
+            "vocab {vocab} is outside 1 to {MAX_VOCAB}: is the last dimension of the shape the vocabulary?"
+        )));
+    }
+    if rows > 1 && row_stride < vocab {
+        return Err(Error::Logits(format!(
+            "a row stride of {row_stride} elements is smaller than vocab {vocab}: rows would overlap"
+        )));
+    }
+    Ok(())
+}
+
+/// Bytes from the first element of the batch to the end of its last row; `None` past the address space.
+pub(crate) fn bytes_needed(dtype: Dtype, rows: usize, vocab: usize, row_stride: usize) -> Option<usize> {
+    if rows == 0 {
+        return Some(0);
+    }
+    (rows - 1).checked_mul(row_stride)?.checked_add(vocab)?.checked_mul(dtype.bytes())
+}

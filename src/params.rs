@@ -1,0 +1,104 @@
+use crate::error::{Error, Result};
+
+/// What a request asks of every row. `Default` is the five best tokens at temperature 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Params {
+    /// Entries to return per row, 0 to [`Params::MAX_TOP_K`]. Fewer come back where fewer tokens are possible.
+    pub top_k: u32,
+    /// Divides the logits before the softmax: logprobs, log-sum-exp and entropy are those of `softmax(x / T)`.
+    /// [`Params::MIN_TEMPERATURE`] to [`Params::MAX_TEMPERATURE`].
+    pub temperature: f32,
+}
+
+impl Params {
+    /// Largest `top_k`.
+    pub const MAX_TOP_K: u32 = 1024;
+    /// Smallest temperature.
+    pub const MIN_TEMPERATURE: f32 = 1e-3;
+    /// Largest temperature.
+    pub const MAX_TEMPERATURE: f32 = 1e3;
+
+    /// Nothing, if every field is in its range.
+    ///
+    /// # Errors
+    /// [`Error::Params`] names the field, its value and its range.
+    pub fn validate(&self) -> Result<()> {
+        if self.top_k > Self::MAX_TOP_K {
+            return Err(Error::Params(format!(
+                "top_k {} is over the limit of {}: ask for fewer entries",
+                self.top_k,
+                Self::MAX_TOP_K
+            )));
+        }
+        let range = Self::MIN_TEMPERATURE..=Self::MAX_TEMPERATURE;
+        if !range.contains(&self.temperature) {
+            return Err(Error::Params(format!(
+                "temperature {} is outside {} to {}: for greedy decoding take the first entry at temperature 1",
+                self.temperature,
+                range.start(),
+                range.end()
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { top_k: 5, temperature: 1.0 }
+    }
+}
+
+/// Checks one target token per row, or none at all, against the batch.
+pub(crate) fn validate_targets(targets: &[Option<u32>], rows: usize, vocab: usize) -> Result<()> {
+    if !targets.is_empty() && targets.len() != rows {
+        return Err(Error::Params(format!(
+            "{} targets for {rows} rows: give one per row (None where unknown) or an empty slice",
+            targets.len()
+        )));
+    }
+    for (row, target) in targets.iter().enumerate() {
+        if let Some(token) = *target
+            && token as usize >= vocab
+        {
+            return Err(Error::Params(format!(
+                "target {token} of row {row} is outside the vocabulary of {vocab}: use None where it is unknown"
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_out_of_range_is_named() {
+        let cases = [
+            (Params { top_k: 1025, ..Params::default() }, "top_k 1025"),
+            (Params { temperature: 0.0, ..Params::default() }, "temperature 0"),
+            (Params { temperature: f32::NAN, ..Params::default() }, "temperature NaN"),
+            (Params { temperature: f32::INFINITY, ..Params::default() }, "temperature inf"),
+            (Params { temperature: -1.0, ..Params::default() }, "temperature -1"),
+        ];
+        for (params, words) in cases {
+            let message = params.validate().expect_err(words).to_string();
+            assert!(message.contains(words), "{message}");
+        }
+        Params { top_k: 1024, temperature: 0.001 }.validate().expect("the ends of the ranges are inside");
+    }
+
+    #[test]
+    fn targets_must_fit_rows_and_vocabulary() {
+        validate_targets(&[], 3, 10).expect("no targets");
+        validate_targets(&[Some(9), None], 2, 10).expect("in range");
+        assert!(validate_targets(&[None], 2, 10).unwrap_err().to_string().contains("1 targets for 2 rows"));
+        assert!(
+            validate_targets(&[None, Some(10)], 2, 10)
+                .unwrap_err()
+                .to_string()
+                .contains("target 10 of row 1")
+        );
+    }
+}

@@ -1,0 +1,313 @@
+//! What a batch costs and where everything lies: chunks of rows, bindings, dispatches, bytes. Pure arithmetic, no
+//! device; print a [`Plan`] to see what a call will do.
+
+use std::fmt;
+
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::exact::{SUBTILE_TOKENS, TILE_TOKENS};
+use crate::logits::{bytes_needed, validate_shape};
+use crate::record::RawRecord;
+
+/// What a device allows; `From<&wgpu::Limits>` exists with the feature `wgpu`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Largest storage binding, bytes.
+    pub max_binding_bytes: u64,
+    /// Largest buffer, bytes.
+    pub max_buffer_bytes: u64,
+    /// Most workgroups in one dimension of a dispatch.
+    pub max_workgroups: u32,
+    /// Alignment of a binding's offset, bytes.
+    pub offset_alignment: u64,
+}
+
+impl Default for Caps {
+    /// The floor that WebGPU promises on every device.
+    fn default() -> Self {
+        Self {
+            max_binding_bytes: 128 << 20,
+            max_buffer_bytes: 256 << 20,
+            max_workgroups: 65_535,
+            offset_alignment: 256,
+        }
+    }
+}
+
+/// Where a batch of logits lies in a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Element type.
+    pub dtype: Dtype,
+    /// Rows.
+    pub rows: usize,
+    /// Tokens of a row.
+    pub vocab: usize,
+    /// Elements from the start of one row to the start of the next.
+    pub row_stride: usize,
+    /// Bytes from the start of the buffer to the first element, a multiple of the element's size.
+    pub byte_offset: u64,
+}
+
+/// Rows that one pair of dispatches handles. Cutting a batch elsewhere gives the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    pub(crate) first_row: usize,
+    pub(crate) rows: usize,
+    /// Binding of the logits, and the chunk's first element in it.
+    pub(crate) logits: Window,
+    /// Bytes from the start of the upload buffer.
+    pub(crate) batch_offset: u64,
+    pub(crate) targets_offset: u64,
+    /// Bytes from the start of the record buffer.
+    pub(crate) records_offset: u64,
+}
+
+/// An aligned binding around a range of elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
+    pub(crate) element_base: u32,
+}
+
+impl Window {
+    /// The window that starts at or before `first_byte`, where a binding may start, and ends at a whole word.
+    pub(crate) fn new(first_byte: u64, bytes: u64, width: u64, alignment: u64) -> Self {
+        let offset = first_byte / alignment * alignment;
+        let slack = first_byte - offset;
+        #[expect(clippy::cast_possible_truncation, reason = "below the alignment")]
+        let element_base = (slack / width) as u32;
+        Self { offset, bytes: (slack + bytes).next_multiple_of(4), element_base }
+    }
+}
+
+/// What a call will do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    pub(crate) shape: Shape,
+    pub(crate) chunks: Vec<Chunk>,
+    pub(crate) tiles: usize,
+    pub(crate) top_k: u32,
+    pub(crate) upload_bytes: u64,
+    pub(crate) records_bytes: u64,
+    pub(crate) stats_bytes: u64,
+    pub(crate) delegates_bytes: u64,
+}
+
+/// Bytes of the uniform of one chunk.
+pub(crate) const BATCH_BYTES: u64 = 48;
+/// Bytes of one tile's statistics.
+const STATS_BYTES: u64 = 32;
+/// Delegates of a chunk, 2 % of its f32 logits: keeps scratch memory flat however long the batch.
+const MAX_DELEGATE_BYTES: u64 = 32 << 20;
+
+impl Plan {
+    /// The plan of a `record` call.
+    ///
+    /// # Errors
+    /// [`Error::Logits`] for a shape that cannot be, [`Error::Limit`] where the device cannot hold a row or the
+    /// batch's records.
+    ///
+    /// # Example
+    /// ```
+    /// use sortilege::{Caps, Dtype, Plan, Shape};
+    /// let shape = Shape { dtype: Dtype::F16, rows: 512, vocab: 128_256, row_stride: 128_256, byte_offset: 0 };
+    /// let plan = Plan::new(&shape, 20, &Caps::default())?;
+    /// println!("{plan}");
+    /// assert_eq!(plan.dispatches(), 2);
+    /// assert!(plan.bytes_back() * 100 < plan.bytes_read());
+    /// # Ok::<(), sortilege::Error>(())
+    /// ```
+    pub fn new(shape: &Shape, top_k: u32, caps: &Caps) -> Result<Self> {
+        Self::with_output(shape, top_k, 0, caps)
+    }
+
+    /// The same, for an operation that also writes `out_row_bytes` per row into one binding.
+    pub(crate) fn with_output(shape: &Shape, top_k: u32, out_row_bytes: u64, caps: &Caps) -> Result<Self> {
+        let Shape { dtype, rows, vocab, row_stride, byte_offset } = *shape;
+        validate_shape(rows, vocab, row_stride)?;
+        let width = dtype.bytes() as u64;
+        if !byte_offset.is_multiple_of(width) {
+            return Err(Error::Logits(format!(
+                "byte offset {byte_offset} is no multiple of the {width} bytes of {dtype}"
+            )));
+        }
+        if bytes_needed(dtype, rows, vocab, row_stride).is_none() {
+            return Err(Error::Logits(format!(
+                "[{rows}][{vocab}] {dtype} with a row stride of {row_stride} is more than memory can hold"
+            )));
+        }
+        let tiles = vocab.div_ceil(TILE_TOKENS);
+        let delegates_row = (tiles * (TILE_TOKENS / SUBTILE_TOKENS) * 4) as u64;
+        let record_row = RawRecord::words(top_k) as u64 * 4;
+        let row_bytes = vocab as u64 * width;
+        let row_step = row_stride as u64 * width;
+
+        // The most rows whose every binding fits; each binding may start up to one alignment early.
+        let room = caps.max_binding_bytes.saturating_sub(caps.offset_alignment + 4);
+        let by_logits = match room.checked_sub(row_bytes) {
+            Some(rest) => rest.checked_div(row_step).unwrap_or(u64::MAX).saturating_add(1),
+            None => 0,
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "at most the workgroups of a dispatch, a u32")]
+        let rows_per_chunk = by_logits
+            .min(MAX_DELEGATE_BYTES.min(caps.max_binding_bytes) / delegates_row)
+            .min(room / record_row)
+            .min(room.checked_div(out_row_bytes).unwrap_or(u64::MAX))
+            .min(u64::from(caps.max_workgroups)) as usize;
+        if rows_per_chunk == 0 || tiles > caps.max_workgroups as usize {
+            return Err(Error::Limit(format!(
+                "one row of vocab {vocab} needs bindings of {} bytes, the device allows {}: \
+                 request a higher `max_storage_buffer_binding_size`",
+                row_bytes.max(delegates_row).max(record_row).max(out_row_bytes) + caps.offset_alignment + 4,
+                caps.max_binding_bytes
+            )));
+        }
+
+        let mut chunks = Vec::with_capacity(rows.div_ceil(rows_per_chunk));
+        let aligned = |bytes: u64| bytes.next_multiple_of(caps.offset_alignment);
+        let mut upload_bytes = 0;
+        let mut records_bytes = 0;
+        for first_row in (0..rows).step_by(rows_per_chunk) {
+            let rows = rows_per_chunk.min(rows - first_row);
+            let bytes = (rows as u64 - 1) * row_step + row_bytes;
+            let batch_offset = upload_bytes;
+            let targets_offset = batch_offset + aligned(BATCH_BYTES);
+            chunks.push(Chunk {
+                first_row,
+                rows,
+                logits: Window::new(
+                    byte_offset + first_row as u64 * row_step,
+                    bytes,
+                    width,
+                    caps.offset_alignment,
+                ),
+                batch_offset,
+                targets_offset,
+                records_offset: records_bytes,
+            });
+            upload_bytes = aligned(targets_offset + rows as u64 * 4);
+            records_bytes = aligned(records_bytes + rows as u64 * record_row);
+        }
+        if records_bytes.max(upload_bytes) > caps.max_buffer_bytes {
+            return Err(Error::Limit(format!(
+                "the records of {rows} rows need {} bytes, the device allows buffers of {}: lower `rows` or `top_k`",
+                records_bytes.max(upload_bytes),
+                caps.max_buffer_bytes
+            )));
+        }
+        let most_rows = rows_per_chunk.min(rows) as u64;
+        Ok(Self {
+            shape: *shape,
+            chunks,
+            tiles,
+            top_k,
+            upload_bytes,
+            records_bytes,
+            stats_bytes: most_rows * tiles as u64 * STATS_BYTES,
+            delegates_bytes: most_rows * delegates_row,
+        })
+    }
+
+    /// Compute dispatches: two per chunk, and a batch within the device's limits is one chunk.
+    #[must_use]
+    pub fn dispatches(&self) -> usize {
+        2 * self.chunks.len()
+    }
+
+    /// Bytes of logits, each read once.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        (self.shape.rows * self.shape.vocab * self.shape.dtype.bytes()) as u64
+    }
+
+    /// Bytes that go to the device: parameters and targets.
+    #[must_use]
+    pub fn bytes_uploaded(&self) -> u64 {
+        self.upload_bytes
+    }
+
+    /// Bytes that come back: the records, in one copy.
+    #[must_use]
+    pub fn bytes_back(&self) -> u64 {
+        self.records_bytes
+    }
+
+    /// Bytes of scratch on the device, shared by all calls.
+    #[must_use]
+    pub fn bytes_scratch(&self) -> u64 {
+        self.stats_bytes + self.delegates_bytes
+    }
+
+    /// Bytes of the buffer from its start to the end of the last row, whole words.
+    pub(crate) fn bytes_needed(&self) -> u64 {
+        self.chunks.last().map_or(0, |chunk| chunk.logits.offset + chunk.logits.bytes)
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shape { dtype, rows, vocab, .. } = self.shape;
+        writeln!(f, "[{rows}][{vocab}] {dtype}, top {}", self.top_k)?;
+        writeln!(f, "  chunks      {}", self.chunks.len())?;
+        writeln!(f, "  dispatches  {} (tile_stats, row_finish)", self.dispatches())?;
+        writeln!(f, "  copies      {}", usize::from(!self.chunks.is_empty()))?;
+        writeln!(f, "  read        {} bytes of logits, once", self.bytes_read())?;
+        writeln!(f, "  uploaded    {} bytes", self.bytes_uploaded())?;
+        writeln!(f, "  scratch     {} bytes", self.bytes_scratch())?;
+        write!(f, "  back        {} bytes", self.bytes_back())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(rows: usize, vocab: usize) -> Shape {
+        Shape { dtype: Dtype::F16, rows, vocab, row_stride: vocab, byte_offset: 0 }
+    }
+
+    #[test]
+    fn chunks_cover_every_row_once_within_every_limit() {
+        let mut caps = Caps::default();
+        for binding in [40_000, 100_000, 1 << 20] {
+            caps.max_binding_bytes = binding;
+            for (rows, vocab, stride, offset) in [
+                (1, 1, 1, 0),
+                (7, 5000, 5000, 2),
+                (300, 1001, 1003, 254),
+                (9, 12_345, 20_000, 4098),
+                (0, 3, 3, 0),
+            ] {
+                let shape = Shape { row_stride: stride, byte_offset: offset, ..shape(rows, vocab) };
+                let plan = Plan::new(&shape, 20, &caps).expect("fits");
+                let mut next = 0;
+                for chunk in &plan.chunks {
+                    assert_eq!(chunk.first_row, next);
+                    next += chunk.rows;
+                    assert!(chunk.logits.bytes <= binding && chunk.logits.offset % 256 == 0);
+                    assert_eq!(
+                        chunk.logits.offset + u64::from(chunk.logits.element_base) * 2,
+                        offset + (chunk.first_row * stride * 2) as u64
+                    );
+                }
+                assert_eq!(next, rows, "rows covered");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_or_a_batch_too_large_names_value_limit_and_remedy() {
+        let tight = Caps { max_binding_bytes: 1000, ..Caps::default() };
+        let message = Plan::new(&shape(1, 1000), 5, &tight).unwrap_err().to_string();
+        assert!(message.contains("vocab 1000") && message.contains("allows 1000"), "{message}");
+        let tight = Caps { max_buffer_bytes: 10_000, ..Caps::default() };
+        let message = Plan::new(&shape(1000, 10), 5, &tight).unwrap_err().to_string();
+        assert!(message.contains("1000 rows") && message.contains("lower `rows`"), "{message}");
+        let odd = Shape { byte_offset: 1, ..shape(1, 10) };
+        assert!(Plan::new(&odd, 5, &Caps::default()).unwrap_err().to_string().contains("byte offset 1"));
+        let vast = Shape { rows: usize::MAX, ..shape(1, 10) };
+        assert!(matches!(Plan::new(&vast, 5, &Caps::default()), Err(Error::Logits(_))));
+    }
+}

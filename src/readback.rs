@@ -1,0 +1,248 @@
+//! The staging ring: records are copied to a mappable buffer at the end of the engine's encoder, mapped when it is
+//! submitted, decoded when somebody asks.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::params::Params;
+use crate::plan::Plan;
+use crate::record::{RawRecord, Record};
+
+/// Buffers of one step in flight. A slot is reused when its records have been read.
+#[derive(Debug)]
+pub(crate) struct StepBuffers {
+    /// Parameters and targets.
+    pub(crate) upload: wgpu::Buffer,
+    /// Records on the device.
+    pub(crate) records: wgpu::Buffer,
+    /// Records on the host.
+    pub(crate) staging: wgpu::Buffer,
+}
+
+impl StepBuffers {
+    pub(crate) fn fits(&self, upload_bytes: u64, records_bytes: u64) -> bool {
+        self.upload.size() >= upload_bytes && self.records.size() >= records_bytes
+    }
+}
+
+/// Idle buffers, shared between the recorder and the steps in flight.
+pub(crate) type Ring = Arc<Mutex<Vec<StepBuffers>>>;
+
+/// Locks even after a panic elsewhere: what we guard is always whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Debug)]
+enum Mapping {
+    /// Nobody has told yet.
+    Waiting(Option<Waker>),
+    /// The map's own result.
+    Done(std::result::Result<(), String>),
+    /// The encoder went away without a submit.
+    Abandoned,
+    /// The thread that polls for a future gave up.
+    TimedOut,
+}
+
+/// Tells the waiting side what became of the map; dropped unused, that there will be none.
+pub(crate) struct Notifier(Arc<Mutex<Mapping>>);
+
+impl Notifier {
+    pub(crate) fn mapped(self, result: std::result::Result<(), wgpu::BufferAsyncError>) {
+        settle(&self.0, Mapping::Done(result.map_err(|error| error.to_string())));
+    }
+}
+
+impl Drop for Notifier {
+    fn drop(&mut self) {
+        settle(&self.0, Mapping::Abandoned);
+    }
+}
+
+/// The first word counts.
+fn settle(state: &Mutex<Mapping>, outcome: Mapping) {
+    let mut state = lock(state);
+    if let Mapping::Waiting(waker) = &mut *state {
+        let waker = waker.take();
+        *state = outcome;
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Records on their way to the host. Submit the encoder, then [`wait`](Self::wait) or `.await`; several may be in
+/// flight, and they may be read in any order. Dropping one forgets its records and disturbs nothing.
+#[derive(Debug)]
+#[must_use = "the records are lost if nobody waits for them"]
+pub struct Pending {
+    state: Arc<Mutex<Mapping>>,
+    /// `None` for an empty batch, or once the records are read.
+    step: Option<StepBuffers>,
+    ring: Ring,
+    device: wgpu::Device,
+    plan: Plan,
+    params: Params,
+    targets: Vec<Option<u32>>,
+    deadline: Duration,
+    is_polled: bool,
+}
+
+impl Pending {
+    /// Schedules the map of `step.staging` for the submit of `encoder`.
+    #[expect(clippy::too_many_arguments, reason = "one private caller, and each is a part of the step")]
+    pub(crate) fn schedule(
+        encoder: &wgpu::CommandEncoder,
+        device: wgpu::Device,
+        ring: Ring,
+        step: Option<StepBuffers>,
+        plan: Plan,
+        params: Params,
+        targets: Vec<Option<u32>>,
+        deadline: Duration,
+    ) -> Self {
+        let state = Arc::new(Mutex::new(Mapping::Waiting(None)));
+        match &step {
+            Some(step) => {
+                let notifier = Notifier(state.clone());
+                let range = ..plan.records_bytes;
+                encoder.map_buffer_on_submit(&step.staging, wgpu::MapMode::Read, range, |result| {
+                    notifier.mapped(result);
+                });
+            }
+            None => settle(&state, Mapping::Done(Ok(()))),
+        }
+        Self { state, step, ring, device, plan, params, targets, deadline, is_polled: false }
+    }
+
+    /// What the call does on the device.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Blocks until the records are here: one per row.
+    ///
+    /// # Errors
+    /// [`Error::NotSubmitted`] if the encoder was not submitted before, [`Error::DeviceLost`], or
+    /// [`Error::Timeout`] past the deadline of the recorder's options.
+    pub fn wait(mut self) -> Result<Vec<Record>> {
+        drive(&self.state, &self.device, self.deadline)?;
+        self.read()
+    }
+
+    /// Decodes the mapped records and returns the buffers to the ring.
+    fn read(&mut self) -> Result<Vec<Record>> {
+        match &*lock(&self.state) {
+            Mapping::Done(Ok(())) => {}
+            Mapping::Done(Err(message)) => {
+                return Err(Error::DeviceLost { doing: "reading the records", message: message.clone() });
+            }
+            Mapping::Abandoned => return Err(Error::NotSubmitted),
+            Mapping::TimedOut | Mapping::Waiting(_) => {
+                return Err(Error::Timeout { seconds: self.deadline.as_secs() });
+            }
+        }
+        let Some(step) = self.step.take() else { return Ok(Vec::new()) };
+        let lost = |error: wgpu::MapRangeError| Error::DeviceLost {
+            doing: "reading the records",
+            message: error.to_string(),
+        };
+        let view = step.staging.slice(..self.plan.records_bytes).get_mapped_range().map_err(lost)?;
+        let words: &[u32] = bytemuck::cast_slice(&view);
+        let record_words = RawRecord::words(self.plan.top_k);
+        let mut records = Vec::with_capacity(self.plan.shape.rows);
+        for chunk in &self.plan.chunks {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "an offset into a buffer that is mapped here"
+            )]
+            let first = chunk.records_offset as usize / 4;
+            for (i, words) in words[first..].chunks_exact(record_words).take(chunk.rows).enumerate() {
+                let target = self.targets.get(chunk.first_row + i).copied().flatten();
+                records.push(RawRecord::from_words(words).decode(&self.params, target));
+            }
+        }
+        drop(view);
+        step.staging.unmap();
+        lock(&self.ring).push(step);
+        Ok(records)
+    }
+}
+
+impl Future for Pending {
+    type Output = Result<Vec<Record>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Mapping::Waiting(waker) = &mut *lock(&self.state) {
+            *waker = Some(context.waker().clone());
+        } else {
+            return Poll::Ready(self.read());
+        }
+        // Natively a map completes only inside somebody's poll. A thread does it, so that the executor stays free.
+        if !self.is_polled {
+            self.is_polled = true;
+            if cfg!(not(target_family = "wasm")) {
+                let (state, device, deadline) = (self.state.clone(), self.device.clone(), self.deadline);
+                std::thread::spawn(move || match drive(&state, &device, deadline) {
+                    Ok(()) => {}
+                    Err(Error::NotSubmitted) => settle(&state, Mapping::Abandoned),
+                    Err(Error::DeviceLost { message, .. }) => settle(&state, Mapping::Done(Err(message))),
+                    Err(_) => settle(&state, Mapping::TimedOut),
+                });
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// Polls the device until the state is settled.
+fn drive(state: &Mutex<Mapping>, device: &wgpu::Device, deadline: Duration) -> Result<()> {
+    const SPIN: Duration = Duration::from_micros(100);
+    const SLICE: Duration = Duration::from_millis(2);
+    let start = Instant::now();
+    loop {
+        if !matches!(*lock(state), Mapping::Waiting(_)) {
+            return Ok(());
+        }
+        let waited = start.elapsed();
+        let status = if waited < SPIN {
+            poll(device, wgpu::PollType::Poll)?
+        } else {
+            // Short slices: later submits of the engine must not hold this one up.
+            poll(device, wgpu::PollType::Wait { submission_index: None, timeout: Some(SLICE) })?
+        };
+        if status == Some(wgpu::PollStatus::QueueEmpty) && matches!(*lock(state), Mapping::Waiting(_)) {
+            return Err(Error::NotSubmitted);
+        }
+        if waited > deadline {
+            return Err(Error::Timeout { seconds: deadline.as_secs() });
+        }
+    }
+}
+
+/// `Device::poll` as a value: it panics on a lost device. `None` where the time was up.
+pub(crate) fn poll(device: &wgpu::Device, poll_type: wgpu::PollType) -> Result<Option<wgpu::PollStatus>> {
+    match catch_unwind(AssertUnwindSafe(|| device.poll(poll_type))) {
+        Ok(Ok(status)) => Ok(Some(status)),
+        Ok(Err(wgpu::PollError::Timeout)) => Ok(None),
+        Ok(Err(error)) => Err(Error::Validation { doing: "a poll", message: error.to_string() }),
+        Err(panic) => Err(Error::DeviceLost { doing: "polling", message: panic_message(&*panic) }),
+    }
+}
+
+/// The words of a caught panic.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "no message".to_owned())
+}

@@ -1,0 +1,513 @@
+//! Validation: every kernel against the CPU engine, bit for bit, and against the oracle within the promised error.
+//!
+//! A case is a batch whose rows go through every kind of values in turn, so each row also has neighbours that are no
+//! distributions at all.
+#![expect(clippy::cast_possible_truncation, reason = "words cut out of wider numbers, and sizes of the grid")]
+
+use crate::cpu;
+use crate::device::Gpu;
+use crate::dtype::Dtype;
+use crate::error::Result;
+use crate::exact::{SUBTILE_TOKENS, Scale, TILE_TOKENS};
+use crate::kernels::tile_stats;
+use crate::logits::Logits;
+use crate::oracle::{self, Truth};
+use crate::params::Params;
+use crate::readback::poll;
+use crate::record::{Record, Status};
+use crate::recorder::GpuLogits;
+
+/// Promised error in nats of every logprob whose probability is above [`ERROR_FLOOR`].
+pub const ERROR_LIMIT: f64 = 1e-6;
+/// Probability below which a logprob's error is not counted.
+pub const ERROR_FLOOR: f64 = 1e-9;
+
+/// How much to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Every kind of values and every dtype, sizes to 50 257: seconds on a software adapter.
+    Quick,
+    /// Sizes to 2^20 as well: minutes on a software adapter.
+    Full,
+}
+
+/// What to validate.
+#[derive(Clone, Copy, Debug)]
+pub enum Engine<'a> {
+    /// The CPU engine against the oracle alone.
+    Cpu,
+    /// The kernels on this device against the CPU engine and the oracle.
+    Gpu(&'a Gpu),
+}
+
+/// What was found of one kernel or operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The kernel's or operation's name.
+    pub kernel: &'static str,
+    /// Rows compared.
+    pub cases: usize,
+    /// Rows whose bits differ from the CPU engine's, or that lie outside the promised error.
+    pub mismatches: usize,
+    /// Largest error against the oracle, in nats; `None` where results are no probabilities.
+    pub worst_error: Option<f64>,
+    /// The first mismatch: case, row, field, both values.
+    pub first_mismatch: Option<String>,
+}
+
+impl Report {
+    fn new(kernel: &'static str) -> Self {
+        Self { kernel, cases: 0, mismatches: 0, worst_error: None, first_mismatch: None }
+    }
+
+    /// Counts a row, with its error against the oracle and what else is wrong with it.
+    fn row(&mut self, case: &Case, row: usize, error: Option<f64>, wrong: Option<String>) {
+        self.cases += 1;
+        if let Some(error) = error {
+            self.worst_error = Some(worse(self.worst_error.unwrap_or(0.0), error));
+        }
+        let too_far = error.filter(|error| worse(ERROR_LIMIT, *error) != ERROR_LIMIT);
+        if let Some(what) = wrong.or_else(|| too_far.map(|error| format!("error {error:e}"))) {
+            self.mismatches += 1;
+            self.first_mismatch
+                .get_or_insert_with(|| format!("{case}, row {row} ({}): {what}", kind_of(row).name));
+        }
+    }
+}
+
+/// The larger error; a NaN is the worst.
+fn worse(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b <= a { a } else { b }
+}
+
+/// Runs the grid and reports per kernel. `progress` hears how many cases are done, and of how many.
+///
+/// # Errors
+/// What the device says. A mismatch is a report, no error.
+pub fn validate(
+    engine: Engine<'_>,
+    extent: Extent,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<Report>> {
+    let cases = cases(extent);
+    let names = ["tile_stats", "record", "row_max", "log_sum_exp", "log_softmax", "top_k"];
+    let mut reports = names.map(Report::new);
+    for (done, case) in cases.iter().enumerate() {
+        progress(done, cases.len());
+        case.run(engine, &mut reports)?;
+    }
+    progress(cases.len(), cases.len());
+    let [tile_stats, rest @ ..] = reports;
+    Ok(match engine {
+        Engine::Cpu => rest.to_vec(), // its tile_stats is the reference itself
+        Engine::Gpu(_) => std::iter::once(tile_stats).chain(rest).collect(),
+    })
+}
+
+/// One batch of the grid.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    dtype: Dtype,
+    rows: usize,
+    vocab: usize,
+    /// Elements between the end of a row and the start of the next.
+    gap: usize,
+    /// Elements before the first row.
+    lead: usize,
+    params: Params,
+    seed: u64,
+}
+
+impl std::fmt::Display for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { dtype, rows, vocab, gap, lead, params, seed } = self;
+        let Params { top_k, temperature } = params;
+        write!(f, "[{rows}][{vocab}] {dtype} gap {gap} lead {lead} top {top_k} T {temperature} seed {seed}")
+    }
+}
+
+/// The grid: sizes around every boundary of the format; the other choices cycle with lengths that share no factor.
+fn cases(extent: Extent) -> Vec<Case> {
+    const SIZES: [usize; 25] = [
+        1, 2, 3, 31, 32, 33, 63, 64, 65, 255, 256, 257, 1000, 1023, 4095, 4096, 4097, 8191, 12_289, 32_003,
+        50_257, 128_256, 151_936, 262_144, 1_048_576,
+    ];
+    const TOP: [u32; 7] = [5, 0, 1, 20, 64, 1024, 333];
+    const TEMPERATURES: [f32; 5] = [1.0, 0.7, 0.05, 10.0, 1.3];
+    let quick = extent == Extent::Quick;
+    let mut cases = Vec::new();
+    for vocab in SIZES.into_iter().filter(|&vocab| !quick || vocab <= 50_257) {
+        for dtype in Dtype::ALL {
+            let n = cases.len();
+            let layouts = if quick { 1 } else { 2 };
+            for layout in 0..layouts {
+                cases.push(Case {
+                    dtype,
+                    rows: if vocab > 5000 && quick { KINDS.len() } else { 2 * KINDS.len() + 1 },
+                    vocab,
+                    gap: [0, 1, 0, 5][(n + layout) % 4],
+                    lead: [0, 1, 3][(n / 3 + layout) % 3],
+                    params: Params {
+                        top_k: TOP[(n + 3 * layout) % TOP.len()],
+                        temperature: TEMPERATURES[(n / 2 + layout) % TEMPERATURES.len()],
+                    },
+                    seed: 1000 + n as u64,
+                });
+            }
+        }
+    }
+    cases
+}
+
+impl Case {
+    fn run(&self, engine: Engine<'_>, reports: &mut [Report; 6]) -> Result<()> {
+        let width = self.dtype.bytes();
+        let stride = self.vocab + self.gap;
+        let bytes = self.bytes();
+        let first = self.lead * width;
+        let logits = Logits::strided(&bytes[first..], self.dtype, self.rows, self.vocab, stride)?;
+        let targets: Vec<Option<u32>> = (0..self.rows)
+            .map(|row| (row % 5 != 4).then(|| (mix(self.seed ^ row as u64) % self.vocab as u64) as u32))
+            .collect();
+        let wide: Vec<Vec<f32>> =
+            (0..self.rows).map(|row| logits.row_bits(row).iter().map(f32::from_bits).collect()).collect();
+        let truths: Vec<Option<Truth>> =
+            wide.iter().map(|row| oracle::truth(row, self.params.temperature)).collect();
+
+        let [stats, record, row_max, log_sum_exp, log_softmax, top_k] = reports;
+        let expected = cpu::record(&logits, &self.params, &targets)?;
+        let got = match engine {
+            Engine::Cpu => expected.clone(),
+            Engine::Gpu(gpu) => self.on_device(gpu, &bytes, &logits, &targets, stats)?,
+        };
+        for (row, (got, expected)) in got.iter().zip(&expected).enumerate() {
+            let (error, wrong) = against_truth(got, truths[row].as_ref(), &wide[row]);
+            record.row(self, row, error, difference(got, expected).or(wrong));
+        }
+
+        // The operations have no temperature.
+        let truths: Vec<Option<Truth>> = match self.params.temperature {
+            1.0 => truths,
+            _ => wide.iter().map(|row| oracle::truth(row, 1.0)).collect(),
+        };
+        let k = self.params.top_k.max(1);
+        let reference = (
+            cpu::row_max(&logits),
+            cpu::log_sum_exp(&logits),
+            cpu::log_softmax(&logits),
+            cpu::top_k(&logits, k)?,
+        );
+        let results = match engine {
+            Engine::Cpu => reference.clone(),
+            Engine::Gpu(gpu) => (
+                gpu.row_max(&logits)?,
+                gpu.log_sum_exp(&logits)?,
+                gpu.log_softmax(&logits)?,
+                gpu.top_k(&logits, k)?,
+            ),
+        };
+        for row in 0..self.rows {
+            let truth = truths[row].as_ref();
+            let max = wide[row].iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let wrong = float_difference(&results.0[row..=row], &reference.0[row..=row]).or_else(|| {
+                truth.and_then(|_| float_difference(&results.0[row..=row], &[max + 0.0])) // -0 comes back as 0
+            });
+            row_max.row(self, row, None, wrong);
+
+            let error = truth.map(|truth| nearest_error(results.1[row], truth.logsumexp));
+            let wrong = float_difference(&results.1[row..=row], &reference.1[row..=row]);
+            log_sum_exp.row(self, row, error, wrong);
+
+            let span = row * self.vocab..(row + 1) * self.vocab;
+            let got = &results.2[span.clone()];
+            let error = truth.map(|truth| {
+                let errors = got.iter().zip(&truth.logprobs).map(|(&got, &truth)| nearest_error(got, truth));
+                errors.fold(0.0, worse)
+            });
+            log_softmax.row(self, row, error, float_difference(got, &reference.2[span]));
+
+            let span = row * k as usize..(row + 1) * k as usize;
+            let (values, tokens) = (&results.3.0[span.clone()], &results.3.1[span.clone()]);
+            let possible: Vec<u32> =
+                tokens.iter().copied().take_while(|t| *t != cpu::PAST_THE_LAST).collect();
+            let order = truth.map_or(&[][..], |truth| &truth.order[..truth.order.len().min(k as usize)]);
+            let wrong = float_difference(values, &reference.3.0[span.clone()])
+                .or_else(|| token_difference(tokens, &reference.3.1[span]))
+                .or_else(|| token_difference(&possible, order));
+            top_k.row(self, row, None, wrong);
+        }
+        Ok(())
+    }
+
+    /// Records the batch out of a buffer in which it starts after `lead` elements; checks the scratch on the way.
+    fn on_device(
+        &self,
+        gpu: &Gpu,
+        bytes: &[u8],
+        logits: &Logits<'_>,
+        targets: &[Option<u32>],
+        stats: &mut Report,
+    ) -> Result<Vec<Record>> {
+        use wgpu::BufferUsages as Usage;
+        let buffer = |size: usize, usage| {
+            gpu.device().create_buffer(&wgpu::BufferDescriptor {
+                label: Some("sortilege validation"),
+                size: size as u64,
+                usage,
+                mapped_at_creation: false,
+            })
+        };
+        let source = buffer(bytes.len(), Usage::STORAGE | Usage::COPY_DST);
+        gpu.queue().write_buffer(&source, 0, bytes);
+        let batch = GpuLogits {
+            buffer: &source,
+            byte_offset: (self.lead * self.dtype.bytes()) as u64,
+            dtype: self.dtype,
+            rows: self.rows,
+            vocab: self.vocab,
+            row_stride: self.vocab + self.gap,
+        };
+        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let pending = gpu.recorder().record(&mut encoder, &batch, &self.params, targets)?;
+        let plan = pending.plan().clone();
+        let mut scratch = None;
+        if let [_] = plan.chunks[..] {
+            let (stats, delegates) = gpu.recorder().scratch(&plan)?;
+            let copies =
+                [(stats, plan.stats_bytes), (delegates, plan.delegates_bytes)].map(|(from, bytes)| {
+                    let to = buffer(bytes as usize, Usage::MAP_READ | Usage::COPY_DST);
+                    encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes);
+                    encoder.map_buffer_on_submit(&to, wgpu::MapMode::Read, .., |_| ());
+                    to
+                });
+            scratch = Some(copies);
+        }
+        gpu.queue().submit([encoder.finish()]);
+        let records = pending.wait()?;
+        if let Some(copies) = scratch {
+            poll(gpu.device(), wgpu::PollType::wait_indefinitely())?;
+            let [words, delegates] = copies.map(|copy| match copy.slice(..).get_mapped_range() {
+                Ok(view) => bytemuck::cast_slice::<u8, u32>(&view).to_vec(),
+                Err(_) => Vec::new(), // reported as a mismatch below
+            });
+            self.compare_tiles(logits, targets, &words, &delegates, stats);
+        }
+        Ok(records)
+    }
+
+    /// Compares what tile_stats left in the scratch with its twin.
+    fn compare_tiles(
+        &self,
+        logits: &Logits<'_>,
+        targets: &[Option<u32>],
+        words: &[u32],
+        delegates: &[u32],
+        report: &mut Report,
+    ) {
+        let scale = Scale::new(self.params.temperature);
+        let tiles = self.vocab.div_ceil(TILE_TOKENS);
+        let per_tile = TILE_TOKENS / SUBTILE_TOKENS;
+        for (row, target) in targets.iter().enumerate() {
+            let bits = logits.row_bits(row);
+            let target_key = target.map(|token| crate::exact::key(bits.get(token as usize)));
+            let mut wrong = None;
+            for (tile, run) in bits.runs(TILE_TOKENS).enumerate() {
+                let mut expected_delegates = Vec::new();
+                let twin = tile_stats::run(run, target_key, scale, &mut expected_delegates);
+                let low_high = |value: u64| [value as u32, (value >> 32) as u32];
+                let [mass, surprisal] = [twin.mass, twin.surprisal].map(low_high);
+                let mut expected = vec![
+                    twin.max_key.cast_unsigned(),
+                    twin.max_bits,
+                    mass[0],
+                    mass[1],
+                    surprisal[0],
+                    surprisal[1],
+                ];
+                expected.extend([twin.n_greater, twin.n_equal]);
+                let place = row * tiles + tile;
+                let got = words.get(place * tile_stats::STATS_WORDS..(place + 1) * tile_stats::STATS_WORDS);
+                if got != Some(&expected[..]) {
+                    wrong.get_or_insert(format!("tile {tile}: {got:?} instead of {expected:?}"));
+                }
+                let expected: Vec<u32> = expected_delegates.iter().map(|key| key.cast_unsigned()).collect();
+                let got = delegates.get(place * per_tile..place * per_tile + expected.len());
+                if got != Some(&expected[..]) {
+                    wrong.get_or_insert(format!("delegates of tile {tile}: {got:?} instead of {expected:?}"));
+                }
+            }
+            report.row(self, row, None, wrong);
+        }
+    }
+
+    /// The buffer: `lead` elements, then the rows, everything between them filled with NaN.
+    fn bytes(&self) -> Vec<u8> {
+        let width = self.dtype.bytes();
+        let elements = self.lead + self.rows * (self.vocab + self.gap);
+        let mut bytes = vec![0xff; (elements * width).next_multiple_of(4)];
+        for row in 0..self.rows {
+            let start = (self.lead + row * (self.vocab + self.gap)) * width;
+            let fill = kind_of(row).fill;
+            for (token, element) in
+                bytes[start..start + self.vocab * width].chunks_exact_mut(width).enumerate()
+            {
+                let noise = mix(self.seed << 40 ^ (row as u64) << 24 ^ token as u64);
+                let value = fill(token, self.vocab, noise);
+                match self.dtype {
+                    Dtype::F32 => element.copy_from_slice(&value.to_ne_bytes()),
+                    Dtype::F16 => element.copy_from_slice(&half::f16::from_f32(value).to_ne_bytes()),
+                    Dtype::Bf16 => element.copy_from_slice(&half::bf16::from_f32(value).to_ne_bytes()),
+                }
+            }
+        }
+        bytes
+    }
+}
+
+/// A kind of row: (token, vocab, 64 random bits) to a logit.
+struct Kind {
+    name: &'static str,
+    fill: fn(usize, usize, u64) -> f32,
+}
+
+fn kind_of(row: usize) -> &'static Kind {
+    &KINDS[row % KINDS.len()]
+}
+
+static KINDS: [Kind; 20] = [
+    Kind { name: "normal", fill: |_, _, noise| normal(noise) * 3.0 },
+    Kind {
+        name: "NaN",
+        fill: |token, vocab, noise| if token == vocab / 2 { f32::NAN } else { normal(noise) },
+    },
+    Kind {
+        name: "peaked",
+        fill: |token, vocab, noise| if token == vocab / 3 { 30.0 } else { normal(noise) },
+    },
+    Kind { name: "all equal", fill: |_, _, _| 1.25 },
+    Kind { name: "all -inf", fill: |_, _, _| f32::NEG_INFINITY },
+    Kind { name: "wide", fill: |_, _, noise| normal(noise) * 60.0 },
+    Kind { name: "tied", fill: |_, _, noise| (noise % 7) as f32 },
+    Kind {
+        name: "+inf",
+        fill: |token, vocab, noise| if token == vocab - 1 { f32::INFINITY } else { normal(noise) },
+    },
+    Kind { name: "rising", fill: |token, vocab, _| 20.0 * token as f32 / vocab as f32 },
+    Kind { name: "falling", fill: |token, vocab, _| -20.0 * token as f32 / vocab as f32 },
+    Kind {
+        name: "one finite",
+        fill: |token, vocab, _| if token == vocab * 2 / 3 { -7.5 } else { f32::NEG_INFINITY },
+    },
+    Kind {
+        name: "-NaN",
+        fill: |token, _, noise| if token == 0 { f32::from_bits(0xffc0_0001) } else { normal(noise) },
+    },
+    Kind {
+        name: "masked",
+        fill: |_, _, noise| if noise % 8 == 0 { normal(noise) } else { f32::NEG_INFINITY },
+    },
+    Kind {
+        name: "extremes",
+        fill: |_, _, noise| [f32::MAX, f32::MIN, 0.0, 65_504.0, -65_504.0, 1.0][(noise % 6) as usize],
+    },
+    Kind {
+        name: "lowest and -inf",
+        fill: |_, _, noise| if noise & 1 == 0 { f32::MIN } else { f32::NEG_INFINITY },
+    },
+    Kind { name: "subnormal", fill: |_, _, noise| f32::from_bits((noise as u32) & 0x807f_ffff) },
+    Kind { name: "f16 subnormal", fill: |_, _, noise| ((noise % 4096) as f32 - 2048.0) * 2f32.powi(-25) },
+    Kind { name: "zeros of both signs", fill: |_, _, noise| if noise & 1 == 0 { 0.0 } else { -0.0 } },
+    Kind { name: "large and close", fill: |_, _, noise| 30_000.0 + 16.0 * normal(noise) },
+    Kind { name: "long tail", fill: |token, _, noise| if token == 0 { 18.0 } else { normal(noise) * 0.01 } },
+];
+
+/// SplitMix64 (Steele, Lea, Flood 2014): 64 well-mixed bits per counter.
+fn mix(counter: u64) -> u64 {
+    let mut z = counter.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// A nearly normal number: the sum of four uniform ones, centred, variance 1.
+fn normal(noise: u64) -> f32 {
+    let sum: u32 = (0..4).map(|i| (noise >> (16 * i)) as u32 & 0xffff).sum();
+    (sum as f32 / 65_536.0 - 2.0) * 3f32.sqrt()
+}
+
+/// The first field in which two records differ.
+fn difference(got: &Record, expected: &Record) -> Option<String> {
+    (got != expected).then(|| {
+        let place = (0..got.top.len().max(expected.top.len()))
+            .find(|&i| format!("{:?}", got.top.get(i)) != format!("{:?}", expected.top.get(i)));
+        match place {
+            Some(i) => format!("entry {i} is {:?} instead of {:?}", got.top.get(i), expected.top.get(i)),
+            None => format!(
+                "{:?} max {} logsumexp {} entropy {} target {:?} instead of {:?} max {} logsumexp {} entropy {} target {:?}",
+                got.status, got.max, got.logsumexp, got.entropy, got.target, expected.status, expected.max,
+                expected.logsumexp, expected.entropy, expected.target
+            ),
+        }
+    })
+}
+
+/// Worst error of a record's probable logprobs, log-sum-exp and entropy, and what else the definition has against it.
+fn against_truth(got: &Record, truth: Option<&Truth>, row: &[f32]) -> (Option<f64>, Option<String>) {
+    let Some(truth) = truth else {
+        return (
+            None,
+            (got.status == Status::Ok).then(|| "is no distribution, but the record says ok".to_owned()),
+        );
+    };
+    if got.status != Status::Ok {
+        return (None, Some(format!("is a distribution, but the record says {:?}", got.status)));
+    }
+    let tokens: Vec<u32> = got.top.iter().map(|entry| entry.token).collect();
+    let mut wrong = token_difference(&tokens, &truth.order[..truth.order.len().min(tokens.len())]);
+    let logprobs = got.top.iter().map(|entry| (entry.token, entry.logprob));
+    let mut error = 0.0;
+    for (token, logprob) in logprobs.chain(got.target.map(|target| (target.token, target.logprob))) {
+        let truth = truth.logprobs[token as usize];
+        if truth > ERROR_FLOOR.ln() {
+            error = worse(error, (logprob - truth).abs());
+        }
+    }
+    let scale = 1.0 + truth.logsumexp.abs() * 1e-9; // f64 itself has 16 digits
+    error = worse(error, (got.logsumexp - truth.logsumexp).abs() / scale);
+    error = worse(error, (got.entropy - truth.entropy).abs());
+    if let Some(target) = got.target {
+        let counts = Truth::rank_counts(row, target.token);
+        if counts != (target.n_greater, target.n_equal) {
+            wrong.get_or_insert(format!(
+                "rank counts {:?} instead of {counts:?}",
+                (target.n_greater, target.n_equal)
+            ));
+        }
+    }
+    (Some(error), wrong)
+}
+
+/// Distance from the truth beyond the rounding to f32 itself.
+fn nearest_error(got: f32, truth: f64) -> f64 {
+    if f64::from(got) == truth || (truth < f64::from(f32::MIN) && got == f32::NEG_INFINITY) {
+        return 0.0;
+    }
+    let half_ulp = f64::from(f32::EPSILON) / 2.0 * truth.abs();
+    ((f64::from(got) - truth).abs() - half_ulp).max(0.0)
+}
+
+/// The first place where two runs of floats differ in their bits; any NaN equals any other.
+fn float_difference(got: &[f32], expected: &[f32]) -> Option<String> {
+    if got.len() != expected.len() {
+        return Some(format!("{} values instead of {}", got.len(), expected.len()));
+    }
+    let place = got.iter().zip(expected).position(|(got, expected)| {
+        got.to_bits() != expected.to_bits() && !(got.is_nan() && expected.is_nan())
+    })?;
+    Some(format!("value {place} is {:e} instead of {:e}", got[place], expected[place]))
+}
+
+fn token_difference(got: &[u32], expected: &[u32]) -> Option<String> {
+    let place = (0..got.len().max(expected.len())).find(|&i| got.get(i) != expected.get(i))?;
+    Some(format!("place {place} holds token {:?} instead of {:?}", got.get(place), expected.get(place)))
+}
