@@ -1,1 +1,38 @@
-fn main() {}
+//! `sortilege`: token-probability records from files of logits, kernel validation, device listing.
+
+mod args;
+mod engine;
+mod failure;
+mod info;
+mod input;
+mod log;
+mod output;
+mod sidecar;
+mod tokens;
+mod validate;
+mod vocab;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Info(args) => info::run(&args),
+        Command::Log(args) => log::run(&args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Completions { shell } => args::completions(shell),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads our output has seen enough.
+        Err(Failure::OutputClosed) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            failure.exit_code()
+        }
+    }
+}

@@ -37,15 +37,14 @@ pub(crate) fn run(
     if stats.flags != 0 {
         return RawRecord { stats, target_bits: 0, entries };
     }
+    #[expect(clippy::cast_possible_truncation, reason = "tokens are below 2^20")]
+    let id = |token: usize| token as u32;
     let subtiles = largest(delegates.iter().copied().zip(0..).collect(), top_k as usize);
     let tokens = subtiles
         .into_iter()
         .flat_map(|(_, subtile)| {
             let first = subtile as usize * SUBTILE_TOKENS;
-            let first_token = subtile * SUBTILE_TOKENS as u32;
-            (first..vocab.min(first + SUBTILE_TOKENS))
-                .zip(first_token..)
-                .map(|(token, id)| (exact::key(row.get(token)), id))
+            (first..vocab.min(first + SUBTILE_TOKENS)).map(|token| (exact::key(row.get(token)), id(token)))
         })
         .collect();
     let possible = |&(key, _): &(i32, u32)| key > exact::KEY_NEG_INFINITY;

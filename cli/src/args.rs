@@ -1,0 +1,151 @@
+use std::io;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::failure::{Failure, Result};
+
+/// Exact token probabilities from logits, on any GPU and on the CPU.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the adapters of this machine, and the one that `auto` takes
+    Info(InfoArgs),
+    /// Write one record per row of logits: logprobs, rank, entropy, alternatives
+    #[command(after_help = LOG_EXAMPLES)]
+    Log(LogArgs),
+    /// Compare every kernel with the CPU engine bit for bit, and with an f64 oracle
+    #[command(after_help = EXIT_CODES)]
+    Validate(ValidateArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+const LOG_EXAMPLES: &str = "\
+Examples:
+  sortilege log logits.npy --tokens tokens.npy --tokenizer tokenizer.json
+  sortilege log run.safetensors --tensor logits --top 20 --format jsonl -o run.jsonl
+  sortilege log logits.bin --shape 512,128256 --dtype bf16 --device gpu
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
+
+#[derive(Args, Debug)]
+pub(crate) struct InfoArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// List OpenGL adapters too; some drivers abort when they are closed
+    #[arg(long)]
+    pub(crate) gl: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LogArgs {
+    /// Logits [rows][vocab] or [requests][positions][vocab]: .npy, .npz, .safetensors, or raw little-endian numbers
+    /// with --shape and --dtype
+    pub(crate) logits: PathBuf,
+    /// The array's name in an .npz or .safetensors file [default: `logits`, or the only one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tensor: Option<String>,
+    /// Shape of a raw file, such as 512,128256
+    #[arg(long, value_name = "N,N[,N]", value_delimiter = ',')]
+    pub(crate) shape: Option<Vec<usize>>,
+    /// Element type of a raw file, or of a .npy file that calls bf16 `V2`
+    #[arg(long)]
+    pub(crate) dtype: Option<DtypeArg>,
+    /// Target tokens, one per row: a file of integers (.npy, .npz, .safetensors, text) or a list such as 5,17,-1;
+    /// negative where unknown
+    #[arg(long, value_name = "FILE|LIST")]
+    pub(crate) tokens: Option<String>,
+    /// Texts of the tokens: JSON object text -> id, JSON array, or one per line
+    #[arg(long, value_name = "FILE", conflicts_with = "tokenizer")]
+    pub(crate) vocab_file: Option<PathBuf>,
+    /// Texts of the tokens: a tokenizer.json of Hugging Face's tokenizers
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokenizer: Option<PathBuf>,
+    /// Alternatives per row, 0 to 1024
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1024))]
+    pub(crate) top: u32,
+    /// Divide the logits by this before the softmax
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) temperature: f32,
+    /// auto, cpu, gpu, the number or a part of the name of an adapter (see `sortilege info`)
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// Output format [default: table on a terminal, otherwise jsonl]
+    #[arg(long)]
+    pub(crate) format: Option<Format>,
+    /// Write to this file, and how it was made to FILE.meta.json
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ValidateArgs {
+    /// all (every adapter, OpenGL included, and the CPU engine), auto, cpu, gpu, the number or a part of the name of
+    /// an adapter
+    #[arg(long, default_value = "all")]
+    pub(crate) device: String,
+    /// Smaller sizes only: under 20 s on a software adapter
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DtypeArg {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl From<DtypeArg> for sortilege::Dtype {
+    fn from(dtype: DtypeArg) -> Self {
+        match dtype {
+            DtypeArg::F32 => Self::F32,
+            DtypeArg::F16 => Self::F16,
+            DtypeArg::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// One JSON object per row
+    Jsonl,
+    /// One line per row and alternative
+    Csv,
+    /// One chat-completions `logprobs` object per request; needs --tokens, at most 20 alternatives
+    Openai,
+}
+
+pub(crate) fn completions(shell: clap_complete::Shell) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "sortilege", &mut script);
+    io::Write::write_all(&mut io::stdout(), &script).map_err(|error| Failure::writing(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

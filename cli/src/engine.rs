@@ -1,0 +1,93 @@
+//! Which device does the work.
+
+use sortilege::device::{Candidate, Gpu, best_hardware, candidates, find};
+use sortilege::{Logits, Params, Record, cpu};
+
+use crate::failure::{Failure, Result};
+
+/// The CPU engine or an open device.
+pub(crate) enum Engine {
+    Cpu,
+    Gpu(Box<Gpu>),
+}
+
+impl Engine {
+    /// The engine that the user asks for. `auto` is the best hardware GPU, or the CPU with a line saying so.
+    pub(crate) fn choose(device: &str) -> Result<Self> {
+        match device {
+            "cpu" => return Ok(Self::Cpu),
+            "auto" => {
+                if let Some(candidate) = best_hardware(candidates(false)) {
+                    let id = candidate.id.clone();
+                    match Gpu::open(candidate) {
+                        Ok(gpu) => return Ok(Self::Gpu(Box::new(gpu))),
+                        Err(error) => {
+                            eprintln!("note: {id} is not used ({error}); the CPU engine does the work")
+                        }
+                    }
+                } else {
+                    eprintln!(
+                        "note: no hardware GPU found; the CPU engine does the work, with the same bits"
+                    );
+                }
+                return Ok(Self::Cpu);
+            }
+            _ => {}
+        }
+        Ok(Self::Gpu(Box::new(Gpu::open(candidate(device)?)?)))
+    }
+
+    /// One record per row.
+    pub(crate) fn record(
+        &self,
+        logits: &Logits<'_>,
+        params: &Params,
+        targets: &[Option<u32>],
+    ) -> sortilege::Result<Vec<Record>> {
+        match self {
+            Self::Cpu => cpu::record(logits, params, targets),
+            Self::Gpu(gpu) => gpu.record(logits, params, targets),
+        }
+    }
+
+    /// Bytes that came back from the device.
+    pub(crate) fn bytes_back(&self) -> Option<u64> {
+        match self {
+            Self::Cpu => None,
+            Self::Gpu(gpu) => Some(gpu.traffic().bytes_back),
+        }
+    }
+
+    /// Name, backend and driver.
+    pub(crate) fn describe(&self) -> (String, String, String) {
+        match self {
+            Self::Cpu => {
+                ("cpu".to_owned(), "rust".to_owned(), format!("sortilege {}", env!("CARGO_PKG_VERSION")))
+            }
+            Self::Gpu(gpu) => {
+                let info = gpu.info();
+                let driver = format!("{} {}", info.driver, info.driver_info);
+                (info.name.clone(), info.backend.to_string(), driver.trim().to_owned())
+            }
+        }
+    }
+}
+
+/// The adapter behind `gpu`, a number or a name.
+pub(crate) fn candidate(device: &str) -> Result<Candidate> {
+    if device == "gpu" {
+        return best_hardware(candidates(false)).ok_or_else(|| {
+            Failure::NoAdapter(
+                "no hardware GPU found: use --device cpu, or name a software adapter (see `sortilege info`)"
+                    .to_owned(),
+            )
+        });
+    }
+    Ok(find(candidates(asks_for_gl(device)), device)?)
+}
+
+/// OpenGL is opened only for a user who names it: some drivers abort when they are closed.
+fn asks_for_gl(device: &str) -> bool {
+    let device = device.to_lowercase();
+    device.contains("gl") || device.contains("llvmpipe")
+}

@@ -1,0 +1,57 @@
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Why the program ends without success. The exit codes are documented in the help.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("{0}")]
+    Failed(String),
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Mismatch(String),
+    #[error("{0}")]
+    NoAdapter(String),
+    #[error("the output was closed")]
+    OutputClosed,
+}
+
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    /// A file that cannot be used, and why.
+    pub(crate) fn file(path: &Path, problem: impl std::fmt::Display) -> Self {
+        Self::Failed(format!("{}: {problem}", path.display()))
+    }
+
+    /// A failed write: quietly if a pipe was closed.
+    pub(crate) fn writing(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::OutputClosed
+        } else {
+            Self::Failed(format!("writing the output: {error}"))
+        }
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::OutputClosed => 0,
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Mismatch(_) => 3,
+            Self::NoAdapter(_) => 4,
+        })
+    }
+}
+
+impl From<sortilege::Error> for Failure {
+    fn from(error: sortilege::Error) -> Self {
+        match error {
+            sortilege::Error::Params(_) => Self::Usage(error.to_string()),
+            sortilege::Error::Mismatch(_) => Self::Mismatch(error.to_string()),
+            sortilege::Error::NoAdapter(_) => Self::NoAdapter(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Target tokens: one per row.
+
+use std::path::Path;
+
+use crate::failure::{Failure, Result};
+use crate::input::{Array, Element, Hints};
+
+/// Targets from a file of integers or from a list, one per row of logits of this shape; `None` where negative.
+pub(crate) fn load(source: &str, rows: usize, leading: &[usize], vocab: usize) -> Result<Vec<Option<u32>>> {
+    let path = Path::new(source);
+    let (tokens, shape) = if path.exists() { from_file(path)? } else { (from_list(source, source)?, None) };
+    if tokens.len() != rows || shape.as_ref().is_some_and(|shape| shape != leading && shape.len() > 1) {
+        return Err(Failure::Failed(format!(
+            "--tokens {source} has {} for logits of {leading:?} rows: give one token per row",
+            shape.map_or_else(|| format!("{} tokens", tokens.len()), |shape| format!("shape {shape:?}"))
+        )));
+    }
+    tokens
+        .into_iter()
+        .enumerate()
+        .map(|(row, token)| match u32::try_from(token) {
+            Ok(id) if (id as usize) < vocab => Ok(Some(id)),
+            _ if token < 0 => Ok(None),
+            _ => Err(Failure::Failed(format!(
+                "--tokens {source}: token {token} of row {row} is outside the vocabulary of {vocab}; negative means unknown"
+            ))),
+        })
+        .collect()
+}
+
+type Tokens = (Vec<i64>, Option<Vec<usize>>);
+
+fn from_file(path: &Path) -> Result<Tokens> {
+    let is_array = path.extension().is_some_and(|extension| {
+        ["npy", "npz", "safetensors"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+    });
+    if !is_array {
+        let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
+        return Ok((from_list(&text, &path.display().to_string())?, None));
+    }
+    // The names that such arrays usually have, for a file with several.
+    let names = [None, Some("tokens"), Some("targets"), Some("token_ids"), Some("labels")];
+    let mut opened = Err(Failure::file(path, "no array of tokens"));
+    for tensor in names {
+        opened = Array::open(path, &Hints { tensor: tensor.map(str::to_owned), ..Hints::default() });
+        if matches!(&opened, Ok(array) if !matches!(array.element, Element::Logit(_))) {
+            break;
+        }
+    }
+    let array = opened?;
+    let count = array.shape.iter().product();
+    let block = array.block(0, count)?;
+    let bytes = block.bytes().chunks_exact(array.element.bytes());
+    let too_large = |_| Failure::file(path, "a token is over 2^63");
+    let tokens = match array.element {
+        Element::I32 => bytes.map(|b| i64::from(i32::from_le_bytes(word(b)))).collect(),
+        Element::U32 => bytes.map(|b| i64::from(u32::from_le_bytes(word(b)))).collect(),
+        Element::I64 => bytes.map(|b| i64::from_le_bytes(word(b))).collect(),
+        Element::U64 => bytes
+            .map(|b| i64::try_from(u64::from_le_bytes(word(b))))
+            .collect::<Result<_, _>>()
+            .map_err(too_large)?,
+        Element::Logit(dtype) => {
+            return Err(Failure::file(
+                path,
+                format!("tokens must be 32- or 64-bit integers, these are {dtype}"),
+            ));
+        }
+    };
+    Ok((tokens, Some(array.shape)))
+}
+
+fn word<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.try_into().expect("chunks have the element's size")
+}
+
+/// Integers between commas, white space and brackets; `null` counts as unknown.
+fn from_list(text: &str, source: &str) -> Result<Vec<i64>> {
+    text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']'))
+        .filter(|word| !word.is_empty())
+        .map(|word| match word {
+            "null" => Ok(-1),
+            _ => word.parse().map_err(|_| {
+                let short: String = source.chars().take(60).collect();
+                Failure::Usage(format!("--tokens {short}: {word:?} is no integer, and there is no such file"))
+            }),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_read_with_gaps() {
+        assert_eq!(load("5, -1,null [7]", 4, &[4], 8).expect("a list"), [Some(5), None, None, Some(7)]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        for (list, words) in [
+            ("1,2", "2 tokens for logits of [3] rows"),
+            ("1,2,8", "token 8 of row 2 is outside the vocabulary of 8"),
+            ("1,x,3", "\"x\" is no integer"),
+            ("1,2,99999999999", "token 99999999999 of row 2"),
+        ] {
+            let message = load(list, 3, &[3], 8).expect_err(list).to_string();
+            assert!(message.contains(words), "{message}");
+        }
+    }
+}
