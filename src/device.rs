@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use crate::error::{Error, Result};
 use crate::logits::Logits;
 use crate::params::Params;
-use crate::readback::{Pending, lock, panic_message};
+use crate::readback::{Pending, lock, panic_message, poll};
 use crate::record::Record;
 use crate::recorder::{GpuLogits, GpuOutput, Recorder, Traffic, guarded};
 
@@ -424,7 +424,7 @@ impl Gpu {
                 }
                 Ok(())
             })?;
-            self.told(crate::readback::poll(&self.device, wgpu::PollType::wait_indefinitely()))?;
+            self.told(poll(&self.device, wgpu::PollType::wait_indefinitely()))?;
             for (result, (_, staging)) in results.iter_mut().zip(&outs) {
                 let view = self.told(staging.slice(..).get_mapped_range().map_err(|error| {
                     Error::DeviceLost { doing: "reading the results", message: error.to_string() }
@@ -435,14 +435,19 @@ impl Gpu {
         Ok(results)
     }
 
-    /// The device's own last words, where it was lost meanwhile.
+    /// An error of a lost device as such: calls on one "succeed" and leave invalid objects behind.
     fn told<T>(&self, result: Result<T>) -> Result<T> {
-        result.map_err(|error| match (&*lock(&self.lost), error) {
-            (Some(message), Error::DeviceLost { doing, .. }) => {
-                Error::DeviceLost { doing, message: message.clone() }
+        result.map_err(|error| {
+            // The lost callback runs inside a poll.
+            if let Err(lost) = poll(&self.device, wgpu::PollType::Poll) {
+                return lost;
             }
-            (Some(message), _) => Error::DeviceLost { doing: "working", message: message.clone() },
-            (None, error) => error,
+            match (&*lock(&self.lost), error) {
+                (Some(message), Error::DeviceLost { doing, .. } | Error::Validation { doing, .. }) => {
+                    Error::DeviceLost { doing, message: message.clone() }
+                }
+                (_, error) => error,
+            }
         })
     }
 }

@@ -61,6 +61,9 @@ mod recorder;
 #[cfg(feature = "wgpu")]
 pub mod validate;
 
+#[cfg(test)]
+mod vectors;
+
 pub use dtype::Dtype;
 pub use error::{Error, Result};
 pub use exact::{ARITHMETIC_VERSION, MAX_VOCAB, SUBTILE_TOKENS, TILE_TOKENS};

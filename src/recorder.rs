@@ -315,6 +315,7 @@ impl Recorder {
         logits: &GpuLogits<'_>,
         out: GpuOutput<'_>,
     ) -> Result<()> {
+        check_apart(logits.buffer, out.buffer, "the logits and the result")?;
         let kernel = self.pipeline(&log_softmax::KERNEL, Some(logits.dtype), false)?;
         self.operation(encoder, logits, 0, logits.vocab, &[out], |passes, bound| {
             let ranges = [bound.batch, bound.logits, bound.records, bound.outs[0]];
@@ -340,6 +341,7 @@ impl Recorder {
         if k == 0 {
             return Ok(());
         }
+        check_apart(out_logits.buffer, out_tokens.buffer, "the two results")?;
         let kernel = self.pipeline(&top_entries::KERNEL, None, false)?;
         let outs = [out_logits, out_tokens];
         self.operation(encoder, logits, k, k as usize, &outs, |passes, bound| {
@@ -791,6 +793,14 @@ fn check_logits(logits: &GpuLogits<'_>, plan: &Plan) -> Result<()> {
             plan.bytes_needed(),
             logits.buffer.size()
         )));
+    }
+    Ok(())
+}
+
+/// One dispatch cannot read and write, or write twice, one buffer.
+fn check_apart(a: &wgpu::Buffer, b: &wgpu::Buffer, what: &str) -> Result<()> {
+    if a == b {
+        return Err(Error::Logits(format!("{what} lie in one buffer: use two")));
     }
     Ok(())
 }

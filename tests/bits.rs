@@ -1,0 +1,267 @@
+//! The same bits everywhere: on every adapter, alone or anywhere in a batch, under any chunking, in any buffer.
+#![expect(clippy::cast_possible_truncation, reason = "a test")]
+
+mod common;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use sortilege::device::{Gpu, candidates};
+use sortilege::validate::{Engine, Extent, validate};
+use sortilege::wgpu::{BufferDescriptor, BufferUsages, CommandEncoderDescriptor, Limits};
+use sortilege::{Dtype, GpuLogits, Logits, Params, Recorder, cpu};
+
+fn config(cases: u32) -> Config {
+    Config {
+        cases,
+        failure_persistence: None,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(7),
+        ..Config::default()
+    }
+}
+
+/// Logits as models have them, with ties, gaps and impossible tokens among them.
+fn logit() -> impl Strategy<Value = f32> {
+    prop_oneof![
+        8 => -30.0f32..30.0,
+        2 => (-4i8..4).prop_map(f32::from),
+        1 => Just(f32::NEG_INFINITY),
+        1 => -1e4f32..1e4,
+        1 => any::<f32>().prop_filter("finite", |x| x.is_finite()),
+    ]
+}
+
+#[test]
+fn every_kernel_agrees_with_the_cpu_on_every_adapter() {
+    for gpu in common::gpus() {
+        let reports = validate(Engine::Gpu(&gpu), Extent::Quick, &mut |_, _| ()).expect("the device works");
+        assert_eq!(reports.len(), 6);
+        for report in reports {
+            assert!(report.cases > 2000, "{report:?}");
+            assert_eq!(report.mismatches, 0, "{}: {report:?}", gpu.info().name);
+        }
+    }
+}
+
+#[test]
+fn the_cpu_engine_agrees_with_the_oracle() {
+    for report in validate(Engine::Cpu, Extent::Quick, &mut |_, _| ()).expect("no device is needed") {
+        assert_eq!(report.mismatches, 0, "{report:?}");
+    }
+}
+
+/// A row alone, and the same row at every place of a batch, on every adapter.
+#[test]
+fn a_row_has_the_same_bits_anywhere() {
+    let gpus = common::gpus();
+    let strategy = (prop::collection::vec(logit(), 1..6000), 1u32..40, 0.05f32..10.0, any::<u32>());
+    TestRunner::new(config(12))
+        .run(&strategy, |(row, top_k, temperature, token)| {
+            let vocab = row.len();
+            let params = Params { top_k, temperature };
+            let target = Some(token % vocab as u32);
+            let alone =
+                cpu::record(&Logits::f32(&row, 1, vocab).unwrap(), &params, &[target]).unwrap().remove(0);
+            // Neighbours: a rotated copy and a NaN row.
+            let mut batch = Vec::new();
+            for i in 0..7 {
+                match i % 3 {
+                    0 => batch.extend_from_slice(&row),
+                    1 => batch.extend(row.iter().cycle().skip(i).take(vocab)),
+                    _ => batch.extend(std::iter::repeat_n(f32::NAN, vocab)),
+                }
+            }
+            let logits = Logits::f32(&batch, 7, vocab).unwrap();
+            let targets = [target; 7];
+            for records in std::iter::once(cpu::record(&logits, &params, &targets))
+                .chain(gpus.iter().map(|gpu| gpu.record(&logits, &params, &targets)))
+            {
+                let records = records.unwrap();
+                for i in [0, 3, 6] {
+                    prop_assert_eq!(&records[i], &alone);
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// A device that allows small bindings cuts the batch into many chunks.
+#[test]
+fn chunking_changes_nothing() {
+    let values: Vec<f32> = (0..40 * 3000).map(|i| ((i * 7919) % 10_007) as f32 / 700.0).collect();
+    let logits = Logits::f32(&values, 40, 3000).expect("a batch");
+    let targets: Vec<Option<u32>> = (0..40).map(|row| Some(row * 70)).collect();
+    let params = Params { top_k: 33, temperature: 1.7 };
+    let expected = cpu::record(&logits, &params, &targets).expect("records");
+    let mut devices = 0;
+    for candidate in candidates(false).into_iter().filter(|candidate| candidate.unfit.is_none()) {
+        let limits = Limits { max_storage_buffer_binding_size: 50_000, ..candidate.limits() };
+        let gpu = Gpu::open_unchecked(candidate, limits).expect("opens with small bindings");
+        let buffer = upload(&gpu, bytemuck::cast_slice(&values), 0);
+        let mut encoder = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
+        let batch = GpuLogits::packed(&buffer, Dtype::F32, 40, 3000);
+        let pending = gpu.recorder().record(&mut encoder, &batch, &params, &targets).expect("records");
+        assert_eq!(
+            pending.plan().dispatches(),
+            2 * 10,
+            "four rows of 12 000 bytes fit a binding: {}",
+            pending.plan()
+        );
+        gpu.queue().submit([encoder.finish()]);
+        assert_eq!(pending.wait().expect("records"), expected);
+        assert_eq!(gpu.log_softmax(&logits).expect("values"), cpu::log_softmax(&logits));
+        assert_eq!(gpu.top_k(&logits, 33).expect("values"), cpu::top_k(&logits, 33).expect("values"));
+        assert_eq!(gpu.row_max(&logits).expect("values"), cpu::row_max(&logits));
+        devices += 1;
+    }
+    assert!(devices > 0, "no adapter");
+}
+
+/// An engine's buffer of its size and content, `shift` bytes in.
+fn upload(gpu: &Gpu, bytes: &[u8], shift: usize) -> sortilege::wgpu::Buffer {
+    let mut content = vec![0xff; (shift + bytes.len()).next_multiple_of(4) + 64];
+    content[shift..shift + bytes.len()].copy_from_slice(bytes);
+    let buffer = gpu.device().create_buffer(&BufferDescriptor {
+        label: None,
+        size: content.len() as u64,
+        usage: BufferUsages::STORAGE | BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    gpu.queue().write_buffer(&buffer, 0, &content);
+    buffer
+}
+
+/// Any byte offset that the element allows, and any stride.
+#[test]
+fn logits_may_lie_anywhere_in_the_buffer() {
+    for gpu in common::gpus() {
+        for (dtype, width) in [(Dtype::F32, 4), (Dtype::F16, 2), (Dtype::Bf16, 2)] {
+            for (offset, vocab, stride) in
+                [(0, 5, 5), (1, 5, 7), (3, 333, 334), (127, 100, 101), (129, 4097, 4099), (8191, 1, 3)]
+            {
+                let rows = 9;
+                let bytes: Vec<u8> =
+                    (0..rows * stride * width).map(|i| (i * 37 % 61 + i % 2 * 4) as u8).collect();
+                let logits = Logits::strided(&bytes, dtype, rows, vocab, stride).expect("a batch");
+                let expected = cpu::record(&logits, &Params::default(), &[]).expect("records");
+                let buffer = upload(&gpu, &bytes, offset * width);
+                let byte_offset = (offset * width) as u64;
+                let batch =
+                    GpuLogits { buffer: &buffer, byte_offset, dtype, rows, vocab, row_stride: stride };
+                let mut encoder = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
+                let pending =
+                    gpu.recorder().record(&mut encoder, &batch, &Params::default(), &[]).expect("records");
+                gpu.queue().submit([encoder.finish()]);
+                assert_eq!(
+                    pending.wait().expect("records"),
+                    expected,
+                    "{dtype} at {offset}, [{rows}][{vocab}] by {stride}"
+                );
+            }
+        }
+    }
+}
+
+/// Many steps in flight, read in any order, some dropped unread.
+#[test]
+fn steps_in_flight_do_not_disturb_each_other() {
+    for gpu in common::gpus() {
+        let recorder = Recorder::new(gpu.device(), gpu.queue()).expect("a recorder");
+        let mut steps = Vec::new();
+        for step in 0..12u32 {
+            let values: Vec<f32> = (0..3 * 700).map(|i| ((i * 31 + step * 17) % 509) as f32 / 40.0).collect();
+            let params = Params { top_k: step, temperature: 1.0 + step as f32 / 10.0 };
+            let expected =
+                cpu::record(&Logits::f32(&values, 3, 700).unwrap(), &params, &[]).expect("records");
+            let buffer = upload(&gpu, bytemuck::cast_slice(&values), 0);
+            let mut encoder = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
+            let batch = GpuLogits::packed(&buffer, Dtype::F32, 3, 700);
+            let pending = recorder.record(&mut encoder, &batch, &params, &[]).expect("records");
+            gpu.queue().submit([encoder.finish()]);
+            steps.push((step, pending, expected));
+        }
+        steps.reverse();
+        for (step, pending, expected) in steps {
+            match step % 3 {
+                0 => drop(pending),
+                1 => assert_eq!(pending.wait().expect("records"), expected, "step {step}"),
+                _ => {
+                    assert_eq!(pollster::block_on(pending).expect("records"), expected, "step {step} awaited")
+                }
+            }
+        }
+    }
+}
+
+/// Adding a constant that every logit can take exactly changes no logprob.
+#[test]
+fn shifting_all_logits_changes_no_logprob() {
+    let strategy = (prop::collection::vec(-1000i32..1000, 1..300), -64i32..64, 0.1f32..5.0);
+    TestRunner::new(config(64))
+        .run(&strategy, |(steps, shift, temperature)| {
+            let of = |add: f32| {
+                let row: Vec<f32> = steps.iter().map(|&step| step as f32 / 64.0 + add).collect();
+                let params = Params { top_k: 50, temperature };
+                cpu::record(&Logits::f32(&row, 1, row.len()).unwrap(), &params, &[Some(0)]).unwrap().remove(0)
+            };
+            let (plain, shifted) = (of(0.0), of(shift as f32));
+            let logprobs = |record: &sortilege::Record| -> Vec<(u32, u64)> {
+                record.top.iter().map(|entry| (entry.token, entry.logprob.to_bits())).collect()
+            };
+            prop_assert_eq!(logprobs(&plain), logprobs(&shifted));
+            prop_assert_eq!(plain.entropy.to_bits(), shifted.entropy.to_bits());
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// The order of the tokens within a tile changes neither mass nor entropy, and moves the entries along.
+#[test]
+fn permuting_tokens_permutes_the_record() {
+    let strategy = prop::collection::vec(-20.0f32..20.0, 2..2000).prop_flat_map(|row| {
+        let places: Vec<usize> = (0..row.len()).collect();
+        (Just(row), Just(places).prop_shuffle())
+    });
+    TestRunner::new(config(48))
+        .run(&strategy, |(row, places)| {
+            let moved: Vec<f32> = places.iter().map(|&place| row[place]).collect();
+            let params = Params { top_k: 10, temperature: 1.0 };
+            let of = |row: &[f32]| {
+                cpu::record(&Logits::f32(row, 1, row.len()).unwrap(), &params, &[]).unwrap().remove(0)
+            };
+            let (before, after) = (of(&row), of(&moved));
+            prop_assert_eq!(before.logsumexp.to_bits(), after.logsumexp.to_bits());
+            prop_assert_eq!(before.entropy.to_bits(), after.entropy.to_bits());
+            for (a, b) in before.top.iter().zip(&after.top) {
+                prop_assert_eq!(a.logprob.to_bits(), b.logprob.to_bits());
+                prop_assert_eq!(row[a.token as usize].to_bits(), moved[b.token as usize].to_bits());
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// Raising one logit never lowers its own logprob, nor raises another's.
+#[test]
+fn logprobs_are_monotone() {
+    let strategy = (prop::collection::vec(-30.0f32..30.0, 2..200), 0.0f32..3.0, any::<prop::sample::Index>());
+    TestRunner::new(config(64))
+        .run(&strategy, |(row, raise, index)| {
+            let token = index.index(row.len());
+            let of = |row: &[f32], token: usize| {
+                let logits = Logits::f32(row, 1, row.len()).unwrap();
+                let target = [Some(token as u32)];
+                cpu::record(&logits, &Params { top_k: 0, temperature: 1.0 }, &target).unwrap()[0]
+                    .target
+                    .unwrap()
+                    .logprob
+            };
+            let mut raised = row.clone();
+            raised[token] += raise;
+            prop_assert!(of(&raised, token) >= of(&row, token));
+            let other = (token + 1) % row.len();
+            prop_assert!(of(&raised, other) <= of(&row, other));
+            Ok(())
+        })
+        .unwrap();
+}

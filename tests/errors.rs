@@ -1,0 +1,155 @@
+//! What cannot work comes back as an error that says so; nothing panics or hangs.
+#![expect(clippy::type_complexity, reason = "a table of cases")]
+
+mod common;
+
+use sortilege::device::{Gpu, candidates, find};
+use sortilege::wgpu::{
+    Buffer, BufferDescriptor, BufferUsages, CommandEncoder, CommandEncoderDescriptor, Limits,
+};
+use sortilege::{Dtype, Error, GpuLogits, GpuOutput, Logits, Params, Recorder};
+
+fn buffer(gpu: &Gpu, size: u64, usage: BufferUsages) -> Buffer {
+    gpu.device().create_buffer(&BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+}
+
+fn encoder(gpu: &Gpu) -> CommandEncoder {
+    gpu.device().create_command_encoder(&CommandEncoderDescriptor::default())
+}
+
+#[test]
+fn bad_requests_are_refused_and_leave_the_encoder_usable() {
+    for gpu in common::gpus() {
+        let good = buffer(&gpu, 64, BufferUsages::STORAGE | BufferUsages::COPY_DST);
+        let no_storage = buffer(&gpu, 64, BufferUsages::COPY_DST);
+        let packed = GpuLogits::packed(&good, Dtype::F32, 2, 8);
+        let default = Params::default();
+        let cases: [(&str, GpuLogits<'_>, Params, &[Option<u32>], &str); 9] = [
+            ("usage", GpuLogits { buffer: &no_storage, ..packed }, default, &[], "usage STORAGE"),
+            (
+                "too many rows",
+                GpuLogits { rows: 3, ..packed },
+                default,
+                &[],
+                "ends at byte 96, the buffer has 64",
+            ),
+            (
+                "offset past the end",
+                GpuLogits { byte_offset: 4, ..packed },
+                default,
+                &[],
+                "the buffer has 64",
+            ),
+            ("odd offset", GpuLogits { byte_offset: 2, ..packed }, default, &[], "byte offset 2"),
+            ("empty vocabulary", GpuLogits { vocab: 0, ..packed }, default, &[], "vocab 0"),
+            ("vast vocabulary", GpuLogits { vocab: 1 << 21, ..packed }, default, &[], "vocab 2097152"),
+            ("overlapping rows", GpuLogits { row_stride: 7, ..packed }, default, &[], "row stride of 7"),
+            ("params", packed, Params { top_k: 5000, ..default }, &[], "top_k 5000"),
+            ("targets", packed, default, &[Some(8), None], "target 8 of row 0"),
+        ];
+        let mut open = encoder(&gpu);
+        for (name, logits, params, targets, words) in cases {
+            let message =
+                gpu.recorder().record(&mut open, &logits, &params, targets).expect_err(name).to_string();
+            assert!(message.contains(words), "{name}: {message}");
+        }
+        let pending = gpu.recorder().record(&mut open, &packed, &default, &[]).expect("a good request");
+        gpu.queue().submit([open.finish()]);
+        assert_eq!(pending.wait().expect("records").len(), 2);
+
+        let mut open = encoder(&gpu);
+        let small = GpuOutput::new(&no_storage);
+        assert!(
+            gpu.recorder().row_max(&mut open, &packed, small).unwrap_err().to_string().contains("STORAGE")
+        );
+        let late = GpuOutput { buffer: &good, byte_offset: 60 };
+        assert!(
+            gpu.recorder().row_max(&mut open, &packed, late).unwrap_err().to_string().contains("8 bytes")
+        );
+        let in_place = GpuOutput::new(&good);
+        let same = gpu.recorder().log_softmax(&mut open, &packed, in_place);
+        assert!(matches!(same, Err(Error::Logits(_))), "{same:?}");
+    }
+}
+
+#[test]
+fn waiting_for_what_was_never_submitted_says_so() {
+    for gpu in common::gpus() {
+        let logits = buffer(&gpu, 64, BufferUsages::STORAGE);
+        let packed = GpuLogits::packed(&logits, Dtype::F32, 2, 8);
+        let mut open = encoder(&gpu);
+        let kept = gpu.recorder().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+        assert_eq!(kept.wait(), Err(Error::NotSubmitted));
+        let dropped = gpu.recorder().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+        let awaited = gpu.recorder().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+        drop(open);
+        assert_eq!(dropped.wait(), Err(Error::NotSubmitted));
+        assert_eq!(pollster::block_on(awaited), Err(Error::NotSubmitted));
+    }
+}
+
+#[test]
+fn an_empty_batch_has_no_records() {
+    for gpu in common::gpus() {
+        let logits = Logits::new(&[], Dtype::F16, 0, 5).expect("no rows");
+        assert_eq!(gpu.record(&logits, &Params::default(), &[]).expect("records"), []);
+        assert_eq!(gpu.log_softmax(&logits).expect("values"), [0.0; 0]);
+        let some = buffer(&gpu, 64, BufferUsages::STORAGE);
+        let mut open = encoder(&gpu);
+        let empty = GpuLogits::packed(&some, Dtype::F32, 0, 5);
+        let pending = gpu.recorder().record(&mut open, &empty, &Params::default(), &[]).expect("recorded");
+        gpu.queue().submit([open.finish()]);
+        assert_eq!(pending.wait().expect("records"), []);
+    }
+}
+
+#[test]
+fn a_lost_device_is_an_error() {
+    for gpu in common::gpus() {
+        let values: Vec<f32> = (0..4000).map(|i| i as f32 / 100.0).collect();
+        let logits = Logits::f32(&values, 2, 2000).expect("a batch");
+        let source = buffer(&gpu, 16_000, BufferUsages::STORAGE);
+        let mut open = encoder(&gpu);
+        let packed = GpuLogits::packed(&source, Dtype::F32, 2, 2000);
+        let pending = gpu.recorder().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+        gpu.device().destroy();
+        drop(open);
+        assert!(pending.wait().is_err());
+        for _ in 0..2 {
+            let error = gpu.record(&logits, &Params::default(), &[]).expect_err("the device is gone");
+            assert!(matches!(error, Error::DeviceLost { .. }), "{error:?}");
+        }
+    }
+}
+
+#[test]
+fn a_device_below_the_floor_is_refused() {
+    let candidate = candidates(false).into_iter().find(|c| c.unfit.is_none()).expect("an adapter");
+    let limits = Limits { max_compute_workgroup_storage_size: 8192, ..candidate.limits() };
+    let message = Gpu::open_unchecked(candidate, limits).expect_err("too little memory").to_string();
+    assert!(message.contains("max_compute_workgroup_storage_size 8192, the kernels need 16384"), "{message}");
+}
+
+#[test]
+fn adapters_are_found_by_number_id_or_part_of_a_name() {
+    let list = || candidates(true);
+    for (number, candidate) in list().into_iter().enumerate() {
+        assert_eq!(find(list(), &number.to_string()).expect("by number").id, candidate.id);
+        assert_eq!(find(list(), &candidate.id.to_uppercase()).expect("by id").id, candidate.id);
+    }
+    let message = find(list(), "no such adapter").expect_err("none").to_string();
+    assert!(
+        message.contains("no adapters fit \"no such adapter\"") && message.contains(&list()[0].id),
+        "{message}"
+    );
+    assert!(matches!(find(list(), "99"), Err(Error::NoAdapter(_))));
+}
+
+#[test]
+fn recorders_share_a_device() {
+    for gpu in common::gpus() {
+        let second = Recorder::new(gpu.device(), gpu.queue()).expect("a second recorder");
+        second.self_check().expect("the same bits");
+        assert!(second.traffic().bytes_back > 0);
+    }
+}
