@@ -1,0 +1,116 @@
+//! Every device prints the same bytes. A test that needs an adapter fails where there is none.
+
+use serde_json::Value;
+
+use crate::common::{Folder, conclude, difference, npy, stderr, stored, successful};
+
+/// The adapters that `SORTILEGE_TEST_ADAPTERS` lists (ids, comma separated), or if it is not set all that can run the
+/// kernels, by id and backend. One that is listed must be there.
+fn adapters(folder: &Folder) -> Vec<(String, String)> {
+    let info: Value = serde_json::from_str(&folder.text("info --json --gl")).expect("JSON");
+    let word = |value: &Value| value.as_str().expect("a word").to_owned();
+    let mut found: Vec<(String, String)> = info["adapters"]
+        .as_array()
+        .expect("an array")
+        .iter()
+        .filter(|adapter| adapter["unfit"].is_null())
+        .map(|adapter| (word(&adapter["name"]), word(&adapter["backend"])))
+        .collect();
+    if let Ok(listed) = std::env::var("SORTILEGE_TEST_ADAPTERS") {
+        let listed: Vec<&str> = listed.split(',').map(str::trim).collect();
+        found.retain(|(id, _)| listed.contains(&id.as_str()));
+        for id in listed {
+            assert!(found.iter().any(|(found, _)| found == id), "adapter {id:?} is required and missing");
+        }
+    }
+    assert!(!found.is_empty(), "no adapter: install a software Vulkan driver, such as lavapipe of Mesa");
+    found
+}
+
+#[test]
+fn every_device_prints_the_bytes_of_the_cpu() {
+    let folder = Folder::with_assets();
+    let asset = "log logits.npy --tokens tokens.npy --tokenizer tokenizer.json";
+    let mut values: Vec<f32> = (0..9 * 5001u32)
+        .map(|i| f32::from(u16::try_from(i % 8191 * 31 % 509).expect("small")) * 0.25)
+        .collect();
+    values[2 * 5001 + 7] = f32::NAN;
+    values[3 * 5001 + 4999] = f32::INFINITY;
+    values[4 * 5001..5 * 5001].fill(f32::NEG_INFINITY);
+    values[6 * 5001..7 * 5001].fill(-3.5);
+    for (name, dtype, descr) in [("f32.npy", "f32", "<f4"), ("bf16.npy", "bf16", "|V2")] {
+        folder.put(name, npy(descr, "(3, 3, 5001)", &stored(dtype, &values)));
+    }
+    let lines = [
+        format!("{asset} --format jsonl"),
+        format!("{asset} --format csv"),
+        format!("{asset} --format openai"),
+        format!("{asset} --temperature 0.7 --top 50"),
+        "log f32.npy --tokens 5000,0,7,4999,1,-1,3,4096,9 --top 300 --format csv".to_owned(),
+        "log bf16.npy --dtype bf16 --tokens 5000,0,7,4999,1,-1,3,4096,9 --top 1024".to_owned(),
+    ];
+    let mut failures = Vec::new();
+    for line in &lines {
+        let expected = folder.printed(&format!("{line} --device cpu"));
+        assert!(!expected.is_empty());
+        for (id, _) in adapters(&folder) {
+            let output = folder.command(line).args(["--device", &id]).output().expect("it starts");
+            if output.status.code() != Some(0) {
+                failures.push(format!("{line} on {id}: {:?}: {}", output.status, stderr(&output)));
+            } else if let Some(difference) = difference(&expected, &output.stdout) {
+                failures.push(format!("{line} on {id}: {difference}"));
+            } else if !stderr(&output).contains(" bytes read back (") {
+                failures.push(format!("{line} on {id}: no GPU did the work: {}", stderr(&output)));
+            }
+        }
+    }
+    conclude(&failures);
+}
+
+#[test]
+fn the_sidecar_names_the_adapter() {
+    let folder = Folder::new();
+    folder.put("logits.npy", npy("<f4", "(1, 3)", &stored("f32", &[1.0, 2.0, 3.0])));
+    for (id, backend) in adapters(&folder) {
+        let line = "log logits.npy -o records --device";
+        successful(&id, folder.command(line).arg(&id).output().expect("it starts"));
+        let meta: Value = serde_json::from_slice(&folder.get("records.meta.json")).expect("JSON");
+        assert_eq!(meta["options"]["device"], id);
+        for name in ["device", "backend", "driver"] {
+            assert!(
+                meta[name].as_str().is_some_and(|word| !word.is_empty() && word != "cpu"),
+                "{id}: {meta}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_device_is_validated() {
+    let folder = Folder::new();
+    let mut failures = Vec::new();
+    let ids = adapters(&folder).into_iter().map(|(id, _)| id);
+    for id in ids.chain(["cpu".to_owned()]) {
+        let line = "validate --quick --json --device";
+        let output = successful(&id, folder.command(line).arg(&id).output().expect("it starts"));
+        let reports: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let [report] = &reports.as_array().expect("an array")[..] else { panic!("{id}: {reports}") };
+        let kernels = report["kernels"].as_array().expect("an array");
+        let is_sound = kernels.iter().all(|kernel| {
+            kernel["mismatches"] == 0
+                && kernel["first_mismatch"].is_null()
+                && kernel["cases"].as_u64() > Some(100)
+                && kernel["worst_error"].as_f64().is_none_or(|error| error < 1e-6)
+        });
+        // The first kernel on a device is compared with its twin on the CPU, which has none to be compared with.
+        if !is_sound || kernels.len() != 5 + usize::from(id != "cpu") || report["device"] != *id {
+            failures.push(format!("{id}: {report:#}"));
+        }
+        if !stderr(&output).contains(" cases, 0 mismatches, errors below 1e-6") {
+            failures.push(format!("{id}: {}", stderr(&output)));
+        }
+    }
+    conclude(&failures);
+    let text = folder.text("validate --quick --device cpu");
+    assert!(text.starts_with("cpu: cpu (rust)") && text.contains("log_softmax"), "{text}");
+}

@@ -1,0 +1,258 @@
+"""The exact arithmetic, version 1, written a second time from docs/exact.md alone, to check the known answers.
+
+Python 3, standard library only. Section numbers are those of docs/exact.md. Sections 1 to 7 and 9 are compared bit by
+bit. The doubles of section 8 contain a logarithm, and Python's is the C library's, not the specified one: so a row
+passes if one logarithm within 2 units in the last place of Python's gives every double of the row exactly.
+Exit status 1 names the first case that differs; 0 means that none does.
+"""
+
+import copy
+import decimal
+import json
+import math
+import pathlib
+import re
+import struct
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+VECTORS = HERE / "exact-v1.json"
+FROZEN_TABLE = HERE.parent.parent / "src" / "exact_table.in"
+
+LOG2_E, LN_2 = 1.4426950408889634, 0.6931471805599453  # the nearest doubles
+KEY_NEGATIVE_INFINITY, KEY_POSITIVE_INFINITY = -2139095041, 2139095040
+NEGATIVE_INFINITY, POSITIVE_INFINITY = 0xFF800000, 0x7F800000
+MODULUS = 1 << 32
+TILE = 4096
+
+def computed_constants():
+    """Section 6: the table, and its slope; section 9: ln 2. From their definitions, at 60 digits."""
+    decimal.getcontext().prec = 60
+    two = decimal.Decimal(2)
+    table = [round(two ** (31 - decimal.Decimal(i) / 1024)) for i in range(1024)]
+    return table, round((1 - two ** (decimal.Decimal(-1) / 1024)) * 2**28), round(two.ln() * 2**32)
+
+TABLE, SLOPE, LN_2_Q32 = computed_constants()
+
+def float_of(bits):
+    return struct.unpack(">f", struct.pack(">I", bits))[0]
+
+
+# Section 1: logits and keys
+def widen(element, dtype):
+    if dtype == "f16":
+        return int(struct.pack(">f", struct.unpack(">e", struct.pack(">H", element))[0]).hex(), 16)
+    return element << 16 if dtype == "bf16" else element
+
+def key(bits):
+    k = bits - MODULUS ^ 0x7FFFFFFF if bits >> 31 else bits
+    return 0 if k == -1 else k
+
+def bits_of(k):
+    return (k ^ 0x7FFFFFFF) % MODULUS if k < 0 else k
+
+
+# Section 2: status of a row
+def status(logits):
+    largest_key = max(map(key, logits))
+    if largest_key > KEY_POSITIVE_INFINITY or max(logits) > NEGATIVE_INFINITY:
+        return "nan"
+    return {KEY_POSITIVE_INFINITY: "positive_infinity", KEY_NEGATIVE_INFINITY: "nothing_finite"}.get(largest_key, "ok")
+
+class Temperature:
+    def __init__(self, bits):  # section 3
+        self.value = float_of(bits)
+        fraction, exponent = math.frexp(self.value)  # the fraction is in [1/2, 1)
+        self.shift = 24 - (exponent - 1 if fraction == 0.5 else exponent)
+        self.rate = math.floor(LOG2_E / (self.value * 2.0**self.shift) * 2.0**54 + 0.5)
+
+    def fixed(self, bits):  # section 4
+        mantissa, left = bits & 0x7FFFFF | 0x800000, (bits >> 23 & 0xFF) - 150 + self.shift
+        magnitude = mantissa << left if left >= 0 else mantissa >> -left
+        return (-magnitude if bits >> 31 else magnitude) % MODULUS
+
+    def octaves(self, reference, bits):  # section 4, q
+        distance = (self.fixed(reference) - self.fixed(bits)) % MODULUS
+        return (4 * distance % MODULUS) * self.rate >> 32
+
+    def outside_window(self, reference, bits):  # section 5; here in double arithmetic, any rounding will do
+        return bits == NEGATIVE_INFINITY or float_of(reference) / 2 - float_of(bits) / 2 >= 24 * self.value
+
+
+# Section 6: weight
+def mantissa_of(q):
+    f = q % (1 << 24)
+    entry = TABLE[f >> 14]
+    drop = ((f % (1 << 14)) * SLOPE + 32768) >> 16
+    return entry - (((entry >> 15) * drop) >> 11)
+
+def weigh(temperature, reference, bits):
+    """Octaves (Q24), weight (Q50), surprisal (Q44)."""
+    if temperature.outside_window(reference, bits):
+        return None, 0, 0
+    q = temperature.octaves(reference, bits)
+    mantissa, n = mantissa_of(q), q >> 24
+    return q, (mantissa << 19) >> n, (((mantissa * 2 * q) >> 32) << 20) >> n
+
+
+# Section 7: tiles and rows, each its maximum (bits), mass and surprisal
+def tile_of(temperature, logits):
+    maximum = bits_of(max(map(key, logits)))
+    if maximum == NEGATIVE_INFINITY:
+        return maximum, 0, 0
+    weighed = [weigh(temperature, maximum, bits) for bits in logits]
+    return maximum, sum(weight for _, weight, _ in weighed), sum(surprisal for _, _, surprisal in weighed)
+
+def row_of(temperature, logits):
+    tiles = [tile_of(temperature, logits[start:start + TILE]) for start in range(0, len(logits), TILE)]
+    row_maximum = bits_of(max(key(maximum) for maximum, _, _ in tiles))
+    row_mass = row_surprisal = 0
+    for maximum, mass, surprisal in tiles:
+        if temperature.outside_window(row_maximum, maximum):
+            continue
+        q = temperature.octaves(row_maximum, maximum)
+        factor, n = mantissa_of(q), q >> 24
+        mass_term = (mass * factor) >> (41 + n)
+        row_mass += mass_term
+        row_surprisal += ((surprisal * factor) >> (35 + n)) + ((mass_term * q) >> 24)
+    return row_maximum, row_mass, row_surprisal
+
+
+# Section 8: on the host
+def logprob(x, maximum, temperature, log_mass):
+    return (float_of(x) - float_of(maximum)) / temperature.value - log_mass
+
+def logarithms_near(value):
+    """The neighbours up to two units in the last place away; the logarithm of 1 is 0 everywhere."""
+    return [value + n * math.ulp(value) for n in (0, -1, 1, -2, 2)] if value else [value]
+
+
+# Section 9: results that stay on the device
+def natural_log(mass):  # L
+    place = mass.bit_length() - 1
+    y, log = (mass << 31) >> place, place - 40
+    for _ in range(26):
+        square = (y * y) >> 32
+        carry = square >> 31
+        log, y = 2 * log + carry, square if carry else 2 * square
+    return (log * LN_2_Q32) >> 32
+
+def point(a, b):
+    return min(60 - (max(a >> 23 & 0xFF, b >> 23 & 0xFF) - 127), 30)
+
+def wide(bits, p):
+    mantissa, left = bits & 0x7FFFFF | 0x800000, (bits >> 23 & 0xFF) - 150 + p
+    magnitude = mantissa << left if left >= 0 else mantissa >> min(-left, 31)
+    return -magnitude if bits >> 31 else magnitude
+
+def ln_at(log, p):
+    return (16 * log) >> min(30 - p, 63)
+
+def nearest_binary32(integer, p):
+    """The bits of the binary32 nearest to integer * 2^-p, which is never subnormal, as p is at most 30."""
+    magnitude = abs(integer)
+    if magnitude == 0:
+        return 0
+    excess = magnitude.bit_length() - 24
+    scaled = magnitude << max(-excess, 0)
+    mantissa, rest = scaled >> max(excess, 0), scaled % (1 << max(excess, 0))
+    mantissa += 2 * rest + (mantissa & 1) > 1 << excess if excess > 0 else 0
+    # The hidden bit, or a carry out of the mantissa, adds one to the exponent; past the largest lies infinity.
+    bits = min(((excess - p + 149) << 23) + mantissa, POSITIVE_INFINITY)
+    return bits | 0x80000000 if integer < 0 else bits
+
+def log_softmax(x, maximum, log):
+    if x == NEGATIVE_INFINITY:
+        return x
+    p = point(maximum, x)
+    distance = wide(maximum, p) - wide(x, p)
+    return nearest_binary32(-(distance + ln_at(log, p)), p) if distance else nearest_binary32(-16 * log, 30)
+
+def log_sum_exp(maximum, log):
+    p = point(maximum, maximum)
+    return nearest_binary32(wide(maximum, p) + ln_at(log, p), p)
+
+
+# The comparison. Answers are hexadecimal strings of bits.
+def double(value):
+    return struct.pack(">d", value).hex()
+
+def first_difference(case, answers):
+    wrong = [name for name, answer in answers.items() if case[name] != answer]
+    return f"{wrong[0]} is {case[wrong[0]]}, computed {answers[wrong[0]]}" if wrong else None
+
+def check_token(case):
+    temperature = Temperature(int(case["temperature"], 16))
+    q, weight, surprisal = weigh(temperature, int(case["max"], 16), int(case["logit"], 16))
+    answers = {"weight": f"{weight:016x}", "surprisal": f"{surprisal:016x}"}
+    return first_difference(case, {**answers, "octaves": q} if weight else answers)
+
+def check_row(case):
+    elements = re.findall("." * (8 if case["dtype"] == "f32" else 4), case["logits"])
+    logits = [widen(int(element, 16), case["dtype"]) for element in elements]
+    answers = {"status": status(logits)}
+    if answers["status"] != "ok":
+        nothing = "max mass surprisal logsumexp entropy target log_softmax log_sum_exp".split()
+        return first_difference(case, {**answers, **dict.fromkeys(nothing), "top": []})
+    temperature = Temperature(int(case["temperature"], 16))
+    maximum, mass, surprisal = row_of(temperature, logits)
+    log = natural_log(row_of(Temperature(0x3F800000), logits)[1])
+    answers.update(max=f"{maximum:08x}", mass=f"{mass:016x}", surprisal=f"{surprisal:016x}")
+    answers.update(log_softmax=[f"{log_softmax(x, maximum, log):08x}" for x in logits[:16]],
+                   log_sum_exp=f"{log_sum_exp(maximum, log):08x}")
+    keys = [key(x) for x in logits]
+    finite = [token for token, k in enumerate(keys) if k > KEY_NEGATIVE_INFINITY]
+    top = sorted(finite, key=lambda token: (-keys[token], token))[:4]
+    differences = []
+    for log_mass in logarithms_near(math.log(float(mass) * 2.0**-40)):
+        def of(token):
+            return double(logprob(bits_of(keys[token]), maximum, temperature, log_mass))
+        answers["top"] = [[token, f"{bits_of(keys[token]):08x}", of(token)] for token in top]
+        token = case["target"] and case["target"]["token"]
+        answers["target"] = None if token is None else {
+            "token": token, "logprob": of(token),
+            "n_greater": sum(k > keys[token] for k in keys), "n_equal": keys.count(keys[token])}
+        answers["logsumexp"] = double(float_of(maximum) / temperature.value + log_mass)
+        answers["entropy"] = double(log_mass + float(surprisal) / float(mass) * LN_2)
+        differences.append(first_difference(case, answers))
+    return None if None in differences else differences[0]
+
+def self_test(case, check):
+    """Flips one bit of each answer of a case that passes, one at a time: the check must see every flip."""
+    inputs = ["temperature", "logit", "dtype", "logits", "token", "status"] + ["max"] * ("logit" in case)
+
+    def visit(node, changed):
+        for name in node if isinstance(node, dict) else range(len(node)):
+            old = node[name]
+            if isinstance(old, (dict, list)):
+                yield from visit(old, changed)
+            elif name not in inputs:
+                node[name] = old ^ 1 if isinstance(old, int) else f"{int(old, 16) ^ 8:0{len(old)}x}"
+                yield None if check(changed) else f"self-test: {name} {old} became {node[name]} unseen"
+                node[name] = old
+
+    changed = copy.deepcopy(case)
+    return next(filter(None, visit(changed, changed)), None)
+
+def main():
+    vectors = json.loads(VECTORS.read_text())
+    tokens, rows = vectors["tokens"], vectors["rows"]
+    frozen = [int(entry) for entry in re.findall("[0-9]+", FROZEN_TABLE.read_text())]
+    same = (frozen, SLOPE, LN_2_Q32, Temperature(0x3F800000).rate) == (TABLE, 181643, 2977044472, 1549082005)
+    differences = [] if same else ["the table or a constant is not what its definition gives"]
+    for kind, cases, check in (("tokens", tokens, check_token), ("rows", rows, check_row)):
+        found = [(index, check(case)) for index, case in enumerate(cases)]
+        differences += [f"{kind}[{index}]: {difference}" for index, difference in found if difference]
+    if not differences:
+        token = next(case for case in tokens if case["octaves"] and int(case["surprisal"], 16))
+        row = next(case for case in rows if case["target"] and len(case["top"]) == 4)
+        differences += filter(None, (self_test(token, check_token), self_test(row, check_row)))
+    if differences:
+        print(f"reference: {len(differences)} differences, the first: {differences[0]}")
+        return 1
+    print(f"reference: {len(tokens)} token cases, {len(rows)} rows, 0 differences")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
