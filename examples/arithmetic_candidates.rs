@@ -3,7 +3,11 @@
 //! `cargo run --release --example arithmetic_candidates`. (a) is the arithmetic of this crate. (b) takes two isolated float
 //! multiplications: `q = u32(trunc((m − x) · 2^20) · c)`, `mantissa = u32(A[q >> 10 & 1023] · B[q & 1023])`. Everything
 //! around them, the sums and the delegates, is the same kernel text.
-#![expect(clippy::print_stdout, clippy::cast_possible_truncation, reason = "a measurement that prints its result")]
+#![expect(
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    reason = "a measurement that prints its result"
+)]
 
 use std::error::Error;
 use std::time::Instant;

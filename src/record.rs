@@ -56,7 +56,7 @@ pub struct TargetLogprob {
     /// The logit as stored, widened to f32 (-0 comes back as 0).
     pub logit: f32,
     /// Natural logarithm of its probability; -infinity where the logit is. From the same expression as the entries
-    /// of [`Record::top`], so the target is greedy exactly if it equals the first of them.
+    /// of [`Record::top`]: the greedy token's equals the first of them as a float.
     pub logprob: f64,
     /// Tokens whose logit is larger.
     pub n_greater: u32,
@@ -65,6 +65,13 @@ pub struct TargetLogprob {
 }
 
 impl TargetLogprob {
+    /// Whether no token has a larger logit. Several are greatest where they tie; the first of them leads
+    /// [`Record::top`].
+    #[must_use]
+    pub const fn is_greatest(&self) -> bool {
+        self.n_greater == 0
+    }
+
     /// Rank as vLLM and OpenAI users count it: 1 plus the tokens with a larger logit. Ties share the best rank.
     #[must_use]
     pub const fn rank(&self) -> u32 {

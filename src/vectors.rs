@@ -44,19 +44,27 @@ fn token_cases() -> Vec<Value> {
                 // Often within the window, whatever the temperature.
                 let b = if random.next() & 1 == 0 { a - (random.logit(30.0) * temperature).abs() } else { b };
                 let (max, logit) = (a.max(b).to_bits(), a.min(b).to_bits());
-                let octaves = Scale::new(temperature).octaves(max, logit);
-                cases.push(json!({
-                    "temperature": hex32(temperature.to_bits()),
-                    "max": hex32(max),
-                    "logit": hex32(logit),
-                    "octaves": octaves,
-                    "weight": hex64(octaves.map_or(0, exact::weight)),
-                    "surprisal": hex64(octaves.map_or(0, exact::surprisal)),
-                }));
+                cases.push(token_case(temperature, max, logit));
             }
         }
     }
+    // The lightest weights: a window a little too narrow would lose them.
+    for x in [-34.0f32, -34.5, -35.0, -35.3, -35.4, -36.0, -50.0] {
+        cases.push(token_case(1.0, 0, x.to_bits()));
+    }
     cases
+}
+
+fn token_case(temperature: f32, max: u32, logit: u32) -> Value {
+    let octaves = Scale::new(temperature).octaves(max, logit);
+    json!({
+        "temperature": hex32(temperature.to_bits()),
+        "max": hex32(max),
+        "logit": hex32(logit),
+        "octaves": octaves,
+        "weight": hex64(octaves.map_or(0, exact::weight)),
+        "surprisal": hex64(octaves.map_or(0, exact::surprisal)),
+    })
 }
 
 fn row_cases() -> Vec<Value> {
@@ -84,19 +92,38 @@ fn row_cases() -> Vec<Value> {
         (row(9000, 8.0, 8.0), Dtype::F16, 10.0),
         (row(12_500, 0.01, 18.0), Dtype::Bf16, 1.0),
     ];
-    rows.into_iter().map(|(values, dtype, temperature)| row_case(&values, dtype, temperature)).collect()
+    let mut cases: Vec<Value> = rows
+        .into_iter()
+        .map(|(values, dtype, temperature)| row_case(&stored(&values, dtype), dtype, temperature))
+        .collect();
+    // What no f32 value can say, or what only one rule decides.
+    let one = 1f32.to_bits();
+    let bits: [(Vec<u32>, Dtype); 8] = [
+        (vec![one, 0xffc0_0000], Dtype::F32),
+        (vec![0x3c00, 0xfe00], Dtype::F16),
+        (vec![0x3f80, 0xffc0], Dtype::Bf16),
+        (vec![0x8000_0000], Dtype::F32),
+        (vec![0.5f32.to_bits(), (-1e30f32).to_bits(), (-1e10f32).to_bits()], Dtype::F32),
+        // Distances of 2^24 + 1 and + 3 with L = 0: the nearest f32 is a tie.
+        (vec![0f32.to_bits(), (-16_777_216f32).to_bits(), (-33_554_432f32).to_bits(), one], Dtype::F32),
+        ([vec![0xfc00; 4096], vec![0x3c00, 0x4000]].concat(), Dtype::F16),
+        (vec![0x3c00; 4096], Dtype::F16),
+    ];
+    cases.extend(bits.iter().map(|(stored, dtype)| row_case(stored, *dtype, 1.0)));
+    cases
 }
 
-fn row_case(values: &[f32], dtype: Dtype, temperature: f32) -> Value {
-    let vocab = values.len();
-    let stored: Vec<u32> = values
-        .iter()
-        .map(|&value| match dtype {
-            Dtype::F32 => value.to_bits(),
-            Dtype::F16 => half::f16::from_f32(value).to_bits().into(),
-            Dtype::Bf16 => half::bf16::from_f32(value).to_bits().into(),
-        })
-        .collect();
+fn stored(values: &[f32], dtype: Dtype) -> Vec<u32> {
+    let store = |&value: &f32| match dtype {
+        Dtype::F32 => value.to_bits(),
+        Dtype::F16 => half::f16::from_f32(value).to_bits().into(),
+        Dtype::Bf16 => half::bf16::from_f32(value).to_bits().into(),
+    };
+    values.iter().map(store).collect()
+}
+
+fn row_case(stored: &[u32], dtype: Dtype, temperature: f32) -> Value {
+    let vocab = stored.len();
     let width = dtype.bytes();
     let bytes: Vec<u8> = stored.iter().flat_map(|bits| bits.to_ne_bytes()[..width].to_vec()).collect();
     let logits = Logits::new(&bytes, dtype, 1, vocab).expect("a row");

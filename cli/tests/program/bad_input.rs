@@ -78,8 +78,8 @@ fn folder() -> Folder {
 type Case = (&'static str, i32, &'static [&'static str]);
 
 const FILES: &[Case] = &[
-    ("missing.npy", 1, &["missing.npy", "No such file"]),
-    (".", 1, &["directory"]),
+    ("missing.npy", 1, &["missing.npy"]),
+    (".", 1, &[]),
     ("empty", 1, &["empty", "the file is empty"]),
     ("empty.npy", 1, &["the file is empty"]),
     ("empty.safetensors", 1, &["empty.safetensors", "header"]),
@@ -149,8 +149,8 @@ const OPTIONS: &[Case] = &[
     ("good.npy --tokenizer text.txt", 1, &["text.txt", "no valid JSON"]),
     ("good.npy --tokenizer garbage", 1, &["garbage"]),
     ("good.npy --tokenizer empty.json", 1, &["empty.json", "model.vocab"]),
-    ("good.npy --tokenizer missing.json", 1, &["missing.json", "No such file"]),
-    ("good.npy --vocab-file missing.json", 1, &["missing.json", "No such file"]),
+    ("good.npy --tokenizer missing.json", 1, &["missing.json"]),
+    ("good.npy --vocab-file missing.json", 1, &["missing.json"]),
     ("good.npy --device nosuch", 4, &["nosuch"]),
     ("good.npy --device 4096", 4, &["4096"]),
     ("good.npy --nosuch", 2, &["--nosuch"]),

@@ -76,7 +76,8 @@ fn the_sidecar_names_the_adapter() {
         successful(&id, folder.command(line).arg(&id).output().expect("it starts"));
         let meta: Value = serde_json::from_slice(&folder.get("records.meta.json")).expect("JSON");
         assert_eq!(meta["options"]["device"], id);
-        for name in ["device", "backend", "driver"] {
+        assert_eq!(meta["backend"], backend);
+        for name in ["device", "driver"] {
             assert!(
                 meta[name].as_str().is_some_and(|word| !word.is_empty() && word != "cpu"),
                 "{id}: {meta}"
