@@ -119,6 +119,8 @@ pub fn find(mut list: Vec<Candidate>, wanted: &str) -> Result<Candidate> {
     let word = wanted.to_lowercase();
     let places: Vec<usize> = if let Ok(number) = wanted.parse::<usize>() {
         (number < list.len()).then_some(number).into_iter().collect()
+    } else if word.is_empty() {
+        Vec::new()
     } else {
         let exact: Vec<usize> = (0..list.len()).filter(|&i| list[i].id.to_lowercase() == word).collect();
         let fits = |c: &Candidate| {

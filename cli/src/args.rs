@@ -7,7 +7,7 @@ use crate::failure::{Failure, Result};
 
 /// Exact token probabilities from logits, on any GPU and on the CPU.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(name = "sortilege", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -52,7 +52,7 @@ pub(crate) struct InfoArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct LogArgs {
-    /// Logits [rows][vocab] or [requests][positions][vocab]: .npy, .npz, .safetensors, or raw little-endian numbers
+    /// Logits [vocab], [rows][vocab] or [requests][positions][vocab]: .npy, .npz, .safetensors, or raw little-endian numbers
     /// with --shape and --dtype
     pub(crate) logits: PathBuf,
     /// The array's name in an .npz or .safetensors file [default: `logits`, or the only one]
@@ -66,7 +66,7 @@ pub(crate) struct LogArgs {
     pub(crate) dtype: Option<DtypeArg>,
     /// Target tokens, one per row: a file of integers (.npy, .npz, .safetensors, text) or a list such as 5,17,-1;
     /// negative where unknown
-    #[arg(long, value_name = "FILE|LIST")]
+    #[arg(long, value_name = "FILE|LIST", allow_hyphen_values = true)]
     pub(crate) tokens: Option<String>,
     /// Texts of the tokens: JSON object text -> id, JSON array, or one per line
     #[arg(long, value_name = "FILE", conflicts_with = "tokenizer")]
@@ -86,7 +86,7 @@ pub(crate) struct LogArgs {
     /// Output format [default: table on a terminal, otherwise jsonl]
     #[arg(long)]
     pub(crate) format: Option<Format>,
-    /// Write to this file, and how it was made to FILE.meta.json
+    /// Write to this file, and how it was made to FILE.meta.json; - is standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }

@@ -3,7 +3,7 @@
 use sortilege::device::{Candidate, Gpu, best_hardware, candidates, find};
 use sortilege::{Logits, Params, Record, cpu};
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, note};
 
 /// The CPU engine or an open device.
 pub(crate) enum Engine {
@@ -22,13 +22,11 @@ impl Engine {
                     match Gpu::open(candidate) {
                         Ok(gpu) => return Ok(Self::Gpu(Box::new(gpu))),
                         Err(error) => {
-                            eprintln!("note: {id} is not used ({error}); the CPU engine does the work")
+                            note!("note: {id} is not used ({error}); the CPU engine does the work");
                         }
                     }
                 } else {
-                    eprintln!(
-                        "note: no hardware GPU found; the CPU engine does the work, with the same bits"
-                    );
+                    note!("note: no hardware GPU found; the CPU engine does the work, with the same bits");
                 }
                 return Ok(Self::Cpu);
             }

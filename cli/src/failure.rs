@@ -19,6 +19,14 @@ pub(crate) enum Failure {
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
+/// Says something on stderr; whoever closed it does not want to hear.
+macro_rules! note {
+    ($($words:tt)*) => {
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($words)*)));
+    };
+}
+pub(crate) use note;
+
 impl Failure {
     /// A file that cannot be used, and why.
     pub(crate) fn file(path: &Path, problem: impl std::fmt::Display) -> Self {

@@ -57,9 +57,15 @@ impl Array {
         let mut magic = [0; 8];
         let read = read_up_to(&mut file, &mut magic).map_err(|error| Failure::file(path, error))?;
         rewind(&mut file, path)?;
-        let is_safetensors = path.extension().is_some_and(|extension| extension == "safetensors");
+        let is_safetensors = path.extension().is_some_and(|name| name.eq_ignore_ascii_case("safetensors"));
         if hints.shape.is_some() {
             return Self::raw(path, file, hints);
+        }
+        let is_npy = magic[..read].starts_with(b"\x93NUMPY");
+        if let (true, Some(name)) = (is_npy, &hints.tensor) {
+            return Err(Failure::Usage(format!(
+                "--tensor {name}: a .npy file holds one array without a name"
+            )));
         }
         match &magic[..read] {
             [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Self::npy(path, file, 0, None, hints),

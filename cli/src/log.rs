@@ -9,7 +9,7 @@ use sortilege::{Logits, Params};
 
 use crate::args::{Format, LogArgs};
 use crate::engine::Engine;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, note};
 use crate::input::{Array, Element, Hints};
 use crate::output::{Place, Writer};
 use crate::sidecar::{self, Draft, Meta, Options, Source};
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     };
     let engine = Engine::choose(&args.device)?;
 
-    let Some(place) = &args.output else {
+    let Some(place) = args.output.as_ref().filter(|place| place.as_os_str() != "-") else {
         let out = Box::new(BufWriter::new(std::io::stdout().lock()));
         return write(&batch, &targets, &params, &engine, out, format, vocab.as_ref());
     };
@@ -109,7 +109,10 @@ fn open(args: &LogArgs) -> Result<Batch> {
         _ => {
             return Err(Failure::file(
                 path,
-                format!("shape {:?} is neither [rows][vocab] nor [requests][positions][vocab]", array.shape),
+                format!(
+                    "shape {:?} is none of [vocab], [rows][vocab], [requests][positions][vocab]",
+                    array.shape
+                ),
             ));
         }
     };
@@ -157,12 +160,12 @@ fn write(
     bar.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
     let device = engine.describe().0;
-    eprint!("{rows} rows in {seconds:.3} s on {device}, {:.0} rows/s", rows as f64 / seconds.max(1e-9));
-    if let Some(bytes) = engine.bytes_back() {
+    let speed = rows as f64 / seconds.max(1e-9);
+    let read_back = engine.bytes_back().map_or_else(String::new, |bytes| {
         let share = bytes as f64 / (rows * width * dtype.bytes()).max(1) as f64 * 100.0;
-        eprint!(", {bytes} bytes read back ({share:.3} % of the logits)");
-    }
-    eprintln!("{perplexity}");
+        format!(", {bytes} bytes read back ({share:.3} % of the logits)")
+    });
+    note!("{rows} rows in {seconds:.3} s on {device}, {speed:.0} rows/s{read_back}{perplexity}");
     Ok(())
 }
 
@@ -209,7 +212,7 @@ fn describe(args: &LogArgs, batch: &Batch, engine: &Engine, format: Format, outp
         backend,
         driver,
         input: Source {
-            file: &batch.array.path,
+            file: batch.array.path.display().to_string(),
             tensor: args.tensor.as_deref(),
             sha256: Array::sha256(&batch.array.path)?,
         },
@@ -222,8 +225,8 @@ fn describe(args: &LogArgs, batch: &Batch, engine: &Engine, format: Format, outp
             device: &args.device,
             tokens: args.tokens.as_deref(),
             tokens_sha256: tokens_file.map(Array::sha256).transpose()?,
-            vocab_file: args.vocab_file.as_deref(),
-            tokenizer: args.tokenizer.as_deref(),
+            vocab_file: args.vocab_file.as_ref().map(|path| path.display().to_string()),
+            tokenizer: args.tokenizer.as_ref().map(|path| path.display().to_string()),
         },
         rows: batch.rows,
         output_sha256: Array::sha256(output)?,

@@ -99,7 +99,11 @@ impl<'a> Writer<'a> {
     fn csv(&mut self, lines: &[[String; 12]]) -> io::Result<()> {
         let mut writer = csv::Writer::from_writer(&mut self.out);
         for line in lines {
-            writer.write_record(line)?;
+            // A closed pipe must be seen as one.
+            writer.write_record(line).map_err(|error| match error.into_kind() {
+                csv::ErrorKind::Io(error) => error,
+                kind => io::Error::other(format!("{kind:?}")),
+            })?;
         }
         writer.flush()
     }

@@ -26,7 +26,7 @@ pub(crate) struct Meta<'a> {
 
 #[derive(Serialize)]
 pub(crate) struct Source<'a> {
-    pub(crate) file: &'a Path,
+    pub(crate) file: String,
     pub(crate) tensor: Option<&'a str>,
     pub(crate) sha256: String,
 }
@@ -39,8 +39,8 @@ pub(crate) struct Options<'a> {
     pub(crate) device: &'a str,
     pub(crate) tokens: Option<&'a str>,
     pub(crate) tokens_sha256: Option<String>,
-    pub(crate) vocab_file: Option<&'a Path>,
-    pub(crate) tokenizer: Option<&'a Path>,
+    pub(crate) vocab_file: Option<String>,
+    pub(crate) tokenizer: Option<String>,
 }
 
 /// A file in the making, invisible until it is whole.
@@ -51,6 +51,11 @@ pub(crate) struct Draft {
 
 impl Draft {
     pub(crate) fn new(place: &Path) -> Result<Self> {
+        // A link keeps pointing where it points; its target is replaced.
+        let place = place.canonicalize().unwrap_or_else(|_| place.to_owned());
+        if place.exists() && !place.is_file() {
+            return Err(Failure::file(&place, "is no regular file: leave -o out and redirect the output"));
+        }
         let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
         builder.prefix(".sortilege-");
@@ -60,8 +65,8 @@ impl Draft {
             // What a plain create would give; the system takes its umask off.
             builder.permissions(std::fs::Permissions::from_mode(0o666));
         }
-        let file = builder.tempfile_in(folder).map_err(|error| Failure::file(place, error))?;
-        Ok(Self { file, place: place.to_owned() })
+        let file = builder.tempfile_in(folder).map_err(|error| Failure::file(&place, error))?;
+        Ok(Self { file, place })
     }
 
     pub(crate) fn writer(&mut self) -> &mut dyn Write {

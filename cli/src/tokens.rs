@@ -8,7 +8,15 @@ use crate::input::{Array, Element, Hints};
 /// Targets from a file of integers or from a list, one per row of logits of this shape; `None` where negative.
 pub(crate) fn load(source: &str, rows: usize, leading: &[usize], vocab: usize) -> Result<Vec<Option<u32>>> {
     let path = Path::new(source);
-    let (tokens, shape) = if path.exists() { from_file(path)? } else { (from_list(source, source)?, None) };
+    let (tokens, shape) = if path.exists() {
+        from_file(path)?
+    } else {
+        let wrong = |word: &str| {
+            let short: String = source.chars().take(60).collect();
+            Failure::Usage(format!("--tokens {short}: {word:?} is no integer, and there is no such file"))
+        };
+        (from_list(source, wrong)?, None)
+    };
     if tokens.len() != rows || shape.as_ref().is_some_and(|shape| shape != leading && shape.len() > 1) {
         return Err(Failure::Failed(format!(
             "--tokens {source} has {} for logits of {leading:?} rows: give one token per row",
@@ -36,18 +44,20 @@ fn from_file(path: &Path) -> Result<Tokens> {
     });
     if !is_array {
         let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
-        return Ok((from_list(&text, &path.display().to_string())?, None));
+        let wrong = |word: &str| Failure::file(path, format!("{word:?} is no integer"));
+        return Ok((from_list(&text, wrong)?, None));
     }
-    // The names that such arrays usually have, for a file with several.
-    let names = [None, Some("tokens"), Some("targets"), Some("token_ids"), Some("labels")];
-    let mut opened = Err(Failure::file(path, "no array of tokens"));
-    for tensor in names {
-        opened = Array::open(path, &Hints { tensor: tensor.map(str::to_owned), ..Hints::default() });
-        if matches!(&opened, Ok(array) if !matches!(array.element, Element::Logit(_))) {
-            break;
-        }
-    }
-    let array = opened?;
+    // In a file with several arrays, the names that tokens usually have.
+    let named =
+        |tensor: &str| Array::open(path, &Hints { tensor: Some(tensor.to_owned()), ..Hints::default() });
+    let is_tokens = |array: &Array| !matches!(array.element, Element::Logit(_));
+    let array = match Array::open(path, &Hints::default()) {
+        Ok(array) if is_tokens(&array) => array,
+        first => ["tokens", "targets", "token_ids", "labels"]
+            .into_iter()
+            .find_map(|tensor| named(tensor).ok().filter(is_tokens))
+            .map_or(first, Ok)?,
+    };
     let count = array.shape.iter().product();
     let block = array.block(0, count)?;
     let bytes = block.bytes().chunks_exact(array.element.bytes());
@@ -75,15 +85,12 @@ fn word<const N: usize>(bytes: &[u8]) -> [u8; N] {
 }
 
 /// Integers between commas, white space and brackets; `null` counts as unknown.
-fn from_list(text: &str, source: &str) -> Result<Vec<i64>> {
+fn from_list(text: &str, wrong: impl Fn(&str) -> Failure) -> Result<Vec<i64>> {
     text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']'))
         .filter(|word| !word.is_empty())
         .map(|word| match word {
             "null" => Ok(-1),
-            _ => word.parse().map_err(|_| {
-                let short: String = source.chars().take(60).collect();
-                Failure::Usage(format!("--tokens {short}: {word:?} is no integer, and there is no such file"))
-            }),
+            _ => word.parse().map_err(|_| wrong(word)),
         })
         .collect()
 }

@@ -10,7 +10,7 @@ use sortilege::validate::{ERROR_LIMIT, Engine, Extent, Report, validate};
 
 use crate::args::ValidateArgs;
 use crate::engine;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, note};
 
 #[derive(Serialize)]
 struct DeviceReport {
@@ -48,7 +48,10 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<()> {
         name => vec![Some(engine::candidate(name)?)],
     };
     if args.device == "all" && devices.len() == 1 {
-        eprintln!("note: no adapter found; only the CPU engine is validated");
+        note!("note: no adapter found; only the CPU engine is validated");
+    }
+    if args.device == "auto" && devices[0].is_none() {
+        note!("note: no hardware GPU found; the CPU engine is validated");
     }
     let mut reports = Vec::new();
     let mut unopened = Vec::new();
@@ -63,7 +66,7 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<()> {
             }
             // One broken driver among several must not hide what the others do.
             Err(failure) if args.device == "all" => {
-                eprintln!("error: {id}: {failure}");
+                note!("error: {id}: {failure}");
                 unopened.push(id);
             }
             Err(failure) => return Err(failure),
@@ -89,7 +92,7 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<()> {
         return Err(Failure::Failed(format!("not validated: {}", unopened.join(", "))));
     }
     let cases: usize = kernels().map(|(_, kernel)| kernel.cases).sum();
-    eprintln!("{cases} cases, 0 mismatches, errors below {ERROR_LIMIT:e}");
+    note!("{cases} cases, 0 mismatches, errors below {ERROR_LIMIT:e}");
     Ok(())
 }
 

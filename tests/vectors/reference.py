@@ -7,6 +7,7 @@ Exit status 1 names the first case that differs; 0 means that none does.
 import copy
 import decimal
 import json
+import math
 import pathlib
 import re
 import struct
