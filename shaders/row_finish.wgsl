@@ -201,7 +201,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         records[record + RECORD_N_GREATER] = counts.x;
         records[record + RECORD_N_EQUAL] = counts.y;
         records[record + RECORD_TARGET_BITS] = target_bits;
-        records[record + RECORD_TARGET_BITS + 1u] = 0u;
+        records[record + RECORD_STEP] = batch.step;
     }
     workgroupBarrier(); // the partial sums are read before their places hold winners
 

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::logits::Logits;
 use crate::params::Params;
 use crate::readback::{Pending, lock, panic_message, poll};
-use crate::record::Record;
+use crate::record::{RawRecord, Record};
 use crate::recorder::{GpuLogits, GpuOutput, Recorder, Traffic, guarded};
 
 /// An adapter that this machine offers.
@@ -84,7 +84,8 @@ pub fn candidates(with_gl: bool) -> Vec<Candidate> {
             wgpu::DeviceType::VirtualGpu => 2,
             _ => 3,
         };
-        (kind, candidate.info.backend == wgpu::Backend::Gl)
+        // OpenGL last, so that the others keep their numbers with and without it.
+        (candidate.info.backend == wgpu::Backend::Gl, kind)
     });
     for i in 0..list.len() {
         let same = list[..i].iter().filter(|other| other.id == list[i].id).count();
@@ -117,8 +118,9 @@ fn unfit(adapter: &wgpu::Adapter) -> Option<String> {
 /// [`Error::NoAdapter`] lists the ids if none or several fit.
 pub fn find(mut list: Vec<Candidate>, wanted: &str) -> Result<Candidate> {
     let word = wanted.to_lowercase();
-    let places: Vec<usize> = if let Ok(number) = wanted.parse::<usize>() {
-        (number < list.len()).then_some(number).into_iter().collect()
+    let number = wanted.parse::<usize>().ok().filter(|&number| number < list.len());
+    let places: Vec<usize> = if let Some(number) = number {
+        vec![number]
     } else if word.is_empty() {
         Vec::new()
     } else {
@@ -230,6 +232,13 @@ impl Gpu {
         Ok(gpu)
     }
 
+    /// The same device with another table.
+    #[cfg(test)]
+    pub(crate) fn with_table(self, table: &[u32; crate::exact::TABLE_SIZE]) -> Self {
+        let recorder = Recorder::with_table(&self.device, &self.queue, self.recorder.options(), table);
+        Self { recorder: recorder.expect("the device allows it"), ..self }
+    }
+
     /// Any device, the best first, software adapters included: for tests and examples.
     ///
     /// # Errors
@@ -288,8 +297,9 @@ impl Gpu {
         crate::params::validate_targets(targets, logits.rows(), logits.vocab())?;
         let mut records = Vec::with_capacity(logits.rows());
         let mut in_flight: Option<Pending> = None;
-        for first in (0..logits.rows()).step_by(rows_per_block(logits)) {
-            let block = logits.slice_rows(first, rows_per_block(logits).min(logits.rows() - first));
+        let block_rows = rows_per_block(logits, RawRecord::words(params.top_k));
+        for first in (0..logits.rows()).step_by(block_rows) {
+            let block = logits.slice_rows(first, block_rows.min(logits.rows() - first));
             let targets = targets.get(first..first + block.rows()).unwrap_or(&[]);
             let pending = self.submit(&block, |encoder, uploaded| {
                 self.recorder.record(encoder, uploaded, params, targets)
@@ -309,8 +319,8 @@ impl Gpu {
     /// # Errors
     /// As for [`Recorder::row_max`].
     pub fn row_max(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
-        let [out] =
-            self.operate(logits, [1], |encoder, logits, [out]| self.recorder.row_max(encoder, logits, out))?;
+        let [out] = self
+            .operate(logits, 0, [1], |encoder, logits, [out]| self.recorder.row_max(encoder, logits, out))?;
         Ok(floats(&out))
     }
 
@@ -319,8 +329,9 @@ impl Gpu {
     /// # Errors
     /// As for [`Recorder::log_sum_exp`].
     pub fn log_sum_exp(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
-        let [out] = self
-            .operate(logits, [1], |encoder, logits, [out]| self.recorder.log_sum_exp(encoder, logits, out))?;
+        let [out] = self.operate(logits, 0, [1], |encoder, logits, [out]| {
+            self.recorder.log_sum_exp(encoder, logits, out)
+        })?;
         Ok(floats(&out))
     }
 
@@ -329,7 +340,7 @@ impl Gpu {
     /// # Errors
     /// As for [`Recorder::log_softmax`].
     pub fn log_softmax(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
-        let [out] = self.operate(logits, [logits.vocab()], |encoder, logits, [out]| {
+        let [out] = self.operate(logits, 0, [logits.vocab()], |encoder, logits, [out]| {
             self.recorder.log_softmax(encoder, logits, out)
         })?;
         Ok(floats(&out))
@@ -340,8 +351,9 @@ impl Gpu {
     /// # Errors
     /// As for [`Recorder::top_k`].
     pub fn top_k(&self, logits: &Logits<'_>, k: u32) -> Result<(Vec<f32>, Vec<u32>)> {
+        Params { top_k: k, ..Params::default() }.validate()?;
         let width = k.max(1) as usize;
-        let [values, tokens] = self.operate(logits, [width; 2], |encoder, logits, [values, tokens]| {
+        let [values, tokens] = self.operate(logits, k, [width; 2], |encoder, logits, [values, tokens]| {
             self.recorder.top_k(encoder, logits, k, values, tokens)
         })?;
         if k == 0 { Ok((Vec::new(), Vec::new())) } else { Ok((floats(&values), tokens)) }
@@ -393,13 +405,15 @@ impl Gpu {
     fn operate<const OUTPUTS: usize>(
         &self,
         logits: &Logits<'_>,
+        top_k: u32,
         words: [usize; OUTPUTS],
         operation: impl Fn(&mut wgpu::CommandEncoder, &GpuLogits<'_>, [GpuOutput<'_>; OUTPUTS]) -> Result<()>,
     ) -> Result<[Vec<u32>; OUTPUTS]> {
         use wgpu::BufferUsages as Usage;
         let mut results = [const { Vec::new() }; OUTPUTS];
-        for first in (0..logits.rows()).step_by(rows_per_block(logits)) {
-            let block = logits.slice_rows(first, rows_per_block(logits).min(logits.rows() - first));
+        let block_rows = rows_per_block(logits, words.iter().sum::<usize>().max(RawRecord::words(top_k)));
+        for first in (0..logits.rows()).step_by(block_rows) {
+            let block = logits.slice_rows(first, block_rows.min(logits.rows() - first));
             let make = |bytes: u64, usage| {
                 guarded(&self.device, "making the output", || {
                     self.device.create_buffer(&wgpu::BufferDescriptor {
@@ -426,7 +440,11 @@ impl Gpu {
                 }
                 Ok(())
             })?;
-            self.told(poll(&self.device, wgpu::PollType::wait_indefinitely()))?;
+            let timeout = self.recorder.options().deadline;
+            let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(timeout) };
+            if self.told(poll(&self.device, wait))?.is_none() {
+                return Err(Error::Timeout { seconds: timeout.as_secs() });
+            }
             for (result, (_, staging)) in results.iter_mut().zip(&outs) {
                 let view = self.told(staging.slice(..).get_mapped_range().map_err(|error| {
                     Error::DeviceLost { doing: "reading the results", message: error.to_string() }
@@ -454,9 +472,10 @@ impl Gpu {
     }
 }
 
-fn rows_per_block(logits: &Logits<'_>) -> usize {
-    let row_bytes = logits.row_stride().max(logits.vocab()) * logits.dtype().bytes();
-    (BLOCK_BYTES / row_bytes).max(1)
+/// Rows whose logits, and whose results of so many words, stay below the size of a block.
+fn rows_per_block(logits: &Logits<'_>, result_words: usize) -> usize {
+    let row_bytes = logits.row_stride().max(logits.vocab()).saturating_mul(logits.dtype().bytes());
+    (BLOCK_BYTES / row_bytes.max(result_words * 4)).max(1)
 }
 
 fn floats(words: &[u32]) -> Vec<f32> {

@@ -24,6 +24,16 @@ impl Dtype {
         }
     }
 
+    /// The stored form of the nearest value of this type, in the low bits.
+    #[cfg(any(test, feature = "wgpu"))]
+    pub(crate) fn store(self, value: f32) -> u32 {
+        match self {
+            Self::F32 => value.to_bits(),
+            Self::F16 => half::f16::from_f32(value).to_bits().into(),
+            Self::Bf16 => half::bf16::from_f32(value).to_bits().into(),
+        }
+    }
+
     /// The name in lower case: `f32`, `f16`, `bf16`.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -64,7 +64,8 @@ pub(crate) struct Batch {
     pub(crate) shift: i32,
     pub(crate) rate: u32,
     pub(crate) half_window: f32,
-    pub(crate) padding: u32,
+    /// Comes back in every record.
+    pub(crate) step: u32,
 }
 
 #[cfg(test)]
@@ -150,7 +151,7 @@ mod tests {
             shift,
             rate,
             half_window,
-            padding
+            step
         );
         assert_eq!(names, ours);
         assert_eq!(*span as usize, size_of::<Batch>());

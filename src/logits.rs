@@ -52,6 +52,8 @@ impl<'a> Logits<'a> {
                 needed.map_or_else(|| "more than memory can hold".to_owned(), |n| n.to_string())
             )));
         }
+        // The stride of a single row says nothing.
+        let row_stride = if rows > 1 { row_stride } else { vocab };
         Ok(Self { bytes, dtype, rows, vocab, row_stride })
     }
 

@@ -133,26 +133,32 @@ impl Plan {
                 "byte offset {byte_offset} is no multiple of the {width} bytes of {dtype}"
             )));
         }
-        if bytes_needed(dtype, rows, vocab, row_stride).is_none() {
+        let end = bytes_needed(dtype, rows, vocab, row_stride)
+            .and_then(|bytes| byte_offset.checked_add(bytes as u64));
+        if end.is_none_or(|end| end > u64::MAX / 2) {
             return Err(Error::Logits(format!(
-                "[{rows}][{vocab}] {dtype} with a row stride of {row_stride} is more than memory can hold"
+                "[{rows}][{vocab}] {dtype} at byte {byte_offset} with a row stride of {row_stride} is more than memory \
+                 can hold"
             )));
         }
+        // Kernels count elements and bytes of a binding in 32 bits, whatever the device allows.
+        let max_binding_bytes = caps.max_binding_bytes.min(u64::from(u32::MAX));
+        let alignment = caps.offset_alignment.max(4);
         let tiles = vocab.div_ceil(TILE_TOKENS);
         let delegates_row = (tiles * (TILE_TOKENS / SUBTILE_TOKENS) * 4) as u64;
         let record_row = RawRecord::words(top_k) as u64 * 4;
         let row_bytes = vocab as u64 * width;
-        let row_step = row_stride as u64 * width;
+        let row_step = if rows > 1 { row_stride as u64 * width } else { 0 };
 
         // The most rows whose every binding fits; each binding may start up to one alignment early.
-        let room = caps.max_binding_bytes.saturating_sub(caps.offset_alignment + 4);
+        let room = max_binding_bytes.saturating_sub(alignment + 4);
         let by_logits = match room.checked_sub(row_bytes) {
             Some(rest) => rest.checked_div(row_step).unwrap_or(u64::MAX).saturating_add(1),
             None => 0,
         };
         #[expect(clippy::cast_possible_truncation, reason = "at most the workgroups of a dispatch, a u32")]
         let rows_per_chunk = by_logits
-            .min(MAX_DELEGATE_BYTES.min(caps.max_binding_bytes) / delegates_row)
+            .min(MAX_DELEGATE_BYTES.min(max_binding_bytes) / delegates_row)
             .min(room / record_row)
             .min(room.checked_div(out_row_bytes).unwrap_or(u64::MAX))
             .min(u64::from(caps.max_workgroups)) as usize;
@@ -160,13 +166,23 @@ impl Plan {
             return Err(Error::Limit(format!(
                 "one row of vocab {vocab} needs bindings of {} bytes, the device allows {}: \
                  request a higher `max_storage_buffer_binding_size`",
-                row_bytes.max(delegates_row).max(record_row).max(out_row_bytes) + caps.offset_alignment + 4,
+                row_bytes.max(delegates_row).max(record_row).max(out_row_bytes) + alignment + 4,
                 caps.max_binding_bytes
             )));
         }
 
+        let too_many = |bytes: u64| {
+            Error::Limit(format!(
+                "the records of {rows} rows need {bytes} bytes, the device allows buffers of {}: lower `rows` or `top_k`",
+                caps.max_buffer_bytes
+            ))
+        };
+        let least = (rows as u64).saturating_mul(record_row);
+        if least > caps.max_buffer_bytes {
+            return Err(too_many(least));
+        }
         let mut chunks = Vec::with_capacity(rows.div_ceil(rows_per_chunk));
-        let aligned = |bytes: u64| bytes.next_multiple_of(caps.offset_alignment);
+        let aligned = |bytes: u64| bytes.next_multiple_of(alignment);
         let mut upload_bytes = 0;
         let mut records_bytes = 0;
         for first_row in (0..rows).step_by(rows_per_chunk) {
@@ -177,12 +193,7 @@ impl Plan {
             chunks.push(Chunk {
                 first_row,
                 rows,
-                logits: Window::new(
-                    byte_offset + first_row as u64 * row_step,
-                    bytes,
-                    width,
-                    caps.offset_alignment,
-                ),
+                logits: Window::new(byte_offset + first_row as u64 * row_step, bytes, width, alignment),
                 batch_offset,
                 targets_offset,
                 records_offset: records_bytes,
@@ -191,11 +202,7 @@ impl Plan {
             records_bytes = aligned(records_bytes + rows as u64 * record_row);
         }
         if records_bytes.max(upload_bytes) > caps.max_buffer_bytes {
-            return Err(Error::Limit(format!(
-                "the records of {rows} rows need {} bytes, the device allows buffers of {}: lower `rows` or `top_k`",
-                records_bytes.max(upload_bytes),
-                caps.max_buffer_bytes
-            )));
+            return Err(too_many(records_bytes.max(upload_bytes)));
         }
         let most_rows = rows_per_chunk.min(rows) as u64;
         Ok(Self {
@@ -210,7 +217,8 @@ impl Plan {
         })
     }
 
-    /// Compute dispatches: two per chunk, and a batch within the device's limits is one chunk.
+    /// Compute dispatches: two per chunk. A batch is one chunk unless its bindings, rows or scratch (32 MiB, which is 4096
+    /// rows of 128 256 tokens) pass a limit.
     #[must_use]
     pub fn dispatches(&self) -> usize {
         2 * self.chunks.len()
@@ -297,6 +305,18 @@ mod tests {
         }
     }
 
+    /// Element indices have 32 bits even where a device allows larger bindings.
+    #[test]
+    fn no_binding_passes_four_gigabytes() {
+        let caps = Caps { max_binding_bytes: 64 << 30, max_buffer_bytes: 64 << 30, ..Caps::default() };
+        let last_positions = Shape { rows: 32, row_stride: 2048 * 128_256, ..shape(32, 128_256) };
+        let plan = Plan::new(&last_positions, 5, &caps).expect("fits");
+        assert!(plan.chunks.len() > 1);
+        for chunk in &plan.chunks {
+            assert!(chunk.logits.bytes <= u64::from(u32::MAX), "{chunk:?}");
+        }
+    }
+
     #[test]
     fn a_row_or_a_batch_too_large_names_value_limit_and_remedy() {
         let tight = Caps { max_binding_bytes: 1000, ..Caps::default() };
@@ -307,6 +327,10 @@ mod tests {
         assert!(message.contains("1000 rows") && message.contains("lower `rows`"), "{message}");
         let odd = Shape { byte_offset: 1, ..shape(1, 10) };
         assert!(Plan::new(&odd, 5, &Caps::default()).unwrap_err().to_string().contains("byte offset 1"));
+        let far = Shape { byte_offset: u64::MAX - 3, ..shape(1, 10) };
+        assert!(matches!(Plan::new(&far, 5, &Caps::default()), Err(Error::Logits(_))));
+        let many = Shape { dtype: Dtype::F32, rows: 1 << 50, ..shape(1, 1) };
+        assert!(matches!(Plan::new(&many, 5, &Caps::default()), Err(Error::Limit(_))));
         let vast = Shape { rows: usize::MAX, ..shape(1, 10) };
         assert!(matches!(Plan::new(&vast, 5, &Caps::default()), Err(Error::Logits(_))));
     }

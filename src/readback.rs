@@ -16,18 +16,14 @@ use crate::record::{RawRecord, Record};
 /// Buffers of one step in flight. A slot is reused when its records have been read.
 #[derive(Debug)]
 pub(crate) struct StepBuffers {
+    /// Which step has them; every record repeats it.
+    pub(crate) number: u32,
     /// Parameters and targets.
     pub(crate) upload: wgpu::Buffer,
     /// Records on the device.
     pub(crate) records: wgpu::Buffer,
-    /// Records on the host.
-    pub(crate) staging: wgpu::Buffer,
-}
-
-impl StepBuffers {
-    pub(crate) fn fits(&self, upload_bytes: u64, records_bytes: u64) -> bool {
-        self.upload.size() >= upload_bytes && self.records.size() >= records_bytes
-    }
+    /// Records on the host, for a step whose records the host wants.
+    pub(crate) staging: Option<wgpu::Buffer>,
 }
 
 /// Idle buffers, shared between the recorder and the steps in flight.
@@ -109,11 +105,11 @@ impl Pending {
         deadline: Duration,
     ) -> Self {
         let state = Arc::new(Mutex::new(Mapping::Waiting(None)));
-        match &step {
-            Some(step) => {
+        match step.as_ref().and_then(|step| step.staging.as_ref()) {
+            Some(staging) => {
                 let notifier = Notifier(state.clone());
                 let range = ..plan.records_bytes;
-                encoder.map_buffer_on_submit(&step.staging, wgpu::MapMode::Read, range, |result| {
+                encoder.map_buffer_on_submit(staging, wgpu::MapMode::Read, range, |result| {
                     notifier.mapped(result);
                 });
             }
@@ -128,11 +124,18 @@ impl Pending {
         &self.plan
     }
 
+    /// Whether [`wait`](Self::wait) would return at once. Polls the device without blocking.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let is_settled = || !matches!(*lock(&self.state), Mapping::Waiting(_));
+        is_settled() || poll(&self.device, wgpu::PollType::Poll).is_err() || is_settled()
+    }
+
     /// Blocks until the records are here: one per row.
     ///
     /// # Errors
-    /// [`Error::NotSubmitted`] if the encoder was not submitted before, [`Error::DeviceLost`], or
-    /// [`Error::Timeout`] past the deadline of the recorder's options.
+    /// [`Error::NotSubmitted`] if the encoder was not submitted before, [`Error::Validation`] if the device rejected
+    /// it, [`Error::DeviceLost`], or [`Error::Timeout`] past the deadline of the recorder's options.
     pub fn wait(mut self) -> Result<Vec<Record>> {
         drive(&self.state, &self.device, self.deadline)?;
         self.read()
@@ -151,11 +154,12 @@ impl Pending {
             }
         }
         let Some(step) = self.step.take() else { return Ok(Vec::new()) };
+        let Some(staging) = &step.staging else { return Ok(Vec::new()) };
         let lost = |error: wgpu::MapRangeError| Error::DeviceLost {
             doing: "reading the records",
             message: error.to_string(),
         };
-        let view = step.staging.slice(..self.plan.records_bytes).get_mapped_range().map_err(lost)?;
+        let view = staging.slice(..self.plan.records_bytes).get_mapped_range().map_err(lost)?;
         let words: &[u32] = bytemuck::cast_slice(&view);
         let record_words = RawRecord::words(self.plan.top_k);
         let mut records = Vec::with_capacity(self.plan.shape.rows);
@@ -166,12 +170,19 @@ impl Pending {
             )]
             let first = chunk.records_offset as usize / 4;
             for (i, words) in words[first..].chunks_exact(record_words).take(chunk.rows).enumerate() {
+                // A submit that the device rejects maps the buffer all the same, with what an earlier step left in it.
+                if words[RawRecord::STEP_WORD] != step.number {
+                    return Err(Error::Validation {
+                        doing: "the submitted commands",
+                        message: "they never ran; the device's error handler has the reason".to_owned(),
+                    });
+                }
                 let target = self.targets.get(chunk.first_row + i).copied().flatten();
                 records.push(RawRecord::from_words(words).decode(&self.params, target));
             }
         }
         drop(view);
-        step.staging.unmap();
+        staging.unmap();
         lock(&self.ring).push(step);
         Ok(records)
     }
@@ -191,12 +202,18 @@ impl Future for Pending {
             self.is_polled = true;
             if cfg!(not(target_family = "wasm")) {
                 let (state, device, deadline) = (self.state.clone(), self.device.clone(), self.deadline);
-                std::thread::spawn(move || match drive(&state, &device, deadline) {
+                let polling = move || match drive(&state, &device, deadline) {
                     Ok(()) => {}
                     Err(Error::NotSubmitted) => settle(&state, Mapping::Abandoned),
                     Err(Error::DeviceLost { message, .. }) => settle(&state, Mapping::Done(Err(message))),
                     Err(_) => settle(&state, Mapping::TimedOut),
-                });
+                };
+                if std::thread::Builder::new().name("sortilege".to_owned()).spawn(polling).is_err() {
+                    // No thread to be had: poll here, whenever the executor comes by.
+                    self.is_polled = false;
+                    let _ = poll(&self.device, wgpu::PollType::Poll);
+                    context.waker().wake_by_ref();
+                }
             }
         }
         Poll::Pending
@@ -207,7 +224,10 @@ impl Future for Pending {
 fn drive(state: &Mutex<Mapping>, device: &wgpu::Device, deadline: Duration) -> Result<()> {
     const SPIN: Duration = Duration::from_micros(100);
     const SLICE: Duration = Duration::from_millis(2);
+    // Another thread's poll may hold our callback for a moment after the queue is empty.
+    const PATIENCE: Duration = Duration::from_millis(100);
     let start = Instant::now();
+    let mut empty_since = None;
     loop {
         if !matches!(*lock(state), Mapping::Waiting(_)) {
             return Ok(());
@@ -219,8 +239,14 @@ fn drive(state: &Mutex<Mapping>, device: &wgpu::Device, deadline: Duration) -> R
             // Short slices: later submits of the engine must not hold this one up.
             poll(device, wgpu::PollType::Wait { submission_index: None, timeout: Some(SLICE) })?
         };
-        if status == Some(wgpu::PollStatus::QueueEmpty) && matches!(*lock(state), Mapping::Waiting(_)) {
-            return Err(Error::NotSubmitted);
+        if status == Some(wgpu::PollStatus::QueueEmpty) {
+            let since = *empty_since.get_or_insert_with(Instant::now);
+            if since.elapsed() > PATIENCE && matches!(*lock(state), Mapping::Waiting(_)) {
+                return Err(Error::NotSubmitted);
+            }
+            std::thread::sleep(SPIN);
+        } else {
+            empty_since = None;
         }
         if waited > deadline {
             return Err(Error::Timeout { seconds: deadline.as_secs() });

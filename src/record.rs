@@ -145,6 +145,10 @@ pub(crate) struct RawRecord {
 }
 
 impl RawRecord {
+    /// Word that says which step wrote the record.
+    #[cfg(feature = "wgpu")]
+    pub(crate) const STEP_WORD: usize = 9;
+
     /// Words before the entries in a record on the device.
     pub(crate) const HEADER_WORDS: usize = 10;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -133,6 +133,8 @@ pub struct Recorder {
     pipelines: Mutex<HashMap<Variant, Pipeline>>,
     scratch: Mutex<Scratch>,
     ring: Ring,
+    /// Number of the next step.
+    step: AtomicU32,
     bytes_uploaded: AtomicU64,
     bytes_back: AtomicU64,
 }
@@ -207,7 +209,7 @@ impl Recorder {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let table =
             guarded(device, "making the table", || buffer(device, "sortilege table", table_bytes, usage))?;
-        queue.write_buffer(&table, 0, bytemuck::cast_slice(values));
+        guarded(device, "making the table", || queue.write_buffer(&table, 0, bytemuck::cast_slice(values)))?;
         Ok(Self {
             device: device.clone(),
             queue: queue.clone(),
@@ -217,9 +219,16 @@ impl Recorder {
             pipelines: Mutex::default(),
             scratch: Mutex::default(),
             ring: Ring::default(),
+            step: AtomicU32::new(1),
             bytes_uploaded: AtomicU64::new(0),
             bytes_back: AtomicU64::new(0),
         })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn options(&self) -> RecorderOptions {
+        self.options
     }
 
     /// What the device allows.
@@ -257,10 +266,12 @@ impl Recorder {
         check_logits(logits, &plan)?;
         let mut step = None;
         if logits.rows > 0 {
-            let buffers = self.step_buffers(&plan)?;
+            let buffers = self.step_buffers(&plan, true)?;
             let job = Job { plan: &plan, logits, scale: Scale::new(params.temperature), targets, outs: &[] };
             self.encode(&job, &buffers, 0, |_, _| ())?.run(encoder);
-            encoder.copy_buffer_to_buffer(&buffers.records, 0, &buffers.staging, 0, plan.records_bytes);
+            if let Some(staging) = &buffers.staging {
+                encoder.copy_buffer_to_buffer(&buffers.records, 0, staging, 0, plan.records_bytes);
+            }
             self.bytes_back.fetch_add(plan.records_bytes, Ordering::Relaxed);
             step = Some(buffers);
         }
@@ -280,7 +291,8 @@ impl Recorder {
     /// NaN, otherwise infinities as they are.
     ///
     /// # Errors
-    /// As for [`Recorder::record`], and [`Error::Logits`] if `out` is too small or lacks a usage.
+    /// As for [`Recorder::record`], and [`Error::Logits`] if `out` is too small, lacks a usage or is the buffer of the
+    /// logits.
     pub fn row_max(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -305,7 +317,7 @@ impl Recorder {
     }
 
     /// Records the log-softmax of each row into `out`, f32 `[rows][vocab]` without gaps. A row that is no distribution
-    /// is NaN throughout. `out` must not be the buffer of the logits.
+    /// is NaN throughout.
     ///
     /// # Errors
     /// As for [`Recorder::row_max`].
@@ -315,7 +327,6 @@ impl Recorder {
         logits: &GpuLogits<'_>,
         out: GpuOutput<'_>,
     ) -> Result<()> {
-        check_apart(logits.buffer, out.buffer, "the logits and the result")?;
         let kernel = self.pipeline(&log_softmax::KERNEL, Some(logits.dtype), false)?;
         self.operation(encoder, logits, 0, logits.vocab, &[out], |passes, bound| {
             let ranges = [bound.batch, bound.logits, bound.records, bound.outs[0]];
@@ -350,35 +361,58 @@ impl Recorder {
         })
     }
 
-    /// Runs a small batch on the device and compares it with the CPU engine, bit for bit: a driver that miscompiles
-    /// the kernels is found here, before it writes a log. Blocks for one round trip.
+    /// Compiles the kernels for a type of logits, so that the first step does not wait for it.
+    ///
+    /// # Errors
+    /// What the device says of the kernels.
+    pub fn prepare(&self, dtype: Dtype) -> Result<()> {
+        self.pipeline(&tile_stats::KERNEL, Some(dtype), false)?;
+        self.pipeline(&row_finish::KERNEL, Some(dtype), false)?;
+        Ok(())
+    }
+
+    /// Runs a small batch of every type of logits on the device and compares it with the CPU engine, bit for bit: a
+    /// driver that miscompiles the kernels is found here, before it writes a log. Blocks for three round trips.
     ///
     /// # Errors
     /// [`Error::Mismatch`] if the bits differ, and what [`Recorder::record`] and [`Pending::wait`] say.
     pub fn self_check(&self) -> Result<()> {
-        const ROWS: usize = 2;
-        const VOCAB: usize = 9001; // three tiles, the last one ragged
-        let values: Vec<f32> = (0..ROWS * VOCAB)
-            .map(|i| (i.wrapping_mul(2_654_435_761) >> 7 & 0xffff) as f32 / 2048.0 - 16.0)
-            .collect();
-        let targets = [Some(17), Some(9000)];
+        const ROWS: usize = 4;
+        const VOCAB: usize = 9002; // three tiles, the last one ragged
+        let targets = [Some(17), Some(9001), None, Some(0)];
         let params = Params { top_k: 8, temperature: 0.7 };
-        let expected = cpu::record(&Logits::f32(&values, ROWS, VOCAB)?, &params, &targets)?;
-        let bytes: &[u8] = bytemuck::cast_slice(&values);
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let doing = "the self-check";
-        let logits = guarded(&self.device, doing, || {
-            buffer(&self.device, "sortilege check", bytes.len() as u64, usage)
-        })?;
-        self.queue.write_buffer(&logits, 0, bytes);
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let batch = GpuLogits::packed(&logits, Dtype::F32, ROWS, VOCAB);
-        let pending = self.record(&mut encoder, &batch, &params, &targets)?;
-        guarded(&self.device, doing, || self.queue.submit([encoder.finish()]))?;
-        if pending.wait()? == expected {
-            return Ok(());
+        for dtype in Dtype::ALL {
+            let bytes: Vec<u8> = (0..ROWS * VOCAB)
+                .flat_map(|i| {
+                    let noise = (i.wrapping_mul(2_654_435_761) >> 7) & 0xffff;
+                    // Spread, tied, masked, and one NaN.
+                    let value = match i / VOCAB {
+                        0 => noise as f32 / 2048.0 - 16.0,
+                        1 => (noise % 5) as f32,
+                        2 if noise % 4 > 0 => f32::NEG_INFINITY,
+                        3 if i % VOCAB == 5000 => f32::NAN,
+                        _ => (noise % 256) as f32 / 16.0,
+                    };
+                    dtype.store(value).to_ne_bytes()[..dtype.bytes()].to_vec()
+                })
+                .collect();
+            let expected = cpu::record(&Logits::new(&bytes, dtype, ROWS, VOCAB)?, &params, &targets)?;
+            let doing = "the self-check";
+            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+            let logits = guarded(&self.device, doing, || {
+                let logits = buffer(&self.device, "sortilege check", bytes.len() as u64, usage);
+                self.queue.write_buffer(&logits, 0, &bytes);
+                logits
+            })?;
+            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let batch = GpuLogits::packed(&logits, dtype, ROWS, VOCAB);
+            let pending = self.record(&mut encoder, &batch, &params, &targets)?;
+            guarded(&self.device, doing, || self.queue.submit([encoder.finish()]))?;
+            if pending.wait()? != expected {
+                return Err(Error::Mismatch("this device".to_owned()));
+            }
         }
-        Err(Error::Mismatch("this device".to_owned()))
+        Ok(())
     }
 
     fn scalars(
@@ -408,11 +442,14 @@ impl Recorder {
         let out_row_bytes = out_row_words as u64 * 4;
         let plan = Plan::with_output(&logits.shape(), top_k, out_row_bytes, &self.caps)?;
         check_logits(logits, &plan)?;
+        for out in outs {
+            check_apart(logits.buffer, out.buffer, "the logits and the result")?;
+        }
         check_outputs(outs, logits.rows as u64 * out_row_bytes, self.caps.offset_alignment)?;
         if logits.rows == 0 {
             return Ok(());
         }
-        let step = self.step_buffers(&plan)?;
+        let step = self.step_buffers(&plan, false)?;
         let job = Job { plan: &plan, logits, scale: Scale::new(1.0), targets: &[], outs };
         self.encode(&job, &step, out_row_bytes, finish)?.run(encoder);
         let ring = self.ring.clone();
@@ -428,7 +465,7 @@ impl Recorder {
         out_row_bytes: u64,
         finish: impl Fn(&mut Passes, &Bound<'_>),
     ) -> Result<Passes> {
-        let Job { plan, logits, scale, targets, outs } = *job;
+        let Job { plan, logits, outs, .. } = *job;
         let tile_stats = self.pipeline(&tile_stats::KERNEL, Some(logits.dtype), false)?;
         let row_finish = self.pipeline(&row_finish::KERNEL, Some(logits.dtype), false)?;
         let (stats, delegates) = self.scratch(plan)?;
@@ -447,7 +484,7 @@ impl Recorder {
                     })
                     .collect();
                 let out_base = windows.first().map_or(0, |window| window.element_base);
-                fill_upload(&mut upload, plan, chunk, scale, out_base, targets);
+                fill_upload(&mut upload, job, chunk, out_base, step.number);
 
                 let range = |buffer, offset, bytes| Range { buffer, offset, bytes };
                 let bound = Bound {
@@ -482,32 +519,38 @@ impl Recorder {
             }
             passes
         })?;
-        self.queue.write_buffer(&step.upload, 0, &upload);
+        guarded(&self.device, "uploading the parameters", || {
+            self.queue.write_buffer(&step.upload, 0, &upload)
+        })?;
         self.bytes_uploaded.fetch_add(plan.upload_bytes, Ordering::Relaxed);
         Ok(passes)
     }
 
-    /// Buffers for one step: idle ones that fit, or new ones.
-    fn step_buffers(&self, plan: &Plan) -> Result<StepBuffers> {
+    /// Buffers for one step: idle ones that fit, or new ones. Only records that the host wants need a staging buffer.
+    fn step_buffers(&self, plan: &Plan, wants_staging: bool) -> Result<StepBuffers> {
+        let number = self.step.fetch_add(1, Ordering::Relaxed);
         {
             let mut idle = lock(&self.ring);
-            if let Some(place) = idle.iter().position(|step| step.fits(plan.upload_bytes, plan.records_bytes))
-            {
-                return Ok(idle.swap_remove(place));
+            let fits = |step: &StepBuffers| {
+                step.staging.is_some() == wants_staging
+                    && step.upload.size() >= plan.upload_bytes
+                    && step.records.size() >= plan.records_bytes
+            };
+            if let Some(place) = idle.iter().position(fits) {
+                return Ok(StepBuffers { number, ..idle.swap_remove(place) });
             }
             // What is too small now stays too small: let it go instead of keeping every size ever asked for.
-            idle.clear();
+            idle.retain(|step| step.staging.is_some() != wants_staging);
         }
         use wgpu::BufferUsages as Usage;
         let make = |label, bytes, usage| buffer(&self.device, label, bytes, usage);
+        let uploaded = Usage::UNIFORM | Usage::STORAGE | Usage::COPY_DST;
         guarded(&self.device, "making the record buffers", || StepBuffers {
-            upload: make(
-                "sortilege upload",
-                plan.upload_bytes,
-                Usage::UNIFORM | Usage::STORAGE | Usage::COPY_DST,
-            ),
+            number,
+            upload: make("sortilege upload", plan.upload_bytes, uploaded),
             records: make("sortilege records", plan.records_bytes, Usage::STORAGE | Usage::COPY_SRC),
-            staging: make("sortilege staging", plan.records_bytes, Usage::MAP_READ | Usage::COPY_DST),
+            staging: wants_staging
+                .then(|| make("sortilege staging", plan.records_bytes, Usage::MAP_READ | Usage::COPY_DST)),
         })
     }
 
@@ -560,14 +603,8 @@ struct Bound<'a> {
 }
 
 /// The uniform and the targets of one chunk.
-fn fill_upload(
-    upload: &mut [u8],
-    plan: &Plan,
-    chunk: &Chunk,
-    scale: Scale,
-    out_base: u32,
-    targets: &[Option<u32>],
-) {
+fn fill_upload(upload: &mut [u8], job: &Job<'_>, chunk: &Chunk, out_base: u32, step: u32) {
+    let Job { plan, scale, targets, .. } = *job;
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the plan keeps each below 2^32, and offsets in one buffer"
@@ -585,7 +622,7 @@ fn fill_upload(
             shift: scale.shift,
             rate: scale.rate,
             half_window: scale.half_window,
-            padding: 0,
+            step,
         },
         chunk.batch_offset as usize,
         chunk.targets_offset as usize,
@@ -718,17 +755,13 @@ pub(crate) fn guarded<T>(device: &wgpu::Device, doing: &'static str, calls: impl
     let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
     let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let made = calls();
-    let message = |error: &wgpu::Error| error.to_string();
     for scope in [validation, internal, memory] {
         match ready(scope.pop()) {
             None => {}
             Some(wgpu::Error::OutOfMemory { source }) => {
                 return Err(Error::OutOfMemory { doing, message: source.to_string() });
             }
-            Some(error) if message(&error).contains("lost") => {
-                return Err(Error::DeviceLost { doing, message: message(&error) });
-            }
-            Some(error) => return Err(Error::Validation { doing, message: message(&error) }),
+            Some(error) => return Err(Error::Validation { doing, message: error.to_string() }),
         }
     }
     Ok(made)

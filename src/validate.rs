@@ -181,7 +181,7 @@ impl Case {
             Engine::Gpu(gpu) => self.on_device(gpu, &bytes, &logits, &targets, stats)?,
         };
         for (row, (got, expected)) in got.iter().zip(&expected).enumerate() {
-            let (error, wrong) = against_truth(got, truths[row].as_ref(), &wide[row]);
+            let (error, wrong) = against_truth(got, truths[row].as_ref(), &wide[row], self.params.top_k);
             record.row(self, row, error, difference(got, expected).or(wrong));
         }
 
@@ -285,7 +285,8 @@ impl Case {
         gpu.queue().submit([encoder.finish()]);
         let records = pending.wait()?;
         if let Some(copies) = scratch {
-            poll(gpu.device(), wgpu::PollType::wait_indefinitely())?;
+            let timeout = Some(gpu.recorder().options().deadline);
+            poll(gpu.device(), wgpu::PollType::Wait { submission_index: None, timeout })?;
             let [words, delegates] = copies.map(|copy| match copy.slice(..).get_mapped_range() {
                 Ok(view) => bytemuck::cast_slice::<u8, u32>(&view).to_vec(),
                 Err(_) => Vec::new(), // reported as a mismatch below
@@ -353,11 +354,7 @@ impl Case {
             {
                 let noise = mix(self.seed << 40 ^ (row as u64) << 24 ^ token as u64);
                 let value = fill(token, self.vocab, noise);
-                match self.dtype {
-                    Dtype::F32 => element.copy_from_slice(&value.to_ne_bytes()),
-                    Dtype::F16 => element.copy_from_slice(&half::f16::from_f32(value).to_ne_bytes()),
-                    Dtype::Bf16 => element.copy_from_slice(&half::bf16::from_f32(value).to_ne_bytes()),
-                }
+                element.copy_from_slice(&self.dtype.store(value).to_ne_bytes()[..width]);
             }
         }
         bytes
@@ -452,7 +449,12 @@ fn difference(got: &Record, expected: &Record) -> Option<String> {
 }
 
 /// Worst error of a record's probable logprobs, log-sum-exp and entropy, and what else the definition has against it.
-fn against_truth(got: &Record, truth: Option<&Truth>, row: &[f32]) -> (Option<f64>, Option<String>) {
+fn against_truth(
+    got: &Record,
+    truth: Option<&Truth>,
+    row: &[f32],
+    top_k: u32,
+) -> (Option<f64>, Option<String>) {
     let Some(truth) = truth else {
         return (
             None,
@@ -463,7 +465,7 @@ fn against_truth(got: &Record, truth: Option<&Truth>, row: &[f32]) -> (Option<f6
         return (None, Some(format!("is a distribution, but the record says {:?}", got.status)));
     }
     let tokens: Vec<u32> = got.top.iter().map(|entry| entry.token).collect();
-    let mut wrong = token_difference(&tokens, &truth.order[..truth.order.len().min(tokens.len())]);
+    let mut wrong = token_difference(&tokens, &truth.order[..truth.order.len().min(top_k as usize)]);
     let logprobs = got.top.iter().map(|entry| (entry.token, entry.logprob));
     let mut error = 0.0;
     for (token, logprob) in logprobs.chain(got.target.map(|target| (target.token, target.logprob))) {
@@ -510,4 +512,83 @@ fn float_difference(got: &[f32], expected: &[f32]) -> Option<String> {
 fn token_difference(got: &[u32], expected: &[u32]) -> Option<String> {
     let place = (0..got.len().max(expected.len())).find(|&i| got.get(i) != expected.get(i))?;
     Some(format!("place {place} holds token {:?} instead of {:?}", got.get(place), expected.get(place)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CASE: Case = Case {
+        dtype: Dtype::F32,
+        rows: 20,
+        vocab: 300,
+        gap: 0,
+        lead: 0,
+        params: Params { top_k: 5, temperature: 1.0 },
+        seed: 1,
+    };
+
+    /// Every fault that a record can have is seen by the comparison with the oracle.
+    #[test]
+    fn the_oracle_sees_every_fault() {
+        let bytes = CASE.bytes();
+        let logits = Logits::new(&bytes, Dtype::F32, CASE.rows, CASE.vocab).expect("a batch");
+        let row: Vec<f32> = logits.row_bits(0).iter().map(f32::from_bits).collect();
+        let truth = oracle::truth(&row, 1.0).expect("a distribution");
+        let sound =
+            cpu::record(&logits.slice_rows(0, 1), &CASE.params, &[Some(7)]).expect("a record").remove(0);
+        let verdict = |record: &Record, truth| {
+            let mut report = Report::new("test");
+            let (error, wrong) = against_truth(record, truth, &row, 5);
+            report.row(&CASE, 0, error, wrong);
+            report.mismatches
+        };
+        assert_eq!(verdict(&sound, Some(&truth)), 0);
+        assert_eq!(verdict(&sound, None), 1, "a record of a row that is none");
+        type Fault = (&'static str, fn(&mut Record));
+        let faults: [Fault; 9] = [
+            ("status", |r| r.status = Status::Nan),
+            ("no entries", |r| r.top.clear()),
+            ("one entry less", |r| r.top.truncate(4)),
+            ("two swapped", |r| r.top.swap(1, 2)),
+            ("logprob", |r| r.top[3].logprob += 1.1e-6),
+            ("a NaN", |r| r.top[0].logprob = f64::NAN),
+            ("logsumexp", |r| r.logsumexp -= 1.1e-6),
+            ("entropy", |r| r.entropy += 1.1e-6),
+            ("rank", |r| r.target.as_mut().expect("a target").n_greater += 1),
+        ];
+        for (name, fault) in faults {
+            let mut record = sound.clone();
+            fault(&mut record);
+            assert_eq!(verdict(&record, Some(&truth)), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn one_bit_of_a_float_or_a_token_is_seen() {
+        let values = [1.0f32, -0.0, f32::NAN];
+        assert_eq!(float_difference(&values, &values), None);
+        assert!(float_difference(&[1.0, 0.0, f32::NAN], &values).is_some(), "the sign of zero");
+        assert!(float_difference(&[f32::from_bits(1f32.to_bits() + 1), -0.0, f32::NAN], &values).is_some());
+        assert!(float_difference(&values[..2], &values).is_some());
+        assert!(token_difference(&[1, 2], &[1, 3]).is_some() && token_difference(&[1], &[1, 3]).is_some());
+    }
+
+    /// A device with one wrong number in its table: validation and self-check must both say so.
+    #[test]
+    fn a_device_that_computes_other_bits_is_found() {
+        let mut table = crate::exact::TABLE;
+        table[512] += 1;
+        let gpu = Gpu::any().expect("an adapter: scripts/test installs a software driver").with_table(&table);
+        let reports = validate(Engine::Gpu(&gpu), Extent::Quick, &mut |_, _| ()).expect("the device works");
+        for kernel in ["tile_stats", "record"] {
+            let report = reports.iter().find(|report| report.kernel == kernel).expect("a report");
+            assert!(report.mismatches > 100, "{report:?}");
+            assert!(report.first_mismatch.as_ref().is_some_and(|first| first.contains("row")), "{report:?}");
+        }
+        // The self-check is small: it is for drivers that miscompile, not for one unit in one entry.
+        table[512] += 1 << 14;
+        let check = gpu.with_table(&table).recorder().self_check();
+        assert!(matches!(check, Err(crate::Error::Mismatch(_))), "{check:?}");
+    }
 }

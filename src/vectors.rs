@@ -94,7 +94,9 @@ fn row_cases() -> Vec<Value> {
     ];
     let mut cases: Vec<Value> = rows
         .into_iter()
-        .map(|(values, dtype, temperature)| row_case(&stored(&values, dtype), dtype, temperature))
+        .map(|(values, dtype, temperature)| {
+            row_case(&values.iter().map(|&value| dtype.store(value)).collect::<Vec<_>>(), dtype, temperature)
+        })
         .collect();
     // What no f32 value can say, or what only one rule decides.
     let one = 1f32.to_bits();
@@ -111,15 +113,6 @@ fn row_cases() -> Vec<Value> {
     ];
     cases.extend(bits.iter().map(|(stored, dtype)| row_case(stored, *dtype, 1.0)));
     cases
-}
-
-fn stored(values: &[f32], dtype: Dtype) -> Vec<u32> {
-    let store = |&value: &f32| match dtype {
-        Dtype::F32 => value.to_bits(),
-        Dtype::F16 => half::f16::from_f32(value).to_bits().into(),
-        Dtype::Bf16 => half::bf16::from_f32(value).to_bits().into(),
-    };
-    values.iter().map(store).collect()
 }
 
 fn row_case(stored: &[u32], dtype: Dtype, temperature: f32) -> Value {

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sortilege::device::{Gpu, candidates};
 use sortilege::validate::{Engine, Extent, validate};
-use sortilege::wgpu::{BufferDescriptor, BufferUsages, CommandEncoderDescriptor, Limits};
-use sortilege::{Dtype, GpuLogits, Logits, Params, Recorder, cpu};
+use sortilege::wgpu::{BufferDescriptor, BufferUsages, CommandEncoderDescriptor, Limits, MapMode, PollType};
+use sortilege::{Dtype, GpuLogits, GpuOutput, Logits, Params, Recorder, cpu};
 
 fn config(cases: u32) -> Config {
     Config {
@@ -158,6 +158,45 @@ fn logits_may_lie_anywhere_in_the_buffer() {
                     "{dtype} at {offset}, [{rows}][{vocab}] by {stride}"
                 );
             }
+        }
+    }
+}
+
+/// Results go where the engine wants them, and nowhere else.
+#[test]
+fn results_may_start_anywhere_in_their_buffer() {
+    for gpu in common::gpus() {
+        let values: Vec<f32> = (0..5 * 777).map(|i| ((i * 7919) % 1009) as f32 / 90.0).collect();
+        let logits = Logits::f32(&values, 5, 777).expect("a batch");
+        let source = upload(&gpu, bytemuck::cast_slice(&values), 0);
+        let batch = GpuLogits::packed(&source, Dtype::F32, 5, 777);
+        for words in [0usize, 1, 63, 64, 1000] {
+            let out = gpu.device().create_buffer(&BufferDescriptor {
+                label: None,
+                size: 4 * (words as u64 + 5 * 777 + 8),
+                usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            });
+            let untouched = vec![0xa5; 4 * (words + 5 * 777 + 8)];
+            gpu.queue().write_buffer(&out, 0, &untouched);
+            let staging = gpu.device().create_buffer(&BufferDescriptor {
+                label: None,
+                size: out.size(),
+                usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            });
+            let place = GpuOutput { buffer: &out, byte_offset: 4 * words as u64 };
+            let mut encoder = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
+            gpu.recorder().log_softmax(&mut encoder, &batch, place).expect("recorded");
+            encoder.copy_buffer_to_buffer(&out, 0, &staging, 0, out.size());
+            encoder.map_buffer_on_submit(&staging, MapMode::Read, .., |_| ());
+            gpu.queue().submit([encoder.finish()]);
+            gpu.device().poll(PollType::wait_indefinitely()).expect("the device finishes");
+            let view = staging.slice(..).get_mapped_range().expect("mapped");
+            let got: &[f32] = bytemuck::cast_slice(&view);
+            assert_eq!(got[words..words + 5 * 777], cpu::log_softmax(&logits)[..], "at word {words}");
+            let around = got[..words].iter().chain(&got[words + 5 * 777..]);
+            assert!(around.into_iter().all(|x| x.to_bits() == 0xa5a5_a5a5), "written beside word {words}");
         }
     }
 }

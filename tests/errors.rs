@@ -5,7 +5,7 @@ mod common;
 
 use sortilege::device::{Gpu, candidates, find};
 use sortilege::wgpu::{
-    Buffer, BufferDescriptor, BufferUsages, CommandEncoder, CommandEncoderDescriptor, Limits,
+    Buffer, BufferDescriptor, BufferUsages, CommandEncoder, CommandEncoderDescriptor, ErrorFilter, Limits,
 };
 use sortilege::{Dtype, Error, GpuLogits, GpuOutput, Logits, Params, Recorder};
 
@@ -62,11 +62,14 @@ fn bad_requests_are_refused_and_leave_the_encoder_usable() {
         assert!(
             gpu.recorder().row_max(&mut open, &packed, small).unwrap_err().to_string().contains("STORAGE")
         );
-        let late = GpuOutput { buffer: &good, byte_offset: 60 };
+        let target = buffer(&gpu, 64, BufferUsages::STORAGE);
+        let late = GpuOutput { buffer: &target, byte_offset: 60 };
         assert!(
             gpu.recorder().row_max(&mut open, &packed, late).unwrap_err().to_string().contains("8 bytes")
         );
         let in_place = GpuOutput::new(&good);
+        let over = gpu.recorder().row_max(&mut open, &packed, in_place);
+        assert!(matches!(over, Err(Error::Logits(_))), "{over:?}");
         let same = gpu.recorder().log_softmax(&mut open, &packed, in_place);
         assert!(matches!(same, Err(Error::Logits(_))), "{same:?}");
     }
@@ -109,16 +112,95 @@ fn a_lost_device_is_an_error() {
         let values: Vec<f32> = (0..4000).map(|i| i as f32 / 100.0).collect();
         let logits = Logits::f32(&values, 2, 2000).expect("a batch");
         let source = buffer(&gpu, 16_000, BufferUsages::STORAGE);
-        let mut open = encoder(&gpu);
         let packed = GpuLogits::packed(&source, Dtype::F32, 2, 2000);
-        let pending = gpu.recorder().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+        let mut open = encoder(&gpu);
+        let submitted = gpu.recorder().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+        gpu.queue().submit([open.finish()]);
         gpu.device().destroy();
-        drop(open);
-        assert!(pending.wait().is_err());
+        // Either it was done before the device went, or it says what happened.
+        let outcome = submitted.wait();
+        assert!(matches!(outcome, Ok(_) | Err(Error::DeviceLost { .. })), "{outcome:?}");
         for _ in 0..2 {
             let error = gpu.record(&logits, &Params::default(), &[]).expect_err("the device is gone");
             assert!(matches!(error, Error::DeviceLost { .. }), "{error:?}");
         }
+    }
+}
+
+/// The records of a submit that the device rejects are not those of the step before.
+#[test]
+fn a_rejected_submit_is_an_error() {
+    for gpu in common::gpus() {
+        let source = buffer(&gpu, 16_000, BufferUsages::STORAGE);
+        let packed = GpuLogits::packed(&source, Dtype::F32, 2, 2000);
+        for step in 0..3 {
+            // From the second step on, the buffers of the ring hold records.
+            let mut open = encoder(&gpu);
+            let good = gpu.recorder().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+            if step > 0 {
+                gpu.queue().submit([open.finish()]);
+                good.wait().expect("records");
+            }
+            let mut open = encoder(&gpu);
+            let doomed = buffer(&gpu, 64, BufferUsages::COPY_DST | BufferUsages::COPY_SRC);
+            let other = buffer(&gpu, 64, BufferUsages::COPY_DST);
+            open.copy_buffer_to_buffer(&doomed, 0, &other, 0, 64);
+            let pending =
+                gpu.recorder().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+            doomed.destroy();
+            let scope = gpu.device().push_error_scope(ErrorFilter::Validation);
+            gpu.queue().submit([open.finish()]);
+            assert!(pollster::block_on(scope.pop()).is_some(), "the device rejects a destroyed buffer");
+            let outcome = pending.wait();
+            assert!(matches!(outcome, Err(Error::Validation { .. })), "step {step}: {outcome:?}");
+        }
+    }
+}
+
+/// Futures of several threads poll one device; none mistakes another's poll for a missing submit.
+#[test]
+fn many_threads_await_their_steps() {
+    for gpu in common::gpus() {
+        std::thread::scope(|threads| {
+            for thread in 0..6u32 {
+                let gpu = &gpu;
+                threads.spawn(move || {
+                    let source = buffer(gpu, 400, BufferUsages::STORAGE);
+                    let packed = GpuLogits::packed(&source, Dtype::F32, 1, 100);
+                    for step in 0..100 {
+                        let mut open = encoder(gpu);
+                        let pending = gpu
+                            .recorder()
+                            .record(&mut open, &packed, &Params::default(), &[])
+                            .expect("recorded");
+                        gpu.queue().submit([open.finish()]);
+                        let records = if (thread + step) % 2 == 0 {
+                            pending.wait()
+                        } else {
+                            pollster::block_on(pending)
+                        };
+                        assert_eq!(records.expect("records").len(), 1, "thread {thread}, step {step}");
+                    }
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn readiness_is_told_without_blocking() {
+    for gpu in common::gpus() {
+        let source = buffer(&gpu, 400, BufferUsages::STORAGE);
+        let packed = GpuLogits::packed(&source, Dtype::F32, 1, 100);
+        let mut open = encoder(&gpu);
+        let pending = gpu.recorder().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+        assert!(!pending.is_ready(), "before the submit");
+        gpu.queue().submit([open.finish()]);
+        let start = std::time::Instant::now();
+        while !pending.is_ready() {
+            assert!(start.elapsed().as_secs() < 20, "never ready");
+        }
+        assert_eq!(pending.wait().expect("records").len(), 1);
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Array {
     /// Where the bytes are: `path`, or a temporary file with a decompressed entry of it.
     file: File,
     offset: u64,
+    /// Its name, in a file with names.
+    pub(crate) tensor: Option<String>,
     pub(crate) element: Element,
     pub(crate) shape: Vec<usize>,
 }
@@ -83,7 +85,14 @@ impl Array {
         let (Some(shape), Some(dtype)) = (hints.shape.clone(), hints.dtype) else {
             return Err(Failure::Usage("a raw file needs both --shape and --dtype".to_owned()));
         };
-        let array = Self { path: path.to_owned(), file, offset: 0, element: Element::Logit(dtype), shape };
+        let array = Self {
+            path: path.to_owned(),
+            file,
+            offset: 0,
+            tensor: None,
+            element: Element::Logit(dtype),
+            shape,
+        };
         let (has, needs) = (array.file_bytes()?, array.bytes()?);
         if has != needs {
             return Err(Failure::file(
@@ -114,7 +123,7 @@ impl Array {
                 "the array is in Fortran order: save it with numpy.ascontiguousarray(...)",
             ));
         }
-        let array = Self { path: path.to_owned(), file, offset, element, shape };
+        let array = Self { path: path.to_owned(), file, offset, tensor: None, element, shape };
         array.check_length(limit.map(|limit| start + limit))
     }
 
@@ -130,19 +139,21 @@ impl Array {
             .map_err(bad)?;
         let arrays = names.iter().filter_map(|name| name.strip_suffix(".npy")).map(str::to_owned).collect();
         let name = pick(path, arrays, hints)?;
-        let mut entry = archive.by_name(&format!("{name}.npy")).map_err(bad)?;
+        let entry = archive.by_name(&format!("{name}.npy")).map_err(bad)?;
         if entry.compression() == zip::CompressionMethod::Stored
             && let Some(start) = entry.data_start()
         {
             let size = entry.size();
             drop(entry);
-            return Self::npy(path, file, start, Some(size), hints);
+            return Self::npy(path, file, start, Some(size), hints)
+                .map(|array| Self { tensor: Some(name), ..array });
         }
         // A compressed entry cannot be mapped where it is.
         let mut inflated = tempfile::tempfile().map_err(|error| Failure::file(path, error))?;
-        io::copy(&mut entry, &mut inflated)
+        let size = entry.size();
+        io::copy(&mut entry.take(size), &mut inflated)
             .map_err(|error| Failure::file(path, format!("entry {name} cannot be decompressed: {error}")))?;
-        Self::npy(path, inflated, 0, None, hints)
+        Self::npy(path, inflated, 0, None, hints).map(|array| Self { tensor: Some(name), ..array })
     }
 
     fn safetensors(path: &Path, file: File, hints: &Hints) -> Result<Self> {
@@ -164,7 +175,7 @@ impl Array {
         let offset = (8 + header_bytes + info.data_offsets.0) as u64;
         let shape = info.shape.clone();
         drop(map);
-        Self { path: path.to_owned(), file, offset, element, shape }.check_length(None)
+        Self { path: path.to_owned(), file, offset, tensor: Some(name), element, shape }.check_length(None)
     }
 
     /// Bytes of the array, from its shape.

@@ -18,6 +18,8 @@ use crate::vocab::Vocab;
 
 /// Bytes of logits that are mapped at a time.
 const BLOCK_BYTES: usize = 64 << 20;
+/// Rough bytes of a record in memory, and of each of its alternatives: they stay below a block too.
+const RECORD_BYTES: [usize; 2] = [256, 64];
 
 /// A batch in a file: rows, cut into requests of so many positions.
 struct Batch {
@@ -66,8 +68,9 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     let mut meta = Draft::new(&sidecar::place(place))?;
     let text = describe(args, &batch, &engine, format, draft.path())?;
     meta.writer().write_all(text.as_bytes()).map_err(|error| Failure::writing(&error))?;
-    draft.keep()?;
-    meta.keep()
+    // The sidecar first: should the second rename fail, its hash tells that it is not of the older records.
+    meta.keep()?;
+    draft.keep()
 }
 
 fn check_options(args: &LogArgs, format: Format) -> Result<()> {
@@ -136,7 +139,8 @@ fn write(
     let mut perplexity = Perplexity::default();
     let start = Instant::now();
     let bar = progress_bar(rows);
-    let rows_per_block = (BLOCK_BYTES / (width * dtype.bytes())).max(1);
+    let record_bytes = RECORD_BYTES[0] + RECORD_BYTES[1] * params.top_k as usize;
+    let rows_per_block = (BLOCK_BYTES / (width * dtype.bytes()).max(record_bytes)).max(1);
     for first in (0..rows).step_by(rows_per_block) {
         let count = rows_per_block.min(rows - first);
         let block = array.block(first * width, count * width)?;
@@ -204,6 +208,7 @@ fn progress_bar(rows: usize) -> ProgressBar {
 
 fn describe(args: &LogArgs, batch: &Batch, engine: &Engine, format: Format, output: &Path) -> Result<String> {
     let (device, backend, driver) = engine.describe();
+    let sha256 = |path: &Option<std::path::PathBuf>| path.as_deref().map(Array::sha256).transpose();
     let tokens_file = args.tokens.as_deref().map(Path::new).filter(|path| path.exists());
     let meta = Meta {
         sortilege: env!("CARGO_PKG_VERSION"),
@@ -213,7 +218,7 @@ fn describe(args: &LogArgs, batch: &Batch, engine: &Engine, format: Format, outp
         driver,
         input: Source {
             file: batch.array.path.display().to_string(),
-            tensor: args.tensor.as_deref(),
+            tensor: batch.array.tensor.as_deref(),
             sha256: Array::sha256(&batch.array.path)?,
         },
         dtype: batch.dtype.name(),
@@ -226,6 +231,8 @@ fn describe(args: &LogArgs, batch: &Batch, engine: &Engine, format: Format, outp
             tokens: args.tokens.as_deref(),
             tokens_sha256: tokens_file.map(Array::sha256).transpose()?,
             vocab_file: args.vocab_file.as_ref().map(|path| path.display().to_string()),
+            vocab_file_sha256: sha256(&args.vocab_file)?,
+            tokenizer_sha256: sha256(&args.tokenizer)?,
             tokenizer: args.tokenizer.as_ref().map(|path| path.display().to_string()),
         },
         rows: batch.rows,

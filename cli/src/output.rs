@@ -97,15 +97,12 @@ impl<'a> Writer<'a> {
     }
 
     fn csv(&mut self, lines: &[[String; 12]]) -> io::Result<()> {
-        let mut writer = csv::Writer::from_writer(&mut self.out);
+        let mut writer = csv::Writer::from_writer(Vec::new());
         for line in lines {
-            // A closed pipe must be seen as one.
-            writer.write_record(line).map_err(|error| match error.into_kind() {
-                csv::ErrorKind::Io(error) => error,
-                kind => io::Error::other(format!("{kind:?}")),
-            })?;
+            writer.write_record(line)?;
         }
-        writer.flush()
+        // A vector takes everything, so only the write below can fail.
+        self.out.write_all(&writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?)
     }
 
     fn csv_lines(&self, place: Place, record: &Record, target: Option<u32>) -> Vec<[String; 12]> {

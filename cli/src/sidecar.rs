@@ -40,7 +40,9 @@ pub(crate) struct Options<'a> {
     pub(crate) tokens: Option<&'a str>,
     pub(crate) tokens_sha256: Option<String>,
     pub(crate) vocab_file: Option<String>,
+    pub(crate) vocab_file_sha256: Option<String>,
     pub(crate) tokenizer: Option<String>,
+    pub(crate) tokenizer_sha256: Option<String>,
 }
 
 /// A file in the making, invisible until it is whole.

@@ -53,6 +53,8 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<()> {
     if args.device == "auto" && devices[0].is_none() {
         note!("note: no hardware GPU found; the CPU engine is validated");
     }
+    // A mismatch is told even if nobody reads the rest.
+    let mut printed = Ok(());
     let mut reports = Vec::new();
     let mut unopened = Vec::new();
     for device in devices {
@@ -60,7 +62,7 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<()> {
         match one(device, &id, extent) {
             Ok(report) => {
                 if !args.json {
-                    print(&report)?;
+                    printed = printed.and(print(&report));
                 }
                 reports.push(report);
             }
@@ -76,7 +78,7 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<()> {
         let mut text =
             serde_json::to_vec_pretty(&reports).map_err(|error| Failure::writing(&error.into()))?;
         text.push(b'\n');
-        std::io::stdout().write_all(&text).map_err(|error| Failure::writing(&error))?;
+        printed = std::io::stdout().write_all(&text).map_err(|error| Failure::writing(&error));
     }
     let kernels =
         || reports.iter().flat_map(|report| report.kernels.iter().map(move |kernel| (report, kernel)));
@@ -91,6 +93,7 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<()> {
     if !unopened.is_empty() {
         return Err(Failure::Failed(format!("not validated: {}", unopened.join(", "))));
     }
+    printed?;
     let cases: usize = kernels().map(|(_, kernel)| kernel.cases).sum();
     note!("{cases} cases, 0 mismatches, errors below {ERROR_LIMIT:e}");
     Ok(())

@@ -14,7 +14,7 @@ struct Batch {
     shift: i32,        // logits are taken in units of 2^-shift
     rate: u32,         // octaves per unit, Q54
     half_window: f32,
-    padding: u32,
+    step: u32,         // comes back in every record: says whose they are
 }
 
 const TILE: u32 = 4096u;
@@ -39,6 +39,7 @@ const RECORD_SURPRISAL: u32 = 4u; // low, high
 const RECORD_N_GREATER: u32 = 6u;
 const RECORD_N_EQUAL: u32 = 7u;
 const RECORD_TARGET_BITS: u32 = 8u;
+const RECORD_STEP: u32 = 9u;
 const RECORD_HEADER_WORDS: u32 = 10u;
 
 const FLAG_NAN: u32 = 1u;

@@ -57,7 +57,10 @@ fn an_output_file_comes_with_how_it_was_made() {
                 "tokens": "tokens.npy",
                 "tokens_sha256": sha256(&folder.get("tokens.npy")),
                 "vocab_file": null,
+                "vocab_file_sha256": null,
                 "tokenizer": options.contains("--tokenizer").then_some("tokenizer.json"),
+                "tokenizer_sha256":
+                    options.contains("--tokenizer").then(|| sha256(&folder.get("tokenizer.json"))),
             },
             "rows": 192,
             "output_sha256": sha256(&printed),
