@@ -3,12 +3,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
+use crate::buffers::{GpuLogits, GpuOutput};
 use crate::error::{Error, Result};
+use crate::guard::{guarded, lock, panic_message, poll};
 use crate::logits::Logits;
 use crate::params::Params;
-use crate::readback::{Pending, lock, panic_message, poll};
+use crate::readback::Pending;
 use crate::record::{RawRecord, Record};
-use crate::recorder::{GpuLogits, GpuOutput, Recorder, Traffic, guarded};
+use crate::recorder::{Recorder, Traffic};
 
 /// An adapter that this machine offers.
 #[derive(Debug)]
@@ -156,7 +158,7 @@ pub fn best_hardware(list: Vec<Candidate>) -> Option<Candidate> {
 /// # Example
 /// ```
 /// use sortilege::{Logits, Params, cpu, device::Gpu};
-/// # let Ok(gpu) = Gpu::any() else { return Ok(()) };
+/// let gpu = Gpu::any()?;
 /// let values = [2.0f32, 1.0, 0.1];
 /// let logits = Logits::f32(&values, 1, 3)?;
 /// let records = gpu.record(&logits, &Params::default(), &[])?;

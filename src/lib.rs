@@ -29,8 +29,9 @@
 //! one record per row ──one copy──► staging buffer ──► the host takes the last logarithm ──► Record
 //! ```
 //! `plan` computes chunks, bindings and bytes without a device; `kernel` and `kernels` declare the shaders and hold
-//! their twins on the CPU; `recorder` is the only place that encodes, `readback` the only one that waits; `exact` is
-//! the arithmetic that both halves share. `oracle` is the definition in f64, and shares nothing with them.
+//! their twins on the CPU; `recorder` puts passes into the engine's encoder, with `pipelines`, `buffers` and `passes`
+//! behind it; `readback` is the only place that waits, `guard` the only one that catches; `exact` is the arithmetic that
+//! both halves share. `oracle` is the definition in f64, and shares nothing with them.
 //!
 //! # The order of tokens
 //! Value descending, then token ascending; -0 equals +0. Every top-k and every rank follows it.
@@ -51,9 +52,17 @@ pub mod cpu;
 pub mod oracle;
 
 #[cfg(feature = "wgpu")]
+mod buffers;
+#[cfg(feature = "wgpu")]
 pub mod device;
 #[cfg(feature = "wgpu")]
+mod guard;
+#[cfg(feature = "wgpu")]
 mod kernel;
+#[cfg(feature = "wgpu")]
+mod passes;
+#[cfg(feature = "wgpu")]
+mod pipelines;
 #[cfg(feature = "wgpu")]
 mod readback;
 #[cfg(feature = "wgpu")]
@@ -73,8 +82,10 @@ pub use plan::{Caps, Plan, Shape};
 pub use record::{Record, Status, TargetLogprob, TopLogprob};
 
 #[cfg(feature = "wgpu")]
+pub use buffers::{GpuLogits, GpuOutput};
+#[cfg(feature = "wgpu")]
 pub use readback::Pending;
 #[cfg(feature = "wgpu")]
-pub use recorder::{GpuLogits, GpuOutput, Recorder, RecorderOptions, Traffic};
+pub use recorder::{Recorder, RecorderOptions, Traffic};
 #[cfg(feature = "wgpu")]
 pub use wgpu;

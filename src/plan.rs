@@ -249,6 +249,7 @@ impl Plan {
     }
 
     /// Bytes of the buffer from its start to the end of the last row, whole words.
+    #[cfg(feature = "wgpu")]
     pub(crate) fn bytes_needed(&self) -> u64 {
         self.chunks.last().map_or(0, |chunk| chunk.logits.offset + chunk.logits.bytes)
     }

@@ -2,13 +2,13 @@
 //! submitted, decoded when somebody asks.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::guard::{lock, poll};
 use crate::params::Params;
 use crate::plan::Plan;
 use crate::record::{RawRecord, Record};
@@ -28,11 +28,6 @@ pub(crate) struct StepBuffers {
 
 /// Idle buffers, shared between the recorder and the steps in flight.
 pub(crate) type Ring = Arc<Mutex<Vec<StepBuffers>>>;
-
-/// Locks even after a panic elsewhere: what we guard is always whole.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 #[derive(Debug)]
 enum Mapping {
@@ -252,23 +247,4 @@ fn drive(state: &Mutex<Mapping>, device: &wgpu::Device, deadline: Duration) -> R
             return Err(Error::Timeout { seconds: deadline.as_secs() });
         }
     }
-}
-
-/// `Device::poll` as a value: it panics on a lost device. `None` where the time was up.
-pub(crate) fn poll(device: &wgpu::Device, poll_type: wgpu::PollType) -> Result<Option<wgpu::PollStatus>> {
-    match catch_unwind(AssertUnwindSafe(|| device.poll(poll_type))) {
-        Ok(Ok(status)) => Ok(Some(status)),
-        Ok(Err(wgpu::PollError::Timeout)) => Ok(None),
-        Ok(Err(error)) => Err(Error::Validation { doing: "a poll", message: error.to_string() }),
-        Err(panic) => Err(Error::DeviceLost { doing: "polling", message: panic_message(&*panic) }),
-    }
-}
-
-/// The words of a caught panic.
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-        .unwrap_or_else(|| "no message".to_owned())
 }

@@ -1,69 +1,23 @@
 //! Records plans into the engine's encoder.
 
-use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::buffers::{GpuLogits, GpuOutput, check_apart, check_logits, check_outputs};
 use crate::cpu;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::exact::{self, Scale, TILE_TOKENS};
-use crate::kernel::{Batch, Kernel, Slot, dtype_constant};
+use crate::exact::{self, Scale};
+use crate::guard::{guarded, lock};
+use crate::kernel::Kernel;
 use crate::kernels::{log_softmax, row_finish, row_scalar, tile_stats, top_entries};
 use crate::logits::Logits;
 use crate::params::{self, Params};
-use crate::plan::{BATCH_BYTES, Caps, Chunk, Plan, Shape, Window};
-use crate::readback::{Pending, Ring, StepBuffers, lock};
-use crate::record::{NO_TOKEN, RawRecord};
-
-/// Logits `[rows][vocab]` in the engine's buffer, which is only read. The buffer needs the usage `STORAGE`.
-#[derive(Clone, Copy, Debug)]
-pub struct GpuLogits<'a> {
-    /// The engine's buffer. It may be larger than the logits.
-    pub buffer: &'a wgpu::Buffer,
-    /// Bytes from its start to the first logit: any multiple of the element's size.
-    pub byte_offset: u64,
-    /// Element type.
-    pub dtype: Dtype,
-    /// Rows.
-    pub rows: usize,
-    /// Tokens of a row, 1 to 2^20.
-    pub vocab: usize,
-    /// Elements from the start of one row to the start of the next, at least `vocab`.
-    pub row_stride: usize,
-}
-
-impl<'a> GpuLogits<'a> {
-    /// Rows one after the other from the start of the buffer.
-    #[must_use]
-    pub const fn packed(buffer: &'a wgpu::Buffer, dtype: Dtype, rows: usize, vocab: usize) -> Self {
-        Self { buffer, byte_offset: 0, dtype, rows, vocab, row_stride: vocab }
-    }
-
-    fn shape(&self) -> Shape {
-        let Self { dtype, rows, vocab, row_stride, byte_offset, .. } = *self;
-        Shape { dtype, rows, vocab, row_stride, byte_offset }
-    }
-}
-
-/// Where an operation writes its results: f32 or u32 words in the engine's buffer, which needs the usage `STORAGE`.
-#[derive(Clone, Copy, Debug)]
-pub struct GpuOutput<'a> {
-    /// The engine's buffer.
-    pub buffer: &'a wgpu::Buffer,
-    /// Bytes from its start to the first result, a multiple of 4.
-    pub byte_offset: u64,
-}
-
-impl<'a> GpuOutput<'a> {
-    /// Results from the start of the buffer.
-    #[must_use]
-    pub const fn new(buffer: &'a wgpu::Buffer) -> Self {
-        Self { buffer, byte_offset: 0 }
-    }
-}
+use crate::passes::{Bound, Job, Passes, Range, fill_upload, tiles_of};
+use crate::pipelines::{Pipeline, Pipelines};
+use crate::plan::{Caps, Plan};
+use crate::readback::{Pending, Ring, StepBuffers};
 
 /// Settings of a [`Recorder`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +48,7 @@ pub struct Traffic {
 /// # Example
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let Ok(gpu) = sortilege::device::Gpu::any() else { return Ok(()) };
+/// # let gpu = sortilege::device::Gpu::any()?;
 /// # let (device, queue) = (gpu.device().clone(), gpu.queue().clone());
 /// use sortilege::{Dtype, GpuLogits, Params, Recorder, wgpu};
 ///
@@ -130,7 +84,7 @@ pub struct Recorder {
     options: RecorderOptions,
     caps: Caps,
     table: wgpu::Buffer,
-    pipelines: Mutex<HashMap<Variant, Pipeline>>,
+    pipelines: Pipelines,
     scratch: Mutex<Scratch>,
     ring: Ring,
     /// Number of the next step.
@@ -139,39 +93,11 @@ pub struct Recorder {
     bytes_back: AtomicU64,
 }
 
-/// A kernel with its overrides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Variant {
-    kernel: &'static str,
-    dtype: Option<Dtype>,
-    log_sum_exp: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Pipeline {
-    layout: wgpu::BindGroupLayout,
-    pipeline: wgpu::ComputePipeline,
-}
-
 /// Buffers between the passes of a chunk: the device runs one chunk after the other, so all calls share them.
 #[derive(Debug, Default)]
 struct Scratch {
     stats: Option<wgpu::Buffer>,
     delegates: Option<wgpu::Buffer>,
-}
-
-/// A range of a buffer to bind.
-#[derive(Clone, Copy)]
-struct Range<'a> {
-    buffer: &'a wgpu::Buffer,
-    offset: u64,
-    bytes: u64,
-}
-
-impl<'a> Range<'a> {
-    fn whole(buffer: &'a wgpu::Buffer) -> Self {
-        Self { buffer, offset: 0, bytes: buffer.size() }
-    }
 }
 
 impl Recorder {
@@ -207,16 +133,18 @@ impl Recorder {
         check_limits(&limits)?;
         let table_bytes = size_of_val(values) as u64;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let table =
-            guarded(device, "making the table", || buffer(device, "sortilege table", table_bytes, usage))?;
-        guarded(device, "making the table", || queue.write_buffer(&table, 0, bytemuck::cast_slice(values)))?;
+        let table = guarded(device, "making the table", || {
+            let table = buffer(device, "sortilege table", table_bytes, usage);
+            queue.write_buffer(&table, 0, bytemuck::cast_slice(values));
+            table
+        })?;
         Ok(Self {
             device: device.clone(),
             queue: queue.clone(),
             options,
             caps: Caps::from(&limits),
             table,
-            pipelines: Mutex::default(),
+            pipelines: Pipelines::default(),
             scratch: Mutex::default(),
             ring: Ring::default(),
             step: AtomicU32::new(1),
@@ -267,8 +195,8 @@ impl Recorder {
         let mut step = None;
         if logits.rows > 0 {
             let buffers = self.step_buffers(&plan, true)?;
-            let job = Job { plan: &plan, logits, scale: Scale::new(params.temperature), targets, outs: &[] };
-            self.encode(&job, &buffers, 0, |_, _| ())?.run(encoder);
+            let job = self.job(&plan, logits, Scale::new(params.temperature), targets);
+            self.encode(&job, &buffers, |_, _| ())?.run(encoder);
             if let Some(staging) = &buffers.staging {
                 encoder.copy_buffer_to_buffer(&buffers.records, 0, staging, 0, plan.records_bytes);
             }
@@ -450,11 +378,30 @@ impl Recorder {
             return Ok(());
         }
         let step = self.step_buffers(&plan, false)?;
-        let job = Job { plan: &plan, logits, scale: Scale::new(1.0), targets: &[], outs };
-        self.encode(&job, &step, out_row_bytes, finish)?.run(encoder);
+        let job = Job { outs, out_row_bytes, ..self.job(&plan, logits, Scale::new(1.0), &[]) };
+        self.encode(&job, &step, finish)?.run(encoder);
         let ring = self.ring.clone();
         encoder.on_submitted_work_done(move || lock(&ring).push(step));
         Ok(())
+    }
+
+    /// A job without outputs of its own.
+    fn job<'a>(
+        &self,
+        plan: &'a Plan,
+        logits: &'a GpuLogits<'a>,
+        scale: Scale,
+        targets: &'a [Option<u32>],
+    ) -> Job<'a> {
+        Job {
+            plan,
+            logits,
+            scale,
+            targets,
+            outs: &[],
+            out_row_bytes: 0,
+            alignment: self.caps.offset_alignment,
+        }
     }
 
     /// Uploads parameters and targets; binds tile_stats, row_finish and what `finish` adds, chunk after chunk.
@@ -462,10 +409,9 @@ impl Recorder {
         &self,
         job: &Job<'_>,
         step: &StepBuffers,
-        out_row_bytes: u64,
         finish: impl Fn(&mut Passes, &Bound<'_>),
     ) -> Result<Passes> {
-        let Job { plan, logits, outs, .. } = *job;
+        let Job { plan, logits, .. } = *job;
         let tile_stats = self.pipeline(&tile_stats::KERNEL, Some(logits.dtype), false)?;
         let row_finish = self.pipeline(&row_finish::KERNEL, Some(logits.dtype), false)?;
         let (stats, delegates) = self.scratch(plan)?;
@@ -476,44 +422,20 @@ impl Recorder {
         let passes = guarded(&self.device, "binding the logits", || {
             let mut passes = Passes::default();
             for chunk in &plan.chunks {
-                let windows: Vec<Window> = outs
-                    .iter()
-                    .map(|out| {
-                        let first = out.byte_offset + chunk.first_row as u64 * out_row_bytes;
-                        Window::new(first, chunk.rows as u64 * out_row_bytes, 4, self.caps.offset_alignment)
-                    })
-                    .collect();
-                let out_base = windows.first().map_or(0, |window| window.element_base);
-                fill_upload(&mut upload, job, chunk, out_base, step.number);
-
-                let range = |buffer, offset, bytes| Range { buffer, offset, bytes };
-                let bound = Bound {
-                    rows: rows_of(chunk),
-                    batch: range(&step.upload, chunk.batch_offset, BATCH_BYTES),
-                    logits: range(logits.buffer, chunk.logits.offset, chunk.logits.bytes),
-                    records: range(
-                        &step.records,
-                        chunk.records_offset,
-                        (chunk.rows * RawRecord::words(plan.top_k) * 4) as u64,
-                    ),
-                    outs: outs
-                        .iter()
-                        .zip(&windows)
-                        .map(|(out, w)| range(out.buffer, w.offset, w.bytes))
-                        .collect(),
-                };
-                let targets = range(&step.upload, chunk.targets_offset, chunk.rows as u64 * 4);
+                let bound = job.bind(chunk, step);
+                fill_upload(&mut upload, job, chunk, bound.out_base, step.number);
+                let Bound { rows, batch, logits, targets, records, .. } = bound;
                 passes.add(
                     &self.device,
                     &tile_stats,
-                    &[bound.batch, bound.logits, targets, table, stats, delegates],
-                    [tiles_of(plan.shape.vocab), bound.rows, 1],
+                    &[batch, logits, targets, table, stats, delegates],
+                    [tiles_of(plan.shape.vocab), rows, 1],
                 );
                 passes.add(
                     &self.device,
                     &row_finish,
-                    &[bound.batch, bound.logits, targets, table, stats, delegates, bound.records],
-                    [1, bound.rows, 1],
+                    &[batch, logits, targets, table, stats, delegates, records],
+                    [1, rows, 1],
                 );
                 finish(&mut passes, &bound);
             }
@@ -570,174 +492,9 @@ impl Recorder {
         Ok((stats, delegates))
     }
 
-    /// The pipeline of a variant, made on its first use.
     fn pipeline(&self, kernel: &Kernel, dtype: Option<Dtype>, log_sum_exp: bool) -> Result<Pipeline> {
-        let variant = Variant { kernel: kernel.name, dtype, log_sum_exp };
-        let mut pipelines = lock(&self.pipelines);
-        if let Some(pipeline) = pipelines.get(&variant) {
-            return Ok(pipeline.clone());
-        }
-        let made = guarded(&self.device, "compiling the kernels", || compile(&self.device, kernel, variant))?;
-        pipelines.insert(variant, made.clone());
-        Ok(made)
+        self.pipelines.get(&self.device, kernel, dtype, log_sum_exp)
     }
-}
-
-/// What to encode.
-#[derive(Clone, Copy)]
-struct Job<'a> {
-    plan: &'a Plan,
-    logits: &'a GpuLogits<'a>,
-    scale: Scale,
-    targets: &'a [Option<u32>],
-    outs: &'a [GpuOutput<'a>],
-}
-
-/// One chunk's bindings, for a kernel that works on its records.
-struct Bound<'a> {
-    rows: u32,
-    batch: Range<'a>,
-    logits: Range<'a>,
-    records: Range<'a>,
-    outs: Vec<Range<'a>>,
-}
-
-/// The uniform and the targets of one chunk.
-fn fill_upload(upload: &mut [u8], job: &Job<'_>, chunk: &Chunk, out_base: u32, step: u32) {
-    let Job { plan, scale, targets, .. } = *job;
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the plan keeps each below 2^32, and offsets in one buffer"
-    )]
-    let (batch, at, targets_at) = (
-        Batch {
-            vocab: plan.shape.vocab as u32,
-            tiles: plan.tiles as u32,
-            top_k: plan.top_k,
-            rows: chunk.rows as u32,
-            element_base: chunk.logits.element_base,
-            row_stride: plan.shape.row_stride as u32,
-            record_words: RawRecord::words(plan.top_k) as u32,
-            out_base,
-            shift: scale.shift,
-            rate: scale.rate,
-            half_window: scale.half_window,
-            step,
-        },
-        chunk.batch_offset as usize,
-        chunk.targets_offset as usize,
-    );
-    upload[at..at + size_of::<Batch>()].copy_from_slice(bytemuck::bytes_of(&batch));
-    for row in 0..chunk.rows {
-        let token = targets.get(chunk.first_row + row).copied().flatten().unwrap_or(NO_TOKEN);
-        upload[targets_at + row * 4..][..4].copy_from_slice(&token.to_ne_bytes());
-    }
-}
-
-/// Dispatches, bound and ready to be recorded.
-#[derive(Default)]
-struct Passes {
-    list: Vec<(wgpu::ComputePipeline, wgpu::BindGroup, [u32; 3])>,
-}
-
-impl Passes {
-    fn add(&mut self, device: &wgpu::Device, kernel: &Pipeline, ranges: &[Range<'_>], workgroups: [u32; 3]) {
-        let entries: Vec<wgpu::BindGroupEntry<'_>> = (0..)
-            .zip(ranges)
-            .map(|(binding, range)| wgpu::BindGroupEntry {
-                binding,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: range.buffer,
-                    offset: range.offset,
-                    size: std::num::NonZeroU64::new(range.bytes),
-                }),
-            })
-            .collect();
-        let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("sortilege"),
-            layout: &kernel.layout,
-            entries: &entries,
-        });
-        self.list.push((kernel.pipeline.clone(), group, workgroups));
-    }
-
-    fn run(&self, encoder: &mut wgpu::CommandEncoder) {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some("sortilege"),
-            timestamp_writes: None,
-        });
-        for (pipeline, group, [x, y, z]) in &self.list {
-            pass.set_pipeline(pipeline);
-            pass.set_bind_group(0, group, &[]);
-            pass.dispatch_workgroups(*x, *y, *z);
-        }
-    }
-}
-
-fn compile(device: &wgpu::Device, kernel: &Kernel, variant: Variant) -> Pipeline {
-    let entries: Vec<wgpu::BindGroupLayoutEntry> = (0..)
-        .zip(kernel.slots)
-        .map(|(binding, slot)| wgpu::BindGroupLayoutEntry {
-            binding,
-            visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer {
-                ty: match slot {
-                    Slot::Batch => wgpu::BufferBindingType::Uniform,
-                    Slot::Read => wgpu::BufferBindingType::Storage { read_only: true },
-                    Slot::Write => wgpu::BufferBindingType::Storage { read_only: false },
-                },
-                has_dynamic_offset: false,
-                min_binding_size: None,
-            },
-            count: None,
-        })
-        .collect();
-    let label = Some(kernel.name);
-    let layout =
-        device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
-    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-        label,
-        bind_group_layouts: &[Some(&layout)],
-        immediate_size: 0,
-    });
-    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-        label,
-        source: wgpu::ShaderSource::Wgsl(kernel.wgsl.into()),
-    });
-    let mut constants = Vec::new();
-    if let Some(dtype) = variant.dtype {
-        constants.push(("DTYPE", dtype_constant(dtype)));
-    }
-    if variant.log_sum_exp {
-        constants.push(("LOG_SUM_EXP", 1.0));
-    }
-    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label,
-        layout: Some(&pipeline_layout),
-        module: &module,
-        entry_point: Some("main"),
-        compilation_options: wgpu::PipelineCompilationOptions {
-            constants: &constants,
-            zero_initialize_workgroup_memory: false, // every kernel writes before it reads
-        },
-        cache: None,
-    });
-    Pipeline { layout, pipeline }
-}
-
-fn rows_of(chunk: &Chunk) -> u32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a chunk has at most as many rows as a dispatch workgroups"
-    )]
-    let rows = chunk.rows as u32;
-    rows
-}
-
-fn tiles_of(vocab: usize) -> u32 {
-    #[expect(clippy::cast_possible_truncation, reason = "a vocabulary has at most 2^20 tokens")]
-    let tiles = vocab.div_ceil(TILE_TOKENS) as u32;
-    tiles
 }
 
 fn buffer(device: &wgpu::Device, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
@@ -747,32 +504,6 @@ fn buffer(device: &wgpu::Device, label: &str, size: u64, usage: wgpu::BufferUsag
         usage,
         mapped_at_creation: false,
     })
-}
-
-/// Runs calls on the device and returns its complaint as a value instead of a panic.
-pub(crate) fn guarded<T>(device: &wgpu::Device, doing: &'static str, calls: impl FnOnce() -> T) -> Result<T> {
-    let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-    let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
-    let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
-    let made = calls();
-    for scope in [validation, internal, memory] {
-        match ready(scope.pop()) {
-            None => {}
-            Some(wgpu::Error::OutOfMemory { source }) => {
-                return Err(Error::OutOfMemory { doing, message: source.to_string() });
-            }
-            Some(error) => return Err(Error::Validation { doing, message: error.to_string() }),
-        }
-    }
-    Ok(made)
-}
-
-/// The result of a scope, which is there at once everywhere but in the browser; there it goes to the console.
-fn ready(scope: impl Future<Output = Option<wgpu::Error>>) -> Option<wgpu::Error> {
-    match std::pin::pin!(scope).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(error) => error,
-        Poll::Pending => None,
-    }
 }
 
 impl From<&wgpu::Limits> for Caps {
@@ -802,61 +533,6 @@ pub(crate) fn check_limits(limits: &wgpu::Limits) -> Result<()> {
             return Err(Error::Limit(format!(
                 "the device was requested with {name} {has}, the kernels need {needed}: request it with \
                  `wgpu::Limits::default()` or the adapter's limits"
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn check_logits(logits: &GpuLogits<'_>, plan: &Plan) -> Result<()> {
-    if !logits.buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
-        return Err(Error::Logits(
-            "the logits' buffer lacks the usage STORAGE: create it with it".to_owned(),
-        ));
-    }
-    if plan.bytes_needed() > logits.buffer.size() {
-        return Err(Error::Logits(format!(
-            "[{}][{}] {} at byte {} with a row stride of {} ends at byte {}, the buffer has {}: correct the shape, or \
-             make the buffer a multiple of 4 bytes",
-            logits.rows,
-            logits.vocab,
-            logits.dtype,
-            logits.byte_offset,
-            logits.row_stride,
-            plan.bytes_needed(),
-            logits.buffer.size()
-        )));
-    }
-    Ok(())
-}
-
-/// One dispatch cannot read and write, or write twice, one buffer.
-fn check_apart(a: &wgpu::Buffer, b: &wgpu::Buffer, what: &str) -> Result<()> {
-    if a == b {
-        return Err(Error::Logits(format!("{what} lie in one buffer: use two")));
-    }
-    Ok(())
-}
-
-fn check_outputs(outs: &[GpuOutput<'_>], bytes: u64, alignment: u64) -> Result<()> {
-    for out in outs {
-        if !out.buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
-            return Err(Error::Logits(
-                "the output's buffer lacks the usage STORAGE: create it with it".to_owned(),
-            ));
-        }
-        if !out.byte_offset.is_multiple_of(4) || out.byte_offset.saturating_add(bytes) > out.buffer.size() {
-            return Err(Error::Logits(format!(
-                "{bytes} bytes of results at byte {} do not fit a buffer of {}, or the offset is no multiple of 4",
-                out.byte_offset,
-                out.buffer.size()
-            )));
-        }
-        // One `out_base` serves all outputs of a kernel.
-        if out.byte_offset % alignment != outs[0].byte_offset % alignment {
-            return Err(Error::Logits(format!(
-                "the outputs start at bytes {} and {}: the remainders modulo {alignment} must be equal",
-                outs[0].byte_offset, out.byte_offset
             )));
         }
     }

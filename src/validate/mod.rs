@@ -4,18 +4,22 @@
 //! distributions at all.
 #![expect(clippy::cast_possible_truncation, reason = "words cut out of wider numbers, and sizes of the grid")]
 
+use crate::buffers::GpuLogits;
+mod compare;
+mod grid;
+
+use compare::{against_truth, difference, float_difference, nearest_error, token_difference, worse};
+use grid::{Case, cases, kind_of, mix};
+
 use crate::cpu;
 use crate::device::Gpu;
-use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::exact::{SUBTILE_TOKENS, Scale, TILE_TOKENS};
+use crate::guard::poll;
 use crate::kernels::tile_stats;
 use crate::logits::Logits;
 use crate::oracle::{self, Truth};
-use crate::params::Params;
-use crate::readback::poll;
-use crate::record::{Record, Status};
-use crate::recorder::GpuLogits;
+use crate::record::Record;
 
 /// Promised error in nats of every logprob whose probability is above [`ERROR_FLOOR`].
 pub const ERROR_LIMIT: f64 = 1e-6;
@@ -75,11 +79,6 @@ impl Report {
     }
 }
 
-/// The larger error; a NaN is the worst.
-fn worse(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b <= a { a } else { b }
-}
-
 /// Runs the grid and reports per kernel. `progress` hears how many cases are done, and of how many.
 ///
 /// # Errors
@@ -102,61 +101,6 @@ pub fn validate(
         Engine::Cpu => rest.to_vec(), // its tile_stats is the reference itself
         Engine::Gpu(_) => std::iter::once(tile_stats).chain(rest).collect(),
     })
-}
-
-/// One batch of the grid.
-#[derive(Clone, Copy, Debug)]
-struct Case {
-    dtype: Dtype,
-    rows: usize,
-    vocab: usize,
-    /// Elements between the end of a row and the start of the next.
-    gap: usize,
-    /// Elements before the first row.
-    lead: usize,
-    params: Params,
-    seed: u64,
-}
-
-impl std::fmt::Display for Case {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { dtype, rows, vocab, gap, lead, params, seed } = self;
-        let Params { top_k, temperature } = params;
-        write!(f, "[{rows}][{vocab}] {dtype} gap {gap} lead {lead} top {top_k} T {temperature} seed {seed}")
-    }
-}
-
-/// The grid: sizes around every boundary of the format; the other choices cycle with lengths that share no factor.
-fn cases(extent: Extent) -> Vec<Case> {
-    const SIZES: [usize; 25] = [
-        1, 2, 3, 31, 32, 33, 63, 64, 65, 255, 256, 257, 1000, 1023, 4095, 4096, 4097, 8191, 12_289, 32_003,
-        50_257, 128_256, 151_936, 262_144, 1_048_576,
-    ];
-    const TOP: [u32; 7] = [5, 0, 1, 20, 64, 1024, 333];
-    const TEMPERATURES: [f32; 5] = [1.0, 0.7, 0.05, 10.0, 1.3];
-    let quick = extent == Extent::Quick;
-    let mut cases = Vec::new();
-    for vocab in SIZES.into_iter().filter(|&vocab| !quick || vocab <= 50_257) {
-        for dtype in Dtype::ALL {
-            let n = cases.len();
-            let layouts = if quick { 1 } else { 2 };
-            for layout in 0..layouts {
-                cases.push(Case {
-                    dtype,
-                    rows: if vocab > 5000 && quick { KINDS.len() } else { 2 * KINDS.len() + 1 },
-                    vocab,
-                    gap: [0, 1, 0, 5][(n + layout) % 4],
-                    lead: [0, 1, 3][(n / 3 + layout) % 3],
-                    params: Params {
-                        top_k: TOP[(n + 3 * layout) % TOP.len()],
-                        temperature: TEMPERATURES[(n / 2 + layout) % TEMPERATURES.len()],
-                    },
-                    seed: 1000 + n as u64,
-                });
-            }
-        }
-    }
-    cases
 }
 
 impl Case {
@@ -340,183 +284,14 @@ impl Case {
             report.row(self, row, None, wrong);
         }
     }
-
-    /// The buffer: `lead` elements, then the rows, everything between them filled with NaN.
-    fn bytes(&self) -> Vec<u8> {
-        let width = self.dtype.bytes();
-        let elements = self.lead + self.rows * (self.vocab + self.gap);
-        let mut bytes = vec![0xff; (elements * width).next_multiple_of(4)];
-        for row in 0..self.rows {
-            let start = (self.lead + row * (self.vocab + self.gap)) * width;
-            let fill = kind_of(row).fill;
-            for (token, element) in
-                bytes[start..start + self.vocab * width].chunks_exact_mut(width).enumerate()
-            {
-                let noise = mix(self.seed << 40 ^ (row as u64) << 24 ^ token as u64);
-                let value = fill(token, self.vocab, noise);
-                element.copy_from_slice(&self.dtype.store(value).to_ne_bytes()[..width]);
-            }
-        }
-        bytes
-    }
-}
-
-/// A kind of row: (token, vocab, 64 random bits) to a logit.
-struct Kind {
-    name: &'static str,
-    fill: fn(usize, usize, u64) -> f32,
-}
-
-fn kind_of(row: usize) -> &'static Kind {
-    &KINDS[row % KINDS.len()]
-}
-
-static KINDS: [Kind; 20] = [
-    Kind { name: "normal", fill: |_, _, noise| normal(noise) * 3.0 },
-    Kind {
-        name: "NaN",
-        fill: |token, vocab, noise| if token == vocab / 2 { f32::NAN } else { normal(noise) },
-    },
-    Kind {
-        name: "peaked",
-        fill: |token, vocab, noise| if token == vocab / 3 { 30.0 } else { normal(noise) },
-    },
-    Kind { name: "all equal", fill: |_, _, _| 1.25 },
-    Kind { name: "all -inf", fill: |_, _, _| f32::NEG_INFINITY },
-    Kind { name: "wide", fill: |_, _, noise| normal(noise) * 60.0 },
-    Kind { name: "tied", fill: |_, _, noise| (noise % 7) as f32 },
-    Kind {
-        name: "+inf",
-        fill: |token, vocab, noise| if token == vocab - 1 { f32::INFINITY } else { normal(noise) },
-    },
-    Kind { name: "rising", fill: |token, vocab, _| 20.0 * token as f32 / vocab as f32 },
-    Kind { name: "falling", fill: |token, vocab, _| -20.0 * token as f32 / vocab as f32 },
-    Kind {
-        name: "one finite",
-        fill: |token, vocab, _| if token == vocab * 2 / 3 { -7.5 } else { f32::NEG_INFINITY },
-    },
-    Kind {
-        name: "-NaN",
-        fill: |token, _, noise| if token == 0 { f32::from_bits(0xffc0_0001) } else { normal(noise) },
-    },
-    Kind {
-        name: "masked",
-        fill: |_, _, noise| if noise % 8 == 0 { normal(noise) } else { f32::NEG_INFINITY },
-    },
-    Kind {
-        name: "extremes",
-        fill: |_, _, noise| [f32::MAX, f32::MIN, 0.0, 65_504.0, -65_504.0, 1.0][(noise % 6) as usize],
-    },
-    Kind {
-        name: "lowest and -inf",
-        fill: |_, _, noise| if noise & 1 == 0 { f32::MIN } else { f32::NEG_INFINITY },
-    },
-    Kind { name: "subnormal", fill: |_, _, noise| f32::from_bits((noise as u32) & 0x807f_ffff) },
-    Kind { name: "f16 subnormal", fill: |_, _, noise| ((noise % 4096) as f32 - 2048.0) * 2f32.powi(-25) },
-    Kind { name: "zeros of both signs", fill: |_, _, noise| if noise & 1 == 0 { 0.0 } else { -0.0 } },
-    Kind { name: "large and close", fill: |_, _, noise| 30_000.0 + 16.0 * normal(noise) },
-    Kind { name: "long tail", fill: |token, _, noise| if token == 0 { 18.0 } else { normal(noise) * 0.01 } },
-];
-
-/// SplitMix64 (Steele, Lea, Flood 2014): 64 well-mixed bits per counter.
-fn mix(counter: u64) -> u64 {
-    let mut z = counter.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// A nearly normal number: the sum of four uniform ones, centred, variance 1.
-fn normal(noise: u64) -> f32 {
-    let sum: u32 = (0..4).map(|i| (noise >> (16 * i)) as u32 & 0xffff).sum();
-    (sum as f32 / 65_536.0 - 2.0) * 3f32.sqrt()
-}
-
-/// The first field in which two records differ.
-fn difference(got: &Record, expected: &Record) -> Option<String> {
-    (got != expected).then(|| {
-        let place = (0..got.top.len().max(expected.top.len()))
-            .find(|&i| format!("{:?}", got.top.get(i)) != format!("{:?}", expected.top.get(i)));
-        match place {
-            Some(i) => format!("entry {i} is {:?} instead of {:?}", got.top.get(i), expected.top.get(i)),
-            None => format!(
-                "{:?} max {} logsumexp {} entropy {} target {:?} instead of {:?} max {} logsumexp {} entropy {} target {:?}",
-                got.status, got.max, got.logsumexp, got.entropy, got.target, expected.status, expected.max,
-                expected.logsumexp, expected.entropy, expected.target
-            ),
-        }
-    })
-}
-
-/// Worst error of a record's probable logprobs, log-sum-exp and entropy, and what else the definition has against it.
-fn against_truth(
-    got: &Record,
-    truth: Option<&Truth>,
-    row: &[f32],
-    top_k: u32,
-) -> (Option<f64>, Option<String>) {
-    let Some(truth) = truth else {
-        return (
-            None,
-            (got.status == Status::Ok).then(|| "is no distribution, but the record says ok".to_owned()),
-        );
-    };
-    if got.status != Status::Ok {
-        return (None, Some(format!("is a distribution, but the record says {:?}", got.status)));
-    }
-    let tokens: Vec<u32> = got.top.iter().map(|entry| entry.token).collect();
-    let mut wrong = token_difference(&tokens, &truth.order[..truth.order.len().min(top_k as usize)]);
-    let logprobs = got.top.iter().map(|entry| (entry.token, entry.logprob));
-    let mut error = 0.0;
-    for (token, logprob) in logprobs.chain(got.target.map(|target| (target.token, target.logprob))) {
-        let truth = truth.logprobs[token as usize];
-        if truth > ERROR_FLOOR.ln() {
-            error = worse(error, (logprob - truth).abs());
-        }
-    }
-    let scale = 1.0 + truth.logsumexp.abs() * 1e-9; // f64 itself has 16 digits
-    error = worse(error, (got.logsumexp - truth.logsumexp).abs() / scale);
-    error = worse(error, (got.entropy - truth.entropy).abs());
-    if let Some(target) = got.target {
-        let counts = Truth::rank_counts(row, target.token);
-        if counts != (target.n_greater, target.n_equal) {
-            wrong.get_or_insert(format!(
-                "rank counts {:?} instead of {counts:?}",
-                (target.n_greater, target.n_equal)
-            ));
-        }
-    }
-    (Some(error), wrong)
-}
-
-/// Distance from the truth beyond the rounding to f32 itself.
-fn nearest_error(got: f32, truth: f64) -> f64 {
-    if f64::from(got) == truth || (truth < f64::from(f32::MIN) && got == f32::NEG_INFINITY) {
-        return 0.0;
-    }
-    let half_ulp = f64::from(f32::EPSILON) / 2.0 * truth.abs();
-    ((f64::from(got) - truth).abs() - half_ulp).max(0.0)
-}
-
-/// The first place where two runs of floats differ in their bits; any NaN equals any other.
-fn float_difference(got: &[f32], expected: &[f32]) -> Option<String> {
-    if got.len() != expected.len() {
-        return Some(format!("{} values instead of {}", got.len(), expected.len()));
-    }
-    let place = got.iter().zip(expected).position(|(got, expected)| {
-        got.to_bits() != expected.to_bits() && !(got.is_nan() && expected.is_nan())
-    })?;
-    Some(format!("value {place} is {:e} instead of {:e}", got[place], expected[place]))
-}
-
-fn token_difference(got: &[u32], expected: &[u32]) -> Option<String> {
-    let place = (0..got.len().max(expected.len())).find(|&i| got.get(i) != expected.get(i))?;
-    Some(format!("place {place} holds token {:?} instead of {:?}", got.get(place), expected.get(place)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dtype::Dtype;
+    use crate::params::Params;
+    use crate::record::Status;
 
     const CASE: Case = Case {
         dtype: Dtype::F32,

@@ -1,0 +1,107 @@
+//! The engine's buffers: where logits and results lie, and whether they fit.
+
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::plan::{Plan, Shape};
+
+/// Logits `[rows][vocab]` in the engine's buffer, which is only read. The buffer needs the usage `STORAGE`.
+#[derive(Clone, Copy, Debug)]
+pub struct GpuLogits<'a> {
+    /// The engine's buffer. It may be larger than the logits.
+    pub buffer: &'a wgpu::Buffer,
+    /// Bytes from its start to the first logit: any multiple of the element's size.
+    pub byte_offset: u64,
+    /// Element type.
+    pub dtype: Dtype,
+    /// Rows.
+    pub rows: usize,
+    /// Tokens of a row, 1 to 2^20.
+    pub vocab: usize,
+    /// Elements from the start of one row to the start of the next, at least `vocab`.
+    pub row_stride: usize,
+}
+
+impl<'a> GpuLogits<'a> {
+    /// Rows one after the other from the start of the buffer.
+    #[must_use]
+    pub const fn packed(buffer: &'a wgpu::Buffer, dtype: Dtype, rows: usize, vocab: usize) -> Self {
+        Self { buffer, byte_offset: 0, dtype, rows, vocab, row_stride: vocab }
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        let Self { dtype, rows, vocab, row_stride, byte_offset, .. } = *self;
+        Shape { dtype, rows, vocab, row_stride, byte_offset }
+    }
+}
+
+/// Where an operation writes its results: f32 or u32 words in the engine's buffer, which needs the usage `STORAGE`.
+#[derive(Clone, Copy, Debug)]
+pub struct GpuOutput<'a> {
+    /// The engine's buffer.
+    pub buffer: &'a wgpu::Buffer,
+    /// Bytes from its start to the first result, a multiple of 4.
+    pub byte_offset: u64,
+}
+
+impl<'a> GpuOutput<'a> {
+    /// Results from the start of the buffer.
+    #[must_use]
+    pub const fn new(buffer: &'a wgpu::Buffer) -> Self {
+        Self { buffer, byte_offset: 0 }
+    }
+}
+
+pub(crate) fn check_logits(logits: &GpuLogits<'_>, plan: &Plan) -> Result<()> {
+    if !logits.buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
+        return Err(Error::Logits(
+            "the logits' buffer lacks the usage STORAGE: create it with it".to_owned(),
+        ));
+    }
+    if plan.bytes_needed() > logits.buffer.size() {
+        return Err(Error::Logits(format!(
+            "[{}][{}] {} at byte {} with a row stride of {} ends at byte {}, the buffer has {}: correct the shape, or \
+             make the buffer a multiple of 4 bytes",
+            logits.rows,
+            logits.vocab,
+            logits.dtype,
+            logits.byte_offset,
+            logits.row_stride,
+            plan.bytes_needed(),
+            logits.buffer.size()
+        )));
+    }
+    Ok(())
+}
+
+/// One dispatch cannot read and write, or write twice, one buffer.
+pub(crate) fn check_apart(a: &wgpu::Buffer, b: &wgpu::Buffer, what: &str) -> Result<()> {
+    if a == b {
+        return Err(Error::Logits(format!("{what} lie in one buffer: use two")));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_outputs(outs: &[GpuOutput<'_>], bytes: u64, alignment: u64) -> Result<()> {
+    for out in outs {
+        if !out.buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
+            return Err(Error::Logits(
+                "the output's buffer lacks the usage STORAGE: create it with it".to_owned(),
+            ));
+        }
+        if !out.byte_offset.is_multiple_of(4) || out.byte_offset.saturating_add(bytes) > out.buffer.size() {
+            return Err(Error::Logits(format!(
+                "{bytes} bytes of results at byte {} do not fit a buffer of {}, or the offset is no multiple of 4",
+                out.byte_offset,
+                out.buffer.size()
+            )));
+        }
+        // One `out_base` serves all outputs of a kernel.
+        if out.byte_offset % alignment != outs[0].byte_offset % alignment {
+            return Err(Error::Logits(format!(
+                "the outputs start at bytes {} and {}: the remainders modulo {alignment} must be equal",
+                outs[0].byte_offset, out.byte_offset
+            )));
+        }
+    }
+    Ok(())
+}

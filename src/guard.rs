@@ -1,0 +1,57 @@
+//! wgpu's errors as values: error scopes, and the unwinding of the calls that panic.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::error::{Error, Result};
+
+/// Locks even after a panic elsewhere: what we guard is always whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs calls on the device and returns its complaint as a value instead of a panic.
+pub(crate) fn guarded<T>(device: &wgpu::Device, doing: &'static str, calls: impl FnOnce() -> T) -> Result<T> {
+    let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+    let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
+    let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let made = calls();
+    for scope in [validation, internal, memory] {
+        match ready(scope.pop()) {
+            None => {}
+            Some(wgpu::Error::OutOfMemory { source }) => {
+                return Err(Error::OutOfMemory { doing, message: source.to_string() });
+            }
+            Some(error) => return Err(Error::Validation { doing, message: error.to_string() }),
+        }
+    }
+    Ok(made)
+}
+
+/// The result of a scope, which is there at once everywhere but in the browser; there it goes to the console.
+fn ready(scope: impl Future<Output = Option<wgpu::Error>>) -> Option<wgpu::Error> {
+    match std::pin::pin!(scope).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(error) => error,
+        Poll::Pending => None,
+    }
+}
+
+/// `Device::poll` as a value: it panics on a lost device. `None` where the time was up.
+pub(crate) fn poll(device: &wgpu::Device, poll_type: wgpu::PollType) -> Result<Option<wgpu::PollStatus>> {
+    match catch_unwind(AssertUnwindSafe(|| device.poll(poll_type))) {
+        Ok(Ok(status)) => Ok(Some(status)),
+        Ok(Err(wgpu::PollError::Timeout)) => Ok(None),
+        Ok(Err(error)) => Err(Error::Validation { doing: "a poll", message: error.to_string() }),
+        Err(panic) => Err(Error::DeviceLost { doing: "polling", message: panic_message(&*panic) }),
+    }
+}
+
+/// The words of a caught panic.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "no message".to_owned())
+}

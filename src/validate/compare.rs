@@ -1,0 +1,92 @@
+//! Comparators: bits against bits, results against the definition.
+
+use super::ERROR_FLOOR;
+use crate::oracle::Truth;
+use crate::record::{Record, Status};
+
+/// The larger error; a NaN is the worst.
+pub(super) fn worse(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b <= a { a } else { b }
+}
+
+/// The first field in which two records differ.
+pub(super) fn difference(got: &Record, expected: &Record) -> Option<String> {
+    (got != expected).then(|| {
+        let place = (0..got.top.len().max(expected.top.len()))
+            .find(|&i| format!("{:?}", got.top.get(i)) != format!("{:?}", expected.top.get(i)));
+        match place {
+            Some(i) => format!("entry {i} is {:?} instead of {:?}", got.top.get(i), expected.top.get(i)),
+            None => format!(
+                "{:?} max {} logsumexp {} entropy {} target {:?} instead of {:?} max {} logsumexp {} entropy {} target {:?}",
+                got.status, got.max, got.logsumexp, got.entropy, got.target, expected.status, expected.max,
+                expected.logsumexp, expected.entropy, expected.target
+            ),
+        }
+    })
+}
+
+/// Worst error of a record's probable logprobs, log-sum-exp and entropy, and what else the definition has against it.
+pub(super) fn against_truth(
+    got: &Record,
+    truth: Option<&Truth>,
+    row: &[f32],
+    top_k: u32,
+) -> (Option<f64>, Option<String>) {
+    let Some(truth) = truth else {
+        return (
+            None,
+            (got.status == Status::Ok).then(|| "is no distribution, but the record says ok".to_owned()),
+        );
+    };
+    if got.status != Status::Ok {
+        return (None, Some(format!("is a distribution, but the record says {:?}", got.status)));
+    }
+    let tokens: Vec<u32> = got.top.iter().map(|entry| entry.token).collect();
+    let mut wrong = token_difference(&tokens, &truth.order[..truth.order.len().min(top_k as usize)]);
+    let logprobs = got.top.iter().map(|entry| (entry.token, entry.logprob));
+    let mut error = 0.0;
+    for (token, logprob) in logprobs.chain(got.target.map(|target| (target.token, target.logprob))) {
+        let truth = truth.logprobs[token as usize];
+        if truth > ERROR_FLOOR.ln() {
+            error = worse(error, (logprob - truth).abs());
+        }
+    }
+    let scale = 1.0 + truth.logsumexp.abs() * 1e-9; // f64 itself has 16 digits
+    error = worse(error, (got.logsumexp - truth.logsumexp).abs() / scale);
+    error = worse(error, (got.entropy - truth.entropy).abs());
+    if let Some(target) = got.target {
+        let counts = Truth::rank_counts(row, target.token);
+        if counts != (target.n_greater, target.n_equal) {
+            wrong.get_or_insert(format!(
+                "rank counts {:?} instead of {counts:?}",
+                (target.n_greater, target.n_equal)
+            ));
+        }
+    }
+    (Some(error), wrong)
+}
+
+/// Distance from the truth beyond the rounding to f32 itself.
+pub(super) fn nearest_error(got: f32, truth: f64) -> f64 {
+    if f64::from(got) == truth || (truth < f64::from(f32::MIN) && got == f32::NEG_INFINITY) {
+        return 0.0;
+    }
+    let half_ulp = f64::from(f32::EPSILON) / 2.0 * truth.abs();
+    ((f64::from(got) - truth).abs() - half_ulp).max(0.0)
+}
+
+/// The first place where two runs of floats differ in their bits; any NaN equals any other.
+pub(super) fn float_difference(got: &[f32], expected: &[f32]) -> Option<String> {
+    if got.len() != expected.len() {
+        return Some(format!("{} values instead of {}", got.len(), expected.len()));
+    }
+    let place = got.iter().zip(expected).position(|(got, expected)| {
+        got.to_bits() != expected.to_bits() && !(got.is_nan() && expected.is_nan())
+    })?;
+    Some(format!("value {place} is {:e} instead of {:e}", got[place], expected[place]))
+}
+
+pub(super) fn token_difference(got: &[u32], expected: &[u32]) -> Option<String> {
+    let place = (0..got.len().max(expected.len())).find(|&i| got.get(i) != expected.get(i))?;
+    Some(format!("place {place} holds token {:?} instead of {:?}", got.get(place), expected.get(place)))
+}
