@@ -7,7 +7,7 @@ use crate::plan::{Plan, Shape};
 /// Logits `[rows][vocab]` in the engine's buffer, which is only read. The buffer needs the usage `STORAGE`.
 #[derive(Clone, Copy, Debug)]
 pub struct GpuLogits<'a> {
-    /// The engine's buffer. It may be larger than the logits.
+    /// The engine's buffer. It may be larger than the logits, whose end is rounded up to a whole word of 4 bytes.
     pub buffer: &'a wgpu::Buffer,
     /// Bytes from its start to the first logit: any multiple of the element's size.
     pub byte_offset: u64,

@@ -47,14 +47,16 @@ pub fn row_max(logits: &Logits<'_>) -> Vec<f32> {
     scalars(logits, false)
 }
 
-/// Log-sum-exp of each row, `[rows]`: the f32 nearest to `max + ln Σ exp(x − max)`. A row of only -infinity gives
+/// Log-sum-exp of each row, `[rows]`: `max + ln Σ exp(x − max)`, within 1e-6, rounded once to f32
+/// (`docs/exact.md`, 9). A row of only -infinity gives
 /// -infinity, one with +infinity gives +infinity, one with a NaN gives NaN.
 #[must_use]
 pub fn log_sum_exp(logits: &Logits<'_>) -> Vec<f32> {
     scalars(logits, true)
 }
 
-/// Log-softmax of each row, `[rows][vocab]`, the nearest f32. A row that is no distribution is NaN throughout.
+/// Log-softmax of each row, `[rows][vocab]`: within 1e-6 where the probability is above 1e-9,
+/// rounded once to f32 (`docs/exact.md`, 9). A row that is no distribution is NaN throughout.
 #[must_use]
 pub fn log_softmax(logits: &Logits<'_>) -> Vec<f32> {
     let mut out = vec![0.0; logits.rows() * logits.vocab()];

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::guard::{guarded, lock, panic_message, poll};
 use crate::logits::Logits;
 use crate::params::Params;
-use crate::readback::Pending;
+use crate::readback::{Pending, map_on_submit, wait_mapped};
 use crate::record::{RawRecord, Record};
 use crate::recorder::{Recorder, Traffic};
 
@@ -434,18 +434,16 @@ impl Gpu {
                     make(bytes, Usage::MAP_READ | Usage::COPY_DST)?,
                 ));
             }
-            self.submit(&block, |encoder, uploaded| {
+            let maps = self.submit(&block, |encoder, uploaded| {
                 operation(encoder, uploaded, std::array::from_fn(|i| GpuOutput::new(&outs[i].0)))?;
-                for (out, staging) in &outs {
+                let copy = |(out, staging): &(wgpu::Buffer, wgpu::Buffer)| {
                     encoder.copy_buffer_to_buffer(out, 0, staging, 0, out.size());
-                    encoder.map_buffer_on_submit(staging, wgpu::MapMode::Read, .., |_| ());
-                }
-                Ok(())
+                    map_on_submit(encoder, staging, out.size())
+                };
+                Ok(outs.iter().map(copy).collect::<Vec<_>>())
             })?;
-            let timeout = self.recorder.options().deadline;
-            let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(timeout) };
-            if self.told(poll(&self.device, wait))?.is_none() {
-                return Err(Error::Timeout { seconds: timeout.as_secs() });
+            for map in maps {
+                self.told(wait_mapped(&map, &self.device, self.recorder.options().deadline))?;
             }
             for (result, (_, staging)) in results.iter_mut().zip(&outs) {
                 let view = self.told(staging.slice(..).get_mapped_range().map_err(|error| {
@@ -461,7 +459,7 @@ impl Gpu {
     fn told<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| {
             // The lost callback runs inside a poll.
-            if let Err(lost) = poll(&self.device, wgpu::PollType::Poll) {
+            if let Err(lost) = poll(&self.device) {
                 return lost;
             }
             match (&*lock(&self.lost), error) {

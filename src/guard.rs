@@ -37,11 +37,10 @@ fn ready(scope: impl Future<Output = Option<wgpu::Error>>) -> Option<wgpu::Error
     }
 }
 
-/// `Device::poll` as a value: it panics on a lost device. `None` where the time was up.
-pub(crate) fn poll(device: &wgpu::Device, poll_type: wgpu::PollType) -> Result<Option<wgpu::PollStatus>> {
-    match catch_unwind(AssertUnwindSafe(|| device.poll(poll_type))) {
-        Ok(Ok(status)) => Ok(Some(status)),
-        Ok(Err(wgpu::PollError::Timeout)) => Ok(None),
+/// `Device::poll` without waiting, as a value: it panics on a lost device.
+pub(crate) fn poll(device: &wgpu::Device) -> Result<wgpu::PollStatus> {
+    match catch_unwind(AssertUnwindSafe(|| device.poll(wgpu::PollType::Poll))) {
+        Ok(Ok(status)) => Ok(status),
         Ok(Err(error)) => Err(Error::Validation { doing: "a poll", message: error.to_string() }),
         Err(panic) => Err(Error::DeviceLost { doing: "polling", message: panic_message(&*panic) }),
     }

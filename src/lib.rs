@@ -1,12 +1,13 @@
-//! Exact token probabilities from logits that lie in GPU memory.
+//! Token probabilities from logits that lie in GPU memory, the same bits everywhere.
 //!
 //! A language model's last layer gives one logit per vocabulary token. This crate turns a batch of them,
 //! `[rows][vocab]`, into one small [`Record`] per row: maximum, log-sum-exp, entropy, the `top_k` most probable tokens
 //! with their logprobs, and the logprob and rank of a given target token. Only the records leave the GPU.
 //!
-//! - **One read.** Two dispatches and one copy per batch; the logits are read once, in place.
-//! - **Exact.** The same bits on every device, driver and batch size, and on the CPU: sums are integers
-//!   (`docs/exact.md`). A log can be re-derived by anyone who has the logits.
+//! - **One read.** Two dispatches and one copy per batch; the logits are read once, in place, and of the few subtiles that
+//!   hold the top k once more.
+//! - **Exact.** By design the same bits on every device, driver and batch size, and on the CPU: sums are integers
+//!   (`docs/exact.md`). Each logprob of a probability above 1e-9 lies within 1e-6 of the true one. A log can be re-derived by anyone who has the logits.
 //! - **At home in the engine.** [`Recorder::record`] adds to the engine's own encoder, reads the engine's own buffer,
 //!   and hands the records over when the engine asks, several steps later if it likes.
 //!

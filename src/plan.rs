@@ -230,6 +230,14 @@ impl Plan {
         (self.shape.rows * self.shape.vocab * self.shape.dtype.bytes()) as u64
     }
 
+    /// Most bytes of logits that are read a second time: the subtiles that can hold the top k.
+    #[must_use]
+    pub fn bytes_reopened(&self) -> u64 {
+        let subtiles = self.shape.vocab.div_ceil(SUBTILE_TOKENS).min(self.top_k as usize);
+        let tokens = (subtiles * SUBTILE_TOKENS).min(self.shape.vocab);
+        (self.shape.rows * tokens * self.shape.dtype.bytes()) as u64
+    }
+
     /// Bytes that go to the device: parameters and targets.
     #[must_use]
     pub fn bytes_uploaded(&self) -> u64 {
@@ -262,7 +270,12 @@ impl fmt::Display for Plan {
         writeln!(f, "  chunks      {}", self.chunks.len())?;
         writeln!(f, "  dispatches  {} (tile_stats, row_finish)", self.dispatches())?;
         writeln!(f, "  copies      {}", usize::from(!self.chunks.is_empty()))?;
-        writeln!(f, "  read        {} bytes of logits, once", self.bytes_read())?;
+        writeln!(
+            f,
+            "  read        {} bytes of logits once, and at most {} again for the top k",
+            self.bytes_read(),
+            self.bytes_reopened()
+        )?;
         writeln!(f, "  uploaded    {} bytes", self.bytes_uploaded())?;
         writeln!(f, "  scratch     {} bytes", self.bytes_scratch())?;
         write!(f, "  back        {} bytes", self.bytes_back())

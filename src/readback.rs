@@ -30,7 +30,7 @@ pub(crate) struct StepBuffers {
 pub(crate) type Ring = Arc<Mutex<Vec<StepBuffers>>>;
 
 #[derive(Debug)]
-enum Mapping {
+pub(crate) enum Mapping {
     /// Nobody has told yet.
     Waiting(Option<Waker>),
     /// The map's own result.
@@ -42,10 +42,10 @@ enum Mapping {
 }
 
 /// Tells the waiting side what became of the map; dropped unused, that there will be none.
-pub(crate) struct Notifier(Arc<Mutex<Mapping>>);
+struct Notifier(Arc<Mutex<Mapping>>);
 
 impl Notifier {
-    pub(crate) fn mapped(self, result: std::result::Result<(), wgpu::BufferAsyncError>) {
+    fn mapped(self, result: std::result::Result<(), wgpu::BufferAsyncError>) {
         settle(&self.0, Mapping::Done(result.map_err(|error| error.to_string())));
     }
 }
@@ -66,6 +66,35 @@ fn settle(state: &Mutex<Mapping>, outcome: Mapping) {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+/// Maps a range of a staging buffer once the encoder is submitted.
+pub(crate) fn map_on_submit(
+    encoder: &wgpu::CommandEncoder,
+    staging: &wgpu::Buffer,
+    bytes: u64,
+) -> Arc<Mutex<Mapping>> {
+    let state = Arc::new(Mutex::new(Mapping::Waiting(None)));
+    let notifier = Notifier(state.clone());
+    encoder.map_buffer_on_submit(staging, wgpu::MapMode::Read, ..bytes, |result| notifier.mapped(result));
+    state
+}
+
+/// Blocks until the map is there.
+pub(crate) fn wait_mapped(state: &Mutex<Mapping>, device: &wgpu::Device, deadline: Duration) -> Result<()> {
+    drive(state, device, deadline)?;
+    outcome(state, deadline)
+}
+
+fn outcome(state: &Mutex<Mapping>, deadline: Duration) -> Result<()> {
+    match &*lock(state) {
+        Mapping::Done(Ok(())) => Ok(()),
+        Mapping::Done(Err(message)) => {
+            Err(Error::DeviceLost { doing: "reading the results", message: message.clone() })
+        }
+        Mapping::Abandoned => Err(Error::NotSubmitted),
+        Mapping::TimedOut | Mapping::Waiting(_) => Err(Error::Timeout { seconds: deadline.as_secs() }),
     }
 }
 
@@ -99,17 +128,10 @@ impl Pending {
         targets: Vec<Option<u32>>,
         deadline: Duration,
     ) -> Self {
-        let state = Arc::new(Mutex::new(Mapping::Waiting(None)));
-        match step.as_ref().and_then(|step| step.staging.as_ref()) {
-            Some(staging) => {
-                let notifier = Notifier(state.clone());
-                let range = ..plan.records_bytes;
-                encoder.map_buffer_on_submit(staging, wgpu::MapMode::Read, range, |result| {
-                    notifier.mapped(result);
-                });
-            }
-            None => settle(&state, Mapping::Done(Ok(()))),
-        }
+        let state = match step.as_ref().and_then(|step| step.staging.as_ref()) {
+            Some(staging) => map_on_submit(encoder, staging, plan.records_bytes),
+            None => Arc::new(Mutex::new(Mapping::Done(Ok(())))),
+        };
         Self { state, step, ring, device, plan, params, targets, deadline, is_polled: false }
     }
 
@@ -123,7 +145,7 @@ impl Pending {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let is_settled = || !matches!(*lock(&self.state), Mapping::Waiting(_));
-        is_settled() || poll(&self.device, wgpu::PollType::Poll).is_err() || is_settled()
+        is_settled() || poll(&self.device).is_err() || is_settled()
     }
 
     /// Blocks until the records are here: one per row.
@@ -138,16 +160,7 @@ impl Pending {
 
     /// Decodes the mapped records and returns the buffers to the ring.
     fn read(&mut self) -> Result<Vec<Record>> {
-        match &*lock(&self.state) {
-            Mapping::Done(Ok(())) => {}
-            Mapping::Done(Err(message)) => {
-                return Err(Error::DeviceLost { doing: "reading the records", message: message.clone() });
-            }
-            Mapping::Abandoned => return Err(Error::NotSubmitted),
-            Mapping::TimedOut | Mapping::Waiting(_) => {
-                return Err(Error::Timeout { seconds: self.deadline.as_secs() });
-            }
-        }
+        outcome(&self.state, self.deadline)?;
         let Some(step) = self.step.take() else { return Ok(Vec::new()) };
         let Some(staging) = &step.staging else { return Ok(Vec::new()) };
         let lost = |error: wgpu::MapRangeError| Error::DeviceLost {
@@ -206,7 +219,7 @@ impl Future for Pending {
                 if std::thread::Builder::new().name("sortilege".to_owned()).spawn(polling).is_err() {
                     // No thread to be had: poll here, whenever the executor comes by.
                     self.is_polled = false;
-                    let _ = poll(&self.device, wgpu::PollType::Poll);
+                    let _ = poll(&self.device);
                     context.waker().wake_by_ref();
                 }
             }
@@ -215,36 +228,34 @@ impl Future for Pending {
     }
 }
 
-/// Polls the device until the state is settled.
+/// Polls the device until the state is settled. Never `PollType::Wait`: with a timeout and a second thread that polls,
+/// wgpu 30 asserts ("the current submission index should be at least the wait submission index"); without one, it waits
+/// for the engine's later submits too.
 fn drive(state: &Mutex<Mapping>, device: &wgpu::Device, deadline: Duration) -> Result<()> {
     const SPIN: Duration = Duration::from_micros(100);
-    const SLICE: Duration = Duration::from_millis(2);
+    const LONGEST_SLEEP: Duration = Duration::from_millis(1);
     // Another thread's poll may hold our callback for a moment after the queue is empty.
     const PATIENCE: Duration = Duration::from_millis(100);
     let start = Instant::now();
     let mut empty_since = None;
-    loop {
-        if !matches!(*lock(state), Mapping::Waiting(_)) {
-            return Ok(());
-        }
-        let waited = start.elapsed();
-        let status = if waited < SPIN {
-            poll(device, wgpu::PollType::Poll)?
-        } else {
-            // Short slices: later submits of the engine must not hold this one up.
-            poll(device, wgpu::PollType::Wait { submission_index: None, timeout: Some(SLICE) })?
-        };
-        if status == Some(wgpu::PollStatus::QueueEmpty) {
+    let is_settled = || !matches!(*lock(state), Mapping::Waiting(_));
+    while !is_settled() {
+        if poll(device)? == wgpu::PollStatus::QueueEmpty {
             let since = *empty_since.get_or_insert_with(Instant::now);
-            if since.elapsed() > PATIENCE && matches!(*lock(state), Mapping::Waiting(_)) {
+            if since.elapsed() > PATIENCE && !is_settled() {
                 return Err(Error::NotSubmitted);
             }
-            std::thread::sleep(SPIN);
         } else {
             empty_since = None;
         }
+        let waited = start.elapsed();
         if waited > deadline {
             return Err(Error::Timeout { seconds: deadline.as_secs() });
         }
+        if waited > SPIN {
+            // A tenth of what was waited so far: little is lost, and nothing burnt.
+            std::thread::sleep((waited / 10).min(LONGEST_SLEEP));
+        }
     }
+    Ok(())
 }

@@ -72,7 +72,8 @@ impl TargetLogprob {
         self.n_greater == 0
     }
 
-    /// Rank as vLLM and OpenAI users count it: 1 plus the tokens with a larger logit. Ties share the best rank.
+    /// 1 plus the tokens with a larger logit: ties share the best rank. Where ties should share the worst, as in vLLM's
+    /// V1 engine, take `n_greater + n_equal`.
     #[must_use]
     pub const fn rank(&self) -> u32 {
         self.n_greater + 1

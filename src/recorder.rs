@@ -47,12 +47,12 @@ pub struct Traffic {
 ///
 /// # Example
 /// ```
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let gpu = sortilege::device::Gpu::any()?;
-/// # let (device, queue) = (gpu.device().clone(), gpu.queue().clone());
 /// use sortilege::{Dtype, GpuLogits, Params, Recorder, wgpu};
 ///
-/// // The engine's own device, queue and logits: here two rows of three f32.
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // The engine's own device, queue and logits: here any adapter, and two rows of three f32.
+/// let gpu = sortilege::device::Gpu::any()?;
+/// let (device, queue) = (gpu.device(), gpu.queue());
 /// let logits = device.create_buffer(&wgpu::BufferDescriptor {
 ///     label: Some("the engine's logits"),
 ///     size: 24,
@@ -61,7 +61,7 @@ pub struct Traffic {
 /// });
 /// queue.write_buffer(&logits, 0, bytemuck::cast_slice(&[1.0f32, 2.0, 3.0, 9.0, 0.0, 9.0]));
 ///
-/// let recorder = Recorder::new(&device, &queue)?; // once
+/// let recorder = Recorder::new(device, queue)?; // once
 ///
 /// let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
 /// // ... the engine records its forward pass here ...
@@ -230,7 +230,8 @@ impl Recorder {
         self.scalars(encoder, logits, out, false)
     }
 
-    /// Records the log-sum-exp of each row into `out`, f32 `[rows]`: the f32 nearest to `ln Σ exp(x)`. A row of only
+    /// Records the log-sum-exp of each row into `out`, f32 `[rows]`: `ln Σ exp(x)` within 1e-6, rounded once
+    /// (`docs/exact.md`, 9). A row of only
     /// -infinity gives -infinity, one with +infinity gives +infinity, one with a NaN gives NaN.
     ///
     /// # Errors
@@ -264,7 +265,8 @@ impl Recorder {
 
     /// Records the `k` largest logits of each row, f32 `[rows][k]`, and their tokens, u32 `[rows][k]`: value
     /// descending, then token ascending. Past the last possible token, and in a row that is no distribution:
-    /// -infinity and `u32::MAX`. The two outputs must lie in different buffers.
+    /// -infinity and `u32::MAX`. The two outputs must lie in different buffers,
+    /// at byte offsets that are equal modulo the device's binding alignment (256 at most).
     ///
     /// # Errors
     /// As for [`Recorder::row_max`], and [`Error::Params`] if `k` is over [`Params::MAX_TOP_K`].

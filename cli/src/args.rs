@@ -5,7 +5,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::failure::{Failure, Result};
 
-/// Exact token probabilities from logits, on any GPU and on the CPU.
+/// Token probabilities from logits, on the GPU and on the CPU, with the same bits.
 #[derive(Debug, Parser)]
 #[command(name = "sortilege", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -78,7 +78,7 @@ pub(crate) struct LogArgs {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1024))]
     pub(crate) top: u32,
     /// Divide the logits by this before the softmax
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) temperature: f32,
     /// auto, cpu, gpu, the number or a part of the name of an adapter (see `sortilege info`)
     #[arg(long, default_value = "auto")]
@@ -130,7 +130,8 @@ pub(crate) enum Format {
     Jsonl,
     /// One line per row and alternative
     Csv,
-    /// One chat-completions `logprobs` object per request; needs --tokens, at most 20 alternatives
+    /// One chat-completions `logprobs` object per request; needs --tokens, at most 20 alternatives; -9999.0 where a
+    /// token is impossible or the row is no distribution
     Openai,
 }
 

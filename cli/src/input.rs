@@ -60,10 +60,16 @@ impl Array {
         let read = read_up_to(&mut file, &mut magic).map_err(|error| Failure::file(path, error))?;
         rewind(&mut file, path)?;
         let is_safetensors = path.extension().is_some_and(|name| name.eq_ignore_ascii_case("safetensors"));
-        if hints.shape.is_some() {
+        let is_npy = magic[..read].starts_with(b"\x93NUMPY");
+        if let Some(shape) = &hints.shape {
+            if is_npy || magic[..read].starts_with(b"PK\x03\x04") || is_safetensors {
+                return Err(Failure::Usage(format!(
+                    "--shape {shape:?}: the header of {} has the shape, leave --shape out",
+                    path.display()
+                )));
+            }
             return Self::raw(path, file, hints);
         }
-        let is_npy = magic[..read].starts_with(b"\x93NUMPY");
         if let (true, Some(name)) = (is_npy, &hints.tensor) {
             return Err(Failure::Usage(format!(
                 "--tensor {name}: a .npy file holds one array without a name"

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use sortilege::{Logits, Params};
+use sortilege::{Logits, Params, Status};
 
 use crate::args::{Format, LogArgs};
 use crate::engine::Engine;
@@ -51,6 +51,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     };
     let engine = Engine::choose(&args.device)?;
 
+    check_output(args)?;
     let Some(place) = args.output.as_ref().filter(|place| place.as_os_str() != "-") else {
         let out = Box::new(BufWriter::new(std::io::stdout().lock()));
         return write(&batch, &targets, &params, &engine, out, format, vocab.as_ref());
@@ -84,6 +85,24 @@ fn check_options(args: &LogArgs, format: Format) -> Result<()> {
             "--format openai has at most 20 alternatives, --top is {}",
             args.top
         )));
+    }
+    Ok(())
+}
+
+/// An output must not take the place of what it is made from.
+fn check_output(args: &LogArgs) -> Result<()> {
+    let Some(output) = &args.output else { return Ok(()) };
+    let outputs = [output.clone(), sidecar::place(output)].map(|path| path.canonicalize().ok());
+    let tokens = args.tokens.as_deref().map(Path::new);
+    let inputs = [Some(args.logits.as_path()), tokens, args.vocab_file.as_deref(), args.tokenizer.as_deref()];
+    for input in inputs.into_iter().flatten() {
+        if input.canonicalize().is_ok_and(|input| outputs.contains(&Some(input))) {
+            return Err(Failure::Usage(format!(
+                "-o {} would replace the input {}: choose another file",
+                output.display(),
+                input.display()
+            )));
+        }
     }
     Ok(())
 }
@@ -137,6 +156,7 @@ fn write(
     let failed = |error: std::io::Error| Failure::writing(&error);
     let mut writer = Writer::new(out, format, vocab).map_err(failed)?;
     let mut perplexity = Perplexity::default();
+    let mut unsound: Vec<(&str, usize)> = Vec::new();
     let start = Instant::now();
     let bar = progress_bar(rows);
     let record_bytes = RECORD_BYTES[0] + RECORD_BYTES[1] * params.top_k as usize;
@@ -157,6 +177,13 @@ fn write(
             };
             writer.write(place, record, *target).map_err(failed)?;
             perplexity.add(record.target.map(|target| target.logprob));
+            if record.status != Status::Ok {
+                let name = record.status.name();
+                match unsound.iter_mut().find(|(known, _)| *known == name) {
+                    Some((_, count)) => *count += 1,
+                    None => unsound.push((name, 1)),
+                }
+            }
         }
         bar.inc(count as u64);
     }
@@ -169,6 +196,9 @@ fn write(
         let share = bytes as f64 / (rows * width * dtype.bytes()).max(1) as f64 * 100.0;
         format!(", {bytes} bytes read back ({share:.3} % of the logits)")
     });
+    for (name, count) in unsound {
+        note!("note: {count} of {rows} rows are no distribution: {name}");
+    }
     note!("{rows} rows in {seconds:.3} s on {device}, {speed:.0} rows/s{read_back}{perplexity}");
     Ok(())
 }

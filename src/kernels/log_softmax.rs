@@ -1,4 +1,4 @@
-//! Full log-softmax at temperature 1, the nearest f32 of each `x − max − ln(mass)`: a second read and one write.
+//! Full log-softmax at temperature 1, `x − max − ln(mass)` rounded once to f32: a second read and one write.
 
 use crate::exact;
 #[cfg(feature = "wgpu")]

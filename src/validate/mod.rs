@@ -15,10 +15,10 @@ use crate::cpu;
 use crate::device::Gpu;
 use crate::error::Result;
 use crate::exact::{SUBTILE_TOKENS, Scale, TILE_TOKENS};
-use crate::guard::poll;
 use crate::kernels::tile_stats;
 use crate::logits::Logits;
 use crate::oracle::{self, Truth};
+use crate::readback::{map_on_submit, wait_mapped};
 use crate::record::Record;
 
 /// Promised error in nats of every logprob whose probability is above [`ERROR_FLOOR`].
@@ -221,17 +221,18 @@ impl Case {
                 [(stats, plan.stats_bytes), (delegates, plan.delegates_bytes)].map(|(from, bytes)| {
                     let to = buffer(bytes as usize, Usage::MAP_READ | Usage::COPY_DST);
                     encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes);
-                    encoder.map_buffer_on_submit(&to, wgpu::MapMode::Read, .., |_| ());
-                    to
+                    let map = map_on_submit(&encoder, &to, bytes);
+                    (to, map)
                 });
             scratch = Some(copies);
         }
         gpu.queue().submit([encoder.finish()]);
         let records = pending.wait()?;
         if let Some(copies) = scratch {
-            let timeout = Some(gpu.recorder().options().deadline);
-            poll(gpu.device(), wgpu::PollType::Wait { submission_index: None, timeout })?;
-            let [words, delegates] = copies.map(|copy| match copy.slice(..).get_mapped_range() {
+            for (_, map) in &copies {
+                wait_mapped(map, gpu.device(), gpu.recorder().options().deadline)?;
+            }
+            let [words, delegates] = copies.map(|(copy, _)| match copy.slice(..).get_mapped_range() {
                 Ok(view) => bytemuck::cast_slice::<u8, u32>(&view).to_vec(),
                 Err(_) => Vec::new(), // reported as a mismatch below
             });

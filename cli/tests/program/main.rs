@@ -67,13 +67,19 @@ fn an_output_file_comes_with_how_it_was_made() {
         });
         assert_eq!(meta, expected, "{line}");
     }
-    // The output may take the place of the input, and a list of tokens is its own description.
-    let before = sha256(&folder.get("logits.npy"));
+    // A list of tokens is its own description.
     let list = vec!["-1"; 192].join(",");
-    folder.printed(&format!("log logits.npy --tokens={list} --device cpu -o logits.npy"));
-    let meta: Value = serde_json::from_slice(&folder.get("logits.npy.meta.json")).expect("JSON");
-    let said = json!([meta["input"]["sha256"], meta["output_sha256"], meta["options"]["tokens_sha256"]]);
-    assert_eq!(said, json!([before, sha256(&folder.get("logits.npy")), null]));
+    folder.printed(&format!("log logits.npy --tokens={list} --device cpu -o listed"));
+    let meta: Value = serde_json::from_slice(&folder.get("listed.meta.json")).expect("JSON");
+    assert_eq!(meta["options"]["tokens_sha256"], json!(null));
+    // The output must not take the place of an input.
+    let before = sha256(&folder.get("logits.npy"));
+    for output in ["logits.npy", "tokens.npy", "tokenizer.json"] {
+        let line = "log logits.npy --tokens tokens.npy --tokenizer tokenizer.json --device cpu -o";
+        let run = folder.run(&format!("{line} {output}"));
+        assert_eq!(run.status.code(), Some(2), "{output}");
+    }
+    assert_eq!(before, sha256(&folder.get("logits.npy")));
 }
 
 #[test]
