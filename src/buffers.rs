@@ -51,6 +51,21 @@ impl<'a> GpuOutput<'a> {
     }
 }
 
+/// A buffer, unmapped.
+pub(crate) fn buffer(
+    device: &wgpu::Device,
+    label: &str,
+    size: u64,
+    usage: wgpu::BufferUsages,
+) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size,
+        usage,
+        mapped_at_creation: false,
+    })
+}
+
 pub(crate) fn check_logits(logits: &GpuLogits<'_>, plan: &Plan) -> Result<()> {
     if !logits.buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
         return Err(Error::Logits(

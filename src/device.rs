@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use crate::buffers::{GpuLogits, GpuOutput};
+use crate::buffers::{GpuLogits, GpuOutput, buffer};
 use crate::error::{Error, Result};
 use crate::guard::{guarded, lock, panic_message, poll};
 use crate::logits::Logits;
@@ -29,6 +29,12 @@ impl Candidate {
     #[must_use]
     pub fn is_software(&self) -> bool {
         is_software(&self.info)
+    }
+
+    /// Whether `auto` may take it: hardware that can run the kernels.
+    #[must_use]
+    pub fn is_fit_hardware(&self) -> bool {
+        !self.is_software() && self.unfit.is_none()
     }
 
     /// The adapter's limits.
@@ -150,7 +156,7 @@ pub fn find(mut list: Vec<Candidate>, wanted: &str) -> Result<Candidate> {
 /// The best hardware GPU that can run the kernels, never a software adapter.
 #[must_use]
 pub fn best_hardware(list: Vec<Candidate>) -> Option<Candidate> {
-    list.into_iter().find(|candidate| !candidate.is_software() && candidate.unfit.is_none())
+    list.into_iter().find(Candidate::is_fit_hardware)
 }
 
 /// An open device with a checked [`Recorder`], for logits that lie in host memory.
@@ -370,26 +376,22 @@ impl Gpu {
         let bytes = block.span();
         let size = (bytes.len() as u64).next_multiple_of(4);
         let doing = "uploading the logits";
-        let buffer = self.told(guarded(&self.device, doing, || {
-            self.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("sortilege logits"),
-                size,
-                usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            })
+        let source = self.told(guarded(&self.device, doing, || {
+            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+            buffer(&self.device, "sortilege logits", size, usage)
         }))?;
         // A write is whole words; the last half word of an odd number of 16-bit logits travels alone.
         let (whole, rest) = bytes.split_at(bytes.len() / 4 * 4);
         self.told(guarded(&self.device, doing, || {
-            self.queue.write_buffer(&buffer, 0, whole);
+            self.queue.write_buffer(&source, 0, whole);
             if !rest.is_empty() {
                 let mut word = [0; 4];
                 word[..rest.len()].copy_from_slice(rest);
-                self.queue.write_buffer(&buffer, whole.len() as u64, &word);
+                self.queue.write_buffer(&source, whole.len() as u64, &word);
             }
         }))?;
         let uploaded = GpuLogits {
-            buffer: &buffer,
+            buffer: &source,
             byte_offset: 0,
             dtype: block.dtype(),
             rows: block.rows(),
@@ -418,12 +420,7 @@ impl Gpu {
             let block = logits.slice_rows(first, block_rows.min(logits.rows() - first));
             let make = |bytes: u64, usage| {
                 guarded(&self.device, "making the output", || {
-                    self.device.create_buffer(&wgpu::BufferDescriptor {
-                        label: Some("sortilege output"),
-                        size: bytes,
-                        usage,
-                        mapped_at_creation: false,
-                    })
+                    buffer(&self.device, "sortilege output", bytes, usage)
                 })
             };
             let mut outs = Vec::with_capacity(OUTPUTS);

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::buffers::{GpuLogits, GpuOutput, check_apart, check_logits, check_outputs};
+use crate::buffers::{GpuLogits, GpuOutput, buffer, check_apart, check_logits, check_outputs};
 use crate::cpu;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -231,8 +231,8 @@ impl Recorder {
     }
 
     /// Records the log-sum-exp of each row into `out`, f32 `[rows]`: `ln Σ exp(x)` within 1e-6, rounded once
-    /// (`docs/exact.md`, 9). A row of only
-    /// -infinity gives -infinity, one with +infinity gives +infinity, one with a NaN gives NaN.
+    /// (`docs/exact.md`, 9). A row of only -infinity gives -infinity, one with +infinity gives +infinity, one with a
+    /// NaN gives NaN.
     ///
     /// # Errors
     /// As for [`Recorder::row_max`].
@@ -497,15 +497,6 @@ impl Recorder {
     fn pipeline(&self, kernel: &Kernel, dtype: Option<Dtype>, log_sum_exp: bool) -> Result<Pipeline> {
         self.pipelines.get(&self.device, kernel, dtype, log_sum_exp)
     }
-}
-
-fn buffer(device: &wgpu::Device, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
-    device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some(label),
-        size,
-        usage,
-        mapped_at_creation: false,
-    })
 }
 
 impl From<&wgpu::Limits> for Caps {

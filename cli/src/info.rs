@@ -42,7 +42,7 @@ struct Info {
 
 pub(crate) fn run(args: &InfoArgs) -> Result<()> {
     let list = candidates(args.gl);
-    let auto = list.iter().position(|candidate| !candidate.is_software() && candidate.unfit.is_none());
+    let auto = list.iter().position(Candidate::is_fit_hardware);
     let info = Info {
         version: env!("CARGO_PKG_VERSION"),
         arithmetic_version: sortilege::ARITHMETIC_VERSION,

@@ -36,6 +36,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
         _ => Format::Jsonl,
     });
     check_options(args, format)?;
+    check_output(args)?;
     let params = Params { top_k: args.top, temperature: args.temperature };
     params.validate()?;
     let batch = open(args)?;
@@ -51,7 +52,6 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     };
     let engine = Engine::choose(&args.device)?;
 
-    check_output(args)?;
     let Some(place) = args.output.as_ref().filter(|place| place.as_os_str() != "-") else {
         let out = Box::new(BufWriter::new(std::io::stdout().lock()));
         return write(&batch, &targets, &params, &engine, out, format, vocab.as_ref());

@@ -4,7 +4,7 @@
 //! distributions at all.
 #![expect(clippy::cast_possible_truncation, reason = "words cut out of wider numbers, and sizes of the grid")]
 
-use crate::buffers::GpuLogits;
+use crate::buffers::{GpuLogits, buffer};
 mod compare;
 mod grid;
 
@@ -193,15 +193,8 @@ impl Case {
         stats: &mut Report,
     ) -> Result<Vec<Record>> {
         use wgpu::BufferUsages as Usage;
-        let buffer = |size: usize, usage| {
-            gpu.device().create_buffer(&wgpu::BufferDescriptor {
-                label: Some("sortilege validation"),
-                size: size as u64,
-                usage,
-                mapped_at_creation: false,
-            })
-        };
-        let source = buffer(bytes.len(), Usage::STORAGE | Usage::COPY_DST);
+        let make = |size: u64, usage| buffer(gpu.device(), "sortilege validation", size, usage);
+        let source = make(bytes.len() as u64, Usage::STORAGE | Usage::COPY_DST);
         gpu.queue().write_buffer(&source, 0, bytes);
         let batch = GpuLogits {
             buffer: &source,
@@ -219,7 +212,7 @@ impl Case {
             let (stats, delegates) = gpu.recorder().scratch(&plan)?;
             let copies =
                 [(stats, plan.stats_bytes), (delegates, plan.delegates_bytes)].map(|(from, bytes)| {
-                    let to = buffer(bytes as usize, Usage::MAP_READ | Usage::COPY_DST);
+                    let to = make(bytes, Usage::MAP_READ | Usage::COPY_DST);
                     encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes);
                     let map = map_on_submit(&encoder, &to, bytes);
                     (to, map)
