@@ -51,6 +51,46 @@ impl<'a> GpuOutput<'a> {
     }
 }
 
+/// Numbers in the engine's buffer that are only read. It needs the usage `STORAGE`.
+#[derive(Clone, Copy, Debug)]
+pub struct GpuInput<'a> {
+    /// The engine's buffer.
+    pub buffer: &'a wgpu::Buffer,
+    /// Bytes from its start to the first number, a multiple of 4.
+    pub byte_offset: u64,
+}
+
+impl<'a> GpuInput<'a> {
+    /// Numbers from the start of the buffer.
+    #[must_use]
+    pub const fn new(buffer: &'a wgpu::Buffer) -> Self {
+        Self { buffer, byte_offset: 0 }
+    }
+}
+
+/// A grammar mask: one bit per token, set where it is allowed; `[rows][ceil(vocab / 32)]` words, the lowest bit first, as
+/// xgrammar and llguidance pack it. Bits past the vocabulary are not looked at.
+#[derive(Clone, Copy, Debug)]
+pub enum Mask<'a> {
+    /// In host memory; it is uploaded with the requests.
+    Host(&'a [u32]),
+    /// On the device.
+    Gpu(GpuInput<'a>),
+}
+
+/// What [`Sampler::sample`](crate::Sampler::sample) reads and writes beside the logits; `Default` is nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SampleBuffers<'a> {
+    /// The grammar mask.
+    pub mask: Option<Mask<'a>>,
+    /// Probabilities of the draft, f32 `[rows][vocab]`, for rows that verify a draft token by rejection. Only those rows
+    /// are read.
+    pub draft: Option<GpuInput<'a>>,
+    /// Where the first drawn token of each row goes, u32 `[rows]`: the next step's input. The buffer needs the usage
+    /// `COPY_DST`. A row without a token gets `u32::MAX`.
+    pub tokens: Option<GpuOutput<'a>>,
+}
+
 /// A buffer, unmapped.
 pub(crate) fn buffer(
     device: &wgpu::Device,
@@ -94,6 +134,75 @@ pub(crate) fn check_apart(a: &wgpu::Buffer, b: &wgpu::Buffer, what: &str) -> Res
         return Err(Error::Logits(format!("{what} lie in one buffer: use two")));
     }
     Ok(())
+}
+
+/// Whether an input of so many bytes lies in its buffer.
+pub(crate) fn check_input(input: &GpuInput<'_>, bytes: u64, what: &str) -> Result<()> {
+    let GpuInput { buffer, byte_offset } = *input;
+    if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
+        return Err(Error::Logits(format!(
+            "the buffer of {what} lacks the usage STORAGE: create it with it"
+        )));
+    }
+    if !byte_offset.is_multiple_of(4) || byte_offset.saturating_add(bytes) > buffer.size() {
+        return Err(Error::Logits(format!(
+            "{what} of {bytes} bytes at byte {byte_offset} does not fit a buffer of {}, or the offset is no multiple of 4",
+            buffer.size()
+        )));
+    }
+    Ok(())
+}
+
+/// Whether the tokens of so many rows can be copied to their place.
+pub(crate) fn check_tokens(tokens: &GpuOutput<'_>, rows: usize) -> Result<()> {
+    let GpuOutput { buffer, byte_offset } = *tokens;
+    if !buffer.usage().contains(wgpu::BufferUsages::COPY_DST) {
+        return Err(Error::Logits(
+            "the tokens' buffer lacks the usage COPY_DST: create it with it".to_owned(),
+        ));
+    }
+    if !byte_offset.is_multiple_of(4) || byte_offset.saturating_add(rows as u64 * 4) > buffer.size() {
+        return Err(Error::Logits(format!(
+            "{rows} tokens at byte {byte_offset} do not fit a buffer of {}, or the offset is no multiple of 4",
+            buffer.size()
+        )));
+    }
+    Ok(())
+}
+
+/// Sends what differs from what the buffer holds, and says how many bytes that were.
+pub(crate) fn send_changes(
+    queue: &wgpu::Queue,
+    buffer: &wgpu::Buffer,
+    held: &mut Vec<u8>,
+    wanted: &[u8],
+) -> u64 {
+    // Differences nearer than this go in one write, which costs more than the bytes.
+    const GAP: usize = 256;
+    let is_same = |held: &[u8], at: usize| held.get(at..at + 4) == Some(&wanted[at..at + 4]);
+    let mut sent = 0;
+    let mut at = 0;
+    while at < wanted.len() {
+        if is_same(held, at) {
+            at += 4;
+            continue;
+        }
+        let (start, mut end) = (at, at + 4);
+        while at < wanted.len() && at < end + GAP {
+            if !is_same(held, at) {
+                end = at + 4;
+            }
+            at += 4;
+        }
+        queue.write_buffer(buffer, start as u64, &wanted[start..end]);
+        sent += (end - start) as u64;
+        at = end;
+    }
+    if held.len() < wanted.len() {
+        held.resize(wanted.len(), 0);
+    }
+    held[..wanted.len()].copy_from_slice(wanted);
+    sent
 }
 
 pub(crate) fn check_outputs(outs: &[GpuOutput<'_>], bytes: u64, alignment: u64) -> Result<()> {

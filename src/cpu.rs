@@ -4,12 +4,16 @@
 
 use rayon::prelude::*;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exact::{self, SUBTILE_TOKENS, Scale, TILE_TOKENS};
-use crate::kernels::{log_softmax, row_finish, row_scalar, tile_stats};
+use crate::inputs::{Inputs, RowInputs};
+use crate::kernels::row_sample::Turn;
+use crate::kernels::{log_softmax, row_finish, row_sample, row_scalar, tile_stats};
 use crate::logits::Logits;
 use crate::params::{self, Params};
 use crate::record::{NO_TOKEN, RawRecord, Record};
+use crate::request::Row;
+use crate::sample::Sample;
 
 /// One record per row: summary, `top_k` best tokens, and the target's logprob and rank where `targets` (empty, or one
 /// per row) names one. The order of the entries is logit descending, then token ascending.
@@ -37,6 +41,89 @@ pub fn record(logits: &Logits<'_>, params: &Params, targets: &[Option<u32>]) -> 
         .map(|row| {
             let target = targets.get(row).copied().flatten();
             raw_record(logits, row, params.top_k, scale, target).decode(params, target)
+        })
+        .collect())
+}
+
+/// What a sampling step reads beside the logits, in host memory; `Default` is nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SampleInputs<'a> {
+    /// A grammar mask: one bit per token, set where it is allowed; `[rows][ceil(vocab / 32)]` words, the lowest bit first.
+    /// Bits past the vocabulary are not looked at.
+    pub mask: Option<&'a [u32]>,
+    /// Probabilities of the draft, `[rows][vocab]`, for rows that verify a draft token by rejection.
+    pub draft: Option<&'a [f32]>,
+}
+
+impl SampleInputs<'_> {
+    /// The draft has a probability for every token, and is there if a row wants it.
+    pub(crate) fn validate(&self, inputs: &Inputs) -> Result<()> {
+        let needed = inputs.rows.len() * inputs.vocab;
+        match self.draft {
+            None if inputs.wants_draft() => Err(Error::Params(
+                "a row verifies a draft token, but there are no probabilities of the draft: give `draft`"
+                    .to_owned(),
+            )),
+            Some(draft) if draft.len() != needed => Err(Error::Params(format!(
+                "the draft has {} probabilities, [{}][{}] are needed",
+                draft.len(),
+                inputs.rows.len(),
+                inputs.vocab
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The inputs of the rows `first..first + rows`.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn slice_rows(&self, first: usize, rows: usize, vocab: usize) -> Self {
+        let words = vocab.div_ceil(32);
+        Self {
+            mask: self.mask.map(|mask| &mask[first * words..(first + rows) * words]),
+            draft: self.draft.map(|draft| &draft[first * vocab..(first + rows) * vocab]),
+        }
+    }
+}
+
+/// Draws tokens from each row of logits, as the row's request asks: one sample per row. `docs/sampling.md` defines every
+/// step.
+///
+/// # Errors
+/// [`Error::Params`](crate::Error::Params) if there is not one row of requests per row of logits, or a request names a
+/// token that is not in the vocabulary.
+///
+/// # Example
+/// ```
+/// use sortilege::cpu::{self, SampleInputs};
+/// use sortilege::{Logits, Request, SamplingParams};
+/// let logits = [8.0f32, 6.0, 5.0, -1.0];
+/// let params = SamplingParams { top_p: 0.9, seed: Some(1), raw_logprobs: Some(2), ..SamplingParams::default() };
+/// let request = Request::new(params)?;
+/// let samples = cpu::sample(&Logits::f32(&logits, 1, 4)?, &[request.row(0)], &SampleInputs::default())?;
+/// assert_eq!(samples[0].kept, 2);
+/// assert!((samples[0].kept_mass - 0.9579).abs() < 1e-4);
+/// assert!(samples[0].draws[0].token < 2);
+/// # Ok::<(), sortilege::Error>(())
+/// ```
+pub fn sample(logits: &Logits<'_>, rows: &[Row<'_>], inputs: &SampleInputs<'_>) -> Result<Vec<Sample>> {
+    let vocab = logits.vocab();
+    let checked = Inputs::new(rows, logits.rows(), vocab, inputs.mask)?;
+    inputs.validate(&checked)?;
+    let asked = checked.asked();
+    Ok((0..logits.rows())
+        .into_par_iter()
+        .map(|row| {
+            let RowInputs { compiled, changes, key, draft } = &checked.rows[row];
+            // A greedy row compares tokens, and needs no probabilities.
+            let probabilities = inputs.draft.map_or(&[][..], |all| &all[row * vocab..(row + 1) * vocab]);
+            let turn = Turn {
+                row: logits.row_bits(row),
+                request: compiled,
+                changes,
+                key: *key,
+                draft: draft.map(|token| (token, bytemuck::cast_slice(probabilities))),
+            };
+            row_sample::run(&turn).decode(&asked[row])
         })
         .collect())
 }
@@ -101,9 +188,9 @@ pub(crate) fn raw_record(
 ) -> RawRecord {
     let vocab = logits.vocab();
     let row = logits.row_bits(row);
-    let target_key = target.map(|token| exact::key(row.get(token as usize)));
+    let target_key = target.map_or(exact::KEY_NEG_INFINITY, |token| exact::key(row.get(token as usize)));
     let mut delegates = Vec::with_capacity(vocab.div_ceil(SUBTILE_TOKENS));
     let tiles: Vec<_> =
         row.runs(TILE_TOKENS).map(|tile| tile_stats::run(tile, target_key, scale, &mut delegates)).collect();
-    row_finish::run(row, vocab, &tiles, &delegates, target, scale, top_k)
+    row_finish::run(row, &tiles, &delegates, target, scale, top_k)
 }

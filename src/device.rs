@@ -1,16 +1,20 @@
-//! Adapters and devices, for callers that have none: the convenience layer over [`Recorder`].
+//! Adapters and devices, for callers that have none: the convenience layer over [`Sampler`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use crate::buffers::{GpuLogits, GpuOutput, buffer};
+use crate::buffers::{GpuInput, GpuLogits, GpuOutput, Mask, SampleBuffers, buffer};
+use crate::cpu::SampleInputs;
 use crate::error::{Error, Result};
 use crate::guard::{guarded, lock, panic_message, poll};
+use crate::inputs::Inputs;
 use crate::logits::Logits;
 use crate::params::Params;
 use crate::readback::{Pending, map_on_submit, wait_mapped};
 use crate::record::{RawRecord, Record};
-use crate::recorder::{Recorder, Traffic};
+use crate::request::Row;
+use crate::sample::Sample;
+use crate::sampler::{Sampler, Traffic};
 
 /// An adapter that this machine offers.
 #[derive(Debug)]
@@ -116,7 +120,7 @@ fn unfit(adapter: &wgpu::Adapter) -> Option<String> {
     if !adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS) {
         return Some("no compute shaders".to_owned());
     }
-    crate::recorder::check_limits(&adapter.limits()).err().map(|error| error.to_string())
+    crate::sampler::check_limits(&adapter.limits()).err().map(|error| error.to_string())
 }
 
 /// The candidate that a user names: its place in the list, its id, or a part of id, name, driver or backend that fits
@@ -159,7 +163,7 @@ pub fn best_hardware(list: Vec<Candidate>) -> Option<Candidate> {
     list.into_iter().find(Candidate::is_fit_hardware)
 }
 
-/// An open device with a checked [`Recorder`], for logits that lie in host memory.
+/// An open device with a checked [`Sampler`], for logits that lie in host memory.
 ///
 /// # Example
 /// ```
@@ -173,7 +177,7 @@ pub fn best_hardware(list: Vec<Candidate>) -> Option<Candidate> {
 /// ```
 #[derive(Debug)]
 pub struct Gpu {
-    recorder: Recorder,
+    sampler: Sampler,
     device: wgpu::Device,
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
@@ -187,12 +191,12 @@ impl Gpu {
     /// The device of a candidate, with all the limits of its adapter, after a self-check of the kernels on it.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] if it is unfit or the driver refuses, and what [`Recorder::self_check`] says.
+    /// [`Error::NoAdapter`] if it is unfit or the driver refuses, and what [`Sampler::self_check`] says.
     pub fn open(candidate: Candidate) -> Result<Self> {
         let limits = candidate.adapter.limits();
         let id = candidate.id.clone();
         let gpu = Self::open_unchecked(candidate, limits)?;
-        gpu.recorder.self_check().map_err(|error| match error {
+        gpu.sampler.self_check().map_err(|error| match error {
             Error::Mismatch(_) => Error::Mismatch(id),
             error => error,
         })?;
@@ -227,7 +231,7 @@ impl Gpu {
             *lock(&told) = Some(format!("{reason:?}: {message}"));
         });
         let gpu = Self {
-            recorder: Recorder::new(&device, &queue)?,
+            sampler: Sampler::new(&device, &queue)?,
             device,
             queue,
             info: candidate.info.clone(),
@@ -243,8 +247,8 @@ impl Gpu {
     /// The same device with another table.
     #[cfg(test)]
     pub(crate) fn with_table(self, table: &[u32; crate::exact::TABLE_SIZE]) -> Self {
-        let recorder = Recorder::with_table(&self.device, &self.queue, self.recorder.options(), table);
-        Self { recorder: recorder.expect("the device allows it"), ..self }
+        let sampler = Sampler::with_table(&self.device, &self.queue, self.sampler.options(), table);
+        Self { sampler: sampler.expect("the device allows it"), ..self }
     }
 
     /// Any device, the best first, software adapters included: for tests and examples.
@@ -278,23 +282,23 @@ impl Gpu {
         &self.info
     }
 
-    /// The recorder on this device.
+    /// The sampler on this device.
     #[must_use]
-    pub fn recorder(&self) -> &Recorder {
-        &self.recorder
+    pub fn sampler(&self) -> &Sampler {
+        &self.sampler
     }
 
     /// Bytes moved so far, logits not counted.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
-        self.recorder.traffic()
+        self.sampler.traffic()
     }
 
     /// One record per row, like [`cpu::record`](crate::cpu::record) and with the same bits. Uploads the logits in
     /// blocks of rows, two of them in flight.
     ///
     /// # Errors
-    /// As for [`Recorder::record`] and [`Pending::wait`].
+    /// As for [`Sampler::record`] and [`Pending::wait`].
     pub fn record(
         &self,
         logits: &Logits<'_>,
@@ -310,7 +314,7 @@ impl Gpu {
             let block = logits.slice_rows(first, block_rows.min(logits.rows() - first));
             let targets = targets.get(first..first + block.rows()).unwrap_or(&[]);
             let pending = self.submit(&block, |encoder, uploaded| {
-                self.recorder.record(encoder, uploaded, params, targets)
+                self.sampler.record(encoder, uploaded, params, targets)
             })?;
             if let Some(earlier) = in_flight.replace(pending) {
                 records.extend(self.told(earlier.wait())?);
@@ -322,23 +326,67 @@ impl Gpu {
         Ok(records)
     }
 
+    /// One sample per row, like [`cpu::sample`](crate::cpu::sample) and with the same bits. Uploads the logits in blocks of
+    /// rows, two of them in flight.
+    ///
+    /// # Errors
+    /// As for [`Sampler::sample`] and [`Pending::wait`].
+    pub fn sample(
+        &self,
+        logits: &Logits<'_>,
+        rows: &[Row<'_>],
+        inputs: &SampleInputs<'_>,
+    ) -> Result<Vec<Sample>> {
+        let vocab = logits.vocab();
+        let checked = Inputs::new(rows, logits.rows(), vocab, inputs.mask)?;
+        inputs.validate(&checked)?;
+        let wants_draft = checked.wants_draft();
+        let result_words = checked.demand(0).record_words() + if wants_draft { vocab } else { 0 };
+        let mut samples = Vec::with_capacity(logits.rows());
+        let mut in_flight: Option<Pending<Sample>> = None;
+        let block_rows = rows_per_block(logits, result_words);
+        for first in (0..logits.rows()).step_by(block_rows) {
+            let block = logits.slice_rows(first, block_rows.min(logits.rows() - first));
+            let inputs = inputs.slice_rows(first, block.rows(), vocab);
+            let draft = match inputs.draft.filter(|_| wants_draft) {
+                Some(draft) => Some(self.upload(bytemuck::cast_slice(draft))?),
+                None => None,
+            };
+            let buffers = SampleBuffers {
+                mask: inputs.mask.map(Mask::Host),
+                draft: draft.as_ref().map(GpuInput::new),
+                tokens: None,
+            };
+            let rows = &rows[first..first + block.rows()];
+            let pending = self
+                .submit(&block, |encoder, uploaded| self.sampler.sample(encoder, uploaded, rows, &buffers))?;
+            if let Some(earlier) = in_flight.replace(pending) {
+                samples.extend(self.told(earlier.wait())?);
+            }
+        }
+        if let Some(last) = in_flight {
+            samples.extend(self.told(last.wait())?);
+        }
+        Ok(samples)
+    }
+
     /// Maximum of each row; see [`cpu::row_max`](crate::cpu::row_max).
     ///
     /// # Errors
-    /// As for [`Recorder::row_max`].
+    /// As for [`Sampler::row_max`].
     pub fn row_max(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
         let [out] = self
-            .operate(logits, 0, [1], |encoder, logits, [out]| self.recorder.row_max(encoder, logits, out))?;
+            .operate(logits, 0, [1], |encoder, logits, [out]| self.sampler.row_max(encoder, logits, out))?;
         Ok(floats(&out))
     }
 
     /// Log-sum-exp of each row; see [`cpu::log_sum_exp`](crate::cpu::log_sum_exp).
     ///
     /// # Errors
-    /// As for [`Recorder::log_sum_exp`].
+    /// As for [`Sampler::log_sum_exp`].
     pub fn log_sum_exp(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
         let [out] = self.operate(logits, 0, [1], |encoder, logits, [out]| {
-            self.recorder.log_sum_exp(encoder, logits, out)
+            self.sampler.log_sum_exp(encoder, logits, out)
         })?;
         Ok(floats(&out))
     }
@@ -346,10 +394,10 @@ impl Gpu {
     /// Log-softmax of each row; see [`cpu::log_softmax`](crate::cpu::log_softmax).
     ///
     /// # Errors
-    /// As for [`Recorder::log_softmax`].
+    /// As for [`Sampler::log_softmax`].
     pub fn log_softmax(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
         let [out] = self.operate(logits, 0, [logits.vocab()], |encoder, logits, [out]| {
-            self.recorder.log_softmax(encoder, logits, out)
+            self.sampler.log_softmax(encoder, logits, out)
         })?;
         Ok(floats(&out))
     }
@@ -357,12 +405,12 @@ impl Gpu {
     /// The `k` largest logits of each row and their tokens; see [`cpu::top_k`](crate::cpu::top_k).
     ///
     /// # Errors
-    /// As for [`Recorder::top_k`].
+    /// As for [`Sampler::top_k`].
     pub fn top_k(&self, logits: &Logits<'_>, k: u32) -> Result<(Vec<f32>, Vec<u32>)> {
         Params { top_k: k, ..Params::default() }.validate()?;
         let width = k.max(1) as usize;
         let [values, tokens] = self.operate(logits, k, [width; 2], |encoder, logits, [values, tokens]| {
-            self.recorder.top_k(encoder, logits, k, values, tokens)
+            self.sampler.top_k(encoder, logits, k, values, tokens)
         })?;
         if k == 0 { Ok((Vec::new(), Vec::new())) } else { Ok((floats(&values), tokens)) }
     }
@@ -373,7 +421,24 @@ impl Gpu {
         block: &Logits<'_>,
         record: impl FnOnce(&mut wgpu::CommandEncoder, &GpuLogits<'_>) -> Result<T>,
     ) -> Result<T> {
-        let bytes = block.span();
+        let source = self.upload(block.span())?;
+        let uploaded = GpuLogits {
+            buffer: &source,
+            byte_offset: 0,
+            dtype: block.dtype(),
+            rows: block.rows(),
+            vocab: block.vocab(),
+            row_stride: block.row_stride(),
+        };
+        let mut encoder =
+            self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("sortilege") });
+        let result = self.told(record(&mut encoder, &uploaded))?;
+        self.told(guarded(&self.device, "submitting", || self.queue.submit([encoder.finish()])))?;
+        Ok(result)
+    }
+
+    /// A buffer with these bytes, for the kernels to read.
+    fn upload(&self, bytes: &[u8]) -> Result<wgpu::Buffer> {
         let size = (bytes.len() as u64).next_multiple_of(4);
         let doing = "uploading the logits";
         let source = self.told(guarded(&self.device, doing, || {
@@ -390,19 +455,7 @@ impl Gpu {
                 self.queue.write_buffer(&source, whole.len() as u64, &word);
             }
         }))?;
-        let uploaded = GpuLogits {
-            buffer: &source,
-            byte_offset: 0,
-            dtype: block.dtype(),
-            rows: block.rows(),
-            vocab: block.vocab(),
-            row_stride: block.row_stride(),
-        };
-        let mut encoder =
-            self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("sortilege") });
-        let result = self.told(record(&mut encoder, &uploaded))?;
-        self.told(guarded(&self.device, "submitting", || self.queue.submit([encoder.finish()])))?;
-        Ok(result)
+        Ok(source)
     }
 
     /// Runs an operation whose outputs have these many words per row, and reads them back.
@@ -440,7 +493,7 @@ impl Gpu {
                 Ok(outs.iter().map(copy).collect::<Vec<_>>())
             })?;
             for map in maps {
-                self.told(wait_mapped(&map, &self.device, self.recorder.options().deadline))?;
+                self.told(wait_mapped(&map, &self.device, self.sampler.options().deadline))?;
             }
             for (result, (_, staging)) in results.iter_mut().zip(&outs) {
                 let view = self.told(staging.slice(..).get_mapped_range().map_err(|error| {

@@ -105,13 +105,13 @@ impl Scale {
 }
 
 /// 2^exponent, exact for every exponent that [`Scale`] meets.
-fn pow2(exponent: i32) -> f64 {
+pub(crate) fn pow2(exponent: i32) -> f64 {
     f64::from_bits(((1023 + exponent) as u64) << 52)
 }
 
 /// `trunc(x · 2^shift) mod 2^32` of a finite f32 given by its bits.
 #[inline]
-fn fixed(bits: u32, shift: i32) -> u32 {
+pub(crate) fn fixed(bits: u32, shift: i32) -> u32 {
     let mantissa = (bits & 0x7f_ffff) | 0x80_0000; // the hidden bit of a subnormal is shifted out below
     let left = ((bits >> 23) & 0xff) as i32 - 150 + shift;
     let magnitude = match left {
@@ -124,7 +124,7 @@ fn fixed(bits: u32, shift: i32) -> u32 {
 
 /// High word of the 64-bit product.
 #[inline]
-fn mul_high(a: u32, b: u32) -> u32 {
+pub(crate) fn mul_high(a: u32, b: u32) -> u32 {
     ((u64::from(a) * u64::from(b)) >> 32) as u32
 }
 
@@ -177,6 +177,15 @@ pub(crate) struct TileStats {
     pub(crate) n_equal: u32,
 }
 
+impl TileStats {
+    /// Distance of the tile's maximum below the row's, and its mass relative to that, Q40; `None` outside the window.
+    pub(crate) fn mass_in_row(&self, max_key: i32, scale: Scale) -> Option<(u32, u64)> {
+        let octaves = scale.octaves(bits_of_key(max_key), bits_of_key(self.max_key))?;
+        let by = MANTISSA_FRACTION + TILE_FRACTION - ROW_FRACTION + (octaves >> OCTAVE_FRACTION);
+        Some((octaves, mul_shift(self.mass, mantissa(octaves), by)))
+    }
+}
+
 /// What a row says of all its tokens, merged from its tiles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RowStats {
@@ -223,10 +232,9 @@ pub(crate) fn merge(tiles: &[TileStats], scale: Scale) -> RowStats {
     for tile in tiles {
         row.n_greater += tile.n_greater;
         row.n_equal += tile.n_equal;
-        let Some(octaves) = scale.octaves(bits_of_key(max_key), bits_of_key(tile.max_key)) else { continue };
+        let Some((octaves, mass)) = tile.mass_in_row(max_key, scale) else { continue };
         let factor = mantissa(octaves);
         let down = octaves >> OCTAVE_FRACTION;
-        let mass = mul_shift(tile.mass, factor, MANTISSA_FRACTION + TILE_FRACTION - ROW_FRACTION + down);
         let own = mul_shift(
             tile.surprisal,
             factor,
@@ -241,14 +249,38 @@ pub(crate) fn merge(tiles: &[TileStats], scale: Scale) -> RowStats {
 /// `(value · factor) >> by`, with a 96-bit product.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "every caller's result is below 2^64, docs/exact.md 6")]
-fn mul_shift(value: u64, factor: u32, by: u32) -> u64 {
+pub(crate) fn mul_shift(value: u64, factor: u32, by: u32) -> u64 {
     let product = u128::from(value) * u128::from(factor);
     (product >> by.min(127)) as u64
 }
 
 /// Natural logarithm of the mass relative to the maximum, in f64: 0 where one token has it all.
 pub(crate) fn ln_mass(mass: u64) -> f64 {
-    ln(mass as f64 * pow2(-(ROW_FRACTION.cast_signed())))
+    ln_mass_at(mass, ROW_FRACTION)
+}
+
+/// The same of a mass with another number of fraction bits.
+pub(crate) fn ln_mass_at(mass: u64, fraction: u32) -> f64 {
+    ln(mass as f64 * pow2(-(fraction.cast_signed())))
+}
+
+/// Fraction bits of a token's weight relative to the maximum of its row: 2^20 of them fit 64 bits.
+pub(crate) const RUN_FRACTION: u32 = 43;
+
+/// Weight of a token at this distance below the row's maximum, Q43.
+#[inline]
+pub(crate) fn row_weight(octaves: u32) -> u64 {
+    shift_right(
+        u64::from(mantissa(octaves)) << (RUN_FRACTION - MANTISSA_FRACTION),
+        octaves >> OCTAVE_FRACTION,
+    )
+}
+
+/// Weight times distance in octaves, Q43.
+#[inline]
+pub(crate) fn row_surprisal(octaves: u32) -> u64 {
+    let product = mul_high(mantissa(octaves), octaves << 1); // Q24
+    shift_right(u64::from(product) << (RUN_FRACTION - OCTAVE_FRACTION), octaves >> OCTAVE_FRACTION)
 }
 
 /// Natural logarithm of a positive normal double, below 1 ulp of error: the method of fdlibm's e_log.c (Sun

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::Dtype;
 #[cfg(test)]
-use crate::kernels::{log_softmax, row_finish, row_scalar, tile_stats, top_entries};
+use crate::kernels::{log_softmax, row_finish, row_sample, row_scalar, tile_stats, top_entries};
 
 /// Source of a library file.
 macro_rules! lib {
@@ -37,8 +37,14 @@ pub(crate) struct Kernel {
 
 /// Every kernel.
 #[cfg(test)]
-pub(crate) const ALL: [Kernel; 5] =
-    [tile_stats::KERNEL, row_finish::KERNEL, log_softmax::KERNEL, row_scalar::KERNEL, top_entries::KERNEL];
+pub(crate) const ALL: [Kernel; 6] = [
+    tile_stats::KERNEL,
+    row_finish::KERNEL,
+    row_sample::KERNEL,
+    log_softmax::KERNEL,
+    row_scalar::KERNEL,
+    top_entries::KERNEL,
+];
 
 /// Value of the override `DTYPE`.
 pub(crate) fn dtype_constant(dtype: Dtype) -> f64 {
@@ -61,11 +67,17 @@ pub(crate) struct Batch {
     pub(crate) row_stride: u32,
     pub(crate) record_words: u32,
     pub(crate) out_base: u32,
-    pub(crate) shift: i32,
-    pub(crate) rate: u32,
-    pub(crate) half_window: f32,
+    pub(crate) first_row: u32,
     /// Comes back in every record.
     pub(crate) step: u32,
+    pub(crate) views: u32,
+    pub(crate) mask_words: u32,
+    pub(crate) mask_base: u32,
+    pub(crate) draft_base: u32,
+    pub(crate) draft_stride: u32,
+    pub(crate) draws: u32,
+    pub(crate) top_raw: u32,
+    pub(crate) unused: [u32; 3],
 }
 
 #[cfg(test)]
@@ -78,7 +90,8 @@ mod tests {
     use naga::{AddressSpace, StorageAccess};
 
     use super::*;
-    use crate::plan::BATCH_BYTES;
+    use crate::plan::{BATCH_BYTES, REQUEST_BYTES};
+    use crate::request::compiled::{NONE, RequestWords};
 
     fn parse(kernel: &Kernel) -> (naga::Module, naga::valid::ModuleInfo) {
         let module = naga::front::wgsl::parse_str(kernel.wgsl)
@@ -127,35 +140,38 @@ mod tests {
         assert_ne!(declared(&parse(&changed).0), tile_stats::KERNEL.slots);
     }
 
-    #[test]
-    fn the_uniform_has_the_layout_of_the_shader() {
-        let (module, _) = parse(&tile_stats::KERNEL);
-        let (_, batch) = module
+    /// Members of a struct that a shader declares, with their offsets, and its size.
+    fn layout(module: &naga::Module, name: &str) -> (Vec<(String, usize)>, usize) {
+        let (_, declared) = module
             .types
             .iter()
-            .find(|(_, ty)| ty.name.as_deref() == Some("Batch"))
-            .expect("Batch is declared");
-        let naga::TypeInner::Struct { members, span } = &batch.inner else { panic!("Batch is no struct") };
-        let names: Vec<(&str, u32)> =
-            members.iter().map(|m| (m.name.as_deref().unwrap_or_default(), m.offset)).collect();
-        macro_rules! fields { ($($field:ident),*) => { vec![$((stringify!($field), offset_of!(Batch, $field) as u32)),*] } }
-        let ours = fields!(
-            vocab,
-            tiles,
-            top_k,
-            rows,
-            element_base,
-            row_stride,
-            record_words,
-            out_base,
-            shift,
-            rate,
-            half_window,
-            step
-        );
-        assert_eq!(names, ours);
-        assert_eq!(*span as usize, size_of::<Batch>());
+            .find(|(_, ty)| ty.name.as_deref() == Some(name))
+            .unwrap_or_else(|| panic!("{name} is not declared"));
+        let naga::TypeInner::Struct { members, span } = &declared.inner else {
+            panic!("{name} is no struct")
+        };
+        let members =
+            members.iter().map(|m| (m.name.clone().unwrap_or_default(), m.offset as usize)).collect();
+        (members, *span as usize)
+    }
+
+    macro_rules! fields {
+        ($type:ty: $($field:ident)*) => { vec![$((stringify!($field).to_owned(), offset_of!($type, $field))),*] }
+    }
+
+    #[test]
+    fn structs_have_the_layout_of_the_shader() {
+        let (module, _) = parse(&row_sample::KERNEL);
+        let (mut members, size) = layout(&module, "Batch");
+        members.retain(|(name, _)| !name.starts_with("unused"));
+        let ours = fields!(Batch: vocab tiles top_k rows element_base row_stride record_words out_base first_row step
+            views mask_words mask_base draft_base draft_stride draws top_raw);
+        assert_eq!((members, size), (ours, size_of::<Batch>()));
         assert_eq!(BATCH_BYTES as usize, size_of::<Batch>());
+        let ours = fields!(RequestWords: first_change n_changes repetition first_allowed pass_scale draw_scale draw_unit flags seed
+            stream n_draws top_processed top_raw dynamic_low dynamic_span dynamic_power n_steps steps);
+        assert_eq!(layout(&module, "Request"), (ours, size_of::<RequestWords>()));
+        assert_eq!(REQUEST_BYTES as usize, size_of::<RequestWords>());
     }
 
     /// Constants that exist on both sides.
@@ -163,6 +179,7 @@ mod tests {
     fn constants_agree_with_the_shaders() {
         use crate::exact;
         use crate::record::{NO_TOKEN, RawRecord};
+        use crate::sample::RawSample;
         let wgsl: String = ALL.iter().map(|kernel| kernel.wgsl).collect();
         let constant = |name: &str| -> i64 {
             let line = wgsl
@@ -181,7 +198,13 @@ mod tests {
         assert_eq!(constant("SUBTILES_PER_TILE"), (exact::TILE_TOKENS / exact::SUBTILE_TOKENS) as i64);
         assert_eq!(constant("LAST_TOKEN"), exact::MAX_VOCAB as i64 - 1);
         assert_eq!(constant("NO_TOKEN"), i64::from(NO_TOKEN));
-        assert_eq!(constant("STATS_WORDS"), tile_stats::STATS_WORDS as i64);
+        assert_eq!(constant("TILE_WORDS"), tile_stats::TILE_WORDS as i64);
+        assert_eq!(constant("TILE_DELEGATES"), tile_stats::STATS_WORDS as i64);
+        assert_eq!(constant("SAMPLE_HEADER_WORDS"), RawSample::HEADER_WORDS as i64);
+        assert_eq!(constant("DRAW_WORDS"), RawSample::DRAW_WORDS as i64);
+        assert_eq!(constant("NONE"), i64::from(NONE));
+        assert_eq!(constant("SAMPLE_STEP"), constant("RECORD_STEP"));
+        assert_eq!(constant("RECORD_STEP"), RawRecord::STEP_WORD as i64);
         assert_eq!(constant("RECORD_HEADER_WORDS"), RawRecord::HEADER_WORDS as i64);
         assert_eq!(constant("KEY_NEG_INFINITY"), i64::from(exact::KEY_NEG_INFINITY));
         assert_eq!(constant("KEY_INFINITY"), i64::from(exact::KEY_INFINITY));

@@ -8,16 +8,16 @@
 //!   hold the top k once more.
 //! - **Exact.** By design the same bits on every device, driver and batch size, and on the CPU: sums are integers
 //!   (`docs/exact.md`). Each logprob of a probability above 1e-9 lies within 1e-6 of the true one. A log can be re-derived by anyone who has the logits.
-//! - **At home in the engine.** [`Recorder::record`] adds to the engine's own encoder, reads the engine's own buffer,
+//! - **At home in the engine.** [`Sampler::record`] adds to the engine's own encoder, reads the engine's own buffer,
 //!   and hands the records over when the engine asks, several steps later if it likes.
 //!
 //! # Where to start
 //! | you have | use |
 //! |---|---|
-//! | a `wgpu::Device` and logits in a `wgpu::Buffer` | [`Recorder`] |
+//! | a `wgpu::Device` and logits in a `wgpu::Buffer` | [`Sampler`] |
 //! | logits in host memory and a GPU | [`device::Gpu`] |
 //! | logits in host memory | [`cpu`] |
-//! | doubts about a driver | [`Recorder::self_check`], [`validate`] |
+//! | doubts about a driver | [`Sampler::self_check`], [`validate`] |
 //!
 //! # How it works
 //! ```text
@@ -30,7 +30,7 @@
 //! one record per row ──one copy──► staging buffer ──► the host takes the last logarithm ──► Record
 //! ```
 //! `plan` computes chunks, bindings and bytes without a device; `kernel` and `kernels` declare the shaders and hold
-//! their twins on the CPU; `recorder` puts passes into the engine's encoder, with `pipelines`, `buffers` and `passes`
+//! their twins on the CPU; `sampler` puts passes into the engine's encoder, with `pipelines`, `buffers` and `passes`
 //! behind it; `readback` is the only place that waits, `guard` the only one that catches; `exact` is the arithmetic that
 //! both halves share. `oracle` is the definition in f64, and shares nothing with them.
 //!
@@ -43,11 +43,16 @@
 mod dtype;
 mod error;
 mod exact;
+mod inputs;
 mod kernels;
 mod logits;
+mod numbers;
 mod params;
 mod plan;
 mod record;
+mod request;
+mod rng;
+mod sample;
 
 pub mod cpu;
 pub mod oracle;
@@ -67,7 +72,7 @@ mod pipelines;
 #[cfg(feature = "wgpu")]
 mod readback;
 #[cfg(feature = "wgpu")]
-mod recorder;
+mod sampler;
 #[cfg(feature = "wgpu")]
 pub mod validate;
 
@@ -81,12 +86,14 @@ pub use logits::Logits;
 pub use params::Params;
 pub use plan::{Caps, Plan, Shape};
 pub use record::{Record, Status, TargetLogprob, TopLogprob};
+pub use request::{Dry, Filter, Mirostat, Order, Request, Row, SamplingParams};
+pub use sample::{Distribution, Drawn, Sample};
 
 #[cfg(feature = "wgpu")]
-pub use buffers::{GpuLogits, GpuOutput};
+pub use buffers::{GpuInput, GpuLogits, GpuOutput, Mask, SampleBuffers};
 #[cfg(feature = "wgpu")]
 pub use readback::Pending;
 #[cfg(feature = "wgpu")]
-pub use recorder::{Recorder, RecorderOptions, Traffic};
+pub use sampler::{Sampler, SamplerOptions, Traffic};
 #[cfg(feature = "wgpu")]
 pub use wgpu;

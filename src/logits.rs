@@ -128,6 +128,22 @@ impl<'a> RowBits<'a> {
         read(&self.bytes[token * width..(token + 1) * width], self.dtype)
     }
 
+    /// Tokens of the row.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() / self.dtype.bytes()
+    }
+
+    /// The tokens `first..end` as a row.
+    pub(crate) fn range(&self, first: usize, end: usize) -> Self {
+        let width = self.dtype.bytes();
+        Self { bytes: &self.bytes[first * width..end * width], dtype: self.dtype }
+    }
+
+    /// A row of the bits of f32 values.
+    pub(crate) fn of_f32(bits: &'a [u32]) -> Self {
+        Self { bytes: bytemuck::cast_slice(bits), dtype: Dtype::F32 }
+    }
+
     /// The row cut into runs of `tokens` consecutive tokens.
     pub(crate) fn runs(self, tokens: usize) -> impl Iterator<Item = Self> + 'a {
         let dtype = self.dtype;

@@ -1,12 +1,13 @@
 //! Dispatches in the making: bindings of every chunk, and what is uploaded for it.
 
-use crate::buffers::{GpuLogits, GpuOutput};
-use crate::exact::{Scale, TILE_TOKENS};
+use crate::buffers::{GpuInput, GpuLogits, GpuOutput};
+use crate::exact::TILE_TOKENS;
 use crate::kernel::Batch;
 use crate::pipelines::Pipeline;
 use crate::plan::{BATCH_BYTES, Chunk, Plan, Window};
 use crate::readback::StepBuffers;
-use crate::record::{NO_TOKEN, RawRecord};
+use crate::record::NO_TOKEN;
+use crate::request::compiled::RequestWords;
 
 /// A range of a buffer to bind.
 #[derive(Clone, Copy)]
@@ -27,8 +28,11 @@ impl<'a> Range<'a> {
 pub(crate) struct Job<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) logits: &'a GpuLogits<'a>,
-    pub(crate) scale: Scale,
-    pub(crate) targets: &'a [Option<u32>],
+    pub(crate) requests: &'a [RequestWords],
+    /// A head per row, then changes and allowed sets.
+    pub(crate) rows: &'a [[u32; 4]],
+    pub(crate) mask: Option<GpuInput<'a>>,
+    pub(crate) draft: Option<GpuInput<'a>>,
     pub(crate) outs: &'a [GpuOutput<'a>],
     /// Bytes of one row in each of `outs`.
     pub(crate) out_row_bytes: u64,
@@ -36,77 +40,91 @@ pub(crate) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// The bindings of one chunk.
-    pub(crate) fn bind(&self, chunk: &Chunk, step: &'a StepBuffers) -> Bound<'a> {
+    /// The bindings of one chunk. `nothing` is bound where the engine gave no mask or draft.
+    pub(crate) fn bind(&self, chunk: &Chunk, step: &'a StepBuffers, nothing: Range<'a>) -> Bound<'a> {
+        let plan = self.plan;
         let range = |buffer, offset, bytes| Range { buffer, offset, bytes };
-        let windows: Vec<Window> = self
-            .outs
-            .iter()
-            .map(|out| {
-                let first = out.byte_offset + chunk.first_row as u64 * self.out_row_bytes;
-                Window::new(first, chunk.rows as u64 * self.out_row_bytes, 4, self.alignment)
-            })
-            .collect();
-        let record_bytes = (chunk.rows * RawRecord::words(self.plan.top_k) * 4) as u64;
+        // A chunk's part of a buffer with so many bytes per row.
+        let window = |buffer, byte_offset: u64, row_bytes: u64| {
+            let first = byte_offset + chunk.first_row as u64 * row_bytes;
+            let window = Window::new(first, chunk.rows as u64 * row_bytes, 4, self.alignment);
+            (range(buffer, window.offset, window.bytes), window.element_base)
+        };
+        let vocab = plan.shape.vocab as u64;
+        let mask = self.mask.map(|mask| window(mask.buffer, mask.byte_offset, vocab.div_ceil(32) * 4));
+        let draft = self.draft.map(|draft| window(draft.buffer, draft.byte_offset, vocab * 4));
+        let (outs, bases): (Vec<_>, Vec<_>) =
+            self.outs.iter().map(|out| window(out.buffer, out.byte_offset, self.out_row_bytes)).unzip();
+        let record_words = plan.demand.record_words() + plan.demand.token_words();
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the plan keeps each below 2^32, and offsets in one buffer"
+        )]
+        let batch = Batch {
+            vocab: plan.shape.vocab as u32,
+            tiles: plan.tiles as u32,
+            top_k: plan.demand.top_k,
+            rows: chunk.rows as u32,
+            element_base: chunk.logits.element_base,
+            row_stride: plan.shape.row_stride as u32,
+            record_words: plan.demand.record_words() as u32,
+            out_base: bases.first().copied().unwrap_or(0),
+            first_row: chunk.first_row as u32,
+            step: step.number,
+            views: plan.demand.views,
+            mask_words: mask.map_or(0, |_| plan.shape.vocab.div_ceil(32) as u32),
+            mask_base: mask.map_or(0, |(_, base)| base),
+            draft_base: draft.map_or(0, |(_, base)| base),
+            draft_stride: draft.map_or(0, |_| plan.shape.vocab as u32),
+            draws: plan.demand.draws.unwrap_or(0),
+            top_raw: plan.demand.top_raw,
+            unused: [0; 3],
+        };
         Bound {
-            rows: rows_of(chunk),
-            batch: range(&step.upload, chunk.batch_offset, BATCH_BYTES),
+            batch,
+            uniform: range(&step.upload, chunk.batch_offset, BATCH_BYTES),
             logits: range(self.logits.buffer, chunk.logits.offset, chunk.logits.bytes),
-            targets: range(&step.upload, chunk.targets_offset, chunk.rows as u64 * 4),
-            records: range(&step.records, chunk.records_offset, record_bytes),
-            outs: self
-                .outs
-                .iter()
-                .zip(&windows)
-                .map(|(out, w)| range(out.buffer, w.offset, w.bytes))
-                .collect(),
-            out_base: windows.first().map_or(0, |window| window.element_base),
+            requests: range(&step.upload, plan.requests_offset, size_of_val(self.requests) as u64),
+            rows: range(&step.upload, plan.rows_offset, size_of_val(self.rows) as u64),
+            mask: mask.map_or(nothing, |(range, _)| range),
+            draft: draft.map_or(nothing, |(range, _)| range),
+            records: range(&step.records, chunk.records_offset, (chunk.rows * record_words * 4) as u64),
+            outs,
         }
+    }
+
+    /// What the step uploads.
+    pub(crate) fn upload(&self, batches: &[Batch]) -> Vec<u8> {
+        let plan = self.plan;
+        #[expect(clippy::cast_possible_truncation, reason = "within one buffer")]
+        let place = |bytes: u64| bytes as usize;
+        let mut upload = vec![0u8; place(plan.upload_bytes)];
+        let mut put = |at: u64, bytes: &[u8]| upload[place(at)..][..bytes.len()].copy_from_slice(bytes);
+        for (chunk, batch) in plan.chunks.iter().zip(batches) {
+            put(chunk.batch_offset, bytemuck::bytes_of(batch));
+        }
+        put(plan.requests_offset, bytemuck::cast_slice(self.requests));
+        put(plan.rows_offset, bytemuck::cast_slice(self.rows));
+        upload
     }
 }
 
 /// One chunk's bindings, for the kernels that work on it.
 pub(crate) struct Bound<'a> {
-    pub(crate) rows: u32,
-    pub(crate) batch: Range<'a>,
+    pub(crate) batch: Batch,
+    pub(crate) uniform: Range<'a>,
     pub(crate) logits: Range<'a>,
-    pub(crate) targets: Range<'a>,
+    pub(crate) requests: Range<'a>,
+    pub(crate) rows: Range<'a>,
+    pub(crate) mask: Range<'a>,
+    pub(crate) draft: Range<'a>,
     pub(crate) records: Range<'a>,
     pub(crate) outs: Vec<Range<'a>>,
-    /// First result in each of `outs`, in words.
-    pub(crate) out_base: u32,
 }
 
-/// The uniform and the targets of one chunk.
-pub(crate) fn fill_upload(upload: &mut [u8], job: &Job<'_>, chunk: &Chunk, out_base: u32, step: u32) {
-    let Job { plan, scale, targets, .. } = *job;
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the plan keeps each below 2^32, and offsets in one buffer"
-    )]
-    let (batch, at, targets_at) = (
-        Batch {
-            vocab: plan.shape.vocab as u32,
-            tiles: plan.tiles as u32,
-            top_k: plan.top_k,
-            rows: chunk.rows as u32,
-            element_base: chunk.logits.element_base,
-            row_stride: plan.shape.row_stride as u32,
-            record_words: RawRecord::words(plan.top_k) as u32,
-            out_base,
-            shift: scale.shift,
-            rate: scale.rate,
-            half_window: scale.half_window,
-            step,
-        },
-        chunk.batch_offset as usize,
-        chunk.targets_offset as usize,
-    );
-    upload[at..at + size_of::<Batch>()].copy_from_slice(bytemuck::bytes_of(&batch));
-    for row in 0..chunk.rows {
-        let token = targets.get(chunk.first_row + row).copied().flatten().unwrap_or(NO_TOKEN);
-        upload[targets_at + row * 4..][..4].copy_from_slice(&token.to_ne_bytes());
-    }
+/// The heads of rows that are only observed.
+pub(crate) fn heads(targets: &[Option<u32>], rows: usize) -> Vec<[u32; 4]> {
+    (0..rows).map(|row| [0, targets.get(row).copied().flatten().unwrap_or(NO_TOKEN), 0, 0]).collect()
 }
 
 /// Dispatches, bound and ready to be recorded.
@@ -153,15 +171,6 @@ impl Passes {
             pass.dispatch_workgroups(*x, *y, *z);
         }
     }
-}
-
-pub(crate) fn rows_of(chunk: &Chunk) -> u32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a chunk has at most as many rows as a dispatch workgroups"
-    )]
-    let rows = chunk.rows as u32;
-    rows
 }
 
 pub(crate) fn tiles_of(vocab: usize) -> u32 {

@@ -6,8 +6,12 @@ use std::fmt;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::exact::{SUBTILE_TOKENS, TILE_TOKENS};
+use crate::inputs::Inputs;
+use crate::kernels::tile_stats::TILE_WORDS;
 use crate::logits::{bytes_needed, validate_shape};
 use crate::record::RawRecord;
+use crate::request::Row;
+use crate::sample::RawSample;
 
 /// What a device allows; `From<&wgpu::Limits>` exists with the feature `wgpu`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +62,47 @@ pub(crate) struct Chunk {
     pub(crate) logits: Window,
     /// Bytes from the start of the upload buffer.
     pub(crate) batch_offset: u64,
-    pub(crate) targets_offset: u64,
     /// Bytes from the start of the record buffer.
     pub(crate) records_offset: u64,
+}
+
+/// What a batch asks of the device, beside its shape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Demand {
+    /// Entries of the list that follows a record's header.
+    pub(crate) top_k: u32,
+    /// The same of the raw list, in a sample's record.
+    pub(crate) top_raw: u32,
+    /// Most draws of a row; `None` where nothing is drawn.
+    pub(crate) draws: Option<u32>,
+    /// Distributions that pass 1 sums up: 2 where the raw one differs from the one that is drawn from.
+    pub(crate) views: u32,
+    /// Requests that are uploaded.
+    pub(crate) requests: usize,
+    /// Changes of logits, and 128 tokens each of allowed sets.
+    pub(crate) lists: usize,
+    /// Bytes per row of the widest of the engine's further buffers: outputs, grammar mask, draft.
+    pub(crate) other_row_bytes: u64,
+}
+
+impl Demand {
+    /// Of a batch whose rows are only observed.
+    pub(crate) fn observing(top_k: u32, out_row_bytes: u64) -> Self {
+        Self { top_k, views: 1, requests: 1, other_row_bytes: out_row_bytes, ..Self::default() }
+    }
+
+    /// Words of a row's record.
+    pub(crate) fn record_words(&self) -> usize {
+        match self.draws {
+            Some(draws) => RawSample::words(draws, self.top_k, self.top_raw),
+            None => RawRecord::words(self.top_k),
+        }
+    }
+
+    /// Words before the records of a chunk, per row: the first drawn token.
+    pub(crate) fn token_words(&self) -> usize {
+        usize::from(self.draws.is_some())
+    }
 }
 
 /// An aligned binding around a range of elements.
@@ -86,21 +128,25 @@ impl Window {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     pub(crate) shape: Shape,
+    pub(crate) demand: Demand,
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) tiles: usize,
-    pub(crate) top_k: u32,
     pub(crate) upload_bytes: u64,
+    /// Where the requests and the rows begin in the upload.
+    pub(crate) requests_offset: u64,
+    pub(crate) rows_offset: u64,
     pub(crate) records_bytes: u64,
-    pub(crate) stats_bytes: u64,
-    pub(crate) delegates_bytes: u64,
+    pub(crate) scratch_bytes: u64,
 }
 
 /// Bytes of the uniform of one chunk.
-pub(crate) const BATCH_BYTES: u64 = 48;
-/// Bytes of one tile's statistics.
-const STATS_BYTES: u64 = 32;
-/// Delegates of a chunk, 2 % of its f32 logits: keeps scratch memory flat however long the batch.
-const MAX_DELEGATE_BYTES: u64 = 32 << 20;
+pub(crate) const BATCH_BYTES: u64 = 80;
+/// Bytes of a request.
+pub(crate) const REQUEST_BYTES: u64 = 256;
+/// Bytes of a row's head, of a change, of 128 tokens of an allowed set.
+pub(crate) const ROW_BYTES: u64 = 16;
+/// Scratch of a chunk, 2 % of its f32 logits: keeps it flat however long the batch.
+const MAX_SCRATCH_BYTES: u64 = 36 << 20;
 
 impl Plan {
     /// The plan of a `record` call.
@@ -120,11 +166,20 @@ impl Plan {
     /// # Ok::<(), sortilege::Error>(())
     /// ```
     pub fn new(shape: &Shape, top_k: u32, caps: &Caps) -> Result<Self> {
-        Self::with_output(shape, top_k, 0, caps)
+        Self::of(shape, Demand::observing(top_k, 0), caps)
     }
 
-    /// The same, for an operation that also writes `out_row_bytes` per row into one binding.
-    pub(crate) fn with_output(shape: &Shape, top_k: u32, out_row_bytes: u64, caps: &Caps) -> Result<Self> {
+    /// The plan of a `sample` call for these rows; `has_mask` where a grammar mask lies on the device.
+    ///
+    /// # Errors
+    /// As for [`Plan::new`], and [`Error::Params`] for rows that cannot be sampled.
+    pub fn sampling(shape: &Shape, rows: &[Row<'_>], has_mask: bool, caps: &Caps) -> Result<Self> {
+        let inputs = Inputs::new(rows, shape.rows, shape.vocab, None)?;
+        Self::of(shape, inputs.demand(if has_mask { shape.vocab.div_ceil(32) as u64 * 4 } else { 0 }), caps)
+    }
+
+    /// The plan of any call.
+    pub(crate) fn of(shape: &Shape, demand: Demand, caps: &Caps) -> Result<Self> {
         let Shape { dtype, rows, vocab, row_stride, byte_offset } = *shape;
         validate_shape(rows, vocab, row_stride)?;
         let width = dtype.bytes() as u64;
@@ -145,8 +200,8 @@ impl Plan {
         let max_binding_bytes = caps.max_binding_bytes.min(u64::from(u32::MAX));
         let alignment = caps.offset_alignment.max(4);
         let tiles = vocab.div_ceil(TILE_TOKENS);
-        let delegates_row = (tiles * (TILE_TOKENS / SUBTILE_TOKENS) * 4) as u64;
-        let record_row = RawRecord::words(top_k) as u64 * 4;
+        let scratch_row = (tiles * TILE_WORDS * 4) as u64 * u64::from(demand.views);
+        let record_row = (demand.record_words() + demand.token_words()) as u64 * 4;
         let row_bytes = vocab as u64 * width;
         let row_step = if rows > 1 { row_stride as u64 * width } else { 0 };
 
@@ -158,15 +213,15 @@ impl Plan {
         };
         #[expect(clippy::cast_possible_truncation, reason = "at most the workgroups of a dispatch, a u32")]
         let rows_per_chunk = by_logits
-            .min(MAX_DELEGATE_BYTES.min(max_binding_bytes) / delegates_row)
+            .min(MAX_SCRATCH_BYTES.min(max_binding_bytes) / scratch_row)
             .min(room / record_row)
-            .min(room.checked_div(out_row_bytes).unwrap_or(u64::MAX))
+            .min(room.checked_div(demand.other_row_bytes).unwrap_or(u64::MAX))
             .min(u64::from(caps.max_workgroups)) as usize;
         if rows_per_chunk == 0 || tiles > caps.max_workgroups as usize {
             return Err(Error::Limit(format!(
                 "one row of vocab {vocab} needs bindings of {} bytes, the device allows {}: \
                  request a higher `max_storage_buffer_binding_size`",
-                row_bytes.max(delegates_row).max(record_row).max(out_row_bytes) + alignment + 4,
+                row_bytes.max(scratch_row).max(record_row).max(demand.other_row_bytes) + alignment + 4,
                 caps.max_binding_bytes
             )));
         }
@@ -183,41 +238,40 @@ impl Plan {
         }
         let mut chunks = Vec::with_capacity(rows.div_ceil(rows_per_chunk));
         let aligned = |bytes: u64| bytes.next_multiple_of(alignment);
-        let mut upload_bytes = 0;
+        let mut requests_offset = 0;
         let mut records_bytes = 0;
         for first_row in (0..rows).step_by(rows_per_chunk) {
             let rows = rows_per_chunk.min(rows - first_row);
             let bytes = (rows as u64 - 1) * row_step + row_bytes;
-            let batch_offset = upload_bytes;
-            let targets_offset = batch_offset + aligned(BATCH_BYTES);
             chunks.push(Chunk {
                 first_row,
                 rows,
                 logits: Window::new(byte_offset + first_row as u64 * row_step, bytes, width, alignment),
-                batch_offset,
-                targets_offset,
+                batch_offset: requests_offset,
                 records_offset: records_bytes,
             });
-            upload_bytes = aligned(targets_offset + rows as u64 * 4);
+            requests_offset += aligned(BATCH_BYTES);
             records_bytes = aligned(records_bytes + rows as u64 * record_row);
         }
-        if records_bytes.max(upload_bytes) > caps.max_buffer_bytes {
+        let rows_offset = aligned(requests_offset + demand.requests as u64 * REQUEST_BYTES);
+        let upload_bytes = aligned(rows_offset + (rows + demand.lists) as u64 * ROW_BYTES);
+        if records_bytes.max(upload_bytes) > caps.max_buffer_bytes.min(max_binding_bytes.max(records_bytes)) {
             return Err(too_many(records_bytes.max(upload_bytes)));
         }
-        let most_rows = rows_per_chunk.min(rows) as u64;
         Ok(Self {
             shape: *shape,
+            demand,
             chunks,
             tiles,
-            top_k,
-            upload_bytes,
+            upload_bytes: if rows > 0 { upload_bytes } else { 0 },
+            requests_offset,
+            rows_offset,
             records_bytes,
-            stats_bytes: most_rows * tiles as u64 * STATS_BYTES,
-            delegates_bytes: most_rows * delegates_row,
+            scratch_bytes: rows_per_chunk.min(rows) as u64 * scratch_row,
         })
     }
 
-    /// Compute dispatches: two per chunk. A batch is one chunk unless its bindings, rows or scratch (32 MiB, which is 4096
+    /// Compute dispatches: two per chunk. A batch is one chunk unless its bindings, rows or scratch (36 MiB, which is 4096
     /// rows of 128 256 tokens) pass a limit.
     #[must_use]
     pub fn dispatches(&self) -> usize {
@@ -230,18 +284,29 @@ impl Plan {
         (self.shape.rows * self.shape.vocab * self.shape.dtype.bytes()) as u64
     }
 
-    /// Most bytes of logits that are read a second time: the subtiles that can hold the top k.
+    /// Bytes of logits that are read a second time for the lists: the subtiles that can hold the top k, raw and processed.
+    /// Draws and filters read further ones, as many as the row needs: [`Sample::reopened`](crate::Sample::reopened).
     #[must_use]
     pub fn bytes_reopened(&self) -> u64 {
-        let subtiles = self.shape.vocab.div_ceil(SUBTILE_TOKENS).min(self.top_k as usize);
-        let tokens = (subtiles * SUBTILE_TOKENS).min(self.shape.vocab);
+        let tokens = |top: u32| {
+            let subtiles = self.shape.vocab.div_ceil(SUBTILE_TOKENS).min(top as usize);
+            (subtiles * SUBTILE_TOKENS).min(self.shape.vocab)
+        };
+        let tokens = tokens(self.demand.top_k) + tokens(self.demand.top_raw);
         (self.shape.rows * tokens * self.shape.dtype.bytes()) as u64
     }
 
-    /// Bytes that go to the device: parameters and targets.
+    /// Bytes that go to the device at most: what every chunk is told, the requests, the rows and their lists. What did not
+    /// change since the buffer was last used is not sent again.
     #[must_use]
     pub fn bytes_uploaded(&self) -> u64 {
         self.upload_bytes
+    }
+
+    /// Bytes that go to the device in a step in which no request changed: what every chunk is told, and the rows' positions.
+    #[must_use]
+    pub fn bytes_uploaded_unchanged(&self) -> u64 {
+        self.chunks.len() as u64 * BATCH_BYTES + self.shape.rows as u64 * ROW_BYTES
     }
 
     /// Bytes that come back: the records, in one copy.
@@ -253,7 +318,7 @@ impl Plan {
     /// Bytes of scratch on the device, shared by all calls.
     #[must_use]
     pub fn bytes_scratch(&self) -> u64 {
-        self.stats_bytes + self.delegates_bytes
+        self.scratch_bytes
     }
 
     /// Bytes of the buffer from its start to the end of the last row, whole words.
@@ -266,17 +331,33 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Shape { dtype, rows, vocab, .. } = self.shape;
-        writeln!(f, "[{rows}][{vocab}] {dtype}, top {}", self.top_k)?;
+        let Demand { top_k, top_raw, draws, views, .. } = self.demand;
+        write!(f, "[{rows}][{vocab}] {dtype}, ")?;
+        match draws {
+            None => writeln!(f, "top {top_k}")?,
+            Some(draws) => writeln!(f, "{draws} draws, top {top_k} processed, top {top_raw} raw")?,
+        }
+        let second = if draws.is_some() { "row_sample" } else { "row_finish" };
         writeln!(f, "  chunks      {}", self.chunks.len())?;
-        writeln!(f, "  dispatches  {} (tile_stats, row_finish)", self.dispatches())?;
+        writeln!(f, "  dispatches  {} (tile_stats, {second})", self.dispatches())?;
         writeln!(f, "  copies      {}", usize::from(!self.chunks.is_empty()))?;
         writeln!(
             f,
-            "  read        {} bytes of logits once, and at most {} again for the top k",
+            "  read        {} bytes of logits once, for {views} distribution{}",
             self.bytes_read(),
-            self.bytes_reopened()
+            if views == 1 { "" } else { "s" }
         )?;
-        writeln!(f, "  uploaded    {} bytes", self.bytes_uploaded())?;
+        writeln!(f, "  reopened    {} bytes for the lists", self.bytes_reopened())?;
+        if draws.is_some() {
+            let tile = TILE_TOKENS.min(vocab) * rows * dtype.bytes();
+            writeln!(f, "              and {tile} bytes, one tile per row, for each draw")?;
+        }
+        writeln!(
+            f,
+            "  uploaded    {} bytes, {} where no request changed",
+            self.bytes_uploaded(),
+            self.bytes_uploaded_unchanged()
+        )?;
         writeln!(f, "  scratch     {} bytes", self.bytes_scratch())?;
         write!(f, "  back        {} bytes", self.bytes_back())
     }

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::guard::{lock, poll};
-use crate::params::Params;
 use crate::plan::Plan;
 use crate::record::{RawRecord, Record};
 
@@ -18,15 +17,17 @@ use crate::record::{RawRecord, Record};
 pub(crate) struct StepBuffers {
     /// Which step has them; every record repeats it.
     pub(crate) number: u32,
-    /// Parameters and targets.
+    /// What chunks are told, requests, rows.
     pub(crate) upload: wgpu::Buffer,
+    /// What `upload` holds, so that only differences are sent.
+    pub(crate) held: Vec<u8>,
     /// Records on the device.
     pub(crate) records: wgpu::Buffer,
     /// Records on the host, for a step whose records the host wants.
     pub(crate) staging: Option<wgpu::Buffer>,
 }
 
-/// Idle buffers, shared between the recorder and the steps in flight.
+/// Idle buffers, shared between the sampler and the steps in flight.
 pub(crate) type Ring = Arc<Mutex<Vec<StepBuffers>>>;
 
 #[derive(Debug)]
@@ -98,41 +99,46 @@ fn outcome(state: &Mutex<Mapping>, deadline: Duration) -> Result<()> {
     }
 }
 
-/// Records on their way to the host. Submit the encoder, then [`wait`](Self::wait) or `.await`; several may be in
-/// flight, and they may be read in any order. Dropping one forgets its records and disturbs nothing.
-#[derive(Debug)]
-#[must_use = "the records are lost if nobody waits for them"]
-pub struct Pending {
+/// What becomes of a row's words.
+type Decode<R> = Box<dyn Fn(usize, &[u32]) -> R + Send + Sync>;
+
+/// Records or samples on their way to the host. Submit the encoder, then [`wait`](Self::wait) or `.await`; several may be
+/// in flight, and they may be read in any order. Dropping one forgets its rows and disturbs nothing.
+#[must_use = "the rows are lost if nobody waits for them"]
+pub struct Pending<R = Record> {
     state: Arc<Mutex<Mapping>>,
-    /// `None` for an empty batch, or once the records are read.
+    /// `None` for an empty batch, or once the rows are read.
     step: Option<StepBuffers>,
     ring: Ring,
     device: wgpu::Device,
     plan: Plan,
-    params: Params,
-    targets: Vec<Option<u32>>,
+    decode: Decode<R>,
     deadline: Duration,
     is_polled: bool,
 }
 
-impl Pending {
+impl<R> std::fmt::Debug for Pending<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pending").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+impl<R> Pending<R> {
     /// Schedules the map of `step.staging` for the submit of `encoder`.
-    #[expect(clippy::too_many_arguments, reason = "one private caller, and each is a part of the step")]
     pub(crate) fn schedule(
         encoder: &wgpu::CommandEncoder,
         device: wgpu::Device,
         ring: Ring,
         step: Option<StepBuffers>,
         plan: Plan,
-        params: Params,
-        targets: Vec<Option<u32>>,
+        decode: Decode<R>,
         deadline: Duration,
     ) -> Self {
         let state = match step.as_ref().and_then(|step| step.staging.as_ref()) {
             Some(staging) => map_on_submit(encoder, staging, plan.records_bytes),
             None => Arc::new(Mutex::new(Mapping::Done(Ok(())))),
         };
-        Self { state, step, ring, device, plan, params, targets, deadline, is_polled: false }
+        Self { state, step, ring, device, plan, decode, deadline, is_polled: false }
     }
 
     /// What the call does on the device.
@@ -148,18 +154,18 @@ impl Pending {
         is_settled() || poll(&self.device).is_err() || is_settled()
     }
 
-    /// Blocks until the records are here: one per row.
+    /// Blocks until they are here: one per row.
     ///
     /// # Errors
     /// [`Error::NotSubmitted`] if the encoder was not submitted before, [`Error::Validation`] if the device rejected
-    /// it, [`Error::DeviceLost`], or [`Error::Timeout`] past the deadline of the recorder's options.
-    pub fn wait(mut self) -> Result<Vec<Record>> {
+    /// it, [`Error::DeviceLost`], or [`Error::Timeout`] past the deadline of the sampler's options.
+    pub fn wait(mut self) -> Result<Vec<R>> {
         drive(&self.state, &self.device, self.deadline)?;
         self.read()
     }
 
     /// Decodes the mapped records and returns the buffers to the ring.
-    fn read(&mut self) -> Result<Vec<Record>> {
+    fn read(&mut self) -> Result<Vec<R>> {
         outcome(&self.state, self.deadline)?;
         let Some(step) = self.step.take() else { return Ok(Vec::new()) };
         let Some(staging) = &step.staging else { return Ok(Vec::new()) };
@@ -169,15 +175,16 @@ impl Pending {
         };
         let view = staging.slice(..self.plan.records_bytes).get_mapped_range().map_err(lost)?;
         let words: &[u32] = bytemuck::cast_slice(&view);
-        let record_words = RawRecord::words(self.plan.top_k);
+        let demand = self.plan.demand;
         let mut records = Vec::with_capacity(self.plan.shape.rows);
         for chunk in &self.plan.chunks {
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "an offset into a buffer that is mapped here"
             )]
-            let first = chunk.records_offset as usize / 4;
-            for (i, words) in words[first..].chunks_exact(record_words).take(chunk.rows).enumerate() {
+            let first = chunk.records_offset as usize / 4 + chunk.rows * demand.token_words();
+            let rows = words[first..].chunks_exact(demand.record_words()).take(chunk.rows);
+            for (row, words) in (chunk.first_row..).zip(rows) {
                 // A submit that the device rejects maps the buffer all the same, with what an earlier step left in it.
                 if words[RawRecord::STEP_WORD] != step.number {
                     return Err(Error::Validation {
@@ -185,8 +192,7 @@ impl Pending {
                         message: "they never ran; the device's error handler has the reason".to_owned(),
                     });
                 }
-                let target = self.targets.get(chunk.first_row + i).copied().flatten();
-                records.push(RawRecord::from_words(words).decode(&self.params, target));
+                records.push((self.decode)(row, words));
             }
         }
         drop(view);
@@ -196,8 +202,8 @@ impl Pending {
     }
 }
 
-impl Future for Pending {
-    type Output = Result<Vec<Record>>;
+impl<R> Future for Pending<R> {
+    type Output = Result<Vec<R>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let Mapping::Waiting(waker) = &mut *lock(&self.state) {

@@ -27,7 +27,7 @@ impl Status {
         }
     }
 
-    fn from_flags(flags: u32) -> Self {
+    pub(crate) fn from_flags(flags: u32) -> Self {
         match flags {
             0 => Self::Ok,
             exact::FLAG_NAN => Self::Nan,

@@ -8,7 +8,7 @@ use proptest::test_runner::{Config, TestRunner};
 use sortilege::device::{Gpu, candidates};
 use sortilege::validate::{Engine, Extent, validate};
 use sortilege::wgpu::{BufferDescriptor, BufferUsages, CommandEncoderDescriptor, Limits, MapMode, PollType};
-use sortilege::{Dtype, GpuLogits, GpuOutput, Logits, Params, Recorder, cpu};
+use sortilege::{Dtype, GpuLogits, GpuOutput, Logits, Params, Sampler, cpu};
 
 fn config(cases: u32) -> Config {
     Config {
@@ -100,7 +100,7 @@ fn chunking_changes_nothing() {
         let buffer = upload(&gpu, bytemuck::cast_slice(&values), 0);
         let mut encoder = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
         let batch = GpuLogits::packed(&buffer, Dtype::F32, 40, 3000);
-        let pending = gpu.recorder().record(&mut encoder, &batch, &params, &targets).expect("records");
+        let pending = gpu.sampler().record(&mut encoder, &batch, &params, &targets).expect("records");
         assert_eq!(
             pending.plan().dispatches(),
             2 * 10,
@@ -150,7 +150,7 @@ fn logits_may_lie_anywhere_in_the_buffer() {
                     GpuLogits { buffer: &buffer, byte_offset, dtype, rows, vocab, row_stride: stride };
                 let mut encoder = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
                 let pending =
-                    gpu.recorder().record(&mut encoder, &batch, &Params::default(), &[]).expect("records");
+                    gpu.sampler().record(&mut encoder, &batch, &Params::default(), &[]).expect("records");
                 gpu.queue().submit([encoder.finish()]);
                 assert_eq!(
                     pending.wait().expect("records"),
@@ -187,7 +187,7 @@ fn results_may_start_anywhere_in_their_buffer() {
             });
             let place = GpuOutput { buffer: &out, byte_offset: 4 * words as u64 };
             let mut encoder = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
-            gpu.recorder().log_softmax(&mut encoder, &batch, place).expect("recorded");
+            gpu.sampler().log_softmax(&mut encoder, &batch, place).expect("recorded");
             encoder.copy_buffer_to_buffer(&out, 0, &staging, 0, out.size());
             encoder.map_buffer_on_submit(&staging, MapMode::Read, .., |_| ());
             gpu.queue().submit([encoder.finish()]);
@@ -205,7 +205,7 @@ fn results_may_start_anywhere_in_their_buffer() {
 #[test]
 fn steps_in_flight_do_not_disturb_each_other() {
     for gpu in common::gpus() {
-        let recorder = Recorder::new(gpu.device(), gpu.queue()).expect("a recorder");
+        let sampler = Sampler::new(gpu.device(), gpu.queue()).expect("a sampler");
         let mut steps = Vec::new();
         for step in 0..12u32 {
             let values: Vec<f32> = (0..3 * 700).map(|i| ((i * 31 + step * 17) % 509) as f32 / 40.0).collect();
@@ -215,7 +215,7 @@ fn steps_in_flight_do_not_disturb_each_other() {
             let buffer = upload(&gpu, bytemuck::cast_slice(&values), 0);
             let mut encoder = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
             let batch = GpuLogits::packed(&buffer, Dtype::F32, 3, 700);
-            let pending = recorder.record(&mut encoder, &batch, &params, &[]).expect("records");
+            let pending = sampler.record(&mut encoder, &batch, &params, &[]).expect("records");
             gpu.queue().submit([encoder.finish()]);
             steps.push((step, pending, expected));
         }

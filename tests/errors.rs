@@ -7,7 +7,7 @@ use sortilege::device::{Gpu, candidates, find};
 use sortilege::wgpu::{
     Buffer, BufferDescriptor, BufferUsages, CommandEncoder, CommandEncoderDescriptor, ErrorFilter, Limits,
 };
-use sortilege::{Dtype, Error, GpuLogits, GpuOutput, Logits, Params, Recorder};
+use sortilege::{Dtype, Error, GpuLogits, GpuOutput, Logits, Params, Sampler};
 
 fn buffer(gpu: &Gpu, size: u64, usage: BufferUsages) -> Buffer {
     gpu.device().create_buffer(&BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
@@ -50,27 +50,25 @@ fn bad_requests_are_refused_and_leave_the_encoder_usable() {
         let mut open = encoder(&gpu);
         for (name, logits, params, targets, words) in cases {
             let message =
-                gpu.recorder().record(&mut open, &logits, &params, targets).expect_err(name).to_string();
+                gpu.sampler().record(&mut open, &logits, &params, targets).expect_err(name).to_string();
             assert!(message.contains(words), "{name}: {message}");
         }
-        let pending = gpu.recorder().record(&mut open, &packed, &default, &[]).expect("a good request");
+        let pending = gpu.sampler().record(&mut open, &packed, &default, &[]).expect("a good request");
         gpu.queue().submit([open.finish()]);
         assert_eq!(pending.wait().expect("records").len(), 2);
 
         let mut open = encoder(&gpu);
         let small = GpuOutput::new(&no_storage);
         assert!(
-            gpu.recorder().row_max(&mut open, &packed, small).unwrap_err().to_string().contains("STORAGE")
+            gpu.sampler().row_max(&mut open, &packed, small).unwrap_err().to_string().contains("STORAGE")
         );
         let target = buffer(&gpu, 64, BufferUsages::STORAGE);
         let late = GpuOutput { buffer: &target, byte_offset: 60 };
-        assert!(
-            gpu.recorder().row_max(&mut open, &packed, late).unwrap_err().to_string().contains("8 bytes")
-        );
+        assert!(gpu.sampler().row_max(&mut open, &packed, late).unwrap_err().to_string().contains("8 bytes"));
         let in_place = GpuOutput::new(&good);
-        let over = gpu.recorder().row_max(&mut open, &packed, in_place);
+        let over = gpu.sampler().row_max(&mut open, &packed, in_place);
         assert!(matches!(over, Err(Error::Logits(_))), "{over:?}");
-        let same = gpu.recorder().log_softmax(&mut open, &packed, in_place);
+        let same = gpu.sampler().log_softmax(&mut open, &packed, in_place);
         assert!(matches!(same, Err(Error::Logits(_))), "{same:?}");
     }
 }
@@ -81,10 +79,10 @@ fn waiting_for_what_was_never_submitted_says_so() {
         let logits = buffer(&gpu, 64, BufferUsages::STORAGE);
         let packed = GpuLogits::packed(&logits, Dtype::F32, 2, 8);
         let mut open = encoder(&gpu);
-        let kept = gpu.recorder().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+        let kept = gpu.sampler().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
         assert_eq!(kept.wait(), Err(Error::NotSubmitted));
-        let dropped = gpu.recorder().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
-        let awaited = gpu.recorder().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+        let dropped = gpu.sampler().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+        let awaited = gpu.sampler().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
         drop(open);
         assert_eq!(dropped.wait(), Err(Error::NotSubmitted));
         assert_eq!(pollster::block_on(awaited), Err(Error::NotSubmitted));
@@ -100,7 +98,7 @@ fn an_empty_batch_has_no_records() {
         let some = buffer(&gpu, 64, BufferUsages::STORAGE);
         let mut open = encoder(&gpu);
         let empty = GpuLogits::packed(&some, Dtype::F32, 0, 5);
-        let pending = gpu.recorder().record(&mut open, &empty, &Params::default(), &[]).expect("recorded");
+        let pending = gpu.sampler().record(&mut open, &empty, &Params::default(), &[]).expect("recorded");
         gpu.queue().submit([open.finish()]);
         assert_eq!(pending.wait().expect("records"), []);
     }
@@ -114,7 +112,7 @@ fn a_lost_device_is_an_error() {
         let source = buffer(&gpu, 16_000, BufferUsages::STORAGE);
         let packed = GpuLogits::packed(&source, Dtype::F32, 2, 2000);
         let mut open = encoder(&gpu);
-        let submitted = gpu.recorder().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+        let submitted = gpu.sampler().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
         gpu.queue().submit([open.finish()]);
         gpu.device().destroy();
         // Either it was done before the device went, or it says what happened.
@@ -136,7 +134,7 @@ fn a_rejected_submit_is_an_error() {
         for step in 0..3 {
             // From the second step on, the buffers of the ring hold records.
             let mut open = encoder(&gpu);
-            let good = gpu.recorder().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+            let good = gpu.sampler().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
             if step > 0 {
                 gpu.queue().submit([open.finish()]);
                 good.wait().expect("records");
@@ -146,7 +144,7 @@ fn a_rejected_submit_is_an_error() {
             let other = buffer(&gpu, 64, BufferUsages::COPY_DST);
             open.copy_buffer_to_buffer(&doomed, 0, &other, 0, 64);
             let pending =
-                gpu.recorder().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+                gpu.sampler().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
             doomed.destroy();
             let scope = gpu.device().push_error_scope(ErrorFilter::Validation);
             gpu.queue().submit([open.finish()]);
@@ -170,7 +168,7 @@ fn many_threads_await_their_steps() {
                     for step in 0..100 {
                         let mut open = encoder(gpu);
                         let pending = gpu
-                            .recorder()
+                            .sampler()
                             .record(&mut open, &packed, &Params::default(), &[])
                             .expect("recorded");
                         gpu.queue().submit([open.finish()]);
@@ -193,7 +191,7 @@ fn readiness_is_told_without_blocking() {
         let source = buffer(&gpu, 400, BufferUsages::STORAGE);
         let packed = GpuLogits::packed(&source, Dtype::F32, 1, 100);
         let mut open = encoder(&gpu);
-        let pending = gpu.recorder().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+        let pending = gpu.sampler().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
         assert!(!pending.is_ready(), "before the submit");
         gpu.queue().submit([open.finish()]);
         let start = std::time::Instant::now();
@@ -230,7 +228,7 @@ fn adapters_are_found_by_number_id_or_part_of_a_name() {
 #[test]
 fn recorders_share_a_device() {
     for gpu in common::gpus() {
-        let second = Recorder::new(gpu.device(), gpu.queue()).expect("a second recorder");
+        let second = Sampler::new(gpu.device(), gpu.queue()).expect("a second sampler");
         second.self_check().expect("the same bits");
         assert!(second.traffic().bytes_back > 0);
     }

@@ -1,12 +1,21 @@
 // exact: the integer weight of a token; docs/exact.md is the specification, src/exact.rs the host half.
-// Provides: keys, mul_wide, mul_high, add64, shift_right64, mul_shift, octaves_below, table_index, mantissa, weight, surprisal.
-// Needs: batch.wgsl (the scale is a field of Batch).
+// Provides: keys, 64-bit integers as (low, high), Scale, octaves_below, table_index, mantissa, weight, surprisal.
+// Needs: nothing.
+
+// What the temperature contributes.
+struct Scale {
+    shift: i32,       // logits are taken in units of 2^-shift
+    rate: u32,        // octaves per unit, Q54
+    half_window: f32, // tokens further than twice this below the maximum weigh nothing
+}
 
 const BITS_NEG_INFINITY: u32 = 0xff800000u;
 const BITS_LOWEST: u32 = 0xff7fffffu; // lowest finite f32
 const KEY_NEG_INFINITY: i32 = -2139095041; // key of -infinity; every finite logit has a larger one
 const KEY_INFINITY: i32 = 0x7f800000; // a larger key is a NaN
 const FAR: u32 = 0xffffffffu; // outside the window: no weight
+
+const SCALE_ONE: Scale = Scale(24, 1549082005u, 24.0); // temperature 1
 
 // Signed order of keys is the order of the values; -0 equals +0.
 fn key_of_bits(bits: u32) -> i32 {
@@ -48,6 +57,18 @@ fn shift_right64(value: vec2<u32>, by: u32) -> vec2<u32> {
     return select(vec2<u32>(low, high), vec2<u32>(high, 0u), amount >= 32u);
 }
 
+fn at_least64(a: vec2<u32>, b: vec2<u32>) -> bool {
+    return a.y > b.y || (a.y == b.y && a.x >= b.x);
+}
+
+// (low, high) << by, for 0 <= by <= 63.
+fn shift_left64(value: vec2<u32>, by: u32) -> vec2<u32> {
+    let part = by & 31u;
+    let high = (value.y << part) | ((value.x >> 1u) >> (31u - part));
+    let low = value.x << part;
+    return select(vec2<u32>(low, high), vec2<u32>(0u, low), by >= 32u);
+}
+
 // (value · factor) >> by with a 96-bit product, for by >= 32.
 fn mul_shift(value: vec2<u32>, factor: u32, by: u32) -> vec2<u32> {
     let low = mul_wide(value.x, factor);
@@ -66,13 +87,13 @@ fn fixed(bits: u32, shift: i32) -> u32 {
 }
 
 // Distance in octaves, Q24, from the maximum down to a logit, or FAR.
-fn octaves_below(max_bits: u32, logit_bits: u32) -> u32 {
+fn octaves_below(max_bits: u32, logit_bits: u32, scale: Scale) -> u32 {
     let bits = min(logit_bits, BITS_LOWEST); // the float below must not be -infinity or NaN
     // The one float comparison: any rounding gives the same weights, docs/exact.md section 5.
     let half_distance = bitcast<f32>(max_bits) * 0.5 - bitcast<f32>(bits) * 0.5;
-    let distance = fixed(max_bits, batch.shift) - fixed(bits, batch.shift);
-    let near = half_distance < batch.half_window && logit_bits < BITS_NEG_INFINITY;
-    return select(FAR, mul_high(distance << 2u, batch.rate), near);
+    let distance = fixed(max_bits, scale.shift) - fixed(bits, scale.shift);
+    let near = half_distance < scale.half_window && logit_bits < BITS_NEG_INFINITY;
+    return select(FAR, mul_high(distance << 2u, scale.rate), near);
 }
 
 fn table_index(octaves: u32) -> u32 {

@@ -8,14 +8,6 @@ fn negate64(a: vec2<u32>) -> vec2<u32> {
     return add64(~a, vec2<u32>(1u, 0u));
 }
 
-// (low, high) << by, for 0 <= by <= 63.
-fn shift_left64(value: vec2<u32>, by: u32) -> vec2<u32> {
-    let part = by & 31u;
-    let high = (value.y << part) | ((value.x >> 1u) >> (31u - part));
-    let low = value.x << part;
-    return select(vec2<u32>(low, high), vec2<u32>(0u, low), by >= 32u);
-}
-
 // ln(mass / 2^40), Q26, of a mass of at least 2^40: 26 bits of the binary logarithm by repeated squaring
 // (Knuth, TAOCP 1, 1.2.2, exercise 25), times ln 2.
 fn ln_mass_fixed(mass: vec2<u32>) -> u32 {

@@ -3,6 +3,7 @@
 
 pub(crate) mod log_softmax;
 pub(crate) mod row_finish;
+pub(crate) mod row_sample;
 pub(crate) mod row_scalar;
 pub(crate) mod tile_stats;
 #[cfg(feature = "wgpu")]

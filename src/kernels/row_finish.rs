@@ -17,7 +17,10 @@ pub(crate) const KERNEL: Kernel = Kernel {
         include_str!("../../shaders/row_finish.wgsl"),
         lib!("batch"),
         lib!("logits"),
-        lib!("exact")
+        lib!("exact"),
+        lib!("request"),
+        lib!("merge"),
+        lib!("select")
     ),
     slots: &[Slot::Batch, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
 };
@@ -25,7 +28,6 @@ pub(crate) const KERNEL: Kernel = Kernel {
 /// The same on the CPU.
 pub(crate) fn run(
     row: RowBits<'_>,
-    vocab: usize,
     tiles: &[TileStats],
     delegates: &[i32],
     target: Option<u32>,
@@ -37,28 +39,30 @@ pub(crate) fn run(
     if stats.flags != 0 {
         return RawRecord { stats, target_bits: 0, entries };
     }
-    #[expect(clippy::cast_possible_truncation, reason = "tokens are below 2^20")]
-    let id = |token: usize| token as u32;
-    let subtiles = largest(delegates.iter().copied().zip(0..).collect(), top_k as usize);
-    let tokens = subtiles
-        .into_iter()
-        .flat_map(|(_, subtile)| {
-            let first = subtile as usize * SUBTILE_TOKENS;
-            (first..vocab.min(first + SUBTILE_TOKENS)).map(|token| (exact::key(row.get(token)), id(token)))
-        })
-        .collect();
-    let possible = |&(key, _): &(i32, u32)| key > exact::KEY_NEG_INFINITY;
-    for (entry, (key, token)) in
-        entries.iter_mut().zip(largest(tokens, top_k as usize).into_iter().filter(possible))
-    {
+    for (entry, (key, token)) in entries.iter_mut().zip(top_tokens(row, delegates, top_k as usize)) {
         *entry = (token, exact::bits_of_key(key));
     }
     let target_bits = target.map_or(0, |token| exact::bits_of_key(exact::key(row.get(token as usize))));
     RawRecord { stats, target_bits, entries }
 }
 
+/// Keys and ids of the `count` first possible tokens of a row, in order; opens the subtiles that can hold them.
+pub(crate) fn top_tokens(row: RowBits<'_>, delegates: &[i32], count: usize) -> Vec<(i32, u32)> {
+    let subtiles = largest(delegates.iter().copied().zip(0..).collect(), count);
+    let tokens = subtiles
+        .into_iter()
+        .flat_map(|(_, subtile)| {
+            let first = subtile as usize * SUBTILE_TOKENS;
+            let bits = row.range(first, row.len().min(first + SUBTILE_TOKENS)).iter();
+            bits.zip(subtile * SUBTILE_TOKENS as u32..).map(|(bits, token)| (exact::key(bits), token))
+        })
+        .filter(|(key, _)| *key > exact::KEY_NEG_INFINITY)
+        .collect();
+    largest(tokens, count)
+}
+
 /// The `count` largest by key descending, then position ascending, in that order.
-fn largest(mut items: Vec<(i32, u32)>, count: usize) -> Vec<(i32, u32)> {
+pub(crate) fn largest(mut items: Vec<(i32, u32)>, count: usize) -> Vec<(i32, u32)> {
     let order = |a: &(i32, u32), b: &(i32, u32)| b.0.cmp(&a.0).then(a.1.cmp(&b.1));
     if count == 0 {
         return Vec::new();

@@ -14,22 +14,23 @@ pub(crate) const KERNEL: Kernel = Kernel {
         include_str!("../../shaders/tile_stats.wgsl"),
         lib!("batch"),
         lib!("logits"),
-        lib!("exact")
+        lib!("exact"),
+        lib!("soft_float"),
+        lib!("request"),
+        lib!("changes")
     ),
-    slots: &[Slot::Batch, Slot::Read, Slot::Read, Slot::Read, Slot::Write, Slot::Write],
+    slots: &[Slot::Batch, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
 };
 
-/// Words of one tile's statistics on the device.
+/// Words of one tile on the device: statistics, then delegates.
+pub(crate) const TILE_WORDS: usize = 72;
+/// Words of its statistics.
 #[cfg(feature = "wgpu")]
 pub(crate) const STATS_WORDS: usize = 8;
 
-/// The same on the CPU: statistics of the tokens of one tile; pushes a delegate per subtile that holds any.
-pub(crate) fn run(
-    tile: RowBits<'_>,
-    target_key: Option<i32>,
-    scale: Scale,
-    delegates: &mut Vec<i32>,
-) -> TileStats {
+/// The same on the CPU: statistics of the tokens of one tile; pushes a delegate per subtile that holds any. The counts of a
+/// row without a target are those of -infinity: `n_greater` is the number of possible tokens.
+pub(crate) fn run(tile: RowBits<'_>, target_key: i32, scale: Scale, delegates: &mut Vec<i32>) -> TileStats {
     let mut stats = TileStats {
         max_key: exact::KEY_NEG_INFINITY,
         max_bits: 0,
@@ -44,10 +45,8 @@ pub(crate) fn run(
             let key = exact::key(bits);
             delegate = delegate.max(key);
             stats.max_bits = stats.max_bits.max(bits);
-            if let Some(target_key) = target_key {
-                stats.n_greater += u32::from(key > target_key);
-                stats.n_equal += u32::from(key == target_key);
-            }
+            stats.n_greater += u32::from(key > target_key);
+            stats.n_equal += u32::from(key == target_key);
         }
         stats.max_key = stats.max_key.max(delegate);
         delegates.push(delegate);

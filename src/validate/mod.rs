@@ -14,7 +14,7 @@ use grid::{Case, cases, kind_of, mix};
 use crate::cpu;
 use crate::device::Gpu;
 use crate::error::Result;
-use crate::exact::{SUBTILE_TOKENS, Scale, TILE_TOKENS};
+use crate::exact::{Scale, TILE_TOKENS};
 use crate::kernels::tile_stats;
 use crate::logits::Logits;
 use crate::oracle::{self, Truth};
@@ -205,31 +205,26 @@ impl Case {
             row_stride: self.vocab + self.gap,
         };
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let pending = gpu.recorder().record(&mut encoder, &batch, &self.params, targets)?;
+        let pending = gpu.sampler().record(&mut encoder, &batch, &self.params, targets)?;
         let plan = pending.plan().clone();
         let mut scratch = None;
         if let [_] = plan.chunks[..] {
-            let (stats, delegates) = gpu.recorder().scratch(&plan)?;
-            let copies =
-                [(stats, plan.stats_bytes), (delegates, plan.delegates_bytes)].map(|(from, bytes)| {
-                    let to = make(bytes, Usage::MAP_READ | Usage::COPY_DST);
-                    encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes);
-                    let map = map_on_submit(&encoder, &to, bytes);
-                    (to, map)
-                });
-            scratch = Some(copies);
+            let from = gpu.sampler().scratch(&plan)?;
+            let bytes = plan.scratch_bytes;
+            let to = make(bytes, Usage::MAP_READ | Usage::COPY_DST);
+            encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes);
+            let map = map_on_submit(&encoder, &to, bytes);
+            scratch = Some((to, map));
         }
         gpu.queue().submit([encoder.finish()]);
         let records = pending.wait()?;
-        if let Some(copies) = scratch {
-            for (_, map) in &copies {
-                wait_mapped(map, gpu.device(), gpu.recorder().options().deadline)?;
-            }
-            let [words, delegates] = copies.map(|(copy, _)| match copy.slice(..).get_mapped_range() {
+        if let Some((copy, map)) = scratch {
+            wait_mapped(&map, gpu.device(), gpu.sampler().options().deadline)?;
+            let words = match copy.slice(..).get_mapped_range() {
                 Ok(view) => bytemuck::cast_slice::<u8, u32>(&view).to_vec(),
                 Err(_) => Vec::new(), // reported as a mismatch below
-            });
-            self.compare_tiles(logits, targets, &words, &delegates, stats);
+            };
+            self.compare_tiles(logits, targets, &words, stats);
         }
         Ok(records)
     }
@@ -240,39 +235,41 @@ impl Case {
         logits: &Logits<'_>,
         targets: &[Option<u32>],
         words: &[u32],
-        delegates: &[u32],
         report: &mut Report,
     ) {
+        use tile_stats::{STATS_WORDS, TILE_WORDS};
         let scale = Scale::new(self.params.temperature);
         let tiles = self.vocab.div_ceil(TILE_TOKENS);
-        let per_tile = TILE_TOKENS / SUBTILE_TOKENS;
         for (row, target) in targets.iter().enumerate() {
             let bits = logits.row_bits(row);
-            let target_key = target.map(|token| crate::exact::key(bits.get(token as usize)));
+            let target_key = target
+                .map_or(crate::exact::KEY_NEG_INFINITY, |token| crate::exact::key(bits.get(token as usize)));
             let mut wrong = None;
             for (tile, run) in bits.runs(TILE_TOKENS).enumerate() {
-                let mut expected_delegates = Vec::new();
-                let twin = tile_stats::run(run, target_key, scale, &mut expected_delegates);
-                let low_high = |value: u64| [value as u32, (value >> 32) as u32];
-                let [mass, surprisal] = [twin.mass, twin.surprisal].map(low_high);
-                let mut expected = vec![
+                let mut delegates = Vec::new();
+                let twin = tile_stats::run(run, target_key, scale, &mut delegates);
+                let [mass, surprisal] = [twin.mass, twin.surprisal].map(crate::rng::halves);
+                let stats: [u32; STATS_WORDS] = [
                     twin.max_key.cast_unsigned(),
                     twin.max_bits,
                     mass[0],
                     mass[1],
                     surprisal[0],
                     surprisal[1],
+                    twin.n_greater,
+                    twin.n_equal,
                 ];
-                expected.extend([twin.n_greater, twin.n_equal]);
-                let place = row * tiles + tile;
-                let got = words.get(place * tile_stats::STATS_WORDS..(place + 1) * tile_stats::STATS_WORDS);
-                if got != Some(&expected[..]) {
-                    wrong.get_or_insert(format!("tile {tile}: {got:?} instead of {expected:?}"));
-                }
-                let expected: Vec<u32> = expected_delegates.iter().map(|key| key.cast_unsigned()).collect();
-                let got = delegates.get(place * per_tile..place * per_tile + expected.len());
-                if got != Some(&expected[..]) {
-                    wrong.get_or_insert(format!("delegates of tile {tile}: {got:?} instead of {expected:?}"));
+                let mut expected = stats.to_vec();
+                expected.extend(delegates.iter().map(|key| key.cast_unsigned()));
+                let first = (row * tiles + tile) * TILE_WORDS;
+                let got = words.get(first..first + expected.len()).unwrap_or(&[]);
+                if got != expected {
+                    let place = (0..expected.len()).find(|&i| got.get(i) != Some(&expected[i]));
+                    wrong.get_or_insert(format!(
+                        "tile {tile}: word {place:?} is {:?} instead of {:?}",
+                        place.and_then(|place| got.get(place)),
+                        place.map(|place| expected[place])
+                    ));
                 }
             }
             report.row(self, row, None, wrong);
@@ -357,7 +354,7 @@ mod tests {
         }
         // The self-check is small: it is for drivers that miscompile, not for one unit in one entry.
         table[512] += 1 << 14;
-        let check = gpu.with_table(&table).recorder().self_check();
+        let check = gpu.with_table(&table).sampler().self_check();
         assert!(matches!(check, Err(crate::Error::Mismatch(_))), "{check:?}");
     }
 }

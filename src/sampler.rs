@@ -4,36 +4,44 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::buffers::{GpuLogits, GpuOutput, buffer, check_apart, check_logits, check_outputs};
+use crate::buffers::{
+    GpuLogits, GpuOutput, Mask, SampleBuffers, buffer, check_apart, check_input, check_logits, check_outputs,
+    check_tokens, send_changes,
+};
 use crate::cpu;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::exact::{self, Scale};
 use crate::guard::{guarded, lock};
+use crate::inputs::Inputs;
 use crate::kernel::Kernel;
-use crate::kernels::{log_softmax, row_finish, row_scalar, tile_stats, top_entries};
+use crate::kernels::{log_softmax, row_finish, row_sample, row_scalar, tile_stats, top_entries};
 use crate::logits::Logits;
 use crate::params::{self, Params};
-use crate::passes::{Bound, Job, Passes, Range, fill_upload, tiles_of};
+use crate::passes::{Bound, Job, Passes, Range, heads, tiles_of};
 use crate::pipelines::{Pipeline, Pipelines};
-use crate::plan::{Caps, Plan};
+use crate::plan::{Caps, Demand, Plan};
 use crate::readback::{Pending, Ring, StepBuffers};
+use crate::record::RawRecord;
+use crate::request::Row;
+use crate::request::compiled::RequestWords;
+use crate::sample::{RawSample, Sample};
 
-/// Settings of a [`Recorder`].
+/// Settings of a [`Sampler`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecorderOptions {
+pub struct SamplerOptions {
     /// How long [`Pending::wait`] waits for the device before it gives up.
     pub deadline: Duration,
 }
 
-impl Default for RecorderOptions {
+impl Default for SamplerOptions {
     /// One minute.
     fn default() -> Self {
         Self { deadline: Duration::from_secs(60) }
     }
 }
 
-/// Bytes that a recorder has moved so far.
+/// Bytes that a sampler has moved so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Parameters and targets sent to the device.
@@ -47,7 +55,7 @@ pub struct Traffic {
 ///
 /// # Example
 /// ```
-/// use sortilege::{Dtype, GpuLogits, Params, Recorder, wgpu};
+/// use sortilege::{Dtype, GpuLogits, Params, Sampler, wgpu};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// // The engine's own device, queue and logits: here any adapter, and two rows of three f32.
@@ -61,12 +69,12 @@ pub struct Traffic {
 /// });
 /// queue.write_buffer(&logits, 0, bytemuck::cast_slice(&[1.0f32, 2.0, 3.0, 9.0, 0.0, 9.0]));
 ///
-/// let recorder = Recorder::new(device, queue)?; // once
+/// let sampler = Sampler::new(device, queue)?; // once
 ///
 /// let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
 /// // ... the engine records its forward pass here ...
 /// let batch = GpuLogits::packed(&logits, Dtype::F32, 2, 3);
-/// let pending = recorder.record(&mut encoder, &batch, &Params::default(), &[Some(0), None])?;
+/// let pending = sampler.record(&mut encoder, &batch, &Params::default(), &[Some(0), None])?;
 /// queue.submit([encoder.finish()]);
 /// // ... any number of further steps ...
 /// let records = pending.wait()?; // or `pending.await?`
@@ -78,14 +86,15 @@ pub struct Traffic {
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Recorder {
+pub struct Sampler {
     device: wgpu::Device,
     queue: wgpu::Queue,
-    options: RecorderOptions,
+    options: SamplerOptions,
     caps: Caps,
     table: wgpu::Buffer,
     pipelines: Pipelines,
-    scratch: Mutex<Scratch>,
+    /// Between the passes of a chunk: the device runs one chunk after the other, so all calls share it.
+    scratch: Mutex<Option<wgpu::Buffer>>,
     ring: Ring,
     /// Number of the next step.
     step: AtomicU32,
@@ -93,32 +102,21 @@ pub struct Recorder {
     bytes_back: AtomicU64,
 }
 
-/// Buffers between the passes of a chunk: the device runs one chunk after the other, so all calls share them.
-#[derive(Debug, Default)]
-struct Scratch {
-    stats: Option<wgpu::Buffer>,
-    delegates: Option<wgpu::Buffer>,
-}
-
-impl Recorder {
-    /// A recorder on the engine's device.
+impl Sampler {
+    /// A sampler on the engine's device.
     ///
     /// # Errors
     /// [`Error::Limit`] if the device was requested with limits below the floor of WebGPU that the kernels need, and
     /// what the device says if a buffer cannot be made.
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self> {
-        Self::with_options(device, queue, RecorderOptions::default())
+        Self::with_options(device, queue, SamplerOptions::default())
     }
 
     /// The same with other settings.
     ///
     /// # Errors
-    /// As for [`Recorder::new`].
-    pub fn with_options(
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        options: RecorderOptions,
-    ) -> Result<Self> {
+    /// As for [`Sampler::new`].
+    pub fn with_options(device: &wgpu::Device, queue: &wgpu::Queue, options: SamplerOptions) -> Result<Self> {
         Self::with_table(device, queue, options, &exact::TABLE)
     }
 
@@ -126,7 +124,7 @@ impl Recorder {
     pub(crate) fn with_table(
         device: &wgpu::Device,
         queue: &wgpu::Queue,
-        options: RecorderOptions,
+        options: SamplerOptions,
         values: &[u32; exact::TABLE_SIZE],
     ) -> Result<Self> {
         let limits = device.limits();
@@ -155,7 +153,7 @@ impl Recorder {
 
     /// The settings.
     #[must_use]
-    pub fn options(&self) -> RecorderOptions {
+    pub fn options(&self) -> SamplerOptions {
         self.options
     }
 
@@ -192,34 +190,97 @@ impl Recorder {
         params::validate_targets(targets, logits.rows, logits.vocab)?;
         let plan = Plan::new(&logits.shape(), params.top_k, &self.caps)?;
         check_logits(logits, &plan)?;
-        let mut step = None;
-        if logits.rows > 0 {
-            let buffers = self.step_buffers(&plan, true)?;
-            let job = self.job(&plan, logits, Scale::new(params.temperature), targets);
-            self.encode(&job, &buffers, |_, _| ())?.run(encoder);
-            if let Some(staging) = &buffers.staging {
-                encoder.copy_buffer_to_buffer(&buffers.records, 0, staging, 0, plan.records_bytes);
-            }
-            self.bytes_back.fetch_add(plan.records_bytes, Ordering::Relaxed);
-            step = Some(buffers);
+        let requests = [RequestWords::observing(Scale::new(params.temperature))];
+        let rows = heads(targets, logits.rows);
+        let job = Job { requests: &requests, rows: &rows, ..self.job(&plan, logits) };
+        let (params, targets) = (*params, targets.to_vec());
+        self.schedule(encoder, &job, None, move |row, words| {
+            RawRecord::from_words(words).decode(&params, targets.get(row).copied().flatten())
+        })
+    }
+
+    /// Records the passes that draw tokens from each row of logits, as the row's request asks, at the end of `encoder`,
+    /// and schedules the copy of the samples: one per row. Two dispatches, whatever the requests ask for. The logits
+    /// are read, never written, when the encoder is submitted.
+    ///
+    /// # Errors
+    /// As for [`Sampler::record`]; [`Error::Params`] names the row.
+    ///
+    /// # Example
+    /// ```
+    /// use sortilege::{Dtype, GpuLogits, GpuOutput, Request, SampleBuffers, SamplingParams, wgpu};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gpu = sortilege::device::Gpu::any()?;
+    /// # let (device, queue) = (gpu.device(), gpu.queue());
+    /// # let make = |size, usage| device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false });
+    /// # let logits = make(32, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST);
+    /// # queue.write_buffer(&logits, 0, bytemuck::cast_slice(&[1.0f32, 2.0, 3.0, 0.5, 9.0, 0.0, 9.0, 1.0]));
+    /// # let tokens = make(8, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST);
+    /// let greedy = Request::new(SamplingParams { temperature: 0.0, raw_logprobs: Some(2), ..SamplingParams::default() })?;
+    /// let warm = Request::new(SamplingParams { top_p: 0.9, seed: Some(1), ..SamplingParams::default() })?;
+    ///
+    /// let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    /// // ... the engine records its forward pass here, which writes `logits` ...
+    /// let batch = GpuLogits::packed(&logits, Dtype::F32, 2, 4);
+    /// let buffers = SampleBuffers { tokens: Some(GpuOutput::new(&tokens)), ..SampleBuffers::default() };
+    /// let pending = gpu.sampler().sample(&mut encoder, &batch, &[greedy.row(0), warm.row(0)], &buffers)?;
+    /// // ... and here the next one, which reads `tokens` ...
+    /// queue.submit([encoder.finish()]);
+    ///
+    /// let samples = pending.wait()?;
+    /// assert_eq!(samples[0].draws[0].token, 2);
+    /// assert_eq!(samples[0].raw.as_ref().unwrap().top[1].token, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sample(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        logits: &GpuLogits<'_>,
+        rows: &[Row<'_>],
+        buffers: &SampleBuffers<'_>,
+    ) -> Result<Pending<Sample>> {
+        let (host_mask, mask) = match buffers.mask {
+            Some(Mask::Host(words)) => (Some(words), None),
+            Some(Mask::Gpu(input)) => (None, Some(input)),
+            None => (None, None),
+        };
+        let inputs = Inputs::new(rows, logits.rows, logits.vocab, host_mask)?;
+        if inputs.wants_draft() && buffers.draft.is_none() {
+            return Err(Error::Params(
+                "a row verifies a draft token, but there are no probabilities of the draft: give `draft`"
+                    .to_owned(),
+            ));
         }
-        Ok(Pending::schedule(
-            encoder,
-            self.device.clone(),
-            self.ring.clone(),
-            step,
-            plan,
-            *params,
-            targets.to_vec(),
-            self.options.deadline,
-        ))
+        let mask_row_bytes = if mask.is_some() { logits.vocab.div_ceil(32) as u64 * 4 } else { 0 };
+        let plan = Plan::of(&logits.shape(), inputs.demand(mask_row_bytes), &self.caps)?;
+        check_logits(logits, &plan)?;
+        let rows = logits.rows as u64;
+        if let Some(mask) = &mask {
+            check_input(mask, rows * mask_row_bytes, "the grammar mask")?;
+        }
+        let draft = buffers.draft.filter(|_| inputs.wants_draft());
+        if let Some(draft) = &draft {
+            check_input(draft, rows * logits.vocab as u64 * 4, "the draft")?;
+        }
+        if let Some(tokens) = &buffers.tokens {
+            check_tokens(tokens, logits.rows)?;
+        }
+        let (requests, lists) = inputs.words();
+        let job = Job { requests: &requests, rows: &lists, mask, draft, ..self.job(&plan, logits) };
+        let (asked, demand) = (inputs.asked(), plan.demand);
+        self.schedule(encoder, &job, buffers.tokens, move |row, words| {
+            let draws = demand.draws.unwrap_or(0);
+            RawSample::from_words(words, draws, demand.top_k, &asked[row]).decode(&asked[row])
+        })
     }
 
     /// Records the maximum of each row into `out`, f32 `[rows]`; the result stays on the device. NaN for a row with a
     /// NaN, otherwise infinities as they are.
     ///
     /// # Errors
-    /// As for [`Recorder::record`], and [`Error::Logits`] if `out` is too small, lacks a usage or is the buffer of the
+    /// As for [`Sampler::record`], and [`Error::Logits`] if `out` is too small, lacks a usage or is the buffer of the
     /// logits.
     pub fn row_max(
         &self,
@@ -235,7 +296,7 @@ impl Recorder {
     /// NaN gives NaN.
     ///
     /// # Errors
-    /// As for [`Recorder::row_max`].
+    /// As for [`Sampler::row_max`].
     pub fn log_sum_exp(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -249,7 +310,7 @@ impl Recorder {
     /// is NaN throughout.
     ///
     /// # Errors
-    /// As for [`Recorder::row_max`].
+    /// As for [`Sampler::row_max`].
     pub fn log_softmax(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -258,8 +319,8 @@ impl Recorder {
     ) -> Result<()> {
         let kernel = self.pipeline(&log_softmax::KERNEL, Some(logits.dtype), false)?;
         self.operation(encoder, logits, 0, logits.vocab, &[out], |passes, bound| {
-            let ranges = [bound.batch, bound.logits, bound.records, bound.outs[0]];
-            passes.add(&self.device, &kernel, &ranges, [tiles_of(logits.vocab), bound.rows, 1]);
+            let ranges = [bound.uniform, bound.logits, bound.records, bound.outs[0]];
+            passes.add(&self.device, &kernel, &ranges, [tiles_of(logits.vocab), bound.batch.rows, 1]);
         })
     }
 
@@ -269,7 +330,7 @@ impl Recorder {
     /// at byte offsets that are equal modulo the device's binding alignment (256 at most).
     ///
     /// # Errors
-    /// As for [`Recorder::row_max`], and [`Error::Params`] if `k` is over [`Params::MAX_TOP_K`].
+    /// As for [`Sampler::row_max`], and [`Error::Params`] if `k` is over [`Params::MAX_TOP_K`].
     pub fn top_k(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -286,8 +347,8 @@ impl Recorder {
         let kernel = self.pipeline(&top_entries::KERNEL, None, false)?;
         let outs = [out_logits, out_tokens];
         self.operation(encoder, logits, k, k as usize, &outs, |passes, bound| {
-            let ranges = [bound.batch, bound.records, bound.outs[0], bound.outs[1]];
-            passes.add(&self.device, &kernel, &ranges, [k.div_ceil(64), bound.rows, 1]);
+            let ranges = [bound.uniform, bound.records, bound.outs[0], bound.outs[1]];
+            passes.add(&self.device, &kernel, &ranges, [k.div_ceil(64), bound.batch.rows, 1]);
         })
     }
 
@@ -301,11 +362,21 @@ impl Recorder {
         Ok(())
     }
 
+    /// The same for the kernels that draw.
+    ///
+    /// # Errors
+    /// What the device says of the kernels.
+    pub fn prepare_sampling(&self, dtype: Dtype) -> Result<()> {
+        self.pipeline(&tile_stats::KERNEL, Some(dtype), false)?;
+        self.pipeline(&row_sample::KERNEL, Some(dtype), false)?;
+        Ok(())
+    }
+
     /// Runs a small batch of every type of logits on the device and compares it with the CPU engine, bit for bit: a
     /// driver that miscompiles the kernels is found here, before it writes a log. Blocks for three round trips.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] if the bits differ, and what [`Recorder::record`] and [`Pending::wait`] say.
+    /// [`Error::Mismatch`] if the bits differ, and what [`Sampler::record`] and [`Pending::wait`] say.
     pub fn self_check(&self) -> Result<()> {
         const ROWS: usize = 4;
         const VOCAB: usize = 9002; // three tiles, the last one ragged
@@ -354,8 +425,8 @@ impl Recorder {
     ) -> Result<()> {
         let kernel = self.pipeline(&row_scalar::KERNEL, None, log_sum_exp)?;
         self.operation(encoder, logits, 0, 1, &[out], |passes, bound| {
-            let ranges = [bound.batch, bound.records, bound.outs[0]];
-            passes.add(&self.device, &kernel, &ranges, [bound.rows.div_ceil(64), 1, 1]);
+            let ranges = [bound.uniform, bound.records, bound.outs[0]];
+            passes.add(&self.device, &kernel, &ranges, [bound.batch.rows.div_ceil(64), 1, 1]);
         })
     }
 
@@ -370,7 +441,7 @@ impl Recorder {
         finish: impl Fn(&mut Passes, &Bound<'_>),
     ) -> Result<()> {
         let out_row_bytes = out_row_words as u64 * 4;
-        let plan = Plan::with_output(&logits.shape(), top_k, out_row_bytes, &self.caps)?;
+        let plan = Plan::of(&logits.shape(), Demand::observing(top_k, out_row_bytes), &self.caps)?;
         check_logits(logits, &plan)?;
         for out in outs {
             check_apart(logits.buffer, out.buffer, "the logits and the result")?;
@@ -379,74 +450,115 @@ impl Recorder {
         if logits.rows == 0 {
             return Ok(());
         }
-        let step = self.step_buffers(&plan, false)?;
-        let job = Job { outs, out_row_bytes, ..self.job(&plan, logits, Scale::new(1.0), &[]) };
-        self.encode(&job, &step, finish)?.run(encoder);
+        let mut step = self.step_buffers(&plan, false)?;
+        let requests = [RequestWords::observing(Scale::new(1.0))];
+        let rows = heads(&[], logits.rows);
+        let job = Job { requests: &requests, rows: &rows, outs, out_row_bytes, ..self.job(&plan, logits) };
+        self.encode(&job, &mut step, finish)?.run(encoder);
         let ring = self.ring.clone();
         encoder.on_submitted_work_done(move || lock(&ring).push(step));
         Ok(())
     }
 
-    /// A job without outputs of its own.
-    fn job<'a>(
-        &self,
-        plan: &'a Plan,
-        logits: &'a GpuLogits<'a>,
-        scale: Scale,
-        targets: &'a [Option<u32>],
-    ) -> Job<'a> {
+    /// A job without requests, rows and buffers beside the logits.
+    fn job<'a>(&self, plan: &'a Plan, logits: &'a GpuLogits<'a>) -> Job<'a> {
         Job {
             plan,
             logits,
-            scale,
-            targets,
+            requests: &[],
+            rows: &[],
+            mask: None,
+            draft: None,
             outs: &[],
             out_row_bytes: 0,
             alignment: self.caps.offset_alignment,
         }
     }
 
-    /// Uploads parameters and targets; binds tile_stats, row_finish and what `finish` adds, chunk after chunk.
+    /// Records the passes of a job, the copies of its results, and the map of the staging buffer.
+    fn schedule<R>(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        job: &Job<'_>,
+        tokens: Option<GpuOutput<'_>>,
+        decode: impl Fn(usize, &[u32]) -> R + Send + Sync + 'static,
+    ) -> Result<Pending<R>> {
+        let plan = job.plan;
+        let mut step = None;
+        if plan.shape.rows > 0 {
+            let mut buffers = self.step_buffers(plan, true)?;
+            self.encode(job, &mut buffers, |_, _| ())?.run(encoder);
+            if let Some(out) = tokens {
+                for chunk in &plan.chunks {
+                    let (at, bytes) = (out.byte_offset + chunk.first_row as u64 * 4, chunk.rows as u64 * 4);
+                    encoder.copy_buffer_to_buffer(
+                        &buffers.records,
+                        chunk.records_offset,
+                        out.buffer,
+                        at,
+                        bytes,
+                    );
+                }
+            }
+            if let Some(staging) = &buffers.staging {
+                encoder.copy_buffer_to_buffer(&buffers.records, 0, staging, 0, plan.records_bytes);
+            }
+            self.bytes_back.fetch_add(plan.records_bytes, Ordering::Relaxed);
+            step = Some(buffers);
+        }
+        Ok(Pending::schedule(
+            encoder,
+            self.device.clone(),
+            self.ring.clone(),
+            step,
+            plan.clone(),
+            Box::new(decode),
+            self.options.deadline,
+        ))
+    }
+
+    /// Uploads requests and rows; binds the two passes and what `finish` adds, chunk after chunk.
     fn encode(
         &self,
         job: &Job<'_>,
-        step: &StepBuffers,
+        step: &mut StepBuffers,
         finish: impl Fn(&mut Passes, &Bound<'_>),
     ) -> Result<Passes> {
         let Job { plan, logits, .. } = *job;
+        let is_sampling = plan.demand.draws.is_some();
         let tile_stats = self.pipeline(&tile_stats::KERNEL, Some(logits.dtype), false)?;
-        let row_finish = self.pipeline(&row_finish::KERNEL, Some(logits.dtype), false)?;
-        let (stats, delegates) = self.scratch(plan)?;
-        let (table, stats, delegates) =
-            (Range::whole(&self.table), Range::whole(&stats), Range::whole(&delegates));
-        #[expect(clippy::cast_possible_truncation, reason = "within one buffer")]
-        let mut upload = vec![0u8; plan.upload_bytes as usize];
+        let second = if is_sampling { &row_sample::KERNEL } else { &row_finish::KERNEL };
+        let row_pass = self.pipeline(second, Some(logits.dtype), false)?;
+        let scratch = self.scratch(plan)?;
+        let (table, scratch) = (Range::whole(&self.table), Range::whole(&scratch));
+        let mut batches = Vec::with_capacity(plan.chunks.len());
         let passes = guarded(&self.device, "binding the logits", || {
             let mut passes = Passes::default();
             for chunk in &plan.chunks {
-                let bound = job.bind(chunk, step);
-                fill_upload(&mut upload, job, chunk, bound.out_base, step.number);
-                let Bound { rows, batch, logits, targets, records, .. } = bound;
+                let bound = job.bind(chunk, step, table);
+                let Bound { batch, uniform, logits, requests, rows, mask, draft, records, .. } = bound;
                 passes.add(
                     &self.device,
                     &tile_stats,
-                    &[batch, logits, targets, table, stats, delegates],
-                    [tiles_of(plan.shape.vocab), rows, 1],
+                    &[uniform, logits, rows, requests, mask, table, scratch],
+                    [batch.tiles, batch.rows, 1],
                 );
-                passes.add(
-                    &self.device,
-                    &row_finish,
-                    &[batch, logits, targets, table, stats, delegates, records],
-                    [1, rows, 1],
-                );
+                let ranges = if is_sampling {
+                    &[uniform, logits, rows, requests, mask, table, scratch, draft, records][..]
+                } else {
+                    &[uniform, logits, rows, requests, table, scratch, records][..]
+                };
+                passes.add(&self.device, &row_pass, ranges, [1, batch.rows, 1]);
                 finish(&mut passes, &bound);
+                batches.push(batch);
             }
             passes
         })?;
-        guarded(&self.device, "uploading the parameters", || {
-            self.queue.write_buffer(&step.upload, 0, &upload)
+        let upload = job.upload(&batches);
+        let sent = guarded(&self.device, "uploading the requests", || {
+            send_changes(&self.queue, &step.upload, &mut step.held, &upload)
         })?;
-        self.bytes_uploaded.fetch_add(plan.upload_bytes, Ordering::Relaxed);
+        self.bytes_uploaded.fetch_add(sent, Ordering::Relaxed);
         Ok(passes)
     }
 
@@ -471,6 +583,7 @@ impl Recorder {
         let uploaded = Usage::UNIFORM | Usage::STORAGE | Usage::COPY_DST;
         guarded(&self.device, "making the record buffers", || StepBuffers {
             number,
+            held: Vec::new(),
             upload: make("sortilege upload", plan.upload_bytes, uploaded),
             records: make("sortilege records", plan.records_bytes, Usage::STORAGE | Usage::COPY_SRC),
             staging: wants_staging
@@ -479,19 +592,17 @@ impl Recorder {
     }
 
     /// Tile statistics and delegates of the chunk that ran last.
-    pub(crate) fn scratch(&self, plan: &Plan) -> Result<(wgpu::Buffer, wgpu::Buffer)> {
+    pub(crate) fn scratch(&self, plan: &Plan) -> Result<wgpu::Buffer> {
         let mut scratch = lock(&self.scratch);
-        let grown = |old: &Option<wgpu::Buffer>, label, bytes| match old {
-            Some(buffer) if buffer.size() >= bytes => Ok(buffer.clone()),
-            _ => guarded(&self.device, "making the scratch buffers", || {
-                let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-                buffer(&self.device, label, bytes, usage)
-            }),
-        };
-        let stats = grown(&scratch.stats, "sortilege tile stats", plan.stats_bytes)?;
-        let delegates = grown(&scratch.delegates, "sortilege delegates", plan.delegates_bytes)?;
-        *scratch = Scratch { stats: Some(stats.clone()), delegates: Some(delegates.clone()) };
-        Ok((stats, delegates))
+        if let Some(buffer) = scratch.as_ref().filter(|buffer| buffer.size() >= plan.scratch_bytes) {
+            return Ok(buffer.clone());
+        }
+        let made = guarded(&self.device, "making the scratch buffer", || {
+            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+            buffer(&self.device, "sortilege scratch", plan.scratch_bytes, usage)
+        })?;
+        *scratch = Some(made.clone());
+        Ok(made)
     }
 
     fn pipeline(&self, kernel: &Kernel, dtype: Option<Dtype>, log_sum_exp: bool) -> Result<Pipeline> {
@@ -519,7 +630,7 @@ pub(crate) fn check_limits(limits: &wgpu::Limits) -> Result<()> {
         ("max_compute_invocations_per_workgroup", limits.max_compute_invocations_per_workgroup, 256),
         ("max_compute_workgroup_size_x", limits.max_compute_workgroup_size_x, 256),
         ("max_compute_workgroup_storage_size", limits.max_compute_workgroup_storage_size, 16_384),
-        ("max_storage_buffers_per_shader_stage", limits.max_storage_buffers_per_shader_stage, 6),
+        ("max_storage_buffers_per_shader_stage", limits.max_storage_buffers_per_shader_stage, 8),
     ];
     for (name, has, needed) in needs {
         if has < needed {

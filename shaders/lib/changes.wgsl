@@ -1,0 +1,68 @@
+// changes: a token's logit after masks, bias and penalties; docs/sampling.md, src/request/changes.rs.
+// Provides: changed_bits.
+// Needs: batch.wgsl, exact.wgsl, soft_float.wgsl, request.wgsl, and the kernel's bindings `rows`, `requests`, `mask`.
+
+// Words of a change: token and flags, bias, penalty.
+const CHANGE_BANNED: u32 = 0x80000000u;
+const CHANGE_REPEATED: u32 = 0x40000000u;
+const CHANGE_TOKEN: u32 = 0xfffffu;
+
+// Place of the first change, among first..first + count, whose token is at least this.
+fn lower_bound(first: u32, count: u32, token: u32) -> u32 {
+    var low = first;
+    var length = count;
+    while length > 0u {
+        let half = length >> 1u;
+        if (rows[low + half].x & CHANGE_TOKEN) < token {
+            low += half + 1u;
+            length -= half + 1u;
+        } else {
+            length = half;
+        }
+    }
+    return low;
+}
+
+// Bits of a token's logit after masks, bias and penalties: docs/sampling.md, "Changes of logits".
+fn changed_bits(row: u32, request: u32, token: u32, bits: u32) -> u32 {
+    let first_allowed = requests[request].first_allowed;
+    if first_allowed != NONE {
+        let word = rows[first_allowed + (token >> 7u)][(token >> 5u) & 3u];
+        if ((word >> (token & 31u)) & 1u) == 0u {
+            return BITS_NEG_INFINITY;
+        }
+    }
+    if batch.mask_words > 0u {
+        let word = mask[batch.mask_base + row * batch.mask_words + (token >> 5u)];
+        if ((word >> (token & 31u)) & 1u) == 0u {
+            return BITS_NEG_INFINITY;
+        }
+    }
+    let first = requests[request].first_change;
+    let count = requests[request].n_changes;
+    if count == 0u {
+        return bits;
+    }
+    let place = lower_bound(first, count, token);
+    if place >= first + count {
+        return bits;
+    }
+    let change = rows[place];
+    if (change.x & CHANGE_TOKEN) != token {
+        return bits;
+    }
+    if (change.x & CHANGE_BANNED) != 0u {
+        return BITS_NEG_INFINITY;
+    }
+    var x = add_float(bits, change.y);
+    if (change.x & CHANGE_REPEATED) != 0u {
+        let repetition = requests[request].repetition;
+        // Positive logits are divided, the others multiplied: both move towards less probable.
+        if key_of_bits(x) > 0 {
+            x = divide_float(x, repetition);
+        } else {
+            x = multiply_float(x, repetition);
+        }
+    }
+    return add_float(x, change.z ^ 0x80000000u);
+}

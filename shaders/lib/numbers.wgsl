@@ -1,0 +1,80 @@
+// numbers: quotients, roots and logarithms of integers, for the filters; docs/sampling.md, src/numbers.rs.
+// Provides: ceil_ratio, quotient_q24, divide64, subtract64, root64, log2_q26.
+// Needs: exact.wgsl.
+
+// ⌈value · factor / 2^by⌉ for by >= 31 and a result below 2^64.
+fn ceil_ratio(value: vec2<u32>, factor: u32, by: u32) -> vec2<u32> {
+    let low = mul_wide(value.x, factor);
+    let upper = add64(mul_wide(value.y, factor), vec2<u32>(low.y, 0u)); // the product's upper 64 of 96 bits
+    if by == 31u {
+        let doubled = shift_left64(upper, 1u) | vec2<u32>(low.x >> 31u, 0u);
+        return add64(doubled, vec2<u32>(u32((low.x << 1u) != 0u), 0u));
+    }
+    let amount = min(by - 32u, 63u);
+    let floor = shift_right64(upper, amount);
+    let is_exact = low.x == 0u && all(shift_left64(floor, amount) == upper);
+    return add64(floor, vec2<u32>(u32(!is_exact), 0u));
+}
+
+// ⌊a · 2^24 / b⌋ for a < 128 b, b below 2^56, and b > 0.
+fn quotient_q24(a: vec2<u32>, b: vec2<u32>) -> u32 {
+    var rest = a;
+    var quotient = 0u;
+    for (var bit = 0u; bit < 31u; bit++) {
+        let whole = bit < 7u;
+        if !whole {
+            rest = shift_left64(rest, 1u);
+        }
+        let divisor = shift_left64(b, select(0u, 6u - bit, whole));
+        let fits = at_least64(rest, divisor);
+        quotient = (quotient << 1u) | u32(fits);
+        if fits {
+            rest = subtract64(rest, divisor);
+        }
+    }
+    return quotient;
+}
+
+fn subtract64(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
+    return vec2<u32>(a.x - b.x, a.y - b.y - u32(a.x < b.x));
+}
+
+// ⌊a / b⌋ for 0 < b < 2^31.
+fn divide64(a: vec2<u32>, b: u32) -> vec2<u32> {
+    var quotient = vec2<u32>(0u, 0u);
+    var rest = 0u;
+    for (var i = 0u; i < 64u; i++) {
+        rest = (rest << 1u) | (shift_right64(a, 63u - i).x & 1u);
+        let fits = rest >= b;
+        rest -= select(0u, b, fits);
+        quotient = shift_left64(quotient, 1u);
+        quotient.x |= u32(fits);
+    }
+    return quotient;
+}
+
+// ⌊√a⌋
+fn root64(a: vec2<u32>) -> u32 {
+    var root = 0u;
+    for (var i = 0u; i < 32u; i++) {
+        let tried = root | (0x80000000u >> i);
+        if at_least64(a, mul_wide(tried, tried)) {
+            root = tried;
+        }
+    }
+    return root;
+}
+
+// log2 of an integer of at least 1, Q26, rounded down, by repeated squaring (Knuth, TAOCP 1, 1.2.2, exercise 25).
+fn log2_q26(value: vec2<u32>) -> u32 {
+    let lead = select(countLeadingZeros(value.y), 32u + countLeadingZeros(value.x), value.y == 0u);
+    var y = shift_left64(value, lead).y; // Q31 in [1, 2)
+    var log2 = 63u - lead;
+    for (var i = 0u; i < 26u; i++) {
+        let square = mul_high(y, y); // Q30 in [1, 4)
+        let carry = square >> 31u;
+        log2 = (log2 << 1u) | carry;
+        y = select(square << 1u, square, carry == 1u);
+    }
+    return log2;
+}

@@ -1,0 +1,289 @@
+//! A request's numbers as both engines take them: scales, ratios, steps.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{Filter, Request};
+use crate::exact::{self, Scale};
+use crate::numbers::Ratio;
+use crate::params::Params;
+use crate::rng::halves;
+
+/// A step of the kernel `row_sample`, four words on the device: kind, factor, by, coin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Step {
+    Temperature,
+    TopK(u32),
+    TopP(Ratio),
+    MinP(Ratio),
+    Typical(Ratio),
+    /// Standard deviations, Q16.
+    TopNSigma(u32),
+    /// The epsilon cutoff, and Mirostat, which is one with 2^-mu.
+    Epsilon(Ratio),
+    /// The threshold, and the largest word of a coin that acts.
+    Xtc(Ratio, u32),
+}
+
+/// What is drawn at: a scale, and the temperature as `unit · 2^-shift`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct DrawScale {
+    pub(crate) scale: Scale,
+    pub(crate) unit: u32,
+}
+
+impl DrawScale {
+    fn new(temperature: f32) -> Self {
+        let scale = Scale::new(temperature);
+        #[expect(clippy::cast_possible_truncation, reason = "exact, in (2^23, 2^24], see `Scale`")]
+        let unit = (f64::from(temperature) * exact::pow2(scale.shift)) as u32;
+        Self { scale, unit }
+    }
+
+    /// The temperature.
+    pub(crate) fn temperature(shift: i32, unit: u32) -> f64 {
+        f64::from(unit) * exact::pow2(-shift)
+    }
+
+    /// Of a temperature in Q22, at least a thousandth: docs/sampling.md, "Dynamic temperature".
+    fn of_q22(temperature: u32) -> Self {
+        const LOG2_E_Q54: u64 = 25_989_283_394_227_192;
+        let lead = temperature.leading_zeros();
+        let (mut unit, mut shift) = ((temperature << lead) >> 8, 14 + lead.cast_signed());
+        if unit == 1 << 23 {
+            (unit, shift) = (1 << 24, shift + 1);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "below 1.45 · 2^31")]
+        let rate = ((LOG2_E_Q54 + u64::from(unit >> 1)) / u64::from(unit)) as u32;
+        let half_window = 24.0 * (temperature as f32 / 4_194_304.0); // any rounding will do
+        Self { scale: Scale { shift, rate, half_window }, unit }
+    }
+}
+
+/// The dynamic temperature: Q22 bounds and a Q16 exponent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Dynamic {
+    low: u32,
+    span: u32,
+    power: u32,
+}
+
+impl Dynamic {
+    /// What is drawn at, from mass, surprisal (Q43) and number of the tokens that are left, at temperature 1.
+    pub(crate) fn scale(self, mass: u64, surprisal: u64, count: u32) -> DrawScale {
+        use crate::numbers::{log2_q26, quotient_q24};
+        let most = log2_q26(u64::from(count.max(1)));
+        let mut raised = 0; // Q31
+        if most > 0 {
+            let spread = quotient_q24(surprisal, mass) << 2;
+            let entropy = log2_q26(mass).wrapping_sub(43 << 26).wrapping_add(spread).cast_signed().max(0);
+            let entropy = entropy.cast_unsigned(); // bits, Q26
+            raised = 1 << 31;
+            if entropy < most {
+                let ratio = (u64::from(entropy) << 31) / u64::from(most); // Q31
+                let octaves = (u64::from((31 << 26) - log2_q26(ratio.max(1))) * u64::from(self.power)) >> 18;
+                raised = match u32::try_from(octaves) {
+                    Ok(octaves) if octaves < 31 << 24 => exact::mantissa(octaves) >> (octaves >> 24),
+                    _ => 0,
+                };
+            }
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "at most the span")]
+        let above = ((u64::from(self.span) * u64::from(raised)) >> 31) as u32;
+        DrawScale::of_q22(self.low + above)
+    }
+}
+
+/// A request as the engines take it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Compiled {
+    /// Scale of the view that is drawn from, in pass 1: where the first filter wants the mass of the whole row, the one
+    /// in force there.
+    pub(crate) pass: Scale,
+    /// What is drawn at, unless it is dynamic.
+    pub(crate) draw: DrawScale,
+    pub(crate) dynamic: Option<Dynamic>,
+    pub(crate) is_greedy: bool,
+    pub(crate) seed: u64,
+    pub(crate) stream: u32,
+    pub(crate) n_draws: u32,
+    pub(crate) top_processed: u32,
+    pub(crate) top_raw: Option<u32>,
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Compiled {
+    pub(crate) fn new(request: &Request) -> Self {
+        let params = &request.params;
+        let is_greedy = params.temperature == 0.0;
+        let one = DrawScale::new(1.0);
+        let mut compiled = Self {
+            pass: one.scale,
+            draw: one,
+            dynamic: None,
+            is_greedy,
+            seed: request.seed,
+            stream: params.stream,
+            n_draws: if is_greedy { 1 } else { params.n },
+            top_processed: params.processed_logprobs.unwrap_or(0),
+            top_raw: params.raw_logprobs,
+            steps: Vec::new(),
+        };
+        if is_greedy {
+            return compiled;
+        }
+        let order = params.order.steps(params.mirostat.is_some());
+        if order.contains(&Filter::Temperature) {
+            if params.dynatemp_range > 0.0 {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "validated: 0 to 1000"
+                )]
+                let fixed = |value: f64, fraction: i32| (value * exact::pow2(fraction)).round() as u32;
+                let temperature = f64::from(params.temperature);
+                let range = f64::from(params.dynatemp_range);
+                let low = fixed((temperature - range).max(f64::from(Params::MIN_TEMPERATURE)), 22);
+                compiled.dynamic = Some(Dynamic {
+                    low,
+                    span: fixed(temperature + range, 22) - low,
+                    power: fixed(f64::from(params.dynatemp_exponent), 16),
+                });
+            } else {
+                compiled.draw = DrawScale::new(params.temperature);
+            }
+        }
+        compiled.steps = order.into_iter().filter_map(|filter| request.step(filter)).collect();
+        // Where no filter comes first, the draw itself wants the mass.
+        let first = compiled.steps.iter().position(|step| *step != Step::Temperature);
+        let before = first.map_or(&compiled.steps[..], |first| &compiled.steps[..first]);
+        if compiled.dynamic.is_none() && before.contains(&Step::Temperature) {
+            compiled.pass = compiled.draw.scale;
+        }
+        compiled
+    }
+}
+
+impl Request {
+    /// The step of a filter, if it acts at all.
+    fn step(&self, filter: Filter) -> Option<Step> {
+        let params = &self.params;
+        let below_one = |share: f32| (share < 1.0).then(|| Ratio::new(share));
+        let above_zero = |share: f32| (share > 0.0).then(|| Ratio::new(share));
+        match filter {
+            Filter::Temperature => {
+                (params.temperature != 1.0 || params.dynatemp_range > 0.0).then_some(Step::Temperature)
+            }
+            Filter::TopK => (params.top_k > 0).then_some(Step::TopK(params.top_k)),
+            Filter::TopP => below_one(params.top_p).map(Step::TopP),
+            Filter::MinP => above_zero(params.min_p).map(Step::MinP),
+            Filter::TypicalP => below_one(params.typical_p).map(Step::Typical),
+            Filter::TopNSigma => (params.top_n_sigma > 0.0).then(|| {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "validated: 0 to 1000"
+                )]
+                let sigmas = (f64::from(params.top_n_sigma) * 65_536.0).round() as u32;
+                Step::TopNSigma(sigmas)
+            }),
+            Filter::EpsilonCutoff => above_zero(params.epsilon_cutoff).map(Step::Epsilon),
+            Filter::Xtc => (params.xtc_probability > 0.0).then(|| {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "of a probability, at most 2^32 - 1"
+                )]
+                let coin =
+                    ((f64::from(params.xtc_probability) * exact::pow2(32)).round() - 1.0).max(0.0) as u32;
+                Step::Xtc(Ratio::new(params.xtc_threshold), coin)
+            }),
+            Filter::Mirostat => params.mirostat.map(|_| {
+                // 2^-mu out of the table: the same bits on every system.
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "clamped to 0 to 63 octaves"
+                )]
+                let octaves = (self.mu.clamp(0.0, 63.0) * exact::pow2(24)).round() as u32;
+                Step::Epsilon(Ratio { factor: exact::mantissa(octaves), by: 31 + (octaves >> 24) })
+            }),
+        }
+    }
+}
+
+/// [`Compiled`] as the device reads it: `Request` of `shaders/lib/request.wgsl`, word by word.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub(crate) struct RequestWords {
+    pub(crate) first_change: u32,
+    pub(crate) n_changes: u32,
+    pub(crate) repetition: u32,
+    pub(crate) first_allowed: u32,
+    pub(crate) pass_scale: [u32; 3],
+    pub(crate) draw_scale: [u32; 3],
+    pub(crate) draw_unit: u32,
+    pub(crate) flags: u32,
+    pub(crate) seed: [u32; 2],
+    pub(crate) stream: u32,
+    pub(crate) n_draws: u32,
+    pub(crate) top_processed: u32,
+    pub(crate) top_raw: u32,
+    pub(crate) dynamic_low: u32,
+    pub(crate) dynamic_span: u32,
+    pub(crate) dynamic_power: u32,
+    pub(crate) n_steps: u32,
+    pub(crate) padding: [u32; 2],
+    pub(crate) steps: [[u32; 4]; 10],
+}
+
+/// `NONE` of `shaders/lib/request.wgsl`.
+pub(crate) const NONE: u32 = u32::MAX;
+
+impl RequestWords {
+    /// A request that only observes, at this scale.
+    pub(crate) fn observing(scale: Scale) -> Self {
+        Self { first_allowed: NONE, pass_scale: words_of(scale), ..Self::zeroed() }
+    }
+
+    /// The words of a request; where its changes and its allowed tokens lie is filled in by the caller.
+    pub(crate) fn new(compiled: &Compiled) -> Self {
+        let mut steps = [[0; 4]; 10];
+        for (words, step) in steps.iter_mut().zip(&compiled.steps) {
+            *words = match *step {
+                Step::Temperature => [1, 0, 0, 0],
+                Step::TopK(k) => [2, k, 0, 0],
+                Step::TopP(Ratio { factor, by }) => [3, factor, by, 0],
+                Step::MinP(Ratio { factor, by }) => [4, factor, by, 0],
+                Step::Typical(Ratio { factor, by }) => [5, factor, by, 0],
+                Step::TopNSigma(sigmas) => [6, sigmas, 0, 0],
+                Step::Epsilon(Ratio { factor, by }) => [7, factor, by, 0],
+                Step::Xtc(Ratio { factor, by }, coin) => [8, factor, by, coin],
+            };
+        }
+        let dynamic = compiled.dynamic.unwrap_or(Dynamic { low: 0, span: 0, power: 0 });
+        #[expect(clippy::cast_possible_truncation, reason = "at most ten")]
+        let n_steps = compiled.steps.len() as u32;
+        Self {
+            draw_scale: words_of(compiled.draw.scale),
+            draw_unit: compiled.draw.unit,
+            flags: u32::from(compiled.is_greedy)
+                | (u32::from(compiled.dynamic.is_some()) << 1)
+                | (u32::from(compiled.top_raw.is_some()) << 2),
+            seed: halves(compiled.seed),
+            stream: compiled.stream,
+            n_draws: compiled.n_draws,
+            top_processed: compiled.top_processed,
+            top_raw: compiled.top_raw.unwrap_or(0),
+            dynamic_low: dynamic.low,
+            dynamic_span: dynamic.span,
+            dynamic_power: dynamic.power,
+            n_steps,
+            steps,
+            ..Self::observing(compiled.pass)
+        }
+    }
+}
+
+fn words_of(scale: Scale) -> [u32; 3] {
+    [scale.shift.cast_unsigned(), scale.rate, scale.half_window.to_bits()]
+}
