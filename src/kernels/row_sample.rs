@@ -33,9 +33,10 @@ pub(crate) const KERNEL: Kernel = Kernel {
         lib!("rng"),
         lib!("select"),
         lib!("merge"),
-        lib!("open"),
+        lib!("scan"),
         lib!("filters"),
-        lib!("draw")
+        lib!("draw"),
+        lib!("plan")
     ),
     slots: &[
         Slot::Batch,
