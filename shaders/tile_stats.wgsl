@@ -45,10 +45,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             raw[i] = logit_bits(row_start + token);
         }
     }
-    let target_token = head.y;
+    let target_token = head.y; // of a row that is drawn from: a draft, whose rank nobody asks for
     // Without a target the count is that of the possible tokens.
     var target_bits = BITS_NEG_INFINITY;
-    if target_token != NO_TOKEN {
+    if target_token != NO_TOKEN && batch.draws == 0u {
         target_bits = logit_bits(row_start + target_token);
     }
     let is_changed = batch.mask_words > 0u || requests[request].n_changes > 0u || requests[request].first_allowed != NONE;

@@ -34,9 +34,10 @@ fn logit() -> impl Strategy<Value = f32> {
 fn every_kernel_agrees_with_the_cpu_on_every_adapter() {
     for gpu in common::gpus() {
         let reports = validate(Engine::Gpu(&gpu), Extent::Quick, &mut |_, _| ()).expect("the device works");
-        assert_eq!(reports.len(), 6);
+        assert_eq!(reports.len(), 7);
         for report in reports {
-            assert!(report.cases > 2000, "{report:?}");
+            let least = if report.kernel == "sample" { 1500 } else { 2000 };
+            assert!(report.cases > least, "{report:?}");
             assert_eq!(report.mismatches, 0, "{}: {report:?}", gpu.info().name);
         }
     }

@@ -199,7 +199,10 @@ fn scan(task: Task, lane: u32) -> Outcome {
                 if task.kind == SELECT_BY_NEARNESS {
                     place = vec2<u32>(~(max(octaves, task.centre) - min(octaves, task.centre)), 0u);
                 }
-                if octaves != FAR && all((place & mask) == prefix) {
+                // A token without weight counts as an item, so that a digit of one item has no others behind it; it is not
+                // near to anything.
+                let is_item = octaves != FAR || task.kind != SELECT_BY_NEARNESS;
+                if is_item && all((place & mask) == prefix) {
                     let value = (select(place.y, place.x, in_key) >> shift) & 0xffu;
                     atomicAdd(&histogram[value], 1u);
                     if task.kind != SELECT_BY_COUNT {
@@ -298,8 +301,9 @@ fn scan(task: Task, lane: u32) -> Outcome {
                     mass = digit_mass(value, task.kind);
                 }
                 let through = add64(before, mass);
-                let is_all = task.kind != SELECT_BY_NEARNESS
-                    && (atomicLoad(&histogram[value]) == 1u || all(through == task.wanted));
+                let n_items = atomicLoad(&histogram[value]);
+                let is_all = (task.kind == SELECT_BY_MASS && n_items == 1u)
+                    || (task.kind == SELECT_BY_COUNT && all(through == task.wanted));
                 digit_found = vec4<u32>(value, select(0u, select(1u, 2u, is_all), at_least64(through, task.wanted)), before);
             }
             own.count = atomicLoad(&counters[0]);

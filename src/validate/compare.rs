@@ -3,6 +3,7 @@
 use super::ERROR_FLOOR;
 use crate::oracle::Truth;
 use crate::record::{Record, Status};
+use crate::sample::Sample;
 
 /// The larger error; a NaN is the worst.
 pub(super) fn worse(a: f64, b: f64) -> f64 {
@@ -22,6 +23,24 @@ pub(super) fn difference(got: &Record, expected: &Record) -> Option<String> {
                 expected.logsumexp, expected.entropy, expected.target
             ),
         }
+    })
+}
+
+/// The first field in which two samples differ.
+pub(super) fn sample_difference(got: &Sample, expected: &Sample) -> Option<String> {
+    (got != expected).then(|| {
+        let lines = |sample: &Sample| -> Vec<String> {
+            let Sample { status, draws, seed, temperature, kept, kept_mass, accepted, processed, raw, .. } = sample;
+            vec![
+                format!("{status:?}, {kept} tokens kept, of mass {kept_mass}, T {temperature}, accepted {accepted:?}, seed {seed}"),
+                format!("draws {draws:?}"),
+                format!("processed {processed:?}"),
+                format!("raw {raw:?}"),
+            ]
+        };
+        let (got, expected) = (lines(got), lines(expected));
+        let place = got.iter().zip(&expected).position(|(got, expected)| got != expected).unwrap_or(0);
+        format!("{} instead of {}", got[place], expected[place])
     })
 }
 

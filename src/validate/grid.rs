@@ -16,11 +16,13 @@ pub(super) struct Case {
     pub(super) lead: usize,
     pub(super) params: Params,
     pub(super) seed: u64,
+    /// Tokens are drawn too: the slowest part on a software adapter.
+    pub(super) samples: bool,
 }
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { dtype, rows, vocab, gap, lead, params, seed } = self;
+        let Self { dtype, rows, vocab, gap, lead, params, seed, samples: _ } = self;
         let Params { top_k, temperature } = params;
         write!(f, "[{rows}][{vocab}] {dtype} gap {gap} lead {lead} top {top_k} T {temperature} seed {seed}")
     }
@@ -52,6 +54,11 @@ pub(super) fn cases(extent: Extent) -> Vec<Case> {
                         temperature: TEMPERATURES[(n / 2 + layout) % TEMPERATURES.len()],
                     },
                     seed: 1000 + n as u64,
+                    samples: if quick {
+                        vocab < 5000 || (vocab == 32_003 && dtype == Dtype::F32)
+                    } else {
+                        vocab <= super::sampling::MOST_TOKENS
+                    },
                 });
             }
         }

@@ -7,9 +7,13 @@
 use crate::buffers::{GpuLogits, buffer};
 mod compare;
 mod grid;
+mod sampling;
 
-use compare::{against_truth, difference, float_difference, nearest_error, token_difference, worse};
+use compare::{
+    against_truth, difference, float_difference, nearest_error, sample_difference, token_difference, worse,
+};
 use grid::{Case, cases, kind_of, mix};
+use sampling::Turns;
 
 use crate::cpu;
 use crate::device::Gpu;
@@ -89,7 +93,7 @@ pub fn validate(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<Report>> {
     let cases = cases(extent);
-    let names = ["tile_stats", "record", "row_max", "log_sum_exp", "log_softmax", "top_k"];
+    let names = ["tile_stats", "record", "row_max", "log_sum_exp", "log_softmax", "top_k", "sample"];
     let mut reports = names.map(Report::new);
     for (done, case) in cases.iter().enumerate() {
         progress(done, cases.len());
@@ -104,7 +108,7 @@ pub fn validate(
 }
 
 impl Case {
-    fn run(&self, engine: Engine<'_>, reports: &mut [Report; 6]) -> Result<()> {
+    fn run(&self, engine: Engine<'_>, reports: &mut [Report; 7]) -> Result<()> {
         let width = self.dtype.bytes();
         let stride = self.vocab + self.gap;
         let bytes = self.bytes();
@@ -118,7 +122,7 @@ impl Case {
         let truths: Vec<Option<Truth>> =
             wide.iter().map(|row| oracle::truth(row, self.params.temperature)).collect();
 
-        let [stats, record, row_max, log_sum_exp, log_softmax, top_k] = reports;
+        let [stats, record, row_max, log_sum_exp, log_softmax, top_k, sample] = reports;
         let expected = cpu::record(&logits, &self.params, &targets)?;
         let got = match engine {
             Engine::Cpu => expected.clone(),
@@ -128,6 +132,8 @@ impl Case {
             let (error, wrong) = against_truth(got, truths[row].as_ref(), &wide[row], self.params.top_k);
             record.row(self, row, error, difference(got, expected).or(wrong));
         }
+
+        self.sample(engine, &bytes, &logits, sample)?;
 
         // The operations have no temperature.
         let truths: Vec<Option<Truth>> = match self.params.temperature {
@@ -183,6 +189,39 @@ impl Case {
         Ok(())
     }
 
+    /// Draws from every row, each with a request of its own.
+    fn sample(
+        &self,
+        engine: Engine<'_>,
+        bytes: &[u8],
+        logits: &Logits<'_>,
+        report: &mut Report,
+    ) -> Result<()> {
+        if !self.samples {
+            return Ok(());
+        }
+        let turns = Turns::new(self);
+        let expected = turns.on_cpu(logits)?;
+        let got = match engine {
+            Engine::Cpu => expected.clone(),
+            Engine::Gpu(gpu) => turns.on_device(self, gpu, &self.upload(gpu, bytes))?,
+        };
+        for (row, (got, expected)) in got.iter().zip(&expected).enumerate() {
+            let wrong = sample_difference(got, expected)
+                .map(|difference| format!("{}: {difference}", Turns::name(self, row)));
+            report.row(self, row, None, wrong);
+        }
+        Ok(())
+    }
+
+    fn upload(&self, gpu: &Gpu, bytes: &[u8]) -> wgpu::Buffer {
+        use wgpu::BufferUsages as Usage;
+        let usage = Usage::STORAGE | Usage::COPY_DST;
+        let source = buffer(gpu.device(), "sortilege validation", bytes.len() as u64, usage);
+        gpu.queue().write_buffer(&source, 0, bytes);
+        source
+    }
+
     /// Records the batch out of a buffer in which it starts after `lead` elements; checks the scratch on the way.
     fn on_device(
         &self,
@@ -194,8 +233,7 @@ impl Case {
     ) -> Result<Vec<Record>> {
         use wgpu::BufferUsages as Usage;
         let make = |size: u64, usage| buffer(gpu.device(), "sortilege validation", size, usage);
-        let source = make(bytes.len() as u64, Usage::STORAGE | Usage::COPY_DST);
-        gpu.queue().write_buffer(&source, 0, bytes);
+        let source = self.upload(gpu, bytes);
         let batch = GpuLogits {
             buffer: &source,
             byte_offset: (self.lead * self.dtype.bytes()) as u64,
@@ -292,6 +330,7 @@ mod tests {
         lead: 0,
         params: Params { top_k: 5, temperature: 1.0 },
         seed: 1,
+        samples: false,
     };
 
     /// Every fault that a record can have is seen by the comparison with the oracle.

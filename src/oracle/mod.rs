@@ -2,6 +2,10 @@
 //! bounds their error.
 #![expect(clippy::cast_possible_truncation, reason = "tokens and counts of a row fit u32")]
 
+mod sampling;
+
+pub use sampling::{Truncated, changed_logits, sampling, steps};
+
 /// What the definition says of one row.
 #[derive(Clone, Debug)]
 pub struct Truth {
