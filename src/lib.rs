@@ -53,6 +53,7 @@ mod record;
 mod request;
 mod rng;
 mod sample;
+mod speculative;
 
 pub mod cpu;
 pub mod oracle;
@@ -88,6 +89,7 @@ pub use plan::{Caps, Plan, Shape};
 pub use record::{Record, Status, TargetLogprob, TopLogprob};
 pub use request::{Dry, Filter, Mirostat, Order, Request, Row, SamplingParams};
 pub use sample::{Distribution, Drawn, Sample};
+pub use speculative::{Chain, Verification, Verified};
 
 #[cfg(feature = "wgpu")]
 pub use buffers::{GpuInput, GpuLogits, GpuOutput, Mask, SampleBuffers};
