@@ -3,10 +3,8 @@
 use crate::error::{Error, Result};
 use crate::exact::Scale;
 use crate::plan::Demand;
-use crate::record::NO_TOKEN;
-use crate::request::compiled::RequestWords;
 use crate::request::{Changes, Compiled, Row};
-use crate::rng::{Key, halves};
+use crate::rng::Key;
 use crate::sample::Asked;
 
 /// The rows of a step.
@@ -122,35 +120,5 @@ impl Inputs {
             n_draws: row.compiled.n_draws,
         };
         self.rows.iter().map(of).collect()
-    }
-
-    /// The requests, and the rows with what follows them: heads, changes, allowed sets.
-    pub(crate) fn words(&self) -> (Vec<RequestWords>, Vec<[u32; 4]>) {
-        #[expect(clippy::cast_possible_truncation, reason = "the plan keeps the buffer below 2^32 bytes")]
-        let place = |length: usize| length as u32;
-        let mut lists: Vec<[u32; 4]> = (0..)
-            .zip(&self.rows)
-            .map(|(request, row)| {
-                let [low, high] = halves(row.key.position);
-                [request, row.draft.unwrap_or(NO_TOKEN), low, high]
-            })
-            .collect();
-        let mut requests = Vec::with_capacity(self.rows.len());
-        for RowInputs { compiled, changes, .. } in &self.rows {
-            let mut request = RequestWords::new(compiled);
-            request.repetition = changes.repetition.to_bits();
-            request.first_change = place(lists.len());
-            request.n_changes = place(changes.list.len());
-            lists.extend(changes.list.iter().map(|change| {
-                let flags = (u32::from(change.is_banned) << 31) | (u32::from(change.is_repeated) << 30);
-                [flags | change.token, change.bias.to_bits(), change.penalty.to_bits(), 0]
-            }));
-            if let Some(words) = &changes.allowed {
-                request.first_allowed = place(lists.len());
-                lists.extend(words.chunks_exact(4).map(|words| [words[0], words[1], words[2], words[3]]));
-            }
-            requests.push(request);
-        }
-        (requests, lists)
     }
 }

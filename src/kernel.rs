@@ -91,7 +91,7 @@ mod tests {
 
     use super::*;
     use crate::plan::{BATCH_BYTES, REQUEST_BYTES};
-    use crate::request::compiled::{NONE, RequestWords};
+    use crate::request::{NONE, RequestWords};
 
     fn parse(kernel: &Kernel) -> (naga::Module, naga::valid::ModuleInfo) {
         let module = naga::front::wgsl::parse_str(kernel.wgsl)

@@ -75,6 +75,8 @@ mod readback;
 #[cfg(feature = "wgpu")]
 mod sampler;
 #[cfg(feature = "wgpu")]
+mod self_check;
+#[cfg(feature = "wgpu")]
 pub mod validate;
 
 #[cfg(test)]

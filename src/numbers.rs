@@ -21,8 +21,9 @@ impl Ratio {
     pub(crate) fn part_of(self, mass: u64) -> u64 {
         let product = u128::from(mass) * u128::from(self.factor);
         let by = self.by.min(127);
-        let floor = product >> by;
-        (floor as u64) + u64::from(floor << by != product)
+        #[expect(clippy::cast_possible_truncation, reason = "at most the mass")]
+        let part = product.div_ceil(1 << by) as u64;
+        part
     }
 }
 

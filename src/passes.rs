@@ -7,7 +7,7 @@ use crate::pipelines::Pipeline;
 use crate::plan::{BATCH_BYTES, Chunk, Plan, Window};
 use crate::readback::StepBuffers;
 use crate::record::NO_TOKEN;
-use crate::request::compiled::RequestWords;
+use crate::request::RequestWords;
 
 /// A range of a buffer to bind.
 #[derive(Clone, Copy)]

@@ -1,5 +1,7 @@
 use crate::exact;
-use crate::record::{NO_TOKEN, Status, TargetLogprob, TopLogprob};
+#[cfg(feature = "wgpu")]
+use crate::record::NO_TOKEN;
+use crate::record::{Status, TargetLogprob, TopLogprob};
 use crate::request::compiled::DrawScale;
 
 /// What was drawn from one row, and from what.
@@ -18,7 +20,8 @@ pub struct Sample {
     pub temperature: f64,
     /// Tokens that the filters kept.
     pub kept: u32,
-    /// The probability that the kept tokens had before the filters, at the temperature at which the first filter worked.
+    /// The probability that the kept tokens had before the filters, at the temperature at which the first filter worked (1
+    /// where that is dynamic). Masses are rounded apart, so that it may differ from 1 by 1e-6 where everything is kept.
     pub kept_mass: f64,
     /// Whether the draft token of the row was accepted; `None` without one.
     pub accepted: Option<bool>,
@@ -50,9 +53,9 @@ pub struct Drawn {
 pub struct Distribution {
     /// Whether it is one. If not, every number below is NaN and the list empty.
     pub status: Status,
-    /// Largest logit of the row, before the temperature.
+    /// Largest logit of its tokens, before the temperature.
     pub max: f32,
-    /// `ln Σ exp(x / T)` over the kept tokens.
+    /// `ln Σ exp(x / T)` over its tokens.
     pub logsumexp: f64,
     /// Entropy, in nats.
     pub entropy: f64,
@@ -154,6 +157,7 @@ pub(crate) struct RawDraw {
 
 /// What the host knows of a row besides.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "wgpu"), expect(dead_code, reason = "a device's record needs more to be read"))]
 pub(crate) struct Asked {
     pub(crate) seed: u64,
     pub(crate) has_draft: bool,

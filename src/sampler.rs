@@ -8,7 +8,6 @@ use crate::buffers::{
     GpuLogits, GpuOutput, Mask, SampleBuffers, buffer, check_apart, check_input, check_logits, check_outputs,
     check_tokens, send_changes,
 };
-use crate::cpu;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::exact::{self, Scale};
@@ -16,15 +15,14 @@ use crate::guard::{guarded, lock};
 use crate::inputs::Inputs;
 use crate::kernel::Kernel;
 use crate::kernels::{log_softmax, row_finish, row_sample, row_scalar, tile_stats, top_entries};
-use crate::logits::Logits;
 use crate::params::{self, Params};
 use crate::passes::{Bound, Job, Passes, Range, heads, tiles_of};
 use crate::pipelines::{Pipeline, Pipelines};
 use crate::plan::{Caps, Demand, Plan};
 use crate::readback::{Pending, Ring, StepBuffers};
 use crate::record::RawRecord;
+use crate::request::RequestWords;
 use crate::request::Row;
-use crate::request::compiled::RequestWords;
 use crate::sample::{RawSample, Sample};
 
 /// Settings of a [`Sampler`].
@@ -87,8 +85,8 @@ pub struct Traffic {
 /// ```
 #[derive(Debug)]
 pub struct Sampler {
-    device: wgpu::Device,
-    queue: wgpu::Queue,
+    pub(crate) device: wgpu::Device,
+    pub(crate) queue: wgpu::Queue,
     options: SamplerOptions,
     caps: Caps,
     table: wgpu::Buffer,
@@ -369,50 +367,6 @@ impl Sampler {
     pub fn prepare_sampling(&self, dtype: Dtype) -> Result<()> {
         self.pipeline(&tile_stats::KERNEL, Some(dtype), false)?;
         self.pipeline(&row_sample::KERNEL, Some(dtype), false)?;
-        Ok(())
-    }
-
-    /// Runs a small batch of every type of logits on the device and compares it with the CPU engine, bit for bit: a
-    /// driver that miscompiles the kernels is found here, before it writes a log. Blocks for three round trips.
-    ///
-    /// # Errors
-    /// [`Error::Mismatch`] if the bits differ, and what [`Sampler::record`] and [`Pending::wait`] say.
-    pub fn self_check(&self) -> Result<()> {
-        const ROWS: usize = 4;
-        const VOCAB: usize = 9002; // three tiles, the last one ragged
-        let targets = [Some(17), Some(9001), None, Some(0)];
-        let params = Params { top_k: 8, temperature: 0.7 };
-        for dtype in Dtype::ALL {
-            let bytes: Vec<u8> = (0..ROWS * VOCAB)
-                .flat_map(|i| {
-                    let noise = (i.wrapping_mul(2_654_435_761) >> 7) & 0xffff;
-                    // Spread, tied, masked, and one NaN.
-                    let value = match i / VOCAB {
-                        0 => noise as f32 / 2048.0 - 16.0,
-                        1 => (noise % 5) as f32,
-                        2 if noise % 4 > 0 => f32::NEG_INFINITY,
-                        3 if i % VOCAB == 5000 => f32::NAN,
-                        _ => (noise % 256) as f32 / 16.0,
-                    };
-                    dtype.store(value).to_ne_bytes()[..dtype.bytes()].to_vec()
-                })
-                .collect();
-            let expected = cpu::record(&Logits::new(&bytes, dtype, ROWS, VOCAB)?, &params, &targets)?;
-            let doing = "the self-check";
-            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-            let logits = guarded(&self.device, doing, || {
-                let logits = buffer(&self.device, "sortilege check", bytes.len() as u64, usage);
-                self.queue.write_buffer(&logits, 0, &bytes);
-                logits
-            })?;
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            let batch = GpuLogits::packed(&logits, dtype, ROWS, VOCAB);
-            let pending = self.record(&mut encoder, &batch, &params, &targets)?;
-            guarded(&self.device, doing, || self.queue.submit([encoder.finish()]))?;
-            if pending.wait()? != expected {
-                return Err(Error::Mismatch("this device".to_owned()));
-            }
-        }
         Ok(())
     }
 

@@ -290,6 +290,17 @@ fn drafted_of_target(i: usize) -> u32 {
     (i % 6) as u32
 }
 
+#[test]
+fn every_adapter_passes_the_self_check() {
+    for gpu in common::gpus() {
+        for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
+            gpu.sampler()
+                .self_check_sampling(dtype)
+                .unwrap_or_else(|error| panic!("{}: {error}", gpu.info().name));
+        }
+    }
+}
+
 /// What cannot be asked for says why, and nothing is recorded.
 #[test]
 fn what_cannot_be_sampled_is_named() {

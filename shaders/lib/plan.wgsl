@@ -3,7 +3,7 @@
 // Needs: batch, exact, request, numbers, select, merge, scan, filters, draw (.wgsl), the kernel's bindings.
 
 // Words of a record; draws of DRAW_WORDS, then both lists of (token, bits) follow the header.
-const SAMPLE_MAX_KEY: u32 = 0u;
+const SAMPLE_MAX_KEY: u32 = 0u;    // of the run
 const SAMPLE_FLAGS: u32 = 1u;
 const SAMPLE_MASS: u32 = 2u;       // Q43, of the run, at the scale that is drawn at
 const SAMPLE_SURPRISAL: u32 = 4u;  // Q43
@@ -68,7 +68,7 @@ struct Plan {
     view: u32,
     run_first: vec2<u32>,
     run_last: vec2<u32>,
-    max_bits: u32,
+    max_bits: u32,           // of the run: what weighs one
     draft_of: vec2<u32>,
 }
 
@@ -114,7 +114,7 @@ fn no_plan(state: State) -> Plan {
     return Plan(false, false, 0u, false, LOWEST,
         Task(NOTHING, OF_TOKENS, BY_ROW, false, vec2<u32>(0u, 0u), LOWEST, HIGHEST, 0, 0u, state.scale),
         false, false, vec4<u32>(0u, 0u, 0u, 0u), false, 0u, 0u, 0u,
-        state.view, state.run_first, state.run_last, bits_of_key(state.stats.max_key), state.kept.mass);
+        state.view, state.run_first, state.run_last, bits_of_key(key_of_first(state)), state.kept.mass);
 }
 
 fn same_scale(a: Scale, b: Scale) -> bool {
@@ -327,6 +327,7 @@ fn advance_kept(state: ptr<function, State>, found: Found) -> Plan {
             (*state).round = 1u;
             var plan = plan_sum(LOWEST, pass_scale, *state);
             plan.task.to_tiles = true;
+            plan.max_bits = bits_of_key((*state).stats.max_key); // beside the mass of the row
             return plan;
         }
         (*state).weigh = BY_TILE;
@@ -334,7 +335,7 @@ fn advance_kept(state: ptr<function, State>, found: Found) -> Plan {
         (*state).kept = Sums(found.scan.mass, found.scan.surprisal, found.scan.count);
         if (*state).round == 1u {
             (*state).kept_mass = found.scan.mass;
-            if !same_scale(scale, pass_scale) {
+            if !same_scale(scale, pass_scale) || any((*state).run_first != HIGHEST) {
                 (*state).round = 2u;
                 var plan = plan_sum(LOWEST, scale, *state);
                 plan.task.to_tiles = true;
@@ -583,7 +584,7 @@ fn advance(state: ptr<function, State>, found: Found) -> Plan {
 fn write_header(state: State) {
     let out = state.out;
     records[state.out_token] = state.drawn[0];
-    records[out + SAMPLE_MAX_KEY] = bitcast<u32>(state.stats.max_key);
+    records[out + SAMPLE_MAX_KEY] = bitcast<u32>(key_of_first(state));
     records[out + SAMPLE_FLAGS] = state.stats.flags;
     write64(out + SAMPLE_MASS, state.kept.mass);
     write64(out + SAMPLE_SURPRISAL, state.kept.surprisal);

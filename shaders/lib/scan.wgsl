@@ -13,7 +13,7 @@ const TAKE: u32 = 5u;             // everything from a place on, in `chosen` or 
 
 // How a token counts in a sum.
 const BY_TILE: u32 = 0u;     // relative to its tile's maximum, Q50; only draw.wgsl does
-const BY_ROW: u32 = 1u;      // relative to the row's maximum, Q43
+const BY_ROW: u32 = 1u;      // relative to the run's maximum, Q43
 const BY_RESIDUAL: u32 = 2u; // the same, less what the draft gave it
 const BY_SQUARE: u32 = 3u;   // distance below the maximum (Q20) and its square (Q28), for the standard deviation
 
@@ -50,7 +50,7 @@ const MOST_CHOSEN: u32 = 1024u; // subtiles that `chosen` can name
 var<private> row: u32;
 var<private> request: u32;
 var<private> view: u32;
-var<private> max_bits: u32;        // of the view
+var<private> max_bits: u32;        // of the run: what weighs one
 var<private> draft_of: vec2<u32>;  // mass that the draft's probabilities are shares of
 var<private> run_first: vec2<u32>; // what is kept: the tokens whose codes lie between these, both included
 var<private> run_last: vec2<u32>;
@@ -110,7 +110,7 @@ fn mass_at(place: u32) -> vec2<u32> {
     return vec2<u32>(atomicLoad(&low[place]), atomicLoad(&high[place]));
 }
 
-// Q43 weight relative to the row's maximum: 2^20 of them fit 64 bits.
+// Q43 weight relative to the run's maximum: 2^20 of them fit 64 bits.
 fn row_weight(octaves: u32) -> vec2<u32> {
     if octaves == FAR {
         return vec2<u32>(0u, 0u);

@@ -54,7 +54,9 @@ pub(crate) fn top_tokens(row: RowBits<'_>, delegates: &[i32], count: usize) -> V
         .flat_map(|(_, subtile)| {
             let first = subtile as usize * SUBTILE_TOKENS;
             let bits = row.range(first, row.len().min(first + SUBTILE_TOKENS)).iter();
-            bits.zip(subtile * SUBTILE_TOKENS as u32..).map(|(bits, token)| (exact::key(bits), token))
+            #[expect(clippy::cast_possible_truncation, reason = "tokens are below 2^20")]
+            let first = first as u32;
+            bits.zip(first..).map(|(bits, token)| (exact::key(bits), token))
         })
         .filter(|(key, _)| *key > exact::KEY_NEG_INFINITY)
         .collect();

@@ -180,8 +180,13 @@ impl<'a> Kept<'a> {
         }
         let by_tile = self.is_full && request.dynamic.is_none() && (draft.is_none() || request.is_greedy);
         let all = self.of_pass();
-        let (kept, kept_mass) =
-            if by_tile { (all, all.mass) } else { (self.sum(draw.scale), self.sum(request.pass).mass) };
+        let (kept, kept_mass) = if by_tile {
+            (all, all.mass)
+        } else {
+            // The kept mass stands beside the mass of the row, so it has the row's maximum.
+            let row_max = exact::bits_of_key(stats.max_key);
+            (self.sum(draw.scale, self.max_bits()), self.sum(request.pass, row_max).mass)
+        };
         self.scale = draw.scale;
         let mut is_accepted = false;
         let draws = (0..request.n_draws)
@@ -214,7 +219,7 @@ impl<'a> Kept<'a> {
         self.sort(end);
         RawSample {
             flags: 0,
-            max_key: stats.max_key,
+            max_key: exact::key(self.max_bits()),
             mass: kept.mass,
             surprisal: kept.surprisal,
             kept: kept.count,
@@ -258,8 +263,13 @@ impl<'a> Kept<'a> {
         self.order[self.run.clone()].to_vec()
     }
 
+    /// Bits of the run's first token, which weighs one.
     fn max_bits(&self) -> u32 {
-        exact::bits_of_key(self.view.stats.max_key)
+        let key = match self.run.start {
+            0 => self.view.stats.max_key,
+            start => self.order[start].0, // whoever moves the start sorts up to it
+        };
+        exact::bits_of_key(key)
     }
 
     fn octaves(&self, key: i32, scale: Scale) -> Option<u32> {
@@ -270,12 +280,12 @@ impl<'a> Kept<'a> {
         self.octaves(key, self.scale).map_or(0, exact::row_weight)
     }
 
-    /// Sums of the run at a scale, token by token.
-    fn sum(&mut self, scale: Scale) -> Sum {
+    /// Sums of the run at a scale, token by token, relative to a maximum.
+    fn sum(&mut self, scale: Scale, max_bits: u32) -> Sum {
         let mut sum = Sum { mass: 0, surprisal: 0, count: 0 };
         for (key, _) in self.tokens() {
             sum.count += 1;
-            if let Some(octaves) = self.octaves(key, scale) {
+            if let Some(octaves) = scale.octaves(max_bits, exact::bits_of_key(key)) {
                 sum.mass += exact::row_weight(octaves);
                 sum.surprisal += exact::row_surprisal(octaves);
             }
@@ -296,13 +306,18 @@ impl<'a> Kept<'a> {
         if self.is_full && (pass.shift, pass.rate) == (self.scale.shift, self.scale.rate) {
             return self.of_pass();
         }
-        self.sum(self.scale)
+        self.sum(self.scale, self.max_bits())
     }
 
     /// How many tokens of the run fulfil what the first of the order do and the others do not.
     fn count(&mut self, holds: impl Fn(&Self, i32) -> bool) -> usize {
         let tokens = self.tokens();
         tokens.iter().filter(|(key, _)| holds(self, *key)).count()
+    }
+
+    fn start_at(&mut self, start: usize) {
+        self.sort(start + 1);
+        self.run.start = start;
     }
 
     fn keep_first(&mut self, count: usize) {
@@ -346,7 +361,7 @@ impl<'a> Kept<'a> {
                 let limit = threshold.part_of(self.sum_now().mass);
                 let above = self.count(|kept, key| kept.weight(key) >= limit);
                 if above >= 2 && self.turn.key.words(Purpose::Xtc)[0] <= coin {
-                    self.run.start += above - 1;
+                    self.start_at(self.run.start + above - 1);
                 }
             }
             Step::Typical(share) => {
@@ -372,13 +387,14 @@ impl<'a> Kept<'a> {
                     let kept = self.count(within(centre + deviation));
                     let dropped =
                         if centre > deviation { self.count(within(centre - deviation - 1)) } else { 0 };
-                    self.run = self.run.start + dropped..self.run.start + kept;
+                    self.run.end = self.run.start + kept;
+                    self.start_at(self.run.start + dropped);
                 }
             }
         }
     }
 
-    /// Distance below the row's maximum, Q20, at most 256.
+    /// Distance below the run's maximum, Q20, at most 256.
     fn distance(&self, key: i32) -> u32 {
         const FARTHEST: u32 = 1 << 28;
         let (max, bits) = (self.max_bits(), exact::bits_of_key(key));
@@ -396,12 +412,12 @@ impl<'a> Kept<'a> {
         for (key, _) in self.tokens() {
             let distance = u64::from(self.distance(key));
             distances += distance; // Q20
-            squares += distance * distance >> 12; // Q28
+            squares += (distance * distance) >> 12; // Q28
             count += 1;
         }
         let mean = (distances << 4) / count; // Q24
-        let variance = (squares / count).saturating_sub(mean * mean >> 20); // Q28
-        let scaled = u64::from((variance << 12).isqrt() as u32) * u64::from(sigmas) >> 16;
+        let variance = (squares / count).saturating_sub((mean * mean) >> 20); // Q28
+        let scaled = ((variance << 12).isqrt() * u64::from(sigmas)) >> 16; // a root of 54 bits times 26
         u32::try_from(scaled).unwrap_or(u32::MAX).min(1 << 30)
     }
 
@@ -426,7 +442,7 @@ impl<'a> Kept<'a> {
         token_of(tile, pick(&weights, token_number).expect("a drawn tile has mass"))
     }
 
-    /// The token at a point of the run: its tile, then the token, by weights relative to the row's maximum that `part`
+    /// The token at a point of the run: its tile, then the token, by weights relative to the run's maximum that `part`
     /// may lessen. `None` if nothing has any.
     fn draw_by_row(
         &mut self,

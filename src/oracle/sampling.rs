@@ -333,8 +333,8 @@ fn dry_penalties(dry: &Dry, history: &[u32]) -> BTreeMap<u32, f64> {
             .take(reach)
             .take_while(|(earlier, last)| earlier == last)
             .count();
-        if repeated >= dry.allowed_length.max(1) as usize && !dry.sequence_breakers.contains(&token) {
-            let further = repeated - dry.allowed_length.max(1) as usize;
+        if repeated >= dry.allowed_length as usize && !dry.sequence_breakers.contains(&token) {
+            let further = repeated - dry.allowed_length as usize;
             let penalty = f64::from(dry.multiplier) * f64::from(dry.base).powf(further as f64);
             let longest: &mut f64 = penalties.entry(token).or_insert(0.0);
             *longest = longest.max(penalty.min(f64::from(f32::MAX)));

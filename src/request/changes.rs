@@ -136,7 +136,7 @@ impl Dry {
         let breakers: HashSet<u32> = self.sequence_breakers.iter().copied().collect();
         let reach = reversed.iter().position(|token| breakers.contains(token)).unwrap_or(length);
         let mut longest: BTreeMap<u32, usize> = BTreeMap::new();
-        let shortest = self.allowed_length.max(1) as usize;
+        let shortest = self.allowed_length as usize;
         let lengths = z_function(&reversed);
         for (i, &repeated) in lengths.iter().enumerate().skip(1) {
             let repeated = repeated.min(reach);

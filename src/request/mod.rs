@@ -3,6 +3,8 @@
 mod changes;
 pub(crate) mod compiled;
 mod params;
+#[cfg(feature = "wgpu")]
+mod words;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -11,6 +13,10 @@ pub use params::{Dry, Filter, Mirostat, Order, SamplingParams};
 
 pub(crate) use changes::Changes;
 pub(crate) use compiled::{Compiled, Step};
+#[cfg(all(test, feature = "wgpu"))]
+pub(crate) use words::NONE;
+#[cfg(feature = "wgpu")]
+pub(crate) use words::RequestWords;
 
 use crate::error::Result;
 use crate::sample::Sample;
@@ -120,11 +126,11 @@ impl Request {
     }
 
     /// Takes the first drawn token into the output, where penalties, DRY and bad words see it, and moves Mirostat's
-    /// limit. A row without a token changes nothing.
+    /// limit (not that of a greedy request). A row without a token changes nothing.
     pub fn accept(&mut self, sample: &Sample) {
         let Some(drawn) = sample.draws.first() else { return };
         self.output.push(drawn.token);
-        if let Some(mirostat) = self.params.mirostat {
+        if let Some(mirostat) = self.params.mirostat.filter(|_| self.params.temperature > 0.0) {
             let surprise = -drawn.logprob / std::f64::consts::LN_2;
             self.mu -= f64::from(mirostat.eta) * (surprise - f64::from(mirostat.tau));
         }

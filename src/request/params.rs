@@ -87,7 +87,7 @@ pub struct Dry {
     pub multiplier: f32,
     /// Its growth with each further token, 1 to 10.
     pub base: f32,
-    /// The shortest repetition that counts, in tokens.
+    /// The shortest repetition that counts, in tokens, at least 1.
     pub allowed_length: u32,
     /// Looks at the last tokens of prompt and output, so many of them; `None` at all.
     pub last_n: Option<u32>,
@@ -283,6 +283,18 @@ impl SamplingParams {
                 "logit_bias {bias} of token {token} is not finite: use allowed_token_ids or bad_words to forbid"
             )));
         }
+        let sum: f64 = self.logit_bias.iter().map(|(_, bias)| f64::from(bias.abs())).sum();
+        if sum > f64::from(f32::MAX) {
+            return Err(Error::Params(format!(
+                "the sizes of all logit_bias sum to {sum:e}, over {:e}: lower them",
+                f32::MAX
+            )));
+        }
+        if self.dry.as_ref().is_some_and(|dry| dry.allowed_length == 0) {
+            return Err(Error::Params(
+                "dry allowed_length 0 is below 1: the shortest repetition is one token".to_owned(),
+            ));
+        }
         if self.bad_words.iter().any(Vec::is_empty) {
             return Err(Error::Params("a bad word has no tokens: leave it out".to_owned()));
         }
@@ -331,7 +343,7 @@ mod tests {
     #[test]
     fn every_field_out_of_range_is_named() {
         type Change = fn(&mut SamplingParams);
-        let cases: [(&str, Change); 27] = [
+        let cases: [(&str, Change); 29] = [
             ("temperature -1", |p| p.temperature = -1.0),
             ("temperature NaN", |p| p.temperature = f32::NAN),
             ("temperature 0.0001", |p| p.temperature = 0.0001),
@@ -353,6 +365,8 @@ mod tests {
             ("frequency_penalty -101", |p| p.frequency_penalty = -101.0),
             ("dry multiplier -1", |p| p.dry = Some(Dry { multiplier: -1.0, ..Dry::default() })),
             ("dry base 0.5", |p| p.dry = Some(Dry { base: 0.5, ..Dry::default() })),
+            ("dry allowed_length 0", |p| p.dry = Some(Dry { allowed_length: 0, ..Dry::default() })),
+            ("logit_bias sum to 6.0000000109955115e38", |p| p.logit_bias = vec![(3, 3e38), (3, 3e38)]),
             ("n 0", |p| p.n = 0),
             ("n 17", |p| p.n = 17),
             ("raw_logprobs 1025", |p| p.raw_logprobs = Some(1025)),

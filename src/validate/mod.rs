@@ -386,14 +386,17 @@ mod tests {
         table[512] += 1;
         let gpu = Gpu::any().expect("an adapter: scripts/test installs a software driver").with_table(&table);
         let reports = validate(Engine::Gpu(&gpu), Extent::Quick, &mut |_, _| ()).expect("the device works");
-        for kernel in ["tile_stats", "record"] {
+        for kernel in ["tile_stats", "record", "sample"] {
             let report = reports.iter().find(|report| report.kernel == kernel).expect("a report");
             assert!(report.mismatches > 100, "{report:?}");
             assert!(report.first_mismatch.as_ref().is_some_and(|first| first.contains("row")), "{report:?}");
         }
         // The self-check is small: it is for drivers that miscompile, not for one unit in one entry.
         table[512] += 1 << 14;
-        let check = gpu.with_table(&table).sampler().self_check();
+        let gpu = gpu.with_table(&table);
+        let check = gpu.sampler().self_check();
+        assert!(matches!(check, Err(crate::Error::Mismatch(_))), "{check:?}");
+        let check = gpu.sampler().self_check_sampling(Dtype::F32);
         assert!(matches!(check, Err(crate::Error::Mismatch(_))), "{check:?}");
     }
 }

@@ -16,9 +16,13 @@ pub(super) const MOST_TOKENS: usize = 262_144;
 type Change = fn(&mut SamplingParams);
 
 /// What the requests of a batch ask for, in turn. Its length shares no factor with the number of kinds of rows.
-const REQUESTS: [(&str, Change); 29] = [
+const REQUESTS: [(&str, Change); 31] = [
     ("plain", |_| ()),
     ("greedy", |p| p.temperature = 0.0),
+    ("xtc, cold", |p| {
+        (p.xtc_threshold, p.xtc_probability, p.temperature, p.order) = (0.001, 1.0, 0.004, Order::Llama);
+    }),
+    ("typical_p, cold", |p| (p.typical_p, p.temperature, p.order) = (0.3, 0.003, Order::Llama)),
     ("temperature 0.6", |p| p.temperature = 0.6),
     ("top_k 5", |p| p.top_k = 5),
     ("top_k 3000", |p| (p.top_k, p.temperature) = (3000, 1.7)),
@@ -102,7 +106,7 @@ impl Turns {
         let has_draft = |row: usize| row % 7 == 3 && requests[row].params().n == 1;
         let drafts = (0..case.rows).map(|row| has_draft(row).then(|| token(row, 7) / 2)).collect();
         let words = vocab.div_ceil(32);
-        let mask = (case.seed % 3 == 0).then(|| {
+        let mask = case.seed.is_multiple_of(3).then(|| {
             (0..case.rows * words)
                 .map(|i| if i / words % 5 == 4 { 0 } else { (noise(i, 8) | noise(i, 9)) as u32 })
                 .collect()
@@ -146,7 +150,7 @@ impl Turns {
         let draft = upload(bytemuck::cast_slice(&self.draft), 3);
         let mask_buffer = self.mask.as_ref().map(|mask| upload(mask, 5));
         let mask = match (&self.mask, &mask_buffer) {
-            (Some(words), _) if case.seed % 2 == 0 => Some(Mask::Host(words)),
+            (Some(words), _) if case.seed.is_multiple_of(2) => Some(Mask::Host(words)),
             (_, Some(buffer)) => Some(Mask::Gpu(GpuInput { buffer, byte_offset: 20 })),
             _ => None,
         };

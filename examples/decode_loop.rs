@@ -1,0 +1,147 @@
+//! An engine's decode loop: 64 steps without a wait between them. The tokens stay on the GPU, where the next step's model
+//! reads them; the samples arrive later, and are the same as when every step is waited for.
+//!
+//! `cargo run --release --example decode_loop`
+
+#![expect(clippy::print_stdout, clippy::cast_possible_truncation, reason = "an example of small sizes")]
+
+use std::time::Instant;
+
+use sortilege::device::Gpu;
+use sortilege::wgpu::{self, BufferUsages};
+use sortilege::{Dtype, GpuLogits, GpuOutput, Request, Row, Sample, SampleBuffers, SamplingParams};
+
+const ROWS: usize = 4;
+const VOCAB: usize = 1000;
+const STEPS: u64 = 64;
+
+/// The "model": logits that are a function of the last token, as a language model's would be.
+const MODEL: &str = "
+@group(0) @binding(0) var<storage, read> tokens: array<u32>;             // [rows]
+@group(0) @binding(1) var<storage, read_write> logits: array<f32>;       // [rows][vocab]
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x < 1000u {
+        let mixed = (tokens[id.y] * 2654435761u) ^ (id.x * 2246822519u);
+        logits[id.y * 1000u + id.x] = f32((mixed >> 7u) & 1023u) / 64.0;
+    }
+}";
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let gpu = Gpu::any()?;
+    let engine = Engine::new(&gpu);
+    let requests: Vec<Request> = (0..ROWS)
+        .map(|row| {
+            Request::new(SamplingParams {
+                temperature: 0.8,
+                top_p: 0.95,
+                seed: Some(row as u64),
+                raw_logprobs: Some(3),
+                ..SamplingParams::default()
+            })
+        })
+        .collect::<Result<_, _>>()?;
+
+    let start = Instant::now();
+    engine.reset();
+    let mut waited = Vec::new();
+    for position in 0..STEPS {
+        waited.push(engine.step(&requests, position)?.wait()?);
+    }
+    let with_waits = start.elapsed();
+
+    let start = Instant::now();
+    engine.reset();
+    let in_flight: Vec<_> =
+        (0..STEPS).map(|position| engine.step(&requests, position)).collect::<Result<_, _>>()?;
+    let samples: Vec<Vec<Sample>> =
+        in_flight.into_iter().map(|step| step.wait()).collect::<Result<_, _>>()?;
+    let without_waits = start.elapsed();
+
+    assert_eq!(samples, waited, "the same samples");
+    for row in 0..ROWS {
+        let tokens: Vec<String> = samples.iter().map(|step| step[row].draws[0].token.to_string()).collect();
+        println!("request {row}: {}", tokens.join(" "));
+    }
+    println!(
+        "{STEPS} steps on {}: {with_waits:.1?} with waits, {without_waits:.1?} without",
+        gpu.info().name
+    );
+    Ok(())
+}
+
+/// What an engine has: its device, a model, its buffers.
+struct Engine<'a> {
+    gpu: &'a Gpu,
+    model: wgpu::ComputePipeline,
+    bindings: wgpu::BindGroup,
+    tokens: wgpu::Buffer,
+    logits: wgpu::Buffer,
+}
+
+impl<'a> Engine<'a> {
+    fn new(gpu: &'a Gpu) -> Self {
+        let device = gpu.device();
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some("model"),
+            source: wgpu::ShaderSource::Wgsl(MODEL.into()),
+        });
+        let model = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some("model"),
+            layout: None,
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            cache: None,
+        });
+        let buffer = |size| {
+            device.create_buffer(&wgpu::BufferDescriptor {
+                label: None,
+                size,
+                usage: BufferUsages::STORAGE | BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
+        };
+        let (tokens, logits) = (buffer(ROWS as u64 * 4), buffer((ROWS * VOCAB) as u64 * 4));
+        let bindings = device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: None,
+            layout: &model.get_bind_group_layout(0),
+            entries: &[
+                wgpu::BindGroupEntry { binding: 0, resource: tokens.as_entire_binding() },
+                wgpu::BindGroupEntry { binding: 1, resource: logits.as_entire_binding() },
+            ],
+        });
+        Self { gpu, model, bindings, tokens, logits }
+    }
+
+    /// Every request starts at its own token.
+    fn reset(&self) {
+        let first: Vec<u32> = (0..ROWS as u32).collect();
+        self.gpu.queue().write_buffer(&self.tokens, 0, bytemuck::cast_slice(&first));
+    }
+
+    /// One step of all requests: the model reads the tokens and writes the logits, the sampler reads these and writes
+    /// the tokens; one submit.
+    fn step(
+        &self,
+        requests: &[Request],
+        position: u64,
+    ) -> Result<sortilege::Pending<Sample>, sortilege::Error> {
+        let mut encoder =
+            self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            pass.set_pipeline(&self.model);
+            pass.set_bind_group(0, &self.bindings, &[]);
+            pass.dispatch_workgroups(VOCAB.div_ceil(64) as u32, ROWS as u32, 1);
+        }
+        let logits = GpuLogits::packed(&self.logits, Dtype::F32, ROWS, VOCAB);
+        let rows: Vec<Row<'_>> = requests.iter().map(|request| request.row(position)).collect();
+        let buffers =
+            SampleBuffers { tokens: Some(GpuOutput::new(&self.tokens)), ..SampleBuffers::default() };
+        let pending = self.gpu.sampler().sample(&mut encoder, &logits, &rows, &buffers)?;
+        self.gpu.queue().submit([encoder.finish()]);
+        Ok(pending)
+    }
+}
