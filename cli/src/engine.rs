@@ -1,7 +1,8 @@
 //! Which device does the work.
 
+use sortilege::cpu::{self, SampleInputs};
 use sortilege::device::{Candidate, Gpu, best_hardware, candidates, find};
-use sortilege::{Logits, Params, Record, cpu};
+use sortilege::{Logits, Params, Record, Row, Sample};
 
 use crate::failure::{Failure, Result, note};
 
@@ -45,6 +46,27 @@ impl Engine {
         match self {
             Self::Cpu => cpu::record(logits, params, targets),
             Self::Gpu(gpu) => gpu.record(logits, params, targets),
+        }
+    }
+
+    /// A device proves that it draws as the CPU engine does, before it draws for anybody.
+    pub(crate) fn check_sampling(&self, dtype: sortilege::Dtype) -> sortilege::Result<()> {
+        match self {
+            Self::Cpu => Ok(()),
+            Self::Gpu(gpu) => gpu.sampler().self_check_sampling(dtype),
+        }
+    }
+
+    /// One sample per row.
+    pub(crate) fn sample(
+        &self,
+        logits: &Logits<'_>,
+        rows: &[Row<'_>],
+        inputs: &SampleInputs<'_>,
+    ) -> sortilege::Result<Vec<Sample>> {
+        match self {
+            Self::Cpu => cpu::sample(logits, rows, inputs),
+            Self::Gpu(gpu) => gpu.sample(logits, rows, inputs),
         }
     }
 

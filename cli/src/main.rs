@@ -1,13 +1,16 @@
-//! `sortilege`: token-probability records from files of logits, kernel validation, device listing.
+//! `sortilege`: token-probability records and drawn tokens from files of logits, kernel validation, device listing.
 
 mod args;
+mod batch;
 mod engine;
 mod failure;
 mod info;
 mod input;
 mod log;
 mod output;
+mod sample;
 mod sidecar;
+mod texts;
 mod tokens;
 mod validate;
 mod vocab;
@@ -23,6 +26,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Info(args) => info::run(&args),
         Command::Log(args) => log::run(&args),
+        Command::Sample(args) => sample::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Completions { shell } => args::completions(shell),
     };

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
-use sortilege::{Record, Status, TargetLogprob, TopLogprob};
+use sortilege::{Record, Status, TargetLogprob};
 
 use crate::args::Format;
+use crate::texts::{Alternative, Texts, clip, csv_lines, number, optional};
 use crate::vocab::Vocab;
 
 /// Where a row stands in the batch.
@@ -23,7 +24,7 @@ pub(crate) struct Place {
 pub(crate) struct Writer<'a> {
     out: Box<dyn Write + 'a>,
     format: Format,
-    vocab: Option<&'a Vocab>,
+    texts: Texts<'a>,
 }
 
 impl<'a> Writer<'a> {
@@ -32,9 +33,9 @@ impl<'a> Writer<'a> {
         format: Format,
         vocab: Option<&'a Vocab>,
     ) -> io::Result<Self> {
-        let mut writer = Self { out, format, vocab };
+        let mut writer = Self { out, format, texts: Texts(vocab) };
         match format {
-            Format::Csv => writer.csv(&[CSV_COLUMNS.map(str::to_owned)])?,
+            Format::Csv => csv_lines(&mut writer.out, &[CSV_COLUMNS.map(str::to_owned)])?,
             Format::Table => writeln!(writer.out, "{TABLE_HEAD}")?,
             Format::Jsonl | Format::Openai => {}
         }
@@ -50,8 +51,8 @@ impl<'a> Writer<'a> {
                 self.out.write_all(b"\n")
             }
             Format::Csv => {
-                let lines = self.csv_lines(place, record, target);
-                self.csv(&lines)
+                let lines = self.csv_rows(place, record, target);
+                csv_lines(&mut self.out, &lines)
             }
             Format::Openai => self.openai(place, record, target),
         }
@@ -61,15 +62,6 @@ impl<'a> Writer<'a> {
         self.out.flush()
     }
 
-    fn text(&self, token: u32) -> Option<Cow<'a, str>> {
-        Some(String::from_utf8_lossy(self.vocab?.bytes(token)?))
-    }
-
-    /// The text for people, or the id; control characters are escaped.
-    fn label(&self, token: u32) -> String {
-        self.text(token).map_or_else(|| token.to_string(), |text| format!("{text:?}"))
-    }
-
     fn line(&self, place: Place, record: &Record, target: Option<u32>) -> Line<'a> {
         let said = record.target;
         let is_sound = record.status == Status::Ok;
@@ -77,47 +69,28 @@ impl<'a> Writer<'a> {
             request: place.request,
             position: place.position,
             token: target,
-            text: target.and_then(|token| self.text(token)),
-            bytes: target.and_then(|token| self.vocab?.bytes(token)),
+            text: target.and_then(|token| self.texts.text(token)),
+            bytes: target.and_then(|token| self.texts.bytes(token)),
             logprob: said.map(|said| said.logprob),
             rank: said.as_ref().map(TargetLogprob::rank),
             logsumexp: is_sound.then_some(record.logsumexp),
             entropy: is_sound.then_some(record.entropy),
-            top: record
-                .top
-                .iter()
-                .map(|&TopLogprob { token, logprob, .. }| Alternative {
-                    token,
-                    text: self.text(token),
-                    logprob,
-                })
-                .collect(),
+            top: self.texts.alternatives(&record.top),
             status: record.status.name(),
         }
     }
 
-    fn csv(&mut self, lines: &[[String; 12]]) -> io::Result<()> {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        for line in lines {
-            writer.write_record(line)?;
-        }
-        // A vector takes everything, so only the write below can fail.
-        self.out.write_all(&writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?)
-    }
-
-    fn csv_lines(&self, place: Place, record: &Record, target: Option<u32>) -> Vec<[String; 12]> {
+    fn csv_rows(&self, place: Place, record: &Record, target: Option<u32>) -> Vec<[String; 12]> {
         let said = record.target;
-        let number = |value: f64| if value.is_finite() { value.to_string() } else { String::new() };
-        let optional = |value: Option<f64>| value.map_or_else(String::new, number);
         let common = [
             place.request.to_string(),
             place.position.to_string(),
             record.status.name().to_owned(),
             number(record.logsumexp),
             number(record.entropy),
-            target.map_or_else(String::new, |token| token.to_string()),
-            optional(said.map(|said| said.logprob)),
-            said.map_or_else(String::new, |said| said.rank().to_string()),
+            optional(target, |token| token.to_string()),
+            optional(said.map(|said| said.logprob), number),
+            optional(said, |said| said.rank().to_string()),
         ];
         let line = |rest: [String; 4]| {
             let mut columns = common.iter().cloned().chain(rest);
@@ -132,7 +105,7 @@ impl<'a> Writer<'a> {
                 line([
                     alternative.to_string(),
                     entry.token.to_string(),
-                    self.text(entry.token).unwrap_or_default().into_owned(),
+                    self.texts.text(entry.token).unwrap_or_default().into_owned(),
                     number(entry.logprob),
                 ])
             })
@@ -141,7 +114,7 @@ impl<'a> Writer<'a> {
 
     fn table(&mut self, place: Place, record: &Record, target: Option<u32>) -> io::Result<()> {
         let Place { request, position, .. } = place;
-        let token = target.map_or_else(|| "-".to_owned(), |token| self.label(token));
+        let token = target.map_or_else(|| "-".to_owned(), |token| self.texts.label(token));
         write!(self.out, "{request:>3} {position:>4}  {:<14}", clip(&token, 14))?;
         if record.status != Status::Ok {
             return writeln!(self.out, "{}", record.status.name());
@@ -160,7 +133,12 @@ impl<'a> Writer<'a> {
         }
         write!(self.out, " {:>7.3}  ", record.entropy)?;
         for entry in &record.top {
-            write!(self.out, " {} {:.1} %", clip(&self.label(entry.token), 16), entry.logprob.exp() * 100.0)?;
+            write!(
+                self.out,
+                " {} {:.1} %",
+                clip(&self.texts.label(entry.token), 16),
+                entry.logprob.exp() * 100.0
+            )?;
         }
         writeln!(self.out)
     }
@@ -182,13 +160,13 @@ impl<'a> Writer<'a> {
 
     fn said(&self, token: Option<u32>, logprob: Option<f64>) -> Said<'a> {
         Said {
-            token: token.and_then(|token| self.text(token)).unwrap_or_else(|| {
+            token: token.and_then(|token| self.texts.text(token)).unwrap_or_else(|| {
                 Cow::Owned(token.map_or_else(String::new, |token| format!("token_id:{token}")))
             }),
             token_id: token,
             // The schema's own word for "no such probability".
             logprob: logprob.filter(|logprob| logprob.is_finite()).unwrap_or(-9999.0),
-            bytes: token.and_then(|token| self.vocab?.bytes(token)),
+            bytes: token.and_then(|token| self.texts.bytes(token)),
         }
     }
 }
@@ -206,13 +184,6 @@ struct Line<'a> {
     entropy: Option<f64>,
     top: Vec<Alternative<'a>>,
     status: &'static str,
-}
-
-#[derive(Serialize)]
-struct Alternative<'a> {
-    token: u32,
-    text: Option<Cow<'a, str>>,
-    logprob: f64,
 }
 
 #[derive(Serialize)]
@@ -247,10 +218,3 @@ const CSV_COLUMNS: [&str; 12] = [
 ];
 
 const TABLE_HEAD: &str = "req  pos  token           logprob     prob   rank entropy   alternatives";
-
-fn clip(text: &str, width: usize) -> Cow<'_, str> {
-    if text.chars().count() <= width {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(text.chars().take(width - 1).chain(['…']).collect())
-}

@@ -1,4 +1,4 @@
-//! Target tokens: one per row.
+//! Tokens from files and lists: targets, one per row, and prompts.
 
 use std::path::Path;
 
@@ -7,16 +7,7 @@ use crate::input::{Array, Element, Hints};
 
 /// Targets from a file of integers or from a list, one per row of logits of this shape; `None` where negative.
 pub(crate) fn load(source: &str, rows: usize, leading: &[usize], vocab: usize) -> Result<Vec<Option<u32>>> {
-    let path = Path::new(source);
-    let (tokens, shape) = if path.exists() {
-        from_file(path)?
-    } else {
-        let wrong = |word: &str| {
-            let short: String = source.chars().take(60).collect();
-            Failure::Usage(format!("--tokens {short}: {word:?} is no integer, and there is no such file"))
-        };
-        (from_list(source, wrong)?, None)
-    };
+    let (tokens, shape) = read("--tokens", source)?;
     if tokens.len() != rows || shape.as_ref().is_some_and(|shape| shape != leading && shape.len() > 1) {
         return Err(Failure::Failed(format!(
             "--tokens {source} has {} for logits of {leading:?} rows: give one token per row",
@@ -36,7 +27,32 @@ pub(crate) fn load(source: &str, rows: usize, leading: &[usize], vocab: usize) -
         .collect()
 }
 
+/// Tokens of a prompt, from a file of integers or from a list.
+pub(crate) fn prompt(source: &str) -> Result<Vec<u32>> {
+    let (tokens, _) = read("--prompt", source)?;
+    let token = |token| {
+        u32::try_from(token).map_err(|_| {
+            Failure::Usage(format!("--prompt {source}: {token} is no token: ids are 0 to 2^32 - 1"))
+        })
+    };
+    tokens.into_iter().map(token).collect()
+}
+
+/// Integers, and their shape if they are an array.
 type Tokens = (Vec<i64>, Option<Vec<usize>>);
+
+/// What an option names: a file, or a list.
+fn read(option: &str, source: &str) -> Result<Tokens> {
+    let path = Path::new(source);
+    if path.exists() {
+        return from_file(path);
+    }
+    let wrong = |word: &str| {
+        let short: String = source.chars().take(60).collect();
+        Failure::Usage(format!("{option} {short}: {word:?} is no integer, and there is no such file"))
+    };
+    Ok((from_list(source, wrong)?, None))
+}
 
 fn from_file(path: &Path) -> Result<Tokens> {
     let is_array = path.extension().is_some_and(|extension| {

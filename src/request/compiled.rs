@@ -164,17 +164,17 @@ impl Request {
     /// The step of a filter, if it acts at all.
     fn step(&self, filter: Filter) -> Option<Step> {
         let params = &self.params;
-        let below_one = |share: f32| (share < 1.0).then(|| Ratio::new(share));
-        let above_zero = |share: f32| (share > 0.0).then(|| Ratio::new(share));
-        match filter {
-            Filter::Temperature => {
-                (params.temperature != 1.0 || params.dynatemp_range > 0.0).then_some(Step::Temperature)
-            }
-            Filter::TopK => (params.top_k > 0).then_some(Step::TopK(params.top_k)),
-            Filter::TopP => below_one(params.top_p).map(Step::TopP),
-            Filter::MinP => above_zero(params.min_p).map(Step::MinP),
-            Filter::TypicalP => below_one(params.typical_p).map(Step::Typical),
-            Filter::TopNSigma => (params.top_n_sigma > 0.0).then(|| {
+        if !params.acts(filter) {
+            return None;
+        }
+        Some(match filter {
+            Filter::Temperature => Step::Temperature,
+            Filter::TopK => Step::TopK(params.top_k),
+            Filter::TopP => Step::TopP(Ratio::new(params.top_p)),
+            Filter::MinP => Step::MinP(Ratio::new(params.min_p)),
+            Filter::TypicalP => Step::Typical(Ratio::new(params.typical_p)),
+            Filter::EpsilonCutoff => Step::Epsilon(Ratio::new(params.epsilon_cutoff)),
+            Filter::TopNSigma => {
                 #[expect(
                     clippy::cast_possible_truncation,
                     clippy::cast_sign_loss,
@@ -182,9 +182,8 @@ impl Request {
                 )]
                 let sigmas = (f64::from(params.top_n_sigma) * 65_536.0).round() as u32;
                 Step::TopNSigma(sigmas)
-            }),
-            Filter::EpsilonCutoff => above_zero(params.epsilon_cutoff).map(Step::Epsilon),
-            Filter::Xtc => (params.xtc_probability > 0.0).then(|| {
+            }
+            Filter::Xtc => {
                 #[expect(
                     clippy::cast_possible_truncation,
                     clippy::cast_sign_loss,
@@ -193,8 +192,8 @@ impl Request {
                 let coin =
                     ((f64::from(params.xtc_probability) * exact::pow2(32)).round() - 1.0).max(0.0) as u32;
                 Step::Xtc(Ratio::new(params.xtc_threshold), coin)
-            }),
-            Filter::Mirostat => params.mirostat.map(|_| {
+            }
+            Filter::Mirostat => {
                 // 2^-mu out of the table: the same bits on every system.
                 #[expect(
                     clippy::cast_possible_truncation,
@@ -203,7 +202,7 @@ impl Request {
                 )]
                 let octaves = (self.mu.clamp(0.0, 63.0) * exact::pow2(24)).round() as u32;
                 Step::Epsilon(Ratio { factor: exact::mantissa(octaves), by: 31 + (octaves >> 24) })
-            }),
-        }
+            }
+        })
     }
 }

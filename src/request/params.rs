@@ -168,7 +168,7 @@ pub enum Order {
     /// llama.cpp's: top-n-sigma, top-k, typical-p, top-p, min-p, XTC, temperature; the epsilon cutoff after min-p. With
     /// Mirostat nothing but temperature and Mirostat, as there.
     Llama,
-    /// An order of one's own; a filter that is not in it does not act, and neither does a temperature.
+    /// An order of one's own, with every step that is to act.
     List(Vec<Filter>),
 }
 
@@ -306,11 +306,39 @@ impl SamplingParams {
                 filter.name()
             )));
         }
+        if let Order::List(list) = &self.order
+            && self.temperature > 0.0
+            && let Some(missing) =
+                Filter::ALL.into_iter().find(|step| self.acts(*step) && !list.contains(step))
+        {
+            return Err(Error::Params(format!(
+                "{} is set, but not in the order: add it to the list, or leave it at its default",
+                missing.name()
+            )));
+        }
         Ok(())
     }
 
-    /// Nothing, if every token id that a field names lies in the vocabulary.
-    pub(crate) fn validate_tokens(&self, vocab: usize) -> Result<()> {
+    /// Whether a filter does anything with these parameters.
+    pub(crate) fn acts(&self, filter: Filter) -> bool {
+        match filter {
+            Filter::Temperature => self.temperature != 1.0 || self.dynatemp_range > 0.0,
+            Filter::TopK => self.top_k > 0,
+            Filter::TopP => self.top_p < 1.0,
+            Filter::MinP => self.min_p > 0.0,
+            Filter::TypicalP => self.typical_p < 1.0,
+            Filter::TopNSigma => self.top_n_sigma > 0.0,
+            Filter::EpsilonCutoff => self.epsilon_cutoff > 0.0,
+            Filter::Xtc => self.xtc_probability > 0.0,
+            Filter::Mirostat => self.mirostat.is_some(),
+        }
+    }
+
+    /// Nothing, if every token id that a field names lies in the vocabulary. Sampling a row checks it too.
+    ///
+    /// # Errors
+    /// [`Error::Params`] names the field and the token.
+    pub fn validate_tokens(&self, vocab: usize) -> Result<()> {
         let empty = Vec::new();
         let lists: [(&str, Box<dyn Iterator<Item = u32> + '_>); 5] = [
             ("logit_bias", Box::new(self.logit_bias.iter().map(|(token, _)| *token))),
@@ -343,7 +371,7 @@ mod tests {
     #[test]
     fn every_field_out_of_range_is_named() {
         type Change = fn(&mut SamplingParams);
-        let cases: [(&str, Change); 29] = [
+        let cases: [(&str, Change); 31] = [
             ("temperature -1", |p| p.temperature = -1.0),
             ("temperature NaN", |p| p.temperature = f32::NAN),
             ("temperature 0.0001", |p| p.temperature = 0.0001),
@@ -367,6 +395,8 @@ mod tests {
             ("dry base 0.5", |p| p.dry = Some(Dry { base: 0.5, ..Dry::default() })),
             ("dry allowed_length 0", |p| p.dry = Some(Dry { allowed_length: 0, ..Dry::default() })),
             ("logit_bias sum to 6.0000000109955115e38", |p| p.logit_bias = vec![(3, 3e38), (3, 3e38)]),
+            ("top_p is set", |p| (p.top_p, p.order) = (0.9, Order::List(vec![Filter::TopK]))),
+            ("temperature is set", |p| (p.temperature, p.order) = (0.9, Order::List(Vec::new()))),
             ("n 0", |p| p.n = 0),
             ("n 17", |p| p.n = 17),
             ("raw_logprobs 1025", |p| p.raw_logprobs = Some(1025)),

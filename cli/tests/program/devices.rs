@@ -104,7 +104,7 @@ fn every_device_is_validated() {
                 && kernel["worst_error"].as_f64().is_none_or(|error| error < 1e-6)
         });
         // The first kernel on a device is compared with its twin on the CPU, which has none to be compared with.
-        if !is_sound || kernels.len() != 5 + usize::from(id != "cpu") || report["device"] != *id {
+        if !is_sound || kernels.len() != 6 + usize::from(id != "cpu") || report["device"] != *id {
             failures.push(format!("{id}: {report:#}"));
         }
         if !stderr(&output).contains(" cases, 0 mismatches, errors below 1e-6") {
@@ -114,4 +114,44 @@ fn every_device_is_validated() {
     conclude(&failures);
     let text = folder.text("validate --quick --device cpu");
     assert!(text.starts_with("cpu: cpu (rust)") && text.contains("log_softmax"), "{text}");
+}
+
+/// Every filter, and some of them together, draw the same tokens from the asset on every device.
+#[test]
+fn every_device_draws_the_tokens_of_the_cpu() {
+    let folder = Folder::with_assets();
+    let asset =
+        "sample logits.npy --tokenizer tokenizer.json --seed 7 --raw-logprobs 3 --processed-logprobs 3";
+    let options = [
+        "",
+        "--temperature 0",
+        "--temperature 0.7",
+        "--top-k 20",
+        "--top-p 0.9",
+        "--min-p 0.05",
+        "--typical-p 0.5",
+        "--top-n-sigma 1.5",
+        "--epsilon-cutoff 0.01",
+        "--xtc-threshold 0.1 --xtc-probability 0.8",
+        "--mirostat-tau 4 --feedback",
+        "--dynatemp-range 0.5",
+        "--profile llama --temperature 0.8 --top-k 40 --top-p 0.95 --min-p 0.05 -n 4",
+        "--repetition-penalty 1.2 --presence-penalty 0.3 --frequency-penalty 0.2 --dry-multiplier 0.8 --feedback",
+        "--logit-bias 11:4,430:-3 --bad-words 198;430,262 --allowed-token-ids 11,13,198,262,430 --min-tokens 3 --stop-token-ids 13",
+    ];
+    let mut failures = Vec::new();
+    for option in options {
+        let line = format!("{asset} {option}");
+        let expected = folder.printed(&format!("{line} --device cpu"));
+        assert!(expected.len() > 10_000, "{line}");
+        for (id, _) in adapters(&folder) {
+            let output = folder.command(&line).args(["--device", &id]).output().expect("it starts");
+            if output.status.code() != Some(0) {
+                failures.push(format!("{line} on {id}: {:?}: {}", output.status, stderr(&output)));
+            } else if let Some(difference) = difference(&expected, &output.stdout) {
+                failures.push(format!("{line} on {id}: {difference}"));
+            }
+        }
+    }
+    conclude(&failures);
 }

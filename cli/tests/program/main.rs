@@ -4,6 +4,7 @@ mod bad_input;
 mod common;
 mod devices;
 mod records;
+mod sample;
 
 use std::collections::BTreeMap;
 use std::io::Read;
