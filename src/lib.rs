@@ -1,15 +1,17 @@
-//! Token probabilities from logits that lie in GPU memory, the same bits everywhere.
+//! Tokens and their probabilities from logits that lie in GPU memory, the same bits everywhere.
 //!
 //! A language model's last layer gives one logit per vocabulary token. This crate turns a batch of them,
-//! `[rows][vocab]`, into one small [`Record`] per row: maximum, log-sum-exp, entropy, the `top_k` most probable tokens
-//! with their logprobs, and the logprob and rank of a given target token. Only the records leave the GPU.
+//! `[rows][vocab]`, into drawn tokens and one small [`Sample`] per row (what was drawn, and from which distribution), or
+//! into one [`Record`] per row (logprob and rank of a given token, log-sum-exp, entropy, the `top_k` most probable tokens).
+//! Only these leave the GPU.
 //!
-//! - **One read.** Two dispatches and one copy per batch; the logits are read once, in place, and of the few subtiles that
-//!   hold the top k once more.
+//! - **One read.** Two dispatches and one copy per batch, whatever is asked for; the logits are read once, in place, and
+//!   of the few subtiles that matter once more.
 //! - **Exact.** By design the same bits on every device, driver and batch size, and on the CPU: sums are integers
-//!   (`docs/exact.md`). Each logprob of a probability above 1e-9 lies within 1e-6 of the true one. A log can be re-derived by anyone who has the logits.
-//! - **At home in the engine.** [`Sampler::record`] adds to the engine's own encoder, reads the engine's own buffer,
-//!   and hands the records over when the engine asks, several steps later if it likes.
+//!   (`docs/exact.md`, `docs/sampling.md`). Each logprob of a probability above 1e-9 lies within 1e-6 of the true one. A
+//!   log can be re-derived by anyone who has the logits and the seeds.
+//! - **At home in the engine.** [`Sampler::sample`] adds to the engine's own encoder, reads the engine's own buffer, leaves
+//!   the tokens in another, and hands the samples over when the engine asks, several steps later if it likes.
 //!
 //! # Where to start
 //! | you have | use |
@@ -17,6 +19,8 @@
 //! | a `wgpu::Device` and logits in a `wgpu::Buffer` | [`Sampler`] |
 //! | logits in host memory and a GPU | [`device::Gpu`] |
 //! | logits in host memory | [`cpu`] |
+//! | a sequence in the making | [`Request`], with [`SamplingParams`] |
+//! | a draft model | [`Chain`] |
 //! | doubts about a driver | [`Sampler::self_check`], [`validate`] |
 //!
 //! # How it works
@@ -25,17 +29,19 @@
 //!    │  tile_stats: one workgroup per tile of 4096 tokens, the only read of all logits
 //!    ▼
 //! per tile: maximum, flags, integer exp-sum, maxima of its 64 subtiles     2 % of the logits
-//!    │  row_finish: one workgroup per row; merges the tiles, opens only the subtiles that hold the top k
+//!    │  row_sample or row_finish: one workgroup per row; merges the tiles, opens only the subtiles that matter
 //!    ▼
-//! one record per row ──one copy──► staging buffer ──► the host takes the last logarithm ──► Record
+//! one record per row ──one copy──► staging buffer ──► the host takes the last logarithm ──► Sample, Record
+//!    └► tokens [rows] u32 stay on the device
 //! ```
-//! `plan` computes chunks, bindings and bytes without a device; `kernel` and `kernels` declare the shaders and hold
-//! their twins on the CPU; `sampler` puts passes into the engine's encoder, with `pipelines`, `buffers` and `passes`
-//! behind it; `readback` is the only place that waits, `guard` the only one that catches; `exact` is the arithmetic that
-//! both halves share. `oracle` is the definition in f64, and shares nothing with them.
+//! `request` is what a row asks, `inputs` a step of them, checked and compiled. `plan` computes chunks, bindings and bytes
+//! without a device; `kernel` and `kernels` declare the shaders and hold their twins on the CPU; `sampler` puts passes into
+//! the engine's encoder, with `pipelines`, `buffers` and `passes` behind it; `readback` is the only place that waits,
+//! `guard` the only one that catches; `exact`, `numbers` and `rng` are the arithmetic that both halves share. `oracle` is the
+//! definition in f64, and shares nothing with them.
 //!
 //! # The order of tokens
-//! Value descending, then token ascending; -0 equals +0. Every top-k and every rank follows it.
+//! Value descending, then token ascending; -0 equals +0. Every filter, every top-k and every rank follows it.
 //!
 //! # Features
 //! `wgpu` (default): the GPU half, and `wgpu` 30 re-exported. Without it the crate is the CPU engine alone.

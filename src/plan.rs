@@ -350,7 +350,10 @@ impl fmt::Display for Plan {
         writeln!(f, "  reopened    {} bytes for the lists", self.bytes_reopened())?;
         if draws.is_some() {
             let tile = TILE_TOKENS.min(vocab) * rows * dtype.bytes();
-            writeln!(f, "              and {tile} bytes, one tile per row, for each draw")?;
+            writeln!(
+                f,
+                "              {tile} bytes, a tile per row, for each draw, and what filters and ranks open"
+            )?;
         }
         writeln!(
             f,

@@ -192,6 +192,9 @@ impl Job<'_> {
         let shape = Shape { dtype, rows: rows.len(), vocab, row_stride: vocab, byte_offset: 0 };
         let rows = self.rows(&requests, 0, rows.into_iter());
         let plan = Plan::sampling(&shape, &rows, self.mask.is_some(), &Caps::default())?;
+        if self.mask.is_some() {
+            note!("note: planned for a mask that lies on the device; one in a file is uploaded too");
+        }
         if calls > 1 {
             note!("note: this is the first of {calls} calls");
         }
@@ -205,6 +208,7 @@ struct Told {
     rows: usize,
     draws: usize,
     kept: f64,
+    reopened: u64,
 }
 
 impl Told {
@@ -212,14 +216,21 @@ impl Told {
         self.rows += usize::from(!sample.draws.is_empty());
         self.draws += sample.draws.len();
         self.kept += f64::from(sample.kept);
+        self.reopened += sample.reopened;
     }
 }
 
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows, draws, kept } = self;
+        let Self { rows, draws, kept, reopened } = self;
         write!(f, "\n{draws} tokens drawn")?;
-        if *rows > 0 { write!(f, ", {:.1} kept on average", kept / *rows as f64) } else { Ok(()) }
+        if *rows > 0 {
+            write!(f, ", {:.1} kept on average", kept / *rows as f64)?;
+        }
+        match reopened {
+            0 => Ok(()),
+            _ => write!(f, ", {reopened} logits read again"),
+        }
     }
 }
 

@@ -248,7 +248,7 @@ fn parameters_of_a_file_are_those_of_the_command_line() {
 
 #[test]
 fn bad_values_are_named() {
-    let cases: [(&str, i32, &[&str]); 49] = [
+    let cases: [(&str, i32, &[&str]); 50] = [
         ("--temperature -1", 2, &["temperature -1", "greedy"]),
         ("--temperature nan", 2, &["temperature NaN"]),
         ("--temperature warm", 2, &["--temperature", "warm"]),
