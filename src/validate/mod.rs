@@ -207,9 +207,9 @@ impl Case {
             Engine::Gpu(gpu) => turns.on_device(self, gpu, &self.upload(gpu, bytes))?,
         };
         for (row, (got, expected)) in got.iter().zip(&expected).enumerate() {
-            let wrong = sample_difference(got, expected)
-                .map(|difference| format!("{}: {difference}", Turns::name(self, row)));
-            report.row(self, row, None, wrong);
+            let (error, wrong) = turns.against_truth(row, logits, got)?;
+            let wrong = sample_difference(got, expected).or(wrong);
+            report.row(self, row, error, wrong.map(|wrong| format!("{}: {wrong}", Turns::name(self, row))));
         }
         Ok(())
     }
@@ -366,6 +366,39 @@ mod tests {
             let mut record = sound.clone();
             fault(&mut record);
             assert_eq!(verdict(&record, Some(&truth)), 1, "{name}");
+        }
+    }
+
+    /// Every fault that a sample can have is seen by the comparison with the oracle.
+    #[test]
+    fn the_oracle_sees_every_fault_of_a_sample() {
+        let case = Case { seed: 4, ..CASE };
+        let bytes = case.bytes();
+        let logits = Logits::new(&bytes, Dtype::F32, case.rows, case.vocab).expect("a batch");
+        let turns = Turns::new(&case);
+        let sound = turns.on_cpu(&logits).expect("samples").remove(0);
+        assert_eq!(Turns::name(&case, 0), "temperature 0.6");
+        let verdict = |sample: &crate::Sample| {
+            let mut report = Report::new("test");
+            let (error, wrong) = turns.against_truth(0, &logits, sample).expect("sound inputs");
+            report.row(&case, 0, error, wrong);
+            report.mismatches
+        };
+        assert_eq!(verdict(&sound), 0);
+        type Fault = (&'static str, fn(&mut crate::Sample));
+        let faults: [Fault; 7] = [
+            ("status", |s| s.status = Status::Nan),
+            ("kept", |s| s.kept -= 1),
+            ("kept mass", |s| s.kept_mass -= 1.1e-6),
+            ("entropy", |s| s.processed.entropy += 1.1e-6),
+            ("two swapped", |s| s.processed.top.swap(0, 1)),
+            ("logprob", |s| s.processed.top[2].logprob += 1.1e-6),
+            ("a token from outside", |s| s.draws[0].token = 300),
+        ];
+        for (name, fault) in faults {
+            let mut sample = sound.clone();
+            fault(&mut sample);
+            assert_eq!(verdict(&sample), 1, "{name}");
         }
     }
 

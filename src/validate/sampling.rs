@@ -1,12 +1,18 @@
 //! Sampling in the grid: every parameter alone and in company, masks and drafts, on rows of every kind.
 
+use super::ERROR_FLOOR;
+use super::compare::{token_difference, worse};
 use super::grid::{Case, mix};
 use crate::buffers::{GpuInput, GpuLogits, Mask, SampleBuffers, buffer};
 use crate::cpu::{self, SampleInputs};
 use crate::device::Gpu;
 use crate::error::Result;
+use crate::inputs::Inputs;
 use crate::logits::Logits;
-use crate::request::{Dry, Filter, Mirostat, Order, Request, Row, SamplingParams};
+use crate::oracle;
+use crate::record::Status;
+use crate::request::{Dry, Filter, Mirostat, Order, Request, Row, SamplingParams, Step};
+use crate::rng::Purpose;
 use crate::sample::Sample;
 
 /// Largest vocabulary of the sampling cases: above it one lane of a workgroup walks so far that Mesa before 25 cuts its
@@ -130,6 +136,54 @@ impl Turns {
     /// Which request a row has.
     pub(super) fn name(case: &Case, row: usize) -> &'static str {
         REQUESTS[(row + case.seed as usize) % REQUESTS.len()].0
+    }
+
+    /// Worst error of a sample against the definition, and what else that has against it. Where a decision came so near to
+    /// its boundary that the promised error may turn it, nothing is said of the set.
+    pub(super) fn against_truth(
+        &self,
+        row: usize,
+        logits: &Logits<'_>,
+        sample: &Sample,
+    ) -> Result<(Option<f64>, Option<String>)> {
+        let turn =
+            &Inputs::new(&self.rows(), self.requests.len(), logits.vocab(), self.mask.as_deref())?.rows[row];
+        let request = &self.requests[row];
+        let params = request.params();
+        let changed: Vec<f32> = (0..)
+            .zip(logits.row_bits(row).iter())
+            .map(|(token, bits)| f32::from_bits(turn.changes.apply(token, bits)))
+            .collect();
+        let coin = turn.key.words(Purpose::Xtc)[0];
+        let acts = turn.compiled.steps.iter().any(|step| matches!(step, Step::Xtc(_, most) if coin <= *most));
+        let steps = oracle::steps(&params.order, params.mirostat.is_some());
+        let Some(truth) = oracle::sampling(&changed, params, &steps, request.mu(), acts) else {
+            let is_wrong = sample.status == Status::Ok;
+            return Ok((None, is_wrong.then(|| "drew from what is no distribution".to_owned())));
+        };
+        if sample.status != Status::Ok {
+            return Ok((None, Some(format!("is a distribution, but the sample says {:?}", sample.status))));
+        }
+        // A dynamic temperature has 22 bits: tests/filters.rs allows for it.
+        if truth.margin < 1e-5 || truth.sigma_margin < 1e-4 || truth.spread.is_some() {
+            return Ok((None, None));
+        }
+        let top: Vec<u32> = sample.processed.top.iter().map(|entry| entry.token).collect();
+        let mut wrong = token_difference(&top, &truth.kept[..top.len().min(truth.kept.len())]);
+        if sample.kept as usize != truth.kept.len() {
+            wrong.get_or_insert(format!("keeps {} tokens instead of {}", sample.kept, truth.kept.len()));
+        }
+        if let Some(drawn) = sample.draws.iter().find(|drawn| !truth.kept.contains(&drawn.token)) {
+            wrong.get_or_insert(format!("drew token {}, which is not kept", drawn.token));
+        }
+        let mut error = worse(0.0, (sample.kept_mass - truth.kept_mass).abs());
+        error = worse(error, (sample.processed.entropy - truth.entropy).abs());
+        for (entry, &logprob) in sample.processed.top.iter().zip(&truth.logprobs) {
+            if logprob > ERROR_FLOOR.ln() {
+                error = worse(error, (entry.logprob - logprob).abs());
+            }
+        }
+        Ok((Some(error), wrong))
     }
 
     pub(super) fn on_cpu(&self, logits: &Logits<'_>) -> Result<Vec<Sample>> {
