@@ -28,6 +28,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var state = first_state(head, record, group.y);
     var found: Found;
     var n_opened = 0u;
+    var last_of_opened = LOWEST; // the run's end when the whole row was opened
     found.floor = HIGHEST;
     loop {
         // 1. one lane plans, all do
@@ -37,6 +38,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let now = workgroupUniformLoad(&plan);
         if now.at_end {
             break;
+        }
+        if found.is_all && any(now.run_last != last_of_opened) {
+            // A narrower run may need fewer subtiles than the whole row.
+            found.is_all = false;
+            found.floor = HIGHEST;
         }
         view = now.view;
         run_first = now.run_first;
@@ -71,6 +77,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                     found.is_all = true;
                     found.floor = NO_ITEM;
                     n_opened = n_subtiles();
+                    last_of_opened = now.run_last;
                     continue;
                 }
                 if phase == 0u && now.opens_to {
@@ -97,6 +104,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 if found.is_all {
                     n_opened = n_subtiles();
                     found.floor = NO_ITEM;
+                    last_of_opened = now.run_last;
                 }
             }
         }

@@ -255,8 +255,15 @@ impl Plan {
         }
         let rows_offset = aligned(requests_offset + demand.requests as u64 * REQUEST_BYTES);
         let upload_bytes = aligned(rows_offset + (rows + demand.lists) as u64 * ROW_BYTES);
-        if records_bytes.max(upload_bytes) > caps.max_buffer_bytes.min(max_binding_bytes.max(records_bytes)) {
-            return Err(too_many(records_bytes.max(upload_bytes)));
+        if records_bytes > caps.max_buffer_bytes {
+            return Err(too_many(records_bytes));
+        }
+        let most = caps.max_buffer_bytes.min(max_binding_bytes);
+        if upload_bytes > most {
+            return Err(Error::Limit(format!(
+                "the requests of {rows} rows, with their changes and masks, need {upload_bytes} bytes, the device binds {most}: \
+                 lower `rows`, or put the mask on the device"
+            )));
         }
         Ok(Self {
             shape: *shape,
@@ -429,6 +436,9 @@ mod tests {
         assert!(matches!(Plan::new(&far, 5, &Caps::default()), Err(Error::Logits(_))));
         let many = Shape { dtype: Dtype::F32, rows: 1 << 50, ..shape(1, 1) };
         assert!(matches!(Plan::new(&many, 5, &Caps::default()), Err(Error::Limit(_))));
+        let masked = Demand { requests: 1, lists: 1 << 24, ..Demand::observing(0, 0) };
+        let message = Plan::of(&shape(1, 10), masked, &Caps::default()).unwrap_err().to_string();
+        assert!(message.contains("requests of 1 rows") && message.contains("put the mask on"), "{message}");
         let vast = Shape { rows: usize::MAX, ..shape(1, 10) };
         assert!(matches!(Plan::new(&vast, 5, &Caps::default()), Err(Error::Logits(_))));
     }

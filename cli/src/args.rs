@@ -180,7 +180,7 @@ pub(crate) struct ValidateArgs {
     /// an adapter
     #[arg(long, default_value = "all")]
     pub(crate) device: String,
-    /// Smaller sizes only: under 20 s on a software adapter
+    /// Smaller sizes only: half a minute on a software adapter, twice that until it has compiled the kernels once
     #[arg(long)]
     pub(crate) quick: bool,
     /// Print JSON

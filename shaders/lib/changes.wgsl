@@ -7,20 +7,22 @@ const CHANGE_BANNED: u32 = 0x80000000u;
 const CHANGE_REPEATED: u32 = 0x40000000u;
 const CHANGE_TOKEN: u32 = 0xfffffu;
 
-// Place of the first change, among first..first + count, whose token is at least this.
+// Place of the first change, among first..first + count, whose token is at least this. Four halvings a round: Mesa before
+// 25 cuts short what loops for more than 65 535 rounds in all.
 fn lower_bound(first: u32, count: u32, token: u32) -> u32 {
-    var low = first;
-    var length = count;
-    while length > 0u {
-        let half = length >> 1u;
-        if (rows[low + half].x & CHANGE_TOKEN) < token {
-            low += half + 1u;
-            length -= half + 1u;
-        } else {
-            length = half;
-        }
+    var range = vec2<u32>(first, count);
+    while range.y > 0u {
+        range = halve(halve(halve(halve(range, token), token), token), token);
     }
-    return low;
+    return range.x;
+}
+
+fn halve(range: vec2<u32>, token: u32) -> vec2<u32> {
+    let half = range.y >> 1u;
+    if range.y > 0u && (rows[range.x + half].x & CHANGE_TOKEN) < token {
+        return vec2<u32>(range.x + half + 1u, range.y - half - 1u);
+    }
+    return vec2<u32>(range.x, half);
 }
 
 // Bits of a token's logit after masks, bias and penalties: docs/sampling.md, "Changes of logits".

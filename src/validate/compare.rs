@@ -40,7 +40,14 @@ pub(super) fn sample_difference(got: &Sample, expected: &Sample) -> Option<Strin
         };
         let (got, expected) = (lines(got), lines(expected));
         let place = got.iter().zip(&expected).position(|(got, expected)| got != expected).unwrap_or(0);
-        format!("{} instead of {}", got[place], expected[place])
+        // The first place where the words differ, with what surrounds it: lists are long.
+        let (got, expected) = (&got[place], &expected[place]);
+        let same = got.bytes().zip(expected.bytes()).take_while(|(a, b)| a == b).count();
+        let around = |words: &String| -> String {
+            words.chars().skip(same.saturating_sub(60)).take(160).collect()
+        };
+        let what = got.split(' ').next().unwrap_or_default();
+        format!("{what}: …{} instead of …{}", around(got), around(expected))
     })
 }
 
