@@ -34,7 +34,8 @@ impl<'a> GpuLogits<'a> {
     }
 }
 
-/// Where an operation writes its results: f32 or u32 words in the engine's buffer, which needs the usage `STORAGE`.
+/// Where an operation writes its results: f32 or u32 words in the engine's buffer, which needs the usage `STORAGE` (for
+/// [`SampleBuffers::tokens`] `COPY_DST`).
 #[derive(Clone, Copy, Debug)]
 pub struct GpuOutput<'a> {
     /// The engine's buffer.

@@ -42,13 +42,14 @@ impl Default for SamplerOptions {
 /// Bytes that a sampler has moved so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Parameters and targets sent to the device.
+    /// Requests, rows and targets sent to the device.
     pub bytes_uploaded: u64,
-    /// Records scheduled to come back.
+    /// Records and samples scheduled to come back.
     pub bytes_back: u64,
 }
 
-/// Records token-probability passes into the engine's own encoder. Cheap to call every step: pipelines, tables and
+/// Records the passes that draw tokens ([`Sampler::sample`]) and log their probabilities ([`Sampler::record`]) into the
+/// engine's own encoder. Cheap to call every step: pipelines, tables and
 /// staging buffers are made once and reused.
 ///
 /// # Example

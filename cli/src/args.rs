@@ -45,11 +45,11 @@ Examples:
 Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
 
 const SAMPLE_EXAMPLES: &str = "\
-Rows of [requests][positions][vocab] belong to requests: a row's position is its place in its request, and request r \
-draws from stream S + r of --stream S. Each row of [rows][vocab] is a request of its own, row r at position r, so that \
-rows draw independently under one seed; with --feedback they are one request. The randomness of a draw comes from \
-seed, stream and position alone. Without --feedback every row sees the prompt only: penalties, DRY, bad words and \
-Mirostat take no notice of what other rows drew.
+Rows of [requests][positions][vocab] belong to requests: a row's position is its place in its request. Each row of \
+[rows][vocab] is a request of its own, at position 0; with --feedback they are one request. Request r draws from stream \
+S + r of --stream S, so that requests draw independently under one seed: the randomness of a draw comes from seed, \
+stream and position alone. Without --feedback every row sees the prompt only: penalties, DRY, bad words and Mirostat \
+take no notice of what other rows drew.
 
 Without --seed one is found, and told as `seed N`: give it to draw the same tokens again.
 

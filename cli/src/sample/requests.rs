@@ -92,8 +92,8 @@ impl Requests {
         let start = |number| {
             let asked = self.asked(number);
             let mut params = asked.params.clone();
-            if !self.is_flat && !asked.has_own_stream {
-                // Positions repeat from request to request; wraps after 2^32 of them.
+            if !asked.has_own_stream {
+                // Positions may repeat from request to request; wraps after 2^32 of them.
                 #[expect(clippy::cast_possible_truncation, reason = "wraps on purpose")]
                 let request = number as u32;
                 params.stream = params.stream.wrapping_add(request);
@@ -106,7 +106,7 @@ impl Requests {
     /// The number of the token that a row of the batch draws.
     pub(crate) fn position(&self, row: usize) -> u64 {
         let request = row / self.positions;
-        let first = self.asked(request).position.unwrap_or(if self.is_flat { request as u64 } else { 0 });
+        let first = self.asked(request).position.unwrap_or(0);
         first.wrapping_add((row % self.positions) as u64)
     }
 

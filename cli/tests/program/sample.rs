@@ -66,7 +66,7 @@ fn rows_draw_independently() {
         let lines = folder.lines(&format!("sample {options} --seed 3 --device cpu"));
         lines.iter().map(place).collect::<Vec<_>>()
     };
-    assert_eq!(places("flat.npy")[39], json!([39, 39, 0]));
+    assert_eq!(places("flat.npy")[39], json!([39, 0, 39]));
     assert_eq!(places("flat.npy --feedback")[39], json!([0, 39, 0]));
     assert_eq!(places("nested.npy --stream 5")[39], json!([3, 9, 8]));
     // A row can be drawn again alone.
@@ -216,8 +216,8 @@ fn parameters_of_a_file_are_those_of_the_command_line() {
             r#"{"dry": {"base": 2, "allowed_length": 1, "last_n": 8}, "prompt": [1, 2, 1]}"#,
         ),
         (
-            "--bad-words 1,2;7 --allowed-token-ids 1,7,9,11 --raw-logprobs 3 --stream 4",
-            r#"{"bad_words": [[1, 2], [7]], "allowed_token_ids": [1, 7, 9, 11], "raw_logprobs": 3, "stream": 4}"#,
+            "--bad-words 1,2;7 --allowed-token-ids 1,7,9,11 --raw-logprobs 3",
+            r#"{"bad_words": [[1, 2], [7]], "allowed_token_ids": [1, 7, 9, 11], "raw_logprobs": 3}"#,
         ),
     ];
     let folder = folder();
@@ -362,7 +362,7 @@ fn rows_without_a_token_leave_their_neighbours_alone() {
         }
         let none = json!({"status": status, "logsumexp": null, "entropy": null, "top": []});
         let expected = json!({
-            "request": row, "position": row, "status": status, "seed": 4, "stream": 0, "temperature": null,
+            "request": row, "position": 0, "status": status, "seed": 4, "stream": row, "temperature": null,
             "kept": 0, "kept_mass": null, "draws": [], "processed": none, "raw": none
         });
         assert_eq!(lines[row], expected);
@@ -598,7 +598,7 @@ fn the_help_names_every_option_and_the_exit_codes() {
         "--dry-sequence-breakers",
         "--params",
         "--feedback",
-        "row r at position r",
+        "a request of its own, at position 0",
     ] {
         assert!(help.contains(word), "{word}: {help}");
     }
