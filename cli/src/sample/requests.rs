@@ -19,8 +19,6 @@ pub(crate) struct Requests {
     pub(crate) count: usize,
     /// Rows of each.
     pub(crate) positions: usize,
-    /// Whether each row of [rows][vocab] is a request of its own, at the position of its number.
-    is_flat: bool,
     /// One for all, or one per request.
     asked: Vec<Asked>,
     /// The seed that was found for requests without.
@@ -80,7 +78,7 @@ impl Requests {
                 }
             })
             .collect::<Result<_>>()?;
-        Ok(Self { count, positions, is_flat, asked, found_seed })
+        Ok(Self { count, positions, asked, found_seed })
     }
 
     fn asked(&self, request: usize) -> &Asked {
