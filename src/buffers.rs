@@ -179,7 +179,7 @@ pub(crate) fn send_changes(
     wanted: &[u8],
 ) -> u64 {
     // Differences nearer than this go in one write, which costs more than the bytes.
-    const GAP: usize = 256;
+    const GAP: usize = 128;
     let is_same = |held: &[u8], at: usize| held.get(at..at + 4) == Some(&wanted[at..at + 4]);
     let mut sent = 0;
     let mut at = 0;

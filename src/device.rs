@@ -163,7 +163,8 @@ pub fn best_hardware(list: Vec<Candidate>) -> Option<Candidate> {
     list.into_iter().find(Candidate::is_fit_hardware)
 }
 
-/// An open device with a checked [`Sampler`], for logits that lie in host memory.
+/// An open device with a [`Sampler`] whose records are checked ([`Sampler::self_check_sampling`] checks the draws), for
+/// logits that lie in host memory.
 ///
 /// # Example
 /// ```

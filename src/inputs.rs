@@ -55,6 +55,12 @@ impl Inputs {
                             "draft token {token} of row {number} is outside the vocabulary of {vocab}"
                         )));
                     }
+                    if params.mirostat.is_some() {
+                        return Err(Error::Params(format!(
+                            "row {number} verifies a draft token and has Mirostat, whose limit depends on every draw: \
+                             decode it without a draft"
+                        )));
+                    }
                     if params.n > 1 {
                         return Err(Error::Params(format!(
                             "row {number} verifies a draft token and asks for {} draws: a draft has one",

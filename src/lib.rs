@@ -21,7 +21,7 @@
 //! | logits in host memory | [`cpu`] |
 //! | a sequence in the making | [`Request`], with [`SamplingParams`] |
 //! | a draft model | [`Chain`] |
-//! | doubts about a driver | [`Sampler::self_check`], [`validate`] |
+//! | doubts about a driver | [`Sampler::self_check`], [`Sampler::self_check_sampling`], [`validate`] |
 //!
 //! # How it works
 //! ```text

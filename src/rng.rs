@@ -10,6 +10,8 @@ pub(crate) enum Purpose {
     Xtc,
     /// Whether a draft token stands.
     Accept,
+    /// The draw after a rejected draft token: whoever drafted may have used the numbers of the draw.
+    Residual,
 }
 
 /// Where the numbers of a row come from.
@@ -27,6 +29,7 @@ impl Key {
             Purpose::Draw(number) => number,
             Purpose::Xtc => 1 << 16,
             Purpose::Accept => 2 << 16,
+            Purpose::Residual => 3 << 16,
         };
         let [low, high] = halves(self.position);
         philox([low, high, self.stream, last], halves(self.seed))
@@ -91,6 +94,7 @@ mod tests {
             key.words(Purpose::Draw(1)),
             key.words(Purpose::Xtc),
             key.words(Purpose::Accept),
+            key.words(Purpose::Residual),
             Key { seed: 1 + (1 << 40), ..key }.words(Purpose::Draw(0)),
             Key { position: 2 + (1 << 40), ..key }.words(Purpose::Draw(0)),
             Key { stream: 4, ..key }.words(Purpose::Draw(0)),

@@ -40,7 +40,7 @@ pub struct Sample {
 pub struct Drawn {
     /// Token id.
     pub token: u32,
-    /// Natural logarithm of the probability that it had in the draw.
+    /// Natural logarithm of its probability in the processed distribution, however it was drawn.
     pub logprob: f64,
     /// The same with its logit (after the changes) and its rank among the kept tokens.
     pub processed: TargetLogprob,

@@ -85,9 +85,14 @@ impl Chain {
     pub fn rows(&self) -> Vec<Row<'_>> {
         let draft =
             |i: usize| self.draft.get(i).copied().filter(|_| self.verification == Verification::Rejection);
-        (self.position..)
-            .zip(self.requests.iter().enumerate())
-            .map(|(position, (i, request))| Row { request, position, draft: draft(i) })
+        self.requests
+            .iter()
+            .enumerate()
+            .map(|(i, request)| Row {
+                request,
+                position: self.position.wrapping_add(i as u64),
+                draft: draft(i),
+            })
             .collect()
     }
 

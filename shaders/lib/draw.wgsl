@@ -6,6 +6,7 @@
 const FOR_DRAW: u32 = 0u;
 const FOR_XTC: u32 = 0x10000u;
 const FOR_ACCEPT: u32 = 0x20000u;
+const FOR_RESIDUAL: u32 = 0x30000u;
 
 var<workgroup> picked: vec2<u32>; // tile and token
 

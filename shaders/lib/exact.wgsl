@@ -1,5 +1,5 @@
 // exact: the integer weight of a token; docs/exact.md is the specification, src/exact.rs the host half.
-// Provides: keys, 64-bit integers as (low, high), Scale, octaves_below, table_index, mantissa, weight, surprisal.
+// Provides: keys, 64-bit integers as (low, high), Scale, fixed, octaves_below, table_index, mantissa, weight, surprisal.
 // Needs: nothing.
 
 // What the temperature contributes.

@@ -13,7 +13,7 @@ struct Merged {
 
 var<workgroup> merged: Merged;
 
-// Q40 mass of a tile relative to the row's maximum; yzw of the second: its distance in octaves, or FAR, and factor.
+// Of a tile: its Q40 mass relative to the row's maximum (low, high), its distance in octaves, or FAR, and its factor.
 fn tile_mass(tile: u32, row_max_bits: u32, scale: Scale) -> vec4<u32> {
     let octaves = octaves_below(row_max_bits, bits_of_key(bitcast<i32>(scratch[tile + TILE_MAX_KEY])), scale);
     if octaves == FAR {

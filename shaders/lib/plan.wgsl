@@ -358,9 +358,10 @@ fn plan_draw(state: State) -> Plan {
     return plan;
 }
 
-// A draw after a sum that leaves the masses of the tiles.
+// The draw after a rejected draft token, after a sum that leaves the masses of the tiles.
 fn plan_sum_and_draw(state: State) -> Plan {
     var plan = plan_draw(state);
+    plan.numbers = random(state.head.zw, FOR_RESIDUAL); // whoever drafted may have used the numbers of the draw
     plan.opens_to = true;
     plan.bound = state.run_last;
     plan.task.kind = SUM;

@@ -1,4 +1,4 @@
-// request: what a row's request asks; mirrored by src/request/compiled.rs, compared with it by a test.
+// request: what a row's request asks; mirrored by src/request/words.rs, compared with it by a test.
 // Provides: Request.
 // Needs: exact.wgsl.
 

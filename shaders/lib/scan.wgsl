@@ -232,6 +232,9 @@ fn scan(task: Task, lane: u32) -> Outcome {
     var prefix = vec2<u32>(0u, 0u);
     var mask = vec2<u32>(0u, 0u);
     var before = vec2<u32>(0u, 0u);
+    // Apart from what a lane finds: these two are the same in every lane.
+    var code_found = NO_ITEM;
+    var is_reached = false;
     var own = Outcome(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u), NO_ITEM, HIGHEST, 0u, 0u, 0u, false, NO_ITEM);
     workgroupBarrier(); // whoever reads the last scan's results has them
     for (var digit = 0u; digit < n_digits; digit++) {
@@ -344,19 +347,19 @@ fn scan(task: Task, lane: u32) -> Outcome {
         let in_word = select(vec2<u32>(0u, 1u), vec2<u32>(1u, 0u), in_key);
         prefix |= in_word * (found.x << shift);
         mask |= in_word * (0xffu << shift);
-        own.code = prefix;
-        own.is_reached = digit + 1u == n_digits;
+        code_found = prefix;
+        is_reached = digit + 1u == n_digits;
         // All items of this digit are wanted, and the floor does not lie among them: no need to know the last exactly.
         let rest = ~mask & vec2<u32>(0xffffffffu, 0xffffffu);
         let has_floor = task.stage == OF_TOKENS && at_least(task.floor, prefix) && at_least(prefix | rest, task.floor);
         if found.y == 2u && !has_floor {
-            own.is_reached = true;
+            is_reached = true;
             break;
         }
     }
     var result = workgroupUniformLoad(&outcome);
-    result.code = own.code;
-    result.is_reached = own.is_reached;
+    result.code = code_found;
+    result.is_reached = is_reached;
     return result;
 }
 

@@ -203,6 +203,7 @@ impl<'a> Kept<'a> {
                             if is_accepted {
                                 drafted
                             } else {
+                                let numbers = key.numbers(Purpose::Residual);
                                 self.draw_residual(numbers, probabilities, kept.mass)
                             }
                         }
