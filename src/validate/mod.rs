@@ -421,7 +421,7 @@ mod tests {
         let reports = validate(Engine::Gpu(&gpu), Extent::Quick, &mut |_, _| ()).expect("the device works");
         for kernel in ["tile_stats", "record", "sample"] {
             let report = reports.iter().find(|report| report.kernel == kernel).expect("a report");
-            assert!(report.mismatches > 100, "{report:?}");
+            assert!(report.mismatches > 20, "{report:?}");
             assert!(report.first_mismatch.as_ref().is_some_and(|first| first.contains("row")), "{report:?}");
         }
         // The self-check is small: it is for drivers that miscompile, not for one unit in one entry.
