@@ -19,7 +19,7 @@ use crate::sample::Sample;
 /// per row) names one. The order of the entries is logit descending, then token ascending.
 ///
 /// # Errors
-/// [`Error::Params`](crate::Error::Params) if a parameter is out of range or a target is not in the vocabulary.
+/// [`Error::Params`] if a parameter is out of range or a target is not in the vocabulary.
 ///
 /// # Example
 /// ```
@@ -89,7 +89,7 @@ impl SampleInputs<'_> {
 /// step.
 ///
 /// # Errors
-/// [`Error::Params`](crate::Error::Params) if there is not one row of requests per row of logits, or a request names a
+/// [`Error::Params`] if there is not one row of requests per row of logits, or a request names a
 /// token that is not in the vocabulary.
 ///
 /// # Example
@@ -158,7 +158,7 @@ pub fn log_softmax(logits: &Logits<'_>) -> Vec<f32> {
 /// Past the last possible token, and in a row that is no distribution: -infinity and `u32::MAX`.
 ///
 /// # Errors
-/// [`Error::Params`](crate::Error::Params) if `k` is over [`Params::MAX_TOP_K`].
+/// [`Error::Params`] if `k` is over [`Params::MAX_TOP_K`].
 pub fn top_k(logits: &Logits<'_>, k: u32) -> Result<(Vec<f32>, Vec<u32>)> {
     Params { top_k: k, ..Params::default() }.validate()?;
     let entries: Vec<(u32, u32)> = (0..logits.rows())
