@@ -108,11 +108,7 @@ pub(crate) fn buffer(
 }
 
 pub(crate) fn check_logits(logits: &GpuLogits<'_>, plan: &Plan) -> Result<()> {
-    if !logits.buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
-        return Err(Error::Logits(
-            "the logits' buffer lacks the usage STORAGE: create it with it".to_owned(),
-        ));
-    }
+    check_usage(logits.buffer, wgpu::BufferUsages::STORAGE, "the logits")?;
     if plan.bytes_needed() > logits.buffer.size() {
         return Err(Error::Logits(format!(
             "[{}][{}] {} at byte {} with a row stride of {} ends at byte {}, the buffer has {}: correct the shape, or \
@@ -137,34 +133,29 @@ pub(crate) fn check_apart(a: &wgpu::Buffer, b: &wgpu::Buffer, what: &str) -> Res
     Ok(())
 }
 
-/// Whether an input of so many bytes lies in its buffer.
-pub(crate) fn check_input(input: &GpuInput<'_>, bytes: u64, what: &str) -> Result<()> {
-    let GpuInput { buffer, byte_offset } = *input;
-    if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
+fn check_usage(buffer: &wgpu::Buffer, usage: wgpu::BufferUsages, what: &str) -> Result<()> {
+    if !buffer.usage().contains(usage) {
+        let names: Vec<&str> = usage.iter_names().map(|(name, _)| name).collect();
         return Err(Error::Logits(format!(
-            "the buffer of {what} lacks the usage STORAGE: create it with it"
-        )));
-    }
-    if !byte_offset.is_multiple_of(4) || byte_offset.saturating_add(bytes) > buffer.size() {
-        return Err(Error::Logits(format!(
-            "{what} of {bytes} bytes at byte {byte_offset} does not fit a buffer of {}, or the offset is no multiple of 4",
-            buffer.size()
+            "the buffer of {what} lacks the usage {}: create it with it",
+            names.join(" | ")
         )));
     }
     Ok(())
 }
 
-/// Whether the tokens of so many rows can be copied to their place.
-pub(crate) fn check_tokens(tokens: &GpuOutput<'_>, rows: usize) -> Result<()> {
-    let GpuOutput { buffer, byte_offset } = *tokens;
-    if !buffer.usage().contains(wgpu::BufferUsages::COPY_DST) {
-        return Err(Error::Logits(
-            "the tokens' buffer lacks the usage COPY_DST: create it with it".to_owned(),
-        ));
-    }
-    if !byte_offset.is_multiple_of(4) || byte_offset.saturating_add(rows as u64 * 4) > buffer.size() {
+/// Whether so many bytes of words lie in a buffer that may be used so.
+pub(crate) fn check_words(
+    buffer: &wgpu::Buffer,
+    byte_offset: u64,
+    bytes: u64,
+    usage: wgpu::BufferUsages,
+    what: &str,
+) -> Result<()> {
+    check_usage(buffer, usage, what)?;
+    if !byte_offset.is_multiple_of(4) || byte_offset.saturating_add(bytes) > buffer.size() {
         return Err(Error::Logits(format!(
-            "{rows} tokens at byte {byte_offset} do not fit a buffer of {}, or the offset is no multiple of 4",
+            "{what} of {bytes} bytes at byte {byte_offset} does not fit a buffer of {}, or the offset is no multiple of 4",
             buffer.size()
         )));
     }
@@ -208,18 +199,7 @@ pub(crate) fn send_changes(
 
 pub(crate) fn check_outputs(outs: &[GpuOutput<'_>], bytes: u64, alignment: u64) -> Result<()> {
     for out in outs {
-        if !out.buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
-            return Err(Error::Logits(
-                "the output's buffer lacks the usage STORAGE: create it with it".to_owned(),
-            ));
-        }
-        if !out.byte_offset.is_multiple_of(4) || out.byte_offset.saturating_add(bytes) > out.buffer.size() {
-            return Err(Error::Logits(format!(
-                "{bytes} bytes of results at byte {} do not fit a buffer of {}, or the offset is no multiple of 4",
-                out.byte_offset,
-                out.buffer.size()
-            )));
-        }
+        check_words(out.buffer, out.byte_offset, bytes, wgpu::BufferUsages::STORAGE, "the result")?;
         // One `out_base` serves all outputs of a kernel.
         if out.byte_offset % alignment != outs[0].byte_offset % alignment {
             return Err(Error::Logits(format!(

@@ -58,12 +58,9 @@ pub struct SampleInputs<'a> {
 impl SampleInputs<'_> {
     /// The draft has a probability for every token, and is there if a row wants it.
     pub(crate) fn validate(&self, inputs: &Inputs) -> Result<()> {
+        inputs.check_draft(self.draft.is_some())?;
         let needed = inputs.rows.len() * inputs.vocab;
         match self.draft {
-            None if inputs.wants_draft() => Err(Error::Params(
-                "a row verifies a draft token, but there are no probabilities of the draft: give `draft`"
-                    .to_owned(),
-            )),
             Some(draft) if draft.len() != needed => Err(Error::Params(format!(
                 "the draft has {} probabilities, [{}][{}] are needed",
                 draft.len(),
@@ -71,16 +68,6 @@ impl SampleInputs<'_> {
                 inputs.vocab
             ))),
             _ => Ok(()),
-        }
-    }
-
-    /// The inputs of the rows `first..first + rows`.
-    #[cfg(feature = "wgpu")]
-    pub(crate) fn slice_rows(&self, first: usize, rows: usize, vocab: usize) -> Self {
-        let words = vocab.div_ceil(32);
-        Self {
-            mask: self.mask.map(|mask| &mask[first * words..(first + rows) * words]),
-            draft: self.draft.map(|draft| &draft[first * vocab..(first + rows) * vocab]),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use crate::buffers::{GpuInput, GpuLogits, GpuOutput, Mask, SampleBuffers, buffer};
+use crate::buffers::{GpuInput, GpuLogits, GpuOutput, buffer};
 use crate::cpu::SampleInputs;
 use crate::error::{Error, Result};
 use crate::guard::{guarded, lock, panic_message, poll};
@@ -308,23 +308,10 @@ impl Gpu {
     ) -> Result<Vec<Record>> {
         params.validate()?;
         crate::params::validate_targets(targets, logits.rows(), logits.vocab())?;
-        let mut records = Vec::with_capacity(logits.rows());
-        let mut in_flight: Option<Pending> = None;
-        let block_rows = rows_per_block(logits, RawRecord::words(params.top_k));
-        for first in (0..logits.rows()).step_by(block_rows) {
-            let block = logits.slice_rows(first, block_rows.min(logits.rows() - first));
-            let targets = targets.get(first..first + block.rows()).unwrap_or(&[]);
-            let pending = self.submit(&block, |encoder, uploaded| {
-                self.sampler.record(encoder, uploaded, params, targets)
-            })?;
-            if let Some(earlier) = in_flight.replace(pending) {
-                records.extend(self.told(earlier.wait())?);
-            }
-        }
-        if let Some(last) = in_flight {
-            records.extend(self.told(last.wait())?);
-        }
-        Ok(records)
+        self.in_blocks(logits, RawRecord::words(params.top_k), |encoder, uploaded, first| {
+            let targets = targets.get(first..first + uploaded.rows).unwrap_or(&[]);
+            self.sampler.record(encoder, uploaded, params, targets)
+        })
     }
 
     /// One sample per row, like [`cpu::sample`](crate::cpu::sample) and with the same bits. Uploads the logits in blocks of
@@ -339,36 +326,45 @@ impl Gpu {
         inputs: &SampleInputs<'_>,
     ) -> Result<Vec<Sample>> {
         let vocab = logits.vocab();
-        let checked = Inputs::new(rows, logits.rows(), vocab, inputs.mask)?;
-        inputs.validate(&checked)?;
-        let wants_draft = checked.wants_draft();
-        let result_words = checked.demand(0).record_words() + if wants_draft { vocab } else { 0 };
-        let mut samples = Vec::with_capacity(logits.rows());
-        let mut in_flight: Option<Pending<Sample>> = None;
+        let mut rest = Inputs::new(rows, logits.rows(), vocab, inputs.mask)?;
+        inputs.validate(&rest)?;
+        let probabilities = inputs.draft.filter(|_| rest.wants_draft());
+        let result_words = rest.demand(0).record_words() + probabilities.map_or(0, |_| vocab);
+        self.in_blocks(logits, result_words, |encoder, uploaded, first| {
+            let block = rest.split_first(uploaded.rows);
+            let draft = match probabilities {
+                Some(all) => {
+                    Some(self.upload(bytemuck::cast_slice(&all[first * vocab..][..uploaded.rows * vocab]))?)
+                }
+                None => None,
+            };
+            let draft = draft.as_ref().map(GpuInput::new);
+            self.sampler.sample_inputs(encoder, uploaded, &block, None, draft, None)
+        })
+    }
+
+    /// Uploads the logits in blocks of rows, with results of so many words per row, and lets `record` fill an encoder for
+    /// each: it hears the number of the block's first row. Two blocks are in flight.
+    fn in_blocks<R>(
+        &self,
+        logits: &Logits<'_>,
+        result_words: usize,
+        mut record: impl FnMut(&mut wgpu::CommandEncoder, &GpuLogits<'_>, usize) -> Result<Pending<R>>,
+    ) -> Result<Vec<R>> {
+        let mut results = Vec::with_capacity(logits.rows());
+        let mut in_flight: Option<Pending<R>> = None;
         let block_rows = rows_per_block(logits, result_words);
         for first in (0..logits.rows()).step_by(block_rows) {
             let block = logits.slice_rows(first, block_rows.min(logits.rows() - first));
-            let inputs = inputs.slice_rows(first, block.rows(), vocab);
-            let draft = match inputs.draft.filter(|_| wants_draft) {
-                Some(draft) => Some(self.upload(bytemuck::cast_slice(draft))?),
-                None => None,
-            };
-            let buffers = SampleBuffers {
-                mask: inputs.mask.map(Mask::Host),
-                draft: draft.as_ref().map(GpuInput::new),
-                tokens: None,
-            };
-            let rows = &rows[first..first + block.rows()];
-            let pending = self
-                .submit(&block, |encoder, uploaded| self.sampler.sample(encoder, uploaded, rows, &buffers))?;
+            let pending = self.submit(&block, |encoder, uploaded| record(encoder, uploaded, first))?;
             if let Some(earlier) = in_flight.replace(pending) {
-                samples.extend(self.told(earlier.wait())?);
+                results.extend(self.told(earlier.wait())?);
             }
         }
         if let Some(last) = in_flight {
-            samples.extend(self.told(last.wait())?);
+            results.extend(self.told(last.wait())?);
         }
-        Ok(samples)
+        Ok(results)
     }
 
     /// Maximum of each row; see [`cpu::row_max`](crate::cpu::row_max).

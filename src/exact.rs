@@ -320,18 +320,23 @@ pub(crate) fn entropy(mass: u64, surprisal: u64) -> f64 {
     ln_mass(mass) + surprisal as f64 / mass as f64 * std::f64::consts::LN_2
 }
 
-/// `ln(x / 2^40)` for a mass of at least 2^40, Q26: the logarithm of the operations whose results stay on the device.
-pub(crate) fn ln_mass_fixed(mass: u64) -> u32 {
-    let msb = 63 - mass.leading_zeros();
-    let mut y = (mass << (63 - msb) >> 32) as u32; // Q31 in [1, 2)
-    let mut log2 = msb - ROW_FRACTION;
+/// `log2` of an integer of at least 1, Q26, rounded down by repeated squaring.
+pub(crate) fn log2_q26(value: u64) -> u32 {
+    let lead = value.leading_zeros();
+    let mut y = (value << lead >> 32) as u32; // Q31 in [1, 2)
+    let mut log2 = 63 - lead;
     for _ in 0..26 {
         let square = mul_high(y, y); // Q30 in [1, 4)
         let carry = square >> 31;
         log2 = (log2 << 1) | carry;
         y = if carry == 1 { square } else { square << 1 };
     }
-    mul_high(log2, LN_2_Q32)
+    log2
+}
+
+/// `ln(x / 2^40)` for a mass of at least 2^40, Q26: the logarithm of the operations whose results stay on the device.
+pub(crate) fn ln_mass_fixed(mass: u64) -> u32 {
+    mul_high(log2_q26(mass) - (ROW_FRACTION << 26), LN_2_Q32)
 }
 
 /// `round(ln 2 · 2^32)`.
@@ -516,6 +521,14 @@ mod tests {
                 let of = |scale: Scale| scale.octaves(0, x.to_bits()).map_or(0, weight);
                 assert_eq!(of(narrow), of(wide), "T {temperature}, x {x}");
             }
+        }
+    }
+
+    #[test]
+    fn logarithms_are_close() {
+        for value in [1u64, 2, 3, 1000, 1 << 20, (1 << 43) + 12_345, 1 << 63] {
+            let error = f64::from(log2_q26(value)) / f64::from(1 << 26) - (value as f64).log2();
+            assert!((-1e-7..=1e-12).contains(&error), "{value}: {error:e}");
         }
     }
 

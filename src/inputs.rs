@@ -86,6 +86,23 @@ impl Inputs {
         Ok(Self { rows, vocab })
     }
 
+    /// The first rows as a step of their own; the others stay.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn split_first(&mut self, rows: usize) -> Self {
+        Self { rows: self.rows.drain(..rows).collect(), vocab: self.vocab }
+    }
+
+    /// Nothing, if there are probabilities of the draft or no row wants them.
+    pub(crate) fn check_draft(&self, is_there: bool) -> Result<()> {
+        if self.wants_draft() && !is_there {
+            return Err(Error::Params(
+                "a row verifies a draft token, but there are no probabilities of the draft: give `draft`"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
     /// Whether a row needs probabilities of its draft: a greedy one compares tokens.
     pub(crate) fn wants_draft(&self) -> bool {
         self.rows.iter().any(|row| row.draft.is_some() && !row.compiled.is_greedy)

@@ -1,6 +1,4 @@
-//! Quotients, roots and logarithms of integers that the filters need, as `shaders/lib/numbers.wgsl` computes them.
-
-use crate::exact::mul_high;
+//! Ratios and quotients of integers that the filters need, as `shaders/lib/numbers.wgsl` computes them.
 
 /// A ratio in (0, 1] as `factor · 2^-by`, factor in [2^31, 2^32) (lower for what comes from a table).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,20 +32,6 @@ pub(crate) fn quotient_q24(a: u64, b: u64) -> u32 {
     quotient
 }
 
-/// `log2` of an integer of at least 1, Q26, rounded down by repeated squaring.
-pub(crate) fn log2_q26(value: u64) -> u32 {
-    let lead = value.leading_zeros();
-    let mut y = (value << lead >> 32) as u32; // Q31 in [1, 2)
-    let mut log2 = 63 - lead;
-    for _ in 0..26 {
-        let square = mul_high(y, y); // Q30 in [1, 4)
-        let carry = square >> 31;
-        log2 = (log2 << 1) | carry;
-        y = if carry == 1 { square } else { square << 1 };
-    }
-    log2
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,14 +48,6 @@ mod tests {
             (0.1, 10, 2), // 0.1 in binary32 is a little more than a tenth
         ] {
             assert_eq!(Ratio::new(value).part_of(mass), part, "{value} of {mass}");
-        }
-    }
-
-    #[test]
-    fn logarithms_are_close() {
-        for value in [1u64, 2, 3, 1000, 1 << 20, (1 << 43) + 12_345, 1 << 63] {
-            let error = f64::from(log2_q26(value)) / f64::from(1 << 26) - (value as f64).log2();
-            assert!((-1e-7..=1e-12).contains(&error), "{value}: {error:e}");
         }
     }
 }

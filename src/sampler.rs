@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::buffers::{
-    GpuLogits, GpuOutput, Mask, SampleBuffers, buffer, check_apart, check_input, check_logits, check_outputs,
-    check_tokens, send_changes,
+    GpuInput, GpuLogits, GpuOutput, Mask, SampleBuffers, buffer, check_apart, check_logits, check_outputs,
+    check_words, send_changes,
 };
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -246,30 +246,40 @@ impl Sampler {
             None => (None, None),
         };
         let inputs = Inputs::new(rows, logits.rows, logits.vocab, host_mask)?;
-        if inputs.wants_draft() && buffers.draft.is_none() {
-            return Err(Error::Params(
-                "a row verifies a draft token, but there are no probabilities of the draft: give `draft`"
-                    .to_owned(),
-            ));
-        }
+        self.sample_inputs(encoder, logits, &inputs, mask, buffers.draft, buffers.tokens)
+    }
+
+    /// The same for rows that are checked and compiled, a mask in host memory included.
+    pub(crate) fn sample_inputs(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        logits: &GpuLogits<'_>,
+        inputs: &Inputs,
+        mask: Option<GpuInput<'_>>,
+        draft: Option<GpuInput<'_>>,
+        tokens: Option<GpuOutput<'_>>,
+    ) -> Result<Pending<Sample>> {
+        use wgpu::BufferUsages as Usage;
+        inputs.check_draft(draft.is_some())?;
         let mask_row_bytes = if mask.is_some() { logits.vocab.div_ceil(32) as u64 * 4 } else { 0 };
         let plan = Plan::of(&logits.shape(), inputs.demand(mask_row_bytes), &self.caps)?;
         check_logits(logits, &plan)?;
         let rows = logits.rows as u64;
-        if let Some(mask) = &mask {
-            check_input(mask, rows * mask_row_bytes, "the grammar mask")?;
+        let draft = draft.filter(|_| inputs.wants_draft());
+        let vocab = logits.vocab as u64;
+        if let Some(GpuInput { buffer, byte_offset }) = mask {
+            check_words(buffer, byte_offset, rows * mask_row_bytes, Usage::STORAGE, "the grammar mask")?;
         }
-        let draft = buffers.draft.filter(|_| inputs.wants_draft());
-        if let Some(draft) = &draft {
-            check_input(draft, rows * logits.vocab as u64 * 4, "the draft")?;
+        if let Some(GpuInput { buffer, byte_offset }) = draft {
+            check_words(buffer, byte_offset, rows * vocab * 4, Usage::STORAGE, "the draft")?;
         }
-        if let Some(tokens) = &buffers.tokens {
-            check_tokens(tokens, logits.rows)?;
+        if let Some(GpuOutput { buffer, byte_offset }) = tokens {
+            check_words(buffer, byte_offset, rows * 4, Usage::COPY_DST, "the tokens")?;
         }
         let (requests, lists) = inputs.words();
         let job = Job { requests: &requests, rows: &lists, mask, draft, ..self.job(&plan, logits) };
         let (asked, demand) = (inputs.asked(), plan.demand);
-        self.schedule(encoder, &job, buffers.tokens, move |row, words| {
+        self.schedule(encoder, &job, tokens, move |row, words| {
             let draws = demand.draws.unwrap_or(0);
             RawSample::from_words(words, draws, demand.top_k, &asked[row]).decode(&asked[row])
         })

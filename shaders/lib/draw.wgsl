@@ -1,6 +1,6 @@
 // draw: a token at a random point of the run, in token order; docs/sampling.md, "Drawing".
 // Provides: random, draw, accepts.
-// Needs: batch, exact, request, rng, numbers, select, scan (.wgsl), the kernel's bindings `requests`, `table`, `scratch`.
+// Needs: batch, exact, request, rng, numbers, list, scan (.wgsl), the kernel's bindings `requests`, `table`, `scratch`.
 
 // What the numbers of a position are for, in the upper half of the counter's last word.
 const FOR_DRAW: u32 = 0u;

@@ -1,5 +1,5 @@
 // exact: the integer weight of a token; docs/exact.md is the specification, src/exact.rs the host half.
-// Provides: keys, 64-bit integers as (low, high), Scale, fixed, octaves_below, table_index, mantissa, weight, surprisal.
+// Provides: keys, 64-bit integers as (low, high), log2_q26, Scale, fixed, octaves_below, table_index, mantissa, weight, surprisal.
 // Needs: nothing.
 
 // What the temperature contributes.
@@ -74,6 +74,20 @@ fn mul_shift(value: vec2<u32>, factor: u32, by: u32) -> vec2<u32> {
     let low = mul_wide(value.x, factor);
     let high = mul_wide(value.y, factor);
     return shift_right64(add64(high, vec2<u32>(low.y, 0u)), by - 32u);
+}
+
+// log2 of an integer of at least 1, Q26, rounded down, by repeated squaring (Knuth, TAOCP 1, 1.2.2, exercise 25).
+fn log2_q26(value: vec2<u32>) -> u32 {
+    let lead = select(countLeadingZeros(value.y), 32u + countLeadingZeros(value.x), value.y == 0u);
+    var y = shift_left64(value, lead).y; // Q31 in [1, 2)
+    var log2 = 63u - lead;
+    for (var i = 0u; i < 26u; i++) {
+        let square = mul_high(y, y); // Q30 in [1, 4)
+        let carry = square >> 31u;
+        log2 = (log2 << 1u) | carry;
+        y = select(square << 1u, square, carry == 1u);
+    }
+    return log2;
 }
 
 // trunc(x · 2^shift) mod 2^32 of a finite f32 given by its bits.

@@ -1,6 +1,6 @@
 // merge: a row's statistics from its tiles', docs/exact.md section 7.
 // Provides: Merged, merge_tiles, tile_mass.
-// Needs: batch.wgsl, exact.wgsl, select.wgsl (`winners` holds partial sums), and the kernel's `scratch` and `table`.
+// Needs: batch.wgsl, exact.wgsl, list.wgsl (`winners` holds partial sums), and the kernel's `scratch` and `table`.
 
 struct Merged {
     max_key: i32,

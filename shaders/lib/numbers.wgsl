@@ -1,5 +1,5 @@
-// numbers: quotients, roots and logarithms of integers, for the filters; docs/sampling.md, src/numbers.rs.
-// Provides: ceil_ratio, quotient_q24, divide64, subtract64, root64, log2_q26.
+// numbers: quotients and roots of integers, for the filters; docs/sampling.md, src/numbers.rs.
+// Provides: ceil_ratio, quotient_q24, divide64, subtract64, root64.
 // Needs: exact.wgsl.
 
 // ⌈value · factor / 2^by⌉ for by >= 31 and a result below 2^64.
@@ -63,18 +63,4 @@ fn root64(a: vec2<u32>) -> u32 {
         }
     }
     return root;
-}
-
-// log2 of an integer of at least 1, Q26, rounded down, by repeated squaring (Knuth, TAOCP 1, 1.2.2, exercise 25).
-fn log2_q26(value: vec2<u32>) -> u32 {
-    let lead = select(countLeadingZeros(value.y), 32u + countLeadingZeros(value.x), value.y == 0u);
-    var y = shift_left64(value, lead).y; // Q31 in [1, 2)
-    var log2 = 63u - lead;
-    for (var i = 0u; i < 26u; i++) {
-        let square = mul_high(y, y); // Q30 in [1, 4)
-        let carry = square >> 31u;
-        log2 = (log2 << 1u) | carry;
-        y = select(square << 1u, square, carry == 1u);
-    }
-    return log2;
 }

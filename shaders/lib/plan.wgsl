@@ -1,6 +1,6 @@
 // plan: what comes next in the work on a row. One lane runs all of this, so there are no barriers.
 // Provides: Plan, State, first_state, advance, write_header.
-// Needs: batch, exact, request, numbers, select, merge, scan, filters, draw (.wgsl), the kernel's bindings.
+// Needs: batch, exact, request, numbers, list, merge, scan, filters, draw (.wgsl), the kernel's bindings.
 
 // Words of a record; draws of DRAW_WORDS, then both lists of (token, bits) follow the header.
 const SAMPLE_MAX_KEY: u32 = 0u;    // of the run

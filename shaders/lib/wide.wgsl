@@ -8,19 +8,9 @@ fn negate64(a: vec2<u32>) -> vec2<u32> {
     return add64(~a, vec2<u32>(1u, 0u));
 }
 
-// ln(mass / 2^40), Q26, of a mass of at least 2^40: 26 bits of the binary logarithm by repeated squaring
-// (Knuth, TAOCP 1, 1.2.2, exercise 25), times ln 2.
+// ln(mass / 2^40), Q26, of a mass of at least 2^40.
 fn ln_mass_fixed(mass: vec2<u32>) -> u32 {
-    let lead = countLeadingZeros(mass.y); // the mass has more than 32 bits
-    var y = shift_left64(mass, lead).y;   // Q31 in [1, 2)
-    var log2 = 63u - lead - 40u;
-    for (var i = 0u; i < 26u; i++) {
-        let square = mul_high(y, y); // Q30 in [1, 4)
-        let carry = square >> 31u;
-        log2 = (log2 << 1u) | carry;
-        y = select(square << 1u, square, carry == 1u);
-    }
-    return mul_high(log2, 2977044472u); // round(ln 2 · 2^32)
+    return mul_high(log2_q26(mass) - (40u << 26u), 2977044472u); // round(ln 2 · 2^32)
 }
 
 // Binary point at which both values, and their difference, fit 63 bits.

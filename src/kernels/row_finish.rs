@@ -20,6 +20,7 @@ pub(crate) const KERNEL: Kernel = Kernel {
         lib!("exact"),
         lib!("request"),
         lib!("merge"),
+        lib!("list"),
         lib!("select")
     ),
     slots: &[Slot::Batch, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Write],

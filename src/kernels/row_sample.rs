@@ -31,7 +31,7 @@ pub(crate) const KERNEL: Kernel = Kernel {
         lib!("changes"),
         lib!("numbers"),
         lib!("rng"),
-        lib!("select"),
+        lib!("list"),
         lib!("merge"),
         lib!("scan"),
         lib!("filters"),

@@ -67,7 +67,8 @@ pub(crate) struct Dynamic {
 impl Dynamic {
     /// What is drawn at, from mass, surprisal (Q43) and number of the tokens that are left, at temperature 1.
     pub(crate) fn scale(self, mass: u64, surprisal: u64, count: u32) -> DrawScale {
-        use crate::numbers::{log2_q26, quotient_q24};
+        use crate::exact::log2_q26;
+        use crate::numbers::quotient_q24;
         let most = log2_q26(u64::from(count.max(1)));
         let mut raised = 0; // Q31
         if most > 0 {

@@ -206,8 +206,9 @@ impl Case {
             Engine::Cpu => expected.clone(),
             Engine::Gpu(gpu) => turns.on_device(self, gpu, &self.upload(gpu, bytes))?,
         };
+        let inputs = turns.inputs(self.vocab)?;
         for (row, (got, expected)) in got.iter().zip(&expected).enumerate() {
-            let (error, wrong) = turns.against_truth(row, logits, got)?;
+            let (error, wrong) = turns.against_truth(row, &inputs.rows[row], logits.row_bits(row), got);
             let wrong = sample_difference(got, expected).or(wrong);
             report.row(self, row, error, wrong.map(|wrong| format!("{}: {wrong}", Turns::name(self, row))));
         }
@@ -376,11 +377,12 @@ mod tests {
         let bytes = case.bytes();
         let logits = Logits::new(&bytes, Dtype::F32, case.rows, case.vocab).expect("a batch");
         let turns = Turns::new(&case);
+        let inputs = turns.inputs(case.vocab).expect("sound inputs");
         let sound = turns.on_cpu(&logits).expect("samples").remove(0);
         assert_eq!(Turns::name(&case, 0), "temperature 0.6");
         let verdict = |sample: &crate::Sample| {
             let mut report = Report::new("test");
-            let (error, wrong) = turns.against_truth(0, &logits, sample).expect("sound inputs");
+            let (error, wrong) = turns.against_truth(0, &inputs.rows[0], logits.row_bits(0), sample);
             report.row(&case, 0, error, wrong);
             report.mismatches
         };

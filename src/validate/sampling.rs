@@ -7,8 +7,8 @@ use crate::buffers::{GpuInput, GpuLogits, Mask, SampleBuffers, buffer};
 use crate::cpu::{self, SampleInputs};
 use crate::device::Gpu;
 use crate::error::Result;
-use crate::inputs::Inputs;
-use crate::logits::Logits;
+use crate::inputs::{Inputs, RowInputs};
+use crate::logits::{Logits, RowBits};
 use crate::oracle;
 use crate::record::Status;
 use crate::request::{Dry, Filter, Mirostat, Order, Request, Row, SamplingParams, Step};
@@ -141,20 +141,24 @@ impl Turns {
         REQUESTS[(row + case.seed as usize) % REQUESTS.len()].0
     }
 
+    /// The rows as the engines take them, a mask in host memory included.
+    pub(super) fn inputs(&self, vocab: usize) -> Result<Inputs> {
+        Inputs::new(&self.rows(), self.requests.len(), vocab, self.mask.as_deref())
+    }
+
     /// Worst error of a sample against the definition, and what else that has against it. Where a decision came so near to
     /// its boundary that the promised error may turn it, nothing is said of the set.
     pub(super) fn against_truth(
         &self,
         row: usize,
-        logits: &Logits<'_>,
+        turn: &RowInputs,
+        bits: RowBits<'_>,
         sample: &Sample,
-    ) -> Result<(Option<f64>, Option<String>)> {
-        let turn =
-            &Inputs::new(&self.rows(), self.requests.len(), logits.vocab(), self.mask.as_deref())?.rows[row];
+    ) -> (Option<f64>, Option<String>) {
         let request = &self.requests[row];
         let params = request.params();
         let changed: Vec<f32> = (0..)
-            .zip(logits.row_bits(row).iter())
+            .zip(bits.iter())
             .map(|(token, bits)| f32::from_bits(turn.changes.apply(token, bits)))
             .collect();
         let coin = turn.key.words(Purpose::Xtc)[0];
@@ -162,14 +166,14 @@ impl Turns {
         let steps = oracle::steps(&params.order, params.mirostat.is_some());
         let Some(truth) = oracle::sampling(&changed, params, &steps, request.mu(), acts) else {
             let is_wrong = sample.status == Status::Ok;
-            return Ok((None, is_wrong.then(|| "drew from what is no distribution".to_owned())));
+            return (None, is_wrong.then(|| "drew from what is no distribution".to_owned()));
         };
         if sample.status != Status::Ok {
-            return Ok((None, Some(format!("is a distribution, but the sample says {:?}", sample.status))));
+            return (None, Some(format!("is a distribution, but the sample says {:?}", sample.status)));
         }
         // A dynamic temperature has 22 bits: tests/filters.rs allows for it.
         if truth.margin < 1e-5 || truth.sigma_margin < 1e-4 || truth.spread.is_some() {
-            return Ok((None, None));
+            return (None, None);
         }
         let top: Vec<u32> = sample.processed.top.iter().map(|entry| entry.token).collect();
         let mut wrong = token_difference(&top, &truth.kept[..top.len().min(truth.kept.len())]);
@@ -186,7 +190,7 @@ impl Turns {
                 error = worse(error, (entry.logprob - logprob).abs());
             }
         }
-        Ok((Some(error), wrong))
+        (Some(error), wrong)
     }
 
     pub(super) fn on_cpu(&self, logits: &Logits<'_>) -> Result<Vec<Sample>> {
