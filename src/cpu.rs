@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::exact::{self, SUBTILE_TOKENS, Scale, TILE_TOKENS};
+use crate::exact::{self, Scale};
 use crate::inputs::{Inputs, RowInputs};
 use crate::kernels::row_sample::Turn;
 use crate::kernels::{log_softmax, row_finish, row_sample, row_scalar, tile_stats};
@@ -173,11 +173,8 @@ pub(crate) fn raw_record(
     scale: Scale,
     target: Option<u32>,
 ) -> RawRecord {
-    let vocab = logits.vocab();
     let row = logits.row_bits(row);
     let target_key = target.map_or(exact::KEY_NEG_INFINITY, |token| exact::key(row.get(token as usize)));
-    let mut delegates = Vec::with_capacity(vocab.div_ceil(SUBTILE_TOKENS));
-    let tiles: Vec<_> =
-        row.runs(TILE_TOKENS).map(|tile| tile_stats::run(tile, target_key, scale, &mut delegates)).collect();
-    row_finish::run(row, &tiles, &delegates, target, scale, top_k)
+    let tiles = tile_stats::run(row, target_key, scale);
+    row_finish::run(row, &tiles.stats, &tiles.delegates, target, scale, top_k)
 }

@@ -20,6 +20,10 @@ pub const MAX_VOCAB: usize = 1 << 20;
 pub(crate) const KEY_NEG_INFINITY: i32 = key_raw(0xff80_0000);
 /// Order-preserving key of +infinity; a larger key is a NaN.
 pub(crate) const KEY_INFINITY: i32 = 0x7f80_0000;
+/// In place of a distance in units: outside the window.
+pub(crate) const FAR: u32 = u32::MAX;
+/// A distance in octaves from which on a token's weight and surprisal are zero, so that it may stand for any farther one.
+pub(crate) const WEIGHTLESS: u32 = 60;
 /// Bits above this, as an unsigned number, are a NaN with the sign set.
 pub(crate) const BITS_NEG_INFINITY: u32 = 0xff80_0000;
 /// Fraction bits of a token's weight within its tile.
@@ -41,12 +45,13 @@ const HALF_WINDOW: f32 = 24.0;
 const STEP_DROP: u32 = 181_643;
 
 /// Key of a logit's bits: signed comparison of keys is the order of the values, and -0 equals +0.
-#[inline]
+#[inline(always)]
 pub(crate) const fn key(bits: u32) -> i32 {
     let raw = key_raw(bits);
     if raw == -1 { 0 } else { raw }
 }
 
+#[inline(always)]
 const fn key_raw(bits: u32) -> i32 {
     let bits = bits.cast_signed();
     bits ^ ((bits >> 31) & 0x7fff_ffff)
@@ -90,40 +95,59 @@ impl Scale {
     /// means a weight of zero. Both are finite and `bits` is not above `max_bits`, except that `bits` may be -infinity.
     #[inline]
     pub(crate) fn octaves(self, max_bits: u32, bits: u32) -> Option<u32> {
-        // -infinity; also a NaN with the sign set, whose row is not sound anyway.
-        if bits >= BITS_NEG_INFINITY {
-            return None;
-        }
+        let distance = self.distance(max_bits, bits);
+        (distance != FAR).then(|| mul_high(distance << 2, self.rate))
+    }
+
+    /// So many octaves in units.
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "60 octaves are 42 temperatures of 2^24 units at most"
+    )]
+    pub(crate) fn units_of_octaves(self, octaves: u32) -> u32 {
+        ((u64::from(octaves) << 54) / u64::from(self.rate)) as u32
+    }
+
+    /// The same distance in units, and [`FAR`] for `None`: without a branch, so that loops over tokens become vector
+    /// instructions.
+    #[inline(always)]
+    pub(crate) fn distance(self, max_bits: u32, bits: u32) -> u32 {
         // Decides only "far" or "near"; every weight between 37 and 62 temperatures is zero either way.
         let half_distance = f32::from_bits(max_bits) * 0.5 - f32::from_bits(bits) * 0.5;
-        if half_distance >= self.half_window {
-            return None;
-        }
+        // Not near: -infinity; also a NaN with the sign set, whose row is not sound anyway.
+        let is_near = (bits < BITS_NEG_INFINITY) & (half_distance < self.half_window);
         let distance = fixed(max_bits, self.shift).wrapping_sub(fixed(bits, self.shift));
-        Some(mul_high(distance << 2, self.rate))
+        if is_near { distance } else { FAR }
     }
 }
 
 /// 2^exponent, exact for every exponent that [`Scale`] meets.
-pub(crate) fn pow2(exponent: i32) -> f64 {
+pub(crate) const fn pow2(exponent: i32) -> f64 {
     f64::from_bits(((1023 + exponent) as u64) << 52)
 }
 
+/// The same as an f32, for what [`Scale::shift`] may be.
+pub(crate) fn pow2_f32(exponent: i32) -> f32 {
+    f32::from_bits((127 + exponent).cast_unsigned() << 23)
+}
+
 /// `trunc(x · 2^shift) mod 2^32` of a finite f32 given by its bits.
-#[inline]
+#[inline(always)]
 pub(crate) fn fixed(bits: u32, shift: i32) -> u32 {
     let mantissa = (bits & 0x7f_ffff) | 0x80_0000; // the hidden bit of a subnormal is shifted out below
     let left = ((bits >> 23) & 0xff) as i32 - 150 + shift;
-    let magnitude = match left {
-        32.. => 0,
-        0..32 => mantissa << left,
-        _ => mantissa >> (-left).min(31),
-    };
-    if bits >> 31 == 1 { magnitude.wrapping_neg() } else { magnitude }
+    // One of the two counts is negative, as an unsigned number past every shift.
+    let by = |count: i32| count.cast_unsigned();
+    let up = if by(left) < 32 { mantissa << (by(left) & 31) } else { 0 };
+    let down = if by(-left) < 32 { mantissa >> (by(-left) & 31) } else { 0 };
+    let magnitude = if left < 0 { down } else { up };
+    let sign = (bits.cast_signed() >> 31).cast_unsigned();
+    (magnitude ^ sign).wrapping_sub(sign)
 }
 
 /// High word of the 64-bit product.
-#[inline]
+#[inline(always)]
 pub(crate) fn mul_high(a: u32, b: u32) -> u32 {
     ((u64::from(a) * u64::from(b)) >> 32) as u32
 }
@@ -131,33 +155,51 @@ pub(crate) fn mul_high(a: u32, b: u32) -> u32 {
 /// `2^(31 − f)` for the fraction `f` of a Q24 distance, as the integer that the kernels use: table, then a chord.
 #[inline]
 pub(crate) fn mantissa(octaves: u32) -> u32 {
-    let fraction = octaves & ((1 << OCTAVE_FRACTION) - 1);
-    let rest_bits = OCTAVE_FRACTION - TABLE_BITS;
-    let entry = TABLE[(fraction >> rest_bits) as usize];
-    let rest = fraction & ((1 << rest_bits) - 1);
+    interpolate(TABLE[table_index(octaves) as usize], octaves)
+}
+
+/// Where the table has the fraction of a distance.
+#[inline(always)]
+pub(crate) fn table_index(octaves: u32) -> u32 {
+    (octaves >> (OCTAVE_FRACTION - TABLE_BITS)) & ((1 << TABLE_BITS) - 1)
+}
+
+/// The mantissa, from the table's entry on.
+#[inline(always)]
+pub(crate) fn interpolate(entry: u32, octaves: u32) -> u32 {
+    let rest = octaves & ((1 << (OCTAVE_FRACTION - TABLE_BITS)) - 1);
     let drop = (rest * STEP_DROP + 0x8000) >> 16; // Q26
     entry - (((entry >> 15) * drop) >> 11)
 }
 
-/// Weight of a token at this distance below the tile's maximum, Q50.
-#[inline]
-pub(crate) fn weight(octaves: u32) -> u64 {
-    shift_right(
-        u64::from(mantissa(octaves)) << (TILE_FRACTION - MANTISSA_FRACTION),
-        octaves >> OCTAVE_FRACTION,
-    )
+/// Weight of a token at this distance below the tile's maximum, with its mantissa: Q50. Takes 64 bits, so that a vector of
+/// them is never widened.
+#[inline(always)]
+pub(crate) fn weight(mantissa: u64, octaves: u64) -> u64 {
+    (mantissa << (TILE_FRACTION - MANTISSA_FRACTION)) >> ((octaves >> OCTAVE_FRACTION) & 63)
 }
 
-/// Weight times distance in octaves, Q44: what a token adds to the entropy.
-#[inline]
-pub(crate) fn surprisal(octaves: u32) -> u64 {
-    let product = mul_high(mantissa(octaves), octaves << 1); // Q24
-    shift_right(u64::from(product) << (TILE_SURPRISAL_FRACTION - OCTAVE_FRACTION), octaves >> OCTAVE_FRACTION)
+/// Weight times distance in octaves, Q44: what a token adds to the entropy. As for [`weight`].
+#[inline(always)]
+pub(crate) fn surprisal(mantissa: u64, octaves: u64) -> u64 {
+    let product = (mantissa * (octaves << 1)) >> 32; // Q24
+    (product << (TILE_SURPRISAL_FRACTION - OCTAVE_FRACTION)) >> ((octaves >> OCTAVE_FRACTION) & 63)
 }
 
 #[inline]
 fn shift_right(value: u64, by: u32) -> u64 {
     value >> by.min(63)
+}
+
+/// Weight of one token at any distance below the tile's maximum, Q50.
+pub(crate) fn token_weight(octaves: u32) -> u64 {
+    weight(mantissa(octaves).into(), octaves.min(WEIGHTLESS << OCTAVE_FRACTION).into())
+}
+
+/// Surprisal of one token at any distance, Q44.
+#[cfg(test)]
+pub(crate) fn token_surprisal(octaves: u32) -> u64 {
+    surprisal(mantissa(octaves).into(), octaves.min(WEIGHTLESS << OCTAVE_FRACTION).into())
 }
 
 /// What one tile says of its tokens. All sums are integers: their order does not matter.
@@ -518,7 +560,7 @@ mod tests {
             let wide = Scale { half_window: 31.0 * temperature, ..Scale::new(temperature) };
             for step in 0..20_000u32 {
                 let x = -(step as f32) * 0.005 * temperature;
-                let of = |scale: Scale| scale.octaves(0, x.to_bits()).map_or(0, weight);
+                let of = |scale: Scale| scale.octaves(0, x.to_bits()).map_or(0, token_weight);
                 assert_eq!(of(narrow), of(wide), "T {temperature}, x {x}");
             }
         }

@@ -150,10 +150,37 @@ impl<'a> RowBits<'a> {
         self.bytes.chunks(tokens * dtype.bytes()).map(move |bytes| Self { bytes, dtype })
     }
 
+    /// Bits of every token, in order: in place where they lie so, otherwise in the room that is given.
+    #[inline(always)]
+    pub(crate) fn widened<'b>(&self, room: &'b mut [u32]) -> &'b [u32]
+    where
+        'a: 'b,
+    {
+        if self.dtype == Dtype::F32
+            && let Ok(bits) = bytemuck::try_cast_slice(self.bytes)
+        {
+            return bits;
+        }
+        let room = &mut room[..self.len()];
+        match self.dtype {
+            Dtype::F32 => bytemuck::cast_slice_mut(room).copy_from_slice(self.bytes),
+            Dtype::F16 => widen_halves(self.bytes, Dtype::F16, room),
+            Dtype::Bf16 => widen_halves(self.bytes, Dtype::Bf16, room),
+        }
+        room
+    }
+
     /// Bits of every token, in order.
     pub(crate) fn iter(self) -> impl Iterator<Item = u32> + 'a {
         let dtype = self.dtype;
         self.bytes.chunks_exact(dtype.bytes()).map(move |element| read(element, dtype))
+    }
+}
+
+#[inline(always)]
+fn widen_halves(bytes: &[u8], dtype: Dtype, room: &mut [u32]) {
+    for (wide, stored) in room.iter_mut().zip(bytes.as_chunks().0) {
+        *wide = exact::widen(dtype, u16::from_ne_bytes(*stored).into());
     }
 }
 

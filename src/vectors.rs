@@ -62,8 +62,8 @@ fn token_case(temperature: f32, max: u32, logit: u32) -> Value {
         "max": hex32(max),
         "logit": hex32(logit),
         "octaves": octaves,
-        "weight": hex64(octaves.map_or(0, exact::weight)),
-        "surprisal": hex64(octaves.map_or(0, exact::surprisal)),
+        "weight": hex64(octaves.map_or(0, exact::token_weight)),
+        "surprisal": hex64(octaves.map_or(0, exact::token_surprisal)),
     })
 }
 

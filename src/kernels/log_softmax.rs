@@ -1,6 +1,8 @@
 //! Full log-softmax at temperature 1, `x − max − ln(mass)` rounded once to f32: a second read and one write.
 
-use crate::exact;
+use fearless_simd::{Level, Simd, dispatch};
+
+use crate::exact::{self, TILE_TOKENS};
 #[cfg(feature = "wgpu")]
 use crate::kernel::{Kernel, Slot, lib};
 use crate::logits::RowBits;
@@ -28,7 +30,62 @@ pub(crate) fn run(row: RowBits<'_>, record: &RawRecord, out: &mut [f32]) {
     }
     let max_bits = exact::bits_of_key(record.stats.max_key);
     let ln_mass = exact::ln_mass_fixed(record.stats.mass);
-    for (out, bits) in out.iter_mut().zip(row.iter()) {
-        *out = f32::from_bits(exact::log_softmax_bits(max_bits, ln_mass, bits));
+    dispatch!(Level::new(), simd => simd.vectorize(#[inline(always)] || {
+        let mut widened = [0; TILE_TOKENS];
+        for (tile, out) in row.runs(TILE_TOKENS).zip(out.chunks_mut(TILE_TOKENS)) {
+            let bits = tile.widened(&mut widened);
+            if tame(max_bits) && bits.iter().all(|&bits| tame(bits)) {
+                in_double(bits, max_bits, ln_mass, out);
+            } else {
+                for (out, &bits) in out.iter_mut().zip(bits) {
+                    *out = f32::from_bits(exact::log_softmax_bits(max_bits, ln_mass, bits));
+                }
+            }
+        }
+    }));
+}
+
+/// Whether a logit's Q30 and the sums with it are exact in f64: below 2^20 in magnitude, or -infinity.
+#[inline(always)]
+fn tame(bits: u32) -> bool {
+    f32::from_bits(bits).abs() < 1_048_576.0 || bits == exact::BITS_NEG_INFINITY
+}
+
+/// The same numbers by f64, whose steps are exact here but for the last, which rounds to nearest even as the integers do.
+#[inline(always)]
+fn in_double(bits: &[u32], max_bits: u32, ln_mass: u32, out: &mut [f32]) {
+    let fixed = |bits: u32| (f64::from(f32::from_bits(bits)) * exact::pow2(30)).trunc();
+    let max = fixed(max_bits);
+    let ln_mass = f64::from(ln_mass) * 16.0; // Q26
+    for (out, &bits) in out.iter_mut().zip(bits) {
+        #[expect(clippy::cast_possible_truncation, reason = "the one rounding")]
+        let logprob = ((fixed(bits) - max - ln_mass + 0.0) * exact::pow2(-30)) as f32; // -0 becomes +0
+        *out = logprob;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Doubles give what integers do, at every magnitude that they are used for.
+    #[test]
+    fn doubles_agree_with_the_integers() {
+        let mut bits = 0x1234_5678u32;
+        for max in [0.0f32, -0.0, 1e-30, 0.75, 17.25, -3.5, 300.0, 1_000_000.0] {
+            for ln_mass in [0, 1, 1 << 20, 0x2f3b_1234] {
+                for _ in 0..2000 {
+                    bits = bits.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    let value = f32::from_bits(bits);
+                    let logit = if value.abs() < 1e6 { value.min(max) } else { max };
+                    for logit in [logit, max, f32::NEG_INFINITY, max - (bits >> 8) as f32 / 1e5] {
+                        let mut out = [0.0];
+                        in_double(&[logit.to_bits()], max.to_bits(), ln_mass, &mut out);
+                        let want = exact::log_softmax_bits(max.to_bits(), ln_mass, logit.to_bits());
+                        assert_eq!(out[0].to_bits(), want, "{logit} below {max}, ln {ln_mass}");
+                    }
+                }
+            }
+        }
     }
 }

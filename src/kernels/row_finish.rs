@@ -49,38 +49,60 @@ pub(crate) fn run(
 
 /// Keys and ids of the `count` first possible tokens of a row, in order; opens the subtiles that can hold them.
 pub(crate) fn top_tokens(row: RowBits<'_>, delegates: &[i32], count: usize) -> Vec<(i32, u32)> {
-    let subtiles = largest(delegates.iter().copied().zip(0..).collect(), count);
-    let tokens = subtiles
-        .into_iter()
-        .flat_map(|(_, subtile)| {
-            let first = subtile as usize * SUBTILE_TOKENS;
-            let bits = row.range(first, row.len().min(first + SUBTILE_TOKENS)).iter();
-            #[expect(clippy::cast_possible_truncation, reason = "tokens are below 2^20")]
-            let first = first as u32;
-            bits.zip(first..).map(|(bits, token)| (exact::key(bits), token))
-        })
-        .filter(|(key, _)| *key > exact::KEY_NEG_INFINITY)
-        .collect();
-    largest(tokens, count)
+    let subtiles =
+        first(delegates.iter().zip(0..).map(|(key, subtile)| code(*key, subtile)).collect(), count);
+    let impossible = code(exact::KEY_NEG_INFINITY, 0); // and what comes after it
+    let mut tokens = Vec::with_capacity(subtiles.len() * SUBTILE_TOKENS);
+    for subtile in subtiles {
+        let first = decode(subtile).1 as usize * SUBTILE_TOKENS;
+        let bits = row.range(first, row.len().min(first + SUBTILE_TOKENS)).iter();
+        #[expect(clippy::cast_possible_truncation, reason = "tokens are below 2^20")]
+        let first = first as u32;
+        let codes = bits.zip(first..).map(|(bits, token)| code(exact::key(bits), token));
+        tokens.extend(codes.filter(|code| *code < impossible));
+    }
+    first(tokens, count).into_iter().map(decode).collect()
 }
 
-/// The `count` largest by key descending, then position ascending, in that order.
-pub(crate) fn largest(mut items: Vec<(i32, u32)>, count: usize) -> Vec<(i32, u32)> {
-    let order = |a: &(i32, u32), b: &(i32, u32)| b.0.cmp(&a.0).then(a.1.cmp(&b.1));
+/// The `count` first of the order by key descending, then position ascending, in that order.
+pub(crate) fn largest(items: Vec<(i32, u32)>, count: usize) -> Vec<(i32, u32)> {
+    let codes = items.into_iter().map(|(key, position)| code(key, position)).collect();
+    first(codes, count).into_iter().map(decode).collect()
+}
+
+/// A number that is smaller for what comes earlier: key descending, then position ascending.
+fn code(key: i32, position: u32) -> u64 {
+    u64::from(!(key ^ i32::MIN).cast_unsigned()) << 32 | u64::from(position)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "two halves")]
+fn decode(code: u64) -> (i32, u32) {
+    (!((code >> 32) as u32).cast_signed() ^ i32::MIN, code as u32)
+}
+
+/// The `count` smallest in order.
+fn first(mut codes: Vec<u64>, count: usize) -> Vec<u64> {
     if count == 0 {
         return Vec::new();
     }
-    if count < items.len() {
-        items.select_nth_unstable_by(count - 1, order);
-        items.truncate(count);
+    if count < codes.len() {
+        codes.select_nth_unstable(count - 1);
+        codes.truncate(count);
     }
-    items.sort_unstable_by(order);
-    items
+    codes.sort_unstable();
+    codes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn codes_come_back() {
+        for item in [(i32::MIN, 0), (-1, 7), (0, u32::MAX), (i32::MAX, 5)] {
+            assert_eq!(decode(code(item.0, item.1)), item);
+        }
+    }
 
     #[test]
     fn ties_go_to_the_earlier_position() {

@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use super::{row_finish, tile_stats};
+use super::row_finish;
+use super::tile_stats::{self, Tiles};
 use crate::exact::{
     self, ROW_FRACTION, RUN_FRACTION, RowStats, SUBTILE_TOKENS, Scale, TILE_TOKENS, TileStats,
 };
@@ -83,7 +84,7 @@ pub(crate) fn run(turn: &Turn<'_>) -> RawSample {
         if flags == 0 {
             view.top = entries(&raw.top(top as usize));
             for drawn in &mut sample.draws {
-                drawn.raw = raw.describe(drawn.token, raw.possible());
+                drawn.raw = raw.describe(drawn.token);
             }
         }
         sample.raw = Some(view);
@@ -105,9 +106,7 @@ struct View<'a> {
 
 impl<'a> View<'a> {
     fn new(bits: RowBits<'a>, scale: Scale) -> Self {
-        let mut delegates = Vec::with_capacity(bits.len().div_ceil(SUBTILE_TOKENS));
-        let run = |tile| tile_stats::run(tile, exact::KEY_NEG_INFINITY, scale, &mut delegates);
-        let tiles: Vec<TileStats> = bits.runs(TILE_TOKENS).map(run).collect();
+        let Tiles { stats: tiles, delegates } = tile_stats::run(bits, exact::KEY_NEG_INFINITY, scale);
         let stats = exact::merge(&tiles, scale);
         Self { bits, tiles, delegates, stats }
     }
@@ -123,13 +122,19 @@ impl<'a> View<'a> {
         row_finish::top_tokens(self.bits, &self.delegates, count)
     }
 
-    /// Bits of a token, and how many of these tokens have a larger logit, and an equal one.
-    fn describe(&self, token: u32, among: impl Iterator<Item = (i32, u32)>) -> [u32; 3] {
+    /// Bits of a token, and how many tokens have a larger logit, and an equal one.
+    fn describe(&self, token: u32) -> [u32; 3] {
         let own = exact::key(self.bits.get(token as usize));
         let (mut greater, mut equal) = (0, 0);
-        for (key, _) in among {
-            greater += u32::from(key > own);
-            equal += u32::from(key == own);
+        for (subtile, delegate) in self.bits.runs(SUBTILE_TOKENS).zip(&self.delegates) {
+            if *delegate < own {
+                continue; // as nearly all of a likely token are
+            }
+            for bits in subtile.iter() {
+                let key = exact::key(bits);
+                greater += u32::from(key > own);
+                equal += u32::from(key == own);
+            }
         }
         [exact::bits_of_key(own), greater, equal]
     }
@@ -211,8 +216,7 @@ impl<'a> Kept<'a> {
                         None => self.draw_by_row(numbers, |_, weight| weight).expect("a run has mass"),
                     }
                 };
-                let run = self.tokens();
-                RawDraw { token, processed: self.view.describe(token, run.into_iter()), raw: [0; 3] }
+                RawDraw { token, processed: self.describe(token), raw: [0; 3] }
             })
             .collect();
         let listed = self.run.len().min(request.top_processed as usize);
@@ -253,6 +257,15 @@ impl<'a> Kept<'a> {
     fn at(&mut self, place: usize) -> (i32, u32) {
         self.sort(self.run.start + place + 1);
         self.order[self.run.start + place]
+    }
+
+    /// Bits of a token of the run, and how many tokens of the run have a larger logit, and an equal one.
+    #[expect(clippy::cast_possible_truncation, reason = "places are below 2^20")]
+    fn describe(&self, token: u32) -> [u32; 3] {
+        let [bits, greater, equal] = self.view.describe(token);
+        // The larger and the equal ones take the first places of the order, and the run cuts into them.
+        let [start, end] = [self.run.start as u32, self.run.end as u32];
+        [bits, greater.saturating_sub(start), end.min(greater + equal) - start.max(greater)]
     }
 
     /// The tokens of the run, in any order.
@@ -431,16 +444,12 @@ impl<'a> Kept<'a> {
             .map(|tile| tile.mass_in_row(self.view.stats.max_key, self.scale).map_or(0, |(_, mass)| mass))
             .collect();
         let tile = pick(&masses, tile_number).expect("a sound row has mass");
-        let max_bits = exact::bits_of_key(self.view.tiles[tile].max_key);
+        let TileStats { max_key, mass, .. } = self.view.tiles[tile];
         let first = tile * TILE_TOKENS;
         let bits = self.view.bits.range(first, self.view.bits.len().min(first + TILE_TOKENS));
-        let weights: Vec<u64> = bits
-            .iter()
-            .map(|bits| {
-                self.scale.octaves(max_bits, exact::bits_of_key(exact::key(bits))).map_or(0, exact::weight)
-            })
-            .collect();
-        token_of(tile, pick(&weights, token_number).expect("a drawn tile has mass"))
+        let point = point(token_number, mass);
+        let place = tile_stats::token_at(bits, exact::bits_of_key(max_key), self.scale, point);
+        token_of(tile, place.expect("a drawn tile has mass"))
     }
 
     /// The token at a point of the run: its tile, then the token, by weights relative to the run's maximum that `part`

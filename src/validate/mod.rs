@@ -18,7 +18,7 @@ use sampling::Turns;
 use crate::cpu;
 use crate::device::Gpu;
 use crate::error::Result;
-use crate::exact::{Scale, TILE_TOKENS};
+use crate::exact::{SUBTILE_TOKENS, Scale, TILE_TOKENS};
 use crate::kernels::tile_stats;
 use crate::logits::Logits;
 use crate::oracle::{self, Truth};
@@ -284,9 +284,9 @@ impl Case {
             let target_key = target
                 .map_or(crate::exact::KEY_NEG_INFINITY, |token| crate::exact::key(bits.get(token as usize)));
             let mut wrong = None;
-            for (tile, run) in bits.runs(TILE_TOKENS).enumerate() {
-                let mut delegates = Vec::new();
-                let twin = tile_stats::run(run, target_key, scale, &mut delegates);
+            let twins = tile_stats::run(bits, target_key, scale);
+            let delegates = twins.delegates.chunks(TILE_TOKENS / SUBTILE_TOKENS);
+            for (tile, (twin, delegates)) in twins.stats.iter().zip(delegates).enumerate() {
                 let [mass, surprisal] = [twin.mass, twin.surprisal].map(crate::rng::halves);
                 let stats: [u32; STATS_WORDS] = [
                     twin.max_key.cast_unsigned(),
