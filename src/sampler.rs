@@ -14,7 +14,9 @@ use crate::exact::{self, Scale};
 use crate::guard::{guarded, lock};
 use crate::inputs::Inputs;
 use crate::kernel::Kernel;
-use crate::kernels::{log_softmax, row_finish, row_sample, row_scalar, tile_stats, top_entries};
+use crate::kernels::{
+    digit_count, digit_scatter, log_softmax, row_finish, row_sample, row_scalar, tile_stats, top_entries,
+};
 use crate::params::{self, Params};
 use crate::passes::{Bound, Job, Passes, Range, heads, tiles_of};
 use crate::pipelines::{Pipeline, Pipelines};
@@ -406,7 +408,7 @@ impl Sampler {
         finish: impl Fn(&mut Passes, &Bound<'_>),
     ) -> Result<()> {
         let out_row_bytes = out_row_words as u64 * 4;
-        let plan = Plan::of(&logits.shape(), Demand::observing(top_k, out_row_bytes), &self.caps)?;
+        let plan = Plan::of(&logits.shape(), Demand::operation(top_k, out_row_bytes), &self.caps)?;
         check_logits(logits, &plan)?;
         for out in outs {
             check_apart(logits.buffer, out.buffer, "the logits and the result")?;
@@ -494,6 +496,10 @@ impl Sampler {
         let tile_stats = self.pipeline(&tile_stats::KERNEL, Some(logits.dtype), false)?;
         let second = if is_sampling { &row_sample::KERNEL } else { &row_finish::KERNEL };
         let row_pass = self.pipeline(second, Some(logits.dtype), false)?;
+        let digits = match plan.demand.stages(logits.dtype) {
+            0 => None,
+            _ => Some(self.digit_kernels(logits.dtype)?),
+        };
         let scratch = self.scratch(plan)?;
         let (table, scratch) = (Range::whole(&self.table), Range::whole(&scratch));
         let mut batches = Vec::with_capacity(plan.chunks.len());
@@ -514,6 +520,9 @@ impl Sampler {
                     &[uniform, logits, rows, requests, table, scratch, records][..]
                 };
                 passes.add(&self.device, &row_pass, ranges, [1, batch.rows, 1]);
+                if let Some(kernels) = &digits {
+                    self.list(&mut passes, kernels, plan, &bound, scratch);
+                }
                 finish(&mut passes, &bound);
                 batches.push(batch);
             }
@@ -525,6 +534,27 @@ impl Sampler {
         })?;
         self.bytes_uploaded.fetch_add(sent, Ordering::Relaxed);
         Ok(passes)
+    }
+
+    /// Adds the passes that make lists of any length, stage by stage; the last leaves them in the records.
+    fn list(
+        &self,
+        passes: &mut Passes,
+        [count, scatter]: &[Pipeline; 2],
+        plan: &Plan,
+        bound: &Bound<'_>,
+        scratch: Range<'_>,
+    ) {
+        let (dtype, vocab) = (plan.shape.dtype, plan.shape.vocab);
+        for stage in 0..plan.demand.stages(dtype) {
+            let uniform = bound.uniform.shifted(stage as u64 * plan.stage_step);
+            let ranges = [uniform, bound.logits, bound.records, scratch];
+            let blocks = digit_count::blocks(dtype, stage, vocab, plan.demand.top_k);
+            passes.add(&self.device, count, &ranges, [blocks, bound.batch.rows, 1]);
+            if stage >= digit_count::levels(dtype) {
+                passes.add(&self.device, scatter, &ranges, [blocks, bound.batch.rows, 1]);
+            }
+        }
     }
 
     /// Buffers for one step: idle ones that fit, or new ones. Only records that the host wants need a staging buffer.
@@ -568,6 +598,14 @@ impl Sampler {
         })?;
         *scratch = Some(made.clone());
         Ok(made)
+    }
+
+    /// The kernels behind lists of any length.
+    fn digit_kernels(&self, dtype: Dtype) -> Result<[Pipeline; 2]> {
+        Ok([
+            self.pipeline(&digit_count::KERNEL, Some(dtype), false)?,
+            self.pipeline(&digit_scatter::KERNEL, Some(dtype), false)?,
+        ])
     }
 
     fn pipeline(&self, kernel: &Kernel, dtype: Option<Dtype>, log_sum_exp: bool) -> Result<Pipeline> {
