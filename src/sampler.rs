@@ -608,7 +608,12 @@ impl Sampler {
         ])
     }
 
-    fn pipeline(&self, kernel: &Kernel, dtype: Option<Dtype>, log_sum_exp: bool) -> Result<Pipeline> {
+    pub(crate) fn pipeline(
+        &self,
+        kernel: &Kernel,
+        dtype: Option<Dtype>,
+        log_sum_exp: bool,
+    ) -> Result<Pipeline> {
         self.pipelines.get(&self.device, kernel, dtype, log_sum_exp)
     }
 }

@@ -183,3 +183,118 @@ fn any_k_is_a_full_sort_cut_short() {
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
+
+/// The comparison above must see every fault that a selection or a sort can have.
+#[test]
+fn every_fault_of_a_list_is_seen() {
+    let batch = Batch::new(Dtype::F16, 1500, 0);
+    let k = 1400;
+    let sound = batch.expected(k);
+    assert_eq!(difference(&sound, &sound.clone(), k), None);
+    let at = |kind: &str| k * KINDS.iter().position(|name| *name == kind).expect("a kind");
+    let (ties, zeros, one) = (at("all equal"), at("zeros of both signs"), at("one finite"));
+    type Fault<'a> = (&'a str, Box<dyn Fn(&mut Lists) + 'a>);
+    let faults: [Fault<'_>; 7] = [
+        ("two ties swapped", Box::new(|lists| lists.1.swap(ties + 700, ties + 701))),
+        ("a later tie instead of the last", Box::new(|lists| lists.1[ties + k - 1] = 1499)),
+        ("the sign of zero", Box::new(|lists| lists.0[zeros] = -0.0)),
+        ("an impossible token", Box::new(|lists| lists.1[one + 1] = 0)),
+        ("no end", Box::new(|lists| lists.0[one + 1] = f32::MIN)),
+        (
+            "one unit in the last place",
+            Box::new(|lists| lists.0[5] = f32::from_bits(lists.0[5].to_bits() ^ 1)),
+        ),
+        ("one entry less", Box::new(|lists| lists.1.truncate(lists.1.len() - 1))),
+    ];
+    for (name, fault) in faults {
+        let mut lists = sound.clone();
+        fault(&mut lists);
+        assert!(difference(&lists, &sound, k).is_some(), "{name}");
+    }
+}
+
+/// Devices whose small bindings hold few rows at a time: the same lists, in a plan that says what it does.
+#[test]
+fn chunks_change_no_list() {
+    let mut devices = 0;
+    for candidate in candidates(false).into_iter().filter(|candidate| candidate.unfit.is_none()) {
+        // A row's scratch is 2 · 2 · 256 words of counts, 16 of cuts, and a pair per entry: 84 160 bytes for 9500.
+        let limits = Limits { max_storage_buffer_binding_size: 200_000, ..candidate.limits() };
+        let gpu = Gpu::open_unchecked(candidate, limits).expect("opens with small bindings");
+        for (dtype, k, chunks, dispatches) in
+            [(Dtype::F32, 9500, 5, 16), (Dtype::Bf16, 9500, 5, 10), (Dtype::F16, 1024, 1, 2)]
+        {
+            let batch = Batch::new(dtype, 9000, 2);
+            let logits = batch.logits();
+            let shape = Shape {
+                dtype,
+                rows: KINDS.len(),
+                vocab: batch.vocab,
+                row_stride: batch.stride,
+                byte_offset: 0,
+            };
+            let plan = Plan::new(&shape, k, &gpu.sampler().caps()).expect("a plan");
+            assert_eq!(plan.dispatches(), chunks * dispatches, "{plan}");
+            assert!(plan.bytes_scratch() <= 200_000, "{plan}");
+            let got = gpu.top_k(&logits, k).expect("a list");
+            assert_eq!(difference(&got, &batch.expected(k as usize), k as usize), None, "{dtype}, {k}");
+            let params = Params { top_k: k, temperature: 0.8 };
+            let targets: Vec<Option<u32>> = (0..KINDS.len() as u32).map(|row| Some(row * 70)).collect();
+            let records = gpu.record(&logits, &params, &targets).expect("records");
+            assert_eq!(records, cpu::record(&logits, &params, &targets).expect("records"), "{dtype}, {k}");
+        }
+        devices += 1;
+    }
+    assert!(devices > 0, "no adapter");
+}
+
+/// The longest list of the largest vocabulary.
+#[test]
+fn a_million_entries() {
+    let vocab = sortilege::MAX_VOCAB;
+    let values: Vec<f32> = (0..vocab).map(|token| (noise(token as u64) % 5003) as f32 / 100.0).collect();
+    let logits = Logits::f32(&values, 1, vocab).expect("a batch");
+    let mut order: Vec<u32> = (0..vocab as u32).collect();
+    order.sort_by(|&a, &b| values[b as usize].total_cmp(&values[a as usize]));
+    let sorted: Vec<f32> = order.iter().map(|&token| values[token as usize]).collect();
+    let expected = (sorted, order);
+    assert!(cpu::top_k(&logits, vocab as u32).expect("a list") == expected, "cpu");
+    for gpu in common::gpus() {
+        assert!(gpu.top_k(&logits, vocab as u32).expect("a list") == expected, "{}", gpu.info().name);
+    }
+}
+
+fn buffer(gpu: &Gpu, size: u64) -> Buffer {
+    let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
+    gpu.device().create_buffer(&BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+}
+
+#[test]
+fn lists_that_cannot_be_are_refused() {
+    let too_long = Params::MAX_TOP_K + 1;
+    let words = "top_k 1048577 is over the limit of 1048576: ask for fewer entries";
+    let logits = Logits::f32(&[1.0, 2.0], 1, 2).expect("a batch");
+    let params = Params { top_k: too_long, ..Params::default() };
+    let shape = Shape { dtype: Dtype::F32, rows: 1, vocab: 2, row_stride: 2, byte_offset: 0 };
+    let refused = |error: Error| assert_eq!(error.to_string(), words);
+    refused(cpu::top_k(&logits, too_long).unwrap_err());
+    refused(cpu::record(&logits, &params, &[]).unwrap_err());
+    refused(Plan::new(&shape, too_long, &Caps::default()).unwrap_err());
+    let many = Shape { rows: 1000, ..shape };
+    let message = Plan::new(&many, 1 << 20, &Caps::default()).unwrap_err().to_string();
+    assert!(message.contains("1000 rows") && message.contains("lower `rows` or `top_k`"), "{message}");
+    for gpu in common::gpus() {
+        refused(gpu.top_k(&logits, too_long).unwrap_err());
+        refused(gpu.record(&logits, &params, &[]).unwrap_err());
+        let source = buffer(&gpu, 2 * 4000 * 4);
+        let batch = GpuLogits::packed(&source, Dtype::F32, 2, 4000);
+        let [large, small] = [2 * 2000 * 4, 2 * 2000 * 4 - 4].map(|size| buffer(&gpu, size));
+        let mut open = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
+        for (values, tokens) in [(&large, &small), (&small, &large)] {
+            let (values, tokens) = (GpuOutput::new(values), GpuOutput::new(tokens));
+            let message =
+                gpu.sampler().top_k(&mut open, &batch, 2000, values, tokens).unwrap_err().to_string();
+            assert!(message.contains("16000 bytes") && message.contains("15996"), "{message}");
+        }
+    }
+}
