@@ -80,7 +80,7 @@ pub(crate) struct Demand {
     /// Distributions that pass 1 sums up: 2 where the raw one differs from the one that is drawn from.
     pub(crate) views: u32,
     /// Records stay on the device, where the next chunk's replace them.
-    pub(crate) stays: bool,
+    pub(crate) records_stay: bool,
     /// Requests that are uploaded.
     pub(crate) requests: usize,
     /// Changes of logits, and 128 tokens each of allowed sets.
@@ -98,7 +98,7 @@ impl Demand {
     /// Of an operation, which turns the records into so many bytes of output per row.
     #[cfg(feature = "wgpu")]
     pub(crate) fn operation(top_k: u32, out_row_bytes: u64) -> Self {
-        Self { stays: true, other_row_bytes: out_row_bytes, ..Self::observing(top_k) }
+        Self { records_stay: true, other_row_bytes: out_row_bytes, ..Self::observing(top_k) }
     }
 
     /// Stages in which digits are counted, none where one workgroup per row holds the list.
@@ -258,9 +258,20 @@ impl Plan {
                 caps.max_buffer_bytes
             ))
         };
-        let least = if demand.stays { 0 } else { (rows as u64).saturating_mul(record_row) };
+        let least = if demand.records_stay { 0 } else { (rows as u64).saturating_mul(record_row) };
         if least > caps.max_buffer_bytes {
             return Err(too_many(least));
+        }
+        let most = caps.max_buffer_bytes.min(max_binding_bytes);
+        let too_much_to_send = |bytes: u64| {
+            Error::Limit(format!(
+                "the requests of {rows} rows, with their changes and masks, need {bytes} bytes, the device binds {most}: \
+                 lower `rows`, or put the mask on the device"
+            ))
+        };
+        let least = (rows as u64).saturating_mul(ROW_BYTES);
+        if least > most {
+            return Err(too_much_to_send(least));
         }
         let mut chunks = Vec::with_capacity(rows.div_ceil(rows_per_chunk));
         let aligned = |bytes: u64| bytes.next_multiple_of(alignment);
@@ -270,7 +281,7 @@ impl Plan {
         for first_row in (0..rows).step_by(rows_per_chunk) {
             let rows = rows_per_chunk.min(rows - first_row);
             let bytes = (rows as u64 - 1) * row_step + row_bytes;
-            let records_offset = if demand.stays { 0 } else { records_bytes };
+            let records_offset = if demand.records_stay { 0 } else { records_bytes };
             chunks.push(Chunk {
                 first_row,
                 rows,
@@ -286,12 +297,8 @@ impl Plan {
         if records_bytes > caps.max_buffer_bytes {
             return Err(too_many(records_bytes));
         }
-        let most = caps.max_buffer_bytes.min(max_binding_bytes);
         if upload_bytes > most {
-            return Err(Error::Limit(format!(
-                "the requests of {rows} rows, with their changes and masks, need {upload_bytes} bytes, the device binds {most}: \
-                 lower `rows`, or put the mask on the device"
-            )));
+            return Err(too_much_to_send(upload_bytes));
         }
         Ok(Self {
             shape: *shape,
@@ -459,6 +466,34 @@ mod tests {
         }
     }
 
+    /// Every dispatch, byte and chunk of a list that one workgroup cannot hold.
+    #[test]
+    fn a_long_list_is_planned() {
+        let caps = Caps::default();
+        for (dtype, per_chunk, reads, words) in [
+            (Dtype::F32, 16, 6, "16 (tile_stats, row_finish, 9 digit_count, 5 digit_scatter)"),
+            (Dtype::Bf16, 10, 4, "10 (tile_stats, row_finish, 5 digit_count, 3 digit_scatter)"),
+        ] {
+            let shape = Shape { dtype, ..shape(16, 128_256) };
+            let plan = Plan::new(&shape, 5000, &caps).expect("fits");
+            assert!(plan.to_string().contains(words), "{plan}");
+            assert_eq!(plan.dispatches(), per_chunk);
+            assert_eq!(plan.bytes_reopened(), reads * plan.bytes_read());
+            assert_eq!(plan.bytes_scratch(), 16 * 4 * (2 * 16 * 256 + 16 + 2 * 5000));
+            assert_eq!(plan.bytes_back(), (16u64 * 4 * (10 + 2 * 5000)).next_multiple_of(256));
+
+            let whole = Shape { rows: 100, ..shape };
+            let plan = Plan::new(&whole, 128_256, &caps).expect("fits");
+            assert_eq!(plan.dispatches(), 3 * per_chunk, "35 rows at a time: {plan}");
+            assert!(plan.bytes_scratch() <= MAX_SCRATCH_BYTES);
+            // An operation's records make room for those of the next chunk.
+            let demand = Demand { records_stay: true, ..plan.demand };
+            let operation = Plan::of(&whole, demand, &caps).expect("fits");
+            assert_eq!(operation.records_bytes, (35u64 * 4 * (10 + 2 * 128_256)).next_multiple_of(256));
+        }
+        assert_eq!(Plan::new(&shape(16, 128_256), 1024, &caps).expect("fits").dispatches(), 2);
+    }
+
     /// Element indices have 32 bits even where a device allows larger bindings.
     #[test]
     fn no_binding_passes_four_gigabytes() {
@@ -484,7 +519,9 @@ mod tests {
         let far = Shape { byte_offset: u64::MAX - 3, ..shape(1, 10) };
         assert!(matches!(Plan::new(&far, 5, &Caps::default()), Err(Error::Logits(_))));
         let many = Shape { dtype: Dtype::F32, rows: 1 << 50, ..shape(1, 1) };
-        assert!(matches!(Plan::new(&many, 5, &Caps::default()), Err(Error::Limit(_))));
+        for demand in [Demand::observing(5), Demand { records_stay: true, ..Demand::observing(5) }] {
+            assert!(matches!(Plan::of(&many, demand, &Caps::default()), Err(Error::Limit(_))));
+        }
         let masked = Demand { requests: 1, lists: 1 << 24, ..Demand::observing(0) };
         let message = Plan::of(&shape(1, 10), masked, &Caps::default()).unwrap_err().to_string();
         assert!(message.contains("requests of 1 rows") && message.contains("put the mask on"), "{message}");

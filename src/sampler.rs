@@ -175,7 +175,8 @@ impl Sampler {
 
     /// Records the passes for one batch at the end of `encoder` and schedules the copy of the records: one per row.
     /// `targets` is empty, or names for each row the token whose logprob and rank are wanted. The logits are read
-    /// when the encoder is submitted.
+    /// when the encoder is submitted. Two dispatches; more than 1024 entries per row take further ones, as for
+    /// [`Sampler::top_k`].
     ///
     /// # Errors
     /// [`Error::Params`] and [`Error::Logits`] for what cannot be asked, [`Error::Limit`] where the device is too
@@ -340,6 +341,11 @@ impl Sampler {
     /// -infinity and `u32::MAX`. The two outputs must lie in different buffers,
     /// at byte offsets that are equal modulo the device's binding alignment (256 at most).
     ///
+    /// Up to 1024 entries take three dispatches and one read of the logits. More, up to the whole vocabulary, are selected
+    /// and sorted digit by digit, 8 bits each: 14 dispatches more (8 for 16-bit logits), whatever the logits are; 24 bytes
+    /// more are read per token (8), and 120 bytes are moved per entry (72). Their scratch is 8 bytes per entry and 2 KiB
+    /// per 8192 tokens.
+    ///
     /// # Errors
     /// As for [`Sampler::row_max`], and [`Error::Params`] if `k` is over [`Params::MAX_TOP_K`].
     pub fn top_k(
@@ -363,7 +369,8 @@ impl Sampler {
         })
     }
 
-    /// Compiles the kernels for a type of logits, so that the first step does not wait for it.
+    /// Compiles the kernels for a type of logits, so that the first step does not wait for it. (Those of more than 1024
+    /// entries per row: [`Sampler::self_check_long_lists`].)
     ///
     /// # Errors
     /// What the device says of the kernels.
@@ -397,7 +404,7 @@ impl Sampler {
         })
     }
 
-    /// The two passes of `record`, then per chunk what `finish` adds, which writes `out_row_words` words per row.
+    /// The passes of `record`, then per chunk what `finish` adds, which writes `out_row_words` words per row.
     fn operation(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -484,7 +491,7 @@ impl Sampler {
         ))
     }
 
-    /// Uploads requests and rows; binds the two passes and what `finish` adds, chunk after chunk.
+    /// Uploads requests and rows; binds the two passes, those of long lists, and what `finish` adds, chunk after chunk.
     fn encode(
         &self,
         job: &Job<'_>,
@@ -521,7 +528,7 @@ impl Sampler {
                 };
                 passes.add(&self.device, &row_pass, ranges, [1, batch.rows, 1]);
                 if let Some(kernels) = &digits {
-                    self.list(&mut passes, kernels, plan, &bound, scratch);
+                    self.long_lists(&mut passes, kernels, plan, &bound, scratch);
                 }
                 finish(&mut passes, &bound);
                 batches.push(batch);
@@ -536,8 +543,8 @@ impl Sampler {
         Ok(passes)
     }
 
-    /// Adds the passes that make lists of any length, stage by stage; the last leaves them in the records.
-    fn list(
+    /// Adds the passes that make lists of more than 1024 entries, stage by stage; the last leaves them in the records.
+    fn long_lists(
         &self,
         passes: &mut Passes,
         [count, scatter]: &[Pipeline; 2],

@@ -73,13 +73,13 @@ const KINDS: [&str; 10] = [
 fn stored(kind: &str, dtype: Dtype, token: usize, vocab: usize) -> u32 {
     let (infinity, sign) = (infinity(dtype), sign(dtype));
     let random = noise(token as u64 ^ (vocab as u64) << 32) & (sign | (sign - 1));
-    let finite = if random & infinity == infinity { random ^ (infinity & infinity >> 1) } else { random };
+    let finite = if random & infinity == infinity { random ^ (infinity & (infinity >> 1)) } else { random };
     let is_middle = token == vocab / 2;
     match kind {
         "any finite bits" => finite,
-        "seven values" => finite % 7 * (infinity / 8) | finite & sign,
+        "seven values" => (finite % 7 * (infinity / 8)) | (finite & sign),
         "all equal" => infinity / 2,
-        "one finite" if is_middle => sign | infinity / 3,
+        "one finite" if is_middle => sign | (infinity / 3),
         "a NaN" if is_middle => infinity + 1,
         "+infinity" if is_middle => infinity,
         "half impossible" if token.is_multiple_of(2) => finite,
