@@ -55,6 +55,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         records[record + RECORD_STEP] = batch.step;
     }
 
+    if batch.top_k > MOST_LISTED {
+        return; // digit_scatter writes the entries
+    }
+
     // Top k: subtiles by their delegates, then the tokens of those subtiles.
     var n_winners = 0u;
     if stats.flags == 0u && batch.top_k > 0u {

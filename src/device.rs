@@ -163,8 +163,8 @@ pub fn best_hardware(list: Vec<Candidate>) -> Option<Candidate> {
     list.into_iter().find(Candidate::is_fit_hardware)
 }
 
-/// An open device with a [`Sampler`] whose records are checked ([`Sampler::self_check_sampling`] checks the draws), for
-/// logits that lie in host memory.
+/// An open device with a [`Sampler`] whose records are checked ([`Sampler::self_check_sampling`] checks the draws,
+/// [`Sampler::self_check_long_lists`] more than 1024 entries per row), for logits that lie in host memory.
 ///
 /// # Example
 /// ```

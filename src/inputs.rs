@@ -122,6 +122,7 @@ impl Inputs {
             top_raw: most(|row| row.compiled.top_raw.unwrap_or(0)),
             draws: Some(most(|row| row.compiled.n_draws)),
             views: if self.rows.iter().any(has_other_raw) { 2 } else { 1 },
+            records_stay: false,
             requests: self.rows.len(),
             lists: self
                 .rows

@@ -5,7 +5,9 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::Dtype;
 #[cfg(test)]
-use crate::kernels::{log_softmax, row_finish, row_sample, row_scalar, tile_stats, top_entries};
+use crate::kernels::{
+    digit_count, digit_scatter, log_softmax, row_finish, row_sample, row_scalar, tile_stats, top_entries,
+};
 
 /// Source of a library file.
 macro_rules! lib {
@@ -37,9 +39,11 @@ pub(crate) struct Kernel {
 
 /// Every kernel.
 #[cfg(test)]
-pub(crate) const ALL: [Kernel; 6] = [
+pub(crate) const ALL: [Kernel; 8] = [
     tile_stats::KERNEL,
     row_finish::KERNEL,
+    digit_count::KERNEL,
+    digit_scatter::KERNEL,
     row_sample::KERNEL,
     log_softmax::KERNEL,
     row_scalar::KERNEL,
@@ -77,7 +81,9 @@ pub(crate) struct Batch {
     pub(crate) draft_stride: u32,
     pub(crate) draws: u32,
     pub(crate) top_raw: u32,
-    pub(crate) unused: [u32; 3],
+    /// Of a list of more than [`MOST_LISTED`](crate::plan::MOST_LISTED) entries.
+    pub(crate) stage: u32,
+    pub(crate) unused: [u32; 2],
 }
 
 #[cfg(test)]
@@ -90,7 +96,7 @@ mod tests {
     use naga::{AddressSpace, StorageAccess};
 
     use super::*;
-    use crate::plan::{BATCH_BYTES, REQUEST_BYTES};
+    use crate::plan::{BATCH_BYTES, MOST_LISTED, REQUEST_BYTES};
     use crate::request::{NONE, RequestWords};
 
     fn parse(kernel: &Kernel) -> (naga::Module, naga::valid::ModuleInfo) {
@@ -165,7 +171,7 @@ mod tests {
         let (mut members, size) = layout(&module, "Batch");
         members.retain(|(name, _)| !name.starts_with("unused"));
         let ours = fields!(Batch: vocab tiles top_k rows element_base row_stride record_words out_base first_row step
-            views mask_words mask_base draft_base draft_stride draws top_raw);
+            views mask_words mask_base draft_base draft_stride draws top_raw stage);
         assert_eq!((members, size), (ours, size_of::<Batch>()));
         assert_eq!(BATCH_BYTES as usize, size_of::<Batch>());
         let ours = fields!(RequestWords: first_change n_changes repetition first_allowed pass_scale draw_scale draw_unit flags seed
@@ -198,6 +204,10 @@ mod tests {
         assert_eq!(constant("SUBTILES_PER_TILE"), (exact::TILE_TOKENS / exact::SUBTILE_TOKENS) as i64);
         assert_eq!(constant("LAST_TOKEN"), exact::MAX_VOCAB as i64 - 1);
         assert_eq!(constant("NO_TOKEN"), i64::from(NO_TOKEN));
+        assert_eq!(constant("MOST_LISTED"), i64::from(MOST_LISTED));
+        assert_eq!(constant("BLOCK"), digit_count::BLOCK_ITEMS as i64);
+        assert_eq!(constant("DIGITS"), digit_count::DIGITS as i64);
+        assert_eq!(constant("CUT_WORDS"), digit_count::CUT_WORDS as i64);
         assert_eq!(constant("TILE_WORDS"), tile_stats::TILE_WORDS as i64);
         assert_eq!(constant("TILE_DELEGATES"), tile_stats::STATS_WORDS as i64);
         assert_eq!(constant("SAMPLE_HEADER_WORDS"), RawSample::HEADER_WORDS as i64);

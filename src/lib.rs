@@ -6,7 +6,7 @@
 //! Only these leave the GPU.
 //!
 //! - **One read.** Two dispatches and one copy per batch, whatever is asked for; the logits are read once, in place, and
-//!   of the few subtiles that matter once more.
+//!   of the few subtiles that matter once more. (Only lists of more than 1024 tokens, up to all of them, take further passes.)
 //! - **Exact.** By design the same bits on every device, driver and batch size, and on the CPU: sums are integers
 //!   (`docs/exact.md`, `docs/sampling.md`). Each logprob of a probability above 1e-9 lies within 1e-6 of the true one. A
 //!   log can be re-derived by anyone who has the logits and the seeds.
@@ -21,7 +21,7 @@
 //! | logits in host memory | [`cpu`] |
 //! | a sequence in the making | [`Request`], with [`SamplingParams`] |
 //! | a draft model | [`Chain`] |
-//! | doubts about a driver | [`Sampler::self_check`], [`Sampler::self_check_sampling`], [`validate`] |
+//! | doubts about a driver | [`Sampler::self_check`], its `_sampling` and `_long_lists`, [`validate`] |
 //!
 //! # How it works
 //! ```text
@@ -34,6 +34,8 @@
 //! one record per row ──one copy──► staging buffer ──► the host takes the last logarithm ──► Sample, Record
 //!    └► tokens [rows] u32 stay on the device
 //! ```
+//! A record of more than 1024 tokens gets them from a radix select and a stable radix sort: `digit_count`, `digit_scatter`.
+//!
 //! `request` is what a row asks, `inputs` a step of them, checked and compiled. `plan` computes chunks, bindings and bytes
 //! without a device; `kernel` and `kernels` declare the shaders and hold their twins on the CPU; `sampler` puts passes into
 //! the engine's encoder, with `pipelines`, `buffers` and `passes` behind it; `readback` is the only place that waits,

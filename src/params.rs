@@ -1,4 +1,5 @@
 use crate::error::{Error, Result};
+use crate::exact::MAX_VOCAB;
 
 /// What a request asks of every row. `Default` is the five best tokens at temperature 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,8 +12,10 @@ pub struct Params {
 }
 
 impl Params {
-    /// Largest `top_k`.
-    pub const MAX_TOP_K: u32 = 1024;
+    /// Largest `top_k`: every token of the largest vocabulary. Up to 1024 entries cost nothing beside the one read; more are
+    /// selected and sorted by further dispatches ([`Plan`](crate::Plan) prints them).
+    #[expect(clippy::cast_possible_truncation, reason = "2^20")]
+    pub const MAX_TOP_K: u32 = MAX_VOCAB as u32;
     /// Smallest temperature.
     pub const MIN_TEMPERATURE: f32 = 1e-3;
     /// Largest temperature.
@@ -76,7 +79,7 @@ mod tests {
     #[test]
     fn every_field_out_of_range_is_named() {
         let cases = [
-            (Params { top_k: 1025, ..Params::default() }, "top_k 1025"),
+            (Params { top_k: 1_048_577, ..Params::default() }, "top_k 1048577 is over the limit of 1048576"),
             (Params { temperature: 0.0, ..Params::default() }, "temperature 0"),
             (Params { temperature: f32::NAN, ..Params::default() }, "temperature NaN"),
             (Params { temperature: f32::INFINITY, ..Params::default() }, "temperature inf"),
@@ -86,7 +89,7 @@ mod tests {
             let message = params.validate().expect_err(words).to_string();
             assert!(message.contains(words), "{message}");
         }
-        Params { top_k: 1024, temperature: 0.001 }.validate().expect("the ends of the ranges are inside");
+        Params { top_k: 1 << 20, temperature: 0.001 }.validate().expect("the ends of the ranges are inside");
     }
 
     #[test]

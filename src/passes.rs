@@ -21,6 +21,11 @@ impl<'a> Range<'a> {
     pub(crate) fn whole(buffer: &'a wgpu::Buffer) -> Self {
         Self { buffer, offset: 0, bytes: buffer.size() }
     }
+
+    /// As many bytes, further on.
+    pub(crate) fn shifted(self, by: u64) -> Self {
+        Self { offset: self.offset + by, ..self }
+    }
 }
 
 /// What to encode.
@@ -78,7 +83,8 @@ impl<'a> Job<'a> {
             draft_stride: draft.map_or(0, |_| plan.shape.vocab as u32),
             draws: plan.demand.draws.unwrap_or(0),
             top_raw: plan.demand.top_raw,
-            unused: [0; 3],
+            stage: 0,
+            unused: [0; 2],
         };
         Bound {
             batch,
@@ -101,7 +107,10 @@ impl<'a> Job<'a> {
         let mut upload = vec![0u8; place(plan.upload_bytes)];
         let mut put = |at: u64, bytes: &[u8]| upload[place(at)..][..bytes.len()].copy_from_slice(bytes);
         for (chunk, batch) in plan.chunks.iter().zip(batches) {
-            put(chunk.batch_offset, bytemuck::bytes_of(batch));
+            for stage in (0..).take(plan.demand.stages(plan.shape.dtype).max(1)) {
+                let offset = chunk.batch_offset + u64::from(stage) * plan.stage_step;
+                put(offset, bytemuck::bytes_of(&Batch { stage, ..*batch }));
+            }
         }
         put(plan.requests_offset, bytemuck::cast_slice(self.requests));
         put(plan.rows_offset, bytemuck::cast_slice(self.rows));

@@ -7,8 +7,10 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::exact::{SUBTILE_TOKENS, TILE_TOKENS};
 use crate::inputs::Inputs;
+use crate::kernels::digit_count;
 use crate::kernels::tile_stats::TILE_WORDS;
 use crate::logits::{bytes_needed, validate_shape};
+use crate::params::Params;
 use crate::record::RawRecord;
 use crate::request::Row;
 use crate::sample::RawSample;
@@ -53,7 +55,7 @@ pub struct Shape {
     pub byte_offset: u64,
 }
 
-/// Rows that one pair of dispatches handles. Cutting a batch elsewhere gives the same bits.
+/// Rows that one round of dispatches handles. Cutting a batch elsewhere gives the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chunk {
     pub(crate) first_row: usize,
@@ -77,6 +79,8 @@ pub(crate) struct Demand {
     pub(crate) draws: Option<u32>,
     /// Distributions that pass 1 sums up: 2 where the raw one differs from the one that is drawn from.
     pub(crate) views: u32,
+    /// Records stay on the device, where the next chunk's replace them.
+    pub(crate) records_stay: bool,
     /// Requests that are uploaded.
     pub(crate) requests: usize,
     /// Changes of logits, and 128 tokens each of allowed sets.
@@ -87,8 +91,19 @@ pub(crate) struct Demand {
 
 impl Demand {
     /// Of a batch whose rows are only observed.
-    pub(crate) fn observing(top_k: u32, out_row_bytes: u64) -> Self {
-        Self { top_k, views: 1, requests: 1, other_row_bytes: out_row_bytes, ..Self::default() }
+    pub(crate) fn observing(top_k: u32) -> Self {
+        Self { top_k, views: 1, requests: 1, ..Self::default() }
+    }
+
+    /// Of an operation, which turns the records into so many bytes of output per row.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn operation(top_k: u32, out_row_bytes: u64) -> Self {
+        Self { records_stay: true, other_row_bytes: out_row_bytes, ..Self::observing(top_k) }
+    }
+
+    /// Stages in which digits are counted, none where one workgroup per row holds the list.
+    pub(crate) fn stages(&self, dtype: Dtype) -> usize {
+        if self.top_k > MOST_LISTED { digit_count::stages(dtype) } else { 0 }
     }
 
     /// Words of a row's record.
@@ -132,6 +147,8 @@ pub struct Plan {
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) tiles: usize,
     pub(crate) upload_bytes: u64,
+    /// Bytes from one stage's [`Batch`](crate::kernel::Batch) to the next.
+    pub(crate) stage_step: u64,
     /// Where the requests and the rows begin in the upload.
     pub(crate) requests_offset: u64,
     pub(crate) rows_offset: u64,
@@ -139,7 +156,9 @@ pub struct Plan {
     pub(crate) scratch_bytes: u64,
 }
 
-/// Bytes of the uniform of one chunk.
+/// Entries that one workgroup can list; longer lists are made by further dispatches.
+pub(crate) const MOST_LISTED: u32 = 1024;
+/// Bytes of the uniform of one chunk, of which each stage has its own.
 pub(crate) const BATCH_BYTES: u64 = 80;
 /// Bytes of a request.
 pub(crate) const REQUEST_BYTES: u64 = 256;
@@ -152,8 +171,8 @@ impl Plan {
     /// The plan of a `record` call.
     ///
     /// # Errors
-    /// [`Error::Logits`] for a shape that cannot be, [`Error::Limit`] where the device cannot hold a row or the
-    /// batch's records.
+    /// [`Error::Logits`] for a shape that cannot be, [`Error::Params`] if `top_k` is over [`Params::MAX_TOP_K`],
+    /// [`Error::Limit`] where the device cannot hold a row or the batch's records.
     ///
     /// # Example
     /// ```
@@ -166,7 +185,8 @@ impl Plan {
     /// # Ok::<(), sortilege::Error>(())
     /// ```
     pub fn new(shape: &Shape, top_k: u32, caps: &Caps) -> Result<Self> {
-        Self::of(shape, Demand::observing(top_k, 0), caps)
+        Params { top_k, ..Params::default() }.validate()?;
+        Self::of(shape, Demand::observing(top_k), caps)
     }
 
     /// The plan of a `sample` call for these rows; `has_mask` where a grammar mask lies on the device.
@@ -200,7 +220,13 @@ impl Plan {
         let max_binding_bytes = caps.max_binding_bytes.min(u64::from(u32::MAX));
         let alignment = caps.offset_alignment.max(4);
         let tiles = vocab.div_ceil(TILE_TOKENS);
-        let scratch_row = (tiles * TILE_WORDS * 4) as u64 * u64::from(demand.views);
+        let tiles_row = (tiles * TILE_WORDS * 4) as u64 * u64::from(demand.views);
+        let stages = demand.stages(dtype);
+        // Digits are counted where the tiles were, which nobody reads any more.
+        let scratch_row = match stages {
+            0 => tiles_row,
+            _ => tiles_row.max(digit_count::scratch_words(dtype, vocab, demand.top_k) as u64 * 4),
+        };
         let record_row = (demand.record_words() + demand.token_words()) as u64 * 4;
         let row_bytes = vocab as u64 * width;
         let row_step = if rows > 1 { row_stride as u64 * width } else { 0 };
@@ -232,38 +258,47 @@ impl Plan {
                 caps.max_buffer_bytes
             ))
         };
-        let least = (rows as u64).saturating_mul(record_row);
+        let least = if demand.records_stay { 0 } else { (rows as u64).saturating_mul(record_row) };
         if least > caps.max_buffer_bytes {
             return Err(too_many(least));
         }
+        let most = caps.max_buffer_bytes.min(max_binding_bytes);
+        let too_much_to_send = |bytes: u64| {
+            Error::Limit(format!(
+                "the requests of {rows} rows, with their changes and masks, need {bytes} bytes, the device binds {most}: \
+                 lower `rows`, or put the mask on the device"
+            ))
+        };
+        let least = (rows as u64).saturating_mul(ROW_BYTES);
+        if least > most {
+            return Err(too_much_to_send(least));
+        }
         let mut chunks = Vec::with_capacity(rows.div_ceil(rows_per_chunk));
         let aligned = |bytes: u64| bytes.next_multiple_of(alignment);
+        let stage_step = aligned(BATCH_BYTES);
         let mut requests_offset = 0;
         let mut records_bytes = 0;
         for first_row in (0..rows).step_by(rows_per_chunk) {
             let rows = rows_per_chunk.min(rows - first_row);
             let bytes = (rows as u64 - 1) * row_step + row_bytes;
+            let records_offset = if demand.records_stay { 0 } else { records_bytes };
             chunks.push(Chunk {
                 first_row,
                 rows,
                 logits: Window::new(byte_offset + first_row as u64 * row_step, bytes, width, alignment),
                 batch_offset: requests_offset,
-                records_offset: records_bytes,
+                records_offset,
             });
-            requests_offset += aligned(BATCH_BYTES);
-            records_bytes = aligned(records_bytes + rows as u64 * record_row);
+            requests_offset += stages.max(1) as u64 * stage_step;
+            records_bytes = records_bytes.max(aligned(records_offset + rows as u64 * record_row));
         }
         let rows_offset = aligned(requests_offset + demand.requests as u64 * REQUEST_BYTES);
         let upload_bytes = aligned(rows_offset + (rows + demand.lists) as u64 * ROW_BYTES);
         if records_bytes > caps.max_buffer_bytes {
             return Err(too_many(records_bytes));
         }
-        let most = caps.max_buffer_bytes.min(max_binding_bytes);
         if upload_bytes > most {
-            return Err(Error::Limit(format!(
-                "the requests of {rows} rows, with their changes and masks, need {upload_bytes} bytes, the device binds {most}: \
-                 lower `rows`, or put the mask on the device"
-            )));
+            return Err(too_much_to_send(upload_bytes));
         }
         Ok(Self {
             shape: *shape,
@@ -271,6 +306,7 @@ impl Plan {
             chunks,
             tiles,
             upload_bytes: if rows > 0 { upload_bytes } else { 0 },
+            stage_step,
             requests_offset,
             rows_offset,
             records_bytes,
@@ -278,11 +314,21 @@ impl Plan {
         })
     }
 
-    /// Compute dispatches: two per chunk. A batch is one chunk unless its bindings, rows or scratch (36 MiB, which is 4096
-    /// rows of 128 256 tokens) pass a limit.
+    /// Compute dispatches: two per chunk, and 14 more (8 for 16-bit logits) for more than 1024 entries per row. A batch is one
+    /// chunk unless its bindings, rows or scratch (36 MiB, which is 4096 rows of 128 256 tokens; with all of a row's tokens as
+    /// entries, 35) pass a limit.
     #[must_use]
     pub fn dispatches(&self) -> usize {
-        2 * self.chunks.len()
+        let [counts, scatters] = self.digit_dispatches();
+        (2 + counts + scatters) * self.chunks.len()
+    }
+
+    /// Dispatches of `digit_count` and of `digit_scatter`, per chunk.
+    fn digit_dispatches(&self) -> [usize; 2] {
+        match self.demand.stages(self.shape.dtype) {
+            0 => [0, 0],
+            stages => [stages, stages - digit_count::levels(self.shape.dtype)],
+        }
     }
 
     /// Bytes of logits, each read once.
@@ -291,7 +337,8 @@ impl Plan {
         (self.shape.rows * self.shape.vocab * self.shape.dtype.bytes()) as u64
     }
 
-    /// Bytes of logits that are read a second time for the lists: the subtiles that can hold the top k, raw and processed.
+    /// Bytes of logits that are read again for the lists: the subtiles that can hold the top k, raw and processed. For more
+    /// than 1024 entries all of them, once for each byte of a logit to find the last entry, and twice to take the entries.
     /// Draws and filters read further ones, as many as the row needs: [`Sample::reopened`](crate::Sample::reopened).
     #[must_use]
     pub fn bytes_reopened(&self) -> u64 {
@@ -299,8 +346,12 @@ impl Plan {
             let subtiles = self.shape.vocab.div_ceil(SUBTILE_TOKENS).min(top as usize);
             (subtiles * SUBTILE_TOKENS).min(self.shape.vocab)
         };
-        let tokens = tokens(self.demand.top_k) + tokens(self.demand.top_raw);
-        (self.shape.rows * tokens * self.shape.dtype.bytes()) as u64
+        let dtype = self.shape.dtype;
+        let tokens = match self.demand.stages(dtype) {
+            0 => tokens(self.demand.top_k) + tokens(self.demand.top_raw),
+            _ => (digit_count::levels(dtype) + 2) * self.shape.vocab,
+        };
+        (self.shape.rows * tokens * dtype.bytes()) as u64
     }
 
     /// Bytes that go to the device at most: what every chunk is told, the requests, the rows and their lists. What did not
@@ -313,7 +364,8 @@ impl Plan {
     /// Bytes that go to the device in a step in which no request changed: what every chunk is told, and the rows' positions.
     #[must_use]
     pub fn bytes_uploaded_unchanged(&self) -> u64 {
-        self.chunks.len() as u64 * BATCH_BYTES + self.shape.rows as u64 * ROW_BYTES
+        let batches = self.chunks.len() * self.demand.stages(self.shape.dtype).max(1);
+        batches as u64 * BATCH_BYTES + self.shape.rows as u64 * ROW_BYTES
     }
 
     /// Bytes that come back: the records, in one copy.
@@ -346,7 +398,11 @@ impl fmt::Display for Plan {
         }
         let second = if draws.is_some() { "row_sample" } else { "row_finish" };
         writeln!(f, "  chunks      {}", self.chunks.len())?;
-        writeln!(f, "  dispatches  {} (tile_stats, {second})", self.dispatches())?;
+        write!(f, "  dispatches  {} (tile_stats, {second}", self.dispatches())?;
+        match self.digit_dispatches() {
+            [0, _] => writeln!(f, ")")?,
+            [counts, scatters] => writeln!(f, ", {counts} digit_count, {scatters} digit_scatter)")?,
+        }
         writeln!(f, "  copies      {}", usize::from(!self.chunks.is_empty()))?;
         writeln!(
             f,
@@ -410,6 +466,34 @@ mod tests {
         }
     }
 
+    /// Every dispatch, byte and chunk of a list that one workgroup cannot hold.
+    #[test]
+    fn a_long_list_is_planned() {
+        let caps = Caps::default();
+        for (dtype, per_chunk, reads, words) in [
+            (Dtype::F32, 16, 6, "16 (tile_stats, row_finish, 9 digit_count, 5 digit_scatter)"),
+            (Dtype::Bf16, 10, 4, "10 (tile_stats, row_finish, 5 digit_count, 3 digit_scatter)"),
+        ] {
+            let shape = Shape { dtype, ..shape(16, 128_256) };
+            let plan = Plan::new(&shape, 5000, &caps).expect("fits");
+            assert!(plan.to_string().contains(words), "{plan}");
+            assert_eq!(plan.dispatches(), per_chunk);
+            assert_eq!(plan.bytes_reopened(), reads * plan.bytes_read());
+            assert_eq!(plan.bytes_scratch(), 16 * 4 * (2 * 16 * 256 + 16 + 2 * 5000));
+            assert_eq!(plan.bytes_back(), (16u64 * 4 * (10 + 2 * 5000)).next_multiple_of(256));
+
+            let whole = Shape { rows: 100, ..shape };
+            let plan = Plan::new(&whole, 128_256, &caps).expect("fits");
+            assert_eq!(plan.dispatches(), 3 * per_chunk, "35 rows at a time: {plan}");
+            assert!(plan.bytes_scratch() <= MAX_SCRATCH_BYTES);
+            // An operation's records make room for those of the next chunk.
+            let demand = Demand { records_stay: true, ..plan.demand };
+            let operation = Plan::of(&whole, demand, &caps).expect("fits");
+            assert_eq!(operation.records_bytes, (35u64 * 4 * (10 + 2 * 128_256)).next_multiple_of(256));
+        }
+        assert_eq!(Plan::new(&shape(16, 128_256), 1024, &caps).expect("fits").dispatches(), 2);
+    }
+
     /// Element indices have 32 bits even where a device allows larger bindings.
     #[test]
     fn no_binding_passes_four_gigabytes() {
@@ -435,8 +519,10 @@ mod tests {
         let far = Shape { byte_offset: u64::MAX - 3, ..shape(1, 10) };
         assert!(matches!(Plan::new(&far, 5, &Caps::default()), Err(Error::Logits(_))));
         let many = Shape { dtype: Dtype::F32, rows: 1 << 50, ..shape(1, 1) };
-        assert!(matches!(Plan::new(&many, 5, &Caps::default()), Err(Error::Limit(_))));
-        let masked = Demand { requests: 1, lists: 1 << 24, ..Demand::observing(0, 0) };
+        for demand in [Demand::observing(5), Demand { records_stay: true, ..Demand::observing(5) }] {
+            assert!(matches!(Plan::of(&many, demand, &Caps::default()), Err(Error::Limit(_))));
+        }
+        let masked = Demand { requests: 1, lists: 1 << 24, ..Demand::observing(0) };
         let message = Plan::of(&shape(1, 10), masked, &Caps::default()).unwrap_err().to_string();
         assert!(message.contains("requests of 1 rows") && message.contains("put the mask on"), "{message}");
         let vast = Shape { rows: usize::MAX, ..shape(1, 10) };

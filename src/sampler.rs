@@ -14,7 +14,9 @@ use crate::exact::{self, Scale};
 use crate::guard::{guarded, lock};
 use crate::inputs::Inputs;
 use crate::kernel::Kernel;
-use crate::kernels::{log_softmax, row_finish, row_sample, row_scalar, tile_stats, top_entries};
+use crate::kernels::{
+    digit_count, digit_scatter, log_softmax, row_finish, row_sample, row_scalar, tile_stats, top_entries,
+};
 use crate::params::{self, Params};
 use crate::passes::{Bound, Job, Passes, Range, heads, tiles_of};
 use crate::pipelines::{Pipeline, Pipelines};
@@ -173,7 +175,8 @@ impl Sampler {
 
     /// Records the passes for one batch at the end of `encoder` and schedules the copy of the records: one per row.
     /// `targets` is empty, or names for each row the token whose logprob and rank are wanted. The logits are read
-    /// when the encoder is submitted.
+    /// when the encoder is submitted. Two dispatches; more than 1024 entries per row take further ones, as for
+    /// [`Sampler::top_k`].
     ///
     /// # Errors
     /// [`Error::Params`] and [`Error::Logits`] for what cannot be asked, [`Error::Limit`] where the device is too
@@ -338,6 +341,11 @@ impl Sampler {
     /// -infinity and `u32::MAX`. The two outputs must lie in different buffers,
     /// at byte offsets that are equal modulo the device's binding alignment (256 at most).
     ///
+    /// Up to 1024 entries take three dispatches and one read of the logits. More, up to the whole vocabulary, are selected
+    /// and sorted digit by digit, 8 bits each: 14 dispatches more (8 for 16-bit logits), whatever the logits are; 24 bytes
+    /// more are read per token (8), and 120 bytes are moved per entry (72). Their scratch is 8 bytes per entry and 2 KiB
+    /// per 8192 tokens.
+    ///
     /// # Errors
     /// As for [`Sampler::row_max`], and [`Error::Params`] if `k` is over [`Params::MAX_TOP_K`].
     pub fn top_k(
@@ -361,7 +369,8 @@ impl Sampler {
         })
     }
 
-    /// Compiles the kernels for a type of logits, so that the first step does not wait for it.
+    /// Compiles the kernels for a type of logits, so that the first step does not wait for it. (Those of more than 1024
+    /// entries per row: [`Sampler::self_check_long_lists`].)
     ///
     /// # Errors
     /// What the device says of the kernels.
@@ -395,7 +404,7 @@ impl Sampler {
         })
     }
 
-    /// The two passes of `record`, then per chunk what `finish` adds, which writes `out_row_words` words per row.
+    /// The passes of `record`, then per chunk what `finish` adds, which writes `out_row_words` words per row.
     fn operation(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -406,7 +415,7 @@ impl Sampler {
         finish: impl Fn(&mut Passes, &Bound<'_>),
     ) -> Result<()> {
         let out_row_bytes = out_row_words as u64 * 4;
-        let plan = Plan::of(&logits.shape(), Demand::observing(top_k, out_row_bytes), &self.caps)?;
+        let plan = Plan::of(&logits.shape(), Demand::operation(top_k, out_row_bytes), &self.caps)?;
         check_logits(logits, &plan)?;
         for out in outs {
             check_apart(logits.buffer, out.buffer, "the logits and the result")?;
@@ -482,7 +491,7 @@ impl Sampler {
         ))
     }
 
-    /// Uploads requests and rows; binds the two passes and what `finish` adds, chunk after chunk.
+    /// Uploads requests and rows; binds the two passes, those of long lists, and what `finish` adds, chunk after chunk.
     fn encode(
         &self,
         job: &Job<'_>,
@@ -494,6 +503,10 @@ impl Sampler {
         let tile_stats = self.pipeline(&tile_stats::KERNEL, Some(logits.dtype), false)?;
         let second = if is_sampling { &row_sample::KERNEL } else { &row_finish::KERNEL };
         let row_pass = self.pipeline(second, Some(logits.dtype), false)?;
+        let digits = match plan.demand.stages(logits.dtype) {
+            0 => None,
+            _ => Some(self.digit_kernels(logits.dtype)?),
+        };
         let scratch = self.scratch(plan)?;
         let (table, scratch) = (Range::whole(&self.table), Range::whole(&scratch));
         let mut batches = Vec::with_capacity(plan.chunks.len());
@@ -514,6 +527,9 @@ impl Sampler {
                     &[uniform, logits, rows, requests, table, scratch, records][..]
                 };
                 passes.add(&self.device, &row_pass, ranges, [1, batch.rows, 1]);
+                if let Some(kernels) = &digits {
+                    self.long_lists(&mut passes, kernels, plan, &bound, scratch);
+                }
                 finish(&mut passes, &bound);
                 batches.push(batch);
             }
@@ -525,6 +541,27 @@ impl Sampler {
         })?;
         self.bytes_uploaded.fetch_add(sent, Ordering::Relaxed);
         Ok(passes)
+    }
+
+    /// Adds the passes that make lists of more than 1024 entries, stage by stage; the last leaves them in the records.
+    fn long_lists(
+        &self,
+        passes: &mut Passes,
+        [count, scatter]: &[Pipeline; 2],
+        plan: &Plan,
+        bound: &Bound<'_>,
+        scratch: Range<'_>,
+    ) {
+        let (dtype, vocab) = (plan.shape.dtype, plan.shape.vocab);
+        for stage in 0..plan.demand.stages(dtype) {
+            let uniform = bound.uniform.shifted(stage as u64 * plan.stage_step);
+            let ranges = [uniform, bound.logits, bound.records, scratch];
+            let blocks = digit_count::blocks(dtype, stage, vocab, plan.demand.top_k);
+            passes.add(&self.device, count, &ranges, [blocks, bound.batch.rows, 1]);
+            if stage >= digit_count::levels(dtype) {
+                passes.add(&self.device, scatter, &ranges, [blocks, bound.batch.rows, 1]);
+            }
+        }
     }
 
     /// Buffers for one step: idle ones that fit, or new ones. Only records that the host wants need a staging buffer.
@@ -570,7 +607,20 @@ impl Sampler {
         Ok(made)
     }
 
-    fn pipeline(&self, kernel: &Kernel, dtype: Option<Dtype>, log_sum_exp: bool) -> Result<Pipeline> {
+    /// The kernels behind lists of any length.
+    fn digit_kernels(&self, dtype: Dtype) -> Result<[Pipeline; 2]> {
+        Ok([
+            self.pipeline(&digit_count::KERNEL, Some(dtype), false)?,
+            self.pipeline(&digit_scatter::KERNEL, Some(dtype), false)?,
+        ])
+    }
+
+    pub(crate) fn pipeline(
+        &self,
+        kernel: &Kernel,
+        dtype: Option<Dtype>,
+        log_sum_exp: bool,
+    ) -> Result<Pipeline> {
         self.pipelines.get(&self.device, kernel, dtype, log_sum_exp)
     }
 }

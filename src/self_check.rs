@@ -35,6 +35,18 @@ impl Sampler {
         Ok(())
     }
 
+    /// The same for records with more than 1024 entries, which further kernels make, of one type of logits. Blocks for one
+    /// round trip.
+    ///
+    /// # Errors
+    /// As for [`Sampler::self_check`].
+    pub fn self_check_long_lists(&self, dtype: Dtype) -> Result<()> {
+        let params = Params { top_k: 8500, temperature: 0.7 };
+        let bytes = rows_of_every_kind(dtype);
+        let expected = cpu::record(&Logits::new(&bytes, dtype, ROWS, VOCAB)?, &params, &[])?;
+        self.check(&bytes, dtype, &expected, |encoder, batch| self.record(encoder, batch, &params, &[]))
+    }
+
     /// The same for samples, with every kind of filter, of one type of logits: the kernel that draws takes a while to
     /// compile. Blocks for some round trips.
     ///

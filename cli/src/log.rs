@@ -50,6 +50,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     };
     let vocab = args.vocab.load()?;
     let engine = Engine::choose(&args.run.device)?;
+    engine.check_lists(batch.dtype, args.top)?;
     sidecar::deliver(
         args.run.output.as_deref(),
         |out| write(&batch, &targets, &params, &engine, out, format, vocab.as_ref()),

@@ -1,5 +1,5 @@
 // batch: what every kernel is told about the rows of one chunk, and the constants of the format.
-// Provides: Batch, TILE, SUBTILE, NO_TOKEN, the words of a tile's scratch and of a record.
+// Provides: Batch, TILE, SUBTILE, NO_TOKEN, MOST_LISTED, the words of a tile's scratch and of a record.
 // Needs: nothing. Mirrored by src/kernel.rs, compared with it by a test.
 
 struct Batch {
@@ -20,9 +20,9 @@ struct Batch {
     draft_stride: u32, // elements, 0 without a draft
     draws: u32,        // most of a row
     top_raw: u32,      // entries of the raw list, as top_k is of the other
+    stage: u32,        // of a list of more than MOST_LISTED entries
     unused_a: u32,
     unused_b: u32,
-    unused_c: u32,
 }
 
 const TILE: u32 = 4096u;
@@ -30,6 +30,7 @@ const SUBTILE: u32 = 64u;
 const SUBTILES_PER_TILE: u32 = 64u;
 const NO_TOKEN: u32 = 0xffffffffu;
 const LAST_TOKEN: u32 = 0xfffffu; // MAX_VOCAB - 1
+const MOST_LISTED: u32 = 1024u; // entries that one workgroup can list; digits.wgsl makes longer lists
 
 // What a distribution is taken from. Scratch holds [views][rows][tiles][TILE_WORDS].
 const PROCESSED: u32 = 0u; // the logits after masks, bias and penalties; the only view where the raw ones are equal

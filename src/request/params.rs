@@ -1,5 +1,6 @@
 use crate::error::{Error, Result};
 use crate::params::Params;
+use crate::plan::MOST_LISTED;
 
 /// What a request may ask of its rows. The names are those of vLLM and llama.cpp; `docs/sampling.md` defines each as
 /// mathematics and says where those two differ. `Default` draws from the plain distribution at temperature 1.
@@ -63,9 +64,10 @@ pub struct SamplingParams {
     /// Draws per row, independent of each other, 1 to [`SamplingParams::MAX_DRAWS`].
     pub n: u32,
     /// Asks for the raw distribution, of the logits as they are at temperature 1: the drawn tokens' logprobs and ranks in
-    /// it, and this many of its most probable tokens.
+    /// it, and this many of its most probable tokens, at most [`SamplingParams::MAX_LOGPROBS`].
     pub raw_logprobs: Option<u32>,
-    /// Asks for the processed distribution, the one that is drawn from: this many of its most probable tokens.
+    /// Asks for the processed distribution, the one that is drawn from: this many of its most probable tokens, at most
+    /// [`SamplingParams::MAX_LOGPROBS`].
     pub processed_logprobs: Option<u32>,
 }
 
@@ -225,6 +227,8 @@ impl Default for SamplingParams {
 impl SamplingParams {
     /// Most draws per row.
     pub const MAX_DRAWS: u32 = 16;
+    /// Most entries of the raw and of the processed list: as many as one workgroup can hold.
+    pub const MAX_LOGPROBS: u32 = MOST_LISTED;
 
     /// Nothing, if every field is in its range. Token ids are compared with the vocabulary when a row is sampled.
     ///
@@ -268,8 +272,8 @@ impl SamplingParams {
         }
         let counts = [
             ("n", Some(self.n), 1, Self::MAX_DRAWS, "put further draws in rows with another `stream`"),
-            ("raw_logprobs", self.raw_logprobs, 0, Params::MAX_TOP_K, "ask for fewer entries"),
-            ("processed_logprobs", self.processed_logprobs, 0, Params::MAX_TOP_K, "ask for fewer entries"),
+            ("raw_logprobs", self.raw_logprobs, 0, Self::MAX_LOGPROBS, "ask for fewer entries"),
+            ("processed_logprobs", self.processed_logprobs, 0, Self::MAX_LOGPROBS, "ask for fewer entries"),
         ];
         for (name, value, least, most, remedy) in counts {
             if let Some(value) = value

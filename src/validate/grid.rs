@@ -63,7 +63,33 @@ pub(super) fn cases(extent: Extent) -> Vec<Case> {
             }
         }
     }
+    cases.extend(long_lists(quick));
     cases
+}
+
+/// Batches whose lists no workgroup can hold: a little shorter than the vocabulary, as long, longer; one block of items,
+/// and several.
+pub(super) fn long_lists(quick: bool) -> impl Iterator<Item = Case> {
+    const TOP: [(usize, [u32; 3]); 6] = [
+        (1025, [1026, 1025, 1025]),
+        (4097, [4096, 4098, 4097]),
+        (9001, [5000, 1025, 9001]),
+        (50_257, [1025, 50_257, 50_256]),
+        (128_256, [128_256, 5000, 128_255]),
+        (262_144, [5000, 262_145, 262_144]),
+    ];
+    TOP.into_iter().filter(move |(vocab, _)| !quick || *vocab <= 9001).flat_map(|(vocab, top)| {
+        Dtype::ALL.into_iter().zip(top).zip(2000..).map(move |((dtype, top_k), seed)| Case {
+            dtype,
+            rows: KINDS.len(),
+            vocab,
+            gap: top_k as usize % 3,
+            lead: top_k as usize % 2,
+            params: Params { top_k, temperature: 0.7 },
+            seed,
+            samples: false,
+        })
+    })
 }
 
 impl Case {

@@ -12,6 +12,8 @@ mod sampling;
 use compare::{
     against_truth, difference, float_difference, nearest_error, sample_difference, token_difference, worse,
 };
+#[cfg(test)]
+use grid::long_lists;
 use grid::{Case, cases, kind_of, mix};
 use sampling::Turns;
 
@@ -247,7 +249,7 @@ impl Case {
         let pending = gpu.sampler().record(&mut encoder, &batch, &self.params, targets)?;
         let plan = pending.plan().clone();
         let mut scratch = None;
-        if let [_] = plan.chunks[..] {
+        if plan.chunks.len() == 1 && plan.demand.stages(self.dtype) == 0 {
             let from = gpu.sampler().scratch(&plan)?;
             let bytes = plan.scratch_bytes;
             let to = make(bytes, Usage::MAP_READ | Usage::COPY_DST);
@@ -412,6 +414,44 @@ mod tests {
         assert!(float_difference(&[f32::from_bits(1f32.to_bits() + 1), -0.0, f32::NAN], &values).is_some());
         assert!(float_difference(&values[..2], &values).is_some());
         assert!(token_difference(&[1, 2], &[1, 3]).is_some() && token_difference(&[1], &[1, 3]).is_some());
+    }
+
+    /// A device that sorts wrongly is found by the longest lists.
+    #[test]
+    fn a_device_that_sorts_otherwise_is_found() {
+        use crate::kernel::Kernel;
+        use crate::kernels::digit_scatter;
+        let case =
+            long_lists(true).find(|case| case.vocab == 9001 && case.params.top_k == 5000).expect("a case");
+        let faults: [(&str, Kernel, &str, &str); 4] = [
+            ("sound", digit_scatter::KERNEL, "", ""),
+            (
+                "ties in no order",
+                digit_scatter::KERNEL,
+                "& (own_flag - 1u)",
+                "& ~(own_flag | (own_flag - 1u))",
+            ),
+            ("one entry too few", digit_scatter::KERNEL, "place >= batch.top_k", "place + 1u >= batch.top_k"),
+            (
+                "ties with the last before better ones",
+                digit_scatter::KERNEL,
+                "0u, code < cut)",
+                "0u, code <= cut)",
+            ),
+        ];
+        for (name, kernel, right, wrong) in faults {
+            let gpu = Gpu::any().expect("an adapter: scripts/test installs a software driver");
+            assert!(kernel.wgsl.contains(right), "{name}");
+            let faulty = Kernel { wgsl: kernel.wgsl.replace(right, wrong).leak(), ..kernel };
+            gpu.sampler()
+                .pipeline(&faulty, Some(case.dtype), false)
+                .expect("it compiles, and stays in its place");
+            let mut reports = ["", "record", "", "", "", "top_k", ""].map(Report::new);
+            case.run(Engine::Gpu(&gpu), &mut reports).expect("the device works");
+            for report in [&reports[1], &reports[5]] {
+                assert_eq!(report.mismatches > 0, name != "sound", "{name}: {report:?}");
+            }
+        }
     }
 
     /// A device with one wrong number in its table: validation and self-check must both say so.

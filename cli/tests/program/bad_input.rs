@@ -133,7 +133,7 @@ const OPTIONS: &[Case] = &[
     ("good.npy --tokens floats.txt", 1, &["floats.txt", "1.5"]),
     ("good.npy --tokens missing.npy", 2, &["missing.npy", "no such file"]),
     ("good.npy --tokens garbage", 1, &["garbage"]),
-    ("good.npy --top 1025", 2, &["1025", "0..=1024"]),
+    ("good.npy --top 1048577", 2, &["1048577", "0..=1048576"]),
     ("good.npy --temperature 0", 2, &["temperature 0 is outside 0.001 to 1000"]),
     ("good.npy --temperature nan", 2, &["temperature NaN"]),
     ("good.npy --temperature inf", 2, &["temperature inf"]),

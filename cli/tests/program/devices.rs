@@ -48,6 +48,8 @@ fn every_device_prints_the_bytes_of_the_cpu() {
         format!("{asset} --temperature 0.7 --top 50"),
         "log f32.npy --tokens 5000,0,7,4999,1,-1,3,4096,9 --top 300 --format csv".to_owned(),
         "log bf16.npy --dtype bf16 --tokens 5000,0,7,4999,1,-1,3,4096,9 --top 1024".to_owned(),
+        "log f32.npy --tokens 5000,0,7,4999,1,-1,3,4096,9 --top 5001 --format csv".to_owned(),
+        "log bf16.npy --dtype bf16 --top 1025".to_owned(),
     ];
     let mut failures = Vec::new();
     for line in &lines {

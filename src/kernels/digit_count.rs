@@ -1,0 +1,52 @@
+//! How many items of a block have each digit, for lists of more entries than one workgroup can hold: a radix select of
+//! the k-th best logit, digit by digit, then with [`digit_scatter`](super::digit_scatter) a stable radix sort of what is
+//! kept. `shaders/lib/digits.wgsl` has the stages. Their number depends on the type of the logits alone, and no place on
+//! the order in which a device does its work. On the CPU `row_finish` makes lists of any length.
+
+use crate::dtype::Dtype;
+#[cfg(feature = "wgpu")]
+use crate::kernel::{Kernel, Slot, lib};
+
+/// One workgroup per block of consecutive items of one row, dispatch (blocks, rows).
+#[cfg(feature = "wgpu")]
+pub(crate) const KERNEL: Kernel = Kernel {
+    name: "digit_count",
+    wgsl: concat!(
+        include_str!("../../shaders/digit_count.wgsl"),
+        lib!("batch"),
+        lib!("logits"),
+        lib!("digits")
+    ),
+    slots: &[Slot::Batch, Slot::Read, Slot::Read, Slot::Write],
+};
+
+/// Items of one workgroup.
+pub(crate) const BLOCK_ITEMS: usize = 8192;
+/// Values of a digit.
+pub(crate) const DIGITS: usize = 256;
+/// Words of a row's cuts: what each selecting stage knows of the k-th best code.
+pub(crate) const CUT_WORDS: usize = 16;
+
+/// Digits of a code, which tells as many values apart as the type has.
+pub(crate) fn levels(dtype: Dtype) -> usize {
+    dtype.bytes()
+}
+
+/// Stages: a digit each to select, one to keep what is selected, a digit each to sort it.
+pub(crate) fn stages(dtype: Dtype) -> usize {
+    2 * levels(dtype) + 1
+}
+
+/// Blocks of a row in a stage.
+pub(crate) fn blocks(dtype: Dtype, stage: usize, vocab: usize, top_k: u32) -> u32 {
+    let kept = top_k as usize;
+    let items = if stage <= levels(dtype) { kept.max(vocab) } else { kept };
+    #[expect(clippy::cast_possible_truncation, reason = "neither is over 2^20")]
+    let blocks = items.div_ceil(BLOCK_ITEMS) as u32;
+    blocks
+}
+
+/// Words of scratch of one row: counts of two stages, cuts, pairs.
+pub(crate) fn scratch_words(dtype: Dtype, vocab: usize, top_k: u32) -> usize {
+    2 * blocks(dtype, 0, vocab, top_k) as usize * DIGITS + CUT_WORDS + 2 * top_k as usize
+}

@@ -1,0 +1,300 @@
+//! Lists of any length: the k largest logits of a row from the first to the last token, on every adapter and on the CPU,
+//! against a full sort.
+#![expect(clippy::cast_possible_truncation, reason = "a test")]
+
+mod common;
+
+use sortilege::device::{Gpu, candidates};
+use sortilege::wgpu::{Buffer, BufferDescriptor, BufferUsages, CommandEncoderDescriptor, Limits};
+use sortilege::{Caps, Dtype, Error, GpuLogits, GpuOutput, Logits, Params, Plan, Shape, cpu};
+
+/// A batch of one row of each kind, as stored bits.
+struct Batch {
+    dtype: Dtype,
+    vocab: usize,
+    /// Elements from the start of one row to the start of the next.
+    stride: usize,
+    bytes: Vec<u8>,
+}
+
+/// Largest finite magnitude plus one unit: the bits of infinity.
+fn infinity(dtype: Dtype) -> u32 {
+    match dtype {
+        Dtype::F32 => 0x7f80_0000,
+        Dtype::F16 => 0x7c00,
+        Dtype::Bf16 => 0x7f80,
+    }
+}
+
+fn sign(dtype: Dtype) -> u32 {
+    1 << (8 * dtype.bytes() - 1)
+}
+
+/// The number with these bits, by the definition of its format.
+fn value(dtype: Dtype, stored: u32) -> f32 {
+    match dtype {
+        Dtype::F32 => f32::from_bits(stored),
+        Dtype::Bf16 => f32::from_bits(stored << 16),
+        Dtype::F16 => {
+            let (exponent, fraction) = ((stored >> 10 & 31) as i32, (stored & 1023) as f32);
+            let magnitude = match exponent {
+                0 => fraction * 2f32.powi(-24),
+                31 if fraction == 0.0 => f32::INFINITY,
+                31 => f32::NAN,
+                _ => (1.0 + fraction / 1024.0) * 2f32.powi(exponent - 15),
+            };
+            if stored & 0x8000 == 0 { magnitude } else { -magnitude }
+        }
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014), upper half.
+fn noise(counter: u64) -> u32 {
+    let mut z = counter.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((z ^ (z >> 31)) >> 32) as u32
+}
+
+const KINDS: [&str; 10] = [
+    "any finite bits",
+    "seven values",
+    "all equal",
+    "one finite",
+    "a NaN",
+    "+infinity",
+    "half impossible",
+    "zeros of both signs",
+    "rising",
+    "nothing finite",
+];
+
+/// Bits of a token's logit.
+fn stored(kind: &str, dtype: Dtype, token: usize, vocab: usize) -> u32 {
+    let (infinity, sign) = (infinity(dtype), sign(dtype));
+    let random = noise(token as u64 ^ (vocab as u64) << 32) & (sign | (sign - 1));
+    let finite = if random & infinity == infinity { random ^ (infinity & (infinity >> 1)) } else { random };
+    let is_middle = token == vocab / 2;
+    match kind {
+        "any finite bits" => finite,
+        "seven values" => (finite % 7 * (infinity / 8)) | (finite & sign),
+        "all equal" => infinity / 2,
+        "one finite" if is_middle => sign | (infinity / 3),
+        "a NaN" if is_middle => infinity + 1,
+        "+infinity" if is_middle => infinity,
+        "half impossible" if token.is_multiple_of(2) => finite,
+        "zeros of both signs" => finite & sign,
+        "rising" => (token as u32).min(infinity - 1),
+        "a NaN" | "+infinity" => finite,
+        _ => sign | infinity, // impossible
+    }
+}
+
+impl Batch {
+    fn new(dtype: Dtype, vocab: usize, gap: usize) -> Self {
+        let stride = vocab + gap;
+        let width = dtype.bytes();
+        let mut bytes = vec![0xff; (KINDS.len() * stride * width).next_multiple_of(4)]; // NaN between the rows
+        for (row, kind) in KINDS.iter().enumerate() {
+            for token in 0..vocab {
+                let at = (row * stride + token) * width;
+                bytes[at..at + width]
+                    .copy_from_slice(&stored(kind, dtype, token, vocab).to_ne_bytes()[..width]);
+            }
+        }
+        Self { dtype, vocab, stride, bytes }
+    }
+
+    fn logits(&self) -> Logits<'_> {
+        Logits::strided(&self.bytes, self.dtype, KINDS.len(), self.vocab, self.stride).expect("a batch")
+    }
+
+    /// The whole row in order, by a sort; empty where the row is no distribution.
+    fn sorted(&self, kind: &str) -> Vec<(f32, u32)> {
+        let row: Vec<f32> = (0..self.vocab)
+            .map(|token| value(self.dtype, stored(kind, self.dtype, token, self.vocab)))
+            .collect();
+        if row.iter().any(|x| x.is_nan() || *x == f32::INFINITY) {
+            return Vec::new();
+        }
+        let mut order: Vec<usize> = (0..row.len()).filter(|&token| row[token].is_finite()).collect();
+        order.sort_by(|&a, &b| row[b].partial_cmp(&row[a]).expect("no NaN").then(a.cmp(&b)));
+        order.into_iter().map(|token| (row[token] + 0.0, token as u32)).collect()
+    }
+
+    /// What `top_k` is to return.
+    fn expected(&self, k: usize) -> (Vec<f32>, Vec<u32>) {
+        let entries = KINDS.iter().flat_map(|kind| {
+            let past = std::iter::repeat((f32::NEG_INFINITY, cpu::PAST_THE_LAST));
+            self.sorted(kind).into_iter().chain(past).take(k)
+        });
+        entries.unzip()
+    }
+}
+
+type Lists = (Vec<f32>, Vec<u32>);
+
+/// The first entry in which lists differ by a bit.
+fn difference(got: &Lists, expected: &Lists, k: usize) -> Option<String> {
+    if (got.0.len(), got.1.len()) != (expected.0.len(), expected.1.len()) {
+        return Some(format!("{} and {} entries", got.0.len(), got.1.len()));
+    }
+    let entry = |lists: &Lists, i: usize| (lists.0[i].to_bits(), lists.1[i]);
+    let place = (0..got.0.len()).find(|&i| entry(got, i) != entry(expected, i))?;
+    let [got, expected] = [got, expected].map(|lists| (lists.0[place], lists.1[place]));
+    let kind = KINDS[place / k];
+    Some(format!("row of {kind}, place {}: {got:?} instead of {expected:?}", place % k))
+}
+
+/// Sizes on both sides of 1024, the limit of one workgroup, and of 8192, the items of a block.
+const CASES: [(usize, usize, &[usize]); 7] = [
+    (1, 0, &[1025, 9000]),
+    (1000, 1, &[1025, 2000]),
+    (1025, 3, &[1, 1023, 1024, 1025, 1026]),
+    (4097, 0, &[1025, 4096, 4097, 4098]),
+    (8193, 1, &[1025, 5000, 8191, 8192, 8193, 8194]),
+    (20_000, 5, &[8193, 19_999]),
+    (33_333, 0, &[1024, 1025, 33_333]),
+];
+
+#[test]
+fn any_k_is_a_full_sort_cut_short() {
+    let gpus = common::gpus();
+    let mut failures = Vec::new();
+    let mut check = |name: &str, got: &Lists, expected: &Lists, k| {
+        if let Some(what) = difference(got, expected, k) {
+            failures.push(format!("{name}: {what}"));
+        }
+    };
+    for (vocab, gap, ks) in CASES {
+        for dtype in Dtype::ALL {
+            let batch = Batch::new(dtype, vocab, gap);
+            let logits = batch.logits();
+            for &k in ks {
+                let name = format!("[{}][{vocab}] {dtype} gap {gap}, k {k}", KINDS.len());
+                let expected = batch.expected(k);
+                check(&format!("{name}, cpu"), &cpu::top_k(&logits, k as u32).expect("a list"), &expected, k);
+                for gpu in &gpus {
+                    let got = gpu.top_k(&logits, k as u32).expect("a list");
+                    check(&format!("{name}, {}", gpu.info().name), &got, &expected, k);
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// The comparison above must see every fault that a selection or a sort can have.
+#[test]
+fn every_fault_of_a_list_is_seen() {
+    let batch = Batch::new(Dtype::F16, 1500, 0);
+    let k = 1400;
+    let sound = batch.expected(k);
+    assert_eq!(difference(&sound, &sound.clone(), k), None);
+    let at = |kind: &str| k * KINDS.iter().position(|name| *name == kind).expect("a kind");
+    let (ties, zeros, one) = (at("all equal"), at("zeros of both signs"), at("one finite"));
+    type Fault<'a> = (&'a str, Box<dyn Fn(&mut Lists) + 'a>);
+    let faults: [Fault<'_>; 7] = [
+        ("two ties swapped", Box::new(|lists| lists.1.swap(ties + 700, ties + 701))),
+        ("a later tie instead of the last", Box::new(|lists| lists.1[ties + k - 1] = 1499)),
+        ("the sign of zero", Box::new(|lists| lists.0[zeros] = -0.0)),
+        ("an impossible token", Box::new(|lists| lists.1[one + 1] = 0)),
+        ("no end", Box::new(|lists| lists.0[one + 1] = f32::MIN)),
+        (
+            "one unit in the last place",
+            Box::new(|lists| lists.0[5] = f32::from_bits(lists.0[5].to_bits() ^ 1)),
+        ),
+        ("one entry less", Box::new(|lists| lists.1.truncate(lists.1.len() - 1))),
+    ];
+    for (name, fault) in faults {
+        let mut lists = sound.clone();
+        fault(&mut lists);
+        assert!(difference(&lists, &sound, k).is_some(), "{name}");
+    }
+}
+
+/// Devices whose small bindings hold few rows at a time: the same lists, in a plan that says what it does.
+#[test]
+fn chunks_change_no_list() {
+    let mut devices = 0;
+    for candidate in candidates(false).into_iter().filter(|candidate| candidate.unfit.is_none()) {
+        // A row's scratch is 2 · 2 · 256 words of counts, 16 of cuts, and a pair per entry: 84 160 bytes for 9500.
+        let limits = Limits { max_storage_buffer_binding_size: 200_000, ..candidate.limits() };
+        let gpu = Gpu::open_unchecked(candidate, limits).expect("opens with small bindings");
+        for (dtype, k, chunks, dispatches) in
+            [(Dtype::F32, 9500, 5, 16), (Dtype::Bf16, 9500, 5, 10), (Dtype::F16, 1024, 1, 2)]
+        {
+            let batch = Batch::new(dtype, 9000, 2);
+            let logits = batch.logits();
+            let shape = Shape {
+                dtype,
+                rows: KINDS.len(),
+                vocab: batch.vocab,
+                row_stride: batch.stride,
+                byte_offset: 0,
+            };
+            let plan = Plan::new(&shape, k, &gpu.sampler().caps()).expect("a plan");
+            assert_eq!(plan.dispatches(), chunks * dispatches, "{plan}");
+            assert!(plan.bytes_scratch() <= 200_000, "{plan}");
+            let got = gpu.top_k(&logits, k).expect("a list");
+            assert_eq!(difference(&got, &batch.expected(k as usize), k as usize), None, "{dtype}, {k}");
+            let params = Params { top_k: k, temperature: 0.8 };
+            let targets: Vec<Option<u32>> = (0..KINDS.len() as u32).map(|row| Some(row * 70)).collect();
+            let records = gpu.record(&logits, &params, &targets).expect("records");
+            assert_eq!(records, cpu::record(&logits, &params, &targets).expect("records"), "{dtype}, {k}");
+        }
+        devices += 1;
+    }
+    assert!(devices > 0, "no adapter");
+}
+
+/// The longest list of the largest vocabulary.
+#[test]
+fn a_million_entries() {
+    let vocab = sortilege::MAX_VOCAB;
+    let values: Vec<f32> = (0..vocab).map(|token| (noise(token as u64) % 5003) as f32 / 100.0).collect();
+    let logits = Logits::f32(&values, 1, vocab).expect("a batch");
+    let mut order: Vec<u32> = (0..vocab as u32).collect();
+    order.sort_by(|&a, &b| values[b as usize].total_cmp(&values[a as usize]));
+    let sorted: Vec<f32> = order.iter().map(|&token| values[token as usize]).collect();
+    let expected = (sorted, order);
+    assert!(cpu::top_k(&logits, vocab as u32).expect("a list") == expected, "cpu");
+    for gpu in common::gpus() {
+        assert!(gpu.top_k(&logits, vocab as u32).expect("a list") == expected, "{}", gpu.info().name);
+    }
+}
+
+fn buffer(gpu: &Gpu, size: u64) -> Buffer {
+    let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
+    gpu.device().create_buffer(&BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+}
+
+#[test]
+fn lists_that_cannot_be_are_refused() {
+    let too_long = Params::MAX_TOP_K + 1;
+    let words = "top_k 1048577 is over the limit of 1048576: ask for fewer entries";
+    let logits = Logits::f32(&[1.0, 2.0], 1, 2).expect("a batch");
+    let params = Params { top_k: too_long, ..Params::default() };
+    let shape = Shape { dtype: Dtype::F32, rows: 1, vocab: 2, row_stride: 2, byte_offset: 0 };
+    let refused = |error: Error| assert_eq!(error.to_string(), words);
+    refused(cpu::top_k(&logits, too_long).unwrap_err());
+    refused(cpu::record(&logits, &params, &[]).unwrap_err());
+    refused(Plan::new(&shape, too_long, &Caps::default()).unwrap_err());
+    let many = Shape { rows: 1000, ..shape };
+    let message = Plan::new(&many, 1 << 20, &Caps::default()).unwrap_err().to_string();
+    assert!(message.contains("1000 rows") && message.contains("lower `rows` or `top_k`"), "{message}");
+    for gpu in common::gpus() {
+        refused(gpu.top_k(&logits, too_long).unwrap_err());
+        refused(gpu.record(&logits, &params, &[]).unwrap_err());
+        let source = buffer(&gpu, 2 * 4000 * 4);
+        let batch = GpuLogits::packed(&source, Dtype::F32, 2, 4000);
+        let [large, small] = [2 * 2000 * 4, 2 * 2000 * 4 - 4].map(|size| buffer(&gpu, size));
+        let mut open = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
+        for (values, tokens) in [(&large, &small), (&small, &large)] {
+            let (values, tokens) = (GpuOutput::new(values), GpuOutput::new(tokens));
+            let message =
+                gpu.sampler().top_k(&mut open, &batch, 2000, values, tokens).unwrap_err().to_string();
+            assert!(message.contains("16000 bytes") && message.contains("15996"), "{message}");
+        }
+    }
+}
