@@ -12,7 +12,7 @@ use sortilege::{
 use super::cell::Cell;
 use super::check;
 use super::data::Source;
-use super::link::{Done, Link, buffer, encoder, finish, read_back, staging, submit};
+use super::link::{Done, Link, buffer, encoder, finish, flush, read_back, staging, submit};
 use super::options::Op;
 use super::read::{Bound, Read};
 use super::task::{Asked, Output, Task};
@@ -88,11 +88,17 @@ impl Device {
             copies.push(copy);
         }
         let bound: Vec<Bound> = copies.iter().map(|copy| self.read.bind(&self.gpu, copy)).collect();
-        let read = |flush: Option<&wgpu::Buffer>| -> Result<f64> {
-            let mut turn = self.turn(bound.len(), flush.is_some());
-            Ok(median(&self.budget.measure(|| self.read.time(&self.gpu, &bound[turn()], 1, flush))?))
+        let read = |is_cold: bool| -> Result<f64> {
+            let mut turn = turn(bound.len(), is_cold);
+            let times = self.budget.measure(|| {
+                if is_cold {
+                    flush(&self.gpu, &self.flush)?;
+                }
+                self.read.time(&self.gpu, &bound[turn()], 1)
+            })?;
+            Ok(median(&times))
         };
-        let (warm, cold) = (read(None)?, read(Some(&self.flush))?);
+        let (warm, cold) = (read(false)?, read(true)?);
         Ok(Loaded { device: self, source, copies, ceilings: [warm, cold] })
     }
 
@@ -107,14 +113,14 @@ impl Device {
         }
         Ok(())
     }
+}
 
-    /// Numbers of the copies to read: all in turn in a cold cache, always the first in a warm one.
-    fn turn(&self, copies: usize, is_cold: bool) -> impl FnMut() -> usize + use<> {
-        let mut calls = 0;
-        move || {
-            calls += 1;
-            if is_cold { calls % copies } else { 0 }
-        }
+/// Numbers of the copies to read: all in turn in a cold cache, always the first in a warm one.
+fn turn(copies: usize, is_cold: bool) -> impl FnMut() -> usize {
+    let mut calls = 0;
+    move || {
+        calls += 1;
+        if is_cold { calls % copies } else { 0 }
     }
 }
 
@@ -294,12 +300,10 @@ impl<'a> Job<'a> {
     /// Microseconds from recording to the results.
     fn wall(&self, is_cold: bool) -> Result<Vec<f64>> {
         let device = self.loaded.device;
-        let mut turn = device.turn(self.loaded.copies.len(), is_cold);
+        let mut turn = turn(self.loaded.copies.len(), is_cold);
         device.budget.measure(|| {
             if is_cold {
-                let mut encoder = encoder(self.gpu);
-                encoder.clear_buffer(&device.flush, 0, None);
-                finish(self.gpu, encoder)?;
+                flush(self.gpu, &device.flush)?;
             }
             let start = Instant::now();
             self.wait(self.submit(self.gpu.sampler(), encoder(self.gpu), turn())?)?;
@@ -311,14 +315,13 @@ impl<'a> Job<'a> {
     fn device_times(&self, is_cold: bool) -> Result<Option<Vec<Timing>>> {
         let device = self.loaded.device;
         let Some(sampler) = &device.timed else { return Ok(None) };
-        let mut turn = device.turn(self.loaded.copies.len(), is_cold);
+        let mut turn = turn(self.loaded.copies.len(), is_cold);
         let timings = device.budget.measure(|| {
             let _ = sampler.take_timings(); // of calls that were not measured
-            let mut encoder = encoder(self.gpu);
             if is_cold {
-                encoder.clear_buffer(&device.flush, 0, None);
+                flush(self.gpu, &device.flush)?;
             }
-            self.wait(self.submit(sampler, encoder, turn())?)?;
+            self.wait(self.submit(sampler, encoder(self.gpu), turn())?)?;
             Ok(sampler.take_timings().pop())
         })?;
         Ok(timings.into_iter().collect())

@@ -126,7 +126,8 @@ pub(crate) fn digits(value: f64) -> String {
     match value {
         value if value >= 100.0 => format!("{value:.0}"),
         value if value >= 10.0 => format!("{value:.1}"),
-        value => format!("{value:.2}"),
+        value if value >= 1.0 => format!("{value:.2}"),
+        value => format!("{value:.3}"),
     }
 }
 
@@ -188,6 +189,9 @@ mod tests {
 
     #[test]
     fn numbers_keep_three_digits() {
-        assert_eq!([0.123, 1.0, 12.34, 123.4, 12345.6].map(digits), ["0.12", "1.00", "12.3", "123", "12346"]);
+        assert_eq!(
+            [0.123, 1.0, 12.34, 123.4, 12345.6].map(digits),
+            ["0.123", "1.00", "12.3", "123", "12346"]
+        );
     }
 }

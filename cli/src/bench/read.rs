@@ -1,5 +1,7 @@
 //! The ceiling of a device: a kernel that does nothing but read.
 
+use std::time::Instant;
+
 use sortilege::device::Gpu;
 use sortilege::wgpu::{self, BufferUsages as Usage};
 
@@ -10,6 +12,8 @@ use crate::failure::{Failure, Result};
 const WORKGROUP: u64 = 256;
 /// WebGPU's limit for a dimension.
 const MAX_WORKGROUPS: u64 = 65_535;
+/// Half of what an index of 32 bits reaches.
+const MAX_BINDING: u64 = 1 << 31;
 /// Alignment of a binding's offset.
 const ALIGNMENT: u64 = 256;
 
@@ -83,7 +87,8 @@ impl Read {
 
     /// All of a buffer, whose size is a multiple of 16.
     pub(crate) fn bind(&self, gpu: &Gpu, words: &wgpu::Buffer) -> Bound {
-        let largest = gpu.device().limits().max_storage_buffer_binding_size / ALIGNMENT * ALIGNMENT;
+        let limit = gpu.device().limits().max_storage_buffer_binding_size;
+        let largest = limit.min(MAX_BINDING) / ALIGNMENT * ALIGNMENT;
         let layout = self.pipeline.get_bind_group_layout(0);
         let parts = (0..words.size().div_ceil(largest)).map(|part| {
             let offset = part * largest;
@@ -121,31 +126,16 @@ impl Read {
         }
     }
 
-    /// Microseconds of so many reads, on the device where it has timestamps; `flush` is written first.
-    pub(crate) fn time(
-        &self,
-        gpu: &Gpu,
-        bound: &Bound,
-        count: u32,
-        flush: Option<&wgpu::Buffer>,
-    ) -> Result<f64> {
-        if let (Some(flush), None) = (flush, &self.clock) {
-            let mut encoder = encoder(gpu);
-            encoder.clear_buffer(flush, 0, None);
-            finish(gpu, encoder)?;
-        }
-        let start = std::time::Instant::now();
+    /// Microseconds of so many reads, on the device where it has timestamps.
+    pub(crate) fn time(&self, gpu: &Gpu, bound: &Bound, count: u32) -> Result<f64> {
+        let start = Instant::now();
         let mut encoder = encoder(gpu);
-        let Some(clock) = &self.clock else {
-            self.record(&mut encoder, bound, count, None);
-            finish(gpu, encoder)?;
-            return Ok(microseconds(start));
-        };
-        if let Some(flush) = flush {
-            encoder.clear_buffer(flush, 0, None);
+        self.record(&mut encoder, bound, count, self.clock.as_ref());
+        if let Some(clock) = &self.clock {
+            return clock.read(gpu, encoder);
         }
-        self.record(&mut encoder, bound, count, Some(clock));
-        clock.read(gpu, encoder)
+        finish(gpu, encoder)?;
+        Ok(microseconds(start))
     }
 }
 
