@@ -1,7 +1,7 @@
 //! Records plans into the engine's encoder.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::buffers::{
@@ -95,7 +95,7 @@ pub struct Sampler {
     options: SamplerOptions,
     caps: Caps,
     table: wgpu::Buffer,
-    pipelines: Pipelines,
+    pipelines: Arc<Pipelines>,
     /// Between the passes of a chunk: the device runs one chunk after the other, so all calls share it.
     scratch: Mutex<Option<wgpu::Buffer>>,
     ring: Ring,
@@ -147,7 +147,7 @@ impl Sampler {
             options,
             caps: Caps::from(&limits),
             table,
-            pipelines: Pipelines::default(),
+            pipelines: Arc::default(),
             scratch: Mutex::default(),
             ring: Ring::default(),
             clock,
@@ -155,6 +155,16 @@ impl Sampler {
             bytes_uploaded: AtomicU64::new(0),
             bytes_back: AtomicU64::new(0),
         })
+    }
+
+    /// Another sampler on the same device, with other settings. The compiled kernels are shared, so that it costs little to
+    /// measure a step now and then.
+    ///
+    /// # Errors
+    /// As for [`Sampler::with_options`].
+    pub fn sibling(&self, options: SamplerOptions) -> Result<Self> {
+        let made = Self::with_options(&self.device, &self.queue, options)?;
+        Ok(Self { table: self.table.clone(), pipelines: self.pipelines.clone(), ..made })
     }
 
     /// The settings.

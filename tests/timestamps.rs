@@ -67,7 +67,7 @@ fn every_call_is_timed_and_its_bits_are_the_same() {
     let request = Request::new(SamplingParams { seed: Some(1), ..SamplingParams::default() }).expect("sound");
     for gpu in common::gpus() {
         let id = gpu.info().name.clone();
-        let sampler = Sampler::with_options(gpu.device(), gpu.queue(), TIMESTAMPS);
+        let sampler = gpu.sampler().sibling(TIMESTAMPS);
         let features = gpu.device().features();
         if !features.contains(Features::TIMESTAMP_QUERY) {
             assert!(matches!(sampler, Err(Error::Limit(_))), "{id}: an adapter without timestamps");

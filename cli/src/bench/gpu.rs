@@ -48,7 +48,7 @@ impl Device {
         let gpu = Gpu::open(candidate)?;
         let has_timestamps = gpu.device().features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let options = SamplerOptions { timestamps: has_timestamps, ..SamplerOptions::default() };
-        let timed = Sampler::with_options(gpu.device(), gpu.queue(), options)?;
+        let timed = gpu.sampler().sibling(options)?;
         let read = Read::new(&gpu)?;
         let link = Link::measure(&gpu, &read, budget)?;
         let flush_bytes = FLUSH_BYTES.min(gpu.device().limits().max_buffer_size);

@@ -152,7 +152,7 @@ fn software_adapters_are_measured_only_if_asked_for() {
     let mut failures = Vec::new();
     let info: Value = serde_json::from_str(&folder.text("info --json --gl")).expect("JSON");
     for (id, backend) in adapters(&folder) {
-        let line = "bench --rows 2 --vocab 5000 --dtype bf16 --top 20 --op all --repeat 3 --seconds 0.05 --format jsonl";
+        let line = "bench --rows 2 --vocab 5000 --dtype bf16 --top 20 --op all --repeat 2 --seconds 0.05 --format jsonl";
         let run = |options: &[&str]| {
             let command = &mut folder.command(line);
             command.args(["--device", &id]).args(options).output().expect("it starts")
