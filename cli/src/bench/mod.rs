@@ -52,6 +52,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         let (_, complaint) = Bench::new(args, &targets, &sources, stdout).run(targets, &sources)?;
         return complaint.map_or(Ok(()), Err);
     };
+    // Whether the file can be written is better known before the work.
+    drop(Draft::new(output)?);
     // In memory until all is there: nothing lies about if it is interrupted.
     let writer = Writer::new(Vec::new(), format).map_err(|error| Failure::writing(&error))?;
     let (text, complaint) = Bench::new(args, &targets, &sources, writer).run(targets, &sources)?;

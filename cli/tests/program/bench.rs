@@ -360,7 +360,7 @@ fn what_cannot_be_is_refused() {
     folder.put("untimed", cell(json!({"gpu_us": null, "wall_us": null})));
     folder.put("none.npy", npy("<f4", "(0, 3)", b""));
     folder.put("one.npy", npy("<f4", "(1, 3)", &stored("f32", &[1.0, 2.0, 3.0])));
-    let cases: [(&str, i32, &str); 26] = [
+    let cases: [(&str, i32, &str); 28] = [
         ("bench --rows 0", 2, "0 is not in 1..=16777216"),
         ("bench --rows 1,x", 2, "invalid value 'x'"),
         ("bench --vocab 0", 2, "0 is not in 1..=1048576"),
@@ -379,6 +379,8 @@ fn what_cannot_be_is_refused() {
         ("bench --input one.npy --dtype f32,f16", 2, "leave --dtype out"),
         ("bench --input one.npy --dtype f16", 1, "the file says f32"),
         ("bench --input one.npy -o one.npy", 2, "would replace the input"),
+        ("bench --device cpu -o nowhere/out", 1, "nowhere/out"),
+        ("bench --device cpu -o .", 1, "is no regular file"),
         ("bench --compare good", 2, "2 values required"),
         ("bench --compare good missing", 1, "missing"),
         (
