@@ -10,7 +10,7 @@ use crate::guard::{guarded, lock, panic_message, poll};
 use crate::inputs::Inputs;
 use crate::logits::Logits;
 use crate::params::Params;
-use crate::readback::{Pending, map_on_submit, wait_mapped};
+use crate::readback::{Pending, drive, map_on_submit, wait_mapped};
 use crate::record::{RawRecord, Record};
 use crate::request::Row;
 use crate::sample::Sample;
@@ -185,11 +185,15 @@ pub struct Gpu {
     lost: Arc<Mutex<Option<String>>>,
 }
 
+/// For [`SamplerOptions::timestamps`](crate::SamplerOptions::timestamps), where the adapter has them.
+const TIMESTAMPS: wgpu::Features =
+    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
+
 /// Most bytes of logits in one submit: a GPU that takes longer than some 100 ms is reset by its system.
 const BLOCK_BYTES: usize = 32 << 20;
 
 impl Gpu {
-    /// The device of a candidate, with all the limits of its adapter, after a self-check of the kernels on it.
+    /// The device of a candidate, with all the limits of its adapter and its timestamps, after a self-check of the kernels on it.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] if it is unfit or the driver refuses, and what [`Sampler::self_check`] says.
@@ -216,6 +220,7 @@ impl Gpu {
         }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("sortilege"),
+            required_features: candidate.features() & TIMESTAMPS,
             required_limits: limits,
             ..wgpu::DeviceDescriptor::default()
         };
@@ -287,6 +292,16 @@ impl Gpu {
     #[must_use]
     pub fn sampler(&self) -> &Sampler {
         &self.sampler
+    }
+
+    /// Polls the device until `is_done`, which a callback of the caller brings about, such as `on_submitted_work_done` or
+    /// that of a map.
+    ///
+    /// # Errors
+    /// [`Error::NotSubmitted`] if the device has nothing left to do and it still is not, [`Error::DeviceLost`], or
+    /// [`Error::Timeout`] past the deadline of the sampler's options.
+    pub fn wait_until(&self, is_done: impl Fn() -> bool) -> Result<()> {
+        self.told(drive(is_done, &self.device, self.sampler.options().deadline))
     }
 
     /// Bytes moved so far, logits not counted.

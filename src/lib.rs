@@ -38,7 +38,7 @@
 //!
 //! `request` is what a row asks, `inputs` a step of them, checked and compiled. `plan` computes chunks, bindings and bytes
 //! without a device; `kernel` and `kernels` declare the shaders and hold their twins on the CPU; `sampler` puts passes into
-//! the engine's encoder, with `pipelines`, `buffers` and `passes` behind it; `readback` is the only place that waits,
+//! the engine's encoder, with `pipelines`, `buffers`, `passes` and `timing` behind it; `readback` is the only place that waits,
 //! `guard` the only one that catches; `exact`, `numbers` and `rng` are the arithmetic that both halves share. `oracle` is the
 //! definition in f64, and shares nothing with them.
 //!
@@ -85,6 +85,8 @@ mod sampler;
 #[cfg(feature = "wgpu")]
 mod self_check;
 #[cfg(feature = "wgpu")]
+mod timing;
+#[cfg(feature = "wgpu")]
 pub mod validate;
 
 #[cfg(test)]
@@ -107,5 +109,7 @@ pub use buffers::{GpuInput, GpuLogits, GpuOutput, Mask, SampleBuffers};
 pub use readback::Pending;
 #[cfg(feature = "wgpu")]
 pub use sampler::{Sampler, SamplerOptions, Traffic};
+#[cfg(feature = "wgpu")]
+pub use timing::{PassTime, Timing};
 #[cfg(feature = "wgpu")]
 pub use wgpu;

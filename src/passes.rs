@@ -8,6 +8,7 @@ use crate::plan::{BATCH_BYTES, Chunk, Plan, Window};
 use crate::readback::StepBuffers;
 use crate::record::NO_TOKEN;
 use crate::request::RequestWords;
+use crate::timing::Stopwatch;
 
 /// A range of a buffer to bind.
 #[derive(Clone, Copy)]
@@ -136,10 +137,18 @@ pub(crate) fn heads(targets: &[Option<u32>], rows: usize) -> Vec<[u32; 4]> {
     (0..rows).map(|row| [0, targets.get(row).copied().flatten().unwrap_or(NO_TOKEN), 0, 0]).collect()
 }
 
+/// A dispatch, bound.
+struct Dispatch {
+    name: &'static str,
+    pipeline: wgpu::ComputePipeline,
+    group: wgpu::BindGroup,
+    workgroups: [u32; 3],
+}
+
 /// Dispatches, bound and ready to be recorded.
 #[derive(Default)]
 pub(crate) struct Passes {
-    list: Vec<(wgpu::ComputePipeline, wgpu::BindGroup, [u32; 3])>,
+    list: Vec<Dispatch>,
 }
 
 impl Passes {
@@ -166,19 +175,40 @@ impl Passes {
             layout: &kernel.layout,
             entries: &entries,
         });
-        self.list.push((kernel.pipeline.clone(), group, workgroups));
+        self.list.push(Dispatch { name: kernel.name, pipeline: kernel.pipeline.clone(), group, workgroups });
     }
 
-    pub(crate) fn run(&self, encoder: &mut wgpu::CommandEncoder) {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some("sortilege"),
-            timestamp_writes: None,
-        });
-        for (pipeline, group, [x, y, z]) in &self.list {
-            pass.set_pipeline(pipeline);
-            pass.set_bind_group(0, group, &[]);
-            pass.dispatch_workgroups(*x, *y, *z);
+    /// The kernels in order.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.list.iter().map(|dispatch| dispatch.name).collect()
+    }
+
+    /// Records all dispatches as one pass, or each as a pass with its timestamps.
+    pub(crate) fn run(&self, encoder: &mut wgpu::CommandEncoder, stopwatch: Option<&Stopwatch>) {
+        let mut begin = |timestamp_writes| {
+            let label = Some("sortilege");
+            encoder
+                .begin_compute_pass(&wgpu::ComputePassDescriptor { label, timestamp_writes })
+                .forget_lifetime()
+        };
+        match stopwatch {
+            None => {
+                let mut pass = begin(None);
+                self.list.iter().for_each(|dispatch| dispatch.record(&mut pass));
+            }
+            Some(stopwatch) => (0..).zip(&self.list).for_each(|(number, dispatch)| {
+                dispatch.record(&mut begin(Some(stopwatch.writes(number))));
+            }),
         }
+    }
+}
+
+impl Dispatch {
+    fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        let [x, y, z] = self.workgroups;
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.group, &[]);
+        pass.dispatch_workgroups(x, y, z);
     }
 }
 

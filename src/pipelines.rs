@@ -42,6 +42,7 @@ struct Variant {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Pipeline {
+    pub(crate) name: &'static str,
     pub(crate) layout: wgpu::BindGroupLayout,
     pub(crate) pipeline: wgpu::ComputePipeline,
 }
@@ -94,5 +95,5 @@ fn compile(device: &wgpu::Device, kernel: &Kernel, variant: Variant) -> Pipeline
         },
         cache: None,
     });
-    Pipeline { layout, pipeline }
+    Pipeline { name: kernel.name, layout, pipeline }
 }

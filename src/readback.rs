@@ -70,6 +70,11 @@ fn settle(state: &Mutex<Mapping>, outcome: Mapping) {
     }
 }
 
+/// Whether it is known what became of the map.
+pub(crate) fn is_settled(state: &Mutex<Mapping>) -> bool {
+    !matches!(*lock(state), Mapping::Waiting(_))
+}
+
 /// Maps a range of a staging buffer once the encoder is submitted.
 pub(crate) fn map_on_submit(
     encoder: &wgpu::CommandEncoder,
@@ -84,7 +89,7 @@ pub(crate) fn map_on_submit(
 
 /// Blocks until the map is there.
 pub(crate) fn wait_mapped(state: &Mutex<Mapping>, device: &wgpu::Device, deadline: Duration) -> Result<()> {
-    drive(state, device, deadline)?;
+    drive(|| is_settled(state), device, deadline)?;
     outcome(state, deadline)
 }
 
@@ -150,8 +155,7 @@ impl<R> Pending<R> {
     /// Whether [`wait`](Self::wait) would return at once. Polls the device without blocking.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let is_settled = || !matches!(*lock(&self.state), Mapping::Waiting(_));
-        is_settled() || poll(&self.device).is_err() || is_settled()
+        is_settled(&self.state) || poll(&self.device).is_err() || is_settled(&self.state)
     }
 
     /// Blocks until they are here: one per row.
@@ -160,7 +164,7 @@ impl<R> Pending<R> {
     /// [`Error::NotSubmitted`] if the encoder was not submitted before, [`Error::Validation`] if the device rejected
     /// it, [`Error::DeviceLost`], or [`Error::Timeout`] past the deadline of the sampler's options.
     pub fn wait(mut self) -> Result<Vec<R>> {
-        drive(&self.state, &self.device, self.deadline)?;
+        drive(|| is_settled(&self.state), &self.device, self.deadline)?;
         self.read()
     }
 
@@ -216,7 +220,7 @@ impl<R> Future for Pending<R> {
             self.is_polled = true;
             if cfg!(not(target_family = "wasm")) {
                 let (state, device, deadline) = (self.state.clone(), self.device.clone(), self.deadline);
-                let polling = move || match drive(&state, &device, deadline) {
+                let polling = move || match drive(|| is_settled(&state), &device, deadline) {
                     Ok(()) => {}
                     Err(Error::NotSubmitted) => settle(&state, Mapping::Abandoned),
                     Err(Error::DeviceLost { message, .. }) => settle(&state, Mapping::Done(Err(message))),
@@ -234,21 +238,20 @@ impl<R> Future for Pending<R> {
     }
 }
 
-/// Polls the device until the state is settled. Never `PollType::Wait`: with a timeout and a second thread that polls,
+/// Polls the device until `is_done`, which a callback brings about. Never `PollType::Wait`: with a timeout and a second thread that polls,
 /// wgpu 30 asserts ("the current submission index should be at least the wait submission index"); without one, it waits
 /// for the engine's later submits too.
-fn drive(state: &Mutex<Mapping>, device: &wgpu::Device, deadline: Duration) -> Result<()> {
+pub(crate) fn drive(is_done: impl Fn() -> bool, device: &wgpu::Device, deadline: Duration) -> Result<()> {
     const SPIN: Duration = Duration::from_micros(100);
     const LONGEST_SLEEP: Duration = Duration::from_millis(1);
     // Another thread's poll may hold our callback for a moment after the queue is empty.
     const PATIENCE: Duration = Duration::from_millis(100);
     let start = Instant::now();
     let mut empty_since = None;
-    let is_settled = || !matches!(*lock(state), Mapping::Waiting(_));
-    while !is_settled() {
+    while !is_done() {
         if poll(device)? == wgpu::PollStatus::QueueEmpty {
             let since = *empty_since.get_or_insert_with(Instant::now);
-            if since.elapsed() > PATIENCE && !is_settled() {
+            if since.elapsed() > PATIENCE && !is_done() {
                 return Err(Error::NotSubmitted);
             }
         } else {

@@ -1,7 +1,7 @@
 //! Records plans into the engine's encoder.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::buffers::{
@@ -26,18 +26,22 @@ use crate::record::RawRecord;
 use crate::request::RequestWords;
 use crate::request::Row;
 use crate::sample::{RawSample, Sample};
+use crate::timing::{Clock, Stopwatch, Timing};
 
 /// Settings of a [`Sampler`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SamplerOptions {
     /// How long [`Pending::wait`] waits for the device before it gives up.
     pub deadline: Duration,
+    /// Whether to measure each dispatch on the device, for [`Sampler::take_timings`]. The device must have been requested
+    /// with `Features::TIMESTAMP_QUERY`. The dispatches of a call are then a compute pass each.
+    pub timestamps: bool,
 }
 
 impl Default for SamplerOptions {
-    /// One minute.
+    /// One minute, no timestamps.
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(60) }
+        Self { deadline: Duration::from_secs(60), timestamps: false }
     }
 }
 
@@ -93,10 +97,11 @@ pub struct Sampler {
     options: SamplerOptions,
     caps: Caps,
     table: wgpu::Buffer,
-    pipelines: Pipelines,
+    pipelines: Arc<Pipelines>,
     /// Between the passes of a chunk: the device runs one chunk after the other, so all calls share it.
     scratch: Mutex<Option<wgpu::Buffer>>,
     ring: Ring,
+    clock: Option<Clock>,
     /// Number of the next step.
     step: AtomicU32,
     bytes_uploaded: AtomicU64,
@@ -116,7 +121,7 @@ impl Sampler {
     /// The same with other settings.
     ///
     /// # Errors
-    /// As for [`Sampler::new`].
+    /// As for [`Sampler::new`], and [`Error::Limit`] for timestamps on a device that was requested without them.
     pub fn with_options(device: &wgpu::Device, queue: &wgpu::Queue, options: SamplerOptions) -> Result<Self> {
         Self::with_table(device, queue, options, &exact::TABLE)
     }
@@ -137,19 +142,31 @@ impl Sampler {
             queue.write_buffer(&table, 0, bytemuck::cast_slice(values));
             table
         })?;
+        let clock = options.timestamps.then(|| Clock::new(device, queue)).transpose()?;
         Ok(Self {
             device: device.clone(),
             queue: queue.clone(),
             options,
             caps: Caps::from(&limits),
             table,
-            pipelines: Pipelines::default(),
+            pipelines: Arc::default(),
             scratch: Mutex::default(),
             ring: Ring::default(),
+            clock,
             step: AtomicU32::new(1),
             bytes_uploaded: AtomicU64::new(0),
             bytes_back: AtomicU64::new(0),
         })
+    }
+
+    /// Another sampler on the same device, with other settings. The compiled kernels are shared, so that it costs little to
+    /// measure a step now and then.
+    ///
+    /// # Errors
+    /// As for [`Sampler::with_options`].
+    pub fn sibling(&self, options: SamplerOptions) -> Result<Self> {
+        let made = Self::with_options(&self.device, &self.queue, options)?;
+        Ok(Self { table: self.table.clone(), pipelines: self.pipelines.clone(), ..made })
     }
 
     /// The settings.
@@ -171,6 +188,40 @@ impl Sampler {
             bytes_uploaded: self.bytes_uploaded.load(Ordering::Relaxed),
             bytes_back: self.bytes_back.load(Ordering::Relaxed),
         }
+    }
+
+    /// How long the calls took on the device whose work it has finished, the oldest first, each told once; nothing without
+    /// [`SamplerOptions::timestamps`]. To be asked after [`Pending::wait`], or after a poll that saw the work done. Of calls
+    /// that nobody asks about the last 1024 are remembered; one of over 2047 dispatches is not measured.
+    ///
+    /// # Example
+    /// ```
+    /// use sortilege::{Dtype, GpuLogits, Params, Sampler, SamplerOptions, wgpu};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gpu = sortilege::device::Gpu::any()?;
+    /// # let (device, queue) = (gpu.device(), gpu.queue());
+    /// # let usage = wgpu::BufferUsages::STORAGE;
+    /// # let logits = device.create_buffer(&wgpu::BufferDescriptor { label: None, size: 24, usage, mapped_at_creation: false });
+    /// if !device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+    ///     return Ok(());
+    /// }
+    /// let options = SamplerOptions { timestamps: true, ..SamplerOptions::default() };
+    /// let sampler = Sampler::with_options(device, queue, options)?;
+    /// let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    /// let batch = GpuLogits::packed(&logits, Dtype::F32, 2, 3);
+    /// let pending = sampler.record(&mut encoder, &batch, &Params::default(), &[])?;
+    /// queue.submit([encoder.finish()]);
+    /// pending.wait()?;
+    /// let [timing] = &sampler.take_timings()[..] else { panic!("one call") };
+    /// assert_eq!(timing.passes[0].name, "tile_stats");
+    /// assert!(timing.passes[0].time <= timing.total);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "each timing is told once"]
+    pub fn take_timings(&self) -> Vec<Timing> {
+        self.clock.as_ref().map_or_else(Vec::new, Clock::take)
     }
 
     /// Records the passes for one batch at the end of `encoder` and schedules the copy of the records: one per row.
@@ -428,7 +479,9 @@ impl Sampler {
         let requests = [RequestWords::observing(Scale::new(1.0))];
         let rows = heads(&[], logits.rows);
         let job = Job { requests: &requests, rows: &rows, outs, out_row_bytes, ..self.job(&plan, logits) };
-        self.encode(&job, &mut step, finish)?.run(encoder);
+        let passes = self.encode(&job, &mut step, finish)?;
+        let stopwatch = self.run(encoder, &passes)?;
+        self.stop(encoder, stopwatch, false);
         let ring = self.ring.clone();
         encoder.on_submitted_work_done(move || lock(&ring).push(step));
         Ok(())
@@ -461,7 +514,8 @@ impl Sampler {
         let mut step = None;
         if plan.shape.rows > 0 {
             let mut buffers = self.step_buffers(plan, true)?;
-            self.encode(job, &mut buffers, |_, _| ())?.run(encoder);
+            let passes = self.encode(job, &mut buffers, |_, _| ())?;
+            let stopwatch = self.run(encoder, &passes)?;
             if let Some(out) = tokens {
                 for chunk in &plan.chunks {
                     let (at, bytes) = (out.byte_offset + chunk.first_row as u64 * 4, chunk.rows as u64 * 4);
@@ -477,6 +531,7 @@ impl Sampler {
             if let Some(staging) = &buffers.staging {
                 encoder.copy_buffer_to_buffer(&buffers.records, 0, staging, 0, plan.records_bytes);
             }
+            self.stop(encoder, stopwatch, true);
             self.bytes_back.fetch_add(plan.records_bytes, Ordering::Relaxed);
             step = Some(buffers);
         }
@@ -489,6 +544,23 @@ impl Sampler {
             Box::new(decode),
             self.options.deadline,
         ))
+    }
+
+    /// Records the passes, with a stopwatch if there is a clock.
+    fn run(&self, encoder: &mut wgpu::CommandEncoder, passes: &Passes) -> Result<Option<Stopwatch>> {
+        let stopwatch = match &self.clock {
+            Some(clock) => clock.start(&self.device, passes.names())?,
+            None => None,
+        };
+        passes.run(encoder, stopwatch.as_ref());
+        Ok(stopwatch)
+    }
+
+    /// Ends what `run` began, after the copies, if there are some.
+    fn stop(&self, encoder: &mut wgpu::CommandEncoder, stopwatch: Option<Stopwatch>, has_copy: bool) {
+        if let (Some(clock), Some(stopwatch)) = (&self.clock, stopwatch) {
+            clock.finish(encoder, stopwatch, has_copy);
+        }
     }
 
     /// Uploads requests and rows; binds the two passes, those of long lists, and what `finish` adds, chunk after chunk.

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::bench::{self, BenchArgs};
 use crate::failure::{Failure, Result};
 use crate::sample::SamplingArgs;
 
@@ -29,6 +30,9 @@ pub(crate) enum Command {
     /// Compare every kernel with the CPU engine bit for bit, and with an f64 oracle
     #[command(after_help = EXIT_CODES)]
     Validate(ValidateArgs),
+    /// Measure the operations on devices and on the CPU engine, after a check of their outputs; compare and plot results
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(Box<BenchArgs>),
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -94,11 +94,15 @@ impl Engine {
             }
             Self::Gpu(gpu) => {
                 let info = gpu.info();
-                let driver = format!("{} {}", info.driver, info.driver_info);
-                (info.name.clone(), info.backend.to_string(), driver.trim().to_owned())
+                (info.name.clone(), info.backend.to_string(), driver(info))
             }
         }
     }
+}
+
+/// The driver's name and version.
+pub(crate) fn driver(info: &sortilege::wgpu::AdapterInfo) -> String {
+    format!("{} {}", info.driver, info.driver_info).trim().to_owned()
 }
 
 /// The adapter behind `gpu`, a number or a name.

@@ -1,7 +1,8 @@
-//! `sortilege`: token-probability records and drawn tokens from files of logits, kernel validation, device listing.
+//! `sortilege`: token-probability records and drawn tokens from files of logits, kernel validation, benchmarks, device listing.
 
 mod args;
 mod batch;
+mod bench;
 mod engine;
 mod failure;
 mod info;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Log(args) => log::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Completions { shell } => args::completions(shell),
     };
     match outcome {

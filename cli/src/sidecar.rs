@@ -92,13 +92,13 @@ pub(crate) fn check_output<'a>(output: Option<&Path>, inputs: impl Iterator<Item
 }
 
 /// A file in the making, invisible until it is whole.
-struct Draft {
+pub(crate) struct Draft {
     file: NamedTempFile,
     place: PathBuf,
 }
 
 impl Draft {
-    fn new(place: &Path) -> Result<Self> {
+    pub(crate) fn new(place: &Path) -> Result<Self> {
         // A link keeps pointing where it points; its target is replaced.
         let place = place.canonicalize().unwrap_or_else(|_| place.to_owned());
         if place.exists() && !place.is_file() {
@@ -117,7 +117,7 @@ impl Draft {
         Ok(Self { file, place })
     }
 
-    fn writer(&mut self) -> &mut dyn Write {
+    pub(crate) fn writer(&mut self) -> &mut dyn Write {
         &mut self.file
     }
 
@@ -126,7 +126,7 @@ impl Draft {
     }
 
     /// Puts the file in its place.
-    fn keep(self) -> Result<()> {
+    pub(crate) fn keep(self) -> Result<()> {
         let Self { file, place } = self;
         file.as_file().sync_all().map_err(|error| Failure::file(&place, error))?;
         file.persist(&place).map_err(|error| Failure::file(&place, error.error))?;

@@ -6,7 +6,7 @@ use crate::common::{Folder, conclude, difference, npy, stderr, stored, successfu
 
 /// The adapters that `SORTILEGE_TEST_ADAPTERS` lists (ids, comma separated), or if it is not set all that can run the
 /// kernels, by id and backend. One that is listed must be there.
-fn adapters(folder: &Folder) -> Vec<(String, String)> {
+pub(crate) fn adapters(folder: &Folder) -> Vec<(String, String)> {
     let info: Value = serde_json::from_str(&folder.text("info --json --gl")).expect("JSON");
     let word = |value: &Value| value.as_str().expect("a word").to_owned();
     let mut found: Vec<(String, String)> = info["adapters"]

@@ -1,6 +1,7 @@
 //! The program from outside: what it reads, writes and prints, how it ends, and that every device says the same.
 
 mod bad_input;
+mod bench;
 mod common;
 mod devices;
 mod records;
@@ -87,10 +88,11 @@ fn an_output_file_comes_with_how_it_was_made() {
 fn exit_codes_are_those_of_the_help() {
     let folder = Folder::new();
     folder.put("good.npy", npy("<f4", "(1, 2)", &stored("f32", &[1.0, 2.0])));
-    let cases: [(&str, i32, &str); 16] = [
+    let cases: [(&str, i32, &str); 17] = [
         ("--help", 0, EXIT_CODES),
         ("log --help", 0, EXIT_CODES),
         ("validate --help", 0, EXIT_CODES),
+        ("bench --help", 0, EXIT_CODES),
         ("help log", 0, "--temperature"),
         ("--version", 0, concat!("sortilege ", env!("CARGO_PKG_VERSION"), "\n")),
         ("completions bash", 0, "complete -F _sortilege"),

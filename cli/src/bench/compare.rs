@@ -1,0 +1,132 @@
+//! Two result files side by side.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::cell::{Cell, load};
+use super::output::digits;
+use crate::failure::{Failure, Result};
+
+/// What makes two cells the same measurement.
+fn key(cell: &Cell) -> String {
+    let count = |count: Option<u32>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
+    format!(
+        "{} ({}) {} [{}][{}] {} top {} draws {} threads {} {} {}",
+        cell.device,
+        cell.adapter,
+        cell.op,
+        cell.rows,
+        cell.vocab,
+        cell.dtype,
+        count(cell.top),
+        count(cell.draws),
+        count(cell.threads),
+        cell.data,
+        cell.cache.as_deref().unwrap_or("-")
+    )
+}
+
+/// Prints the times of B over those of A, cell by cell, and their geometric means.
+pub(crate) fn run(a: &Path, b: &Path) -> Result<()> {
+    let (old, new) = (load(a)?, load(b)?);
+    let mut text = Vec::new();
+    let matches =
+        write(&mut text, &old, &new).and_then(|matches| std::io::stdout().write_all(&text).map(|()| matches));
+    if matches.map_err(|error| Failure::writing(&error))? == 0 {
+        return Err(Failure::Failed(format!(
+            "no cell of {} is in {}: they are joined by device, adapter, op, rows, vocab, dtype, top, draws, threads, \
+             data and cache",
+            a.display(),
+            b.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Returns how many cells there are on both sides.
+fn write(out: &mut impl Write, old: &[Cell], new: &[Cell]) -> std::io::Result<usize> {
+    // Of a cell that was measured twice the last counts.
+    let find = |cells: &[Cell], wanted: &str| cells.iter().rfind(|cell| key(cell) == wanted).cloned();
+    let mut keys: Vec<String> = Vec::new();
+    for wanted in old.iter().chain(new).map(key) {
+        if !keys.contains(&wanted) {
+            keys.push(wanted);
+        }
+    }
+    let mut ratios: [Vec<f64>; 2] = [const { Vec::new() }; 2];
+    let (mut lines, mut missing) = (Vec::new(), Vec::new());
+    for wanted in keys {
+        match (find(old, &wanted), find(new, &wanted)) {
+            (Some(old), Some(new)) => {
+                let times = [(old.gpu_us, new.gpu_us), (old.wall_us, new.wall_us)];
+                let columns = times.iter().zip(&mut ratios).map(|(times, ratios)| column(*times, ratios));
+                lines.push(format!("{}  {wanted}", columns.collect::<Vec<_>>().join("  ")));
+            }
+            (Some(_), None) => missing.push(format!("only in A: {wanted}")),
+            _ => missing.push(format!("only in B: {wanted}")),
+        }
+    }
+    let wide = |what: &str| format!("{:>10} {:>10} {:>7}", format!("{what} A"), "B", "B/A");
+    writeln!(out, "{}  {}", wide("GPU µs"), wide("wall µs"))?;
+    lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    for (name, ratios) in ["GPU", "wall"].iter().zip(&ratios) {
+        if let Some(mean) = geometric_mean(ratios) {
+            writeln!(out, "geometric mean of {} ratios of {name} time: {mean:.3}", ratios.len())?;
+        }
+    }
+    missing.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    Ok(lines.len())
+}
+
+/// Both times and their ratio, which is noted.
+fn column(times: (Option<f64>, Option<f64>), ratios: &mut Vec<f64>) -> String {
+    let text = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), digits);
+    let ratio = match times {
+        (Some(old), Some(new)) if old > 0.0 && new > 0.0 => {
+            ratios.push(new / old);
+            format!("{:.3}", new / old)
+        }
+        _ => "-".to_owned(),
+    };
+    format!("{:>10} {:>10} {ratio:>7}", text(times.0), text(times.1))
+}
+
+fn geometric_mean(ratios: &[f64]) -> Option<f64> {
+    let logs: f64 = ratios.iter().map(|ratio| ratio.ln()).sum();
+    (!ratios.is_empty()).then(|| (logs / ratios.len() as f64).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_are_geometric() {
+        let mean = geometric_mean(&[0.5, 8.0]).expect("two ratios");
+        assert!((mean - 2.0).abs() < 1e-12);
+        assert_eq!(geometric_mean(&[]), None);
+    }
+
+    #[test]
+    fn every_part_of_the_key_tells_cells_apart() {
+        type Change = fn(&mut Cell);
+        let changes: [Change; 11] = [
+            |cell| cell.device.push('x'),
+            |cell| cell.adapter.push('x'),
+            |cell| cell.op.push('x'),
+            |cell| cell.rows += 1,
+            |cell| cell.vocab += 1,
+            |cell| cell.dtype.push('x'),
+            |cell| cell.top = Some(1),
+            |cell| cell.draws = Some(1),
+            |cell| cell.threads = Some(1),
+            |cell| cell.data.push('x'),
+            |cell| cell.cache = Some("cold".to_owned()),
+        ];
+        for (number, change) in changes.iter().enumerate() {
+            let mut cell = Cell::default();
+            change(&mut cell);
+            assert_ne!(key(&cell), key(&Cell::default()), "change {number}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The formats of `sortilege bench`.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+use super::cell::Cell;
+use super::options::BenchFormat;
+use crate::texts::clip;
+
+/// Writes cells as they come.
+pub(crate) struct Writer<W: Write> {
+    out: W,
+    format: BenchFormat,
+    cells: usize,
+}
+
+impl<W: Write> Writer<W> {
+    pub(crate) fn new(mut out: W, format: BenchFormat) -> io::Result<Self> {
+        match format {
+            BenchFormat::Table => writeln!(out, "{}", line(&HEAD))?,
+            BenchFormat::Json => write!(out, "[")?,
+            BenchFormat::Jsonl => {}
+            BenchFormat::Csv => writeln!(out, "{}", Cell::COLUMNS.join(","))?,
+            BenchFormat::Md => {
+                let rule: Vec<&str> =
+                    HEAD.iter().map(|(_, width)| if *width > 0 { "---" } else { "--:" }).collect();
+                let names = HEAD.map(|(name, _)| name);
+                writeln!(out, "| {} |\n| {} |", names.join(" | "), rule.join(" | "))?;
+            }
+        }
+        Ok(Self { out, format, cells: 0 })
+    }
+
+    pub(crate) fn write(&mut self, cell: &Cell) -> io::Result<()> {
+        let is_first = self.cells == 0;
+        self.cells += 1;
+        match self.format {
+            BenchFormat::Table => {
+                let texts = texts(cell);
+                let columns: Vec<(&str, i32)> =
+                    texts.iter().zip(HEAD).map(|(text, (_, width))| (text.as_str(), width)).collect();
+                writeln!(self.out, "{}{}", line(&columns), why(cell, "  "))?;
+            }
+            BenchFormat::Json => {
+                write!(self.out, "{}", if is_first { "\n" } else { ",\n" })?;
+                serde_json::to_writer(&mut self.out, cell)?;
+            }
+            BenchFormat::Jsonl => {
+                serde_json::to_writer(&mut self.out, cell)?;
+                writeln!(self.out)?;
+            }
+            BenchFormat::Csv => self.csv(cell)?,
+            BenchFormat::Md => {
+                let texts = texts(cell).map(|text| text.replace('|', "\\|"));
+                writeln!(self.out, "| {}{} |", texts.join(" | "), why(cell, " ").replace('|', "\\|"))?;
+            }
+        }
+        self.out.flush()
+    }
+
+    pub(crate) fn finish(mut self) -> io::Result<W> {
+        if self.format == BenchFormat::Json {
+            writeln!(self.out, "{}]", if self.cells == 0 { "" } else { "\n" })?;
+        }
+        self.out.flush()?;
+        Ok(self.out)
+    }
+
+    fn csv(&mut self, cell: &Cell) -> io::Result<()> {
+        let value = serde_json::to_value(cell)?;
+        let field = |column: &&str| match &value[*column] {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let mut writer = csv::Writer::from_writer(&mut self.out);
+        writer.write_record(Cell::COLUMNS.iter().map(field))?;
+        writer.flush()
+    }
+}
+
+/// Names and widths of what people see; a positive width is of words, a negative one of numbers.
+const HEAD: [(&str, i32); 15] = [
+    ("device", 18),
+    ("op", 11),
+    ("dtype", 5),
+    ("rows", -5),
+    ("vocab", -7),
+    ("top", -5),
+    ("draws", -5),
+    ("threads", -7),
+    ("cache", 5),
+    ("GPU µs", -10),
+    ("wall µs", -10),
+    ("ring µs", -10),
+    ("p95 µs", -10),
+    ("GB/s", -8),
+    ("of read", -8),
+];
+
+fn texts(cell: &Cell) -> [String; 15] {
+    let count = |count: Option<u32>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
+    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), digits);
+    [
+        clip(&cell.device, 18).into_owned(),
+        cell.op.clone(),
+        cell.dtype.clone(),
+        cell.rows.to_string(),
+        cell.vocab.to_string(),
+        count(cell.top),
+        count(cell.draws),
+        count(cell.threads),
+        cell.cache.clone().unwrap_or_else(|| "-".to_owned()),
+        number(cell.gpu_us),
+        number(cell.wall_us),
+        number(cell.wall_ring_us),
+        number(cell.p95_us),
+        number(cell.gb_per_s),
+        cell.percent_of_ceiling.map_or_else(|| "-".to_owned(), |percent| format!("{percent:.1} %")),
+    ]
+}
+
+/// Three digits at least, where there are so many.
+pub(crate) fn digits(value: f64) -> String {
+    match value {
+        value if value >= 100.0 => format!("{value:.0}"),
+        value if value >= 10.0 => format!("{value:.1}"),
+        value if value >= 1.0 => format!("{value:.2}"),
+        value => format!("{value:.3}"),
+    }
+}
+
+fn why(cell: &Cell, gap: &str) -> String {
+    cell.error.as_ref().map_or_else(String::new, |error| format!("{gap}{error}"))
+}
+
+fn line(columns: &[(&str, i32)]) -> String {
+    let padded = columns.iter().map(|(text, width)| {
+        let length = width.unsigned_abs() as usize;
+        if *width > 0 { format!("{text:<length$}") } else { format!("{text:>length$}") }
+    });
+    padded.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(format: BenchFormat, cells: &[Cell]) -> String {
+        let mut writer = Writer::new(Vec::new(), format).expect("memory");
+        cells.iter().for_each(|cell| writer.write(cell).expect("memory"));
+        String::from_utf8(writer.finish().expect("memory")).expect("UTF-8")
+    }
+
+    #[test]
+    fn every_format_tells_every_cell() {
+        let cell = Cell {
+            device: "a, \"b\" | c".to_owned(),
+            op: "log".to_owned(),
+            gpu_us: Some(12.345),
+            pass_us: Some([("copy".to_owned(), 0.5)].into()),
+            ..Cell::default()
+        };
+        let failed = Cell { error: Some("too large".to_owned()), ..cell.clone() };
+        let cells = [cell, failed];
+        for format in [BenchFormat::Json, BenchFormat::Jsonl] {
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            std::fs::write(file.path(), written(format, &cells)).expect("written");
+            assert_eq!(super::super::cell::load(file.path()).expect("cells"), cells, "{format:?}");
+        }
+        assert_eq!(written(BenchFormat::Json, &[]), "[]\n");
+        let csv = written(BenchFormat::Csv, &cells);
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        let rows: Vec<csv::StringRecord> = reader.records().map(|row| row.expect("a row")).collect();
+        let column = |name| Cell::COLUMNS.iter().position(|column| *column == name).expect("a column");
+        assert_eq!(&rows[0][column("device")], "a, \"b\" | c");
+        assert_eq!(&rows[0][column("gpu_us")], "12.345");
+        assert_eq!(&rows[0][column("pass_us")], "{\"copy\":0.5}");
+        assert_eq!(&rows[1][column("error")], "too large");
+        let table = written(BenchFormat::Table, &cells);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines[0].chars().count(), lines[1].chars().count(), "{table}");
+        assert!(lines[1].contains(" 12.3 ") && lines[2].ends_with("  too large"), "{table}");
+        let md = written(BenchFormat::Md, &cells);
+        let bars = |line: &str| line.replace("\\|", "").matches('|').count();
+        assert!(md.lines().all(|line| bars(line) == 16), "{md}");
+    }
+
+    #[test]
+    fn numbers_keep_three_digits() {
+        assert_eq!(
+            [0.123, 1.0, 12.34, 123.4, 12345.6].map(digits),
+            ["0.123", "1.00", "12.3", "123", "12346"]
+        );
+    }
+}

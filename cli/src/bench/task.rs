@@ -1,0 +1,127 @@
+//! What is asked of an engine, and what it answers.
+
+use std::ops::Range;
+
+use sortilege::cpu::{self, SampleInputs};
+use sortilege::{Logits, Params, Record, Request, Row, Sample, SamplingParams};
+
+use super::cell::Cell;
+use super::data::Source;
+use super::options::{BenchArgs, Op};
+use crate::failure::Result;
+
+/// An operation with its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) op: Op,
+    /// Alternatives per row, where the operation has them.
+    pub(crate) top: Option<u32>,
+    /// Draws per row, where the operation draws.
+    pub(crate) draws: Option<u32>,
+}
+
+/// The same for a batch.
+pub(crate) struct Task {
+    pub(crate) asked: Asked,
+    pub(crate) targets: Vec<Option<u32>>,
+    /// One per row, of an operation that draws.
+    requests: Vec<Request>,
+}
+
+/// What some rows of a batch gave.
+#[derive(Debug)]
+pub(crate) enum Output {
+    Records(Vec<Record>),
+    Samples(Vec<Sample>),
+    /// `[rows][vocab]`
+    Logprobs(Vec<f32>),
+    /// Logits and tokens, `[rows][k]`
+    Entries(Vec<f32>, Vec<u32>),
+}
+
+impl Asked {
+    /// All that the options ask of every batch.
+    pub(crate) fn all(args: &BenchArgs) -> Vec<Self> {
+        let some = |list: &[u32]| list.iter().copied().map(Some).collect::<Vec<_>>();
+        let mut list = Vec::new();
+        for op in args.ops() {
+            let tops = if op == Op::LogSoftmax { vec![None] } else { some(&args.top) };
+            let draws = if op == Op::Sample { some(&args.draws) } else { vec![None] };
+            // The largest no logits are nothing to measure.
+            for top in tops.into_iter().filter(|top| op != Op::TopK || *top != Some(0)) {
+                list.extend(draws.iter().map(|&draws| Self { op, top, draws }));
+            }
+        }
+        list
+    }
+
+    /// Alternatives, none where the operation has none.
+    pub(crate) fn k(&self) -> u32 {
+        self.top.unwrap_or(0)
+    }
+
+    /// A cell without measurements.
+    pub(crate) fn cell(&self, source: &Source) -> Cell {
+        // log-softmax reads the logits for the sums, and once more to subtract.
+        let (reads, written) = match self.op {
+            Op::LogSoftmax => (2, source.rows as u64 * source.vocab as u64 * 4),
+            _ => (1, 0),
+        };
+        Cell {
+            op: self.op.name().to_owned(),
+            rows: source.rows as u64,
+            vocab: source.vocab as u64,
+            dtype: source.dtype.name().to_owned(),
+            top: self.top,
+            draws: self.draws,
+            data: source.name(),
+            bytes_read: Some(source.bytes() * reads),
+            bytes_written: Some(written),
+            ..Cell::default()
+        }
+    }
+}
+
+impl Task {
+    pub(crate) fn new(asked: Asked, source: &Source) -> Result<Self> {
+        let Asked { op, top, draws } = asked;
+        #[expect(clippy::cast_possible_truncation, reason = "below a vocabulary of at most 2^20")]
+        let target = |row: usize| Some(((row * 7919 + 17) % source.vocab) as u32);
+        let request = |row: usize| {
+            Request::new(SamplingParams {
+                n: draws.unwrap_or(1),
+                raw_logprobs: top.filter(|top| *top > 0),
+                seed: Some(row as u64),
+                ..SamplingParams::default()
+            })
+        };
+        let [logged, drawn] = [Op::Log, Op::Sample].map(|own| if op == own { source.rows } else { 0 });
+        Ok(Self {
+            asked,
+            targets: (0..logged).map(target).collect(),
+            requests: (0..drawn).map(request).collect::<Result<_, _>>()?,
+        })
+    }
+
+    pub(crate) fn params(&self) -> Params {
+        Params { top_k: self.asked.k(), ..Params::default() }
+    }
+
+    /// These rows of the batch, as requests.
+    pub(crate) fn rows(&self, rows: Range<usize>) -> Vec<Row<'_>> {
+        self.requests[rows].iter().map(|request| request.row(0)).collect()
+    }
+
+    /// What the CPU engine says of these rows, whose logits are given.
+    pub(crate) fn on_cpu(&self, logits: &Logits<'_>, rows: Range<usize>) -> sortilege::Result<Output> {
+        Ok(match self.asked.op {
+            Op::Log => Output::Records(cpu::record(logits, &self.params(), &self.targets[rows])?),
+            Op::Sample => Output::Samples(cpu::sample(logits, &self.rows(rows), &SampleInputs::default())?),
+            Op::LogSoftmax => Output::Logprobs(cpu::log_softmax(logits)),
+            Op::TopK => {
+                let (logits, tokens) = cpu::top_k(logits, self.asked.k())?;
+                Output::Entries(logits, tokens)
+            }
+        })
+    }
+}
