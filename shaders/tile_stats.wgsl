@@ -23,6 +23,21 @@ fn logit_bits(element: u32) -> u32 {
     return widen(logits[word_of_element(element)], element);
 }
 
+// Bits of four consecutive elements; each word is read once. Past the end of the binding they are anything.
+fn four_logits(element: u32) -> vec4<u32> {
+    let word = word_of_element(element);
+    if DTYPE == 0u {
+        return vec4<u32>(logits[word], logits[word + 1u], logits[word + 2u], logits[word + 3u]);
+    }
+    var low = logits[word];
+    var high = logits[word + 1u];
+    if (element & 1u) == 1u {
+        low = (low >> 16u) | (high << 16u);
+        high = (high >> 16u) | (logits[word + 2u] << 16u);
+    }
+    return vec4<u32>(widen(low, 0u), widen(low, 1u), widen(high, 0u), widen(high, 1u));
+}
+
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group.x;
@@ -38,11 +53,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         table_copy[i] = table[i];
     }
     var raw: array<u32, 16>;
-    for (var i = 0u; i < TOKENS_PER_LANE; i++) {
-        let token = first_token + (i >> 2u) * 16u + (i & 3u);
-        raw[i] = BITS_NEG_INFINITY; // a token past the vocabulary weighs nothing and is never returned
-        if token < batch.vocab {
-            raw[i] = logit_bits(row_start + token);
+    for (var i = 0u; i < TOKENS_PER_LANE; i += 4u) {
+        let token = first_token + i * 4u;
+        let four = four_logits(row_start + token);
+        for (var j = 0u; j < 4u; j++) {
+            // A token past the vocabulary weighs nothing and is never returned.
+            raw[i + j] = select(BITS_NEG_INFINITY, four[j], token + j < batch.vocab);
         }
     }
     let target_token = head.y; // of a row that is drawn from: a draft, whose rank nobody asks for
@@ -121,17 +137,18 @@ fn reduce(bits: array<u32, 16>, target_key: i32, scale: Scale, out: u32, first_t
     }
 
     // 4. weights relative to the tile's maximum
-    let max_bits = bits_of_key(tile_key);
-    let sound = tile_key > KEY_NEG_INFINITY && tile_key < KEY_INFINITY;
+    let reference = reference_of(bits_of_key(tile_key), scale);
     var mass = vec2<u32>(0u, 0u);
     var surprise = vec2<u32>(0u, 0u);
     for (var i = 0u; i < TOKENS_PER_LANE; i++) {
-        let octaves = octaves_below(max_bits, bits[i], scale);
-        if sound && octaves != FAR {
-            let m = mantissa(table_copy[table_index(octaves)], octaves);
-            mass = add64(mass, weight(m, octaves));
-            surprise = add64(surprise, surprisal(m, octaves));
-        }
+        let octaves = octaves_from(reference, bits[i]);
+        let m = mantissa(table_copy[table_index(octaves)], octaves);
+        mass = add64(mass, weight(m, octaves));
+        surprise = add64(surprise, surprisal(m, octaves));
+    }
+    if tile_key <= KEY_NEG_INFINITY || tile_key >= KEY_INFINITY {
+        mass = vec2<u32>(0u, 0u); // no sound tile: its logits have no distances
+        surprise = vec2<u32>(0u, 0u);
     }
     lane_sums[lane] = vec4<u32>(mass, surprise);
     lane_counts[lane] = counts;

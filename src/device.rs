@@ -14,7 +14,7 @@ use crate::readback::{Pending, drive, map_on_submit, wait_mapped};
 use crate::record::{RawRecord, Record};
 use crate::request::Row;
 use crate::sample::Sample;
-use crate::sampler::{Sampler, Traffic};
+use crate::sampler::{Sampler, SamplerOptions, Traffic};
 
 /// An adapter that this machine offers.
 #[derive(Debug)]
@@ -185,15 +185,17 @@ pub struct Gpu {
     lost: Arc<Mutex<Option<String>>>,
 }
 
-/// For [`SamplerOptions::timestamps`](crate::SamplerOptions::timestamps), where the adapter has them.
-const TIMESTAMPS: wgpu::Features =
-    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
+/// What is asked of an adapter that has it: integers of 64 bits, and timestamps for
+/// [`SamplerOptions::timestamps`](crate::SamplerOptions::timestamps).
+const WELCOME: wgpu::Features = wgpu::Features::SHADER_INT64
+    .union(wgpu::Features::TIMESTAMP_QUERY)
+    .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
 
 /// Most bytes of logits in one submit: a GPU that takes longer than some 100 ms is reset by its system.
 const BLOCK_BYTES: usize = 32 << 20;
 
 impl Gpu {
-    /// The device of a candidate, with all the limits of its adapter and its timestamps, after a self-check of the kernels on it.
+    /// The device of a candidate, with all the limits of its adapter, its timestamps and its integers of 64 bits, after a self-check of the kernels on it.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] if it is unfit or the driver refuses, and what [`Sampler::self_check`] says.
@@ -220,7 +222,7 @@ impl Gpu {
         }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("sortilege"),
-            required_features: candidate.features() & TIMESTAMPS,
+            required_features: candidate.features() & WELCOME,
             required_limits: limits,
             ..wgpu::DeviceDescriptor::default()
         };
@@ -248,6 +250,15 @@ impl Gpu {
             std::mem::forget((gpu.device.clone(), gpu.queue.clone(), candidate.adapter.clone()));
         }
         Ok(gpu)
+    }
+
+    /// The same device with a sampler of other settings.
+    ///
+    /// # Errors
+    /// As for [`Sampler::with_options`].
+    pub fn with_options(self, options: SamplerOptions) -> Result<Self> {
+        let sampler = self.sampler.sibling(options)?;
+        Ok(Self { sampler, ..self })
     }
 
     /// The same device with another table.

@@ -128,7 +128,8 @@ pub(crate) const fn pow2(exponent: i32) -> f64 {
 }
 
 /// The same as an f32, for what [`Scale::shift`] may be.
-pub(crate) fn pow2_f32(exponent: i32) -> f32 {
+#[inline(always)]
+pub(crate) const fn pow2_f32(exponent: i32) -> f32 {
     f32::from_bits((127 + exponent).cast_unsigned() << 23)
 }
 
@@ -448,7 +449,7 @@ fn float_bits(sign: u32, magnitude: i64, point: i32) -> u32 {
 pub(crate) static TABLE: [u32; TABLE_SIZE] = include!("exact_table.in");
 
 /// Widens a stored logit to the bits of the f32 of the same value.
-#[inline]
+#[inline(always)]
 pub(crate) fn widen(dtype: Dtype, stored: u32) -> u32 {
     match dtype {
         Dtype::F32 => stored,
@@ -457,22 +458,15 @@ pub(crate) fn widen(dtype: Dtype, stored: u32) -> u32 {
     }
 }
 
-/// f16 to f32 by integers: exact, subnormals and NaN payloads included.
-#[inline]
+/// f16 to f32: exact, subnormals and NaN payloads included, and without a branch.
+#[inline(always)]
 fn widen_f16(half: u32) -> u32 {
     let sign = (half & 0x8000) << 16;
     let magnitude = half & 0x7fff;
-    let wide = match magnitude {
-        0x7c00.. => 0x7f80_0000 | ((magnitude & 0x3ff) << 13),
-        0x0400.. => (magnitude << 13) + (112 << 23),
-        0 => 0,
-        // m · 2^-24 with the leading bit of m moved to the hidden place
-        _ => {
-            let lead = magnitude.leading_zeros() - 21; // shift that brings the top bit of m to bit 10
-            ((113 - lead) << 23) + ((magnitude << (lead + 13)) & 0x7f_ffff)
-        }
-    };
-    sign | wide
+    // The exponent's bias is 15 there and 127 here; all ones of it stay all ones.
+    let normal = (magnitude << 13) + if magnitude >= 0x7c00 { 224 << 23 } else { 112 << 23 };
+    let subnormal = (magnitude.cast_signed() as f32 * pow2_f32(-24)).to_bits(); // exact, and no subnormal here
+    sign | if magnitude < 0x400 { subnormal } else { normal }
 }
 
 #[cfg(test)]

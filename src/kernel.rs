@@ -9,13 +9,42 @@ use crate::kernels::{
     digit_count, digit_scatter, log_softmax, row_finish, row_sample, row_scalar, tile_stats, top_entries,
 };
 
-/// Source of a library file.
+/// The text of a kernel, `shaders/<name>.wgsl` first so that line numbers in errors are those of the file, then its
+/// libraries: for any device, and for one with integers of 64 bits, where `integers64` stands in for `integers`.
+macro_rules! wgsl {
+    ($name:literal: $($lib:tt),*) => {
+        $crate::kernel::Wgsl {
+            portable: concat!(include_str!(concat!("../../shaders/", $name, ".wgsl")), $($crate::kernel::lib!($lib)),*),
+            int64: concat!(include_str!(concat!("../../shaders/", $name, ".wgsl")), $($crate::kernel::lib!($lib 64)),*),
+        }
+    };
+}
+pub(crate) use wgsl;
+
 macro_rules! lib {
-    ($name:literal) => {
+    ("integers" 64) => {
+        include_str!("../../shaders/lib/integers64.wgsl")
+    };
+    ($name:literal $($_any:literal)?) => {
         include_str!(concat!("../../shaders/lib/", $name, ".wgsl"))
     };
 }
 pub(crate) use lib;
+
+/// The texts of a kernel. Both give the same bits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wgsl {
+    /// For any device.
+    pub(crate) portable: &'static str,
+    /// For a device with [`wgpu::Features::SHADER_INT64`].
+    pub(crate) int64: &'static str,
+}
+
+impl Wgsl {
+    pub(crate) const fn text(&self, int64: bool) -> &'static str {
+        if int64 { self.int64 } else { self.portable }
+    }
+}
 
 /// One binding of group 0; its index is its place in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +61,20 @@ pub(crate) enum Slot {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kernel {
     pub(crate) name: &'static str,
-    /// The kernel first, then its libraries, so that line numbers in errors are those of the file.
-    pub(crate) wgsl: &'static str,
+    pub(crate) wgsl: Wgsl,
     pub(crate) slots: &'static [Slot],
+}
+
+#[cfg(test)]
+impl Kernel {
+    /// The same with another piece of text in place of one that must be there.
+    pub(crate) fn replaced(self, right: &str, wrong: &str) -> Self {
+        let change = |text: &str| -> &'static str {
+            assert!(text.contains(right), "{}: no {right:?}", self.name);
+            text.replace(right, wrong).leak()
+        };
+        Self { wgsl: Wgsl { portable: change(self.wgsl.portable), int64: change(self.wgsl.int64) }, ..self }
+    }
 }
 
 /// Every kernel.
@@ -100,11 +140,17 @@ mod tests {
     use crate::request::{NONE, RequestWords};
 
     fn parse(kernel: &Kernel) -> (naga::Module, naga::valid::ModuleInfo) {
-        let module = naga::front::wgsl::parse_str(kernel.wgsl)
-            .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(kernel.wgsl, kernel.name)));
-        let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+        parse_text(kernel, false)
+    }
+
+    fn parse_text(kernel: &Kernel, int64: bool) -> (naga::Module, naga::valid::ModuleInfo) {
+        let text = kernel.wgsl.text(int64);
+        let module = naga::front::wgsl::parse_str(text)
+            .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(text, kernel.name)));
+        let capabilities = if int64 { Capabilities::SHADER_INT64 } else { Capabilities::empty() };
+        let info = Validator::new(ValidationFlags::all(), capabilities)
             .validate(&module)
-            .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(kernel.wgsl)));
+            .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(text)));
         (module, info)
     }
 
@@ -140,9 +186,8 @@ mod tests {
     /// The checker above must see a difference.
     #[test]
     fn a_changed_binding_is_seen() {
-        let source =
-            tile_stats::KERNEL.wgsl.replace("var<storage, read> table", "var<storage, read_write> table");
-        let changed = Kernel { wgsl: source.leak(), ..tile_stats::KERNEL };
+        let changed =
+            tile_stats::KERNEL.replaced("var<storage, read> table", "var<storage, read_write> table");
         assert_ne!(declared(&parse(&changed).0), tile_stats::KERNEL.slots);
     }
 
@@ -186,7 +231,7 @@ mod tests {
         use crate::exact;
         use crate::record::{NO_TOKEN, RawRecord};
         use crate::sample::RawSample;
-        let wgsl: String = ALL.iter().map(|kernel| kernel.wgsl).collect();
+        let wgsl: String = ALL.iter().map(|kernel| kernel.wgsl.portable).collect();
         let constant = |name: &str| -> i64 {
             let line = wgsl
                 .lines()
@@ -244,13 +289,18 @@ mod tests {
                 kernel.name
             );
             assert!(kernel.slots.iter().filter(|slot| **slot != Slot::Batch).count() <= 8, "{}", kernel.name);
-            assert!(!kernel.wgsl.contains("enable ") && !kernel.wgsl.contains("subgroup"), "{}", kernel.name);
+            let text = kernel.wgsl.portable;
+            assert!(
+                !["enable ", "subgroup", "u64"].iter().any(|word| text.contains(word)),
+                "{}",
+                kernel.name
+            );
         }
     }
 
     /// Translates a kernel as wgpu does, with its overrides at their defaults or as given.
-    fn translate(kernel: &Kernel, constants: &naga::back::PipelineConstants) -> Vec<u32> {
-        let (module, info) = parse(kernel);
+    fn translate(kernel: &Kernel, int64: bool, constants: &naga::back::PipelineConstants) -> Vec<u32> {
+        let (module, info) = parse_text(kernel, int64);
         let (module, info) =
             naga::back::pipeline_constants::process_overrides(&module, &info, None, constants)
                 .unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
@@ -259,7 +309,7 @@ mod tests {
         let words = spv::write_vec(&module, &info, &spv::Options::default(), Some(&pipeline))
             .unwrap_or_else(|error| panic!("{} to SPIR-V: {error}", kernel.name));
         let mut msl_options =
-            msl::Options { lang_version: (2, 0), fake_missing_bindings: true, ..Default::default() };
+            msl::Options { lang_version: (2, 3), fake_missing_bindings: true, ..Default::default() };
         msl_options.zero_initialize_workgroup_memory = false;
         msl::write_string(&module, &info, &msl_options, &msl::PipelineOptions::default())
             .unwrap_or_else(|error| panic!("{} to MSL: {error}", kernel.name));
@@ -268,6 +318,9 @@ mod tests {
         hlsl::Writer::new(&mut text, &hlsl_options, &hlsl::PipelineOptions::default())
             .write(&module, &info, None)
             .unwrap_or_else(|error| panic!("{} to HLSL: {error}", kernel.name));
+        if int64 {
+            return words; // OpenGL ES has no such integers
+        }
         let mut text = String::new();
         let glsl_options = glsl::Options {
             version: glsl::Version::Embedded { version: 310, is_webgl: false },
@@ -293,13 +346,13 @@ mod tests {
 
     #[test]
     fn every_kernel_translates_for_every_backend() {
-        for kernel in &ALL {
+        for (kernel, int64) in ALL.iter().flat_map(|kernel| [(kernel, false), (kernel, true)]) {
             for dtype in Dtype::ALL {
                 let mut constants = naga::back::PipelineConstants::default();
-                if kernel.wgsl.contains("override DTYPE:") {
+                if kernel.wgsl.portable.contains("override DTYPE:") {
                     constants.insert("DTYPE".to_owned(), dtype_constant(dtype));
                 }
-                let words = translate(kernel, &constants);
+                let words = translate(kernel, int64, &constants);
                 if spirv_val_is_installed() {
                     check_spirv(kernel.name, &words);
                 }

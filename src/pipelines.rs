@@ -20,8 +20,9 @@ impl Pipelines {
         kernel: &Kernel,
         dtype: Option<Dtype>,
         log_sum_exp: bool,
+        int64: bool,
     ) -> Result<Pipeline> {
-        let variant = Variant { kernel: kernel.name, dtype, log_sum_exp };
+        let variant = Variant { kernel: kernel.name, dtype, log_sum_exp, int64 };
         let mut pipelines = lock(&self.0);
         if let Some(pipeline) = pipelines.get(&variant) {
             return Ok(pipeline.clone());
@@ -38,6 +39,8 @@ struct Variant {
     kernel: &'static str,
     dtype: Option<Dtype>,
     log_sum_exp: bool,
+    /// Which text: [`crate::kernel::Wgsl`].
+    int64: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -75,7 +78,7 @@ fn compile(device: &wgpu::Device, kernel: &Kernel, variant: Variant) -> Pipeline
     });
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
         label,
-        source: wgpu::ShaderSource::Wgsl(kernel.wgsl.into()),
+        source: wgpu::ShaderSource::Wgsl(kernel.wgsl.text(variant.int64).into()),
     });
     let mut constants = Vec::new();
     if let Some(dtype) = variant.dtype {

@@ -36,12 +36,15 @@ pub struct SamplerOptions {
     /// Whether to measure each dispatch on the device, for [`Sampler::take_timings`]. The device must have been requested
     /// with `Features::TIMESTAMP_QUERY`. The dispatches of a call are then a compute pass each.
     pub timestamps: bool,
+    /// Whether to use the kernels for any device although this one has integers of 64 bits (`Features::SHADER_INT64`), with
+    /// which they take fewer instructions. Both give the same bits.
+    pub portable: bool,
 }
 
 impl Default for SamplerOptions {
-    /// One minute, no timestamps.
+    /// One minute, no timestamps, the best kernels for the device.
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(60), timestamps: false }
+        Self { deadline: Duration::from_secs(60), timestamps: false, portable: false }
     }
 }
 
@@ -167,6 +170,12 @@ impl Sampler {
     pub fn sibling(&self, options: SamplerOptions) -> Result<Self> {
         let made = Self::with_options(&self.device, &self.queue, options)?;
         Ok(Self { table: self.table.clone(), pipelines: self.pipelines.clone(), ..made })
+    }
+
+    /// Whether the kernels use integers of 64 bits.
+    #[must_use]
+    pub fn has_int64(&self) -> bool {
+        !self.options.portable && self.device.features().contains(wgpu::Features::SHADER_INT64)
     }
 
     /// The settings.
@@ -693,7 +702,7 @@ impl Sampler {
         dtype: Option<Dtype>,
         log_sum_exp: bool,
     ) -> Result<Pipeline> {
-        self.pipelines.get(&self.device, kernel, dtype, log_sum_exp)
+        self.pipelines.get(&self.device, kernel, dtype, log_sum_exp, self.has_int64())
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use sortilege::SamplerOptions;
 use sortilege::device::{Candidate, Gpu, candidates};
 use sortilege::validate::{ERROR_LIMIT, Engine, Extent, Report, validate};
 
@@ -60,11 +61,13 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<()> {
     for device in devices {
         let id = device.as_ref().map_or_else(|| "cpu".to_owned(), |candidate| candidate.id.clone());
         match one(device, &id, extent) {
-            Ok(report) => {
-                if !args.json {
-                    printed = printed.and(print(&report));
+            Ok(of_device) => {
+                for report in of_device {
+                    if !args.json {
+                        printed = printed.and(print(&report));
+                    }
+                    reports.push(report);
                 }
-                reports.push(report);
             }
             // One broken driver among several must not hide what the others do.
             Err(failure) if args.device == "all" => {
@@ -99,7 +102,27 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<()> {
     Ok(())
 }
 
-fn one(device: Option<Candidate>, id: &str, extent: Extent) -> Result<DeviceReport> {
+/// A report of the kernels that the device runs; of the full extent, a second one of those for any device where these
+/// are others.
+fn one(device: Option<Candidate>, id: &str, extent: Extent) -> Result<Vec<DeviceReport>> {
+    // Without the self-check: here the whole grid speaks.
+    let gpu = match device {
+        Some(candidate) => {
+            let limits = candidate.limits();
+            Some(Gpu::open_unchecked(candidate, limits)?)
+        }
+        None => None,
+    };
+    let mut reports = vec![with_progress(gpu.as_ref(), id, extent)?];
+    if let Some(gpu) = gpu.filter(|gpu| extent == Extent::Full && gpu.sampler().has_int64()) {
+        let options = SamplerOptions { portable: true, ..gpu.sampler().options() };
+        let id = format!("{id}, portable kernels");
+        reports.push(with_progress(Some(&gpu.with_options(options)?), &id, extent)?);
+    }
+    Ok(reports)
+}
+
+fn with_progress(gpu: Option<&Gpu>, id: &str, extent: Extent) -> Result<DeviceReport> {
     let start = Instant::now();
     let bar = ProgressBar::hidden();
     if std::io::stderr().is_terminal() {
@@ -115,17 +138,9 @@ fn one(device: Option<Candidate>, id: &str, extent: Extent) -> Result<DeviceRepo
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     };
-    // Without the self-check: here the whole grid speaks.
-    let gpu = match device {
-        Some(candidate) => {
-            let limits = candidate.limits();
-            Some(Gpu::open_unchecked(candidate, limits)?)
-        }
-        None => None,
-    };
-    let kernels = validate(gpu.as_ref().map_or(Engine::Cpu, Engine::Gpu), extent, &mut progress)?;
+    let kernels = validate(gpu.map_or(Engine::Cpu, Engine::Gpu), extent, &mut progress)?;
     bar.finish_and_clear();
-    let info = gpu.as_ref().map(|gpu| gpu.info());
+    let info = gpu.map(Gpu::info);
     Ok(DeviceReport {
         device: id.to_owned(),
         adapter: info.map_or_else(|| "cpu".to_owned(), |info| info.name.clone()),

@@ -1,6 +1,6 @@
 // exact: the integer weight of a token; docs/exact.md is the specification, src/exact.rs the host half.
-// Provides: keys, 64-bit integers as (low, high), log2_q26, Scale, fixed, octaves_below, table_index, mantissa, weight, surprisal.
-// Needs: nothing.
+// Provides: keys, log2_q26, Scale, Reference, octaves_from, fixed, octaves_below, table_index, mantissa, weight, surprisal.
+// Needs: integers.wgsl.
 
 // What the temperature contributes.
 struct Scale {
@@ -25,55 +25,6 @@ fn key_of_bits(bits: u32) -> i32 {
 
 fn bits_of_key(key: i32) -> u32 {
     return bitcast<u32>(key ^ ((key >> 31u) & 0x7fffffff));
-}
-
-// 64-bit product (low, high) by 16-bit halves: WGSL has no multiply-high.
-fn mul_wide(a: u32, b: u32) -> vec2<u32> {
-    let a0 = a & 0xffffu;
-    let a1 = a >> 16u;
-    let b0 = b & 0xffffu;
-    let b1 = b >> 16u;
-    let middle = a1 * b0 + ((a0 * b0) >> 16u); // below 2^32
-    let cross = a0 * b1 + (middle & 0xffffu); // below 2^32
-    return vec2<u32>(a * b, a1 * b1 + (middle >> 16u) + (cross >> 16u));
-}
-
-fn mul_high(a: u32, b: u32) -> u32 {
-    return mul_wide(a, b).y;
-}
-
-// Sum of two (low, high) numbers.
-fn add64(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
-    let low = a.x + b.x;
-    return vec2<u32>(low, a.y + b.y + u32(low < a.x));
-}
-
-// (low, high) >> by, for any `by`; WGSL leaves a shift of 32 or more undefined.
-fn shift_right64(value: vec2<u32>, by: u32) -> vec2<u32> {
-    let amount = min(by, 63u);
-    let part = amount & 31u;
-    let low = (value.x >> part) | ((value.y << 1u) << (31u - part));
-    let high = value.y >> part;
-    return select(vec2<u32>(low, high), vec2<u32>(high, 0u), amount >= 32u);
-}
-
-fn at_least64(a: vec2<u32>, b: vec2<u32>) -> bool {
-    return a.y > b.y || (a.y == b.y && a.x >= b.x);
-}
-
-// (low, high) << by, for 0 <= by <= 63.
-fn shift_left64(value: vec2<u32>, by: u32) -> vec2<u32> {
-    let part = by & 31u;
-    let high = (value.y << part) | ((value.x >> 1u) >> (31u - part));
-    let low = value.x << part;
-    return select(vec2<u32>(low, high), vec2<u32>(0u, low), by >= 32u);
-}
-
-// (value · factor) >> by with a 96-bit product, for by >= 32.
-fn mul_shift(value: vec2<u32>, factor: u32, by: u32) -> vec2<u32> {
-    let low = mul_wide(value.x, factor);
-    let high = mul_wide(value.y, factor);
-    return shift_right64(add64(high, vec2<u32>(low.y, 0u)), by - 32u);
 }
 
 // log2 of an integer of at least 1, Q26, rounded down, by repeated squaring (Knuth, TAOCP 1, 1.2.2, exercise 25).
@@ -108,6 +59,37 @@ fn octaves_below(max_bits: u32, logit_bits: u32, scale: Scale) -> u32 {
     let distance = fixed(max_bits, scale.shift) - fixed(bits, scale.shift);
     let near = half_distance < scale.half_window && logit_bits < BITS_NEG_INFINITY;
     return select(FAR, mul_high(distance << 2u, scale.rate), near);
+}
+
+// The maximum of a tile, prepared for the distances of all its tokens.
+struct Reference {
+    bits: u32,
+    fixed: u32,
+    scale: Scale,
+    unit: f32,        // 2^shift; 0 where logits are too large for the device's own conversion to integers
+    lowest_bits: u32, // of -2^(31 - shift): anything below weighs nothing
+    limit: u32,       // 42 temperatures, in units: anything farther weighs nothing
+}
+
+fn reference_of(max_bits: u32, scale: Scale) -> Reference {
+    let unit = bitcast<f32>(u32(127 + scale.shift) << 23u);
+    // Below 2^(30 - shift) in magnitude a product with `unit` is exact, and distances fit 32 bits.
+    let is_tame = (max_bits & 0x7fffffffu) < (u32(157 - scale.shift) << 23u);
+    let lowest_bits = 0x80000000u | (u32(158 - scale.shift) << 23u);
+    let limit = u32(scale.half_window * unit * 1.75); // any rounding gives the same weights
+    return Reference(max_bits, fixed(max_bits, scale.shift), scale, select(0.0, unit, is_tame), lowest_bits, limit);
+}
+
+// Distance in octaves, Q24, from a tile's maximum down to a logit; where that is far, any distance without weight.
+fn octaves_from(reference: Reference, logit_bits: u32) -> u32 {
+    if reference.unit == 0.0 {
+        return octaves_below(reference.bits, logit_bits, reference.scale);
+    }
+    // Negative numbers by their bits: a larger magnitude, -infinity and a NaN become the lowest.
+    let logit = bitcast<f32>(min(logit_bits, reference.lowest_bits));
+    // `fixed` by the device: a product with a power of two is exact, and what a flushed subnormal loses is truncated.
+    let distance = reference.fixed - bitcast<u32>(i32(logit * reference.unit));
+    return mul_high(min(distance, reference.limit) << 2u, reference.scale.rate);
 }
 
 fn table_index(octaves: u32) -> u32 {

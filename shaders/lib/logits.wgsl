@@ -20,20 +20,12 @@ fn widen(word: u32, element: u32) -> u32 {
     return widen_f16(stored);
 }
 
-// By integers, because unpack2x16float may flush subnormals.
+// Not by unpack2x16float, which may flush subnormals.
 fn widen_f16(stored: u32) -> u32 {
     let sign = (stored & 0x8000u) << 16u;
     let magnitude = stored & 0x7fffu;
-    if magnitude >= 0x7c00u {
-        return sign | 0x7f800000u | ((magnitude & 0x3ffu) << 13u);
-    }
-    if magnitude >= 0x400u {
-        return sign | ((magnitude << 13u) + (112u << 23u));
-    }
-    if magnitude == 0u {
-        return sign;
-    }
-    // m · 2^-24 with the leading bit of m moved to the hidden place.
-    let lead = countLeadingZeros(magnitude) - 21u;
-    return sign | (((113u - lead) << 23u) + ((magnitude << (lead + 13u)) & 0x7fffffu));
+    // The exponent's bias is 15 there and 127 here; all ones of it stay all ones.
+    let normal = (magnitude << 13u) + select(112u << 23u, 224u << 23u, magnitude >= 0x7c00u);
+    let subnormal = bitcast<u32>(f32(magnitude) * 0x1p-24f); // exact, and no subnormal here
+    return sign | select(normal, subnormal, magnitude < 0x400u);
 }

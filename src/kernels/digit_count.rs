@@ -5,18 +5,13 @@
 
 use crate::dtype::Dtype;
 #[cfg(feature = "wgpu")]
-use crate::kernel::{Kernel, Slot, lib};
+use crate::kernel::{Kernel, Slot, wgsl};
 
 /// One workgroup per block of consecutive items of one row, dispatch (blocks, rows).
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "digit_count",
-    wgsl: concat!(
-        include_str!("../../shaders/digit_count.wgsl"),
-        lib!("batch"),
-        lib!("logits"),
-        lib!("digits")
-    ),
+    wgsl: wgsl!("digit_count": "batch", "logits", "digits"),
     slots: &[Slot::Batch, Slot::Read, Slot::Read, Slot::Write],
 };
 

@@ -4,7 +4,7 @@ use fearless_simd::{Level, Simd, dispatch};
 
 use crate::exact::{self, TILE_TOKENS};
 #[cfg(feature = "wgpu")]
-use crate::kernel::{Kernel, Slot, lib};
+use crate::kernel::{Kernel, Slot, wgsl};
 use crate::logits::RowBits;
 use crate::record::RawRecord;
 
@@ -12,13 +12,7 @@ use crate::record::RawRecord;
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "log_softmax",
-    wgsl: concat!(
-        include_str!("../../shaders/log_softmax.wgsl"),
-        lib!("batch"),
-        lib!("logits"),
-        lib!("exact"),
-        lib!("wide")
-    ),
+    wgsl: wgsl!("log_softmax": "batch", "logits", "integers", "exact", "wide"),
     slots: &[Slot::Batch, Slot::Read, Slot::Read, Slot::Write],
 };
 

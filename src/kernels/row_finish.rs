@@ -5,7 +5,7 @@
 
 use crate::exact::{self, SUBTILE_TOKENS, Scale, TileStats};
 #[cfg(feature = "wgpu")]
-use crate::kernel::{Kernel, Slot, lib};
+use crate::kernel::{Kernel, Slot, wgsl};
 use crate::logits::RowBits;
 use crate::record::{NO_TOKEN, RawRecord};
 
@@ -13,16 +13,7 @@ use crate::record::{NO_TOKEN, RawRecord};
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_finish",
-    wgsl: concat!(
-        include_str!("../../shaders/row_finish.wgsl"),
-        lib!("batch"),
-        lib!("logits"),
-        lib!("exact"),
-        lib!("request"),
-        lib!("merge"),
-        lib!("list"),
-        lib!("select")
-    ),
+    wgsl: wgsl!("row_finish": "batch", "logits", "integers", "exact", "request", "merge", "list", "select"),
     slots: &[Slot::Batch, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
 };
 

@@ -11,7 +11,7 @@ use crate::exact::{
     self, ROW_FRACTION, RUN_FRACTION, RowStats, SUBTILE_TOKENS, Scale, TILE_TOKENS, TileStats,
 };
 #[cfg(feature = "wgpu")]
-use crate::kernel::{Kernel, Slot, lib};
+use crate::kernel::{Kernel, Slot, wgsl};
 use crate::logits::RowBits;
 use crate::numbers::quotient_q24;
 use crate::request::{Changes, Compiled, Step};
@@ -22,23 +22,7 @@ use crate::sample::{RawDraw, RawSample, RawView};
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_sample",
-    wgsl: concat!(
-        include_str!("../../shaders/row_sample.wgsl"),
-        lib!("batch"),
-        lib!("logits"),
-        lib!("exact"),
-        lib!("soft_float"),
-        lib!("request"),
-        lib!("changes"),
-        lib!("numbers"),
-        lib!("rng"),
-        lib!("list"),
-        lib!("merge"),
-        lib!("scan"),
-        lib!("filters"),
-        lib!("draw"),
-        lib!("plan")
-    ),
+    wgsl: wgsl!("row_sample": "batch", "logits", "integers", "exact", "soft_float", "request", "changes", "numbers", "rng", "list", "merge", "scan", "filters", "draw", "plan"),
     slots: &[
         Slot::Batch,
         Slot::Read,

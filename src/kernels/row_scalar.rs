@@ -2,14 +2,14 @@
 
 use crate::exact;
 #[cfg(feature = "wgpu")]
-use crate::kernel::{Kernel, Slot, lib};
+use crate::kernel::{Kernel, Slot, wgsl};
 use crate::record::RawRecord;
 
 /// One lane per row, dispatch (rows / 64).
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_scalar",
-    wgsl: concat!(include_str!("../../shaders/row_scalar.wgsl"), lib!("batch"), lib!("exact"), lib!("wide")),
+    wgsl: wgsl!("row_scalar": "batch", "integers", "exact", "wide"),
     slots: &[Slot::Batch, Slot::Read, Slot::Write],
 };
 

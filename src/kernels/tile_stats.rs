@@ -6,22 +6,14 @@ use fearless_simd::{Level, dispatch, f32x16, i32x16, u32x16};
 
 use crate::exact::{self, SUBTILE_TOKENS, Scale, TILE_TOKENS, TileStats};
 #[cfg(feature = "wgpu")]
-use crate::kernel::{Kernel, Slot, lib};
+use crate::kernel::{Kernel, Slot, wgsl};
 use crate::logits::RowBits;
 
 /// One workgroup per tile, dispatch (tiles, rows).
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "tile_stats",
-    wgsl: concat!(
-        include_str!("../../shaders/tile_stats.wgsl"),
-        lib!("batch"),
-        lib!("logits"),
-        lib!("exact"),
-        lib!("soft_float"),
-        lib!("request"),
-        lib!("changes")
-    ),
+    wgsl: wgsl!("tile_stats": "batch", "logits", "integers", "exact", "soft_float", "request", "changes"),
     slots: &[Slot::Batch, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
 };
 
