@@ -45,6 +45,11 @@ class Cell:
     rounds_us: list[float] = field(default_factory=list)
     runs: int = 0
 
+    def add(self, report: dict) -> None:
+        """A round."""
+        self.rounds_us.append(statistics.median(report["us"]))
+        self.runs += report.get("calls") or len(report["us"])
+
     @property
     def us(self) -> float:
         return statistics.median(self.rounds_us)
@@ -151,7 +156,7 @@ class Programs:
         if rust:
             return self.run_rust(self.rust, rust, file, threads, runs)
         if name == "sortilege":
-            return self.bench(task, file, threads) if runs else self.records(task, file)
+            return self.bench(task, file, threads, runs) if runs else self.records(task, file)
         return self.workers[threads].ask(name, file, self.top, runs)
 
     def run_rust(self, program: Path, peer: str, file: File, threads: int, runs: int) -> dict:
@@ -159,17 +164,17 @@ class Programs:
         command = [program, peer, file.path, file.dtype, file.rows, file.vocab, self.top, runs, targets]
         return json.loads(run(command, threads, RAYON_NUM_THREADS=str(threads)))
 
-    def bench(self, task: str, file: File, threads: int, device: str = "cpu") -> dict:
-        """The median of `sortilege bench`, which times many runs itself; with a warm cache, as the peers have it."""
-        op = {RECORD: "log", DRAW: "sample"}[task]
+    def bench(self, task: str, file: File, threads: int | None, runs: int, device: str = "cpu") -> dict:
+        """The median of `sortilege bench` over so many runs; with a warm cache, as the peers have it."""
+        op, top = {RECORD: ("log", self.top), DRAW: ("sample", 0)}[task]
         command = [self.sortilege, "bench", "--device", device, "--input", file.path, "--dtype", file.dtype]
-        command += ["--op", op, "--top", self.top, "--threads", threads, "--format", "jsonl"]
-        command += ["--allow-software"] if device != "cpu" else []
+        command += ["--op", op, "--top", top, "--repeat", runs, "--seconds", 60, "--format", "jsonl"]
+        command += ["--allow-software"] if threads is None else ["--threads", threads]
         cells = [json.loads(line) for line in run(command, threads).splitlines()]
-        cells = [cell for cell in cells if cell["op"] == op and cell["cache"] != "cold"]
+        cells = [cell for cell in cells if cell["cache"] != "cold" and cell["wall_us"]]
         if len(cells) != 1:
-            raise Failure(f"`sortilege bench --op {op}` gave {len(cells)} cells, 1 expected")
-        return {"us": [cells[0]["wall_us"]]}
+            raise Failure(f"`{' '.join(map(str, command))}` gave {len(cells)} cells with a warm cache, 1 expected")
+        return {"us": [cells[0]["wall_us"]], "calls": cells[0].get("calls")}
 
     def records(self, task: str, file: File) -> dict:
         """What `log` or `sample` writes, in the shape of the peers' reports."""
@@ -227,11 +232,8 @@ def time_all(programs: Programs, files: list[File], arguments: argparse.Namespac
         for file in files:
             for threads in arguments.threads:
                 for task, name in programs.names(threads):
-                    us = programs.report(task, name, file, threads, arguments.runs)["us"]
                     key = (task, name, file.kind, file.dtype, threads)
-                    cell = cells.setdefault(key, Cell(*key))
-                    cell.rounds_us.append(statistics.median(us))
-                    cell.runs += len(us)
+                    cells.setdefault(key, Cell(*key)).add(programs.report(task, name, file, threads, arguments.runs))
     return list(cells.values())
 
 
@@ -244,12 +246,8 @@ def burn(programs: Programs, file: File, arguments: argparse.Namespace) -> list[
     ours = Cell(RECORD, f"sortilege on {arguments.adapter}", file.kind, file.dtype, threads)
     theirs = Cell(RECORD, "burn on wgpu", file.kind, file.dtype, threads)
     for _ in range(arguments.rounds):
-        for cell, us in (
-            (ours, programs.bench(RECORD, file, threads, arguments.adapter)["us"]),
-            (theirs, programs.run_rust(peers, "burn", file, threads, arguments.runs)["us"]),
-        ):
-            cell.rounds_us.append(statistics.median(us))
-            cell.runs += len(us)
+        ours.add(programs.bench(RECORD, file, None, arguments.runs, arguments.adapter))
+        theirs.add(programs.run_rust(peers, "burn", file, threads, arguments.runs))
     return [ours, theirs]
 
 
