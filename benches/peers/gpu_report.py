@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 
 Cell = dict[str, object]
-Key = tuple[str, int, int, str]
+Key = tuple[str, int, int, str, int]
 
 # Tasks of a step in the order of the table.
 OPS = ("log", "sample", "log-softmax", "top-k")
 OUT_OF_TIME = "124"
 RESULTS = {"0": "ok", "3": "mismatch", OUT_OF_TIME: "out of time"}
 HEADER = (
-    "| op | rows | vocab | dtype | program | GPU µs, cold | of ceiling | GPU µs, warm | of ceiling | wall µs | wall µs, ring "
+    "| op | top | rows | vocab | dtype | program | GPU µs, cold | of ceiling | GPU µs, warm | of ceiling | wall µs | wall µs, ring "
     "| launches | MB beside the logits | same bits alone | over ours: cold | warm | wall |"
 )
 
@@ -34,7 +34,9 @@ def lines(folder: Path, pattern: str) -> list[Cell]:
 
 
 def key(cell: Cell) -> Key:
-    return (str(cell["op"]), int(cell["vocab"]), int(cell["rows"]), str(cell["dtype"]))
+    """What two programs have in common that do the same; -1 for an op without a `top`."""
+    top = cell["top"]
+    return (str(cell["op"]), int(cell["vocab"]), int(cell["rows"]), str(cell["dtype"]), -1 if top is None else int(top))
 
 
 def ours(cells: list[Cell]) -> dict[Key, Cell]:
@@ -80,9 +82,9 @@ def table(ours_by: dict[Key, Cell], torch: list[Cell]) -> str:
 
 
 def row(place: Key, cell: Cell, our: Cell | None) -> str:
-    op, vocab, rows, dtype = place
+    op, vocab, rows, dtype, top = place
     same, peak = cell.get("same_bits_alone"), cell.get("peak_bytes")
-    parts = [op, rows, vocab, dtype, cell["program"]]
+    parts = [op, top if top >= 0 else None, rows, vocab, dtype, cell["program"]]
     parts += [number(cell.get("cold_us")), share(cell.get("cold_percent"))]
     parts += [number(cell.get("warm_us")), share(cell.get("warm_percent"))]
     parts += [number(cell.get("wall_us")), number(cell.get("ring_us")), cell.get("launches")]
@@ -108,7 +110,7 @@ def notes(ours_by: dict[Key, Cell], torch: list[Cell]) -> list[str]:
     """What could not be measured and why, each reason once."""
     found: dict[str, list[str]] = {}
     cells = [(place, cell) for place, cell in ours_by.items()] + [(key(cell), cell) for cell in torch]
-    for (op, vocab, rows, dtype), cell in cells:
+    for (op, vocab, rows, dtype, _), cell in cells:
         for note in cell.get("notes") or []:
             found.setdefault(f"{cell['program']}, {op}: {note}", []).append(f"[{rows}][{vocab}] {dtype}")
     return [f"- {note} ({', '.join(places)})" for note, places in found.items()]

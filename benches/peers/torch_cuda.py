@@ -34,6 +34,7 @@ Outputs = torch.Tensor | tuple[torch.Tensor, ...]
 Recipe = Callable[[torch.Tensor, torch.Tensor, int], Outputs]
 
 GRAPH_CALLS = 20
+# More than any GPU's L2 cache.
 FLUSH_BYTES = 256 << 20
 TOP_P = 0.95
 
@@ -47,7 +48,8 @@ class Cell:
     rows: int
     vocab: int
     dtype: str
-    top: int
+    # As `sortilege bench` has it: 0 for a draw without logprobs, null where the op has none.
+    top: int | None
     cold_us: float | None = None
     warm_us: float | None = None
     wall_us: float | None = None
@@ -64,13 +66,20 @@ def recipes() -> dict[str, tuple[str, Recipe]]:
         "torch lean": ("log", torch_cpu.lean),
         "torch eager": ("log", torch_cpu.eager),
         "torch draw": ("sample", lambda logits, targets, top: torch_cpu.draw(logits)),
+        "torch race": ("sample", race),
         "torch log_softmax": ("log-softmax", lambda logits, targets, top: torch.log_softmax(logits, -1, dtype=torch.float32)),
         "torch topk": ("top-k", lambda logits, targets, top: logits.topk(top)),
     }
     if flashinfer is not None:
         out["flashinfer"] = ("log", flashinfer_record)
-        out["flashinfer draw"] = ("sample", flashinfer_draw)
+        out["flashinfer top-k top-p draw"] = ("sample", flashinfer_draw)
     return out
+
+
+def race(logits: torch.Tensor, targets: torch.Tensor, top: int) -> torch.Tensor:
+    """A draw as the winner of an exponential race, p / e, which never waits for the device."""
+    weights = torch.softmax(logits, -1, dtype=torch.float32)
+    return weights.div_(torch.empty_like(weights).exponential_()).argmax(-1)
 
 
 def flashinfer_record(logits: torch.Tensor, targets: torch.Tensor, top: int) -> Outputs:
@@ -212,11 +221,11 @@ def same_bits_alone(recipe: Recipe, logits: torch.Tensor, targets: torch.Tensor,
     return True
 
 
-def measure(cell: Cell, recipe: Recipe, logits: torch.Tensor, device: Device, full: bool) -> Cell:
+def measure(cell: Cell, recipe: Recipe, top: int, logits: torch.Tensor, device: Device, full: bool) -> None:
     """Fills a cell in; what does not work leaves a note. `full` adds graphs, launches and bits to the times."""
     rows, vocab = logits.shape
     targets = torch.tensor(data.targets(rows, vocab), device=device.name)[:, None]
-    run = lambda: recipe(logits, targets, cell.top)
+    run = lambda: recipe(logits, targets, top)
 
     def attempt(what: str, call: Callable[[], object]) -> object:
         try:
@@ -226,18 +235,20 @@ def measure(cell: Cell, recipe: Recipe, logits: torch.Tensor, device: Device, fu
             return None
 
     if attempt("run", run) is None:
-        return cell
+        return
     cell.peak_bytes = attempt("peak", lambda: device.peak_bytes(run))
     cell.cold_us = attempt("cold", lambda: device.cold_us(run))
     wall = attempt("wall", lambda: device.wall_us(run, cell.op != "log-softmax", 30 if full else 5))
     if wall:
         cell.wall_us, cell.p95_us = statistics.median(wall), wall[int(len(wall) * 0.95)]
     if full:
-        cell.warm_us = attempt("graph", lambda: device.warm_us(lambda x: recipe(x, targets, cell.top), logits))
+        if cell.program == "torch draw":
+            cell.notes.append("graph: multinomial may wait for the device, which no graph can hold; see torch race")
+        else:
+            cell.warm_us = attempt("graph", lambda: device.warm_us(lambda x: recipe(x, targets, top), logits))
         cell.launches = attempt("launches", lambda: device.launches(run))
         if cell.op != "sample" and rows > 1:
-            cell.same_bits_alone = attempt("bits", lambda: same_bits_alone(recipe, logits, targets, cell.top))
-    return cell
+            cell.same_bits_alone = attempt("bits", lambda: same_bits_alone(recipe, logits, targets, top))
 
 
 def check_outputs(path: Path, sortilege: str, ours_on: str, top: int, device: Device) -> None:
@@ -267,11 +278,13 @@ def cells(arguments: argparse.Namespace, device: Device) -> Iterator[Cell]:
             logits = torch_cpu.tensor(elements).to(device.name)
             here = {"torch compiled": ("log", torch.compile(torch_cpu.lean, dynamic=False))} if compiled else chosen
             for name, (op, recipe) in here.items():
-                if time.monotonic() > arguments.deadline:
-                    note = f"skipped: {arguments.seconds} s were over"
-                    yield Cell(name, op, *elements.shape, dtype, arguments.top, notes=[note])
-                    continue
-                yield measure(Cell(name, op, *elements.shape, dtype, arguments.top), recipe, logits, device, not arguments.large)
+                top = {"sample": 0, "log-softmax": None}.get(op, arguments.top)
+                cell = Cell(name, op, *elements.shape, dtype, top)
+                if time.monotonic() < arguments.deadline:
+                    measure(cell, recipe, arguments.top, logits, device, not arguments.large)
+                else:
+                    cell.notes.append(f"skipped: {arguments.seconds:.0f} s were over")
+                yield cell
             del logits
             if device.cuda:
                 torch.cuda.empty_cache()

@@ -31,7 +31,8 @@ impl Burn {
     /// The records in host memory: four small reads.
     pub fn record(&self, asked: &Asked) -> Result<Vec<Found>> {
         let rows = asked.targets.len();
-        let targets = asked.targets.iter().map(|&token| i32::try_from(token)).collect::<Result<Vec<_>, _>>()?;
+        let targets =
+            asked.targets.iter().map(|&token| i32::try_from(token)).collect::<Result<Vec<_>, _>>()?;
         let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, [rows, 1]), &self.device);
 
         let all = log_softmax(self.logits.clone(), 1);
@@ -55,9 +56,17 @@ impl Burn {
 }
 
 fn floats(tensor: Tensor<2>) -> Result<Vec<f32>> {
-    tensor.try_into_data_as::<f32>().map_err(|e| anyhow!("{e:?}"))?.try_into_vec().map_err(|e| anyhow!("{e:?}"))
+    tensor
+        .try_into_data_as::<f32>()
+        .map_err(|e| anyhow!("{e:?}"))?
+        .try_into_vec()
+        .map_err(|e| anyhow!("{e:?}"))
 }
 
 fn ints(tensor: Tensor<2, Int>) -> Result<Vec<i32>> {
-    tensor.try_into_data_as::<i32>().map_err(|e| anyhow!("{e:?}"))?.try_into_vec().map_err(|e| anyhow!("{e:?}"))
+    tensor
+        .try_into_data_as::<i32>()
+        .map_err(|e| anyhow!("{e:?}"))?
+        .try_into_vec()
+        .map_err(|e| anyhow!("{e:?}"))
 }

@@ -47,8 +47,12 @@ impl Logits {
         let run = row * self.vocab..(row + 1) * self.vocab;
         match self.dtype {
             Dtype::F32 => Cow::Borrowed(&bytemuck::cast_slice(&self.words)[run]),
-            Dtype::F16 => Cow::Owned(self.halves()[run].iter().map(|&bits| f16::from_bits(bits).to_f32()).collect()),
-            Dtype::Bf16 => Cow::Owned(self.halves()[run].iter().map(|&bits| bf16::from_bits(bits).to_f32()).collect()),
+            Dtype::F16 => {
+                Cow::Owned(self.halves()[run].iter().map(|&bits| f16::from_bits(bits).to_f32()).collect())
+            }
+            Dtype::Bf16 => {
+                Cow::Owned(self.halves()[run].iter().map(|&bits| bf16::from_bits(bits).to_f32()).collect())
+            }
         }
     }
 

@@ -27,5 +27,10 @@ fn row_record(row: &[f32], top: usize, target: u32) -> Found {
     tokens.sort_unstable_by(order);
 
     let rank = 1 + row.iter().filter(|&&x| x > row[target as usize]).count();
-    Found { logprobs: tokens.iter().map(|&token| logprob(token)).collect(), tokens, logprob: logprob(target), rank }
+    Found {
+        logprobs: tokens.iter().map(|&token| logprob(token)).collect(),
+        tokens,
+        logprob: logprob(target),
+        rank,
+    }
 }
