@@ -5,6 +5,7 @@ FOLDER holds `about.json`, `steps.tsv` (name, exit code, seconds), `ours-*.jsonl
 """
 
 import json
+import statistics
 import sys
 from pathlib import Path
 
@@ -13,6 +14,8 @@ Key = tuple[str, int, int, str, int]
 
 # Tasks of a step in the order of the table.
 OPS = ("log", "sample", "log-softmax", "top-k")
+# The only pass that reads all logits.
+FIRST_PASS = "tile_stats"
 OUT_OF_TIME = "124"
 RESULTS = {"0": "ok", "3": "mismatch", OUT_OF_TIME: "out of time"}
 HEADER = (
@@ -106,6 +109,29 @@ def ratio(cell: Cell, our: Cell | None, name: str) -> str | None:
     return f"{float(value) / float(base):.2f}x" if value and base else None
 
 
+def passes(cells: list[Cell]) -> str:
+    """Where the time of ours goes: each pass, and what the first has of the ceiling, since it reads all logits."""
+    names = sorted({name for cell in cells for name in cell.get("pass_us") or {}}, key=lambda n: (n != FIRST_PASS, n))
+    rows = [f"| op | top | rows | vocab | dtype | cache | {' | '.join(names)} | {FIRST_PASS} of ceiling | GPU µs | p95 |"]
+    rows.append("|" + "---|" * rows[0].count(" |"))
+    for cell in sorted((c for c in cells if c.get("pass_us")), key=lambda c: (OPS.index(str(c["op"])), *key(c)[1:])):
+        us = dict(cell["pass_us"])
+        parts = [cell["op"], cell["top"], cell["rows"], cell["vocab"], cell["dtype"], cell["cache"]]
+        parts += [number(us.get(name)) for name in names]
+        parts += [share(percent(cell, us.get(FIRST_PASS), cell.get("ceiling_gb_per_s")))]
+        parts += [number(cell.get("gpu_us")), number(cell.get("p95_us"))]
+        rows.append("| " + " | ".join("" if part is None else str(part) for part in parts) + " |")
+    return "\n".join(rows)
+
+
+def link(cells: list[Cell]) -> list[str]:
+    """What any call pays beside its kernels, the median over all cells."""
+    names = {"empty_submit_us": "an empty submit", "map_us": "a copy of 4 KiB and its map", "gap_us": "between dependent dispatches"}
+    found = {text: [float(c[name]) for c in cells if c.get(name)] for name, text in names.items()}
+    said = [f"{text} {statistics.median(values):.3g} µs" for text, values in found.items() if values]
+    return ["", "Measured beside: " + ", ".join(said) + "."] if said else []
+
+
 def notes(ours_by: dict[Key, Cell], torch: list[Cell]) -> list[str]:
     """What could not be measured and why, each reason once."""
     found: dict[str, list[str]] = {}
@@ -151,6 +177,7 @@ def main() -> int:
     text += ["", "Cold: a write of 256 MiB before each call. Warm: ours repeats a call; torch's is a CUDA graph of 20 calls over copies of"]
     text += ["the input that exceed four L2 caches. Ceiling: a plain read of the same buffer by our own kernel in the same run, against"]
     text += ["one read of the logits. Wall: to results in host memory.", "", table(by_place, torch), ""]
+    text += ["Our passes, µs:", "", passes(our_cells), *link(our_cells), ""]
     why = notes(by_place, torch)
     text += ["What was not measured:", "", *why, ""] if why else []
     write(stem.with_name(stem.name + ".md"), "\n".join(text))
