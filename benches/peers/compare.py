@@ -237,9 +237,12 @@ def time_all(programs: Programs, files: list[File], arguments: argparse.Namespac
     return list(cells.values())
 
 
-def burn(programs: Programs, file: File, arguments: argparse.Namespace) -> list[Cell]:
+def burn(programs: Programs, arguments: argparse.Namespace) -> list[Cell]:
     """Burn on wgpu and our kernels on the same software adapter, checked, then timed in rounds."""
     peers, threads = TARGET / "rust-burn/release/peers", max(arguments.threads)
+    kind, rows, vocab = arguments.kinds[0], arguments.rows, arguments.burn_vocab
+    path = data.make(TARGET / "data", kind, rows, vocab, ("f32",))["f32"]
+    file = File(path, kind, "f32", rows, vocab)
     logits = data.widen(data.read(file.path))
     found = programs.run_rust(peers, "burn", file, threads, 0)["found"]
     check.found("burn", found, programs.log(file, arguments.adapter), logits, file.targets)
@@ -308,6 +311,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--runs", type=positive, default=8, help="per program and round")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 3 runs, f32: shows that it works, no more")
     parser.add_argument("--burn", action="store_true", help="Burn on wgpu too; its build takes many minutes")
+    parser.add_argument(
+        "--burn-vocab",
+        type=positive,
+        default=32_768,
+        help="vocabulary for Burn: Mesa before version 25 cuts loops after 65535\niterations, and Burn's topk then misses tokens of a longer row",
+    )
     parser.add_argument("--adapter", default="lavapipe", help="on which our kernels run beside Burn")
     parser.add_argument("--sortilege", type=Path, help="this program, instead of building it")
     parser.add_argument("-o", "--output", type=Path, help="write all figures as JSON")
@@ -350,7 +359,7 @@ def main() -> int:
             check_all(programs, files, arguments.threads)
             print("outputs checked", file=sys.stderr)
             cells = time_all(programs, files, arguments)
-            software = burn(programs, files[0], arguments) if arguments.burn else []
+            software = burn(programs, arguments) if arguments.burn else []
         finally:
             programs.close()
     except check.Mismatch as mismatch:
@@ -363,7 +372,9 @@ def main() -> int:
     print(f"[{shape[0]}][{shape[1]}], top {arguments.top}; " + ", ".join(f"{k} {v}" for k, v in about.items()) + "\n")
     print(table(cells, *shape))
     if software:
-        print("\nOn one software adapter, which says nothing about a GPU:\n\n" + table(software, *shape))
+        rows, vocab = arguments.rows, arguments.burn_vocab
+        print(f"\n[{rows}][{vocab}] on {arguments.adapter}; a software adapter says nothing about a GPU:\n")
+        print(table(software, rows, vocab))
     if llama_cpp.path() is None:
         print("\nllama.cpp is missing: its library is a package of npm for Linux on x86-64.")
     if arguments.output:
