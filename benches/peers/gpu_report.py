@@ -12,7 +12,7 @@ from pathlib import Path
 Cell = dict[str, object]
 Key = tuple[str, int, int, str, int]
 
-# Tasks of a step in the order of the table.
+# In the order of the table.
 OPS = ("log", "sample", "log-softmax", "top-k")
 # The only pass that reads all logits.
 FIRST_PASS = "tile_stats"
