@@ -165,6 +165,12 @@ pub(crate) fn table_index(octaves: u32) -> u32 {
     (octaves >> (OCTAVE_FRACTION - TABLE_BITS)) & ((1 << TABLE_BITS) - 1)
 }
 
+/// The same for two distances in a word.
+#[inline(always)]
+pub(crate) fn table_indices(octaves: u64) -> u64 {
+    (octaves >> (OCTAVE_FRACTION - TABLE_BITS)) & (((1 << TABLE_BITS) - 1) * 0x1_0000_0001)
+}
+
 /// The mantissa, from the table's entry on.
 #[inline(always)]
 pub(crate) fn interpolate(entry: u32, octaves: u32) -> u32 {
@@ -183,7 +189,7 @@ pub(crate) fn weight(mantissa: u64, octaves: u64) -> u64 {
 /// Weight times distance in octaves, Q44: what a token adds to the entropy. As for [`weight`].
 #[inline(always)]
 pub(crate) fn surprisal(mantissa: u64, octaves: u64) -> u64 {
-    let product = (mantissa * (octaves << 1)) >> 32; // Q24
+    let product = (mantissa * octaves) >> 31; // Q24
     (product << (TILE_SURPRISAL_FRACTION - OCTAVE_FRACTION)) >> ((octaves >> OCTAVE_FRACTION) & 63)
 }
 

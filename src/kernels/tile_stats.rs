@@ -117,7 +117,7 @@ const GROUP: usize = 256;
 fn sums<S: Simd>(simd: S, bits: &[u32], max_bits: u32, scale: Scale) -> (u64, u64) {
     // Two tokens in a word: products and sums of 64 bits then need no vector to be widened.
     let mut octaves = [0u64; GROUP / 2];
-    let mut indices = [0u32; GROUP];
+    let mut indices = [0u64; GROUP / 2];
     let mut mantissas = [0u64; GROUP / 2];
     let (mut mass, mut surprisal) = (0, 0);
     let rate = u64::from(scale.rate);
@@ -126,15 +126,14 @@ fn sums<S: Simd>(simd: S, bits: &[u32], max_bits: u32, scale: Scale) -> (u64, u6
     last[..rest.len()].copy_from_slice(rest);
     for group in groups.iter().chain((!rest.is_empty()).then_some(&last)) {
         distances(simd, group, max_bits, scale, bytemuck::cast_mut(&mut octaves));
-        for pair in &mut octaves {
-            *pair = ((*pair & LOW) * rate) >> 30 | ((((*pair >> 32) * rate) >> 30) << 32);
+        for (pair, indices) in octaves.iter_mut().zip(&mut indices) {
+            let [low, high] = [(*pair & LOW) * rate, (*pair >> 32) * rate];
+            *pair = (low >> 30) | ((high >> 30) << 32);
+            *indices = exact::table_indices(*pair);
         }
         let tokens: &[u32; GROUP] = bytemuck::cast_ref(&octaves);
         let entries: &mut [u32; GROUP] = bytemuck::cast_mut(&mut mantissas);
-        for (index, octaves) in indices.iter_mut().zip(tokens) {
-            *index = exact::table_index(*octaves);
-        }
-        look_up(&indices, entries);
+        look_up(bytemuck::cast_ref(&indices), entries);
         for (entry, octaves) in entries.iter_mut().zip(tokens) {
             *entry = exact::interpolate(*entry, *octaves);
         }
