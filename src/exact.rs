@@ -154,27 +154,12 @@ pub(crate) fn mul_high(a: u32, b: u32) -> u32 {
 }
 
 /// `2^(31 − f)` for the fraction `f` of a Q24 distance, as the integer that the kernels use: table, then a chord.
-#[inline]
+#[inline(always)]
 pub(crate) fn mantissa(octaves: u32) -> u32 {
-    interpolate(TABLE[table_index(octaves) as usize], octaves)
-}
-
-/// Where the table has the fraction of a distance.
-#[inline(always)]
-pub(crate) fn table_index(octaves: u32) -> u32 {
-    (octaves >> (OCTAVE_FRACTION - TABLE_BITS)) & ((1 << TABLE_BITS) - 1)
-}
-
-/// The same for two distances in a word.
-#[inline(always)]
-pub(crate) fn table_indices(octaves: u64) -> u64 {
-    (octaves >> (OCTAVE_FRACTION - TABLE_BITS)) & (((1 << TABLE_BITS) - 1) * 0x1_0000_0001)
-}
-
-/// The mantissa, from the table's entry on.
-#[inline(always)]
-pub(crate) fn interpolate(entry: u32, octaves: u32) -> u32 {
-    let rest = octaves & ((1 << (OCTAVE_FRACTION - TABLE_BITS)) - 1);
+    let fraction = octaves & ((1 << OCTAVE_FRACTION) - 1);
+    let rest_bits = OCTAVE_FRACTION - TABLE_BITS;
+    let entry = TABLE[(fraction >> rest_bits) as usize];
+    let rest = fraction & ((1 << rest_bits) - 1);
     let drop = (rest * STEP_DROP + 0x8000) >> 16; // Q26
     entry - (((entry >> 15) * drop) >> 11)
 }

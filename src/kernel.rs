@@ -353,6 +353,13 @@ mod tests {
                     constants.insert("DTYPE".to_owned(), dtype_constant(dtype));
                 }
                 let words = translate(kernel, int64, &constants);
+                if let Some(folder) = std::env::var_os("SORTILEGE_SPIRV") {
+                    // for scripts/kernel-cost
+                    let text = if int64 { "int64" } else { "portable" };
+                    let path =
+                        std::path::Path::new(&folder).join(format!("{} {dtype} {text}.spv", kernel.name));
+                    std::fs::write(path, bytemuck::cast_slice(&words)).expect("the folder is writable");
+                }
                 if spirv_val_is_installed() {
                     check_spirv(kernel.name, &words);
                 }

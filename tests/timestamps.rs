@@ -13,7 +13,8 @@ use sortilege::{
     SamplingParams, Timing, cpu,
 };
 
-const TIMESTAMPS: SamplerOptions = SamplerOptions { deadline: Duration::from_secs(60), timestamps: true };
+const TIMESTAMPS: SamplerOptions =
+    SamplerOptions { deadline: Duration::from_secs(60), timestamps: true, portable: false };
 
 const ROWS: usize = 3;
 const VOCAB: usize = 5000;

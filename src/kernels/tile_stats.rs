@@ -45,11 +45,11 @@ fn run_at(level: Level, row: RowBits<'_>, target_key: i32, scale: Scale) -> Tile
 #[inline(always)]
 fn scan<S: Simd>(simd: S, row: RowBits<'_>, target_key: i32, scale: Scale) -> Tiles {
     let mut stats = Vec::with_capacity(row.len().div_ceil(TILE_TOKENS));
-    let mut delegates = Vec::with_capacity(row.len().div_ceil(SUBTILE_TOKENS));
+    let mut delegates = vec![exact::KEY_NEG_INFINITY; row.len().div_ceil(SUBTILE_TOKENS)];
     let mut widened = [0; TILE_TOKENS]; // stays in the nearest cache
-    for tile in row.runs(TILE_TOKENS) {
+    for (tile, delegates) in row.runs(TILE_TOKENS).zip(delegates.chunks_mut(TILE_TOKENS / SUBTILE_TOKENS)) {
         let bits = tile.widened(&mut widened);
-        let mut tile = best(simd, bits, target_key, &mut delegates);
+        let mut tile = best(simd, bits, target_key, delegates);
         if tile.max_key > exact::KEY_NEG_INFINITY && tile.max_key < exact::KEY_INFINITY {
             (tile.mass, tile.surprisal) = sums(simd, bits, exact::bits_of_key(tile.max_key), scale);
         }
@@ -58,9 +58,12 @@ fn scan<S: Simd>(simd: S, row: RowBits<'_>, target_key: i32, scale: Scale) -> Ti
     Tiles { stats, delegates }
 }
 
-/// Maximum, flags and counts of a tile; pushes a delegate per subtile that holds any token.
+/// Lanes of a vector, and the subtiles whose maxima are found together.
+const LANES: usize = 16;
+
+/// Maximum, flags and counts of a tile, and the delegates of its subtiles.
 #[inline(always)]
-fn best<S: Simd>(simd: S, bits: &[u32], target_key: i32, delegates: &mut Vec<i32>) -> TileStats {
+fn best<S: Simd>(simd: S, bits: &[u32], target_key: i32, delegates: &mut [i32]) -> TileStats {
     let one = i32x16::splat(simd, 1);
     let zero = i32x16::splat(simd, 0);
     // Two thresholds count what is above the target and what is not below it.
@@ -68,44 +71,52 @@ fn best<S: Simd>(simd: S, bits: &[u32], target_key: i32, delegates: &mut Vec<i32
     let mut max_bits = u32x16::splat(simd, 0);
     let mut n_above = zero;
     let mut n_not_below = zero;
-    let mut max_key = exact::KEY_NEG_INFINITY;
-    let (subtiles, rest) = bits.as_chunks::<SUBTILE_TOKENS>();
-    for subtile in subtiles {
-        let mut delegate = i32x16::splat(simd, exact::KEY_NEG_INFINITY);
-        for bits in subtile.as_chunks::<16>().0 {
-            let bits = u32x16::simd_from(simd, *bits);
-            max_bits = max_bits.max(bits);
-            let bits: i32x16<S> = bits.bitcast();
-            // The key, but for -0, which comes just below 0 here: the delegate is mended at the end.
-            let key = bits ^ ((bits >> 31) & 0x7fff_ffff);
-            delegate = delegate.max(key);
-            n_above += key.simd_gt(target_key).select(one, zero);
-            n_not_below += key.simd_ge(not_below).select(one, zero);
+    let (blocks, rest) = bits.as_chunks::<{ LANES * SUBTILE_TOKENS }>();
+    let (block_delegates, rest_delegates) = delegates.split_at_mut(blocks.len() * LANES);
+    for (block, delegates) in blocks.iter().zip(block_delegates.as_chunks_mut::<LANES>().0) {
+        let mut best = [i32x16::splat(simd, exact::KEY_NEG_INFINITY); LANES];
+        for (subtile, best) in block.as_chunks::<SUBTILE_TOKENS>().0.iter().zip(&mut best) {
+            for bits in subtile.as_chunks::<LANES>().0 {
+                let bits = u32x16::simd_from(simd, *bits);
+                max_bits = max_bits.max(bits);
+                let bits: i32x16<S> = bits.bitcast();
+                // The key, but for -0, which comes just below 0 here: the delegate is mended at the end.
+                let key = bits ^ ((bits >> 31) & 0x7fff_ffff);
+                *best = best.max(key);
+                n_above += key.simd_gt(target_key).select(one, zero);
+                n_not_below += key.simd_ge(not_below).select(one, zero);
+            }
         }
-        let delegate = exact::key(exact::bits_of_key(simd.reduce_max_i32x16(delegate)));
-        max_key = max_key.max(delegate);
-        delegates.push(delegate);
+        // Neighbouring lanes of two vectors become one vector, until lane i has the maximum of subtile i.
+        for width in [8, 4, 2, 1] {
+            for pair in 0..width {
+                let [a, b] = [best[2 * pair], best[2 * pair + 1]];
+                best[pair] = simd.unzip_low_i32x16(a, b).max(simd.unzip_high_i32x16(a, b));
+            }
+        }
+        *delegates = best[0].into();
+        for delegate in delegates {
+            *delegate = exact::key(exact::bits_of_key(*delegate));
+        }
     }
     let mut stats = TileStats {
-        max_key,
+        max_key: exact::KEY_NEG_INFINITY,
         max_bits: simd.reduce_max_u32x16(max_bits),
         mass: 0,
         surprisal: 0,
         n_greater: simd.reduce_sum_i32x16(n_above).cast_unsigned(),
         n_equal: (simd.reduce_sum_i32x16(n_not_below) - simd.reduce_sum_i32x16(n_above)).cast_unsigned(),
     };
-    if !rest.is_empty() {
-        let mut delegate = exact::KEY_NEG_INFINITY;
-        for &bits in rest {
+    for (subtile, delegate) in rest.chunks(SUBTILE_TOKENS).zip(rest_delegates) {
+        for &bits in subtile {
             let key = exact::key(bits);
-            delegate = delegate.max(key);
+            *delegate = (*delegate).max(key);
             stats.max_bits = stats.max_bits.max(bits);
             stats.n_greater += u32::from(key > target_key);
             stats.n_equal += u32::from(key == target_key);
         }
-        stats.max_key = stats.max_key.max(delegate);
-        delegates.push(delegate);
     }
+    stats.max_key = delegates.iter().fold(stats.max_key, |best, &key| best.max(key));
     stats
 }
 
@@ -117,7 +128,6 @@ const GROUP: usize = 256;
 fn sums<S: Simd>(simd: S, bits: &[u32], max_bits: u32, scale: Scale) -> (u64, u64) {
     // Two tokens in a word: products and sums of 64 bits then need no vector to be widened.
     let mut octaves = [0u64; GROUP / 2];
-    let mut indices = [0u64; GROUP / 2];
     let mut mantissas = [0u64; GROUP / 2];
     let (mut mass, mut surprisal) = (0, 0);
     let rate = u64::from(scale.rate);
@@ -126,16 +136,14 @@ fn sums<S: Simd>(simd: S, bits: &[u32], max_bits: u32, scale: Scale) -> (u64, u6
     last[..rest.len()].copy_from_slice(rest);
     for group in groups.iter().chain((!rest.is_empty()).then_some(&last)) {
         distances(simd, group, max_bits, scale, bytemuck::cast_mut(&mut octaves));
-        for (pair, indices) in octaves.iter_mut().zip(&mut indices) {
+        for pair in &mut octaves {
             let [low, high] = [(*pair & LOW) * rate, (*pair >> 32) * rate];
             *pair = (low >> 30) | ((high >> 30) << 32);
-            *indices = exact::table_indices(*pair);
         }
-        let tokens: &[u32; GROUP] = bytemuck::cast_ref(&octaves);
-        let entries: &mut [u32; GROUP] = bytemuck::cast_mut(&mut mantissas);
-        look_up(bytemuck::cast_ref(&indices), entries);
-        for (entry, octaves) in entries.iter_mut().zip(tokens) {
-            *entry = exact::interpolate(*entry, *octaves);
+        let each: &[u32; GROUP] = bytemuck::cast_ref(&octaves);
+        for (mantissa, octaves) in bytemuck::cast_mut::<_, [u32; GROUP]>(&mut mantissas).iter_mut().zip(each)
+        {
+            *mantissa = exact::mantissa(*octaves);
         }
         for (&octaves, &mantissas) in octaves.iter().zip(&mantissas) {
             for half in [0, 32] {
@@ -178,15 +186,6 @@ fn distances<S: Simd>(
         let logits: f32x16<S> = u32x16::simd_from(simd, *bits).min(lowest).bitcast();
         let fixed: i32x16<S> = (logits * unit).to_int();
         *distances = (max - fixed.bitcast::<u32x16<S>>()).min(limit).into();
-    }
-}
-
-/// The table's entries. Not inlined: it is compiled without vector gathers, which are slower than loads one by one on some
-/// processors and no faster on others.
-#[inline(never)]
-fn look_up(indices: &[u32; GROUP], entries: &mut [u32; GROUP]) {
-    for (entry, &index) in entries.iter_mut().zip(indices) {
-        *entry = exact::TABLE[index as usize % exact::TABLE_SIZE];
     }
 }
 
