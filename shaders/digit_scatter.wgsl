@@ -1,5 +1,5 @@
 // digit_scatter: moves the items of a block to where they belong by their digit, items with equal digits in their order.
-// Libraries: batch, logits, digits. One workgroup per block of 8192 consecutive items of one row, dispatch (blocks, rows).
+// Libraries: batch, logits, digits, integers, exact. One workgroup per block of 8192 consecutive items of one row, dispatch (blocks, rows).
 // Places depend on counts and on the items' order alone: atomics only raise flags.
 
 @group(0) @binding(0) var<uniform> batch: Batch;

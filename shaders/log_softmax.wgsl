@@ -1,4 +1,4 @@
-// log_softmax: out[r][i] = x[r][i] - max - ln(mass), the nearest f32. Libraries: batch, logits, exact, wide.
+// log_softmax: out[r][i] = x[r][i] - max - ln(mass), the nearest f32. Libraries: batch, logits, integers, exact, wide.
 // Second read of the logits and one write; the record of the row, out of row_finish, holds maximum and mass.
 // Dispatch (tiles, rows). A row that is no distribution is NaN throughout.
 

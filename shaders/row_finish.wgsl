@@ -1,4 +1,4 @@
-// row_finish: merges the tiles of a row, selects its top k, looks up its target. Libraries: batch, logits, exact, request,
+// row_finish: merges the tiles of a row, selects its top k, looks up its target. Libraries: batch, logits, integers, exact, request,
 // merge, list, select. One workgroup per row, dispatch (1, rows). Opens only the subtiles that can hold one of the top k: the k largest
 // tokens lie in the k subtiles with the largest delegates, because subtiles are runs of consecutive tokens and both
 // orders are value descending, then token ascending.

@@ -1,5 +1,5 @@
 // row_sample: truncates a row's distribution, draws tokens from what is kept, and says what was drawn. Libraries: batch,
-// logits, exact, soft_float, request, changes, numbers, rng, list, merge, scan, filters, draw, plan.
+// logits, integers, exact, soft_float, request, changes, numbers, rng, list, merge, scan, filters, draw, plan.
 // One workgroup per row, dispatch (1, rows). Every filter keeps a run of the one total order; docs/sampling.md defines
 // them. Only the subtiles that can hold a token of the run are opened; where those are too many to name, the whole row.
 //

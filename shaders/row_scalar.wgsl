@@ -1,4 +1,4 @@
-// row_scalar: one f32 per row out of its record, the maximum or the log-sum-exp. Libraries: batch, exact, wide.
+// row_scalar: one f32 per row out of its record, the maximum or the log-sum-exp. Libraries: batch, integers, exact, wide.
 // One lane per row, dispatch (rows / 64). NaN where the row has one; infinities as they are.
 
 @group(0) @binding(0) var<uniform> batch: Batch;

@@ -1,4 +1,4 @@
-// tile_stats: max-reduce and exp-sum of one tile in one read of the logits. Libraries: batch, logits, exact, soft_float,
+// tile_stats: max-reduce and exp-sum of one tile in one read of the logits. Libraries: batch, logits, integers, exact, soft_float,
 // request, changes. One workgroup per tile of 4096 consecutive tokens of one row; four lanes share a subtile of 64.
 // Dispatch (tiles, rows). All sums are integers, so any order of lanes gives the same bits.
 
@@ -23,17 +23,22 @@ fn logit_bits(element: u32) -> u32 {
     return widen(logits[word_of_element(element)], element);
 }
 
-// Bits of four consecutive elements; each word is read once. Past the end of the binding they are anything.
+// A word of the binding, or its last one past its end, where nothing is looked at.
+fn word_at(word: u32) -> u32 {
+    return logits[min(word, arrayLength(&logits) - 1u)];
+}
+
+// Bits of four consecutive elements, each word read once. Those past the row are anything.
 fn four_logits(element: u32) -> vec4<u32> {
     let word = word_of_element(element);
-    if DTYPE == 0u {
-        return vec4<u32>(logits[word], logits[word + 1u], logits[word + 2u], logits[word + 3u]);
-    }
     var low = logits[word];
-    var high = logits[word + 1u];
+    var high = word_at(word + 1u);
+    if DTYPE == 0u {
+        return vec4<u32>(low, high, word_at(word + 2u), word_at(word + 3u));
+    }
     if (element & 1u) == 1u {
         low = (low >> 16u) | (high << 16u);
-        high = (high >> 16u) | (logits[word + 2u] << 16u);
+        high = (high >> 16u) | (word_at(word + 2u) << 16u);
     }
     return vec4<u32>(widen(low, 0u), widen(low, 1u), widen(high, 0u), widen(high, 1u));
 }
@@ -55,7 +60,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var raw: array<u32, 16>;
     for (var i = 0u; i < TOKENS_PER_LANE; i += 4u) {
         let token = first_token + i * 4u;
-        let four = four_logits(row_start + token);
+        var four = vec4<u32>(BITS_NEG_INFINITY);
+        if token < batch.vocab {
+            four = four_logits(row_start + token);
+        }
         for (var j = 0u; j < 4u; j++) {
             // A token past the vocabulary weighs nothing and is never returned.
             raw[i + j] = select(BITS_NEG_INFINITY, four[j], token + j < batch.vocab);

@@ -168,12 +168,14 @@ pub(crate) fn mantissa(octaves: u32) -> u32 {
 /// them is never widened.
 #[inline(always)]
 pub(crate) fn weight(mantissa: u64, octaves: u64) -> u64 {
+    debug_assert!(octaves >> OCTAVE_FRACTION < 64, "farther ones are cut to WEIGHTLESS");
     (mantissa << (TILE_FRACTION - MANTISSA_FRACTION)) >> ((octaves >> OCTAVE_FRACTION) & 63)
 }
 
 /// Weight times distance in octaves, Q44: what a token adds to the entropy. As for [`weight`].
 #[inline(always)]
 pub(crate) fn surprisal(mantissa: u64, octaves: u64) -> u64 {
+    debug_assert!(octaves >> OCTAVE_FRACTION < 64, "farther ones are cut to WEIGHTLESS");
     let product = (mantissa * octaves) >> 31; // Q24
     (product << (TILE_SURPRISAL_FRACTION - OCTAVE_FRACTION)) >> ((octaves >> OCTAVE_FRACTION) & 63)
 }

@@ -268,6 +268,33 @@ mod tests {
         assert_eq!(constant("FLAG_EMPTY"), i64::from(exact::FLAG_EMPTY));
     }
 
+    /// The head of a kernel names its libraries: those that it is joined with, in the same order.
+    #[test]
+    fn heads_name_the_libraries() {
+        for kernel in &ALL {
+            let head: String = kernel
+                .wgsl
+                .portable
+                .lines()
+                .take_while(|line| line.starts_with("//"))
+                .collect::<Vec<_>>()
+                .join(" ");
+            let listed = head.split_once("Libraries:").expect("a list").1.split_once('.').expect("its end").0;
+            let listed: Vec<&str> = listed.split(',').map(|name| name.trim_matches([' ', '/'])).collect();
+            // A library's first line is its name and what it is; the kernel's own comes first.
+            let joined: Vec<&str> = kernel
+                .wgsl
+                .portable
+                .lines()
+                .filter_map(|line| line.strip_prefix("// ")?.split_once(": "))
+                .filter(|(name, _)| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+                .map(|(name, _)| name)
+                .collect();
+            assert_eq!(joined[0], kernel.name);
+            assert_eq!(joined[1..], listed, "{}", kernel.name);
+        }
+    }
+
     /// What WebGPU promises everywhere: 256 invocations, 16 KiB of workgroup memory, 8 storage buffers.
     #[test]
     fn every_kernel_fits_the_floor_of_webgpu() {

@@ -90,6 +90,8 @@ mod timing;
 pub mod validate;
 
 #[cfg(test)]
+mod simd;
+#[cfg(test)]
 mod vectors;
 
 pub use dtype::Dtype;

@@ -136,8 +136,7 @@ impl Sampler {
         options: SamplerOptions,
         values: &[u32; exact::TABLE_SIZE],
     ) -> Result<Self> {
-        let limits = device.limits();
-        check_limits(&limits)?;
+        check_limits(&device.limits())?;
         let table_bytes = size_of_val(values) as u64;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let table = guarded(device, "making the table", || {
@@ -145,14 +144,24 @@ impl Sampler {
             queue.write_buffer(&table, 0, bytemuck::cast_slice(values));
             table
         })?;
+        Self::assemble(device, queue, options, table, Arc::default())
+    }
+
+    fn assemble(
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        options: SamplerOptions,
+        table: wgpu::Buffer,
+        pipelines: Arc<Pipelines>,
+    ) -> Result<Self> {
         let clock = options.timestamps.then(|| Clock::new(device, queue)).transpose()?;
         Ok(Self {
             device: device.clone(),
             queue: queue.clone(),
             options,
-            caps: Caps::from(&limits),
+            caps: Caps::from(&device.limits()),
             table,
-            pipelines: Arc::default(),
+            pipelines,
             scratch: Mutex::default(),
             ring: Ring::default(),
             clock,
@@ -168,8 +177,7 @@ impl Sampler {
     /// # Errors
     /// As for [`Sampler::with_options`].
     pub fn sibling(&self, options: SamplerOptions) -> Result<Self> {
-        let made = Self::with_options(&self.device, &self.queue, options)?;
-        Ok(Self { table: self.table.clone(), pipelines: self.pipelines.clone(), ..made })
+        Self::assemble(&self.device, &self.queue, options, self.table.clone(), self.pipelines.clone())
     }
 
     /// Whether the kernels use integers of 64 bits.

@@ -184,8 +184,8 @@ pub(crate) struct ValidateArgs {
     /// an adapter
     #[arg(long, default_value = "all")]
     pub(crate) device: String,
-    /// Smaller sizes, and only the kernels that the device runs (not also those for devices without 64-bit integers): half a
-    /// minute on a software adapter, twice that until it has compiled the kernels once
+    /// Smaller sizes only: half a minute on a software adapter for each text of the kernels (with and without 64-bit integers),
+    /// twice that until it has compiled them once
     #[arg(long)]
     pub(crate) quick: bool,
     /// Print JSON

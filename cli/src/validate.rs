@@ -102,8 +102,7 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<()> {
     Ok(())
 }
 
-/// A report of the kernels that the device runs; of the full extent, a second one of those for any device where these
-/// are others.
+/// A report of the kernels that the device runs, and a second one of those for any device where these are others.
 fn one(device: Option<Candidate>, id: &str, extent: Extent) -> Result<Vec<DeviceReport>> {
     // Without the self-check: here the whole grid speaks.
     let gpu = match device {
@@ -114,7 +113,7 @@ fn one(device: Option<Candidate>, id: &str, extent: Extent) -> Result<Vec<Device
         None => None,
     };
     let mut reports = vec![with_progress(gpu.as_ref(), id, extent)?];
-    if let Some(gpu) = gpu.filter(|gpu| extent == Extent::Full && gpu.sampler().has_int64()) {
+    if let Some(gpu) = gpu.filter(|gpu| gpu.sampler().has_int64()) {
         let options = SamplerOptions { portable: true, ..gpu.sampler().options() };
         let id = format!("{id}, portable kernels");
         reports.push(with_progress(Some(&gpu.with_options(options)?), &id, extent)?);

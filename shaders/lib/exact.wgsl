@@ -54,7 +54,7 @@ fn fixed(bits: u32, shift: i32) -> u32 {
 // Distance in octaves, Q24, from the maximum down to a logit, or FAR.
 fn octaves_below(max_bits: u32, logit_bits: u32, scale: Scale) -> u32 {
     let bits = min(logit_bits, BITS_LOWEST); // the float below must not be -infinity or NaN
-    // The one float comparison: any rounding gives the same weights, docs/exact.md section 5.
+    // The one comparison of floats: any rounding gives the same weights, docs/exact.md section 5.
     let half_distance = bitcast<f32>(max_bits) * 0.5 - bitcast<f32>(bits) * 0.5;
     let distance = fixed(max_bits, scale.shift) - fixed(bits, scale.shift);
     let near = half_distance < scale.half_window && logit_bits < BITS_NEG_INFINITY;

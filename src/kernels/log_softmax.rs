@@ -16,15 +16,19 @@ pub(crate) const KERNEL: Kernel = Kernel {
     slots: &[Slot::Batch, Slot::Read, Slot::Read, Slot::Write],
 };
 
-/// The same on the CPU: one row into `out`.
+/// The same on the CPU: one row into `out`, with the widest vector instructions of this processor.
 pub(crate) fn run(row: RowBits<'_>, record: &RawRecord, out: &mut [f32]) {
+    run_at(Level::new(), row, record, out);
+}
+
+fn run_at(level: Level, row: RowBits<'_>, record: &RawRecord, out: &mut [f32]) {
     if record.stats.flags != 0 {
         out.fill(f32::NAN);
         return;
     }
     let max_bits = exact::bits_of_key(record.stats.max_key);
     let ln_mass = exact::ln_mass_fixed(record.stats.mass);
-    dispatch!(Level::new(), simd => simd.vectorize(#[inline(always)] || {
+    dispatch!(level, simd => simd.vectorize(#[inline(always)] || {
         let mut widened = [0; TILE_TOKENS];
         for (tile, out) in row.runs(TILE_TOKENS).zip(out.chunks_mut(TILE_TOKENS)) {
             let bits = tile.widened(&mut widened);
@@ -61,22 +65,31 @@ fn in_double(bits: &[u32], max_bits: u32, ln_mass: u32, out: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exact::RowStats;
 
-    /// Doubles give what integers do, at every magnitude that they are used for.
+    /// Doubles give what integers do, at every magnitude that they are used for, with all instructions.
     #[test]
     fn doubles_agree_with_the_integers() {
         let mut bits = 0x1234_5678u32;
         for max in [0.0f32, -0.0, 1e-30, 0.75, 17.25, -3.5, 300.0, 1_000_000.0] {
-            for ln_mass in [0, 1, 1 << 20, 0x2f3b_1234] {
+            for mass in [1 << 40, (1 << 40) + 1, 123_456_789_012_345, 1 << 60] {
+                let mut row = vec![max.to_bits(), f32::NEG_INFINITY.to_bits()];
                 for _ in 0..2000 {
                     bits = bits.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                     let value = f32::from_bits(bits);
                     let logit = if value.abs() < 1e6 { value.min(max) } else { max };
-                    for logit in [logit, max, f32::NEG_INFINITY, max - (bits >> 8) as f32 / 1e5] {
-                        let mut out = [0.0];
-                        in_double(&[logit.to_bits()], max.to_bits(), ln_mass, &mut out);
-                        let want = exact::log_softmax_bits(max.to_bits(), ln_mass, logit.to_bits());
-                        assert_eq!(out[0].to_bits(), want, "{logit} below {max}, ln {ln_mass}");
+                    row.extend([logit.to_bits(), (max - (bits >> 8) as f32 / 1e5).to_bits()]);
+                }
+                let stats = RowStats { max_key: exact::key(max.to_bits()), mass, ..RowStats::default() };
+                let record = RawRecord { stats, target_bits: 0, entries: Vec::new() };
+                let max_bits = exact::bits_of_key(stats.max_key);
+                let ln_mass = exact::ln_mass_fixed(mass);
+                for (level, simd) in crate::simd::levels() {
+                    let mut out = vec![0.0; row.len()];
+                    run_at(simd, RowBits::of_f32(&row), &record, &mut out);
+                    for (&logit, out) in row.iter().zip(&out) {
+                        let want = exact::log_softmax_bits(max_bits, ln_mass, logit);
+                        assert_eq!(out.to_bits(), want, "{level}: {logit:#x} below {max}, mass {mass}");
                     }
                 }
             }

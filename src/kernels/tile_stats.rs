@@ -191,7 +191,11 @@ fn distances<S: Simd>(
 
 /// The first token of a tile at which the sum of the weights, relative to the tile's maximum, passes a point.
 pub(crate) fn token_at(tile: RowBits<'_>, max_bits: u32, scale: Scale, point: u64) -> Option<usize> {
-    dispatch!(Level::new(), simd => simd.vectorize(#[inline(always)] || {
+    token_with(Level::new(), tile, max_bits, scale, point)
+}
+
+fn token_with(level: Level, tile: RowBits<'_>, max_bits: u32, scale: Scale, point: u64) -> Option<usize> {
+    dispatch!(level, simd => simd.vectorize(#[inline(always)] || {
         let mut widened = [0; TILE_TOKENS];
         let bits = tile.widened(&mut widened);
         let mut before = 0;
@@ -247,26 +251,6 @@ mod tests {
         tiles
     }
 
-    /// What this processor can run, from the plainest instructions to the widest.
-    fn levels() -> Vec<(&'static str, Level)> {
-        let widest = Level::new();
-        let mut levels = vec![("fallback", Level::fallback()), ("widest", widest)];
-        #[cfg(target_arch = "x86_64")]
-        levels.extend(
-            [
-                ("sse2", widest.as_sse2().map(Simd::level)),
-                ("sse4.2", widest.as_sse4_2().map(Simd::level)),
-                ("avx2", widest.as_avx2().map(Simd::level)),
-                ("avx512", widest.as_avx512().map(Simd::level)),
-            ]
-            .into_iter()
-            .filter_map(|(name, level)| Some((name, level?))),
-        );
-        #[cfg(target_arch = "aarch64")]
-        levels.extend(widest.as_neon().map(|neon| ("neon", neon.level())));
-        levels
-    }
-
     fn rows() -> Vec<(&'static str, Vec<u32>)> {
         let mut state = 7u32;
         let mut next = move || {
@@ -312,7 +296,7 @@ mod tests {
                 for target in [None, Some(0), Some(row.len() - 1)] {
                     let target_key = target.map_or(exact::KEY_NEG_INFINITY, |token| exact::key(row[token]));
                     let want = by_definition(RowBits::of_f32(&row), target_key, scale);
-                    for (level, simd) in levels() {
+                    for (level, simd) in crate::simd::levels() {
                         let got = run_at(simd, RowBits::of_f32(&row), target_key, scale);
                         if got != want {
                             wrong.push(format!(
@@ -325,6 +309,31 @@ mod tests {
             }
         }
         assert!(wrong.is_empty(), "{} differ: {wrong:#?}", wrong.len());
+    }
+
+    #[test]
+    fn all_instructions_find_the_token_at_a_point() {
+        let scale = Scale::new(0.7);
+        for (name, row) in rows() {
+            let tile = RowBits::of_f32(&row[..row.len().min(TILE_TOKENS)]);
+            let TileStats { max_key, mass, .. } = by_definition(tile, 0, scale).stats[0];
+            if mass == 0 {
+                continue; // nothing to draw
+            }
+            let max_bits = exact::bits_of_key(max_key);
+            for point in [0, 1, mass / 3, mass / 2, mass - 1] {
+                let mut before = 0;
+                let want = tile.iter().position(|bits| {
+                    before += scale.octaves(max_bits, bits).map_or(0, exact::token_weight);
+                    point < before
+                });
+                assert!(want.is_some(), "{name}");
+                for (level, simd) in crate::simd::levels() {
+                    assert_eq!(token_with(simd, tile, max_bits, scale, point), want, "{name}, {level}");
+                }
+            }
+            assert_eq!(token_at(tile, max_bits, scale, mass), None, "{name}: past the last");
+        }
     }
 
     /// The comparison above must see one bit.

@@ -1,8 +1,9 @@
 //! Devices for tests: a GPU test without an adapter fails, it never skips.
 
+use sortilege::SamplerOptions;
 use sortilege::device::{Gpu, candidates};
 
-/// Opens every adapter that `SORTILEGE_TEST_ADAPTERS` names (ids, comma separated), or if it is not set every adapter
+/// Opens twice, with the kernels of the device and, where those use integers of 64 bits, with the portable ones, every adapter that `SORTILEGE_TEST_ADAPTERS` names (ids, comma separated), or if it is not set every adapter
 /// that can run the kernels.
 ///
 /// # Panics
@@ -20,7 +21,14 @@ pub(crate) fn gpus() -> Vec<Gpu> {
         list.retain(|candidate| candidate.unfit.is_none());
     }
     assert!(!list.is_empty(), "no adapter: scripts/test installs a software driver");
-    list.into_iter()
-        .map(|candidate| Gpu::open(candidate).expect("the adapter opens and passes its self-check"))
-        .collect()
+    let open = |candidate| Gpu::open(candidate).expect("the adapter opens and passes its self-check");
+    let mut gpus: Vec<Gpu> = list.into_iter().map(open).collect();
+    let others = candidates(true)
+        .into_iter()
+        .filter(|other| gpus.iter().any(|gpu| gpu.sampler().has_int64() && gpu.info() == &other.info));
+    let portable = SamplerOptions { portable: true, ..SamplerOptions::default() };
+    let others: Vec<Gpu> =
+        others.map(|other| open(other).with_options(portable).expect("the same device")).collect();
+    gpus.extend(others);
+    gpus
 }
