@@ -25,8 +25,8 @@ TARGET = Path(os.environ.get("PEERS_TARGET", ROOT / "target/peers"))
 RUST_MANIFEST = HERE / "rust/Cargo.toml"
 
 # What is done: a record (the top tokens with logprobs, logprob and rank of a target), a draw from the whole
-# distribution, and a sum of all words.
-RECORD, DRAW, READ = "record", "draw", "read"
+# distribution, what a peer's draw takes before it samples, and a sum of all words.
+RECORD, DRAW, FILL, READ = TASKS = "record", "draw", "fill", "read"
 
 
 class Failure(Exception):
@@ -135,9 +135,10 @@ class Programs:
         for worker in self.workers.values():
             worker.close()
 
-    def names(self, threads: int) -> list[tuple[str, str]]:
-        """(task, program), ours first; numpy and llama.cpp have one thread whatever they are given."""
+    def names(self, file: File, threads: int) -> list[tuple[str, str]]:
+        """(task, program), ours first; numpy and llama.cpp have one thread whatever they are given, llama.cpp f32 alone."""
         single = threads == 1
+        llama = [(DRAW, "llama.cpp"), (FILL, "llama.cpp, its fill")]
         return [
             (RECORD, "sortilege"),
             (RECORD, "torch lean"),
@@ -147,7 +148,7 @@ class Programs:
             (DRAW, "sortilege"),
             (DRAW, "torch draw"),
             (DRAW, "candle"),
-            *([(DRAW, "llama.cpp")] if single and llama_cpp.path() else []),
+            *(llama if single and file.dtype == "f32" and llama_cpp.path() else []),
             (READ, "plain read"),
         ]
 
@@ -215,7 +216,7 @@ def check_all(programs: Programs, files: list[File], threads: list[int]) -> None
         logits = data.widen(data.read(file.path))
         ours = programs.log(file)
         for count in threads:
-            for task, name in programs.names(count):
+            for task, name in programs.names(file, count):
                 if task == RECORD:
                     report = programs.report(task, name, file, count, 0)
                     check.found(f"{name} on {file.path.name}", report["found"], ours, logits, file.targets)
@@ -231,7 +232,7 @@ def time_all(programs: Programs, files: list[File], arguments: argparse.Namespac
         print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
         for file in files:
             for threads in arguments.threads:
-                for task, name in programs.names(threads):
+                for task, name in programs.names(file, threads):
                     key = (task, name, file.kind, file.dtype, threads)
                     cells.setdefault(key, Cell(*key)).add(programs.report(task, name, file, threads, arguments.runs))
     return list(cells.values())
@@ -262,7 +263,7 @@ def table(cells: list[Cell], rows: int, vocab: int) -> str:
         "| task | data | dtype | threads | program | ms | rounds, ms | ns per logit | over ours | best round over ours | of a plain read |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for cell in sorted(cells, key=lambda c: (c.task == READ, c.task == DRAW, c.kind, data.DTYPES.index(c.dtype), c.threads)):
+    for cell in sorted(cells, key=lambda c: (TASKS.index(c.task), c.kind, data.DTYPES.index(c.dtype), c.threads)):
         ours = of.get((cell.task, cell.kind, cell.dtype, cell.threads))
         read = reads.get((cell.kind, cell.dtype, cell.threads))
         lines.append(

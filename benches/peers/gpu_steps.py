@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import check
 import data
+import program
 
 NO_GPU = """\
 no hardware adapter was found by `sortilege info`. Vulkan needs
@@ -66,11 +68,7 @@ def bits(sortilege: str, device: str, file: str, dtype: str, out: str) -> int:
     targets = data.targets(rows, vocab)
 
     def log(path: Path, targets: list[int]) -> list[dict]:
-        command = [sortilege, "log", path, "--dtype", dtype, "--top", "20", "--device", device, "--format", "jsonl"]
-        done = subprocess.run([*command, "--tokens", ",".join(map(str, targets))], capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(f"`sortilege log` failed with {done.returncode}: {done.stderr.strip()}")
-        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        lines = program.log(sortilege, path, dtype, targets, 20, device)
         return [{name: value for name, value in line.items() if name not in ("request", "position")} for line in lines]
 
     together = log(Path(file), targets)
@@ -82,11 +80,14 @@ def bits(sortilege: str, device: str, file: str, dtype: str, out: str) -> int:
         same += log(alone, targets[row : row + 1]) == together[row : row + 1]
     Path(out).write_text(json.dumps({"among": rows, "dtype": dtype, "rows": len(chosen), "same": same}))
     if same != len(chosen):
-        print(f"mismatch: {len(chosen) - same} of {len(chosen)} rows have other bits alone", file=sys.stderr)
-        return 3
+        raise check.Mismatch(f"{len(chosen) - same} of {len(chosen)} rows have other bits alone")
     return 0
 
 
 if __name__ == "__main__":
     step = {"adapter": adapter, "data": make, "bits": bits}[sys.argv[1]]
-    sys.exit(step(*sys.argv[2:]))
+    try:
+        sys.exit(step(*sys.argv[2:]))
+    except check.Mismatch as mismatch:
+        print(f"mismatch: {mismatch}", file=sys.stderr)
+        sys.exit(3)

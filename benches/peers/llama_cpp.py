@@ -1,12 +1,14 @@
-"""llama.cpp's sampler for a draw from the whole distribution, through the C interface of its library."""
+"""llama.cpp's sampler for a draw from the whole distribution, through the C interface of its library.
+
+Its programs fill the candidates from f32 logits in one loop in C++; here numpy fills them, a field at a time, which takes longer.
+So the fill is timed alone as well, and only f32 is given.
+"""
 
 import ctypes
 import os
 from pathlib import Path
 
 import numpy as np
-
-from data import widen
 
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
@@ -41,9 +43,11 @@ def library() -> ctypes.CDLL:
 
 
 class Sampler:
-    """One sampler, and the candidates of one row, filled anew for each draw as llama.cpp does."""
+    """One sampler, and the candidates of one row, filled anew for each draw since the sampler changes them."""
 
     def __init__(self, elements: np.ndarray) -> None:
+        if elements.dtype != np.float32:
+            raise ValueError(f"llama.cpp takes f32 logits, these are {elements.dtype}")
         self.elements = elements
         self.llama = library()
         self.sampler = self.llama.llama_sampler_init_dist(1)
@@ -54,10 +58,18 @@ class Sampler:
         """One token per row."""
         return [self.draw_row(row) for row in self.elements]
 
-    def draw_row(self, row: np.ndarray) -> int:
+    def fill(self) -> None:
+        """What `draw` does before it samples, for every row."""
+        for row in self.elements:
+            self.fill_row(row)
+
+    def fill_row(self, row: np.ndarray) -> None:
         self.candidates["id"] = self.tokens
-        self.candidates["logit"] = widen(row)
+        self.candidates["logit"] = row
         self.candidates["p"] = 0
+
+    def draw_row(self, row: np.ndarray) -> int:
+        self.fill_row(row)
         given = Candidates(self.candidates.ctypes.data, self.candidates.size, -1, False)
         self.llama.llama_sampler_apply(self.sampler, ctypes.byref(given))
         return int(self.candidates["id"][given.selected])

@@ -1,14 +1,13 @@
 """torch's recipes on a CUDA device, or with --device cpu to try this out, on files that `data.py` made.
 
 A JSON line per cell, written as soon as it is measured: GPU time with a cold cache, GPU time as a CUDA graph over rotating
-inputs, wall time to pinned host memory, launches, peak bytes; null where it does not apply, `notes` say why. Exit codes:
-0 ok, 1 failed, 2 usage, 3 torch disagrees with `sortilege log`.
+inputs and over one input, wall time to pinned host memory, launches, peak bytes; null where it does not apply, `notes` say
+why. Exit codes: 0 ok, 1 failed, 2 usage, 3 torch disagrees with `sortilege log`.
 """
 
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ except ImportError as error:
 
 import check
 import data
+import program
 import torch_cpu
 
 try:
@@ -37,6 +37,8 @@ GRAPH_CALLS = 20
 # More than any GPU's L2 cache.
 FLUSH_BYTES = 256 << 20
 TOP_P = 0.95
+# A draw that `sortilege bench` has no op for: its own filters nothing.
+FILTERED = "sample top-k top-p"
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Cell:
     # As `sortilege bench` has it: 0 for a draw without logprobs, null where the op has none.
     top: int | None
     cold_us: float | None = None
+    rotating_us: float | None = None
     warm_us: float | None = None
     wall_us: float | None = None
     p95_us: float | None = None
@@ -61,7 +64,7 @@ class Cell:
 
 
 def recipes() -> dict[str, tuple[str, Recipe]]:
-    """Name to the op of `sortilege bench` that does the same, and the code."""
+    """Name to the op of `sortilege bench` that does the same (or `FILTERED`), and the code."""
     out: dict[str, tuple[str, Recipe]] = {
         "torch lean": ("log", torch_cpu.lean),
         "torch eager": ("log", torch_cpu.eager),
@@ -72,7 +75,7 @@ def recipes() -> dict[str, tuple[str, Recipe]]:
     }
     if flashinfer is not None:
         out["flashinfer"] = ("log", flashinfer_record)
-        out["flashinfer top-k top-p draw"] = ("sample", flashinfer_draw)
+        out["flashinfer top-k top-p draw"] = (FILTERED, flashinfer_draw)
     return out
 
 
@@ -128,14 +131,15 @@ class Device:
         torch.cuda.synchronize()
         return statistics.median(start.elapsed_time(end) * 1e3 for start, end in pairs)
 
-    def warm_us(self, recipe: Callable[[torch.Tensor], object], logits: torch.Tensor) -> float | None:
-        """GPU time of a call in CUDA graphs of 20 calls each, over copies of the input that exceed four L2 caches: no
-        launch gaps, no input in the cache."""
+    def copies(self, logits: torch.Tensor) -> int:
+        """Inputs that together exceed four L2 caches, in whole graphs; 1 where the input alone does."""
+        copies = max(1, -(-4 * self.l2_bytes // logits.nbytes))
+        return -(-copies // GRAPH_CALLS) * GRAPH_CALLS if copies > 1 else 1
+
+    def graph_us(self, recipe: Callable[[torch.Tensor], object], inputs: list[torch.Tensor]) -> float | None:
+        """GPU time of a call in CUDA graphs of 20 calls each, which take turns with the inputs: no launch gaps."""
         if not self.cuda:
             return None
-        copies = max(1, -(-4 * self.l2_bytes // logits.nbytes))
-        copies = -(-copies // GRAPH_CALLS) * GRAPH_CALLS if copies > 1 else 1
-        inputs = [logits.clone() for _ in range(copies)]
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -143,11 +147,11 @@ class Device:
                 recipe(inputs[0])
         torch.cuda.current_stream().wait_stream(side)
         graphs = []
-        for first in range(0, copies, GRAPH_CALLS):
+        for first in range(0, len(inputs), GRAPH_CALLS):
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=graphs[0].pool() if graphs else None):
                 for call in range(GRAPH_CALLS):
-                    recipe(inputs[(first + call) % copies])
+                    recipe(inputs[(first + call) % len(inputs)])
             graphs.append(graph)
         for graph in graphs:
             graph.replay()
@@ -245,21 +249,28 @@ def measure(cell: Cell, recipe: Recipe, top: int, logits: torch.Tensor, device: 
         if cell.program == "torch draw":
             cell.notes.append("graph: multinomial may wait for the device, which no graph can hold; see torch race")
         else:
-            cell.warm_us = attempt("graph", lambda: device.warm_us(lambda x: recipe(x, targets, top), logits))
+            graphs(cell, lambda x: recipe(x, targets, top), logits, device, attempt)
         cell.launches = attempt("launches", lambda: device.launches(run))
-        if cell.op != "sample" and rows > 1:
+        if cell.op not in ("sample", FILTERED) and rows > 1:
             cell.same_bits_alone = attempt("bits", lambda: same_bits_alone(recipe, logits, targets, top))
+
+
+def graphs(
+    cell: Cell, recipe: Callable[[torch.Tensor], object], logits: torch.Tensor, device: Device, attempt: Callable
+) -> None:
+    """Times by CUDA graphs, of an input that is in no cache and of one that stays there; an input larger than the cache is
+    both."""
+    copies = device.copies(logits)
+    fresh = lambda: [logits] if copies == 1 else [logits.clone() for _ in range(copies)]
+    cell.rotating_us = attempt("rotating graph", lambda: device.graph_us(recipe, fresh()))
+    cell.warm_us = cell.rotating_us if copies == 1 else attempt("graph", lambda: device.graph_us(recipe, [logits]))
 
 
 def check_outputs(path: Path, sortilege: str, ours_on: str, top: int, device: Device) -> None:
     """torch's records of a file equal those of `sortilege log`."""
     elements, dtype = data.read(path), path.stem.rsplit("-", 1)[1]
     targets = data.targets(*elements.shape)
-    command = [sortilege, "log", str(path), "--dtype", dtype, "--top", str(top), "--device", ours_on, "--format", "jsonl"]
-    done = subprocess.run([*command, "--tokens", ",".join(map(str, targets))], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"`sortilege log {path}` failed with {done.returncode}: {done.stderr.strip()}")
-    ours = [json.loads(line) for line in done.stdout.splitlines()]
+    ours = program.log(sortilege, path, dtype, targets, top, ours_on)
     logits = torch_cpu.tensor(elements).to(device.name)
     for name, recipe in (("torch eager", torch_cpu.eager), ("torch lean", torch_cpu.lean)):
         found = torch_cpu.found(recipe(logits, torch.tensor(targets, device=device.name)[:, None], top))

@@ -32,8 +32,10 @@ def calls(request: dict) -> tuple[Callable[[], object], Callable[[], dict]]:
     if peer == "numpy":
         run = lambda: numpy_cpu.record(elements, np.array(request["targets"]), top)
         return run, lambda: {"found": run()}
-    if peer == "llama.cpp":
+    if peer.startswith("llama.cpp"):
         llama = sampler(Path(request["file"]))
+        if peer == "llama.cpp, its fill":
+            return llama.fill, dict
         return llama.draw, lambda: {"drawn": np.transpose([llama.draw() for _ in range(DRAWS)]).tolist()}
     logits = torch_cpu.tensor(elements)
     if peer == "torch draw":
