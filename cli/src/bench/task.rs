@@ -7,7 +7,7 @@ use sortilege::{Logits, Params, Record, Request, Row, Sample, SamplingParams};
 
 use super::cell::Cell;
 use super::data::Source;
-use super::options::{BenchArgs, Op};
+use super::options::{BenchArgs, Op, OpArg};
 use crate::failure::Result;
 
 /// An operation with its parameters.
@@ -47,8 +47,15 @@ impl Asked {
         for op in args.ops() {
             let tops = if op == Op::LogSoftmax { vec![None] } else { some(&args.top) };
             let draws = if op == Op::Sample { some(&args.draws) } else { vec![None] };
-            // The largest no logits are nothing to measure.
-            for top in tops.into_iter().filter(|top| op != Op::TopK || *top != Some(0)) {
+            // Of lists that are longer than its own, sample is left out, unless it was asked for by name.
+            let is_named = args.op.contains(&OpArg::Sample);
+            let makes = |top: u32| match op {
+                Op::Sample => is_named || top <= SamplingParams::MAX_LOGPROBS,
+                // The largest no logits are nothing to measure.
+                Op::TopK => top > 0,
+                Op::Log | Op::LogSoftmax => true,
+            };
+            for top in tops.into_iter().filter(|top| top.is_none_or(makes)) {
                 list.extend(draws.iter().map(|&draws| Self { op, top, draws }));
             }
         }
@@ -123,5 +130,35 @@ impl Task {
                 Output::Entries(logits, tokens)
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: BenchArgs,
+    }
+
+    #[test]
+    fn what_an_operation_does_not_make_is_left_out_of_all() {
+        let most = SamplingParams::MAX_LOGPROBS;
+        let list = format!("0,{most},{}", most + 1);
+        let tops = |ops: &str, op: Op| -> Vec<Option<u32>> {
+            let args = Line::parse_from(["bench", "--op", ops, "--top", &list]).args;
+            Asked::all(&args).iter().filter(|asked| asked.op == op).map(|asked| asked.top).collect()
+        };
+        let all = [Some(0), Some(most), Some(most + 1)];
+        assert_eq!(tops("all", Op::Log), all);
+        assert_eq!(tops("all", Op::Sample), all[..2]);
+        assert_eq!(tops("all", Op::TopK), all[1..]);
+        assert_eq!(tops("all", Op::LogSoftmax), [None]);
+        assert_eq!(tops("sample", Op::Sample), all, "asked for by name, it says why it cannot");
+        assert_eq!(tops("all,sample", Op::Sample), all);
     }
 }
