@@ -20,7 +20,7 @@ use std::time::SystemTime;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sortilege::Dtype;
-use sortilege::device::{Candidate, best_hardware, candidates};
+use sortilege::device::{Candidate, candidates};
 
 use self::cell::Cell;
 use self::check::Truths;
@@ -91,9 +91,19 @@ fn targets(args: &BenchArgs) -> Result<Vec<Target>> {
     match args.device.as_str() {
         "cpu" => Ok(vec![None]),
         "auto" => {
-            let best = best_hardware(candidates(false));
-            if best.is_none() {
-                note!("note: no hardware GPU found; the CPU engine is measured");
+            // The hardware comes first.
+            let fits = |candidate: &Candidate| {
+                candidate.unfit.is_none() && (args.allow_software || !candidate.is_software())
+            };
+            let best = candidates(false).into_iter().find(fits);
+            match &best {
+                Some(best) if best.is_software() => {
+                    note!("note: no hardware GPU found; {}, a software adapter, is measured", best.id);
+                }
+                Some(_) => {}
+                None => {
+                    note!("note: no hardware GPU found; the CPU engine is measured");
+                }
             }
             Ok(vec![best])
         }
@@ -209,12 +219,12 @@ impl<W: Write> Bench<W> {
 
     fn on_cpu(&mut self, sources: &[Source]) -> Result<()> {
         for source in sources {
-            let truths = Truths::new(source)?;
+            let truths = Truths::new(source);
             let bytes = source.read(0..source.rows);
             for threads in self.threads.clone() {
-                let host = match &bytes {
-                    Ok(bytes) => Host::new(source, &truths, bytes, threads, self.budget),
-                    Err(failure) => Err(Failure::Failed(failure.to_string())),
+                let host = match (&truths, &bytes) {
+                    (Ok(truths), Ok(bytes)) => Host::new(source, truths, bytes, threads, self.budget),
+                    (Err(failure), _) | (_, Err(failure)) => Err(Failure::Failed(failure.to_string())),
                 };
                 for asked in self.asked.clone() {
                     self.bar.set_message(format!("cpu {}", describe(asked, source)));
@@ -275,4 +285,33 @@ fn progress_bar(cells: usize) -> ProgressBar {
 fn commit() -> Option<String> {
     let now = std::env::var("SORTILEGE_COMMIT").ok();
     now.or_else(|| option_env!("SORTILEGE_COMMIT").map(str::to_owned)).filter(|commit| !commit.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::options::DataArg;
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: BenchArgs,
+    }
+
+    #[test]
+    fn logits_that_cannot_be_had_do_not_end_the_run() {
+        let args = Line::parse_from(["bench", "--op", "log", "--repeat", "1", "--threads", "1"]).args;
+        let source = |vocab| Source::synthetic(DataArg::Normal, Dtype::F32, 1, vocab);
+        // A row over the largest allocation, and one that fits.
+        let sources = [source(1 << 61), source(5)];
+        let writer = Writer::new(Vec::new(), options::BenchFormat::Json).expect("memory");
+        let (text, complaint) =
+            Bench::new(&args, &[None], &sources, writer).run(vec![None], &sources).expect("it ends");
+        let cells: Vec<Cell> = serde_json::from_slice(&text).expect("cells");
+        let errors: Vec<bool> = cells.iter().map(|cell| cell.error.is_some()).collect();
+        assert_eq!(errors, [true, false]);
+        assert!(complaint.expect("one is missing").to_string().starts_with("1 not measured; the first: "));
+    }
 }

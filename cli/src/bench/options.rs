@@ -35,10 +35,11 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
 
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
-    /// auto, cpu, gpu, all (every hardware GPU and the CPU engine), the number or a part of the name of an adapter
+    /// auto (the best hardware GPU, or the CPU engine), cpu, gpu, all (every hardware GPU and the CPU engine), the number
+    /// or a part of the name of an adapter
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
-    /// Measure software adapters too, whose times say nothing about a GPU's
+    /// Measure software adapters too, whose times say nothing about a GPU's: with auto one before the CPU engine
     #[arg(long)]
     pub(crate) allow_software: bool,
     /// Operations
@@ -55,7 +56,8 @@ pub(crate) struct BenchArgs {
     /// Element types [default: f32,f16,bf16]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) dtype: Vec<DtypeArg>,
-    /// Alternatives per row, for log, sample (raw logprobs; 0 asks for none) and top-k (where 0 is left out)
+    /// Alternatives per row, for log, sample (raw logprobs; 0 asks for none) and top-k (where 0 is left out); --op all
+    /// leaves sample out where there are more than 1024, the most it makes
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "20")]
     pub(crate) top: Vec<u32>,
     /// Draws per row, for sample

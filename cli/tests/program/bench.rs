@@ -191,6 +191,22 @@ fn software_adapters_are_measured_only_if_asked_for() {
     conclude(&failures);
 }
 
+/// `auto` with software adapters allowed is an adapter, whatever there is of them.
+#[test]
+fn a_software_adapter_comes_before_the_cpu_engine_if_asked_for() {
+    let folder = Folder::new();
+    let info: Value = serde_json::from_str(&folder.text("info --json")).expect("JSON");
+    let mut list = info["adapters"].as_array().expect("an array").iter();
+    let best = list.find(|adapter| adapter["unfit"].is_null()).expect("an adapter that can run the kernels");
+    let line = "bench --allow-software --rows 1 --vocab 300 --dtype f32 --op top-k --repeat 1 --format jsonl";
+    let output = successful(line, folder.run(line));
+    let first = output.stdout.split(|byte| *byte == b'\n').next().expect("a line");
+    let cell: Value = serde_json::from_slice(first).expect("JSON");
+    assert_eq!((&cell["device"], &cell["error"]), (&best["name"], &Value::Null));
+    let is_told = stderr(&output).contains("a software adapter, is measured");
+    assert_eq!(is_told, best["software"] == true, "{}", stderr(&output));
+}
+
 /// What a cell of a device should not say.
 fn wrong_in(cell: &Value, id: &str, backend: &str) -> Option<String> {
     if cell["device"] != id
