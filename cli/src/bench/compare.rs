@@ -11,7 +11,7 @@ use crate::failure::{Failure, Result};
 fn key(cell: &Cell) -> String {
     let count = |count: Option<u32>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
     format!(
-        "{} ({}) {} [{}][{}] {} top {} draws {} threads {} {} {}",
+        "{} ({}) {} [{}][{}] {} top {} draws {} T {} threads {} kernels {} {} {}",
         cell.device,
         cell.adapter,
         cell.op,
@@ -20,7 +20,10 @@ fn key(cell: &Cell) -> String {
         cell.dtype,
         count(cell.top),
         count(cell.draws),
+        // Files from before there was a choice have none.
+        cell.temperature.unwrap_or(1.0),
         count(cell.threads),
+        cell.kernels.as_deref().unwrap_or("-"),
         cell.data,
         cell.cache.as_deref().unwrap_or("-")
     )
@@ -34,8 +37,8 @@ pub(crate) fn run(a: &Path, b: &Path) -> Result<()> {
         write(&mut text, &old, &new).and_then(|matches| std::io::stdout().write_all(&text).map(|()| matches));
     if matches.map_err(|error| Failure::writing(&error))? == 0 {
         return Err(Failure::Failed(format!(
-            "no cell of {} is in {}: they are joined by device, adapter, op, rows, vocab, dtype, top, draws, threads, \
-             data and cache",
+            "no cell of {} is in {}: they are joined by device, adapter, op, rows, vocab, dtype, top, draws, temperature, \
+             threads, kernels, data and cache",
             a.display(),
             b.display()
         )));
@@ -110,7 +113,7 @@ mod tests {
     #[test]
     fn every_part_of_the_key_tells_cells_apart() {
         type Change = fn(&mut Cell);
-        let changes: [Change; 11] = [
+        let changes: [Change; 13] = [
             |cell| cell.device.push('x'),
             |cell| cell.adapter.push('x'),
             |cell| cell.op.push('x'),
@@ -119,7 +122,9 @@ mod tests {
             |cell| cell.dtype.push('x'),
             |cell| cell.top = Some(1),
             |cell| cell.draws = Some(1),
+            |cell| cell.temperature = Some(0.5),
             |cell| cell.threads = Some(1),
+            |cell| cell.kernels = Some("int64".to_owned()),
             |cell| cell.data.push('x'),
             |cell| cell.cache = Some("cold".to_owned()),
         ];

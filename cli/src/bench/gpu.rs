@@ -43,11 +43,13 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    pub(crate) fn open(candidate: Candidate, budget: Budget) -> Result<Self> {
+    pub(crate) fn open(candidate: Candidate, is_portable: bool, budget: Budget) -> Result<Self> {
         let id = candidate.id.clone();
         let gpu = Gpu::open(candidate)?;
+        let options = SamplerOptions { portable: is_portable, ..gpu.sampler().options() };
+        let gpu = gpu.with_options(options)?;
         let has_timestamps = gpu.device().features().contains(wgpu::Features::TIMESTAMP_QUERY);
-        let options = SamplerOptions { timestamps: has_timestamps, ..SamplerOptions::default() };
+        let options = SamplerOptions { timestamps: has_timestamps, ..options };
         let timed = gpu.sampler().sibling(options)?;
         let read = Read::new(&gpu)?;
         let link = Link::measure(&gpu, &read, budget)?;
@@ -64,6 +66,7 @@ impl Device {
             adapter: info.name.clone(),
             driver: Some(driver(info)),
             backend: Some(info.backend.to_string()),
+            kernels: Some(if self.gpu.sampler().has_int64() { "int64" } else { "portable" }.to_owned()),
             empty_submit_us: Some(self.link.empty_submit_us),
             map_us: Some(self.link.map_us),
             gap_us: Some(self.link.gap_us),

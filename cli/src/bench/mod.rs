@@ -139,6 +139,8 @@ fn targets(args: &BenchArgs) -> Result<Vec<Target>> {
 struct Bench<W: Write> {
     asked: Vec<Asked>,
     threads: Vec<u32>,
+    is_portable: bool,
+    temperature: f32,
     budget: Budget,
     writer: Writer<W>,
     bar: ProgressBar,
@@ -162,6 +164,8 @@ impl<W: Write> Bench<W> {
             bar: progress_bar(cells),
             asked,
             threads,
+            is_portable: args.portable,
+            temperature: args.temperature,
             budget: Budget { repeat: args.repeat, seconds: args.seconds },
             writer,
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
@@ -190,7 +194,7 @@ impl<W: Write> Bench<W> {
     fn on_gpu(&mut self, candidate: Candidate, sources: &[Source], is_one: bool) -> Result<()> {
         let id = candidate.id.clone();
         self.bar.set_message(id.clone());
-        let device = match Device::open(candidate, self.budget) {
+        let device = match Device::open(candidate, self.is_portable, self.budget) {
             Ok(device) => device,
             // One broken driver among several must not hide what the others do.
             Err(failure) if !is_one && !matches!(failure, Failure::Mismatch(_)) => {
@@ -219,7 +223,7 @@ impl<W: Write> Bench<W> {
 
     fn on_cpu(&mut self, sources: &[Source]) -> Result<()> {
         for source in sources {
-            let truths = Truths::new(source);
+            let truths = Truths::new(source, self.temperature);
             let bytes = source.read(0..source.rows);
             for threads in self.threads.clone() {
                 let host = match (&truths, &bytes) {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use sortilege::{MAX_VOCAB, SamplingParams};
+use sortilege::{MAX_VOCAB, Params, SamplingParams};
 
 use crate::args::DtypeArg;
 use crate::failure::{Failure, Result};
@@ -16,8 +16,8 @@ a larger one the first, the middle and the last; by the definition at most these
 A cell of a GPU is measured twice: `warm` repeats one call on the same logits, `cold` writes 256 MiB before each call and \
 takes turns with copies of the logits. GPU time is from the start of the first dispatch to the end of the copy to staging, \
 by timestamps; without them it is null, and GB/s come from the wall time. Wall time is from the start of recording to the results on \
-the host (for log-softmax and top-k: to their completion on the device), one call at a time; the ring has 4 calls in \
-flight. Times are medians; p95 is that of the GPU time, or of the wall time where there is none. GB/s count the logits \
+the host (for log-softmax and top-k: to their completion on the device), one call at a time; it contains the wait's polling, \
+which adds up to a tenth of the time, at most 1 ms. The ring has 4 calls in flight while another one is recorded. Times are medians; p95 is that of the GPU time, or of the wall time where there is none. GB/s count the logits \
 once (log-softmax reads them twice, and writes as well); the ceiling is a plain read of the same buffer, in the same cache \
 and, on the CPU, with the same threads.
 
@@ -42,6 +42,9 @@ pub(crate) struct BenchArgs {
     /// Measure software adapters too, whose times say nothing about a GPU's: with auto one before the CPU engine
     #[arg(long)]
     pub(crate) allow_software: bool,
+    /// The kernels for devices without 64-bit integers, which an engine gets that does not request SHADER_INT64
+    #[arg(long)]
+    pub(crate) portable: bool,
     /// Operations
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "log,sample")]
     pub(crate) op: Vec<OpArg>,
@@ -64,6 +67,9 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1",
           value_parser = clap::value_parser!(u32).range(1..=i64::from(SamplingParams::MAX_DRAWS)))]
     pub(crate) draws: Vec<u32>,
+    /// Divide the logits by this, for log and sample: 0.001 to 1000, and for sample 0, which is greedy and draws once
+    #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
+    pub(crate) temperature: f32,
     /// Synthetic logits, from a fixed seed
     #[arg(long, default_value = "normal")]
     pub(crate) data: DataArg,
@@ -112,7 +118,18 @@ impl BenchArgs {
                 self.seconds
             )));
         }
-        Ok(())
+        self.ops().into_iter().try_for_each(|op| self.validate_temperature(op))
+    }
+
+    /// Nothing, if the operation has the temperature, or none at all.
+    fn validate_temperature(&self, op: Op) -> Result<()> {
+        let temperature = self.temperature;
+        let checked = match op {
+            Op::Log => Params { temperature, ..Params::default() }.validate(),
+            Op::Sample => SamplingParams { temperature, ..SamplingParams::default() }.validate(),
+            Op::LogSoftmax | Op::TopK => Ok(()),
+        };
+        checked.map_err(|error| Failure::Usage(format!("--op {}: {error}", op.name())))
     }
 
     /// The format that is asked for, or that fits the output.
@@ -144,7 +161,7 @@ impl BenchArgs {
 pub(crate) enum OpArg {
     /// Records with a target per row
     Log,
-    /// Draws at temperature 1, unfiltered
+    /// Draws, unfiltered
     Sample,
     /// All logprobs, left on the device
     LogSoftmax,
