@@ -100,10 +100,10 @@ fn targets(args: &BenchArgs) -> Result<Vec<Target>> {
                 Some(best) if best.is_software() => {
                     note!("note: no hardware GPU found; {}, a software adapter, is measured", best.id);
                 }
-                Some(_) => {}
                 None => {
                     note!("note: no hardware GPU found; the CPU engine is measured");
                 }
+                _ => {}
             }
             Ok(vec![best])
         }

@@ -13,13 +13,16 @@ Every cell is checked before it is timed: the results of a device must have the 
 engine must agree with the definition in f64 (within 1e-6). All rows of a batch of up to 4194304 logits are looked at, of \
 a larger one the first, the middle and the last; by the definition at most these three.
 
-A cell of a GPU is measured twice: `warm` repeats one call on the same logits, `cold` writes 256 MiB before each call and \
-takes turns with copies of the logits. GPU time is from the start of the first dispatch to the end of the copy to staging, \
-by timestamps; without them it is null, and GB/s come from the wall time. Wall time is from the start of recording to the results on \
-the host (for log-softmax and top-k: to their completion on the device), one call at a time; it contains the wait's polling, \
-which adds up to a tenth of the time, at most 1 ms. The ring has 4 calls in flight while another one is recorded. Times are medians; p95 is that of the GPU time, or of the wall time where there is none. GB/s count the logits \
-once (log-softmax reads them twice, and writes as well); the ceiling is a plain read of the same buffer, in the same cache \
-and, on the CPU, with the same threads.
+A cell of a GPU is measured twice: `warm` repeats one call on the same logits, `cold` writes 256 MiB before \
+each call and takes turns with copies of the logits. GPU time is from the start of the first dispatch to \
+the end of the copy to staging, by timestamps; without them it is null, and GB/s come from the wall time. \
+Wall time is from the start of recording to the results on the host (for log-softmax and top-k: to their \
+completion on the device), one call at a time; it contains the wait's polling, which adds up to a tenth of \
+the time, at most 1 ms. The ring has 4 calls in flight while another one is recorded; its time is the mean \
+from the end of a call to that of the next. Other times are medians; p95 is that of the GPU time, or of the \
+wall time where there is none. GB/s count the logits once (log-softmax reads them twice, and writes as \
+well); the ceiling is a plain read of the same buffer, in the same cache and, on the CPU, with the same \
+threads.
 
 A cell that cannot be measured says why in `error`; the others are, and the exit code is 1. The environment variable \
 SORTILEGE_COMMIT names the commit in the results, at run time or when the program was built.
@@ -32,6 +35,27 @@ Examples:
   sortilege bench --rows 1,8,64,512,4096 -o rows.json && sortilege bench --plot rows.svg rows.json
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
+
+/// What measures, and so has no meaning for files of results.
+const MEASURING: [&str; 17] = [
+    "device",
+    "allow_software",
+    "portable",
+    "op",
+    "rows",
+    "vocab",
+    "dtype",
+    "top",
+    "draws",
+    "temperature",
+    "data",
+    "input",
+    "threads",
+    "repeat",
+    "seconds",
+    "format",
+    "output",
+];
 
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
@@ -94,11 +118,11 @@ pub(crate) struct BenchArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Compare two result files (json or jsonl) cell by cell: times of B over those of A
-    #[arg(long, value_names = ["A", "B"], num_args = 2, conflicts_with_all = ["plot", "output", "format"],
-          help_heading = "Results")]
+    #[arg(long, value_names = ["A", "B"], num_args = 2, conflicts_with_all = MEASURING,
+          conflicts_with = "plot", help_heading = "Results")]
     pub(crate) compare: Option<Vec<PathBuf>>,
     /// Draw the result files (json or jsonl) into this SVG: time against --x, one line per series
-    #[arg(long, value_name = "OUT.svg", requires = "files", conflicts_with_all = ["output", "format"],
+    #[arg(long, value_name = "OUT.svg", requires = "files", conflicts_with_all = MEASURING,
           help_heading = "Results")]
     pub(crate) plot: Option<PathBuf>,
     /// What the plot's horizontal axis is
@@ -231,4 +255,21 @@ pub(crate) enum Axis {
     Vocab,
     Top,
     Draws,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{Args, Command};
+
+    use super::{BenchArgs, MEASURING};
+
+    #[test]
+    fn every_option_but_those_of_results_measures() {
+        let command = BenchArgs::augment_args(Command::new("bench"));
+        let measures = command.get_arguments().filter(|arg| arg.get_help_heading().is_none());
+        let names: BTreeSet<&str> = measures.map(|arg| arg.get_id().as_str()).collect();
+        assert_eq!(names, BTreeSet::from(MEASURING));
+    }
 }

@@ -307,6 +307,39 @@ fn comparisons_join_cells_and_tell_ratios() {
     let output = folder.run("bench --compare a other");
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("no cell of a is in other"), "{}", stderr(&output));
+    // Neither are cells a match that have no times, only errors.
+    folder.put("failed", cell(json!({"gpu_us": null, "wall_us": null, "error": "too large"})));
+    for (a, b) in [("failed", "failed"), ("a", "failed"), ("failed", "a")] {
+        let output = folder.run(&format!("bench --compare {a} {b}"));
+        assert_eq!(output.status.code(), Some(1), "{a} {b}");
+        let words = format!("no cell of {a} is in {b} with a time in both");
+        assert!(stderr(&output).contains(&words), "{}", stderr(&output));
+    }
+    let some = [cell(json!({})), cell(json!({"rows": 1, "gpu_us": null, "wall_us": null}))].concat();
+    folder.put("some", some);
+    let text = folder.text("bench --compare some some");
+    assert!(text.contains("geometric mean of 1 ratios of GPU time"), "{text}");
+}
+
+/// An option that would not be heard is refused.
+#[test]
+fn files_of_results_are_not_measured_again() {
+    let folder = Folder::new();
+    folder.put("a", cell(json!({})));
+    let options = "--device cpu;--allow-software;--portable;--op log;--rows 1;--vocab 3;--dtype f16;--top 1;--draws 1;\
+                   --temperature 1;--data tied;--input a;--threads 1;--repeat 1;--seconds 1;--format csv;--output out";
+    let mut failures = Vec::new();
+    for option in options.split(';') {
+        for what in ["--compare a a", "--plot out.svg a"] {
+            let output = folder.run(&format!("bench {option} {what}"));
+            if output.status.code() != Some(2) || !stderr(&output).contains("cannot be used with") {
+                failures.push(format!("{option} {what}: {:?} {}", output.status, stderr(&output)));
+            }
+        }
+    }
+    conclude(&failures);
+    assert_eq!(folder.contents(".").len(), 1, "nothing is written");
+    folder.printed("bench --compare a a");
 }
 
 /// What a run measures can be compared and drawn.
