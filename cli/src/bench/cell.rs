@@ -16,6 +16,8 @@ pub(crate) struct Cell {
     pub(crate) adapter: String,
     pub(crate) driver: Option<String>,
     pub(crate) backend: Option<String>,
+    /// `int64` or `portable`, of a GPU.
+    pub(crate) kernels: Option<String>,
     pub(crate) op: String,
     pub(crate) rows: u64,
     pub(crate) vocab: u64,
@@ -23,6 +25,7 @@ pub(crate) struct Cell {
     pub(crate) top: Option<u32>,
     pub(crate) threads: Option<u32>,
     pub(crate) draws: Option<u32>,
+    pub(crate) temperature: Option<f32>,
     pub(crate) data: String,
     /// `cold` or `warm`.
     pub(crate) cache: Option<String>,
@@ -60,11 +63,12 @@ pub(crate) struct Cell {
 
 impl Cell {
     /// Every field in the order of the file.
-    pub(crate) const COLUMNS: [&str; 33] = [
+    pub(crate) const COLUMNS: [&str; 35] = [
         "device",
         "adapter",
         "driver",
         "backend",
+        "kernels",
         "op",
         "rows",
         "vocab",
@@ -72,6 +76,7 @@ impl Cell {
         "top",
         "threads",
         "draws",
+        "temperature",
         "data",
         "cache",
         "calls",

@@ -90,31 +90,96 @@ fn of_rows<T: PartialEq + Debug>(got: &[T], expected: &[T]) -> Option<String> {
 }
 
 /// Rows with what the definition says of them, made once for all tasks.
-pub(crate) struct Truths {
-    rows: Vec<(usize, Vec<f32>, Option<Truth>)>,
+pub(crate) struct Truths(Vec<Known>);
+
+/// A row with what the definition says of it.
+struct Known {
+    row: usize,
+    values: Vec<f32>,
+    /// None of what is no distribution.
+    truth: Option<Both>,
+}
+
+/// A distribution at temperature 1 and at the one that is asked for, which is 1 if that is 0: a greedy request says of its
+/// draw what it is at 1.
+struct Both {
+    raw: Truth,
+    processed: Truth,
 }
 
 impl Truths {
-    pub(crate) fn new(source: &Source) -> Result<Self> {
-        let truth = |row| {
+    pub(crate) fn new(source: &Source, temperature: f32) -> Result<Self> {
+        let known = |row| {
             let values = widen(source.dtype, &source.read(row..row + 1)?);
-            let truth = oracle::truth(&values, 1.0);
-            Ok((row, values, truth))
+            let truth = Both::new(&values, if temperature == 0.0 { 1.0 } else { temperature });
+            Ok(Known { row, values, truth })
         };
-        Ok(Self { rows: ends(source).into_iter().map(truth).collect::<Result<_>>()? })
+        Ok(Self(ends(source).into_iter().map(known).collect::<Result<_>>()?))
     }
 
     /// An error unless the CPU engine agrees with the definition.
     pub(crate) fn check(&self, task: &Task, source: &Source) -> Result<()> {
-        for (row, values, truth) in &self.rows {
-            let bytes = source.read(*row..row + 1)?;
+        for known in &self.0 {
+            let row = known.row;
+            let bytes = source.read(row..row + 1)?;
             let logits = Logits::new(&bytes, source.dtype, 1, source.vocab)?;
-            let got = task.on_cpu(&logits, *row..row + 1)?;
-            if let Some(what) = against_truth(&got, task, *row, values, truth.as_ref()) {
-                return Err(mismatch("cpu against the definition", task, source, *row, &what));
+            let got = task.on_cpu(&logits, row..row + 1)?;
+            if let Some(what) = known.against(&got, task) {
+                return Err(mismatch("cpu against the definition", task, source, row, &what));
             }
         }
         Ok(())
+    }
+}
+
+impl Both {
+    fn new(values: &[f32], temperature: f32) -> Option<Self> {
+        let raw = oracle::truth(values, 1.0)?;
+        let processed = if temperature == 1.0 { raw.clone() } else { oracle::truth(values, temperature)? };
+        Some(Self { raw, processed })
+    }
+}
+
+impl Known {
+    /// What the definition has against the output of this row.
+    fn against(&self, got: &Output, task: &Task) -> Option<String> {
+        let raw = self.truth.as_ref().map(|both| &both.raw);
+        match got {
+            Output::Records(records) => self.of_record(&records[0], task),
+            Output::Samples(samples) => of_sample(&samples[0], task, self.truth.as_ref()),
+            Output::Logprobs(logprobs) => of_logprobs(logprobs, raw),
+            Output::Entries(logits, tokens) => of_entries(logits, tokens, task, &self.values, raw),
+        }
+    }
+
+    fn of_record(&self, record: &Record, task: &Task) -> Option<String> {
+        let Some(Both { processed: truth, .. }) = &self.truth else {
+            return (record.status == Status::Ok)
+                .then(|| "a status ok of what is no distribution".to_owned());
+        };
+        let said = record.target;
+        let asked = task.targets[self.row].map(|token| (token, Truth::rank_counts(&self.values, token)));
+        let answered = said.map(|said| (said.token, (said.n_greater, said.n_equal)));
+        // Of a large sum f64 itself has 16 digits.
+        let limit = ERROR_LIMIT * (1.0 + truth.logsumexp.abs() * 1e-9);
+        let summary = [
+            ("log-sum-exp", record.logsumexp, truth.logsumexp, limit),
+            ("entropy", record.entropy, truth.entropy, ERROR_LIMIT),
+        ];
+        (record.status != Status::Ok)
+            .then(|| format!("status {}", record.status.name()))
+            .or_else(|| {
+                (asked != answered).then(|| format!("target and rank {answered:?} instead of {asked:?}"))
+            })
+            .or_else(|| {
+                said.and_then(|said| off("the target", said.logprob, truth.logprobs[said.token as usize]))
+            })
+            .or_else(|| {
+                let (name, got, truth, _) =
+                    summary.into_iter().find(|(_, got, truth, limit)| !is_near(*got, *truth, *limit))?;
+                Some(format!("{name} {got} instead of {truth}"))
+            })
+            .or_else(|| of_top(&record.top, task.asked.k(), truth))
     }
 }
 
@@ -124,22 +189,6 @@ fn widen(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
         Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect(),
         Dtype::F16 => halves().map(|bytes| f16::from_ne_bytes(*bytes).to_f32()).collect(),
         Dtype::Bf16 => halves().map(|bytes| bf16::from_ne_bytes(*bytes).to_f32()).collect(),
-    }
-}
-
-/// What the definition has against the output of one row.
-fn against_truth(
-    got: &Output,
-    task: &Task,
-    row: usize,
-    values: &[f32],
-    truth: Option<&Truth>,
-) -> Option<String> {
-    match got {
-        Output::Records(records) => of_record(&records[0], task, row, values, truth),
-        Output::Samples(samples) => of_sample(&samples[0], task, truth),
-        Output::Logprobs(logprobs) => of_logprobs(logprobs, truth),
-        Output::Entries(logits, tokens) => of_entries(logits, tokens, task, values, truth),
     }
 }
 
@@ -166,59 +215,34 @@ fn of_top(top: &[TopLogprob], k: u32, truth: &Truth) -> Option<String> {
         .or_else(|| top.iter().find_map(|e| off("a logprob", e.logprob, truth.logprobs[e.token as usize])))
 }
 
-fn of_record(
-    record: &Record,
-    task: &Task,
-    row: usize,
-    values: &[f32],
-    truth: Option<&Truth>,
-) -> Option<String> {
-    let Some(truth) = truth else {
-        return (record.status == Status::Ok).then(|| "a status ok of what is no distribution".to_owned());
-    };
-    let target = task.targets[row];
-    let said = record.target;
-    let asked = target.map(|token| (token, Truth::rank_counts(values, token)));
-    let answered = said.map(|said| (said.token, (said.n_greater, said.n_equal)));
-    let summary =
-        [("log-sum-exp", record.logsumexp, truth.logsumexp), ("entropy", record.entropy, truth.entropy)];
-    (record.status != Status::Ok)
-        .then(|| format!("status {}", record.status.name()))
-        .or_else(|| (asked != answered).then(|| format!("target and rank {answered:?} instead of {asked:?}")))
-        .or_else(|| {
-            said.and_then(|said| off("the target", said.logprob, truth.logprobs[said.token as usize]))
-        })
-        .or_else(|| {
-            let (name, got, truth) =
-                summary.into_iter().find(|(_, got, truth)| !is_near(*got, *truth, ERROR_LIMIT))?;
-            Some(format!("{name} {got} instead of {truth}"))
-        })
-        .or_else(|| of_top(&record.top, task.asked.k(), truth))
-}
-
 /// The draw itself is a matter of the generator, which the definition does not know; its probability is not.
-fn of_sample(sample: &Sample, task: &Task, truth: Option<&Truth>) -> Option<String> {
-    let Some(truth) = truth else {
+fn of_sample(sample: &Sample, task: &Task, truth: Option<&Both>) -> Option<String> {
+    let Some(Both { raw, processed }) = truth else {
         return (sample.status == Status::Ok).then(|| "a status ok of what is no distribution".to_owned());
     };
-    let (drawn, asked) = (sample.draws.len(), task.asked.draws.unwrap_or(1) as usize);
+    let (drawn, asked) = (sample.draws.len(), task.asked.draws_made() as usize);
+    let first = processed.order.first().copied();
     (sample.status != Status::Ok)
         .then(|| format!("status {}", sample.status.name()))
         .or_else(|| (drawn != asked).then(|| format!("{drawn} draws instead of {asked}")))
         .or_else(|| {
-            let possible = truth.order.len();
+            let possible = processed.order.len();
             (sample.kept as usize != possible).then(|| format!("{} tokens kept, not {possible}", sample.kept))
         })
         .or_else(|| {
             sample.draws.iter().find_map(|draw| {
-                let truth = truth.logprobs.get(draw.token as usize).copied().unwrap_or(f64::NEG_INFINITY);
+                let truth = processed.logprobs.get(draw.token as usize).copied().unwrap_or(f64::NEG_INFINITY);
                 (truth == f64::NEG_INFINITY)
                     .then(|| format!("token {} was drawn, which is impossible", draw.token))
+                    .or_else(|| {
+                        (task.asked.is_greedy() && Some(draw.token) != first)
+                            .then(|| format!("the greedy token {} instead of {first:?}", draw.token))
+                    })
                     .or_else(|| off("a draw", draw.logprob, truth))
             })
         })
         .or_else(|| match (&sample.raw, task.asked.k()) {
-            (Some(raw), k) => of_top(&raw.top, k, truth),
+            (Some(said), k) => of_top(&said.top, k, raw),
             (None, 0) => None,
             (None, _) => Some("no raw distribution".to_owned()),
         })
@@ -261,14 +285,17 @@ mod tests {
     use crate::bench::task::Asked;
 
     /// A batch, one task of each operation, and the output of the CPU engine for its second row.
-    fn outputs() -> (Source, Vec<(Task, Output)>) {
+    fn outputs(temperature: &str) -> (Source, Vec<(Task, Output)>) {
         use clap::Parser;
         #[derive(Parser)]
         struct Line {
             #[command(flatten)]
             args: BenchArgs,
         }
-        let args = Line::parse_from(["bench", "--op", "all", "--top", "7", "--draws", "2"]).args;
+        // Records have no temperature 0.
+        let ops = if temperature == "0" { "sample,log-softmax,top-k" } else { "all" };
+        let line = ["bench", "--op", ops, "--top", "7", "--draws", "2", "--temperature", temperature];
+        let args = Line::parse_from(line).args;
         let source = Source::synthetic(DataArg::Peaked, Dtype::Bf16, 3, 5000);
         let bytes = source.read(1..2).expect("memory");
         let logits = Logits::new(&bytes, Dtype::Bf16, 1, 5000).expect("a row");
@@ -297,7 +324,7 @@ mod tests {
 
     #[test]
     fn one_flipped_bit_of_a_device_is_a_mismatch() {
-        let (source, outputs) = outputs();
+        let (source, outputs) = outputs("1");
         assert_eq!(outputs.len(), 4);
         for (task, mut output) in outputs {
             against_cpu("sound", &task, &source, &[1], std::slice::from_ref(&output)).expect("the same bits");
@@ -315,17 +342,51 @@ mod tests {
     }
 
     #[test]
+    fn the_definition_has_its_word_at_any_temperature() {
+        for temperature in ["0", "0.001", "0.01", "0.7", "1000"] {
+            let (source, outputs) = outputs(temperature);
+            let truths = Truths::new(&source, temperature.parse().expect("a number")).expect("rows");
+            let other = Truths::new(&source, 2.0).expect("rows");
+            for (task, output) in &outputs {
+                truths.check(task, &source).unwrap_or_else(|failure| panic!("{temperature}: {failure}"));
+                let is_other = other.0[1].against(output, task).is_some();
+                assert_eq!(
+                    is_other,
+                    task.asked.temperature.is_some(),
+                    "{temperature} is not 2: {:?}",
+                    task.asked
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_greedy_draw_is_the_largest_logit() {
+        let (source, outputs) = outputs("0");
+        let truths = Truths::new(&source, 0.0).expect("rows");
+        let (task, output) =
+            outputs.into_iter().find(|(task, _)| task.asked.op == Op::Sample).expect("there");
+        let Output::Samples(mut samples) = output else { panic!("{output:?}") };
+        let Some(Both { processed, .. }) = &truths.0[1].truth else { panic!("no distribution") };
+        let draw = &mut samples[0].draws[0];
+        draw.token = processed.order[1];
+        draw.logprob = processed.logprobs[draw.token as usize];
+        let said =
+            truths.0[1].against(&Output::Samples(samples), &task).expect("the second is not the first");
+        assert!(said.starts_with("the greedy token"), "{said}");
+    }
+
+    #[test]
     fn the_definition_has_its_word_against_every_field() {
-        let (source, outputs) = outputs();
-        let truths = Truths::new(&source).expect("rows");
-        let (_, values, truth) = &truths.rows[1];
-        let says = |task: &Task, output: &Output| against_truth(output, task, 1, values, truth.as_ref());
+        let (source, outputs) = outputs("1");
+        let truths = Truths::new(&source, 1.0).expect("rows");
+        let says = |task: &Task, output: &Output| truths.0[1].against(output, task);
         for (task, output) in &outputs {
             truths.check(task, &source).expect("the CPU engine agrees");
             assert_eq!(says(task, output), None);
         }
         let changed = |op: Op, change: &dyn Fn(&mut Output)| {
-            let (_, outputs) = self::outputs();
+            let (_, outputs) = self::outputs("1");
             let (task, mut output) =
                 outputs.into_iter().find(|(task, _)| task.asked.op == op).expect("there");
             change(&mut output);
@@ -374,8 +435,10 @@ mod tests {
             }
         });
         // What is no distribution must not be called one.
+        let values = truths.0[1].values.clone();
+        let unknown = Known { row: 1, values, truth: None };
         for (task, output) in &outputs {
-            assert!(against_truth(output, task, 1, values, None).is_some());
+            assert!(unknown.against(output, task).is_some());
         }
     }
 }

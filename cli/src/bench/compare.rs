@@ -11,7 +11,7 @@ use crate::failure::{Failure, Result};
 fn key(cell: &Cell) -> String {
     let count = |count: Option<u32>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
     format!(
-        "{} ({}) {} [{}][{}] {} top {} draws {} threads {} {} {}",
+        "{} ({}) {} [{}][{}] {} top {} draws {} T {} threads {} kernels {} {} {}",
         cell.device,
         cell.adapter,
         cell.op,
@@ -20,7 +20,10 @@ fn key(cell: &Cell) -> String {
         cell.dtype,
         count(cell.top),
         count(cell.draws),
+        // Files from before there was a choice have none.
+        cell.temperature.unwrap_or(1.0),
         count(cell.threads),
+        cell.kernels.as_deref().unwrap_or("-"),
         cell.data,
         cell.cache.as_deref().unwrap_or("-")
     )
@@ -34,8 +37,8 @@ pub(crate) fn run(a: &Path, b: &Path) -> Result<()> {
         write(&mut text, &old, &new).and_then(|matches| std::io::stdout().write_all(&text).map(|()| matches));
     if matches.map_err(|error| Failure::writing(&error))? == 0 {
         return Err(Failure::Failed(format!(
-            "no cell of {} is in {}: they are joined by device, adapter, op, rows, vocab, dtype, top, draws, threads, \
-             data and cache",
+            "no cell of {} is in {} with a time in both: they are joined by device, adapter, op, rows, vocab, dtype, top, draws, temperature, \
+             threads, kernels, data and cache",
             a.display(),
             b.display()
         )));
@@ -43,7 +46,7 @@ pub(crate) fn run(a: &Path, b: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns how many cells there are on both sides.
+/// Returns how many cells have a time of one kind on both sides.
 fn write(out: &mut impl Write, old: &[Cell], new: &[Cell]) -> std::io::Result<usize> {
     // Of a cell that was measured twice the last counts.
     let find = |cells: &[Cell], wanted: &str| cells.iter().rfind(|cell| key(cell) == wanted).cloned();
@@ -54,13 +57,17 @@ fn write(out: &mut impl Write, old: &[Cell], new: &[Cell]) -> std::io::Result<us
         }
     }
     let mut ratios: [Vec<f64>; 2] = [const { Vec::new() }; 2];
-    let (mut lines, mut missing) = (Vec::new(), Vec::new());
+    let (mut lines, mut missing, mut matches) = (Vec::new(), Vec::new(), 0);
     for wanted in keys {
         match (find(old, &wanted), find(new, &wanted)) {
             (Some(old), Some(new)) => {
                 let times = [(old.gpu_us, new.gpu_us), (old.wall_us, new.wall_us)];
-                let columns = times.iter().zip(&mut ratios).map(|(times, ratios)| column(*times, ratios));
-                lines.push(format!("{}  {wanted}", columns.collect::<Vec<_>>().join("  ")));
+                let columns = times.map(|times| column(times, ratio(times)));
+                lines.push(format!("{}  {wanted}", columns.join("  ")));
+                matches += usize::from(times.into_iter().any(|times| ratio(times).is_some()));
+                for (ratios, times) in ratios.iter_mut().zip(times) {
+                    ratios.extend(ratio(times));
+                }
             }
             (Some(_), None) => missing.push(format!("only in A: {wanted}")),
             _ => missing.push(format!("only in B: {wanted}")),
@@ -75,19 +82,19 @@ fn write(out: &mut impl Write, old: &[Cell], new: &[Cell]) -> std::io::Result<us
         }
     }
     missing.iter().try_for_each(|line| writeln!(out, "{line}"))?;
-    Ok(lines.len())
+    Ok(matches)
 }
 
-/// Both times and their ratio, which is noted.
-fn column(times: (Option<f64>, Option<f64>), ratios: &mut Vec<f64>) -> String {
+/// The new time over the old one.
+fn ratio(times: (Option<f64>, Option<f64>)) -> Option<f64> {
+    let (old, new) = (times.0?, times.1?);
+    (old > 0.0 && new > 0.0).then(|| new / old)
+}
+
+/// Both times and their ratio.
+fn column(times: (Option<f64>, Option<f64>), ratio: Option<f64>) -> String {
     let text = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), digits);
-    let ratio = match times {
-        (Some(old), Some(new)) if old > 0.0 && new > 0.0 => {
-            ratios.push(new / old);
-            format!("{:.3}", new / old)
-        }
-        _ => "-".to_owned(),
-    };
+    let ratio = ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.3}"));
     format!("{:>10} {:>10} {ratio:>7}", text(times.0), text(times.1))
 }
 
@@ -110,7 +117,7 @@ mod tests {
     #[test]
     fn every_part_of_the_key_tells_cells_apart() {
         type Change = fn(&mut Cell);
-        let changes: [Change; 11] = [
+        let changes: [Change; 13] = [
             |cell| cell.device.push('x'),
             |cell| cell.adapter.push('x'),
             |cell| cell.op.push('x'),
@@ -119,7 +126,9 @@ mod tests {
             |cell| cell.dtype.push('x'),
             |cell| cell.top = Some(1),
             |cell| cell.draws = Some(1),
+            |cell| cell.temperature = Some(0.5),
             |cell| cell.threads = Some(1),
+            |cell| cell.kernels = Some("int64".to_owned()),
             |cell| cell.data.push('x'),
             |cell| cell.cache = Some("cold".to_owned()),
         ];

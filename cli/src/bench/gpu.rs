@@ -16,7 +16,7 @@ use super::link::{Done, Link, buffer, encoder, finish, flush, read_back, staging
 use super::options::Op;
 use super::read::{Bound, Read};
 use super::task::{Asked, Output, Task};
-use super::times::{Budget, median, microseconds, p95};
+use super::times::{Budget, median, microseconds, microseconds_between, p95};
 use crate::engine::driver;
 use crate::failure::Result;
 
@@ -43,11 +43,13 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    pub(crate) fn open(candidate: Candidate, budget: Budget) -> Result<Self> {
+    pub(crate) fn open(candidate: Candidate, is_portable: bool, budget: Budget) -> Result<Self> {
         let id = candidate.id.clone();
         let gpu = Gpu::open(candidate)?;
+        let options = SamplerOptions { portable: is_portable, ..gpu.sampler().options() };
+        let gpu = gpu.with_options(options)?;
         let has_timestamps = gpu.device().features().contains(wgpu::Features::TIMESTAMP_QUERY);
-        let options = SamplerOptions { timestamps: has_timestamps, ..SamplerOptions::default() };
+        let options = SamplerOptions { timestamps: has_timestamps, ..options };
         let timed = gpu.sampler().sibling(options)?;
         let read = Read::new(&gpu)?;
         let link = Link::measure(&gpu, &read, budget)?;
@@ -64,6 +66,7 @@ impl Device {
             adapter: info.name.clone(),
             driver: Some(driver(info)),
             backend: Some(info.backend.to_string()),
+            kernels: Some(if self.gpu.sampler().has_int64() { "int64" } else { "portable" }.to_owned()),
             empty_submit_us: Some(self.link.empty_submit_us),
             map_us: Some(self.link.map_us),
             gap_us: Some(self.link.gap_us),
@@ -324,33 +327,32 @@ impl<'a> Job<'a> {
             self.wait(self.submit(sampler, encoder(self.gpu), turn())?)?;
             Ok(sampler.take_timings().pop())
         })?;
-        Ok(timings.into_iter().collect())
+        Ok(arrived(timings))
     }
 
     /// Microseconds per call with several in flight; none of a single call.
     fn ring(&self) -> Result<Option<f64>> {
-        let device = self.loaded.device;
-        let mut in_flight = VecDeque::new();
-        let ends = device.budget.measure(|| {
-            in_flight.push_back(self.submit(self.gpu.sampler(), encoder(self.gpu), 0)?);
-            if in_flight.len() > RING
-                && let Some(oldest) = in_flight.pop_front()
-            {
+        let submit = || self.submit(self.gpu.sampler(), encoder(self.gpu), 0);
+        let mut in_flight = (0..RING).map(|_| submit()).collect::<Result<VecDeque<_>>>()?;
+        // For each call that ends another one begins: the last ones, behind which the ring only empties, do not count.
+        let ends = self.loaded.device.budget.measure(|| {
+            in_flight.push_back(submit()?);
+            if let Some(oldest) = in_flight.pop_front() {
                 self.wait(oldest)?;
             }
             Ok(Instant::now())
         })?;
-        let mut last = None;
         for call in in_flight {
             self.wait(call)?;
-            last = Some(Instant::now());
         }
-        // Of the calls after the first that was timed, to the end of the last.
-        let timed = ends.len() - 1;
-        Ok(last
-            .filter(|_| timed > 0)
-            .map(|last| last.duration_since(ends[0]).as_secs_f64() * 1e6 / timed as f64))
+        Ok(microseconds_between(&ends))
     }
+}
+
+/// What arrived, if anything did: a timing that the device lost is no reason to forget the others.
+fn arrived<T>(timings: Vec<Option<T>>) -> Option<Vec<T>> {
+    let arrived: Vec<T> = timings.into_iter().flatten().collect();
+    (!arrived.is_empty()).then_some(arrived)
 }
 
 /// Medians by name; a call of several chunks has several dispatches of a name, which add up.
@@ -366,4 +368,16 @@ fn of_passes(timings: &[Timing]) -> BTreeMap<String, f64> {
         }
     }
     times.into_iter().map(|(name, times)| (name, median(&times))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::arrived;
+
+    #[test]
+    fn a_lost_timing_leaves_the_others() {
+        assert_eq!(arrived(vec![Some(1), None, Some(3)]), Some(vec![1, 3]));
+        assert_eq!(arrived::<u32>(vec![None, None]), None);
+        assert_eq!(arrived::<u32>(Vec::new()), None);
+    }
 }

@@ -20,7 +20,7 @@ use std::time::SystemTime;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sortilege::Dtype;
-use sortilege::device::{Candidate, best_hardware, candidates};
+use sortilege::device::{Candidate, candidates};
 
 use self::cell::Cell;
 use self::check::Truths;
@@ -91,9 +91,19 @@ fn targets(args: &BenchArgs) -> Result<Vec<Target>> {
     match args.device.as_str() {
         "cpu" => Ok(vec![None]),
         "auto" => {
-            let best = best_hardware(candidates(false));
-            if best.is_none() {
-                note!("note: no hardware GPU found; the CPU engine is measured");
+            // The hardware comes first.
+            let fits = |candidate: &Candidate| {
+                candidate.unfit.is_none() && (args.allow_software || !candidate.is_software())
+            };
+            let best = candidates(false).into_iter().find(fits);
+            match &best {
+                Some(best) if best.is_software() => {
+                    note!("note: no hardware GPU found; {}, a software adapter, is measured", best.id);
+                }
+                None => {
+                    note!("note: no hardware GPU found; the CPU engine is measured");
+                }
+                _ => {}
             }
             Ok(vec![best])
         }
@@ -129,6 +139,8 @@ fn targets(args: &BenchArgs) -> Result<Vec<Target>> {
 struct Bench<W: Write> {
     asked: Vec<Asked>,
     threads: Vec<u32>,
+    is_portable: bool,
+    temperature: f32,
     budget: Budget,
     writer: Writer<W>,
     bar: ProgressBar,
@@ -152,6 +164,8 @@ impl<W: Write> Bench<W> {
             bar: progress_bar(cells),
             asked,
             threads,
+            is_portable: args.portable,
+            temperature: args.temperature,
             budget: Budget { repeat: args.repeat, seconds: args.seconds },
             writer,
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
@@ -180,7 +194,7 @@ impl<W: Write> Bench<W> {
     fn on_gpu(&mut self, candidate: Candidate, sources: &[Source], is_one: bool) -> Result<()> {
         let id = candidate.id.clone();
         self.bar.set_message(id.clone());
-        let device = match Device::open(candidate, self.budget) {
+        let device = match Device::open(candidate, self.is_portable, self.budget) {
             Ok(device) => device,
             // One broken driver among several must not hide what the others do.
             Err(failure) if !is_one && !matches!(failure, Failure::Mismatch(_)) => {
@@ -209,12 +223,12 @@ impl<W: Write> Bench<W> {
 
     fn on_cpu(&mut self, sources: &[Source]) -> Result<()> {
         for source in sources {
-            let truths = Truths::new(source)?;
+            let truths = Truths::new(source, self.temperature);
             let bytes = source.read(0..source.rows);
             for threads in self.threads.clone() {
-                let host = match &bytes {
-                    Ok(bytes) => Host::new(source, &truths, bytes, threads, self.budget),
-                    Err(failure) => Err(Failure::Failed(failure.to_string())),
+                let host = match (&truths, &bytes) {
+                    (Ok(truths), Ok(bytes)) => Host::new(source, truths, bytes, threads, self.budget),
+                    (Err(failure), _) | (_, Err(failure)) => Err(Failure::Failed(failure.to_string())),
                 };
                 for asked in self.asked.clone() {
                     self.bar.set_message(format!("cpu {}", describe(asked, source)));
@@ -275,4 +289,33 @@ fn progress_bar(cells: usize) -> ProgressBar {
 fn commit() -> Option<String> {
     let now = std::env::var("SORTILEGE_COMMIT").ok();
     now.or_else(|| option_env!("SORTILEGE_COMMIT").map(str::to_owned)).filter(|commit| !commit.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::options::DataArg;
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: BenchArgs,
+    }
+
+    #[test]
+    fn logits_that_cannot_be_had_do_not_end_the_run() {
+        let args = Line::parse_from(["bench", "--op", "log", "--repeat", "1", "--threads", "1"]).args;
+        let source = |vocab| Source::synthetic(DataArg::Normal, Dtype::F32, 1, vocab);
+        // A row over the largest allocation, and one that fits.
+        let sources = [source(1 << 61), source(5)];
+        let writer = Writer::new(Vec::new(), options::BenchFormat::Json).expect("memory");
+        let (text, complaint) =
+            Bench::new(&args, &[None], &sources, writer).run(vec![None], &sources).expect("it ends");
+        let cells: Vec<Cell> = serde_json::from_slice(&text).expect("cells");
+        let errors: Vec<bool> = cells.iter().map(|cell| cell.error.is_some()).collect();
+        assert_eq!(errors, [true, false]);
+        assert!(complaint.expect("one is missing").to_string().starts_with("1 not measured; the first: "));
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use sortilege::{MAX_VOCAB, SamplingParams};
+use sortilege::{MAX_VOCAB, Params, SamplingParams};
 
 use crate::args::DtypeArg;
 use crate::failure::{Failure, Result};
@@ -13,13 +13,16 @@ Every cell is checked before it is timed: the results of a device must have the 
 engine must agree with the definition in f64 (within 1e-6). All rows of a batch of up to 4194304 logits are looked at, of \
 a larger one the first, the middle and the last; by the definition at most these three.
 
-A cell of a GPU is measured twice: `warm` repeats one call on the same logits, `cold` writes 256 MiB before each call and \
-takes turns with copies of the logits. GPU time is from the start of the first dispatch to the end of the copy to staging, \
-by timestamps; without them it is null, and GB/s come from the wall time. Wall time is from the start of recording to the results on \
-the host (for log-softmax and top-k: to their completion on the device), one call at a time; the ring has 4 calls in \
-flight. Times are medians; p95 is that of the GPU time, or of the wall time where there is none. GB/s count the logits \
-once (log-softmax reads them twice, and writes as well); the ceiling is a plain read of the same buffer, in the same cache \
-and, on the CPU, with the same threads.
+A cell of a GPU is measured twice: `warm` repeats one call on the same logits, `cold` writes 256 MiB before \
+each call and takes turns with copies of the logits. GPU time is from the start of the first dispatch to \
+the end of the copy to staging, by timestamps; without them it is null, and GB/s come from the wall time. \
+Wall time is from the start of recording to the results on the host (for log-softmax and top-k: to their \
+completion on the device), one call at a time; it contains the wait's polling, which adds up to a tenth of \
+the time, at most 1 ms. The ring has 4 calls in flight while another one is recorded; its time is the mean \
+from the end of a call to that of the next. Other times are medians; p95 is that of the GPU time, or of the \
+wall time where there is none. GB/s count the logits once (log-softmax reads them twice, and writes as \
+well); the ceiling is a plain read of the same buffer, in the same cache and, on the CPU, with the same \
+threads.
 
 A cell that cannot be measured says why in `error`; the others are, and the exit code is 1. The environment variable \
 SORTILEGE_COMMIT names the commit in the results, at run time or when the program was built.
@@ -33,14 +36,39 @@ Examples:
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
 
+/// What measures, and so has no meaning for files of results.
+const MEASURING: [&str; 17] = [
+    "device",
+    "allow_software",
+    "portable",
+    "op",
+    "rows",
+    "vocab",
+    "dtype",
+    "top",
+    "draws",
+    "temperature",
+    "data",
+    "input",
+    "threads",
+    "repeat",
+    "seconds",
+    "format",
+    "output",
+];
+
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
-    /// auto, cpu, gpu, all (every hardware GPU and the CPU engine), the number or a part of the name of an adapter
+    /// auto (the best hardware GPU, or the CPU engine), cpu, gpu, all (every hardware GPU and the CPU engine), the number
+    /// or a part of the name of an adapter
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
-    /// Measure software adapters too, whose times say nothing about a GPU's
+    /// Measure software adapters too, whose times say nothing about a GPU's: with auto one before the CPU engine
     #[arg(long)]
     pub(crate) allow_software: bool,
+    /// The kernels for devices without 64-bit integers, which an engine gets that does not request SHADER_INT64
+    #[arg(long)]
+    pub(crate) portable: bool,
     /// Operations
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "log,sample")]
     pub(crate) op: Vec<OpArg>,
@@ -55,13 +83,17 @@ pub(crate) struct BenchArgs {
     /// Element types [default: f32,f16,bf16]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) dtype: Vec<DtypeArg>,
-    /// Alternatives per row, for log, sample (raw logprobs; 0 asks for none) and top-k (where 0 is left out)
+    /// Alternatives per row, for log, sample (raw logprobs; 0 asks for none) and top-k (where 0 is left out); --op all
+    /// leaves sample out where there are more than 1024, the most it makes
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "20")]
     pub(crate) top: Vec<u32>,
     /// Draws per row, for sample
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1",
           value_parser = clap::value_parser!(u32).range(1..=i64::from(SamplingParams::MAX_DRAWS)))]
     pub(crate) draws: Vec<u32>,
+    /// Divide the logits by this, for log and sample: 0.001 to 1000, and for sample 0, which is greedy and draws once
+    #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
+    pub(crate) temperature: f32,
     /// Synthetic logits, from a fixed seed
     #[arg(long, default_value = "normal")]
     pub(crate) data: DataArg,
@@ -86,11 +118,11 @@ pub(crate) struct BenchArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Compare two result files (json or jsonl) cell by cell: times of B over those of A
-    #[arg(long, value_names = ["A", "B"], num_args = 2, conflicts_with_all = ["plot", "output", "format"],
-          help_heading = "Results")]
+    #[arg(long, value_names = ["A", "B"], num_args = 2, conflicts_with_all = MEASURING,
+          conflicts_with = "plot", help_heading = "Results")]
     pub(crate) compare: Option<Vec<PathBuf>>,
     /// Draw the result files (json or jsonl) into this SVG: time against --x, one line per series
-    #[arg(long, value_name = "OUT.svg", requires = "files", conflicts_with_all = ["output", "format"],
+    #[arg(long, value_name = "OUT.svg", requires = "files", conflicts_with_all = MEASURING,
           help_heading = "Results")]
     pub(crate) plot: Option<PathBuf>,
     /// What the plot's horizontal axis is
@@ -110,7 +142,18 @@ impl BenchArgs {
                 self.seconds
             )));
         }
-        Ok(())
+        self.ops().into_iter().try_for_each(|op| self.validate_temperature(op))
+    }
+
+    /// Nothing, if the operation has the temperature, or none at all.
+    fn validate_temperature(&self, op: Op) -> Result<()> {
+        let temperature = self.temperature;
+        let checked = match op {
+            Op::Log => Params { temperature, ..Params::default() }.validate(),
+            Op::Sample => SamplingParams { temperature, ..SamplingParams::default() }.validate(),
+            Op::LogSoftmax | Op::TopK => Ok(()),
+        };
+        checked.map_err(|error| Failure::Usage(format!("--op {}: {error}", op.name())))
     }
 
     /// The format that is asked for, or that fits the output.
@@ -142,7 +185,7 @@ impl BenchArgs {
 pub(crate) enum OpArg {
     /// Records with a target per row
     Log,
-    /// Draws at temperature 1, unfiltered
+    /// Draws, unfiltered
     Sample,
     /// All logprobs, left on the device
     LogSoftmax,
@@ -212,4 +255,21 @@ pub(crate) enum Axis {
     Vocab,
     Top,
     Draws,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{Args, Command};
+
+    use super::{BenchArgs, MEASURING};
+
+    #[test]
+    fn every_option_but_those_of_results_measures() {
+        let command = BenchArgs::augment_args(Command::new("bench"));
+        let measures = command.get_arguments().filter(|arg| arg.get_help_heading().is_none());
+        let names: BTreeSet<&str> = measures.map(|arg| arg.get_id().as_str()).collect();
+        assert_eq!(names, BTreeSet::from(MEASURING));
+    }
 }

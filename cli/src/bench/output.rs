@@ -68,7 +68,8 @@ impl<W: Write> Writer<W> {
     }
 
     fn csv(&mut self, cell: &Cell) -> io::Result<()> {
-        let value = serde_json::to_value(cell)?;
+        // By way of text: as a JSON value, a temperature of 0.7 in binary32 were 0.699999988079071.
+        let value: Value = serde_json::from_slice(&serde_json::to_vec(cell)?)?;
         let field = |column: &&str| match &value[*column] {
             Value::Null => String::new(),
             Value::String(text) => text.clone(),
@@ -81,14 +82,16 @@ impl<W: Write> Writer<W> {
 }
 
 /// Names and widths of what people see; a positive width is of words, a negative one of numbers.
-const HEAD: [(&str, i32); 15] = [
+const HEAD: [(&str, i32); 17] = [
     ("device", 18),
+    ("kernels", 8),
     ("op", 11),
     ("dtype", 5),
     ("rows", -5),
     ("vocab", -7),
     ("top", -5),
     ("draws", -5),
+    ("T", -5),
     ("threads", -7),
     ("cache", 5),
     ("GPU µs", -10),
@@ -99,17 +102,19 @@ const HEAD: [(&str, i32); 15] = [
     ("of read", -8),
 ];
 
-fn texts(cell: &Cell) -> [String; 15] {
+fn texts(cell: &Cell) -> [String; 17] {
     let count = |count: Option<u32>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), digits);
     [
         clip(&cell.device, 18).into_owned(),
+        cell.kernels.clone().unwrap_or_else(|| "-".to_owned()),
         cell.op.clone(),
         cell.dtype.clone(),
         cell.rows.to_string(),
         cell.vocab.to_string(),
         count(cell.top),
         count(cell.draws),
+        cell.temperature.map_or_else(|| "-".to_owned(), |temperature| temperature.to_string()),
         count(cell.threads),
         cell.cache.clone().unwrap_or_else(|| "-".to_owned()),
         number(cell.gpu_us),
@@ -158,6 +163,7 @@ mod tests {
         let cell = Cell {
             device: "a, \"b\" | c".to_owned(),
             op: "log".to_owned(),
+            temperature: Some(0.7),
             gpu_us: Some(12.345),
             pass_us: Some([("copy".to_owned(), 0.5)].into()),
             ..Cell::default()
@@ -175,6 +181,7 @@ mod tests {
         let rows: Vec<csv::StringRecord> = reader.records().map(|row| row.expect("a row")).collect();
         let column = |name| Cell::COLUMNS.iter().position(|column| *column == name).expect("a column");
         assert_eq!(&rows[0][column("device")], "a, \"b\" | c");
+        assert_eq!(&rows[0][column("temperature")], "0.7");
         assert_eq!(&rows[0][column("gpu_us")], "12.345");
         assert_eq!(&rows[0][column("pass_us")], "{\"copy\":0.5}");
         assert_eq!(&rows[1][column("error")], "too large");
@@ -184,7 +191,7 @@ mod tests {
         assert!(lines[1].contains(" 12.3 ") && lines[2].ends_with("  too large"), "{table}");
         let md = written(BenchFormat::Md, &cells);
         let bars = |line: &str| line.replace("\\|", "").matches('|').count();
-        assert!(md.lines().all(|line| bars(line) == 16), "{md}");
+        assert!(md.lines().all(|line| bars(line) == 18), "{md}");
     }
 
     #[test]

@@ -90,7 +90,7 @@ fn series(cells: &[Cell], axis: Axis) -> Series {
         let devices: BTreeSet<&str> = same.map(|other| other.device.as_str()).collect();
         if devices.len() > 1 { format!("{} ({})", cell.adapter, cell.device) } else { cell.adapter.clone() }
     };
-    let parts = |cell: &Cell| -> [String; 11] {
+    let parts = |cell: &Cell| -> [String; 13] {
         let on = |own: Axis, text: String| if own == axis { String::new() } else { text };
         let clock = if cell.gpu_us.is_some() { "GPU time" } else { "wall time" };
         [
@@ -101,19 +101,21 @@ fn series(cells: &[Cell], axis: Axis) -> Series {
             on(Axis::Vocab, format!("vocab {}", cell.vocab)),
             on(Axis::Top, count(cell.top, "top")),
             on(Axis::Draws, count(cell.draws, "draws")),
+            cell.temperature.map_or_else(String::new, |temperature| format!("T {temperature}")),
             count(cell.threads, "threads"),
+            cell.kernels.as_ref().map_or_else(String::new, |kernels| format!("{kernels} kernels")),
             cell.data.clone(),
             cell.cache.clone().unwrap_or_default(),
             clock.to_owned(),
         ]
     };
-    let all: Vec<[String; 11]> = cells.iter().map(parts).collect();
+    let all: Vec<[String; 13]> = cells.iter().map(parts).collect();
     // The first three always, the others where they differ.
     let differs = |place: usize| {
         let said = all.iter().map(|parts| &parts[place]).filter(|word| !word.is_empty());
         said.collect::<BTreeSet<_>>().len() > 1
     };
-    let named: Vec<usize> = (0..11).filter(|&place| place < 3 || differs(place)).collect();
+    let named: Vec<usize> = (0..13).filter(|&place| place < 3 || differs(place)).collect();
     let mut series = BTreeMap::new();
     for (cell, parts) in cells.iter().zip(&all) {
         let words: Vec<&str> =

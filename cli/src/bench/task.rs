@@ -7,17 +7,19 @@ use sortilege::{Logits, Params, Record, Request, Row, Sample, SamplingParams};
 
 use super::cell::Cell;
 use super::data::Source;
-use super::options::{BenchArgs, Op};
+use super::options::{BenchArgs, Op, OpArg};
 use crate::failure::Result;
 
 /// An operation with its parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Asked {
     pub(crate) op: Op,
     /// Alternatives per row, where the operation has them.
     pub(crate) top: Option<u32>,
     /// Draws per row, where the operation draws.
     pub(crate) draws: Option<u32>,
+    /// Where the operation has one.
+    pub(crate) temperature: Option<f32>,
 }
 
 /// The same for a batch.
@@ -47,9 +49,17 @@ impl Asked {
         for op in args.ops() {
             let tops = if op == Op::LogSoftmax { vec![None] } else { some(&args.top) };
             let draws = if op == Op::Sample { some(&args.draws) } else { vec![None] };
-            // The largest no logits are nothing to measure.
-            for top in tops.into_iter().filter(|top| op != Op::TopK || *top != Some(0)) {
-                list.extend(draws.iter().map(|&draws| Self { op, top, draws }));
+            let temperature = matches!(op, Op::Log | Op::Sample).then_some(args.temperature);
+            // Of lists that are longer than its own, sample is left out, unless it was asked for by name.
+            let is_named = args.op.contains(&OpArg::Sample);
+            let makes = |top: u32| match op {
+                Op::Sample => is_named || top <= SamplingParams::MAX_LOGPROBS,
+                // The largest no logits are nothing to measure.
+                Op::TopK => top > 0,
+                Op::Log | Op::LogSoftmax => true,
+            };
+            for top in tops.into_iter().filter(|top| top.is_none_or(makes)) {
+                list.extend(draws.iter().map(|&draws| Self { op, top, draws, temperature }));
             }
         }
         list
@@ -58,6 +68,21 @@ impl Asked {
     /// Alternatives, none where the operation has none.
     pub(crate) fn k(&self) -> u32 {
         self.top.unwrap_or(0)
+    }
+
+    /// The temperature, 1 where the operation has none.
+    fn divisor(&self) -> f32 {
+        self.temperature.unwrap_or(1.0)
+    }
+
+    /// Draws that come of a row: one, where there is no choice.
+    pub(crate) fn draws_made(&self) -> u32 {
+        if self.is_greedy() { 1 } else { self.draws.unwrap_or(1) }
+    }
+
+    /// Whether each row's draw is its largest logit.
+    pub(crate) fn is_greedy(&self) -> bool {
+        self.op == Op::Sample && self.temperature == Some(0.0)
     }
 
     /// A cell without measurements.
@@ -74,6 +99,7 @@ impl Asked {
             dtype: source.dtype.name().to_owned(),
             top: self.top,
             draws: self.draws,
+            temperature: self.temperature,
             data: source.name(),
             bytes_read: Some(source.bytes() * reads),
             bytes_written: Some(written),
@@ -84,11 +110,12 @@ impl Asked {
 
 impl Task {
     pub(crate) fn new(asked: Asked, source: &Source) -> Result<Self> {
-        let Asked { op, top, draws } = asked;
+        let Asked { op, top, draws, .. } = asked;
         #[expect(clippy::cast_possible_truncation, reason = "below a vocabulary of at most 2^20")]
         let target = |row: usize| Some(((row * 7919 + 17) % source.vocab) as u32);
         let request = |row: usize| {
             Request::new(SamplingParams {
+                temperature: asked.divisor(),
                 n: draws.unwrap_or(1),
                 raw_logprobs: top.filter(|top| *top > 0),
                 seed: Some(row as u64),
@@ -104,7 +131,7 @@ impl Task {
     }
 
     pub(crate) fn params(&self) -> Params {
-        Params { top_k: self.asked.k(), ..Params::default() }
+        Params { top_k: self.asked.k(), temperature: self.asked.divisor() }
     }
 
     /// These rows of the batch, as requests.
@@ -123,5 +150,35 @@ impl Task {
                 Output::Entries(logits, tokens)
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: BenchArgs,
+    }
+
+    #[test]
+    fn what_an_operation_does_not_make_is_left_out_of_all() {
+        let most = SamplingParams::MAX_LOGPROBS;
+        let list = format!("0,{most},{}", most + 1);
+        let tops = |ops: &str, op: Op| -> Vec<Option<u32>> {
+            let args = Line::parse_from(["bench", "--op", ops, "--top", &list]).args;
+            Asked::all(&args).iter().filter(|asked| asked.op == op).map(|asked| asked.top).collect()
+        };
+        let all = [Some(0), Some(most), Some(most + 1)];
+        assert_eq!(tops("all", Op::Log), all);
+        assert_eq!(tops("all", Op::Sample), all[..2]);
+        assert_eq!(tops("all", Op::TopK), all[1..]);
+        assert_eq!(tops("all", Op::LogSoftmax), [None]);
+        assert_eq!(tops("sample", Op::Sample), all, "asked for by name, it says why it cannot");
+        assert_eq!(tops("all,sample", Op::Sample), all);
     }
 }

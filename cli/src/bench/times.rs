@@ -51,6 +51,13 @@ pub(crate) fn microseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e6
 }
 
+/// The mean time from one of these instants, which are in order, to the next; none of fewer than two.
+pub(crate) fn microseconds_between(ends: &[Instant]) -> Option<f64> {
+    let (first, last) = (ends.first()?, ends.last()?);
+    let spans = ends.len() - 1;
+    (spans > 0).then(|| last.duration_since(*first).as_secs_f64() * 1e6 / spans as f64)
+}
+
 /// The middle of some times, NaN of none.
 pub(crate) fn median(times: &[f64]) -> f64 {
     let sorted = sorted(times);
@@ -94,6 +101,19 @@ mod tests {
         assert_eq!(p95(&hundred[80..]), 19.0, "19 of 20");
         assert!(median(&[]).is_nan() && p95(&[]).is_nan());
         assert_eq!(gb_per_s(2_000_000_000, 1e6), 2.0);
+    }
+
+    #[test]
+    fn calls_in_flight_take_the_time_from_end_to_end() {
+        let start = Instant::now();
+        let ends = |at: &[u64]| -> Vec<Instant> {
+            at.iter().map(|at| start + std::time::Duration::from_micros(*at)).collect()
+        };
+        // What lies before the first end, such as calls that warm up, is no part of it.
+        assert_eq!(microseconds_between(&ends(&[500, 510, 520, 530])), Some(10.0));
+        assert_eq!(microseconds_between(&ends(&[0, 10, 50])), Some(25.0), "3 ends are 2 spans");
+        assert_eq!(microseconds_between(&ends(&[7])), None);
+        assert_eq!(microseconds_between(&[]), None);
     }
 
     #[test]

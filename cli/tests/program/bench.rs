@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::common::{Folder, conclude, npy, stderr, stored, successful};
 use crate::devices::adapters;
 
-const FIELDS: [&str; 33] = [
+const FIELDS: [&str; 35] = [
     "adapter",
     "backend",
     "bytes_back",
@@ -27,12 +27,14 @@ const FIELDS: [&str; 33] = [
     "gap_us",
     "gb_per_s",
     "gpu_us",
+    "kernels",
     "map_us",
     "op",
     "p95_us",
     "pass_us",
     "percent_of_ceiling",
     "rows",
+    "temperature",
     "threads",
     "top",
     "version",
@@ -67,9 +69,10 @@ fn cells_of_the_cpu_engine_say_what_was_measured() {
         let op = cell["op"].as_str().expect("a word");
         let mut expected =
             vec!["bytes_back", "cache", "dispatches", "empty_submit_us", "error", "gap_us", "gpu_us"];
-        expected.extend(["map_us", "pass_us", "wall_ring_us"]);
+        expected.extend(["kernels", "map_us", "pass_us", "wall_ring_us"]);
         expected.extend((op == "log-softmax").then_some("top"));
         expected.extend((op != "sample").then_some("draws"));
+        expected.extend(matches!(op, "log-softmax" | "top-k").then_some("temperature"));
         expected.sort_unstable();
         assert_eq!(nulls(cell), expected, "{cell}");
         for name in ["wall_us", "p95_us", "gb_per_s", "ceiling_gb_per_s", "percent_of_ceiling"] {
@@ -147,6 +150,25 @@ fn a_cell_that_cannot_be_says_why_and_the_others_are_measured() {
 }
 
 #[test]
+fn a_temperature_is_measured_and_told() {
+    let folder = Folder::new();
+    let quick = "bench --device cpu --rows 2 --vocab 5000 --dtype f32 --top 3 --repeat 1 --threads 1";
+    for (options, shown) in [
+        ("--op log --temperature 0.001", "0.001"),
+        ("--op sample --temperature 0", "0"),
+        ("--op sample --draws 3 --temperature 0.7", "0.7"),
+    ] {
+        let line = format!("{quick} {options}");
+        let [cell] = &folder.lines(&format!("{line} --format jsonl"))[..] else { panic!("one cell: {line}") };
+        assert_eq!(cell["temperature"].as_f64(), shown.parse().ok(), "{cell}");
+        let csv = folder.text(&format!("{line} --format csv"));
+        assert!(csv.contains(&format!(",{shown},")), "{csv}");
+        let md = folder.text(&format!("{line} --format md"));
+        assert!(md.contains(&format!("| {shown} |")), "{md}");
+    }
+}
+
+#[test]
 fn software_adapters_are_measured_only_if_asked_for() {
     let folder = Folder::new();
     let mut failures = Vec::new();
@@ -157,9 +179,9 @@ fn software_adapters_are_measured_only_if_asked_for() {
             let command = &mut folder.command(line);
             command.args(["--device", &id]).args(options).output().expect("it starts")
         };
-        let named = |adapter: &&Value| adapter["name"] == *id;
         let list = info["adapters"].as_array().expect("an array");
-        if list.iter().find(named).expect("it is listed")["software"] == true {
+        let adapter = list.iter().find(|adapter| adapter["name"] == *id).expect("it is listed");
+        if adapter["software"] == true {
             let refused = run(&[]);
             let said = stderr(&refused);
             if refused.status.code() != Some(2)
@@ -169,26 +191,51 @@ fn software_adapters_are_measured_only_if_asked_for() {
                 failures.push(format!("{} without --allow-software: {:?} {said}", id, refused.status));
             }
         }
-        let output = successful(&id, run(&["--allow-software"]));
-        let cells: Vec<Value> = output
-            .stdout
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-            .map(|line| serde_json::from_slice(line).expect("JSON"))
-            .collect();
-        let found: Vec<_> = cells.iter().map(|cell| (cell["op"].as_str(), cell["cache"].as_str())).collect();
-        let expected: Vec<_> = ["log", "sample", "log-softmax", "top-k"]
-            .iter()
-            .flat_map(|op| [(Some(*op), Some("warm")), (Some(*op), Some("cold"))])
-            .collect();
-        assert_eq!(found, expected, "{id}");
-        for cell in &cells {
-            if let Some(wrong) = wrong_in(cell, &id, &backend) {
-                failures.push(format!("{id}: {wrong}: {cell}"));
+        let kernels = if adapter["shader_int64"] == true { "int64" } else { "portable" };
+        let runs: [(&[&str], &str, f64); 2] = [
+            (&["--allow-software"], kernels, 1.0),
+            (&["--allow-software", "--portable", "--temperature", "0.25"], "portable", 0.25),
+        ];
+        for (options, kernels, temperature) in runs {
+            let output = successful(&id, run(options));
+            let text = String::from_utf8(output.stdout).expect("UTF-8");
+            let cells: Vec<Value> =
+                text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+            let found: Vec<_> =
+                cells.iter().map(|cell| (cell["op"].as_str(), cell["cache"].as_str())).collect();
+            let expected: Vec<_> = ["log", "sample", "log-softmax", "top-k"]
+                .iter()
+                .flat_map(|op| [(Some(*op), Some("warm")), (Some(*op), Some("cold"))])
+                .collect();
+            assert_eq!(found, expected, "{id}");
+            for cell in &cells {
+                let has_temperature = cell["op"] == "log" || cell["op"] == "sample";
+                let temperature = if has_temperature { json!(temperature) } else { Value::Null };
+                let options = (&cell["kernels"], &cell["temperature"]) != (&json!(kernels), &temperature);
+                let wrong = options.then(|| "kernels or temperature".to_owned());
+                if let Some(wrong) = wrong.or_else(|| wrong_in(cell, &id, &backend)) {
+                    failures.push(format!("{id}: {wrong}: {cell}"));
+                }
             }
         }
     }
     conclude(&failures);
+}
+
+/// `auto` with software adapters allowed is an adapter, whatever there is of them.
+#[test]
+fn a_software_adapter_comes_before_the_cpu_engine_if_asked_for() {
+    let folder = Folder::new();
+    let info: Value = serde_json::from_str(&folder.text("info --json")).expect("JSON");
+    let mut list = info["adapters"].as_array().expect("an array").iter();
+    let best = list.find(|adapter| adapter["unfit"].is_null()).expect("an adapter that can run the kernels");
+    let line = "bench --allow-software --rows 1 --vocab 300 --dtype f32 --op top-k --repeat 1 --format jsonl";
+    let output = successful(line, folder.run(line));
+    let first = output.stdout.split(|byte| *byte == b'\n').next().expect("a line");
+    let cell: Value = serde_json::from_slice(first).expect("JSON");
+    assert_eq!((&cell["device"], &cell["error"]), (&best["name"], &Value::Null));
+    let is_told = stderr(&output).contains("a software adapter, is measured");
+    assert_eq!(is_told, best["software"] == true, "{}", stderr(&output));
 }
 
 /// What a cell of a device should not say.
@@ -260,6 +307,39 @@ fn comparisons_join_cells_and_tell_ratios() {
     let output = folder.run("bench --compare a other");
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("no cell of a is in other"), "{}", stderr(&output));
+    // Neither are cells a match that have no times, only errors.
+    folder.put("failed", cell(json!({"gpu_us": null, "wall_us": null, "error": "too large"})));
+    for (a, b) in [("failed", "failed"), ("a", "failed"), ("failed", "a")] {
+        let output = folder.run(&format!("bench --compare {a} {b}"));
+        assert_eq!(output.status.code(), Some(1), "{a} {b}");
+        let words = format!("no cell of {a} is in {b} with a time in both");
+        assert!(stderr(&output).contains(&words), "{}", stderr(&output));
+    }
+    let some = [cell(json!({})), cell(json!({"rows": 1, "gpu_us": null, "wall_us": null}))].concat();
+    folder.put("some", some);
+    let text = folder.text("bench --compare some some");
+    assert!(text.contains("geometric mean of 1 ratios of GPU time"), "{text}");
+}
+
+/// An option that would not be heard is refused.
+#[test]
+fn files_of_results_are_not_measured_again() {
+    let folder = Folder::new();
+    folder.put("a", cell(json!({})));
+    let options = "--device cpu;--allow-software;--portable;--op log;--rows 1;--vocab 3;--dtype f16;--top 1;--draws 1;\
+                   --temperature 1;--data tied;--input a;--threads 1;--repeat 1;--seconds 1;--format csv;--output out";
+    let mut failures = Vec::new();
+    for option in options.split(';') {
+        for what in ["--compare a a", "--plot out.svg a"] {
+            let output = folder.run(&format!("bench {option} {what}"));
+            if output.status.code() != Some(2) || !stderr(&output).contains("cannot be used with") {
+                failures.push(format!("{option} {what}: {:?} {}", output.status, stderr(&output)));
+            }
+        }
+    }
+    conclude(&failures);
+    assert_eq!(folder.contents(".").len(), 1, "nothing is written");
+    folder.printed("bench --compare a a");
 }
 
 /// What a run measures can be compared and drawn.
@@ -360,7 +440,7 @@ fn what_cannot_be_is_refused() {
     folder.put("untimed", cell(json!({"gpu_us": null, "wall_us": null})));
     folder.put("none.npy", npy("<f4", "(0, 3)", b""));
     folder.put("one.npy", npy("<f4", "(1, 3)", &stored("f32", &[1.0, 2.0, 3.0])));
-    let cases: [(&str, i32, &str); 28] = [
+    let cases: [(&str, i32, &str); 31] = [
         ("bench --rows 0", 2, "0 is not in 1..=16777216"),
         ("bench --rows 1,x", 2, "invalid value 'x'"),
         ("bench --vocab 0", 2, "0 is not in 1..=1048576"),
@@ -372,6 +452,9 @@ fn what_cannot_be_is_refused() {
         ("bench --repeat 0", 2, "0 is not in"),
         ("bench --seconds 0", 2, "--seconds 0 is outside"),
         ("bench --seconds NaN", 2, "--seconds NaN is outside"),
+        ("bench --temperature -1", 2, "--op log: temperature -1 is outside 0.001 to 1000"),
+        ("bench --temperature 0", 2, "--op log: temperature 0 is outside"),
+        ("bench --op sample --temperature NaN", 2, "--op sample: temperature NaN is neither 0 nor in"),
         ("bench --device nosuch", 4, "nosuch"),
         ("bench --input missing.npy", 1, "missing.npy"),
         ("bench --input none.npy", 1, "no rows"),
