@@ -41,8 +41,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             gpu.sampler().record(encoder, &batch, &params, &targets)
         })?;
 
-        let request = SamplingParams { top_p: 0.95, seed: Some(1), raw_logprobs: Some(5), ..SamplingParams::default() };
-        let requests: Vec<Request> = (0..rows).map(|_| Request::new(request.clone())).collect::<Result<_, _>>()?;
+        let request =
+            SamplingParams { top_p: 0.95, seed: Some(1), raw_logprobs: Some(5), ..SamplingParams::default() };
+        let requests: Vec<Request> =
+            (0..rows).map(|_| Request::new(request.clone())).collect::<Result<_, _>>()?;
         let buffers = SampleBuffers { tokens: Some(GpuOutput::new(&tokens)), ..SampleBuffers::default() };
         report("sample, top-p, 5 raw logprobs", rows, &gpu, |encoder, step| {
             let rows: Vec<Row<'_>> = requests.iter().map(|request| request.row(step)).collect();
