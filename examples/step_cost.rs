@@ -66,7 +66,7 @@ fn report<R>(
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let (pending, record) = measured(|| call(&mut encoder, step));
         let pending = pending?;
-        let ((), submit) = measured(|| drop(gpu.queue().submit([encoder.finish()])));
+        let (_, submit) = measured(|| gpu.queue().submit([encoder.finish()]));
         while !pending.is_ready() {
             std::thread::yield_now();
         }
