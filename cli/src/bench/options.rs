@@ -32,7 +32,7 @@ Examples:
   sortilege bench --device all --rows 1,64 --vocab 32768,128256 --op all --format md
   sortilege bench --device cpu --threads 1,2 --dtype f16 --input logits.npy -o after.jsonl
   sortilege bench --compare before.jsonl after.jsonl
-  sortilege bench --rows 1,8,64,512,4096 -o rows.json && sortilege bench --plot rows.svg rows.json
+  sortilege bench --rows 1,8,64,512 --vocab 32768 -o rows.json && sortilege bench --plot rows.svg rows.json
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
 
