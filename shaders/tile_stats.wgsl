@@ -23,6 +23,12 @@ fn logit_bits(element: u32) -> u32 {
     return widen(logits[word_of_element(element)], element);
 }
 
+// The i-th of the sixteen tokens of a lane: four lanes read 16 consecutive tokens at a time, 4 each, and walk through their
+// subtile in four steps.
+fn token_of(first_token: u32, i: u32) -> u32 {
+    return first_token + (i >> 2u) * 16u + (i & 3u);
+}
+
 // A word of the binding, or its last one past its end, where nothing is looked at.
 fn word_at(word: u32) -> u32 {
     return logits[min(word, arrayLength(&logits) - 1u)];
@@ -50,7 +56,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row_start = batch.element_base + row * batch.row_stride;
     let head = rows[batch.first_row + row];
     let request = head.x;
-    // Four lanes read 16 consecutive tokens at a time, 4 each, and walk through their subtile in four steps.
     let first_token = tile * TILE + (lane >> 2u) * SUBTILE + (lane & 3u) * 4u;
 
     // 1. load: the only read of the logits
@@ -59,7 +64,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     var raw: array<u32, 16>;
     for (var i = 0u; i < TOKENS_PER_LANE; i += 4u) {
-        let token = first_token + i * 4u;
+        let token = token_of(first_token, i);
         var four = vec4<u32>(BITS_NEG_INFINITY);
         if token < batch.vocab {
             four = four_logits(row_start + token);
@@ -84,7 +89,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             scale = requests[request].pass_scale;
             if is_changed {
                 for (var i = 0u; i < TOKENS_PER_LANE; i++) {
-                    let token = first_token + (i >> 2u) * 16u + (i & 3u);
+                    let token = token_of(first_token, i);
                     if token < batch.vocab {
                         bits[i] = changed_bits(row, request, token, raw[i]);
                     }
@@ -103,7 +108,7 @@ fn reduce(bits: array<u32, 16>, target_key: i32, scale: Scale, out: u32, first_t
     var best_bits = 0u;
     var counts = vec2<u32>(0u, 0u);
     for (var i = 0u; i < TOKENS_PER_LANE; i++) {
-        let token = first_token + (i >> 2u) * 16u + (i & 3u);
+        let token = token_of(first_token, i);
         if token < batch.vocab {
             let key = key_of_bits(bits[i]);
             best_key = max(best_key, key);

@@ -195,7 +195,8 @@ const WELCOME: wgpu::Features = wgpu::Features::SHADER_INT64
 const BLOCK_BYTES: usize = 32 << 20;
 
 impl Gpu {
-    /// The device of a candidate, with all the limits of its adapter, its timestamps and its integers of 64 bits, after a self-check of the kernels on it.
+    /// The device of a candidate, with all the limits of its adapter, its timestamps and its integers of 64 bits, after a
+    /// self-check of the kernels on it.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] if it is unfit or the driver refuses, and what [`Sampler::self_check`] says.

@@ -7,6 +7,7 @@ use sortilege::device::{Candidate, candidates};
 use sortilege::wgpu::Features;
 
 use crate::args::InfoArgs;
+use crate::engine::driver;
 use crate::failure::{Failure, Result};
 
 #[derive(Serialize)]
@@ -76,7 +77,7 @@ fn describe((number, candidate): (usize, &Candidate)) -> Adapter {
         name: candidate.id.clone(),
         adapter: info.name.clone(),
         backend: info.backend.to_string(),
-        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        driver: driver(info),
         kind: format!("{:?}", info.device_type),
         software: candidate.is_software(),
         unfit: candidate.unfit.clone(),

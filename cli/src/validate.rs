@@ -144,9 +144,7 @@ fn with_progress(gpu: Option<&Gpu>, id: &str, extent: Extent) -> Result<DeviceRe
         device: id.to_owned(),
         adapter: info.map_or_else(|| "cpu".to_owned(), |info| info.name.clone()),
         backend: info.map_or_else(|| "rust".to_owned(), |info| info.backend.to_string()),
-        driver: info.map_or_else(String::new, |info| {
-            format!("{} {}", info.driver, info.driver_info).trim().to_owned()
-        }),
+        driver: info.map_or_else(String::new, engine::driver),
         seconds: start.elapsed().as_secs_f64(),
         kernels: kernels.into_iter().map(KernelReport::from).collect(),
     })

@@ -42,6 +42,9 @@ pub(crate) fn run(
 
 /// Keys and ids of the `count` first possible tokens of a row, in order; opens the subtiles that can hold them.
 pub(crate) fn top_tokens(row: RowBits<'_>, delegates: &[i32], count: usize) -> Vec<(i32, u32)> {
+    if count == 0 {
+        return Vec::new(); // sums alone are asked for
+    }
     let subtiles =
         first(delegates.iter().zip(0..).map(|(key, subtile)| code(*key, subtile)).collect(), count);
     let impossible = code(exact::KEY_NEG_INFINITY, 0); // and what comes after it

@@ -1,7 +1,7 @@
 //! Devices for tests: a GPU test without an adapter fails, it never skips.
 
 use sortilege::SamplerOptions;
-use sortilege::device::{Gpu, candidates};
+use sortilege::device::{Gpu, candidates, find};
 
 /// Opens twice, with the kernels of the device and, where those use integers of 64 bits, with the portable ones, every adapter that `SORTILEGE_TEST_ADAPTERS` names (ids, comma separated), or if it is not set every adapter
 /// that can run the kernels.
@@ -21,14 +21,16 @@ pub(crate) fn gpus() -> Vec<Gpu> {
         list.retain(|candidate| candidate.unfit.is_none());
     }
     assert!(!list.is_empty(), "no adapter: scripts/test installs a software driver");
-    let open = |candidate| Gpu::open(candidate).expect("the adapter opens and passes its self-check");
-    let mut gpus: Vec<Gpu> = list.into_iter().map(open).collect();
-    let others = candidates(true)
-        .into_iter()
-        .filter(|other| gpus.iter().any(|gpu| gpu.sampler().has_int64() && gpu.info() == &other.info));
     let portable = SamplerOptions { portable: true, ..SamplerOptions::default() };
-    let others: Vec<Gpu> =
-        others.map(|other| open(other).with_options(portable).expect("the same device")).collect();
-    gpus.extend(others);
+    let mut gpus = Vec::new();
+    for candidate in list {
+        let id = candidate.id.clone();
+        let open = |candidate| Gpu::open(candidate).expect("the adapter opens and passes its self-check");
+        gpus.push(open(candidate));
+        if gpus.last().is_some_and(|gpu| gpu.sampler().has_int64()) {
+            let again = open(find(candidates(true), &id).expect("it was there"));
+            gpus.push(again.with_options(portable).expect("the same device"));
+        }
+    }
     gpus
 }

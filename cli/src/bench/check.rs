@@ -286,16 +286,9 @@ mod tests {
 
     /// A batch, one task of each operation, and the output of the CPU engine for its second row.
     fn outputs(temperature: &str) -> (Source, Vec<(Task, Output)>) {
-        use clap::Parser;
-        #[derive(Parser)]
-        struct Line {
-            #[command(flatten)]
-            args: BenchArgs,
-        }
         // Records have no temperature 0.
         let ops = if temperature == "0" { "sample,log-softmax,top-k" } else { "all" };
-        let line = ["bench", "--op", ops, "--top", "7", "--draws", "2", "--temperature", temperature];
-        let args = Line::parse_from(line).args;
+        let args = BenchArgs::of(&["--op", ops, "--top", "7", "--draws", "2", "--temperature", temperature]);
         let source = Source::synthetic(DataArg::Peaked, Dtype::Bf16, 3, 5000);
         let bytes = source.read(1..2).expect("memory");
         let logits = Logits::new(&bytes, Dtype::Bf16, 1, 5000).expect("a row");

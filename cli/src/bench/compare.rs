@@ -1,15 +1,15 @@
 //! Two result files side by side.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
 use super::cell::{Cell, load};
-use super::output::digits;
+use super::output::{digits, or_dash};
 use crate::failure::{Failure, Result};
 
 /// What makes two cells the same measurement.
 fn key(cell: &Cell) -> String {
-    let count = |count: Option<u32>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
     format!(
         "{} ({}) {} [{}][{}] {} top {} draws {} T {} threads {} kernels {} {} {}",
         cell.device,
@@ -18,14 +18,14 @@ fn key(cell: &Cell) -> String {
         cell.rows,
         cell.vocab,
         cell.dtype,
-        count(cell.top),
-        count(cell.draws),
+        or_dash(cell.top),
+        or_dash(cell.draws),
         // Files from before there was a choice have none.
         cell.temperature.unwrap_or(1.0),
-        count(cell.threads),
-        cell.kernels.as_deref().unwrap_or("-"),
+        or_dash(cell.threads),
+        or_dash(cell.kernels.as_ref()),
         cell.data,
-        cell.cache.as_deref().unwrap_or("-")
+        or_dash(cell.cache.as_ref())
     )
 }
 
@@ -48,19 +48,20 @@ pub(crate) fn run(a: &Path, b: &Path) -> Result<()> {
 
 /// Returns how many cells have a time of one kind on both sides.
 fn write(out: &mut impl Write, old: &[Cell], new: &[Cell]) -> std::io::Result<usize> {
-    // Of a cell that was measured twice the last counts.
-    let find = |cells: &[Cell], wanted: &str| cells.iter().rfind(|cell| key(cell) == wanted).cloned();
     let mut keys: Vec<String> = Vec::new();
-    for wanted in old.iter().chain(new).map(key) {
-        if !keys.contains(&wanted) {
-            keys.push(wanted);
-        }
+    let mut pairs: HashMap<String, [Option<&Cell>; 2]> = HashMap::new();
+    for (side, cell) in old.iter().map(|cell| (0, cell)).chain(new.iter().map(|cell| (1, cell))) {
+        let pair = pairs.entry(key(cell)).or_insert_with_key(|key| {
+            keys.push(key.clone());
+            [None, None]
+        });
+        pair[side] = Some(cell); // of a cell that was measured twice the last counts
     }
     let mut ratios: [Vec<f64>; 2] = [const { Vec::new() }; 2];
     let (mut lines, mut missing, mut matches) = (Vec::new(), Vec::new(), 0);
     for wanted in keys {
-        match (find(old, &wanted), find(new, &wanted)) {
-            (Some(old), Some(new)) => {
+        match pairs[&wanted] {
+            [Some(old), Some(new)] => {
                 let times = [(old.gpu_us, new.gpu_us), (old.wall_us, new.wall_us)];
                 let columns = times.map(|times| column(times, ratio(times)));
                 lines.push(format!("{}  {wanted}", columns.join("  ")));
@@ -69,7 +70,7 @@ fn write(out: &mut impl Write, old: &[Cell], new: &[Cell]) -> std::io::Result<us
                     ratios.extend(ratio(times));
                 }
             }
-            (Some(_), None) => missing.push(format!("only in A: {wanted}")),
+            [Some(_), None] => missing.push(format!("only in A: {wanted}")),
             _ => missing.push(format!("only in B: {wanted}")),
         }
     }
@@ -93,8 +94,8 @@ fn ratio(times: (Option<f64>, Option<f64>)) -> Option<f64> {
 
 /// Both times and their ratio.
 fn column(times: (Option<f64>, Option<f64>), ratio: Option<f64>) -> String {
-    let text = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), digits);
-    let ratio = ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.3}"));
+    let text = |time: Option<f64>| or_dash(time.map(digits));
+    let ratio = or_dash(ratio.map(|ratio| format!("{ratio:.3}")));
     format!("{:>10} {:>10} {ratio:>7}", text(times.0), text(times.1))
 }
 

@@ -293,20 +293,12 @@ fn commit() -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::options::DataArg;
     use super::*;
 
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: BenchArgs,
-    }
-
     #[test]
     fn logits_that_cannot_be_had_do_not_end_the_run() {
-        let args = Line::parse_from(["bench", "--op", "log", "--repeat", "1", "--threads", "1"]).args;
+        let args = BenchArgs::of(&["--op", "log", "--repeat", "1", "--threads", "1"]);
         let source = |vocab| Source::synthetic(DataArg::Normal, Dtype::F32, 1, vocab);
         // A row over the largest allocation, and one that fits.
         let sources = [source(1 << 61), source(5)];

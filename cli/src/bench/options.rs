@@ -134,6 +134,18 @@ pub(crate) struct BenchArgs {
 }
 
 impl BenchArgs {
+    /// What these options mean after `sortilege bench`.
+    #[cfg(test)]
+    pub(crate) fn of(options: &[&str]) -> Self {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: BenchArgs,
+        }
+        let words = std::iter::once("bench").chain(options.iter().copied());
+        <Line as clap::Parser>::parse_from(words).args
+    }
+
     /// Nothing, if the numbers that clap does not look at make sense.
     pub(crate) fn validate(&self) -> Result<()> {
         if !(self.seconds > 0.0 && self.seconds <= 3600.0) {

@@ -103,27 +103,31 @@ const HEAD: [(&str, i32); 17] = [
 ];
 
 fn texts(cell: &Cell) -> [String; 17] {
-    let count = |count: Option<u32>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
-    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), digits);
+    let number = |value: Option<f64>| or_dash(value.map(digits));
     [
         clip(&cell.device, 18).into_owned(),
-        cell.kernels.clone().unwrap_or_else(|| "-".to_owned()),
+        or_dash(cell.kernels.as_ref()),
         cell.op.clone(),
         cell.dtype.clone(),
         cell.rows.to_string(),
         cell.vocab.to_string(),
-        count(cell.top),
-        count(cell.draws),
-        cell.temperature.map_or_else(|| "-".to_owned(), |temperature| temperature.to_string()),
-        count(cell.threads),
-        cell.cache.clone().unwrap_or_else(|| "-".to_owned()),
+        or_dash(cell.top),
+        or_dash(cell.draws),
+        or_dash(cell.temperature),
+        or_dash(cell.threads),
+        or_dash(cell.cache.as_ref()),
         number(cell.gpu_us),
         number(cell.wall_us),
         number(cell.wall_ring_us),
         number(cell.p95_us),
         number(cell.gb_per_s),
-        cell.percent_of_ceiling.map_or_else(|| "-".to_owned(), |percent| format!("{percent:.1} %")),
+        or_dash(cell.percent_of_ceiling.map(|percent| format!("{percent:.1} %"))),
     ]
+}
+
+/// A dash where there is nothing to say.
+pub(crate) fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
 /// Three digits at least, where there are so many.

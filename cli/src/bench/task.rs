@@ -155,22 +155,14 @@ impl Task {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: BenchArgs,
-    }
 
     #[test]
     fn what_an_operation_does_not_make_is_left_out_of_all() {
         let most = SamplingParams::MAX_LOGPROBS;
         let list = format!("0,{most},{}", most + 1);
         let tops = |ops: &str, op: Op| -> Vec<Option<u32>> {
-            let args = Line::parse_from(["bench", "--op", ops, "--top", &list]).args;
+            let args = BenchArgs::of(&["--op", ops, "--top", &list]);
             Asked::all(&args).iter().filter(|asked| asked.op == op).map(|asked| asked.top).collect()
         };
         let all = [Some(0), Some(most), Some(most + 1)];
