@@ -1,3 +1,5 @@
+//! Everything that can go wrong.
+
 /// What can go wrong. Every message names the value, the limit and the remedy.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]

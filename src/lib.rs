@@ -2,8 +2,8 @@
 //!
 //! A language model's last layer gives one logit per vocabulary token. This crate turns a batch of them,
 //! `[rows][vocab]`, into drawn tokens and one small [`Sample`] per row (what was drawn, and from which distribution), or
-//! into one [`Record`] per row (logprob and rank of a given token, log-sum-exp, entropy, the `top_k` most probable tokens).
-//! Only these leave the GPU.
+//! into one [`Logprobs`] per row (logprob and rank of a given token, log-sum-exp, entropy, the most probable tokens). Only
+//! these leave the GPU.
 //!
 //! - **One read.** Two dispatches and one copy per batch, whatever is asked for; the logits are read once, in place, and
 //!   of the few subtiles that matter once more. (Only lists of more than 1024 tokens, up to all of them, take further passes.)
@@ -17,11 +17,12 @@
 //! | you have | use |
 //! |---|---|
 //! | a `wgpu::Device` and logits in a `wgpu::Buffer` | [`Sampler`] |
-//! | logits in host memory and a GPU | [`device::Gpu`] |
-//! | logits in host memory | [`cpu`] |
+//! | logits in host memory and a GPU | [`device::Gpu`], an [`Engine`] |
+//! | logits in host memory | [`Cpu`], an [`Engine`] |
 //! | a sequence in the making | [`Request`], with [`SamplingParams`] |
-//! | a draft model | [`Chain`] |
-//! | doubts about a driver | [`Sampler::self_check`], its `_sampling` and `_long_lists`, [`validate`] |
+//! | a draft model | [`DraftTokens`] |
+//! | doubts about a driver | [`Sampler::self_check`], [`validate`] |
+//! | doubts about an answer | [`audit`] |
 //!
 //! # How it works
 //! ```text
@@ -29,89 +30,86 @@
 //!    │  tile_stats: one workgroup per tile of 4096 tokens, the only read of all logits
 //!    ▼
 //! per tile: maximum, flags, integer exp-sum, maxima of its 64 subtiles     2 % of the logits
-//!    │  row_sample or row_finish: one workgroup per row; merges the tiles, opens only the subtiles that matter
+//!    │  row_sample or row_logprobs: one workgroup per row; merges the tiles, opens only the subtiles that matter
 //!    ▼
-//! one record per row ──one copy──► staging buffer ──► the host takes the last logarithm ──► Sample, Record
+//! one record per row ──one copy──► staging buffer ──► the host takes the last logarithm ──► Sample, Logprobs
 //!    └► tokens [rows] u32 stay on the device
 //! ```
 //! A record of more than 1024 tokens gets them from a radix select and a stable radix sort: `digit_count`, `digit_scatter`.
 //!
-//! `request` is what a row asks, `inputs` a step of them, checked and compiled. `plan` computes chunks, bindings and bytes
-//! without a device; `kernel` and `kernels` declare the shaders and hold their twins on the CPU; `sampler` puts passes into
-//! the engine's encoder, with `pipelines`, `buffers`, `passes` and `timing` behind it; `readback` is the only place that waits,
-//! `guard` the only one that catches; `exact`, `numbers` and `rng` are the arithmetic that both halves share. `oracle` is the
-//! definition in f64, and shares nothing with them.
+//! # Where things are
+//! Each room imports only those above it.
+//!
+//! | room | noun |
+//! |---|---|
+//! | `arithmetic` | integers that both halves share: keys, weights, masses, random numbers, the constants of the format |
+//! | `logits` | types, shapes, rows in host memory |
+//! | `answer` | the words that an engine leaves of a row, and what a caller sees of them |
+//! | `filter` | one truncation a file: mathematics, parameter, device form, twin on the CPU |
+//! | `request` | what a caller asks, checked and compiled |
+//! | `kernels` | one kernel a file: declaration of the shader, twin on the CPU |
+//! | `plan` | chunks, bindings, dispatches and bytes of a call, without a device |
+//! | `engine`, `cpu` | what every engine computes; the one on the CPU |
+//! | `gpu` | the one on the device, and the sampler in the engine's encoder; the only room that names wgpu |
+//! | `proof` | the definition in f64, audits, validation of kernels |
 //!
 //! # The order of tokens
 //! Value descending, then token ascending; -0 equals +0. Every filter, every top-k and every rank follows it.
 //!
 //! # Features
-//! `wgpu` (default): the GPU half, and `wgpu` 30 re-exported. Without it the crate is the CPU engine alone.
+//! - `wgpu` (default): [`Sampler`], and `wgpu` 30 re-exported. Without it the crate is the CPU engine alone.
+//! - `device` (default): [`device`], which finds adapters and opens them.
+//! - `validate` (default): [`oracle`], [`audit`], [`synthetic`] and, with `device`, [`validate`].
 
-mod dtype;
+mod answer;
+mod arithmetic;
+mod cpu;
+mod engine;
 mod error;
-mod exact;
-mod inputs;
+#[cfg(feature = "wgpu")]
+mod gpu;
 mod kernels;
 mod logits;
-mod numbers;
-mod params;
 mod plan;
-mod record;
+mod proof;
 mod request;
-mod rng;
-mod sample;
-mod speculative;
 
-pub mod cpu;
-pub mod oracle;
-
-#[cfg(feature = "wgpu")]
-mod buffers;
-#[cfg(feature = "wgpu")]
-pub mod device;
-#[cfg(feature = "wgpu")]
-mod guard;
-#[cfg(feature = "wgpu")]
-mod kernel;
-#[cfg(feature = "wgpu")]
-mod passes;
-#[cfg(feature = "wgpu")]
-mod pipelines;
-#[cfg(feature = "wgpu")]
-mod readback;
-#[cfg(feature = "wgpu")]
-mod sampler;
-#[cfg(feature = "wgpu")]
-mod self_check;
-#[cfg(feature = "wgpu")]
-mod timing;
-#[cfg(feature = "wgpu")]
-pub mod validate;
-
-#[cfg(test)]
-mod simd;
-#[cfg(test)]
-mod vectors;
-
-pub use dtype::Dtype;
+pub use answer::{Distribution, Drawn, Logprobs, Sample, Status, TargetLogprob, TopLogprob};
+pub use arithmetic::format::{ARITHMETIC_VERSION, MAX_VOCAB, NO_TOKEN};
+pub use cpu::Cpu;
+pub use engine::Engine;
 pub use error::{Error, Result};
-pub use exact::{ARITHMETIC_VERSION, MAX_VOCAB, SUBTILE_TOKENS, TILE_TOKENS};
-pub use logits::Logits;
-pub use params::Params;
-pub use plan::{Caps, Plan, Shape};
-pub use record::{Record, Status, TargetLogprob, TopLogprob};
-pub use request::{Dry, Filter, Mirostat, Order, Request, Row, SamplingParams};
-pub use sample::{Distribution, Drawn, Sample};
-pub use speculative::{Chain, Verification, Verified};
-
 #[cfg(feature = "wgpu")]
-pub use buffers::{GpuInput, GpuLogits, GpuOutput, Mask, SampleBuffers};
-#[cfg(feature = "wgpu")]
-pub use readback::Pending;
-#[cfg(feature = "wgpu")]
-pub use sampler::{Sampler, SamplerOptions, Traffic};
-#[cfg(feature = "wgpu")]
-pub use timing::{PassTime, Timing};
+pub use gpu::{
+    GpuInput, GpuLogits, GpuOutput, Kernels, Mask, PassTime, Pending, SampleBuffers, Sampler, SamplerOptions,
+    Timing, Traffic,
+};
+pub use logits::{Dtype, Logits, Shape};
+pub use plan::{Cost, DeviceLimits, Plan};
+#[cfg(feature = "validate")]
+pub use proof::oracle;
+#[cfg(all(feature = "validate", feature = "device"))]
+pub use proof::validate;
+pub use request::{
+    DraftTokens, Dry, Filter, LogprobsParams, Mirostat, Order, Request, Row, SampleInputs, SamplingParams,
+    Verification, Verified,
+};
 #[cfg(feature = "wgpu")]
 pub use wgpu;
+
+/// Adapters and open devices, for callers that have none.
+#[cfg(feature = "device")]
+pub mod device {
+    pub use crate::gpu::{Adapter, Gpu, adapters, best_hardware, find};
+}
+
+// TRANSITION
+pub(crate) mod exact {
+    pub(crate) use crate::arithmetic::{exact::*, format::*, integers::*, ln::*, merge::*, wide::*};
+}
+pub(crate) mod numbers {
+    pub(crate) use crate::arithmetic::numbers::*;
+}
+pub(crate) mod rng {
+    pub(crate) use crate::arithmetic::rng::*;
+}

@@ -3,16 +3,16 @@
 //! kept. `shaders/lib/digits.wgsl` has the stages. Their number depends on the type of the logits alone, and no place on
 //! the order in which a device does its work. On the CPU `row_finish` makes lists of any length.
 
-use crate::dtype::Dtype;
 #[cfg(feature = "wgpu")]
-use crate::kernel::{Kernel, Slot, wgsl};
+use crate::kernels::kernel::{Kernel, Slot, wgsl};
+use crate::logits::Dtype;
 
 /// One workgroup per block of consecutive items of one row, dispatch (blocks, rows).
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "digit_count",
     wgsl: wgsl!("digit_count": "batch", "logits", "digits"),
-    slots: &[Slot::Batch, Slot::Read, Slot::Read, Slot::Write],
+    slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Write],
 };
 
 /// Items of one workgroup.
@@ -33,8 +33,8 @@ pub(crate) fn stages(dtype: Dtype) -> usize {
 }
 
 /// Blocks of a row in a stage.
-pub(crate) fn blocks(dtype: Dtype, stage: usize, vocab: usize, top_k: u32) -> u32 {
-    let kept = top_k as usize;
+pub(crate) fn blocks(dtype: Dtype, stage: usize, vocab: usize, listed: u32) -> u32 {
+    let kept = listed as usize;
     let items = if stage <= levels(dtype) { kept.max(vocab) } else { kept };
     #[expect(clippy::cast_possible_truncation, reason = "neither is over 2^20")]
     let blocks = items.div_ceil(BLOCK_ITEMS) as u32;
@@ -42,6 +42,6 @@ pub(crate) fn blocks(dtype: Dtype, stage: usize, vocab: usize, top_k: u32) -> u3
 }
 
 /// Words of scratch of one row: counts of two stages, cuts, pairs.
-pub(crate) fn scratch_words(dtype: Dtype, vocab: usize, top_k: u32) -> usize {
-    2 * blocks(dtype, 0, vocab, top_k) as usize * DIGITS + CUT_WORDS + 2 * top_k as usize
+pub(crate) fn scratch_words(dtype: Dtype, vocab: usize, listed: u32) -> usize {
+    2 * blocks(dtype, 0, vocab, listed) as usize * DIGITS + CUT_WORDS + 2 * listed as usize
 }

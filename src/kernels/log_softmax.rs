@@ -2,32 +2,34 @@
 
 use fearless_simd::{Level, Simd, dispatch};
 
-use crate::exact::{self, TILE_TOKENS};
+use crate::answer::DistributionBits;
+use crate::arithmetic::exact;
+use crate::arithmetic::format::TILE_TOKENS;
+use crate::arithmetic::wide::{ln_mass_fixed, log_softmax_bits};
 #[cfg(feature = "wgpu")]
-use crate::kernel::{Kernel, Slot, wgsl};
+use crate::kernels::kernel::{Kernel, Slot, wgsl};
 use crate::logits::RowBits;
-use crate::record::RawRecord;
 
 /// One workgroup per tile, dispatch (tiles, rows).
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "log_softmax",
     wgsl: wgsl!("log_softmax": "batch", "logits", "integers", "exact", "wide"),
-    slots: &[Slot::Batch, Slot::Read, Slot::Read, Slot::Write],
+    slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Write],
 };
 
 /// The same on the CPU: one row into `out`, with the widest vector instructions of this processor.
-pub(crate) fn run(row: RowBits<'_>, record: &RawRecord, out: &mut [f32]) {
-    run_at(Level::new(), row, record, out);
+pub(crate) fn run(row: RowBits<'_>, distribution: &DistributionBits, out: &mut [f32]) {
+    run_at(Level::new(), row, distribution, out);
 }
 
-fn run_at(level: Level, row: RowBits<'_>, record: &RawRecord, out: &mut [f32]) {
-    if record.stats.flags != 0 {
+fn run_at(level: Level, row: RowBits<'_>, distribution: &DistributionBits, out: &mut [f32]) {
+    if distribution.status != 0 {
         out.fill(f32::NAN);
         return;
     }
-    let max_bits = exact::bits_of_key(record.stats.max_key);
-    let ln_mass = exact::ln_mass_fixed(record.stats.mass);
+    let max_bits = exact::bits_of_key(distribution.max_key);
+    let ln_mass = ln_mass_fixed(distribution.mass);
     dispatch!(level, simd => simd.vectorize(#[inline(always)] || {
         let mut widened = [0; TILE_TOKENS];
         for (tile, out) in row.runs(TILE_TOKENS).zip(out.chunks_mut(TILE_TOKENS)) {
@@ -36,7 +38,7 @@ fn run_at(level: Level, row: RowBits<'_>, record: &RawRecord, out: &mut [f32]) {
                 in_double(bits, max_bits, ln_mass, out);
             } else {
                 for (out, &bits) in out.iter_mut().zip(bits) {
-                    *out = f32::from_bits(exact::log_softmax_bits(max_bits, ln_mass, bits));
+                    *out = f32::from_bits(log_softmax_bits(max_bits, ln_mass, bits));
                 }
             }
         }
@@ -65,7 +67,6 @@ fn in_double(bits: &[u32], max_bits: u32, ln_mass: u32, out: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exact::RowStats;
 
     /// Doubles give what integers do, at every magnitude that they are used for, with all instructions.
     #[test]
@@ -80,15 +81,15 @@ mod tests {
                     let logit = if value.abs() < 1e6 { value.min(max) } else { max };
                     row.extend([logit.to_bits(), (max - (bits >> 8) as f32 / 1e5).to_bits()]);
                 }
-                let stats = RowStats { max_key: exact::key(max.to_bits()), mass, ..RowStats::default() };
-                let record = RawRecord { stats, target_bits: 0, entries: Vec::new() };
-                let max_bits = exact::bits_of_key(stats.max_key);
-                let ln_mass = exact::ln_mass_fixed(mass);
-                for (level, simd) in crate::simd::levels() {
+                let max_key = exact::key_of_bits(max.to_bits());
+                let distribution = DistributionBits { max_key, mass, ..DistributionBits::default() };
+                let max_bits = exact::bits_of_key(max_key);
+                let ln_mass = ln_mass_fixed(mass);
+                for (level, simd) in crate::proof::simd::levels() {
                     let mut out = vec![0.0; row.len()];
-                    run_at(simd, RowBits::of_f32(&row), &record, &mut out);
+                    run_at(simd, RowBits::of_f32(&row), &distribution, &mut out);
                     for (&logit, out) in row.iter().zip(&out) {
-                        let want = exact::log_softmax_bits(max_bits, ln_mass, logit);
+                        let want = log_softmax_bits(max_bits, ln_mass, logit);
                         assert_eq!(out.to_bits(), want, "{level}: {logit:#x} below {max}, mass {mass}");
                     }
                 }

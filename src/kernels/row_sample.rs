@@ -5,18 +5,18 @@
 
 use std::ops::Range;
 
-use super::row_finish;
+use super::row_logprobs;
 use super::tile_stats::{self, Tiles};
+use crate::answer::{DistributionBits, DrawnBits, SampleBits};
 use crate::exact::{
     self, ROW_FRACTION, RUN_FRACTION, RowStats, SUBTILE_TOKENS, Scale, TILE_TOKENS, TileStats,
 };
 #[cfg(feature = "wgpu")]
-use crate::kernel::{Kernel, Slot, wgsl};
+use crate::kernels::kernel::{Kernel, Slot, wgsl};
 use crate::logits::RowBits;
 use crate::numbers::quotient_q24;
 use crate::request::{Changes, Compiled, Step};
 use crate::rng::{Key, Purpose, point};
-use crate::sample::{RawDraw, RawSample, RawView};
 
 /// One workgroup per row, dispatch (1, rows).
 #[cfg(feature = "wgpu")]
@@ -24,7 +24,7 @@ pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_sample",
     wgsl: wgsl!("row_sample": "batch", "logits", "integers", "exact", "soft_float", "request", "changes", "numbers", "rng", "list", "merge", "scan", "filters", "draw", "plan"),
     slots: &[
-        Slot::Batch,
+        Slot::Chunk,
         Slot::Read,
         Slot::Read,
         Slot::Read,
@@ -37,7 +37,7 @@ pub(crate) const KERNEL: Kernel = Kernel {
 };
 
 /// A row and what is asked of it.
-pub(crate) struct Turn<'a> {
+pub(crate) struct RowTask<'a> {
     pub(crate) row: RowBits<'a>,
     pub(crate) request: &'a Compiled,
     pub(crate) changes: &'a Changes,
@@ -47,8 +47,8 @@ pub(crate) struct Turn<'a> {
 }
 
 /// The same on the CPU.
-pub(crate) fn run(turn: &Turn<'_>) -> RawSample {
-    let Turn { row, request, changes, .. } = *turn;
+pub(crate) fn run(task: &RowTask<'_>) -> SampleBits {
+    let RowTask { row, request, changes, .. } = *task;
     let is_changed = changes.allowed.is_some() || !changes.list.is_empty();
     let changed: Vec<u32> = if is_changed {
         (0..).zip(row.iter()).map(|(token, bits)| changes.apply(token, bits)).collect()
@@ -57,15 +57,18 @@ pub(crate) fn run(turn: &Turn<'_>) -> RawSample {
     };
     let processed = View::new(if is_changed { RowBits::of_f32(&changed) } else { row }, request.pass);
     let raw = request.top_raw.map(|_| View::new(row, Scale::new(1.0)));
-    let mut sample = if processed.stats.flags == 0 {
-        Kept::new(&processed, turn).sample()
+    let mut sample = if processed.stats.status == 0 {
+        Kept::new(&processed, task).sample()
     } else {
-        RawSample { flags: processed.stats.flags, ..RawSample::default() }
+        SampleBits {
+            processed: DistributionBits { status: processed.stats.status, ..DistributionBits::default() },
+            ..SampleBits::default()
+        }
     };
     if let (Some(raw), Some(top)) = (&raw, request.top_raw) {
-        let RowStats { flags, max_key, mass, surprisal, .. } = raw.stats;
-        let mut view = RawView { flags, max_key, mass, surprisal, top: Vec::new() };
-        if flags == 0 {
+        let RowStats { status, max_key, mass, surprisal, .. } = raw.stats;
+        let mut view = DistributionBits { status, max_key, mass, surprisal, top: Vec::new() };
+        if status == 0 {
             view.top = entries(&raw.top(top as usize));
             for drawn in &mut sample.draws {
                 drawn.raw = raw.describe(drawn.token);
@@ -91,31 +94,31 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn new(bits: RowBits<'a>, scale: Scale) -> Self {
         let Tiles { stats: tiles, delegates } = tile_stats::run(bits, exact::KEY_NEG_INFINITY, scale);
-        let stats = exact::merge(&tiles, scale);
+        let stats = exact::merge_tiles(&tiles, scale);
         Self { bits, tiles, delegates, stats }
     }
 
     /// Keys and ids of the possible tokens, by id.
     fn possible(&self) -> impl Iterator<Item = (i32, u32)> + '_ {
-        let keys = self.bits.iter().map(exact::key).zip(0..);
+        let keys = self.bits.iter().map(exact::key_of_bits).zip(0..);
         keys.filter(|(key, _)| *key > exact::KEY_NEG_INFINITY)
     }
 
     /// The first `count` of them in order.
     fn top(&self, count: usize) -> Vec<(i32, u32)> {
-        row_finish::top_tokens(self.bits, &self.delegates, count)
+        row_logprobs::top_tokens(self.bits, &self.delegates, count)
     }
 
     /// Bits of a token, and how many tokens have a larger logit, and an equal one.
     fn describe(&self, token: u32) -> [u32; 3] {
-        let own = exact::key(self.bits.get(token as usize));
+        let own = exact::key_of_bits(self.bits.get(token as usize));
         let (mut greater, mut equal) = (0, 0);
         for (subtile, delegate) in self.bits.runs(SUBTILE_TOKENS).zip(&self.delegates) {
             if *delegate < own {
                 continue; // as nearly all of a likely token are
             }
             for bits in subtile.iter() {
-                let key = exact::key(bits);
+                let key = exact::key_of_bits(bits);
                 greater += u32::from(key > own);
                 equal += u32::from(key == own);
             }
@@ -135,7 +138,7 @@ struct Sum {
 /// What the filters have kept so far: a range of places in the order.
 struct Kept<'a> {
     view: &'a View<'a>,
-    turn: &'a Turn<'a>,
+    task: &'a RowTask<'a>,
     /// A beginning of the order, as far as anybody has asked.
     order: Vec<(i32, u32)>,
     run: Range<usize>,
@@ -146,13 +149,13 @@ struct Kept<'a> {
 }
 
 impl<'a> Kept<'a> {
-    fn new(view: &'a View<'a>, turn: &'a Turn<'a>) -> Self {
+    fn new(view: &'a View<'a>, task: &'a RowTask<'a>) -> Self {
         let run = 0..view.stats.n_greater as usize;
-        Self { view, turn, order: Vec::new(), run, scale: Scale::new(1.0), is_full: true }
+        Self { view, task, order: Vec::new(), run, scale: Scale::new(1.0), is_full: true }
     }
 
-    fn sample(mut self) -> RawSample {
-        let Turn { request, key, draft, .. } = *self.turn;
+    fn sample(mut self) -> SampleBits {
+        let RowTask { request, key, draft, .. } = *self.task;
         let stats = self.view.stats;
         let mut draw = request.draw;
         for step in &request.steps {
@@ -200,17 +203,20 @@ impl<'a> Kept<'a> {
                         None => self.draw_by_row(numbers, |_, weight| weight).expect("a run has mass"),
                     }
                 };
-                RawDraw { token, processed: self.describe(token), raw: [0; 3] }
+                DrawnBits { token, processed: self.describe(token), raw: [0; 3] }
             })
             .collect();
         let listed = self.run.len().min(request.top_processed as usize);
         let end = self.run.start + listed;
         self.sort(end);
-        RawSample {
-            flags: 0,
-            max_key: exact::key(self.max_bits()),
-            mass: kept.mass,
-            surprisal: kept.surprisal,
+        SampleBits {
+            processed: DistributionBits {
+                status: 0,
+                max_key: exact::key_of_bits(self.max_bits()),
+                mass: kept.mass,
+                surprisal: kept.surprisal,
+                top: entries(&self.order[self.run.start.min(end)..end]),
+            },
             kept: kept.count,
             shift: draw.scale.shift,
             unit: draw.unit,
@@ -219,7 +225,6 @@ impl<'a> Kept<'a> {
             reopened: 0,
             is_accepted,
             draws,
-            processed: entries(&self.order[self.run.start.min(end)..end]),
             raw: None,
         }
     }
@@ -232,7 +237,7 @@ impl<'a> Kept<'a> {
             self.order = if count <= 1024 {
                 self.view.top(count)
             } else {
-                row_finish::largest(self.view.possible().collect(), count)
+                row_logprobs::largest(self.view.possible().collect(), count)
             };
         }
     }
@@ -271,7 +276,7 @@ impl<'a> Kept<'a> {
     }
 
     fn octaves(&self, key: i32, scale: Scale) -> Option<u32> {
-        scale.octaves(self.max_bits(), exact::bits_of_key(key))
+        scale.octaves_below(self.max_bits(), exact::bits_of_key(key))
     }
 
     fn weight(&self, key: i32) -> u64 {
@@ -283,7 +288,7 @@ impl<'a> Kept<'a> {
         let mut sum = Sum { mass: 0, surprisal: 0, count: 0 };
         for (key, _) in self.tokens() {
             sum.count += 1;
-            if let Some(octaves) = scale.octaves(max_bits, exact::bits_of_key(key)) {
+            if let Some(octaves) = scale.octaves_below(max_bits, exact::bits_of_key(key)) {
                 sum.mass += exact::row_weight(octaves);
                 sum.surprisal += exact::row_surprisal(octaves);
             }
@@ -300,7 +305,7 @@ impl<'a> Kept<'a> {
 
     /// Sums of the run at the scale in force.
     fn sum_now(&mut self) -> Sum {
-        let pass = self.turn.request.pass;
+        let pass = self.task.request.pass;
         if self.is_full && (pass.shift, pass.rate) == (self.scale.shift, self.scale.rate) {
             return self.of_pass();
         }
@@ -358,7 +363,7 @@ impl<'a> Kept<'a> {
             Step::Xtc(threshold, coin) => {
                 let limit = threshold.part_of(self.sum_now().mass);
                 let above = self.count(|kept, key| kept.weight(key) >= limit);
-                if above >= 2 && self.turn.key.words(Purpose::Xtc)[0] <= coin {
+                if above >= 2 && self.task.key.words(Purpose::Xtc)[0] <= coin {
                     self.start_at(self.run.start + above - 1);
                 }
             }
@@ -425,7 +430,7 @@ impl<'a> Kept<'a> {
             .view
             .tiles
             .iter()
-            .map(|tile| tile.mass_in_row(self.view.stats.max_key, self.scale).map_or(0, |(_, mass)| mass))
+            .map(|tile| tile.tile_mass(self.view.stats.max_key, self.scale).map_or(0, |(_, mass)| mass))
             .collect();
         let tile = pick(&masses, tile_number).expect("a sound row has mass");
         let TileStats { max_key, mass, .. } = self.view.tiles[tile];
@@ -460,7 +465,7 @@ impl<'a> Kept<'a> {
     fn accepts(&mut self, token: u32, probabilities: &[u32], mass: u64) -> bool {
         let own =
             self.tokens().iter().find(|(_, kept)| *kept == token).map_or(0, |(key, _)| self.weight(*key));
-        let [number, _] = self.turn.key.numbers(Purpose::Accept);
+        let [number, _] = self.task.key.numbers(Purpose::Accept);
         point(number, draft_mass(probabilities[token as usize], mass)) < own
     }
 

@@ -1,31 +1,33 @@
 //! One f32 per row out of its record: the maximum, or the log-sum-exp at temperature 1.
 
-use crate::exact;
+use crate::answer::DistributionBits;
+use crate::arithmetic::exact::bits_of_key;
+use crate::arithmetic::merge::{STATUS_INFINITY, STATUS_NAN};
+use crate::arithmetic::wide::{ln_mass_fixed, log_sum_exp_bits};
 #[cfg(feature = "wgpu")]
-use crate::kernel::{Kernel, Slot, wgsl};
-use crate::record::RawRecord;
+use crate::kernels::kernel::{Kernel, Slot, wgsl};
 
 /// One lane per row, dispatch (rows / 64).
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_scalar",
     wgsl: wgsl!("row_scalar": "batch", "integers", "exact", "wide"),
-    slots: &[Slot::Batch, Slot::Read, Slot::Write],
+    slots: &[Slot::Chunk, Slot::Read, Slot::Write],
 };
 
 /// The same on the CPU.
-pub(crate) fn run(record: &RawRecord, log_sum_exp: bool) -> f32 {
-    match record.stats.flags {
+pub(crate) fn run(distribution: &DistributionBits, log_sum_exp: bool) -> f32 {
+    match distribution.status {
         0 => {
-            let max_bits = exact::bits_of_key(record.stats.max_key);
+            let max_bits = bits_of_key(distribution.max_key);
             f32::from_bits(if log_sum_exp {
-                exact::log_sum_exp_bits(max_bits, exact::ln_mass_fixed(record.stats.mass))
+                log_sum_exp_bits(max_bits, ln_mass_fixed(distribution.mass))
             } else {
                 max_bits
             })
         }
-        exact::FLAG_NAN => f32::NAN,
-        exact::FLAG_INFINITY => f32::INFINITY,
+        STATUS_NAN => f32::NAN,
+        STATUS_INFINITY => f32::INFINITY,
         _ => f32::NEG_INFINITY,
     }
 }

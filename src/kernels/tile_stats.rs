@@ -4,9 +4,11 @@
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, dispatch, f32x16, i32x16, u32x16};
 
-use crate::exact::{self, SUBTILE_TOKENS, Scale, TILE_TOKENS, TileStats};
+use crate::arithmetic::exact::{self, Scale};
+use crate::arithmetic::format::{SUBTILE_TOKENS, TILE_TOKENS};
+use crate::arithmetic::merge::{TileStats, tile};
 #[cfg(feature = "wgpu")]
-use crate::kernel::{Kernel, Slot, wgsl};
+use crate::kernels::kernel::{Kernel, Slot, wgsl};
 use crate::logits::RowBits;
 
 /// One workgroup per tile, dispatch (tiles, rows).
@@ -14,14 +16,14 @@ use crate::logits::RowBits;
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "tile_stats",
     wgsl: wgsl!("tile_stats": "batch", "logits", "integers", "exact", "soft_float", "request", "changes"),
-    slots: &[Slot::Batch, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
+    slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
 };
 
 /// Words of one tile on the device: statistics, then delegates.
-pub(crate) const TILE_WORDS: usize = 72;
+pub(crate) const TILE_WORDS: usize = tile::WORDS;
 /// Words of its statistics.
 #[cfg(feature = "wgpu")]
-pub(crate) const STATS_WORDS: usize = 8;
+pub(crate) const STATS_WORDS: usize = tile::DELEGATES;
 
 /// What pass 1 says of a row.
 #[derive(Debug, PartialEq)]
@@ -96,7 +98,7 @@ fn best<S: Simd>(simd: S, bits: &[u32], target_key: i32, delegates: &mut [i32]) 
         }
         *delegates = best[0].into();
         for delegate in delegates {
-            *delegate = exact::key(exact::bits_of_key(*delegate));
+            *delegate = exact::key_of_bits(exact::bits_of_key(*delegate));
         }
     }
     let mut stats = TileStats {
@@ -109,7 +111,7 @@ fn best<S: Simd>(simd: S, bits: &[u32], target_key: i32, delegates: &mut [i32]) 
     };
     for (subtile, delegate) in rest.chunks(SUBTILE_TOKENS).zip(rest_delegates) {
         for &bits in subtile {
-            let key = exact::key(bits);
+            let key = exact::key_of_bits(bits);
             *delegate = (*delegate).max(key);
             stats.max_bits = stats.max_bits.max(bits);
             stats.n_greater += u32::from(key > target_key);
@@ -203,7 +205,7 @@ fn token_with(level: Level, tile: RowBits<'_>, max_bits: u32, scale: Scale, poin
             let (mass, _) = sums(simd, group, max_bits, scale);
             if point < before + mass {
                 let passes = |&bits: &u32| {
-                    before += scale.octaves(max_bits, bits).map_or(0, exact::token_weight);
+                    before += scale.octaves_below(max_bits, bits).map_or(0, exact::token_weight);
                     point < before
                 };
                 return group.iter().position(passes).map(|place| first + place);
@@ -217,7 +219,7 @@ fn token_with(level: Level, tile: RowBits<'_>, max_bits: u32, scale: Scale, poin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dtype::Dtype;
+    use crate::logits::Dtype;
     use crate::logits::Logits;
 
     /// The definition, token by token.
@@ -225,7 +227,7 @@ mod tests {
     fn by_definition(row: RowBits<'_>, target_key: i32, scale: Scale) -> Tiles {
         let mut tiles = Tiles { stats: Vec::new(), delegates: Vec::new() };
         for tile in row.runs(TILE_TOKENS) {
-            let keys: Vec<i32> = tile.iter().map(exact::key).collect();
+            let keys: Vec<i32> = tile.iter().map(exact::key_of_bits).collect();
             let max_key = *keys.iter().max().expect("a tile has tokens");
             let mut stats = TileStats {
                 max_key: max_key.max(exact::KEY_NEG_INFINITY),
@@ -237,7 +239,7 @@ mod tests {
             };
             if max_key > exact::KEY_NEG_INFINITY && max_key < exact::KEY_INFINITY {
                 let max_bits = exact::bits_of_key(max_key);
-                for octaves in tile.iter().filter_map(|bits| scale.octaves(max_bits, bits)) {
+                for octaves in tile.iter().filter_map(|bits| scale.octaves_below(max_bits, bits)) {
                     stats.mass += exact::token_weight(octaves);
                     stats.surprisal += exact::token_surprisal(octaves);
                 }
@@ -294,9 +296,10 @@ mod tests {
             for temperature in [1.0f32, 0.001, 0.7, 1000.0] {
                 let scale = Scale::new(temperature);
                 for target in [None, Some(0), Some(row.len() - 1)] {
-                    let target_key = target.map_or(exact::KEY_NEG_INFINITY, |token| exact::key(row[token]));
+                    let target_key =
+                        target.map_or(exact::KEY_NEG_INFINITY, |token| exact::key_of_bits(row[token]));
                     let want = by_definition(RowBits::of_f32(&row), target_key, scale);
-                    for (level, simd) in crate::simd::levels() {
+                    for (level, simd) in crate::proof::simd::levels() {
                         let got = run_at(simd, RowBits::of_f32(&row), target_key, scale);
                         if got != want {
                             wrong.push(format!(
@@ -324,11 +327,11 @@ mod tests {
             for point in [0, 1, mass / 3, mass / 2, mass - 1] {
                 let mut before = 0;
                 let want = tile.iter().position(|bits| {
-                    before += scale.octaves(max_bits, bits).map_or(0, exact::token_weight);
+                    before += scale.octaves_below(max_bits, bits).map_or(0, exact::token_weight);
                     point < before
                 });
                 assert!(want.is_some(), "{name}");
-                for (level, simd) in crate::simd::levels() {
+                for (level, simd) in crate::proof::simd::levels() {
                     assert_eq!(token_with(simd, tile, max_bits, scale, point), want, "{name}, {level}");
                 }
             }
@@ -342,7 +345,7 @@ mod tests {
         let (_, mut row) = rows().swap_remove(13);
         let scale = Scale::new(1.0);
         let before = by_definition(RowBits::of_f32(&row), 0, scale);
-        let heaviest = (0..row.len()).max_by_key(|&token| exact::key(row[token])).expect("not empty");
+        let heaviest = (0..row.len()).max_by_key(|&token| exact::key_of_bits(row[token])).expect("not empty");
         row[heaviest] ^= 1;
         assert!(run_at(Level::new(), RowBits::of_f32(&row), 0, scale) != before);
     }
@@ -356,7 +359,7 @@ mod tests {
                 bytes.extend_from_slice(bytemuck::cast_slice(&stored));
                 let logits = Logits::new(&bytes[offset..], dtype, 1, stored.len()).expect("a row");
                 let mut room = vec![0; stored.len()];
-                let want: Vec<u32> = stored.iter().map(|&half| exact::widen(dtype, half.into())).collect();
+                let want: Vec<u32> = stored.iter().map(|&half| dtype.widen(half.into())).collect();
                 assert_eq!(logits.row_bits(0).widened(&mut room), want, "{dtype} at {offset}");
             }
         }

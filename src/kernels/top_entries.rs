@@ -1,10 +1,10 @@
 //! The top-k part of the records as two arrays that stay on the device. On the CPU the records are those arrays.
 
-use crate::kernel::{Kernel, Slot, wgsl};
+use crate::kernels::kernel::{Kernel, Slot, wgsl};
 
 /// One lane per entry, dispatch (top_k / 64, rows).
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "top_entries",
     wgsl: wgsl!("top_entries": "batch"),
-    slots: &[Slot::Batch, Slot::Read, Slot::Write, Slot::Write],
+    slots: &[Slot::Chunk, Slot::Read, Slot::Write, Slot::Write],
 };

@@ -1,6 +1,6 @@
+use crate::arithmetic::format::MOST_LISTED;
 use crate::error::{Error, Result};
-use crate::params::Params;
-use crate::plan::MOST_LISTED;
+use crate::request::LogprobsParams;
 
 /// What a request may ask of its rows. The names are those of vLLM and llama.cpp; `docs/sampling.md` defines each as
 /// mathematics and says where those two differ. `Default` draws from the plain distribution at temperature 1.
@@ -235,7 +235,7 @@ impl SamplingParams {
     /// # Errors
     /// [`Error::Params`] names the field, its value and its range.
     pub fn validate(&self) -> Result<()> {
-        let temperatures = Params::MIN_TEMPERATURE..=Params::MAX_TEMPERATURE;
+        let temperatures = LogprobsParams::MIN_TEMPERATURE..=LogprobsParams::MAX_TEMPERATURE;
         if self.temperature != 0.0 && !temperatures.contains(&self.temperature) {
             return Err(Error::Params(format!(
                 "temperature {} is neither 0 nor in {} to {}: take 0 for greedy",

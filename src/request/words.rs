@@ -2,11 +2,12 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::compiled::{Compiled, Dynamic, Step};
+use super::compiled::{Compiled, Step};
+use super::inputs::{Inputs, RowInputs};
+use crate::arithmetic::draw_scale::Dynamic;
+use crate::arithmetic::format::NO_TOKEN;
 use crate::exact::Scale;
-use crate::inputs::{Inputs, RowInputs};
 use crate::numbers::Ratio;
-use crate::record::NO_TOKEN;
 use crate::rng::halves;
 
 /// [`Compiled`] as the device reads it.

@@ -1,0 +1,226 @@
+//! A distribution as a caller sees it, and as the words of a row say it.
+
+use std::fmt;
+
+use crate::arithmetic::exact::bits_of_key;
+use crate::arithmetic::format::NO_TOKEN;
+use crate::arithmetic::ln::ln_mass_at;
+use crate::arithmetic::merge::{STATUS_INFINITY, STATUS_NAN};
+
+/// Whether a row is a distribution, and if not why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Status {
+    /// At least one finite logit, no NaN and no +infinity.
+    Ok,
+    /// The row holds a NaN.
+    Nan,
+    /// The row holds +infinity (and no NaN).
+    PositiveInfinity,
+    /// Every logit is -infinity: no token is possible.
+    NothingFinite,
+}
+
+impl Status {
+    /// The word that logs use: `ok`, `nan`, `positive_infinity`, `nothing_finite`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Nan => "nan",
+            Self::PositiveInfinity => "positive_infinity",
+            Self::NothingFinite => "nothing_finite",
+        }
+    }
+
+    /// The status of this code, out of a record.
+    pub(crate) fn from_code(code: u32) -> Self {
+        match code {
+            0 => Self::Ok,
+            STATUS_NAN => Self::Nan,
+            STATUS_INFINITY => Self::PositiveInfinity,
+            _ => Self::NothingFinite,
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One of the most probable tokens of a distribution.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct TopLogprob {
+    /// Token id.
+    pub token: u32,
+    /// The logit as stored, widened to f32 (-0 comes back as 0).
+    pub logit: f32,
+    /// Natural logarithm of its probability.
+    pub logprob: f64,
+}
+
+/// What a distribution says of one token, the one that the caller asked about or that was drawn.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct TargetLogprob {
+    /// Token id.
+    pub token: u32,
+    /// The logit as stored, widened to f32 (-0 comes back as 0).
+    pub logit: f32,
+    /// Natural logarithm of its probability; -infinity where the logit is. From the same expression as those
+    /// of [`Distribution::top_logprobs`]: the greedy token's equals the first of them as a float.
+    pub logprob: f64,
+    /// Tokens whose logit is larger.
+    pub n_greater: u32,
+    /// Tokens whose logit is equal, the target included.
+    pub n_equal: u32,
+}
+
+impl TargetLogprob {
+    /// Whether no token has a larger logit. Several are greatest where they tie; the first of them leads
+    /// [`Distribution::top_logprobs`].
+    #[must_use]
+    pub const fn is_greatest(&self) -> bool {
+        self.n_greater == 0
+    }
+
+    /// 1 plus the tokens with a larger logit: ties share the best rank. Where ties should share the worst, as in vLLM's
+    /// V1 engine, take `n_greater + n_equal`.
+    #[must_use]
+    pub const fn rank(&self) -> u32 {
+        self.n_greater + 1
+    }
+}
+
+/// Summary and most probable tokens of a distribution.
+///
+/// Equality is equality of bits, so that what is no distribution equals itself.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Distribution {
+    /// Whether it is one. If not, every number below is NaN and the list empty.
+    pub status: Status,
+    /// Largest logit of its tokens, before the temperature.
+    pub max: f32,
+    /// `ln Σ exp(x / T)` over its tokens, in nats.
+    pub logsumexp: f64,
+    /// Entropy of `softmax(x / T)`, in nats.
+    pub entropy: f64,
+    /// The most probable tokens, as many as were asked for: logit descending, then token ascending. Tokens at -infinity are
+    /// left out.
+    pub top_logprobs: Vec<TopLogprob>,
+}
+
+impl Distribution {
+    /// In place of one that is none.
+    fn none(status: Status) -> Self {
+        Self { status, max: f32::NAN, logsumexp: f64::NAN, entropy: f64::NAN, top_logprobs: Vec::new() }
+    }
+
+    /// Every field as bits, for comparisons.
+    pub(super) fn bits(&self) -> impl Iterator<Item = u64> + '_ {
+        let head = [
+            self.status as u64,
+            u64::from(self.max.to_bits()),
+            self.logsumexp.to_bits(),
+            self.entropy.to_bits(),
+            self.top_logprobs.len() as u64,
+        ];
+        let top = self.top_logprobs.iter().flat_map(|entry| {
+            [u64::from(entry.token), u64::from(entry.logit.to_bits()), entry.logprob.to_bits()]
+        });
+        head.into_iter().chain(top)
+    }
+}
+
+impl PartialEq for Distribution {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits().eq(other.bits())
+    }
+}
+
+impl Eq for Distribution {}
+
+impl TargetLogprob {
+    /// Every field as bits, for comparisons.
+    pub(super) fn bits(&self) -> [u64; 5] {
+        let Self { token, logit, logprob, n_greater, n_equal } = self;
+        [
+            u64::from(*token),
+            u64::from(logit.to_bits()),
+            logprob.to_bits(),
+            u64::from(*n_greater),
+            u64::from(*n_equal),
+        ]
+    }
+}
+
+/// What an engine, GPU or CPU, computes of a distribution before the host's logarithm: integers and stored bits only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DistributionBits {
+    pub(crate) status: u32,
+    pub(crate) max_key: i32,
+    /// At the scale of [`Reading::fraction`].
+    pub(crate) mass: u64,
+    pub(crate) surprisal: u64,
+    /// (token, bits) in order; what comes after [`NO_TOKEN`] is past the last possible token.
+    pub(crate) top: Vec<(u32, u32)>,
+}
+
+/// How the bits of a distribution are to be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    /// The temperature of the distribution.
+    pub(super) temperature: f64,
+    /// Fraction bits of mass and surprisal.
+    pub(super) fraction: u32,
+}
+
+impl DistributionBits {
+    /// What a caller sees: the last logarithms, in f64 (docs/exact.md, 8).
+    pub(super) fn decode(&self, reading: Reading) -> Distribution {
+        match Status::from_code(self.status) {
+            Status::Ok => {}
+            status => return Distribution::none(status),
+        }
+        let ln_mass = ln_mass_at(self.mass, reading.fraction);
+        let listed = self.top.iter().take_while(|(token, _)| *token != NO_TOKEN);
+        Distribution {
+            status: Status::Ok,
+            max: self.max(),
+            logsumexp: f64::from(self.max()) / reading.temperature + ln_mass,
+            // H = ln S + E[distance]; the distance was summed in octaves.
+            entropy: ln_mass + self.surprisal as f64 / self.mass as f64 * std::f64::consts::LN_2,
+            top_logprobs: listed
+                .map(|&(token, bits)| {
+                    let logit = f32::from_bits(bits);
+                    TopLogprob { token, logit, logprob: self.logprob(reading, ln_mass, logit) }
+                })
+                .collect(),
+        }
+    }
+
+    /// What a sound distribution says of a token whose bits, and whose counts of larger and equal logits, these are.
+    pub(super) fn target(
+        &self,
+        reading: Reading,
+        token: u32,
+        [bits, n_greater, n_equal]: [u32; 3],
+    ) -> TargetLogprob {
+        let logit = f32::from_bits(bits);
+        let ln_mass = ln_mass_at(self.mass, reading.fraction);
+        TargetLogprob { token, logit, logprob: self.logprob(reading, ln_mass, logit), n_greater, n_equal }
+    }
+
+    fn max(&self) -> f32 {
+        f32::from_bits(bits_of_key(self.max_key))
+    }
+
+    /// The one expression of every logprob, so that equal logits have equal ones.
+    fn logprob(&self, reading: Reading, ln_mass: f64, logit: f32) -> f64 {
+        (f64::from(logit) - f64::from(self.max())) / reading.temperature - ln_mass
+    }
+}

@@ -1,0 +1,123 @@
+//! What a `logprobs` call says of a row: its distribution and its target.
+
+use super::distribution::Reading;
+use super::words::record;
+use super::{Distribution, DistributionBits, TargetLogprob};
+use crate::arithmetic::exact::ROW_FRACTION;
+
+/// What one row of logits says: its distribution, and the token that was asked about.
+///
+/// Equality is equality of bits, so that a row that is no distribution equals itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Logprobs {
+    /// The distribution of the row at the temperature of the call.
+    pub distribution: Distribution,
+    /// The target, where one was asked for and the row is a distribution.
+    pub target: Option<TargetLogprob>,
+}
+
+impl PartialEq for TargetLogprob {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
+    }
+}
+
+impl Eq for TargetLogprob {}
+
+/// What an engine, GPU or CPU, computes of a row before the host's logarithm: integers and stored bits only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogprobsBits {
+    /// Mass and surprisal Q40; the list has as many entries as were asked for.
+    pub(crate) distribution: DistributionBits,
+    /// Canonical bits of the target's logit, 0 where there is no target or the row is no distribution; how many tokens
+    /// have a larger logit, and an equal one.
+    pub(crate) target: [u32; 3],
+}
+
+impl LogprobsBits {
+    /// Words of a record on the device.
+    pub(crate) const fn words(listed: u32) -> usize {
+        record::HEADER_WORDS + 2 * listed as usize
+    }
+
+    /// Reads the words that `row_logprobs` wrote.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn from_words(words: &[u32]) -> Self {
+        use super::words::{entries, pair};
+        Self {
+            distribution: DistributionBits {
+                status: words[record::STATUS],
+                max_key: words[record::MAX_KEY].cast_signed(),
+                mass: pair(words, record::MASS),
+                surprisal: pair(words, record::SURPRISAL),
+                top: entries(&words[record::HEADER_WORDS..]),
+            },
+            target: [words[record::TARGET_BITS], words[record::N_GREATER], words[record::N_EQUAL]],
+        }
+    }
+
+    /// What a caller sees of a row at this temperature.
+    pub(crate) fn decode(&self, temperature: f32, target: Option<u32>) -> Logprobs {
+        let reading = Reading { temperature: temperature.into(), fraction: ROW_FRACTION };
+        Logprobs {
+            distribution: self.distribution.decode(reading),
+            target: target
+                .filter(|_| self.distribution.status == 0)
+                .map(|token| self.distribution.target(reading, token, self.target)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::{Status, TopLogprob};
+
+    fn sample() -> Logprobs {
+        let distribution = Distribution {
+            status: Status::Ok,
+            max: 1.0,
+            logsumexp: 2.0,
+            entropy: 0.5,
+            top_logprobs: vec![TopLogprob { token: 3, logit: 1.0, logprob: -1.0 }],
+        };
+        Logprobs {
+            distribution,
+            target: Some(TargetLogprob { token: 3, logit: 1.0, logprob: -1.0, n_greater: 0, n_equal: 1 }),
+        }
+    }
+
+    /// The comparator behind every "same bits" test: each field alone makes two records differ.
+    #[test]
+    fn one_changed_field_makes_records_differ() {
+        type Change = (&'static str, fn(&mut Logprobs));
+        let changes: &[Change] = &[
+            ("status", |r| r.distribution.status = Status::Nan),
+            ("max", |r| r.distribution.max = f32::from_bits(r.distribution.max.to_bits() ^ 1)),
+            ("logsumexp", |r| {
+                r.distribution.logsumexp = f64::from_bits(r.distribution.logsumexp.to_bits() ^ 1)
+            }),
+            ("entropy", |r| r.distribution.entropy = f64::from_bits(r.distribution.entropy.to_bits() ^ 1)),
+            ("zero's sign", |r| r.distribution.top_logprobs[0].logit = -0.0),
+            ("top token", |r| r.distribution.top_logprobs[0].token = 4),
+            ("top logprob", |r| {
+                r.distribution.top_logprobs[0].logprob =
+                    f64::from_bits(r.distribution.top_logprobs[0].logprob.to_bits() ^ 1)
+            }),
+            ("top length", |r| r.distribution.top_logprobs.clear()),
+            ("no target", |r| r.target = None),
+            ("target token", |r| r.target.as_mut().expect("some").token = 4),
+            ("target logit", |r| r.target.as_mut().expect("some").logit = 2.0),
+            ("target logprob", |r| r.target.as_mut().expect("some").logprob = 0.0),
+            ("n_greater", |r| r.target.as_mut().expect("some").n_greater = 1),
+            ("n_equal", |r| r.target.as_mut().expect("some").n_equal = 2),
+        ];
+        assert_eq!(sample(), sample());
+        for (name, change) in changes {
+            let mut changed = sample();
+            change(&mut changed);
+            assert_ne!(changed, sample(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What a `sample` call says of a row: what was drawn, and from which distribution.
+
+use super::distribution::{Reading, Status};
+use super::words::{draw, sample};
+use super::{Distribution, DistributionBits, TargetLogprob};
+use crate::arithmetic::draw_scale::DrawScale;
+use crate::arithmetic::exact::{ROW_FRACTION, RUN_FRACTION};
+
+/// What was drawn from one row, and from what.
+///
+/// Equality is equality of bits, except for [`Self::reopened`], which says how much work a device had.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Sample {
+    /// Whether there was something to draw from: the processed logits are a distribution. If not, there are no draws.
+    pub status: Status,
+    /// The drawn tokens, [`SamplingParams::n`](crate::SamplingParams::n) of them, one for a greedy request.
+    pub draws: Vec<Drawn>,
+    /// The seed of the draws: with position and stream it gives them again.
+    pub seed: u64,
+    /// The temperature that was drawn at; NaN if [`Self::status`] is not ok, and 1 for a greedy request, whose
+    /// distribution is that of temperature 1.
+    pub temperature: f64,
+    /// Tokens that the filters kept.
+    pub kept: u32,
+    /// The probability that the kept tokens had before the filters, at the temperature at which the first filter worked (1
+    /// where that is dynamic). Masses are rounded apart, so that it may differ from 1 by 1e-6 where everything is kept.
+    pub kept_mass: f64,
+    /// Whether the draft token of the row was accepted; `None` without one.
+    pub accepted: Option<bool>,
+    /// The distribution that was drawn from: after changes, temperature and filters. Its list is empty unless
+    /// [`SamplingParams::processed_logprobs`](crate::SamplingParams::processed_logprobs) asks for it.
+    pub processed: Distribution,
+    /// The distribution of the logits as they are, at temperature 1, where
+    /// [`SamplingParams::raw_logprobs`](crate::SamplingParams::raw_logprobs) asks for it.
+    pub raw: Option<Distribution>,
+    /// Logits that the second pass read again to find all this; 0 from the CPU engine.
+    pub reopened: u64,
+}
+
+/// A drawn token.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Drawn {
+    /// Token id.
+    pub token: u32,
+    /// Natural logarithm of its probability in the processed distribution, however it was drawn.
+    pub logprob: f64,
+    /// Its logprob with its logit (after the changes) and its rank among the kept tokens.
+    pub processed: TargetLogprob,
+    /// What the raw distribution says of it, where that was asked for and is one.
+    pub raw: Option<TargetLogprob>,
+}
+
+impl Sample {
+    /// Every field as bits but [`Self::reopened`], for comparisons.
+    fn bits(&self) -> Vec<u64> {
+        let mut bits = vec![
+            self.status as u64,
+            self.draws.len() as u64,
+            self.seed,
+            self.temperature.to_bits(),
+            u64::from(self.kept),
+            self.kept_mass.to_bits(),
+            self.accepted.map_or(2, u64::from),
+            u64::from(self.raw.is_some()),
+        ];
+        for drawn in &self.draws {
+            bits.extend([u64::from(drawn.token), drawn.logprob.to_bits(), u64::from(drawn.raw.is_some())]);
+            bits.extend(drawn.processed.bits());
+            bits.extend(drawn.raw.iter().flat_map(TargetLogprob::bits));
+        }
+        bits.extend(self.processed.bits());
+        bits.extend(self.raw.iter().flat_map(Distribution::bits));
+        bits
+    }
+}
+
+impl PartialEq for Sample {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
+    }
+}
+
+impl Eq for Sample {}
+
+/// What an engine, GPU or CPU, finds for a row before the host's logarithm: integers and stored bits only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SampleBits {
+    /// Of the kept tokens, at the scale that is drawn at: mass and surprisal Q43.
+    pub(crate) processed: DistributionBits,
+    pub(crate) kept: u32,
+    pub(crate) shift: i32,
+    pub(crate) unit: u32,
+    /// Q43, of the kept tokens and of the row, at the scale of pass 1.
+    pub(crate) kept_mass: u64,
+    pub(crate) all_mass: u64,
+    pub(crate) reopened: u32,
+    pub(crate) is_accepted: bool,
+    pub(crate) draws: Vec<DrawnBits>,
+    /// Of the logits as they are, at temperature 1: mass and surprisal Q40.
+    pub(crate) raw: Option<DistributionBits>,
+}
+
+/// A drawn token, and its bits and rank counts in both views; the raw ones only where that view is wanted and sound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DrawnBits {
+    pub(crate) token: u32,
+    pub(crate) processed: [u32; 3],
+    pub(crate) raw: [u32; 3],
+}
+
+/// What the host knows of a row, and its record does not say.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "wgpu"), expect(dead_code, reason = "a device's record needs more to be read"))]
+pub(crate) struct DecodeInfo {
+    pub(crate) seed: u64,
+    pub(crate) has_draft: bool,
+    pub(crate) wants_raw: bool,
+    pub(crate) n_draws: u32,
+}
+
+impl SampleBits {
+    /// Words of a record on the device.
+    pub(crate) const fn words(draws: u32, top_processed: u32, top_raw: u32) -> usize {
+        sample::HEADER_WORDS + draw::WORDS * draws as usize + 2 * (top_processed + top_raw) as usize
+    }
+
+    /// Reads the words that `row_sample` wrote for a row; `draws` and `top_processed` are the batch's.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn from_words(words: &[u32], draws: u32, top_processed: u32, info: &DecodeInfo) -> Self {
+        use super::words::{entries, pair};
+        let (header, rest) = words.split_at(sample::HEADER_WORDS);
+        let (drawn, lists) = rest.split_at(draw::WORDS * draws as usize);
+        let (processed, raw) = lists.split_at(2 * top_processed as usize);
+        let status = header[sample::STATUS];
+        let raw_status = header[sample::RAW_STATUS];
+        let has_raw = info.wants_raw && raw_status == 0;
+        let n_draws = if status == 0 { info.n_draws as usize } else { 0 };
+        let of_view = |words: &[u32], view: usize| std::array::from_fn(|i| words[draw::VIEWS + 3 * view + i]);
+        Self {
+            processed: DistributionBits {
+                status,
+                max_key: header[sample::MAX_KEY].cast_signed(),
+                mass: pair(header, sample::MASS),
+                surprisal: pair(header, sample::SURPRISAL),
+                top: entries(processed),
+            },
+            kept: header[sample::KEPT],
+            shift: header[sample::SHIFT].cast_signed(),
+            unit: header[sample::UNIT],
+            kept_mass: pair(header, sample::KEPT_MASS),
+            all_mass: pair(header, sample::ALL_MASS),
+            reopened: header[sample::REOPENED],
+            is_accepted: header[sample::ACCEPTED] == 1,
+            draws: drawn
+                .chunks_exact(draw::WORDS)
+                .take(n_draws)
+                .map(|words| DrawnBits {
+                    token: words[draw::TOKEN],
+                    processed: of_view(words, 0),
+                    raw: if has_raw { of_view(words, 1) } else { [0; 3] },
+                })
+                .collect(),
+            raw: info.wants_raw.then(|| DistributionBits {
+                status: raw_status,
+                max_key: header[sample::RAW_MAX_KEY].cast_signed(),
+                mass: pair(header, sample::RAW_MASS),
+                surprisal: pair(header, sample::RAW_SURPRISAL),
+                top: entries(raw),
+            }),
+        }
+    }
+
+    /// What a caller sees: the last logarithms, in f64 (docs/exact.md, 8, and docs/sampling.md).
+    pub(crate) fn decode(&self, info: &DecodeInfo) -> Sample {
+        const OF_RAW: Reading = Reading { temperature: 1.0, fraction: ROW_FRACTION };
+        let status = Status::from_code(self.processed.status);
+        let is_sound = status == Status::Ok;
+        let temperature = if is_sound { DrawScale::temperature(self.shift, self.unit) } else { f64::NAN };
+        let reading = Reading { temperature, fraction: RUN_FRACTION };
+        let sound_raw = self.raw.as_ref().filter(|raw| raw.status == 0);
+        let drawn = |bits: &DrawnBits| {
+            let processed = self.processed.target(reading, bits.token, bits.processed);
+            let raw = sound_raw.map(|raw| raw.target(OF_RAW, bits.token, bits.raw));
+            Drawn { token: bits.token, logprob: processed.logprob, processed, raw }
+        };
+        Sample {
+            status,
+            draws: if is_sound { self.draws.iter().map(drawn).collect() } else { Vec::new() },
+            seed: info.seed,
+            temperature,
+            kept: if is_sound { self.kept } else { 0 },
+            kept_mass: if is_sound { self.kept_mass as f64 / self.all_mass as f64 } else { f64::NAN },
+            accepted: info.has_draft.then_some(is_sound && self.is_accepted),
+            processed: self.processed.decode(reading),
+            raw: self.raw.as_ref().map(|raw| raw.decode(OF_RAW)),
+            reopened: self.reopened.into(),
+        }
+    }
+}

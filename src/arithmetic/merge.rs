@@ -1,0 +1,107 @@
+//! What a tile and a row say of their tokens, and how tiles merge: `shaders/lib/merge.wgsl`.
+
+use super::exact::{
+    BITS_NEG_INFINITY, KEY_INFINITY, KEY_NEG_INFINITY, MANTISSA_FRACTION, OCTAVE_FRACTION, ROW_FRACTION,
+    Scale, TILE_FRACTION, TILE_SURPRISAL_FRACTION, bits_of_key, mantissa,
+};
+use super::format::layout;
+use super::integers::mul_shift;
+
+/// What one tile says of its tokens. All sums are integers: their order does not matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TileStats {
+    /// Largest key; above [`KEY_INFINITY`] there is a NaN.
+    pub(crate) max_key: i32,
+    /// Largest bits as an unsigned number; above [`BITS_NEG_INFINITY`] there is a NaN with the sign set.
+    pub(crate) max_bits: u32,
+    /// Sum of the weights, Q50 relative to the tile's maximum.
+    pub(crate) mass: u64,
+    /// Sum of the surprisals, Q44 relative to the tile's maximum.
+    pub(crate) surprisal: u64,
+    /// Tokens above the target's logit.
+    pub(crate) n_greater: u32,
+    /// Tokens equal to the target's logit.
+    pub(crate) n_equal: u32,
+}
+
+impl TileStats {
+    /// Distance of the tile's maximum below the row's, and its mass relative to that, Q40; `None` outside the window.
+    pub(crate) fn tile_mass(&self, max_key: i32, scale: Scale) -> Option<(u32, u64)> {
+        let octaves = scale.octaves_below(bits_of_key(max_key), bits_of_key(self.max_key))?;
+        let by = MANTISSA_FRACTION + TILE_FRACTION - ROW_FRACTION + (octaves >> OCTAVE_FRACTION);
+        Some((octaves, mul_shift(self.mass, mantissa(octaves), by)))
+    }
+}
+
+layout! {
+    /// Words that pass 1 leaves of one tile: statistics, then the keys of its subtiles' maxima, the delegates.
+    tile "TILE_":
+    MAX_KEY = 0,
+    MAX_BITS = 1,
+    MASS = 2,
+    SURPRISAL = 4,
+    N_GREATER = 6,
+    N_EQUAL = 7,
+    DELEGATES = 8,
+    WORDS = 72,
+}
+
+/// What a row says of all its tokens, merged from its tiles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RowStats {
+    pub(crate) max_key: i32,
+    pub(crate) status: u32,
+    /// Sum of the weights, Q40 relative to the row's maximum; at least 2^40, at most 2^60.
+    pub(crate) mass: u64,
+    /// Sum of weight times octaves, Q40.
+    pub(crate) surprisal: u64,
+    pub(crate) n_greater: u32,
+    pub(crate) n_equal: u32,
+}
+
+/// A NaN in the row. The values of [`RowStats::status`]; zero is a sound row.
+pub(crate) const STATUS_NAN: u32 = 1;
+/// A +infinity in the row.
+pub(crate) const STATUS_INFINITY: u32 = 2;
+/// Nothing finite in the row.
+pub(crate) const STATUS_EMPTY: u32 = 4;
+
+/// Status of a row from its largest key and its largest bits: NaN before +infinity before "nothing finite".
+pub(crate) fn status(max_key: i32, max_bits: u32) -> u32 {
+    if max_key > KEY_INFINITY || max_bits > BITS_NEG_INFINITY {
+        STATUS_NAN
+    } else if max_key == KEY_INFINITY {
+        STATUS_INFINITY
+    } else if max_key <= KEY_NEG_INFINITY {
+        STATUS_EMPTY
+    } else {
+        0
+    }
+}
+
+/// Merges the tiles of a row. The same tiles in any order give the same bits. A row that is not sound keeps its
+/// status and zeros.
+pub(crate) fn merge_tiles(tiles: &[TileStats], scale: Scale) -> RowStats {
+    let max_key = tiles.iter().map(|tile| tile.max_key).max().unwrap_or(KEY_NEG_INFINITY);
+    let max_bits = tiles.iter().map(|tile| tile.max_bits).max().unwrap_or(BITS_NEG_INFINITY);
+    let status = status(max_key, max_bits);
+    if status != 0 {
+        return RowStats { status, ..RowStats::default() };
+    }
+    let mut row = RowStats { max_key, ..RowStats::default() };
+    for tile in tiles {
+        row.n_greater += tile.n_greater;
+        row.n_equal += tile.n_equal;
+        let Some((octaves, mass)) = tile.tile_mass(max_key, scale) else { continue };
+        let factor = mantissa(octaves);
+        let down = octaves >> OCTAVE_FRACTION;
+        let own = mul_shift(
+            tile.surprisal,
+            factor,
+            MANTISSA_FRACTION + TILE_SURPRISAL_FRACTION - ROW_FRACTION + down,
+        );
+        row.mass += mass;
+        row.surprisal += own + mul_shift(mass, octaves, OCTAVE_FRACTION);
+    }
+    row
+}

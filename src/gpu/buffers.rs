@@ -1,0 +1,92 @@
+//! The engine's buffers: where logits, masks, drafts and results lie.
+
+use crate::logits::{Dtype, Shape};
+
+/// Logits `[rows][vocab]` in the engine's buffer, which is only read. The buffer needs the usage `STORAGE`.
+#[derive(Clone, Copy, Debug)]
+pub struct GpuLogits<'a> {
+    /// The engine's buffer. It may be larger than the logits, whose end is rounded up to a whole word of 4 bytes.
+    pub buffer: &'a wgpu::Buffer,
+    /// Bytes from its start to the first logit: any multiple of the element's size.
+    pub byte_offset: u64,
+    /// Element type.
+    pub dtype: Dtype,
+    /// Rows.
+    pub rows: usize,
+    /// Tokens of a row, 1 to 2^20.
+    pub vocab: usize,
+    /// Elements from the start of one row to the start of the next, at least `vocab`.
+    pub row_stride: usize,
+}
+
+impl<'a> GpuLogits<'a> {
+    /// Rows one after the other from the start of the buffer.
+    #[must_use]
+    pub const fn packed(buffer: &'a wgpu::Buffer, dtype: Dtype, rows: usize, vocab: usize) -> Self {
+        Self { buffer, byte_offset: 0, dtype, rows, vocab, row_stride: vocab }
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        let Self { dtype, rows, vocab, row_stride, byte_offset, .. } = *self;
+        Shape { dtype, rows, vocab, row_stride, byte_offset }
+    }
+}
+
+/// Where an operation writes its results: f32 or u32 words in the engine's buffer, which needs the usage `STORAGE` (for
+/// [`SampleBuffers::tokens`] `COPY_DST`).
+#[derive(Clone, Copy, Debug)]
+pub struct GpuOutput<'a> {
+    /// The engine's buffer.
+    pub buffer: &'a wgpu::Buffer,
+    /// Bytes from its start to the first result, a multiple of 4.
+    pub byte_offset: u64,
+}
+
+impl<'a> GpuOutput<'a> {
+    /// Results from the start of the buffer.
+    #[must_use]
+    pub const fn new(buffer: &'a wgpu::Buffer) -> Self {
+        Self { buffer, byte_offset: 0 }
+    }
+}
+
+/// Numbers in the engine's buffer that are only read. It needs the usage `STORAGE`.
+#[derive(Clone, Copy, Debug)]
+pub struct GpuInput<'a> {
+    /// The engine's buffer.
+    pub buffer: &'a wgpu::Buffer,
+    /// Bytes from its start to the first number, a multiple of 4.
+    pub byte_offset: u64,
+}
+
+impl<'a> GpuInput<'a> {
+    /// Numbers from the start of the buffer.
+    #[must_use]
+    pub const fn new(buffer: &'a wgpu::Buffer) -> Self {
+        Self { buffer, byte_offset: 0 }
+    }
+}
+
+/// A grammar mask: one bit per token, set where it is allowed; `[rows][ceil(vocab / 32)]` words, the lowest bit first, as
+/// xgrammar and llguidance pack it. Bits past the vocabulary are not looked at.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Mask<'a> {
+    /// In host memory; it is uploaded with the requests.
+    Host(&'a [u32]),
+    /// On the device.
+    Gpu(GpuInput<'a>),
+}
+
+/// What [`Sampler::sample`](crate::Sampler::sample) reads and writes beside the logits; `Default` is nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SampleBuffers<'a> {
+    /// The grammar mask.
+    pub mask: Option<Mask<'a>>,
+    /// Probabilities of the draft, f32 `[rows][vocab]`, for rows that verify a draft token by rejection. Only those rows
+    /// are read.
+    pub draft: Option<GpuInput<'a>>,
+    /// Where the first drawn token of each row goes, u32 `[rows]`: the next step's input. The buffer needs the usage
+    /// `COPY_DST`. A row without a token gets [`NO_TOKEN`](crate::NO_TOKEN).
+    pub tokens: Option<GpuOutput<'a>>,
+}

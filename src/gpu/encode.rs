@@ -1,0 +1,304 @@
+//! A call put into the engine's encoder: its uploads, the bindings of every chunk, its passes, the copies of its results.
+
+use super::buffers::{GpuInput, GpuLogits, GpuOutput};
+use super::guard::guarded;
+use super::passes::{Passes, Range};
+use super::pipelines::Pipeline;
+use super::pool::CallBuffers;
+use super::readback::Pending;
+use super::sampler::Sampler;
+use super::timing::Stopwatch;
+use crate::arithmetic::format::{NO_TOKEN, TILE_TOKENS};
+use crate::error::Result;
+use crate::kernels::kernel::ChunkUniform;
+use crate::kernels::{digit_count, digit_scatter, row_logprobs, row_sample, tile_stats};
+use crate::logits::Dtype;
+use crate::plan::{Chunk, Plan, UNIFORM_BYTES, Window};
+use crate::request::RequestWords;
+
+/// What to encode.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) logits: &'a GpuLogits<'a>,
+    pub(crate) requests: &'a [RequestWords],
+    /// A head per row, then changes and allowed sets.
+    pub(crate) rows: &'a [[u32; 4]],
+    pub(crate) mask: Option<GpuInput<'a>>,
+    pub(crate) draft: Option<GpuInput<'a>>,
+    pub(crate) outs: &'a [GpuOutput<'a>],
+    /// Bytes of one row in each of `outs`.
+    pub(crate) out_row_bytes: u64,
+    pub(crate) alignment: u64,
+}
+
+impl<'a> Job<'a> {
+    /// The bindings of one chunk. `unused` is bound where the engine gave no mask or draft.
+    pub(crate) fn bind(&self, chunk: &Chunk, call: &'a CallBuffers, unused: Range<'a>) -> Bound<'a> {
+        let plan = self.plan;
+        let range = Range::new;
+        // A chunk's part of a buffer with so many bytes per row.
+        let window = |buffer, byte_offset: u64, row_bytes: u64| {
+            let first = byte_offset + chunk.first_row as u64 * row_bytes;
+            let window = Window::new(first, chunk.rows as u64 * row_bytes, 4, self.alignment);
+            (range(buffer, window.offset, window.bytes), window.element_base)
+        };
+        let vocab = plan.shape.vocab as u64;
+        let mask = self.mask.map(|mask| window(mask.buffer, mask.byte_offset, vocab.div_ceil(32) * 4));
+        let draft = self.draft.map(|draft| window(draft.buffer, draft.byte_offset, vocab * 4));
+        let (outs, bases): (Vec<_>, Vec<_>) =
+            self.outs.iter().map(|out| window(out.buffer, out.byte_offset, self.out_row_bytes)).unzip();
+        let record_words = plan.demand.record_words() + plan.demand.token_words();
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the plan keeps each below 2^32, and offsets in one buffer"
+        )]
+        let uniform_words = ChunkUniform {
+            vocab: plan.shape.vocab as u32,
+            tiles: plan.tiles as u32,
+            listed: plan.demand.listed,
+            rows: chunk.rows as u32,
+            element_base: chunk.logits.element_base,
+            row_stride: plan.shape.row_stride as u32,
+            record_words: plan.demand.record_words() as u32,
+            out_base: bases.first().copied().unwrap_or(0),
+            first_row: chunk.first_row as u32,
+            call: call.number,
+            views: plan.demand.views,
+            mask_words: mask.map_or(0, |_| plan.shape.vocab.div_ceil(32) as u32),
+            mask_base: mask.map_or(0, |(_, base)| base),
+            draft_base: draft.map_or(0, |(_, base)| base),
+            draft_stride: draft.map_or(0, |_| plan.shape.vocab as u32),
+            draws: plan.demand.draws.unwrap_or(0),
+            top_raw: plan.demand.top_raw,
+            stage: 0,
+            unused: [0; 2],
+        };
+        Bound {
+            uniform_words,
+            uniform: range(&call.upload, chunk.uniform_offset, UNIFORM_BYTES),
+            logits: range(self.logits.buffer, chunk.logits.offset, chunk.logits.bytes),
+            requests: range(&call.upload, plan.requests_offset, size_of_val(self.requests) as u64),
+            rows: range(&call.upload, plan.rows_offset, size_of_val(self.rows) as u64),
+            mask: mask.map_or(unused, |(range, _)| range),
+            draft: draft.map_or(unused, |(range, _)| range),
+            records: range(&call.records, chunk.records_offset, (chunk.rows * record_words * 4) as u64),
+            outs,
+        }
+    }
+
+    /// What the call uploads.
+    pub(crate) fn upload(&self, uniforms: &[ChunkUniform]) -> Vec<u8> {
+        let plan = self.plan;
+        #[expect(clippy::cast_possible_truncation, reason = "within one buffer")]
+        let place = |bytes: u64| bytes as usize;
+        let mut upload = vec![0u8; place(plan.upload_bytes)];
+        let mut put = |at: u64, bytes: &[u8]| upload[place(at)..][..bytes.len()].copy_from_slice(bytes);
+        for (chunk, uniform) in plan.chunks.iter().zip(uniforms) {
+            for stage in (0..).take(plan.demand.stages(plan.shape.dtype).max(1)) {
+                let offset = chunk.uniform_offset + u64::from(stage) * plan.stage_stride;
+                put(offset, bytemuck::bytes_of(&ChunkUniform { stage, ..*uniform }));
+            }
+        }
+        put(plan.requests_offset, bytemuck::cast_slice(self.requests));
+        put(plan.rows_offset, bytemuck::cast_slice(self.rows));
+        upload
+    }
+}
+
+/// One chunk's bindings, for the kernels that work on it.
+pub(crate) struct Bound<'a> {
+    pub(crate) uniform_words: ChunkUniform,
+    pub(crate) uniform: Range<'a>,
+    pub(crate) logits: Range<'a>,
+    pub(crate) requests: Range<'a>,
+    pub(crate) rows: Range<'a>,
+    pub(crate) mask: Range<'a>,
+    pub(crate) draft: Range<'a>,
+    pub(crate) records: Range<'a>,
+    pub(crate) outs: Vec<Range<'a>>,
+}
+
+/// The heads of rows that are only observed.
+pub(crate) fn heads(targets: &[Option<u32>], rows: usize) -> Vec<[u32; 4]> {
+    (0..rows).map(|row| [0, targets.get(row).copied().flatten().unwrap_or(NO_TOKEN), 0, 0]).collect()
+}
+
+/// Tiles of a row.
+pub(crate) fn tiles_of(vocab: usize) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "a vocabulary has at most 2^20 tokens")]
+    let tiles = vocab.div_ceil(TILE_TOKENS) as u32;
+    tiles
+}
+
+impl Sampler {
+    /// A job without requests, rows and buffers beside the logits.
+    pub(super) fn job<'a>(&self, plan: &'a Plan, logits: &'a GpuLogits<'a>) -> Job<'a> {
+        Job {
+            plan,
+            logits,
+            requests: &[],
+            rows: &[],
+            mask: None,
+            draft: None,
+            outs: &[],
+            out_row_bytes: 0,
+            alignment: self.limits.offset_alignment,
+        }
+    }
+
+    /// Records the passes of a job, the copies of its results, and the map of the staging buffer.
+    pub(super) fn schedule<R>(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        job: &Job<'_>,
+        tokens: Option<GpuOutput<'_>>,
+        decode: impl Fn(usize, &[u32]) -> R + Send + Sync + 'static,
+    ) -> Result<Pending<R>> {
+        let plan = job.plan;
+        let mut call = None;
+        if plan.shape.rows > 0 {
+            let mut buffers = self.pool.call_buffers(plan, true)?;
+            let passes = self.encode(job, &mut buffers, |_, _| ())?;
+            let stopwatch = self.run(encoder, &passes)?;
+            if let Some(out) = tokens {
+                for chunk in &plan.chunks {
+                    let (at, bytes) = (out.byte_offset + chunk.first_row as u64 * 4, chunk.rows as u64 * 4);
+                    encoder.copy_buffer_to_buffer(
+                        &buffers.records,
+                        chunk.records_offset,
+                        out.buffer,
+                        at,
+                        bytes,
+                    );
+                }
+            }
+            if let Some(staging) = &buffers.staging {
+                encoder.copy_buffer_to_buffer(&buffers.records, 0, staging, 0, plan.records_bytes);
+            }
+            self.stop(encoder, stopwatch, true);
+            self.pool.count_back(plan.records_bytes);
+            call = Some(buffers);
+        }
+        Ok(Pending::schedule(
+            encoder,
+            self.device.clone(),
+            self.pool.ring(),
+            call,
+            plan.clone(),
+            Box::new(decode),
+            self.options.deadline,
+        ))
+    }
+
+    /// Tile statistics and delegates of the chunk that ran last.
+    #[cfg(feature = "validate")]
+    pub(crate) fn scratch(&self, plan: &Plan) -> Result<wgpu::Buffer> {
+        self.pool.scratch(plan)
+    }
+
+    /// Records the passes, with a stopwatch if there is a clock.
+    pub(super) fn run(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        passes: &Passes,
+    ) -> Result<Option<Stopwatch>> {
+        let stopwatch = match &self.clock {
+            Some(clock) => clock.start(&self.device, passes.names())?,
+            None => None,
+        };
+        passes.run(encoder, stopwatch.as_ref());
+        Ok(stopwatch)
+    }
+
+    /// Ends what `run` began, after the copies, if there are some.
+    pub(super) fn stop(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        stopwatch: Option<Stopwatch>,
+        has_copy: bool,
+    ) {
+        if let (Some(clock), Some(stopwatch)) = (&self.clock, stopwatch) {
+            clock.finish(encoder, stopwatch, has_copy);
+        }
+    }
+
+    /// Uploads requests and rows; binds the two passes, those of long lists, and what `finish` adds, chunk after chunk.
+    pub(super) fn encode(
+        &self,
+        job: &Job<'_>,
+        call: &mut CallBuffers,
+        finish: impl Fn(&mut Passes, &Bound<'_>),
+    ) -> Result<Passes> {
+        let Job { plan, logits, .. } = *job;
+        let is_sampling = plan.demand.draws.is_some();
+        let tile_stats = self.pipelines.get(&tile_stats::KERNEL, Some(logits.dtype), false)?;
+        let second = if is_sampling { &row_sample::KERNEL } else { &row_logprobs::KERNEL };
+        let row_pass = self.pipelines.get(second, Some(logits.dtype), false)?;
+        let digits = match plan.demand.stages(logits.dtype) {
+            0 => None,
+            _ => Some(self.digit_kernels(logits.dtype)?),
+        };
+        let scratch = self.pool.scratch(plan)?;
+        let (table, scratch) = (Range::whole(&self.table), Range::whole(&scratch));
+        let mut uniforms = Vec::with_capacity(plan.chunks.len());
+        let passes = guarded(&self.device, "binding the logits", || {
+            let mut passes = Passes::default();
+            for chunk in &plan.chunks {
+                let bound = job.bind(chunk, call, table);
+                let Bound { uniform_words, uniform, logits, requests, rows, mask, draft, records, .. } =
+                    bound;
+                passes.add(
+                    &self.device,
+                    &tile_stats,
+                    &[uniform, logits, rows, requests, mask, table, scratch],
+                    [uniform_words.tiles, uniform_words.rows, 1],
+                );
+                let ranges = if is_sampling {
+                    &[uniform, logits, rows, requests, mask, table, scratch, draft, records][..]
+                } else {
+                    &[uniform, logits, rows, requests, table, scratch, records][..]
+                };
+                passes.add(&self.device, &row_pass, ranges, [1, uniform_words.rows, 1]);
+                if let Some(kernels) = &digits {
+                    self.long_lists(&mut passes, kernels, plan, &bound, scratch);
+                }
+                finish(&mut passes, &bound);
+                uniforms.push(uniform_words);
+            }
+            passes
+        })?;
+        let upload = job.upload(&uniforms);
+        self.pool.send(call, &upload)?;
+        Ok(passes)
+    }
+
+    /// Adds the passes that make lists of more than 1024 entries, stage by stage; the last leaves them in the records.
+    fn long_lists(
+        &self,
+        passes: &mut Passes,
+        [count, scatter]: &[Pipeline; 2],
+        plan: &Plan,
+        bound: &Bound<'_>,
+        scratch: Range<'_>,
+    ) {
+        let (dtype, vocab) = (plan.shape.dtype, plan.shape.vocab);
+        for stage in 0..plan.demand.stages(dtype) {
+            let uniform = bound.uniform.shifted(stage as u64 * plan.stage_stride);
+            let ranges = [uniform, bound.logits, bound.records, scratch];
+            let blocks = digit_count::blocks(dtype, stage, vocab, plan.demand.listed);
+            passes.add(&self.device, count, &ranges, [blocks, bound.uniform_words.rows, 1]);
+            if stage >= digit_count::levels(dtype) {
+                passes.add(&self.device, scatter, &ranges, [blocks, bound.uniform_words.rows, 1]);
+            }
+        }
+    }
+
+    /// The kernels behind lists of any length.
+    fn digit_kernels(&self, dtype: Dtype) -> Result<[Pipeline; 2]> {
+        Ok([
+            self.pipelines.get(&digit_count::KERNEL, Some(dtype), false)?,
+            self.pipelines.get(&digit_scatter::KERNEL, Some(dtype), false)?,
+        ])
+    }
+}

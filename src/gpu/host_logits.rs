@@ -1,0 +1,164 @@
+//! The device as an engine for logits in host memory: uploads in blocks of rows, results read back.
+
+use super::buffers::{GpuInput, GpuLogits, GpuOutput};
+use super::device::Gpu;
+use super::readback::Pending;
+use crate::answer::{Logprobs, LogprobsBits, Sample};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::logits::Logits;
+use crate::plan::Demand;
+use crate::request::{Inputs, LogprobsParams, Row, SampleInputs, validate_targets};
+
+/// Most bytes of logits in one submit: a GPU that takes longer than some 100 ms is reset by its system.
+const BLOCK_BYTES: usize = 32 << 20;
+
+impl Engine for Gpu {
+    fn logprobs(
+        &self,
+        logits: &Logits<'_>,
+        params: &LogprobsParams,
+        targets: &[Option<u32>],
+    ) -> Result<Vec<Logprobs>> {
+        params.validate()?;
+        validate_targets(targets, logits.rows(), logits.vocab())?;
+        self.in_blocks(logits, LogprobsBits::words(params.top_logprobs), |encoder, uploaded, first| {
+            let targets = targets.get(first..first + uploaded.rows).unwrap_or(&[]);
+            self.sampler().logprobs(encoder, uploaded, params, targets)
+        })
+    }
+
+    fn sample(
+        &self,
+        logits: &Logits<'_>,
+        rows: &[Row<'_>],
+        inputs: &SampleInputs<'_>,
+    ) -> Result<Vec<Sample>> {
+        let vocab = logits.vocab();
+        let mut rest = Inputs::new(rows, logits.rows(), vocab, inputs.mask)?;
+        inputs.validate(&rest)?;
+        let probabilities = inputs.draft.filter(|_| rest.wants_draft());
+        let result_words = Demand::sample(&rest, 0).record_words() + probabilities.map_or(0, |_| vocab);
+        self.in_blocks(logits, result_words, |encoder, uploaded, first| {
+            let block = rest.split_first(uploaded.rows);
+            let own = probabilities.map(|all| &all[first * vocab..][..uploaded.rows * vocab]);
+            let draft = own.map(|own| self.upload(bytemuck::cast_slice(own))).transpose()?;
+            let draft = draft.as_ref().map(GpuInput::new);
+            self.sampler().sample_inputs(encoder, uploaded, &block, None, draft, None)
+        })
+    }
+
+    fn row_max(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
+        let [out] = self
+            .operate(logits, 0, [1], |encoder, logits, [out]| self.sampler().row_max(encoder, logits, out))?;
+        Ok(floats(&out))
+    }
+
+    fn log_sum_exp(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
+        let [out] = self.operate(logits, 0, [1], |encoder, logits, [out]| {
+            self.sampler().log_sum_exp(encoder, logits, out)
+        })?;
+        Ok(floats(&out))
+    }
+
+    fn log_softmax(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
+        let [out] = self.operate(logits, 0, [logits.vocab()], |encoder, logits, [out]| {
+            self.sampler().log_softmax(encoder, logits, out)
+        })?;
+        Ok(floats(&out))
+    }
+
+    fn top_k(&self, logits: &Logits<'_>, k: u32) -> Result<(Vec<f32>, Vec<u32>)> {
+        LogprobsParams { top_logprobs: k, ..LogprobsParams::default() }.validate()?;
+        if k == 0 {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let [values, tokens] =
+            self.operate(logits, k, [k as usize; 2], |encoder, logits, [values, tokens]| {
+                self.sampler().top_k(encoder, logits, k, values, tokens)
+            })?;
+        Ok((floats(&values), tokens))
+    }
+}
+
+impl Gpu {
+    /// Uploads the logits in blocks of rows, with results of so many words per row, and lets `record` fill an encoder for
+    /// each: it hears the number of the block's first row. Two blocks are in flight.
+    fn in_blocks<R>(
+        &self,
+        logits: &Logits<'_>,
+        result_words: usize,
+        mut record: impl FnMut(&mut wgpu::CommandEncoder, &GpuLogits<'_>, usize) -> Result<Pending<R>>,
+    ) -> Result<Vec<R>> {
+        let mut results = Vec::with_capacity(logits.rows());
+        let mut in_flight: Option<Pending<R>> = None;
+        let block_rows = rows_per_block(logits, result_words);
+        for first in (0..logits.rows()).step_by(block_rows) {
+            let block = logits.slice_rows(first, block_rows.min(logits.rows() - first));
+            let pending = self.submit_block(&block, |encoder, uploaded| record(encoder, uploaded, first))?;
+            if let Some(earlier) = in_flight.replace(pending) {
+                results.extend(self.or_lost(earlier.wait())?);
+            }
+        }
+        if let Some(last) = in_flight {
+            results.extend(self.or_lost(last.wait())?);
+        }
+        Ok(results)
+    }
+
+    /// Uploads a block and submits an encoder that `record` has filled.
+    fn submit_block<T>(
+        &self,
+        block: &Logits<'_>,
+        record: impl FnOnce(&mut wgpu::CommandEncoder, &GpuLogits<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let source = self.upload(block.span())?;
+        let uploaded = GpuLogits {
+            buffer: &source,
+            byte_offset: 0,
+            dtype: block.dtype(),
+            rows: block.rows(),
+            vocab: block.vocab(),
+            row_stride: block.row_stride(),
+        };
+        self.submit(|encoder| record(encoder, &uploaded))
+    }
+
+    /// Runs an operation whose outputs have these many words per row, and reads them back.
+    fn operate<const OUTPUTS: usize>(
+        &self,
+        logits: &Logits<'_>,
+        listed: u32,
+        words: [usize; OUTPUTS],
+        operation: impl Fn(&mut wgpu::CommandEncoder, &GpuLogits<'_>, [GpuOutput<'_>; OUTPUTS]) -> Result<()>,
+    ) -> Result<[Vec<u32>; OUTPUTS]> {
+        use wgpu::BufferUsages as Usage;
+        let mut results = [const { Vec::new() }; OUTPUTS];
+        let block_rows = rows_per_block(logits, words.iter().sum::<usize>().max(LogprobsBits::words(listed)));
+        for first in (0..logits.rows()).step_by(block_rows) {
+            let block = logits.slice_rows(first, block_rows.min(logits.rows() - first));
+            let mut outs = Vec::with_capacity(OUTPUTS);
+            for words in words {
+                let bytes = (block.rows() * words * 4) as u64;
+                outs.push(self.buffer(bytes, Usage::STORAGE | Usage::COPY_SRC)?);
+            }
+            self.submit_block(&block, |encoder, uploaded| {
+                operation(encoder, uploaded, std::array::from_fn(|i| GpuOutput::new(&outs[i])))
+            })?;
+            for (result, out) in results.iter_mut().zip(&outs) {
+                result.extend(self.read(out)?);
+            }
+        }
+        Ok(results)
+    }
+}
+
+/// Rows whose logits, and whose results of so many words, stay below the size of a block.
+fn rows_per_block(logits: &Logits<'_>, result_words: usize) -> usize {
+    let row_bytes = logits.row_stride().max(logits.vocab()).saturating_mul(logits.dtype().bytes());
+    (BLOCK_BYTES / row_bytes.max(result_words * 4)).max(1)
+}
+
+fn floats(words: &[u32]) -> Vec<f32> {
+    words.iter().map(|&bits| f32::from_bits(bits)).collect()
+}

@@ -1,0 +1,140 @@
+//! The operations whose results stay on the device: maximum, log-sum-exp, log-softmax and top k of each row.
+
+use super::buffers::{GpuLogits, GpuOutput};
+use super::checks::{check_apart, check_logits, check_outputs};
+use super::encode::{Bound, Job, heads, tiles_of};
+use super::passes::Passes;
+use super::sampler::Sampler;
+use crate::arithmetic::exact::Scale;
+use crate::error::Result;
+use crate::kernels::{log_softmax, row_scalar, top_entries};
+use crate::plan::{Demand, Plan};
+use crate::request::{LogprobsParams, RequestWords};
+
+impl Sampler {
+    /// Records the maximum of each row into `out`, f32 `[rows]`; the result stays on the device. NaN for a row with a
+    /// NaN, otherwise infinities as they are.
+    ///
+    /// # Errors
+    /// As for [`Sampler::logprobs`], and [`Error::Logits`] if `out` is too small, lacks a usage or is the buffer of the
+    /// logits.
+    pub fn row_max(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        logits: &GpuLogits<'_>,
+        out: GpuOutput<'_>,
+    ) -> Result<()> {
+        self.scalars(encoder, logits, out, false)
+    }
+
+    /// Records the log-sum-exp of each row into `out`, f32 `[rows]`: `ln Σ exp(x)` within 1e-6, rounded once
+    /// (`docs/exact.md`, 9). A row of only -infinity gives -infinity, one with +infinity gives +infinity, one with a
+    /// NaN gives NaN.
+    ///
+    /// # Errors
+    /// As for [`Sampler::row_max`].
+    pub fn log_sum_exp(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        logits: &GpuLogits<'_>,
+        out: GpuOutput<'_>,
+    ) -> Result<()> {
+        self.scalars(encoder, logits, out, true)
+    }
+
+    /// Records the log-softmax of each row into `out`, f32 `[rows][vocab]` without gaps. A row that is no distribution
+    /// is NaN throughout.
+    ///
+    /// # Errors
+    /// As for [`Sampler::row_max`].
+    pub fn log_softmax(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        logits: &GpuLogits<'_>,
+        out: GpuOutput<'_>,
+    ) -> Result<()> {
+        let kernel = self.pipelines.get(&log_softmax::KERNEL, Some(logits.dtype), false)?;
+        self.operation(encoder, logits, 0, logits.vocab, &[out], |passes, bound| {
+            let ranges = [bound.uniform, bound.logits, bound.records, bound.outs[0]];
+            passes.add(&self.device, &kernel, &ranges, [tiles_of(logits.vocab), bound.uniform_words.rows, 1]);
+        })
+    }
+
+    /// Records the `k` largest logits of each row, f32 `[rows][k]`, and their tokens, u32 `[rows][k]`: value
+    /// descending, then token ascending. Past the last possible token, and in a row that is no distribution:
+    /// -infinity and [`NO_TOKEN`](crate::NO_TOKEN). The two outputs must lie in different buffers,
+    /// at byte offsets that are equal modulo the device's binding alignment (256 at most).
+    ///
+    /// Up to 1024 entries take three dispatches and one read of the logits. More, up to the whole vocabulary, are selected
+    /// and sorted digit by digit, 8 bits each: 14 dispatches more (8 for 16-bit logits), whatever the logits are; 24 bytes
+    /// more are read per token (8), and 120 bytes are moved per entry (72). Their scratch is 8 bytes per entry and 2 KiB
+    /// per 8192 tokens.
+    ///
+    /// # Errors
+    /// As for [`Sampler::row_max`], and [`Error::Params`] if `k` is over [`LogprobsParams::MAX_TOP_LOGPROBS`].
+    pub fn top_k(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        logits: &GpuLogits<'_>,
+        k: u32,
+        out_logits: GpuOutput<'_>,
+        out_tokens: GpuOutput<'_>,
+    ) -> Result<()> {
+        LogprobsParams { top_logprobs: k, ..LogprobsParams::default() }.validate()?;
+        if k == 0 {
+            return Ok(());
+        }
+        check_apart(out_logits.buffer, out_tokens.buffer, "the two results")?;
+        let kernel = self.pipelines.get(&top_entries::KERNEL, None, false)?;
+        let outs = [out_logits, out_tokens];
+        self.operation(encoder, logits, k, k as usize, &outs, |passes, bound| {
+            let ranges = [bound.uniform, bound.records, bound.outs[0], bound.outs[1]];
+            passes.add(&self.device, &kernel, &ranges, [k.div_ceil(64), bound.uniform_words.rows, 1]);
+        })
+    }
+
+    fn scalars(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        logits: &GpuLogits<'_>,
+        out: GpuOutput<'_>,
+        log_sum_exp: bool,
+    ) -> Result<()> {
+        let kernel = self.pipelines.get(&row_scalar::KERNEL, None, log_sum_exp)?;
+        self.operation(encoder, logits, 0, 1, &[out], |passes, bound| {
+            let ranges = [bound.uniform, bound.records, bound.outs[0]];
+            passes.add(&self.device, &kernel, &ranges, [bound.uniform_words.rows.div_ceil(64), 1, 1]);
+        })
+    }
+
+    /// The passes of `logprobs`, then per chunk what `finish` adds, which writes `out_row_words` words per row.
+    fn operation(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        logits: &GpuLogits<'_>,
+        listed: u32,
+        out_row_words: usize,
+        outs: &[GpuOutput<'_>],
+        finish: impl Fn(&mut Passes, &Bound<'_>),
+    ) -> Result<()> {
+        let out_row_bytes = out_row_words as u64 * 4;
+        let plan = Plan::of(&logits.shape(), Demand::operation(listed, out_row_bytes), &self.limits)?;
+        check_logits(logits, &plan)?;
+        for out in outs {
+            check_apart(logits.buffer, out.buffer, "the logits and the result")?;
+        }
+        check_outputs(outs, logits.rows as u64 * out_row_bytes, self.limits.offset_alignment)?;
+        if logits.rows == 0 {
+            return Ok(());
+        }
+        let mut buffers = self.pool.call_buffers(&plan, false)?;
+        let requests = [RequestWords::observing(Scale::new(1.0))];
+        let rows = heads(&[], logits.rows);
+        let job = Job { requests: &requests, rows: &rows, outs, out_row_bytes, ..self.job(&plan, logits) };
+        let passes = self.encode(&job, &mut buffers, finish)?;
+        let stopwatch = self.run(encoder, &passes)?;
+        self.stop(encoder, stopwatch, false);
+        self.pool.give_back_when_done(encoder, buffers);
+        Ok(())
+    }
+}

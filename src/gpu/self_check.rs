@@ -1,0 +1,137 @@
+//! A device against the CPU engine, in a small batch: a driver that miscompiles the kernels is found before it writes a
+//! log.
+
+use super::buffers::{GpuLogits, SampleBuffers};
+use super::guard::guarded;
+use super::pool::buffer;
+use super::readback::Pending;
+use super::sampler::Sampler;
+use crate::cpu::Cpu;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::kernels::{digit_count, digit_scatter, row_logprobs, row_sample, tile_stats};
+use crate::logits::{Dtype, Logits};
+use crate::request::{LogprobsParams, Mirostat, Order, Request, Row, SampleInputs, SamplingParams};
+
+/// The kernels behind a kind of call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kernels {
+    /// [`Sampler::logprobs`] with up to 1024 entries per row.
+    Logprobs,
+    /// What [`Sampler::logprobs`] and [`Sampler::top_k`] run besides for more than 1024 entries per row.
+    LongLists,
+    /// [`Sampler::sample`]. The kernel that draws takes a while to compile.
+    Sample,
+}
+
+const ROWS: usize = 4;
+const VOCAB: usize = 9002; // three tiles, the last one ragged
+const DOING: &str = "the self-check";
+
+impl Sampler {
+    /// Compiles the kernels for a type of logits, so that the first step does not wait for it.
+    ///
+    /// # Errors
+    /// What the device says of the kernels.
+    pub fn prepare(&self, kernels: Kernels, dtype: Dtype) -> Result<()> {
+        let kernels = match kernels {
+            Kernels::Logprobs => [tile_stats::KERNEL, row_logprobs::KERNEL],
+            Kernels::LongLists => [digit_count::KERNEL, digit_scatter::KERNEL],
+            Kernels::Sample => [tile_stats::KERNEL, row_sample::KERNEL],
+        };
+        kernels.iter().try_for_each(|kernel| self.pipelines.get(kernel, Some(dtype), false).map(|_| ()))
+    }
+
+    /// Runs small batches of a type of logits on the device and compares every bit with the CPU engine's. Blocks for a round
+    /// trip, or for some with [`Kernels::Sample`], which tries every kind of filter.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if the bits differ, and what the call and [`Pending::wait`] say.
+    pub fn self_check(&self, kernels: Kernels, dtype: Dtype) -> Result<()> {
+        match kernels {
+            Kernels::Logprobs => self.check_logprobs(8, &[Some(17), Some(9001), None, Some(0)], dtype),
+            Kernels::LongLists => self.check_logprobs(8500, &[], dtype),
+            Kernels::Sample => self.check_samples(dtype),
+        }
+    }
+
+    fn check_logprobs(&self, top_logprobs: u32, targets: &[Option<u32>], dtype: Dtype) -> Result<()> {
+        let params = LogprobsParams { top_logprobs, temperature: 0.7 };
+        let bytes = rows_of_every_kind(dtype);
+        let expected = Cpu.logprobs(&Logits::new(&bytes, dtype, ROWS, VOCAB)?, &params, targets)?;
+        self.check(&bytes, dtype, &expected, |encoder, batch| self.logprobs(encoder, batch, &params, targets))
+    }
+
+    fn check_samples(&self, dtype: Dtype) -> Result<()> {
+        let plain = || SamplingParams {
+            seed: Some(1),
+            raw_logprobs: Some(4),
+            processed_logprobs: Some(4),
+            logit_bias: vec![(3, 1.5)],
+            repetition_penalty: 1.2,
+            ..SamplingParams::default()
+        };
+        let bytes = rows_of_every_kind(dtype);
+        for params in [
+            SamplingParams { n: 4, ..plain() },
+            SamplingParams { temperature: 0.0, ..plain() },
+            SamplingParams { temperature: 0.7, top_k: 50, top_p: 0.9, min_p: 0.02, ..plain() },
+            SamplingParams { top_p: 0.99, typical_p: 0.9, top_n_sigma: 3.0, order: Order::Llama, ..plain() },
+            SamplingParams { xtc_threshold: 0.001, xtc_probability: 1.0, dynatemp_range: 0.4, ..plain() },
+            SamplingParams {
+                mirostat: Some(Mirostat { tau: 4.0, eta: 0.1 }),
+                epsilon_cutoff: 1e-5,
+                ..plain()
+            },
+        ] {
+            let request = Request::with_prompt(params, &[5, 9000])?;
+            let rows: Vec<Row<'_>> = (0..ROWS as u64).map(|position| request.row(position)).collect();
+            let logits = Logits::new(&bytes, dtype, ROWS, VOCAB)?;
+            let expected = Cpu.sample(&logits, &rows, &SampleInputs::default())?;
+            self.check(&bytes, dtype, &expected, |encoder, batch| {
+                self.sample(encoder, batch, &rows, &SampleBuffers::default())
+            })?;
+        }
+        Ok(())
+    }
+
+    fn check<R: PartialEq>(
+        &self,
+        bytes: &[u8],
+        dtype: Dtype,
+        expected: &[R],
+        record: impl FnOnce(&mut wgpu::CommandEncoder, &GpuLogits<'_>) -> Result<Pending<R>>,
+    ) -> Result<()> {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+        let logits = guarded(&self.device, DOING, || {
+            let logits = buffer(&self.device, "sortilege check", bytes.len() as u64, usage);
+            self.queue.write_buffer(&logits, 0, bytes);
+            logits
+        })?;
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let pending = record(&mut encoder, &GpuLogits::packed(&logits, dtype, ROWS, VOCAB))?;
+        guarded(&self.device, DOING, || self.queue.submit([encoder.finish()]))?;
+        if pending.wait()? != expected {
+            return Err(Error::Mismatch("this device".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// Spread, tied, masked, and one with a NaN.
+fn rows_of_every_kind(dtype: Dtype) -> Vec<u8> {
+    (0..ROWS * VOCAB)
+        .flat_map(|i| {
+            let noise = (i.wrapping_mul(2_654_435_761) >> 7) & 0xffff;
+            let value = match i / VOCAB {
+                0 => noise as f32 / 2048.0 - 16.0,
+                1 => (noise % 5) as f32,
+                2 if noise % 4 > 0 => f32::NEG_INFINITY,
+                3 if i % VOCAB == 5000 => f32::NAN,
+                _ => (noise % 256) as f32 / 16.0,
+            };
+            dtype.store(value).to_ne_bytes()[..dtype.bytes()].to_vec()
+        })
+        .collect()
+}

@@ -1,0 +1,197 @@
+//! Logits in host memory, and their rows as the CPU engine reads them.
+
+use super::dtype::Dtype;
+use super::shape::{bytes_needed, validate_shape};
+use crate::error::{Error, Result};
+
+/// A batch of logits in host memory: `[rows][vocab]`, rows `row_stride` elements apart. Borrows the bytes, which need
+/// no alignment: a memory-mapped file will do.
+#[derive(Clone, Copy, Debug)]
+pub struct Logits<'a> {
+    bytes: &'a [u8],
+    dtype: Dtype,
+    rows: usize,
+    vocab: usize,
+    row_stride: usize,
+}
+
+impl<'a> Logits<'a> {
+    /// A batch of `rows` rows of `vocab` elements, one after the other, in native byte order.
+    ///
+    /// # Errors
+    /// [`Error::Logits`] if `vocab` is 0 or over 2^20, or if `bytes` is shorter than the shape says.
+    ///
+    /// # Example
+    /// ```
+    /// use sortilege::{Dtype, Logits};
+    /// let values = [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0];
+    /// let logits = Logits::new(bytemuck::cast_slice(&values), Dtype::F32, 2, 3)?;
+    /// assert_eq!(logits.rows(), 2);
+    /// # Ok::<(), sortilege::Error>(())
+    /// ```
+    pub fn new(bytes: &'a [u8], dtype: Dtype, rows: usize, vocab: usize) -> Result<Self> {
+        Self::strided(bytes, dtype, rows, vocab, vocab)
+    }
+
+    /// A batch of `rows` rows of `vocab` elements, `row_stride` elements apart (at least `vocab`), in native byte order.
+    ///
+    /// # Errors
+    /// As for [`Logits::new`], and if `row_stride` is smaller than `vocab`.
+    pub fn strided(
+        bytes: &'a [u8],
+        dtype: Dtype,
+        rows: usize,
+        vocab: usize,
+        row_stride: usize,
+    ) -> Result<Self> {
+        validate_shape(rows, vocab, row_stride)?;
+        let needed = bytes_needed(dtype, rows, vocab, row_stride);
+        if needed.is_none_or(|needed| needed > bytes.len()) {
+            return Err(Error::Logits(format!(
+                "{} bytes are too few for [{rows}][{vocab}] {dtype} with a row stride of {row_stride}, which needs {}: \
+                 correct the shape",
+                bytes.len(),
+                needed.map_or_else(|| "more than memory can hold".to_owned(), |n| n.to_string())
+            )));
+        }
+        // The stride of a single row says nothing.
+        let row_stride = if rows > 1 { row_stride } else { vocab };
+        Ok(Self { bytes, dtype, rows, vocab, row_stride })
+    }
+
+    /// A batch of f32 values, rows one after the other.
+    ///
+    /// # Errors
+    /// As for [`Logits::new`].
+    pub fn f32(values: &'a [f32], rows: usize, vocab: usize) -> Result<Self> {
+        Self::new(bytemuck::cast_slice(values), Dtype::F32, rows, vocab)
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Tokens of a row.
+    #[must_use]
+    pub const fn vocab(&self) -> usize {
+        self.vocab
+    }
+
+    /// Element type.
+    #[must_use]
+    pub const fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// Elements from the start of one row to the start of the next.
+    #[must_use]
+    pub const fn row_stride(&self) -> usize {
+        self.row_stride
+    }
+
+    /// The rows `first..first + rows` as a batch of their own.
+    ///
+    /// # Panics
+    /// If the range is outside the batch.
+    #[must_use]
+    pub fn slice_rows(&self, first: usize, rows: usize) -> Self {
+        assert!(first + rows <= self.rows, "rows {first}..{} of {}", first + rows, self.rows);
+        let start = (first * self.row_stride * self.dtype.bytes()).min(self.bytes.len());
+        Self { bytes: &self.bytes[start..], rows, ..*self }
+    }
+
+    /// The bytes from the first element to the end of the last row.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn span(&self) -> &'a [u8] {
+        &self.bytes[..bytes_needed(self.dtype, self.rows, self.vocab, self.row_stride).unwrap_or(0)]
+    }
+
+    /// Row of this number, to be read as bits of f32 values.
+    pub(crate) fn row_bits(&self, row: usize) -> RowBits<'a> {
+        let width = self.dtype.bytes();
+        let start = row * self.row_stride * width;
+        RowBits { bytes: &self.bytes[start..start + self.vocab * width], dtype: self.dtype }
+    }
+}
+
+/// One row, read as the bits of f32 values.
+#[derive(Clone, Copy)]
+pub(crate) struct RowBits<'a> {
+    bytes: &'a [u8],
+    dtype: Dtype,
+}
+
+impl<'a> RowBits<'a> {
+    /// Bits of one token's logit.
+    pub(crate) fn get(&self, token: usize) -> u32 {
+        let width = self.dtype.bytes();
+        read(&self.bytes[token * width..(token + 1) * width], self.dtype)
+    }
+
+    /// Tokens of the row.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() / self.dtype.bytes()
+    }
+
+    /// The tokens `first..end` as a row.
+    pub(crate) fn range(&self, first: usize, end: usize) -> Self {
+        let width = self.dtype.bytes();
+        Self { bytes: &self.bytes[first * width..end * width], dtype: self.dtype }
+    }
+
+    /// A row of the bits of f32 values.
+    pub(crate) fn of_f32(bits: &'a [u32]) -> Self {
+        Self { bytes: bytemuck::cast_slice(bits), dtype: Dtype::F32 }
+    }
+
+    /// The row cut into runs of `tokens` consecutive tokens.
+    pub(crate) fn runs(self, tokens: usize) -> impl Iterator<Item = Self> + 'a {
+        let dtype = self.dtype;
+        self.bytes.chunks(tokens * dtype.bytes()).map(move |bytes| Self { bytes, dtype })
+    }
+
+    /// Bits of every token, in order: in place where they lie so, otherwise in the room that is given.
+    #[inline(always)]
+    pub(crate) fn widened<'b>(&self, room: &'b mut [u32]) -> &'b [u32]
+    where
+        'a: 'b,
+    {
+        if self.dtype == Dtype::F32
+            && let Ok(bits) = bytemuck::try_cast_slice(self.bytes)
+        {
+            return bits;
+        }
+        let room = &mut room[..self.len()];
+        match self.dtype {
+            Dtype::F32 => bytemuck::cast_slice_mut(room).copy_from_slice(self.bytes),
+            Dtype::F16 => widen_halves(self.bytes, Dtype::F16, room),
+            Dtype::Bf16 => widen_halves(self.bytes, Dtype::Bf16, room),
+        }
+        room
+    }
+
+    /// Bits of every token, in order.
+    pub(crate) fn iter(self) -> impl Iterator<Item = u32> + 'a {
+        let dtype = self.dtype;
+        self.bytes.chunks_exact(dtype.bytes()).map(move |element| read(element, dtype))
+    }
+}
+
+#[inline(always)]
+fn widen_halves(bytes: &[u8], dtype: Dtype, room: &mut [u32]) {
+    for (wide, stored) in room.iter_mut().zip(bytes.as_chunks().0) {
+        *wide = dtype.widen(u16::from_ne_bytes(*stored).into());
+    }
+}
+
+#[inline]
+fn read(element: &[u8], dtype: Dtype) -> u32 {
+    let stored = match *element {
+        [a, b, c, d] => u32::from_ne_bytes([a, b, c, d]),
+        [a, b] => u32::from(u16::from_ne_bytes([a, b])),
+        _ => unreachable!("an element has 2 or 4 bytes"),
+    };
+    dtype.widen(stored)
+}

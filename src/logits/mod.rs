@@ -1,0 +1,12 @@
+//! Logits: their types, shapes, and rows in host memory.
+
+mod dtype;
+mod host;
+mod shape;
+
+pub use dtype::Dtype;
+pub use host::Logits;
+pub use shape::Shape;
+
+pub(crate) use host::RowBits;
+pub(crate) use shape::{bytes_needed, validate_shape};

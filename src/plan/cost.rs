@@ -1,0 +1,106 @@
+//! What a call costs in dispatches and bytes, and how a plan prints.
+
+use std::fmt;
+
+use super::{Demand, Plan, ROW_BYTES, UNIFORM_BYTES};
+use crate::arithmetic::format::{SUBTILE_TOKENS, TILE_TOKENS};
+use crate::kernels::digit_count;
+use crate::logits::Shape;
+
+/// What a call costs in dispatches and bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cost {
+    /// Rounds of dispatches. A batch is one chunk unless its bindings, rows or scratch (36 MiB, which is 4096 rows of
+    /// 128 256 tokens; with all of a row's tokens as entries, 35) pass a limit.
+    pub chunks: usize,
+    /// Compute dispatches: two per chunk, and 14 more (8 for 16-bit logits) for more than 1024 entries per row.
+    pub dispatches: usize,
+    /// Bytes of logits, each read once.
+    pub bytes_read: u64,
+    /// Bytes of logits that are read again for the lists: the subtiles that can hold their entries, raw and processed. For
+    /// more than 1024 entries all of them, once for each byte of a logit to find the last entry, and twice to take the
+    /// entries. Draws and filters read further ones, as many as the row needs:
+    /// [`Sample::reopened`](crate::Sample::reopened).
+    pub bytes_reopened: u64,
+    /// Bytes that go to the device at most: what every chunk is told, the requests, the rows and their lists. What did not
+    /// change since the buffer was last used is not sent again.
+    pub bytes_uploaded: u64,
+    /// Bytes that go to the device in a call in which no request changed: what every chunk is told, and the rows' positions.
+    pub bytes_uploaded_unchanged: u64,
+    /// Bytes of scratch on the device, shared by all calls.
+    pub bytes_scratch: u64,
+    /// Bytes that come back: the records, in one copy.
+    pub bytes_back: u64,
+}
+
+impl Plan {
+    /// What the call costs.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        let Shape { dtype, rows, vocab, .. } = self.shape;
+        let [counts, scatters] = self.digit_dispatches();
+        let opened = |top: u32| {
+            let subtiles = vocab.div_ceil(SUBTILE_TOKENS).min(top as usize);
+            (subtiles * SUBTILE_TOKENS).min(vocab)
+        };
+        let stages = self.demand.stages(dtype);
+        let reopened = match stages {
+            0 => opened(self.demand.listed) + opened(self.demand.top_raw),
+            _ => (digit_count::levels(dtype) + 2) * vocab,
+        };
+        let uniforms = self.chunks.len() * stages.max(1);
+        Cost {
+            chunks: self.chunks.len(),
+            dispatches: (2 + counts + scatters) * self.chunks.len(),
+            bytes_read: (rows * vocab * dtype.bytes()) as u64,
+            bytes_reopened: (rows * reopened * dtype.bytes()) as u64,
+            bytes_uploaded: self.upload_bytes,
+            bytes_uploaded_unchanged: uniforms as u64 * UNIFORM_BYTES + rows as u64 * ROW_BYTES,
+            bytes_scratch: self.scratch_bytes,
+            bytes_back: self.records_bytes,
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shape { dtype, rows, vocab, .. } = self.shape;
+        let Demand { listed, top_raw, draws, views, .. } = self.demand;
+        let cost = self.cost();
+        write!(f, "[{rows}][{vocab}] {dtype}, ")?;
+        match draws {
+            None => writeln!(f, "top {listed}")?,
+            Some(draws) => writeln!(f, "{draws} draws, top {listed} processed, top {top_raw} raw")?,
+        }
+        let second = if draws.is_some() { "row_sample" } else { "row_logprobs" };
+        writeln!(f, "  chunks      {}", cost.chunks)?;
+        write!(f, "  dispatches  {} (tile_stats, {second}", cost.dispatches)?;
+        match self.digit_dispatches() {
+            [0, _] => writeln!(f, ")")?,
+            [counts, scatters] => writeln!(f, ", {counts} digit_count, {scatters} digit_scatter)")?,
+        }
+        writeln!(f, "  copies      {}", usize::from(cost.chunks > 0))?;
+        let plural = if views == 1 { "" } else { "s" };
+        writeln!(
+            f,
+            "  read        {} bytes of logits once, for {views} distribution{plural}",
+            cost.bytes_read
+        )?;
+        writeln!(f, "  reopened    {} bytes for the lists", cost.bytes_reopened)?;
+        if draws.is_some() {
+            let tile = TILE_TOKENS.min(vocab) * rows * dtype.bytes();
+            writeln!(
+                f,
+                "              {tile} bytes, a tile per row, for each draw, and what filters and ranks open"
+            )?;
+        }
+        writeln!(
+            f,
+            "  uploaded    {} bytes, {} where no request changed",
+            cost.bytes_uploaded, cost.bytes_uploaded_unchanged
+        )?;
+        writeln!(f, "  scratch     {} bytes", cost.bytes_scratch)?;
+        write!(f, "  back        {} bytes", cost.bytes_back)
+    }
+}

@@ -1,0 +1,267 @@
+//! What a call costs and where everything lies: chunks of rows, bindings, dispatches, bytes. Pure arithmetic, no device;
+//! print a [`Plan`] to see what a call will do.
+
+mod chunk;
+mod cost;
+mod demand;
+mod limits;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use chunk::{Chunk, Window};
+pub use cost::Cost;
+pub(crate) use demand::Demand;
+pub use limits::DeviceLimits;
+
+use crate::arithmetic::format::TILE_TOKENS;
+use crate::error::{Error, Result};
+use crate::kernels::digit_count;
+use crate::kernels::tile_stats::TILE_WORDS;
+use crate::logits::{Shape, bytes_needed, validate_shape};
+use crate::request::{Inputs, LogprobsParams, Row};
+
+/// What a call will do: its [`Cost`], and where everything lies. Prints as a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    pub(crate) shape: Shape,
+    pub(crate) demand: Demand,
+    pub(crate) chunks: Vec<Chunk>,
+    pub(crate) tiles: usize,
+    pub(crate) upload_bytes: u64,
+    /// Bytes from one stage's uniform to the next.
+    pub(crate) stage_stride: u64,
+    /// Where the requests and the rows begin in the upload.
+    pub(crate) requests_offset: u64,
+    pub(crate) rows_offset: u64,
+    pub(crate) records_bytes: u64,
+    pub(crate) scratch_bytes: u64,
+}
+
+/// Bytes of the uniform of one chunk, of which each stage has its own.
+pub(crate) const UNIFORM_BYTES: u64 = 80;
+/// Bytes of a request.
+pub(crate) const REQUEST_BYTES: u64 = 256;
+/// Bytes of a row's head, of a change, of 128 tokens of an allowed set.
+pub(crate) const ROW_BYTES: u64 = 16;
+/// Scratch of a chunk, 2 % of its f32 logits: keeps it flat however long the batch.
+const MAX_SCRATCH_BYTES: u64 = 36 << 20;
+
+/// Bytes of one row in each of the buffers that it needs.
+struct RowBytes {
+    logits: u64,
+    /// From the start of one row of logits to the start of the next; 0 for a single row.
+    stride: u64,
+    scratch: u64,
+    record: u64,
+    /// See [`Demand::other_row_bytes`].
+    other: u64,
+}
+
+impl Plan {
+    /// The plan of a `logprobs` call.
+    ///
+    /// # Errors
+    /// [`Error::Logits`] for a shape that cannot be, [`Error::Params`] if `top_logprobs` is over
+    /// [`LogprobsParams::MAX_TOP_LOGPROBS`], [`Error::Limit`] where the device cannot hold a row or the batch's records.
+    ///
+    /// # Example
+    /// ```
+    /// use sortilege::{DeviceLimits, Dtype, Plan, Shape};
+    /// let shape = Shape { dtype: Dtype::F16, rows: 512, vocab: 128_256, row_stride: 128_256, byte_offset: 0 };
+    /// let plan = Plan::new(&shape, 20, &DeviceLimits::default())?;
+    /// println!("{plan}");
+    /// let cost = plan.cost();
+    /// assert_eq!(cost.dispatches, 2);
+    /// assert!(cost.bytes_back * 100 < cost.bytes_read);
+    /// # Ok::<(), sortilege::Error>(())
+    /// ```
+    pub fn new(shape: &Shape, top_logprobs: u32, limits: &DeviceLimits) -> Result<Self> {
+        LogprobsParams { top_logprobs, ..LogprobsParams::default() }.validate()?;
+        Self::of(shape, Demand::logprobs(top_logprobs), limits)
+    }
+
+    /// The plan of a `sample` call for these rows; `has_mask` where a grammar mask lies on the device.
+    ///
+    /// # Errors
+    /// As for [`Plan::new`], and [`Error::Params`] for rows that cannot be sampled.
+    pub fn sampling(shape: &Shape, rows: &[Row<'_>], has_mask: bool, limits: &DeviceLimits) -> Result<Self> {
+        let inputs = Inputs::new(rows, shape.rows, shape.vocab, None)?;
+        let mask_row_bytes = if has_mask { shape.vocab.div_ceil(32) as u64 * 4 } else { 0 };
+        Self::of(shape, Demand::sample(&inputs, mask_row_bytes), limits)
+    }
+
+    /// The plan of any call.
+    pub(crate) fn of(shape: &Shape, demand: Demand, limits: &DeviceLimits) -> Result<Self> {
+        check_shape(shape)?;
+        let row_bytes = RowBytes::new(shape, &demand);
+        let rows_per_chunk = row_bytes.rows_per_chunk(shape, limits)?;
+        // What there is at least, before so many chunks are laid out.
+        let least =
+            if demand.records_stay { 0 } else { (shape.rows as u64).saturating_mul(row_bytes.record) };
+        check_records(shape, least, limits)?;
+        check_upload(shape, (shape.rows as u64).saturating_mul(ROW_BYTES), limits)?;
+        let plan = Self::lay_out(shape, demand, &row_bytes, rows_per_chunk, alignment(limits));
+        check_records(shape, plan.records_bytes, limits)?;
+        check_upload(shape, plan.upload_bytes, limits)?;
+        Ok(plan)
+    }
+
+    /// Chunks of so many rows, one after the other in every buffer.
+    fn lay_out(
+        shape: &Shape,
+        demand: Demand,
+        row_bytes: &RowBytes,
+        rows_per_chunk: usize,
+        alignment: u64,
+    ) -> Self {
+        let aligned = |bytes: u64| bytes.next_multiple_of(alignment);
+        let width = shape.dtype.bytes() as u64;
+        let stages = demand.stages(shape.dtype).max(1) as u64;
+        let stage_stride = aligned(UNIFORM_BYTES);
+        let mut chunks = Vec::with_capacity(shape.rows.div_ceil(rows_per_chunk));
+        let mut requests_offset = 0;
+        let mut records_bytes = 0;
+        for first_row in (0..shape.rows).step_by(rows_per_chunk) {
+            let rows = rows_per_chunk.min(shape.rows - first_row);
+            let bytes = (rows as u64 - 1) * row_bytes.stride + row_bytes.logits;
+            let first_byte = shape.byte_offset + first_row as u64 * row_bytes.stride;
+            let records_offset = if demand.records_stay { 0 } else { records_bytes };
+            chunks.push(Chunk {
+                first_row,
+                rows,
+                logits: Window::new(first_byte, bytes, width, alignment),
+                uniform_offset: requests_offset,
+                records_offset,
+            });
+            requests_offset += stages * stage_stride;
+            records_bytes = records_bytes.max(aligned(records_offset + rows as u64 * row_bytes.record));
+        }
+        let rows_offset = aligned(requests_offset + demand.requests as u64 * REQUEST_BYTES);
+        let upload_bytes = aligned(rows_offset + (shape.rows + demand.lists) as u64 * ROW_BYTES);
+        Self {
+            shape: *shape,
+            demand,
+            chunks,
+            tiles: shape.vocab.div_ceil(TILE_TOKENS),
+            upload_bytes: if shape.rows > 0 { upload_bytes } else { 0 },
+            stage_stride,
+            requests_offset,
+            rows_offset,
+            records_bytes,
+            scratch_bytes: rows_per_chunk.min(shape.rows) as u64 * row_bytes.scratch,
+        }
+    }
+
+    /// Dispatches of `digit_count` and of `digit_scatter`, per chunk.
+    fn digit_dispatches(&self) -> [usize; 2] {
+        match self.demand.stages(self.shape.dtype) {
+            0 => [0, 0],
+            stages => [stages, stages - digit_count::levels(self.shape.dtype)],
+        }
+    }
+
+    /// Bytes of the buffer of logits from its start to the end of the last row, whole words.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn bytes_needed(&self) -> u64 {
+        self.chunks.last().map_or(0, |chunk| chunk.logits.offset + chunk.logits.bytes)
+    }
+}
+
+impl RowBytes {
+    fn new(shape: &Shape, demand: &Demand) -> Self {
+        let width = shape.dtype.bytes() as u64;
+        let tiles = (shape.vocab.div_ceil(TILE_TOKENS) * TILE_WORDS * 4) as u64 * u64::from(demand.views);
+        // Digits are counted where the tiles were, which nobody reads any more.
+        let scratch = match demand.stages(shape.dtype) {
+            0 => tiles,
+            _ => tiles.max(digit_count::scratch_words(shape.dtype, shape.vocab, demand.listed) as u64 * 4),
+        };
+        Self {
+            logits: shape.vocab as u64 * width,
+            stride: if shape.rows > 1 { shape.row_stride as u64 * width } else { 0 },
+            scratch,
+            record: (demand.record_words() + demand.token_words()) as u64 * 4,
+            other: demand.other_row_bytes,
+        }
+    }
+
+    /// The most rows whose every binding fits; each binding may start up to one alignment early.
+    fn rows_per_chunk(&self, shape: &Shape, limits: &DeviceLimits) -> Result<usize> {
+        let max_binding_bytes = max_binding_bytes(limits);
+        let slack = alignment(limits) + 4;
+        let room = max_binding_bytes.saturating_sub(slack);
+        let by_logits = match room.checked_sub(self.logits) {
+            Some(rest) => rest.checked_div(self.stride).unwrap_or(u64::MAX).saturating_add(1),
+            None => 0,
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "at most the workgroups of a dispatch, a u32")]
+        let rows = by_logits
+            .min(MAX_SCRATCH_BYTES.min(max_binding_bytes) / self.scratch)
+            .min(room / self.record)
+            .min(room.checked_div(self.other).unwrap_or(u64::MAX))
+            .min(u64::from(limits.max_workgroups)) as usize;
+        if rows == 0 || shape.vocab.div_ceil(TILE_TOKENS) > limits.max_workgroups as usize {
+            return Err(Error::Limit(format!(
+                "one row of vocab {} needs bindings of {} bytes, the device allows {}: \
+                 request a higher `max_storage_buffer_binding_size`",
+                shape.vocab,
+                self.logits.max(self.scratch).max(self.record).max(self.other) + slack,
+                limits.max_binding_bytes
+            )));
+        }
+        Ok(rows)
+    }
+}
+
+/// Kernels count elements and bytes of a binding in 32 bits, whatever the device allows.
+fn max_binding_bytes(limits: &DeviceLimits) -> u64 {
+    limits.max_binding_bytes.min(u64::from(u32::MAX))
+}
+
+/// Alignment of every binding, at least a word.
+fn alignment(limits: &DeviceLimits) -> u64 {
+    limits.offset_alignment.max(4)
+}
+
+fn check_shape(shape: &Shape) -> Result<()> {
+    let Shape { dtype, rows, vocab, row_stride, byte_offset } = *shape;
+    validate_shape(rows, vocab, row_stride)?;
+    let width = dtype.bytes() as u64;
+    if !byte_offset.is_multiple_of(width) {
+        return Err(Error::Logits(format!(
+            "byte offset {byte_offset} is no multiple of the {width} bytes of {dtype}"
+        )));
+    }
+    let end =
+        bytes_needed(dtype, rows, vocab, row_stride).and_then(|bytes| byte_offset.checked_add(bytes as u64));
+    if end.is_none_or(|end| end > u64::MAX / 2) {
+        return Err(Error::Logits(format!(
+            "[{rows}][{vocab}] {dtype} at byte {byte_offset} with a row stride of {row_stride} is more than memory \
+             can hold"
+        )));
+    }
+    Ok(())
+}
+
+fn check_records(shape: &Shape, bytes: u64, limits: &DeviceLimits) -> Result<()> {
+    if bytes > limits.max_buffer_bytes {
+        return Err(Error::Limit(format!(
+            "the records of {} rows need {bytes} bytes, the device allows buffers of {}: lower `rows` or the entries \
+             listed of each",
+            shape.rows, limits.max_buffer_bytes
+        )));
+    }
+    Ok(())
+}
+
+fn check_upload(shape: &Shape, bytes: u64, limits: &DeviceLimits) -> Result<()> {
+    let most = limits.max_buffer_bytes.min(max_binding_bytes(limits));
+    if bytes > most {
+        return Err(Error::Limit(format!(
+            "the requests of {} rows, with their changes and masks, need {bytes} bytes, the device binds {most}: \
+             lower `rows`, or put the mask on the device",
+            shape.rows
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Speculative decoding: draft tokens, verified in one call.
+
+use super::{Request, Row};
+use crate::answer::Sample;
+use crate::error::{Error, Result};
+
+/// How draft tokens are verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verification {
+    /// Draws every token as without a draft and accepts the draft as far as it says the same: the output is, token by
+    /// token, the one that plain decoding with this seed gives. What drafted does not matter.
+    SampleAndMatch,
+    /// Accepts a draft token with probability `min(1, p / q)` and otherwise draws from `max(0, p − q)` (Leviathan, Kalman,
+    /// Matias 2023; Chen et al. 2023): more is accepted, and the output has the distribution of plain decoding. Wants the
+    /// draft's probabilities q.
+    Rejection,
+}
+
+/// The draft tokens of one request: the target model has computed logits for each of their positions and for the one
+/// after the last, and all rows of several requests may lie in one batch.
+///
+/// # Example
+/// ```
+/// use sortilege::cpu::{self, SampleInputs};
+/// use sortilege::{DraftTokens, Logits, Request, SamplingParams, Verification};
+/// let request = Request::new(SamplingParams { temperature: 0.0, ..SamplingParams::default() })?;
+/// // The draft says 2, 0; the target agrees with the first only.
+/// let logits = [0.0f32, 1.0, 5.0, /**/ 0.0, 3.0, 1.0, /**/ 9.0, 0.0, 0.0];
+/// let draft = DraftTokens::new(&request, 0, &[2, 0], Verification::SampleAndMatch)?;
+/// let samples = cpu::sample(&Logits::f32(&logits, 3, 3)?, &draft.rows(), &SampleInputs::default())?;
+/// let verified = draft.verify(&samples);
+/// assert_eq!((verified.accepted, verified.tokens()), (1, vec![2, 1]));
+/// # Ok::<(), sortilege::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct DraftTokens {
+    /// The request as it will be at each position, if the draft is right so far.
+    requests: Vec<Request>,
+    draft: Vec<u32>,
+    position: u64,
+    verification: Verification,
+}
+
+/// What became of draft tokens.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Verified<'a> {
+    /// Draft tokens that were accepted, from the first on.
+    pub accepted: usize,
+    /// The samples of the new tokens, in order: the accepted ones, then the one that replaces the first rejected, or after
+    /// a whole accepted draft the bonus token. Give them to [`Request::accept`] one by one. Shorter where a row was no
+    /// distribution.
+    pub samples: &'a [Sample],
+}
+
+impl DraftTokens {
+    /// Draft tokens for `request`, the first of them at `position`.
+    ///
+    /// # Errors
+    /// [`Error::Params`] if the request asks for several draws, or has Mirostat, whose limit depends on what is drawn.
+    pub fn new(request: &Request, position: u64, draft: &[u32], verification: Verification) -> Result<Self> {
+        let params = request.params();
+        if params.n > 1 {
+            return Err(Error::Params(format!(
+                "a draft has one draw per position, n is {}: set it to 1",
+                params.n
+            )));
+        }
+        if params.mirostat.is_some() {
+            return Err(Error::Params(
+                "Mirostat's limit depends on every drawn token: decode such a request without a draft"
+                    .to_owned(),
+            ));
+        }
+        let mut requests = vec![request.clone()];
+        for &token in draft {
+            let mut next = requests[requests.len() - 1].clone();
+            next.accept_token(token);
+            requests.push(next);
+        }
+        Ok(Self { requests, draft: draft.to_vec(), position, verification })
+    }
+
+    /// The rows of the batch: one per draft token, and one for the bonus token.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Row<'_>> {
+        let draft =
+            |i: usize| self.draft.get(i).copied().filter(|_| self.verification == Verification::Rejection);
+        self.requests
+            .iter()
+            .enumerate()
+            .map(|(i, request)| Row {
+                request,
+                position: self.position.wrapping_add(i as u64),
+                draft: draft(i),
+            })
+            .collect()
+    }
+
+    /// What the samples of these rows mean for the draft.
+    ///
+    /// # Panics
+    /// If there is not one sample per row.
+    #[must_use]
+    pub fn verify<'a>(&self, samples: &'a [Sample]) -> Verified<'a> {
+        assert_eq!(samples.len(), self.requests.len(), "one sample per row of the draft");
+        let stands = |(sample, token): &(&Sample, &u32)| match self.verification {
+            Verification::SampleAndMatch => sample.draws.first().is_some_and(|drawn| drawn.token == **token),
+            Verification::Rejection => sample.accepted == Some(true),
+        };
+        let accepted = samples.iter().zip(&self.draft).take_while(stands).count();
+        let sound = samples.iter().take_while(|sample| !sample.draws.is_empty()).count();
+        Verified { accepted, samples: &samples[..sound.min(accepted + 1)] }
+    }
+}
+
+impl Verified<'_> {
+    /// The new tokens.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<u32> {
+        self.samples.iter().filter_map(|sample| sample.draws.first()).map(|drawn| drawn.token).collect()
+    }
+}
