@@ -1,4 +1,4 @@
-//! Which device does the work.
+//! Which engine does the work of `log` and `sample`, an open device or the CPU, and adapters by their names.
 
 use sortilege::cpu::{self, SampleInputs};
 use sortilege::device::{Candidate, Gpu, best_hardware, candidates, find};
@@ -33,7 +33,7 @@ impl Engine {
             }
             _ => {}
         }
-        Ok(Self::Gpu(Box::new(Gpu::open(candidate(device)?)?)))
+        Ok(Self::Gpu(Box::new(Gpu::open(find_adapter(device)?)?)))
     }
 
     /// One record per row.
@@ -106,7 +106,7 @@ pub(crate) fn driver(info: &sortilege::wgpu::AdapterInfo) -> String {
 }
 
 /// The adapter behind `gpu`, a number or a name.
-pub(crate) fn candidate(device: &str) -> Result<Candidate> {
+pub(crate) fn find_adapter(device: &str) -> Result<Candidate> {
     if device == "gpu" {
         return best_hardware(candidates(false)).ok_or_else(|| {
             Failure::NoAdapter(
