@@ -187,19 +187,20 @@ impl CsvLine<'_> {
     }
 }
 
+/// The words of JSON for the row and its given token, and with `alternative_` for a token of the list.
 const CSV_COLUMNS: &[(&str, fn(&CsvLine<'_>) -> String)] = &[
     ("request", |line| line.place.request.to_string()),
     ("position", |line| line.place.position.to_string()),
     ("status", |line| line.record.status.name().to_owned()),
     ("logsumexp", |line| number(line.record.logsumexp)),
     ("entropy", |line| number(line.record.entropy)),
-    ("target", |line| optional(line.target)),
-    ("target_logprob", |line| optional(line.record.target.map(|target| number(target.logprob)))),
-    ("target_rank", |line| optional(line.record.target.map(|target| target.rank()))),
+    ("token", |line| optional(line.target)),
+    ("logprob", |line| optional(line.record.target.map(|target| number(target.logprob)))),
+    ("rank", |line| optional(line.record.target.map(|target| target.rank()))),
     ("alternative", |line| optional(line.alternative.map(|(number, _)| number))),
-    ("token", |line| optional(line.entry().map(|entry| entry.token))),
-    ("text", |line| optional(line.entry().and_then(|entry| line.texts.text(entry.token)))),
-    ("logprob", |line| optional(line.entry().map(|entry| number(entry.logprob)))),
+    ("alternative_token", |line| optional(line.entry().map(|entry| entry.token))),
+    ("alternative_text", |line| optional(line.entry().and_then(|entry| line.texts.text(entry.token)))),
+    ("alternative_logprob", |line| optional(line.entry().map(|entry| number(entry.logprob)))),
 ];
 
 const TABLE_HEAD: &str = "req  pos  token           logprob     prob   rank entropy   alternatives";
