@@ -49,7 +49,8 @@ impl Engine {
         }
     }
 
-    /// A device proves that it makes lists of more than 1024 entries as the CPU engine does, before it makes one for anybody.
+    /// A device proves that it makes lists of more than 1024 entries as the CPU engine does, before it makes one for
+    /// anybody.
     pub(crate) fn check_lists(&self, dtype: sortilege::Dtype, top: u32) -> sortilege::Result<()> {
         match self {
             Self::Gpu(gpu) if top > 1024 => gpu.sampler().self_check_long_lists(dtype),

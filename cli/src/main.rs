@@ -1,8 +1,9 @@
-//! `sortilege`: token-probability records and drawn tokens from files of logits, kernel validation, benchmarks, device listing.
+//! `sortilege`: token-probability records and drawn tokens from files of logits, kernel validation, benchmarks, device
+//! listing.
 //!
-//! Each command has a room of its own, a file or a folder with its options, its work and its formats: `info`, `log`, `sample`,
-//! `validate`, `bench`. Below them are `files`, `text`, `engine` and what else several of them share; none of these knows a
-//! command.
+//! Each command has a room of its own, a file or a folder with its options, its work and its formats: `info`, `log`,
+//! `sample`, `validate`, `bench`. Below them are `files`, `text`, `engine` and what else several of them share; none of
+//! these knows a command.
 
 mod bench;
 mod engine;
@@ -47,7 +48,8 @@ enum Command {
     /// Compare every kernel with the CPU engine bit for bit, and with an f64 oracle
     #[command(after_help = EXIT_CODES)]
     Validate(validate::ValidateArgs),
-    /// Measure the operations on devices and on the CPU engine, after a check of their outputs; compare and plot results
+    /// Measure the operations on devices and on the CPU engine, after a check of their outputs; compare and plot
+    /// results
     #[command(after_help = bench::EXAMPLES)]
     Bench(Box<bench::BenchArgs>),
     /// Print a completion script for a shell

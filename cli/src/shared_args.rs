@@ -11,8 +11,8 @@ use crate::text::Vocab;
 /// Where the logits are.
 #[derive(Args, Debug)]
 pub(crate) struct LogitsArgs {
-    /// Logits [vocab], [rows][vocab] or [requests][positions][vocab]: .npy, .npz, .safetensors, or raw little-endian numbers
-    /// with --shape and --dtype
+    /// Logits [vocab], [rows][vocab] or [requests][positions][vocab]: .npy, .npz, .safetensors, or raw little-endian
+    /// numbers with --shape and --dtype
     pub(crate) logits: PathBuf,
     /// The array's name in an .npz or .safetensors file [default: `logits`, or the only one]
     #[arg(long, value_name = "NAME")]

@@ -1,5 +1,5 @@
-//! `sortilege validate`: the library's validation, on the devices that are asked for. What is compared, and how, is in the
-//! library.
+//! `sortilege validate`: the library's validation, on the devices that are asked for. What is compared, and how, is in
+//! the library.
 
 use std::io::{self, Write};
 use std::time::Instant;
@@ -19,8 +19,8 @@ pub(crate) struct ValidateArgs {
     /// an adapter
     #[arg(long, default_value = "all")]
     pub(crate) device: String,
-    /// Smaller sizes only: half a minute on a software adapter for each text of the kernels (with and without 64-bit integers),
-    /// twice that until it has compiled them once
+    /// Smaller sizes only: half a minute on a software adapter for each text of the kernels (with and without 64-bit
+    /// integers), twice that until it has compiled them once
     #[arg(long)]
     pub(crate) quick: bool,
     /// Print JSON

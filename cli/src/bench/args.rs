@@ -60,8 +60,8 @@ const MEASURING: [&str; 17] = [
 
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
-    /// auto (the best hardware GPU, or the CPU engine), cpu, gpu, all (every hardware GPU and the CPU engine), the number
-    /// or a part of the name of an adapter
+    /// auto (the best hardware GPU, or the CPU engine), cpu, gpu, all (every hardware GPU and the CPU engine), the
+    /// number or a part of the name of an adapter
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
     /// Measure software adapters too, whose times say nothing about a GPU's: with auto one before the CPU engine
@@ -98,8 +98,8 @@ pub(crate) struct BenchArgs {
     /// Synthetic logits, from a fixed seed
     #[arg(long, default_value = "normal")]
     pub(crate) data: DataArg,
-    /// Measure with these logits (.npy, .npz or .safetensors): rows, vocabulary and element type are the file's; one that
-    /// calls bf16 `V2` needs --dtype bf16
+    /// Measure with these logits (.npy, .npz or .safetensors): rows, vocabulary and element type are the file's; one
+    /// that calls bf16 `V2` needs --dtype bf16
     #[arg(long, value_name = "FILE", conflicts_with_all = ["rows", "vocab", "data"])]
     pub(crate) input: Option<PathBuf>,
     /// Threads of the CPU engine [default: one per core]

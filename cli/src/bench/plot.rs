@@ -15,8 +15,8 @@ const SIZE: (u32, u32) = (960, 600);
 /// Where 0 stands on a logarithmic axis of counts.
 const ZERO: f64 = 0.1;
 
-/// Told apart by people who see fewer colours too, the first eight (Okabe and Ito 2008, without yellow); all dark enough for a
-/// white ground.
+/// Told apart by people who see fewer colours too, the first eight (Okabe and Ito 2008, without yellow); all dark
+/// enough for a white ground.
 const COLORS: [RGBColor; 12] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),

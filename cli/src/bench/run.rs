@@ -1,5 +1,5 @@
-//! A run of measurements: every workload on every batch on every target, written as they come. A mismatch ends it; whatever else
-//! cannot be measured does not.
+//! A run of measurements: every workload on every batch on every target, written as they come. A mismatch ends it;
+//! whatever else cannot be measured does not.
 
 use std::io::Write;
 use std::time::SystemTime;
@@ -164,7 +164,8 @@ fn describe(workload: Workload, source: &Source) -> String {
     format!("{} [{}][{}] {}", workload.op.name(), source.rows, source.vocab, source.dtype)
 }
 
-/// What the one who runs or who built the program calls the commit. A repository that happens to lie around may be another's.
+/// What the one who runs or who built the program calls the commit. A repository that happens to lie around may be
+/// another's.
 fn commit() -> Option<String> {
     let now = std::env::var("SORTILEGE_COMMIT").ok();
     now.or_else(|| option_env!("SORTILEGE_COMMIT").map(str::to_owned)).filter(|commit| !commit.is_empty())

@@ -1,5 +1,5 @@
-//! Arrays in files, mapped block by block: memory stays flat however large the file. What a format's header looks like is
-//! the matter of its reader.
+//! Arrays in files, mapped block by block: memory stays flat however large the file. What a format's header looks like
+//! is the matter of its reader.
 
 use std::fs::File;
 use std::io;

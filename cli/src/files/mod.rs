@@ -1,5 +1,5 @@
-//! Files: arrays of logits and token ids that are read, outputs that are written with a sidecar. It knows formats, shapes and
-//! hashes, and neither what is computed of the numbers nor how results are spelled.
+//! Files: arrays of logits and token ids that are read, outputs that are written with a sidecar. It knows formats,
+//! shapes and hashes, and neither what is computed of the numbers nor how results are spelled.
 
 mod array;
 mod draft;

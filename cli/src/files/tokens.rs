@@ -28,7 +28,8 @@ pub(crate) fn read_targets(
             Ok(id) if (id as usize) < vocab => Ok(Some(id)),
             _ if token < 0 => Ok(None),
             _ => Err(Failure::Failed(format!(
-                "--tokens {source}: token {token} of row {row} is outside the vocabulary of {vocab}; negative means unknown"
+                "--tokens {source}: token {token} of row {row} is outside the vocabulary of {vocab}; \
+                 negative means unknown"
             ))),
         })
         .collect()

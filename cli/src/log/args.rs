@@ -23,7 +23,8 @@ pub(crate) struct LogArgs {
     pub(crate) tokens: Option<String>,
     #[command(flatten)]
     pub(crate) vocab: VocabArgs,
-    /// Alternatives per row, 0 to 1048576, of which there are at most as many as tokens; more than 1024 take further passes
+    /// Alternatives per row, 0 to 1048576, of which there are at most as many as tokens; more than 1024 take further
+    /// passes
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1_048_576))]
     pub(crate) top: u32,
     /// Divide the logits by this before the softmax

@@ -1,5 +1,5 @@
-//! The formats of `sortilege log`. No infinity or NaN reaches JSON: `serde_json` writes them as null. What a record is and
-//! which file it goes to is not decided here.
+//! The formats of `sortilege log`. No infinity or NaN reaches JSON: `serde_json` writes them as null. What a record is
+//! and which file it goes to is not decided here.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -187,8 +187,11 @@ impl CsvLine<'_> {
     }
 }
 
+/// A name, and the field of any line.
+type CsvColumn = (&'static str, fn(&CsvLine<'_>) -> String);
+
 /// The words of JSON for the row and its given token, and with `alternative_` for a token of the list.
-const CSV_COLUMNS: &[(&str, fn(&CsvLine<'_>) -> String)] = &[
+const CSV_COLUMNS: &[CsvColumn] = &[
     ("request", |line| line.place.request.to_string()),
     ("position", |line| line.place.position.to_string()),
     ("status", |line| line.record.status.name().to_owned()),

@@ -1,5 +1,5 @@
-//! Rows of a file drawn for requests: block by block, or step by step with feedback; and the plan of that. It does not know
-//! where samples go.
+//! Rows of a file drawn for requests: block by block, or step by step with feedback; and the plan of that. It does not
+//! know where samples go.
 
 use std::io::{self, Write};
 

@@ -24,7 +24,8 @@ impl Mask {
             return Err(Failure::file(
                 path,
                 format!(
-                    "shape {:?} does not fit logits {:?}: {nested:?} is needed, one bit per token in rows of whole words",
+                    "shape {:?} does not fit logits {:?}: {nested:?} is needed, one bit per token in \
+                     rows of whole words",
                     array.shape, logits.array.shape
                 ),
             ));

@@ -1,4 +1,5 @@
-//! `sortilege sample`: tokens that are drawn from the rows of a file. `requests` says what is asked, `job` draws, `output` writes.
+//! `sortilege sample`: tokens that are drawn from the rows of a file. `requests` says what is asked, `job` draws,
+//! `output` writes.
 
 mod args;
 mod job;

@@ -1,5 +1,5 @@
-//! The formats of `sortilege sample`. No infinity or NaN reaches JSON: `serde_json` writes them as null. What a sample is and
-//! which file it goes to is not decided here.
+//! The formats of `sortilege sample`. No infinity or NaN reaches JSON: `serde_json` writes them as null. What a sample
+//! is and which file it goes to is not decided here.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -179,7 +179,10 @@ impl CsvLine<'_> {
     }
 }
 
-const CSV_COLUMNS: &[(&str, fn(&CsvLine<'_>) -> String)] = &[
+/// A name, and the field of any line.
+type CsvColumn = (&'static str, fn(&CsvLine<'_>) -> String);
+
+const CSV_COLUMNS: &[CsvColumn] = &[
     ("request", |line| line.place.request.to_string()),
     ("position", |line| line.place.position.to_string()),
     ("status", |line| line.sample.status.name().to_owned()),

@@ -1,4 +1,5 @@
-//! Texts: what tokens stand for, and how fields of output files are spelled. It does not know which fields an output has.
+//! Texts: what tokens stand for, and how fields of output files are spelled. It does not know which fields an output
+//! has.
 
 pub(crate) mod columns;
 mod texts;

@@ -23,8 +23,8 @@ pub(super) fn first_middle_last(source: &Source) -> Vec<usize> {
     rows
 }
 
-/// An error unless a device said of these rows what the CPU engine says, bit for bit. `got` has the outputs of `rows` in
-/// order.
+/// An error unless a device said of these rows what the CPU engine says, bit for bit. `got` has the outputs of `rows`
+/// in order.
 pub(crate) fn against_cpu(
     device: &str,
     task: &Task,

@@ -1,5 +1,5 @@
-//! The CPU engine against the definition in f64, as the library's oracle has it: within an error, and in everything but which
-//! token is drawn.
+//! The CPU engine against the definition in f64, as the library's oracle has it: within an error, and in everything but
+//! which token is drawn.
 
 use half::{bf16, f16};
 use sortilege::oracle::{self, Truth};
@@ -22,8 +22,8 @@ pub(super) struct KnownRow {
     pub(super) truth: Option<RawAndProcessed>,
 }
 
-/// A distribution at temperature 1 and at the one that is asked for, which is 1 if that is 0: a greedy request says of its
-/// draw what it is at 1.
+/// A distribution at temperature 1 and at the one that is asked for, which is 1 if that is 0: a greedy request says of
+/// its draw what it is at 1.
 pub(super) struct RawAndProcessed {
     raw: Truth,
     pub(super) processed: Truth,
@@ -32,22 +32,22 @@ pub(super) struct RawAndProcessed {
 impl Truths {
     /// What the definition says of the first row, the middle one and the last one.
     pub(crate) fn new(source: &Source, temperature: f32) -> Result<Self> {
-        let known = |row| {
+        let known_row = |row| {
             let values = widen(source.dtype, &source.read(row..row + 1)?);
             let truth = RawAndProcessed::new(&values, if temperature == 0.0 { 1.0 } else { temperature });
             Ok(KnownRow { row, values, truth })
         };
-        Ok(Self(first_middle_last(source).into_iter().map(known).collect::<Result<_>>()?))
+        Ok(Self(first_middle_last(source).into_iter().map(known_row).collect::<Result<_>>()?))
     }
 
     /// An error unless the CPU engine agrees with the definition.
     pub(crate) fn check(&self, task: &Task, source: &Source) -> Result<()> {
-        for known in &self.0 {
-            let row = known.row;
+        for known_row in &self.0 {
+            let row = known_row.row;
             let bytes = source.read(row..row + 1)?;
             let logits = Logits::new(&bytes, source.dtype, 1, source.vocab)?;
             let got = task.on_cpu(&logits, row..row + 1)?;
-            if let Some(what) = known.objection(&got, task) {
+            if let Some(what) = known_row.objection(&got, task) {
                 return Err(task.mismatch("cpu against the definition", source, row, &what));
             }
         }
@@ -66,7 +66,7 @@ impl RawAndProcessed {
 impl KnownRow {
     /// What the definition has against an output of this row.
     pub(super) fn objection(&self, got: &Output, task: &Task) -> Option<String> {
-        let raw = self.truth.as_ref().map(|both| &both.raw);
+        let raw = self.truth.as_ref().map(|truth| &truth.raw);
         match got {
             Output::Records(records) => self.objection_to_record(&records[0], task),
             Output::Samples(samples) => objection_to_sample(&samples[0], task, self.truth.as_ref()),
@@ -94,7 +94,7 @@ impl KnownRow {
             .or_else(|| (got != expected).then(|| format!("target and rank {got:?} instead of {expected:?}")))
             .or_else(|| {
                 target.and_then(|target| {
-                    if_off("the target", target.logprob, truth.logprobs[target.token as usize])
+                    objection_to_logprob("the target", target.logprob, truth.logprobs[target.token as usize])
                 })
             })
             .or_else(|| {
@@ -130,14 +130,16 @@ fn is_off(got: f64, truth: f64, rounding: f64) -> bool {
 }
 
 /// An objection to a logprob that is wrong.
-fn if_off(what: &str, got: f64, truth: f64) -> Option<String> {
+fn objection_to_logprob(what: &str, got: f64, truth: f64) -> Option<String> {
     is_off(got, truth, 0.0).then(|| format!("{what} is {got} instead of {truth}"))
 }
 
 fn objection_to_top(top: &[TopLogprob], k: u32, truth: &Truth) -> Option<String> {
     let tokens: Vec<u32> = top.iter().map(|entry| entry.token).collect();
-    difference_of_lists(&tokens, &truth.order[..truth.order.len().min(k as usize)])
-        .or_else(|| top.iter().find_map(|e| if_off("a logprob", e.logprob, truth.logprobs[e.token as usize])))
+    difference_of_lists(&tokens, &truth.order[..truth.order.len().min(k as usize)]).or_else(|| {
+        top.iter()
+            .find_map(|e| objection_to_logprob("a logprob", e.logprob, truth.logprobs[e.token as usize]))
+    })
 }
 
 /// The draw itself is a matter of the generator, which the definition does not know; its probability is not.
@@ -163,7 +165,7 @@ fn objection_to_sample(sample: &Sample, task: &Task, truth: Option<&RawAndProces
                         (task.workload.is_greedy() && Some(draw.token) != first)
                             .then(|| format!("the greedy token {} instead of {first:?}", draw.token))
                     })
-                    .or_else(|| if_off("a draw", draw.logprob, truth))
+                    .or_else(|| objection_to_logprob("a draw", draw.logprob, truth))
             })
         })
         .or_else(|| match (&sample.raw, task.workload.k()) {

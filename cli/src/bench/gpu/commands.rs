@@ -62,8 +62,8 @@ pub(crate) fn finish(gpu: &Gpu, encoder: wgpu::CommandEncoder) -> Result<()> {
     submit(gpu, encoder).wait(gpu)
 }
 
-/// Writes a large buffer, so that nothing else is left in the caches. Waited for: what follows in one submit need not wait for
-/// a buffer that it does not use, and its first timestamp may be later than its start.
+/// Writes a large buffer, so that nothing else is left in the caches. Waited for: what follows in one submit need not
+/// wait for a buffer that it does not use, and its first timestamp may be later than its start.
 pub(crate) fn flush(gpu: &Gpu, large: &wgpu::Buffer) -> Result<()> {
     let mut encoder = encoder(gpu);
     encoder.clear_buffer(large, 0, None);

@@ -118,7 +118,8 @@ fn arrived<T>(timings: Vec<Option<T>>) -> Option<Vec<T>> {
     (!arrived.is_empty()).then_some(arrived)
 }
 
-/// Medians of the passes, in microseconds by name; a call of several chunks has several dispatches of a name, which add up.
+/// Medians of the passes, in microseconds by name; a call of several chunks has several dispatches of a name, which add
+/// up.
 fn pass_us(timings: &[Timing]) -> BTreeMap<String, f64> {
     let mut times: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for timing in timings {
