@@ -4,8 +4,8 @@ use std::fmt::Debug;
 
 use sortilege::Logits;
 
-use super::super::data::Source;
-use super::super::task::{Output, Task};
+use crate::bench::data::Source;
+use crate::bench::task::{Output, Task};
 use crate::failure::Result;
 
 /// Logits of which every row is looked at.

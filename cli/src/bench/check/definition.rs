@@ -6,9 +6,9 @@ use sortilege::oracle::{self, Truth};
 use sortilege::validate::{ERROR_FLOOR, ERROR_LIMIT};
 use sortilege::{Dtype, Logits, Record, Sample, Status, TopLogprob, cpu};
 
-use super::super::data::Source;
-use super::super::task::{Output, Task};
 use super::bits::{bits, difference_of_lists, first_middle_last};
+use crate::bench::data::Source;
+use crate::bench::task::{Output, Task};
 use crate::failure::Result;
 
 /// Rows with what the definition says of them, made once for all tasks.

@@ -2,11 +2,11 @@
 
 use sortilege::{Dtype, Logits, Record, Sample, Status};
 
-use super::super::args::{BenchArgs, DataArg, Op};
-use super::super::data::Source;
-use super::super::task::{Output, Task, Workload};
 use super::bits::against_cpu;
 use super::definition::{KnownRow, RawAndProcessed, Truths};
+use crate::bench::args::{BenchArgs, DataArg, Op};
+use crate::bench::data::Source;
+use crate::bench::task::{Output, Task, Workload};
 use crate::failure::Failure;
 
 /// A batch, one task of each operation, and the output of the CPU engine for its second row.

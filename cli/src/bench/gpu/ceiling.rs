@@ -5,8 +5,8 @@ use std::time::Instant;
 use sortilege::device::Gpu;
 use sortilege::wgpu::{self, BufferUsages as Usage};
 
-use super::super::times::microseconds;
 use super::commands::{buffer, encoder, finish, read_back, staging};
+use crate::bench::times::microseconds;
 use crate::failure::{Failure, Result};
 
 const WORKGROUP: u64 = 256;
@@ -174,5 +174,23 @@ impl Clock {
         let bytes = read_back(gpu, encoder, &self.staging)?;
         let ticks: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|tick| u64::from_ne_bytes(*tick)).collect();
         Ok(ticks[1].saturating_sub(ticks[0]) as f64 * self.period / 1e3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use naga::{Expression, Literal};
+
+    #[test]
+    fn the_kernel_has_the_workgroup_that_the_host_counts_with() {
+        let module = naga::front::wgsl::parse_str(include_str!("ceiling.wgsl")).expect("WGSL");
+        assert_eq!(module.entry_points[0].workgroup_size.map(u64::from), [super::WORKGROUP, 1, 1]);
+        let stride =
+            module.constants.iter().find(|(_, constant)| constant.name.as_deref() == Some("WORKGROUP"));
+        let (_, stride) = stride.expect("a constant");
+        let Expression::Literal(Literal::U32(stride)) = module.global_expressions[stride.init] else {
+            panic!("no literal")
+        };
+        assert_eq!(u64::from(stride), super::WORKGROUP);
     }
 }

@@ -5,13 +5,13 @@ use sortilege::device::{Candidate, Gpu};
 use sortilege::wgpu::{self, BufferUsages as Usage};
 use sortilege::{Sampler, SamplerOptions};
 
-use super::super::cell::Cell;
-use super::super::data::Source;
-use super::super::task::Workload;
-use super::super::times::{Budget, median};
 use super::ceiling::{BoundBuffer, ReadKernel};
 use super::commands::{buffer, encoder, finish, flush};
 use super::latencies::Latencies;
+use crate::bench::cell::Cell;
+use crate::bench::data::Source;
+use crate::bench::task::Workload;
+use crate::bench::times::{Budget, median};
 use crate::engine::driver;
 use crate::failure::Result;
 

@@ -4,12 +4,12 @@ use sortilege::device::Gpu;
 use sortilege::wgpu::{self, BufferUsages as Usage};
 use sortilege::{GpuLogits, GpuOutput, Pending, Record, Sample, SampleBuffers, Sampler};
 
-use super::super::args::Op;
-use super::super::check::{against_cpu, rows_to_check};
-use super::super::data::Source;
-use super::super::task::{Output, Task, Workload};
 use super::commands::{Done, buffer, encoder, read_back, staging, submit};
 use super::device::LoadedLogits;
+use crate::bench::args::Op;
+use crate::bench::check::{against_cpu, rows_to_check};
+use crate::bench::data::Source;
+use crate::bench::task::{Output, Task, Workload};
 use crate::failure::Result;
 
 /// A task with its logits and the buffers of its results, where these stay on the device.
@@ -37,6 +37,7 @@ pub(super) enum Arrived {
 }
 
 impl<'a> Job<'a> {
+    /// The workload on these logits, before its first call.
     pub(super) fn new(loaded: &'a LoadedLogits<'a>, workload: Workload) -> Result<Self> {
         let (gpu, source) = (&loaded.device.gpu, loaded.source);
         let (outs, out_words) = match workload.op {
@@ -50,7 +51,7 @@ impl<'a> Job<'a> {
         Ok(Self { loaded, gpu, task: Task::new(workload, source)?, outs, out_words })
     }
 
-    /// Records the operation on one of the copies, and submits it.
+    /// Encodes the operation on one of the copies, and submits it.
     pub(super) fn submit(
         &self,
         sampler: &Sampler,

@@ -5,9 +5,9 @@ use std::time::Instant;
 use sortilege::device::Gpu;
 use sortilege::wgpu::BufferUsages as Usage;
 
-use super::super::times::{Budget, median, microseconds};
 use super::ceiling::ReadKernel;
 use super::commands::{buffer, encoder, finish, read_back, staging};
+use crate::bench::times::{Budget, median, microseconds};
 use crate::failure::Result;
 
 /// What talking to the device costs at least, in microseconds.

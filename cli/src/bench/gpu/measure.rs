@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use sortilege::Timing;
 
-use super::super::cell::Cell;
-use super::super::task::Workload;
-use super::super::times::{median, microseconds, microseconds_between, p95};
 use super::commands::{encoder, flush};
 use super::device::{LoadedLogits, copies_to_read};
 use super::job::Job;
+use crate::bench::cell::Cell;
+use crate::bench::task::Workload;
+use crate::bench::times::{median, microseconds, microseconds_between, p95};
 use crate::failure::Result;
 
 /// Calls in flight in the ring.
