@@ -1,4 +1,4 @@
-//! Which device does the work.
+//! Which engine does the work of `log` and `sample`, an open device or the CPU, and adapters by their names.
 
 use sortilege::cpu::{self, SampleInputs};
 use sortilege::device::{Candidate, Gpu, best_hardware, candidates, find};
@@ -33,7 +33,7 @@ impl Engine {
             }
             _ => {}
         }
-        Ok(Self::Gpu(Box::new(Gpu::open(candidate(device)?)?)))
+        Ok(Self::Gpu(Box::new(Gpu::open(find_adapter(device)?)?)))
     }
 
     /// One record per row.
@@ -49,7 +49,8 @@ impl Engine {
         }
     }
 
-    /// A device proves that it makes lists of more than 1024 entries as the CPU engine does, before it makes one for anybody.
+    /// A device proves that it makes lists of more than 1024 entries as the CPU engine does, before it makes one for
+    /// anybody.
     pub(crate) fn check_lists(&self, dtype: sortilege::Dtype, top: u32) -> sortilege::Result<()> {
         match self {
             Self::Gpu(gpu) if top > 1024 => gpu.sampler().self_check_long_lists(dtype),
@@ -106,7 +107,7 @@ pub(crate) fn driver(info: &sortilege::wgpu::AdapterInfo) -> String {
 }
 
 /// The adapter behind `gpu`, a number or a name.
-pub(crate) fn candidate(device: &str) -> Result<Candidate> {
+pub(crate) fn find_adapter(device: &str) -> Result<Candidate> {
     if device == "gpu" {
         return best_hardware(candidates(false)).ok_or_else(|| {
             Failure::NoAdapter(

@@ -1,14 +1,24 @@
-//! `sortilege info`
+//! `sortilege info`: the adapters of this machine, and which of them `auto` takes. It opens none.
 
 use std::io::Write;
 
+use clap::Args;
 use serde::Serialize;
 use sortilege::device::{Candidate, candidates};
 use sortilege::wgpu::Features;
 
-use crate::args::InfoArgs;
 use crate::engine::driver;
 use crate::failure::{Failure, Result};
+
+#[derive(Args, Debug)]
+pub(crate) struct InfoArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// List OpenGL adapters too; some drivers abort when they are closed
+    #[arg(long)]
+    pub(crate) gl: bool,
+}
 
 #[derive(Serialize)]
 struct Adapter {

@@ -90,7 +90,8 @@ fn csv_has_the_numbers_of_jsonl() {
     let head: Vec<String> = reader.headers().expect("a head").iter().map(str::to_owned).collect();
     assert_eq!(
         head.join(","),
-        "request,position,status,logsumexp,entropy,target,target_logprob,target_rank,alternative,token,text,logprob"
+        "request,position,status,logsumexp,entropy,token,logprob,rank,\
+         alternative,alternative_token,alternative_text,alternative_logprob"
     );
     let records: Vec<csv::StringRecord> = reader.records().map(|record| record.expect("12 fields")).collect();
     assert_eq!(records.len(), ROWS * 5);

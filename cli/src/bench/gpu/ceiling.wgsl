@@ -1,4 +1,4 @@
-// read: every word of a buffer once, nothing else: the ceiling of whatever must read the logits.
+// ceiling: every word of a buffer once, nothing else: what must read the logits takes no less time.
 // Each invocation strides over the grid, four loads in flight.
 
 @group(0) @binding(0) var<storage, read> words: array<vec4<u32>>;     // [bytes / 16]

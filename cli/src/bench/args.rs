@@ -1,13 +1,14 @@
-//! The options of `sortilege bench`.
+//! The options of `sortilege bench`, and what they mean together.
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use sortilege::{MAX_VOCAB, Params, SamplingParams};
 
-use crate::args::DtypeArg;
 use crate::failure::{Failure, Result};
+use crate::shared_args::DtypeArg;
 
+/// What follows the options in the help.
 pub(crate) const EXAMPLES: &str = "\
 Every cell is checked before it is timed: the results of a device must have the bits of the CPU engine's, those of the CPU \
 engine must agree with the definition in f64 (within 1e-6). All rows of a batch of up to 4194304 logits are looked at, of \
@@ -59,8 +60,8 @@ const MEASURING: [&str; 17] = [
 
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
-    /// auto (the best hardware GPU, or the CPU engine), cpu, gpu, all (every hardware GPU and the CPU engine), the number
-    /// or a part of the name of an adapter
+    /// auto (the best hardware GPU, or the CPU engine), cpu, gpu, all (every hardware GPU and the CPU engine), the
+    /// number or a part of the name of an adapter
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
     /// Measure software adapters too, whose times say nothing about a GPU's: with auto one before the CPU engine
@@ -97,8 +98,8 @@ pub(crate) struct BenchArgs {
     /// Synthetic logits, from a fixed seed
     #[arg(long, default_value = "normal")]
     pub(crate) data: DataArg,
-    /// Measure with these logits (.npy, .npz or .safetensors): rows, vocabulary and element type are the file's; one that
-    /// calls bf16 `V2` needs --dtype bf16
+    /// Measure with these logits (.npy, .npz or .safetensors): rows, vocabulary and element type are the file's; one
+    /// that calls bf16 `V2` needs --dtype bf16
     #[arg(long, value_name = "FILE", conflicts_with_all = ["rows", "vocab", "data"])]
     pub(crate) input: Option<PathBuf>,
     /// Threads of the CPU engine [default: one per core]
@@ -146,7 +147,7 @@ impl BenchArgs {
         <Line as clap::Parser>::parse_from(words).args
     }
 
-    /// Nothing, if the numbers that clap does not look at make sense.
+    /// An error unless the numbers that clap does not look at make sense.
     pub(crate) fn validate(&self) -> Result<()> {
         if !(self.seconds > 0.0 && self.seconds <= 3600.0) {
             return Err(Failure::Usage(format!(
@@ -157,7 +158,7 @@ impl BenchArgs {
         self.ops().into_iter().try_for_each(|op| self.validate_temperature(op))
     }
 
-    /// Nothing, if the operation has the temperature, or none at all.
+    /// An error unless the operation has the temperature, or none at all.
     fn validate_temperature(&self, op: Op) -> Result<()> {
         let temperature = self.temperature;
         let checked = match op {
@@ -182,7 +183,7 @@ impl BenchArgs {
 
     /// The operations, each once.
     pub(crate) fn ops(&self) -> Vec<Op> {
-        let asks = |op| self.op.iter().any(|asked| *asked == OpArg::All || *asked == op);
+        let asks = |op| self.op.iter().any(|arg| *arg == OpArg::All || *arg == op);
         let all = [
             (OpArg::Log, Op::Log),
             (OpArg::Sample, Op::Sample),
@@ -193,6 +194,7 @@ impl BenchArgs {
     }
 }
 
+/// An operation, or all of them, as an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OpArg {
     /// Records with a target per row
@@ -227,6 +229,7 @@ impl Op {
     }
 }
 
+/// A kind of synthetic logits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DataArg {
     /// Mean 0, standard deviation 3
@@ -261,6 +264,7 @@ pub(crate) enum BenchFormat {
     Md,
 }
 
+/// A horizontal axis of a plot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Axis {
     Rows,

@@ -93,7 +93,7 @@ fn parse(path: &Path, text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|error| Failure::file(path, format!("no valid JSON: {error}")))
 }
 
-/// `{"piece": id}`, `["piece"]` or `[["piece", score]]`.
+/// Ids and pieces of `{"piece": id}`, `["piece"]` or `[["piece", score]]`.
 fn pieces(json: &Value) -> Option<Vec<(u64, String)>> {
     match json {
         Value::Object(map) => map.iter().map(|(piece, id)| Some((id.as_u64()?, piece.clone()))).collect(),
@@ -105,6 +105,7 @@ fn pieces(json: &Value) -> Option<Vec<(u64, String)>> {
     }
 }
 
+/// The spelling that the parts of a tokenizer.json speak of.
 fn spelling(tokenizer: &Value) -> Spelling {
     let mentions = |kind: &str| {
         ["decoder", "pre_tokenizer", "normalizer"].iter().any(|part| {
@@ -126,6 +127,7 @@ fn spelling(tokenizer: &Value) -> Spelling {
     }
 }
 
+/// The bytes that a piece stands for.
 fn spell(piece: &str, spelling: Spelling, byte_of_char: &HashMap<char, u8>) -> Vec<u8> {
     match spelling {
         Spelling::Plain => piece.as_bytes().to_vec(),

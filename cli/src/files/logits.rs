@@ -1,25 +1,22 @@
-//! Logits in a file as a batch of rows that is read block by block, for `log` and `sample`.
+//! A file of logits as a batch of rows, which is read block by block. It does not know what the rows are for.
 
-use std::io::IsTerminal;
 use std::ops::Range;
-use std::path::PathBuf;
-use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
-use sortilege::{Dtype, Logits, Status};
+use indicatif::ProgressBar;
+use sortilege::{Dtype, Logits};
 
-use crate::args::{LogitsArgs, VocabArgs};
-use crate::engine::Engine;
-use crate::failure::{Failure, Result, note};
-use crate::input::{Array, Element, Hints};
-use crate::sidecar::Source;
-use crate::vocab::Vocab;
+use super::array::{Array, Element};
+use super::hints::Hints;
+use super::open::open_array;
+use crate::failure::{Failure, Result};
+use crate::progress;
+use crate::shared_args::LogitsArgs;
 
 /// Bytes of logits that are mapped at a time.
 pub(crate) const BLOCK_BYTES: usize = 64 << 20;
 
-/// A batch in a file: rows, cut into requests of so many positions.
-pub(crate) struct Batch {
+/// Logits in a file: rows, cut into requests of so many positions.
+pub(crate) struct LogitsFile {
     pub(crate) array: Array,
     pub(crate) dtype: Dtype,
     pub(crate) positions: usize,
@@ -27,7 +24,8 @@ pub(crate) struct Batch {
     pub(crate) vocab: usize,
 }
 
-impl Batch {
+impl LogitsFile {
+    /// The file that the options name, if it holds logits in a shape that makes rows.
     pub(crate) fn open(args: &LogitsArgs) -> Result<Self> {
         let hints = Hints {
             tensor: args.tensor.clone(),
@@ -35,7 +33,7 @@ impl Batch {
             dtype: args.dtype.map(Dtype::from),
         };
         let path = &args.logits;
-        let array = Array::open(path, &hints)?;
+        let array = open_array(path, &hints)?;
         let Element::Logit(dtype) = array.element else {
             return Err(Failure::file(
                 path,
@@ -98,7 +96,7 @@ impl Batch {
     }
 
     /// Copies of rows that do not lie one after the other.
-    pub(crate) fn gather(&self, rows: impl Iterator<Item = usize>) -> Result<Vec<u8>> {
+    pub(crate) fn copy_rows(&self, rows: impl Iterator<Item = usize>) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         for row in rows {
             bytes.extend_from_slice(self.array.block(row * self.vocab, self.vocab)?.bytes());
@@ -106,75 +104,8 @@ impl Batch {
         Ok(bytes)
     }
 
-    /// Of rows, on a terminal.
+    /// Progress through the rows.
     pub(crate) fn progress_bar(&self) -> ProgressBar {
-        if !std::io::stderr().is_terminal() {
-            return ProgressBar::hidden();
-        }
-        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} rows, {per_sec}, {eta} left");
-        let bar = ProgressBar::new(self.rows as u64);
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar
-    }
-
-    /// For the sidecar.
-    pub(crate) fn source(&self) -> Result<Source<'_>> {
-        Ok(Source {
-            file: self.array.path.display().to_string(),
-            tensor: self.array.tensor.as_deref(),
-            sha256: Array::sha256(&self.array.path)?,
-        })
-    }
-}
-
-impl VocabArgs {
-    pub(crate) fn load(&self) -> Result<Option<Vocab>> {
-        match (&self.vocab_file, &self.tokenizer) {
-            (Some(path), _) => Vocab::from_vocab_file(path).map(Some),
-            (_, Some(path)) => Vocab::from_tokenizer(path).map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    pub(crate) fn files(&self) -> [Option<&PathBuf>; 2] {
-        [self.vocab_file.as_ref(), self.tokenizer.as_ref()]
-    }
-}
-
-/// What is told at the end.
-pub(crate) struct Tally {
-    start: Instant,
-    unsound: Vec<(&'static str, usize)>,
-}
-
-impl Tally {
-    pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), unsound: Vec::new() }
-    }
-
-    pub(crate) fn count(&mut self, status: Status) {
-        if status == Status::Ok {
-            return;
-        }
-        match self.unsound.iter_mut().find(|(known, _)| *known == status.name()) {
-            Some((_, count)) => *count += 1,
-            None => self.unsound.push((status.name(), 1)),
-        }
-    }
-
-    /// Rows, time and device; `rest` is further lines.
-    pub(crate) fn tell(self, batch: &Batch, engine: &Engine, rest: &dyn std::fmt::Display) {
-        let rows = batch.rows;
-        let seconds = self.start.elapsed().as_secs_f64();
-        let device = engine.describe().0;
-        let speed = rows as f64 / seconds.max(1e-9);
-        let read_back = engine.bytes_back().map_or_else(String::new, |bytes| {
-            let share = bytes as f64 / (rows * batch.row_bytes()).max(1) as f64 * 100.0;
-            format!(", {bytes} bytes read back ({share:.3} % of the logits)")
-        });
-        for (name, count) in self.unsound {
-            note!("note: {count} of {rows} rows are no distribution: {name}");
-        }
-        note!("{rows} rows in {seconds:.3} s on {device}, {speed:.0} rows/s{read_back}{rest}");
+        progress::bar(self.rows, "{wide_bar} {pos}/{len} rows, {per_sec}, {eta} left")
     }
 }

@@ -1,12 +1,12 @@
-//! The ceiling of a device: a kernel that does nothing but read.
+//! The ceiling of a device: a kernel that reads a buffer and does nothing else.
 
 use std::time::Instant;
 
 use sortilege::device::Gpu;
 use sortilege::wgpu::{self, BufferUsages as Usage};
 
-use super::link::{buffer, encoder, finish, read_back, staging};
-use super::times::microseconds;
+use super::commands::{buffer, encoder, finish, read_back, staging};
+use crate::bench::times::microseconds;
 use crate::failure::{Failure, Result};
 
 const WORKGROUP: u64 = 256;
@@ -17,8 +17,8 @@ const MAX_BINDING: u64 = 1 << 31;
 /// Alignment of a binding's offset.
 const ALIGNMENT: u64 = 256;
 
-/// The kernel, and the clock that it is measured with.
-pub(crate) struct Read {
+/// The kernel that reads, and the clock that it is measured with.
+pub(crate) struct ReadKernel {
     pipeline: wgpu::ComputePipeline,
     sums: wgpu::Buffer,
     clock: Option<Clock>,
@@ -33,15 +33,15 @@ struct Clock {
 }
 
 /// A buffer, bound in parts as large as the device allows.
-pub(crate) struct Bound(Vec<(wgpu::BindGroup, u32)>);
+pub(crate) struct BoundBuffer(Vec<(wgpu::BindGroup, u32)>);
 
-impl Read {
+impl ReadKernel {
     /// The kernel, after it was seen to read every word.
-    pub(crate) fn new(gpu: &Gpu) -> Result<Self> {
+    pub(super) fn new(gpu: &Gpu) -> Result<Self> {
         let device = gpu.device();
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some("read"),
-            source: wgpu::ShaderSource::Wgsl(include_str!("read.wgsl").into()),
+            source: wgpu::ShaderSource::Wgsl(include_str!("ceiling.wgsl").into()),
         });
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some("read"),
@@ -55,12 +55,12 @@ impl Read {
             buffer(gpu, "sums", MAX_WORKGROUPS * 4, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST)?;
         let has_timestamps = device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let clock = if has_timestamps { Some(Clock::new(gpu)?) } else { None };
-        let read = Self { pipeline, sums, clock };
-        read.check(gpu)?;
-        Ok(read)
+        let kernel = Self { pipeline, sums, clock };
+        kernel.check(gpu)?;
+        Ok(kernel)
     }
 
-    /// The sum of words that no two places share, over a size that no workgroup divides.
+    /// An error unless the kernel sums words that no two places share, over a size that no workgroup divides.
     fn check(&self, gpu: &Gpu) -> Result<()> {
         const WORDS: u32 = 300_004;
         let words: Vec<u32> = (0..WORDS).map(|i| i.wrapping_mul(2_654_435_761)).collect();
@@ -70,7 +70,7 @@ impl Read {
         let staging = staging(gpu, self.sums.size())?;
         let mut encoder = encoder(gpu);
         encoder.clear_buffer(&self.sums, 0, None);
-        self.record(&mut encoder, &self.bind(gpu, &source), 1, None);
+        self.encode(&mut encoder, &self.bind(gpu, &source), 1, None);
         encoder.copy_buffer_to_buffer(&self.sums, 0, &staging, 0, staging.size());
         let sums = read_back(gpu, encoder, &staging)?;
         let sum = |words: &mut dyn Iterator<Item = u32>| words.fold(0, u32::wrapping_add);
@@ -85,8 +85,8 @@ impl Read {
         Ok(())
     }
 
-    /// All of a buffer, whose size is a multiple of 16.
-    pub(crate) fn bind(&self, gpu: &Gpu, words: &wgpu::Buffer) -> Bound {
+    /// A whole buffer, whose size is a multiple of 16.
+    pub(crate) fn bind(&self, gpu: &Gpu, words: &wgpu::Buffer) -> BoundBuffer {
         let limit = gpu.device().limits().max_storage_buffer_binding_size;
         let largest = limit.min(MAX_BINDING) / ALIGNMENT * ALIGNMENT;
         let layout = self.pipeline.get_bind_group_layout(0);
@@ -105,10 +105,17 @@ impl Read {
             });
             (group, workgroups(bytes / 16))
         });
-        Bound(parts.collect())
+        BoundBuffer(parts.collect())
     }
 
-    fn record(&self, encoder: &mut wgpu::CommandEncoder, bound: &Bound, count: u32, clock: Option<&Clock>) {
+    /// Encodes so many reads.
+    fn encode(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        bound: &BoundBuffer,
+        count: u32,
+        clock: Option<&Clock>,
+    ) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some("read"),
             timestamp_writes: clock.map(|clock| wgpu::ComputePassTimestampWrites {
@@ -127,10 +134,10 @@ impl Read {
     }
 
     /// Microseconds of so many reads, on the device where it has timestamps.
-    pub(crate) fn time(&self, gpu: &Gpu, bound: &Bound, count: u32) -> Result<f64> {
+    pub(crate) fn time(&self, gpu: &Gpu, bound: &BoundBuffer, count: u32) -> Result<f64> {
         let start = Instant::now();
         let mut encoder = encoder(gpu);
-        self.record(&mut encoder, bound, count, self.clock.as_ref());
+        self.encode(&mut encoder, bound, count, self.clock.as_ref());
         if let Some(clock) = &self.clock {
             return clock.read(gpu, encoder);
         }
@@ -167,5 +174,23 @@ impl Clock {
         let bytes = read_back(gpu, encoder, &self.staging)?;
         let ticks: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|tick| u64::from_ne_bytes(*tick)).collect();
         Ok(ticks[1].saturating_sub(ticks[0]) as f64 * self.period / 1e3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use naga::{Expression, Literal};
+
+    #[test]
+    fn the_kernel_has_the_workgroup_that_the_host_counts_with() {
+        let module = naga::front::wgsl::parse_str(include_str!("ceiling.wgsl")).expect("WGSL");
+        assert_eq!(module.entry_points[0].workgroup_size.map(u64::from), [super::WORKGROUP, 1, 1]);
+        let stride =
+            module.constants.iter().find(|(_, constant)| constant.name.as_deref() == Some("WORKGROUP"));
+        let (_, stride) = stride.expect("a constant");
+        let Expression::Literal(Literal::U32(stride)) = module.global_expressions[stride.init] else {
+            panic!("no literal")
+        };
+        assert_eq!(u64::from(stride), super::WORKGROUP);
     }
 }

@@ -1,13 +1,20 @@
-//! Tokens from files and lists: targets, one per row, and prompts.
+//! Token ids from files and lists: targets, one per row, and prompts. Their texts are in `text`.
 
 use std::path::Path;
 
+use super::array::{Array, Element};
+use super::hints::Hints;
+use super::open::open_array;
 use crate::failure::{Failure, Result};
-use crate::input::{Array, Element, Hints};
 
 /// Targets from a file of integers or from a list, one per row of logits of this shape; `None` where negative.
-pub(crate) fn load(source: &str, rows: usize, leading: &[usize], vocab: usize) -> Result<Vec<Option<u32>>> {
-    let (tokens, shape) = read("--tokens", source)?;
+pub(crate) fn read_targets(
+    source: &str,
+    rows: usize,
+    leading: &[usize],
+    vocab: usize,
+) -> Result<Vec<Option<u32>>> {
+    let (tokens, shape) = read_integers("--tokens", source)?;
     if tokens.len() != rows || shape.as_ref().is_some_and(|shape| shape != leading && shape.len() > 1) {
         return Err(Failure::Failed(format!(
             "--tokens {source} has {} for logits of {leading:?} rows: give one token per row",
@@ -21,15 +28,16 @@ pub(crate) fn load(source: &str, rows: usize, leading: &[usize], vocab: usize) -
             Ok(id) if (id as usize) < vocab => Ok(Some(id)),
             _ if token < 0 => Ok(None),
             _ => Err(Failure::Failed(format!(
-                "--tokens {source}: token {token} of row {row} is outside the vocabulary of {vocab}; negative means unknown"
+                "--tokens {source}: token {token} of row {row} is outside the vocabulary of {vocab}; \
+                 negative means unknown"
             ))),
         })
         .collect()
 }
 
 /// Tokens of a prompt, from a file of integers or from a list.
-pub(crate) fn prompt(source: &str) -> Result<Vec<u32>> {
-    let (tokens, _) = read("--prompt", source)?;
+pub(crate) fn read_prompt(source: &str) -> Result<Vec<u32>> {
+    let (tokens, _) = read_integers("--prompt", source)?;
     let token = |token| {
         u32::try_from(token).map_err(|_| {
             Failure::Usage(format!("--prompt {source}: {token} is no token: ids are 0 to 2^32 - 1"))
@@ -39,35 +47,35 @@ pub(crate) fn prompt(source: &str) -> Result<Vec<u32>> {
 }
 
 /// Integers, and their shape if they are an array.
-type Tokens = (Vec<i64>, Option<Vec<usize>>);
+type Integers = (Vec<i64>, Option<Vec<usize>>);
 
-/// What an option names: a file, or a list.
-fn read(option: &str, source: &str) -> Result<Tokens> {
+/// Integers of the file or of the list that an option names.
+fn read_integers(option: &str, source: &str) -> Result<Integers> {
     let path = Path::new(source);
     if path.exists() {
-        return from_file(path);
+        return read_file(path);
     }
     let wrong = |word: &str| {
         let short: String = source.chars().take(60).collect();
         Failure::Usage(format!("{option} {short}: {word:?} is no integer, and there is no such file"))
     };
-    Ok((from_list(source, wrong)?, None))
+    Ok((parse_list(source, wrong)?, None))
 }
 
-fn from_file(path: &Path) -> Result<Tokens> {
+fn read_file(path: &Path) -> Result<Integers> {
     let is_array = path.extension().is_some_and(|extension| {
-        ["npy", "npz", "safetensors"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+        ["npy", "npz", "safetensors"].iter().any(|format| extension.eq_ignore_ascii_case(format))
     });
     if !is_array {
         let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
         let wrong = |word: &str| Failure::file(path, format!("{word:?} is no integer"));
-        return Ok((from_list(&text, wrong)?, None));
+        return Ok((parse_list(&text, wrong)?, None));
     }
     // In a file with several arrays, the names that tokens usually have.
     let named =
-        |tensor: &str| Array::open(path, &Hints { tensor: Some(tensor.to_owned()), ..Hints::default() });
+        |tensor: &str| open_array(path, &Hints { tensor: Some(tensor.to_owned()), ..Hints::default() });
     let is_tokens = |array: &Array| !matches!(array.element, Element::Logit(_));
-    let array = match Array::open(path, &Hints::default()) {
+    let array = match open_array(path, &Hints::default()) {
         Ok(array) if is_tokens(&array) => array,
         first => ["tokens", "targets", "token_ids", "labels"]
             .into_iter()
@@ -79,11 +87,11 @@ fn from_file(path: &Path) -> Result<Tokens> {
     let bytes = block.bytes().chunks_exact(array.element.bytes());
     let too_large = |_| Failure::file(path, "a token is over 2^63");
     let tokens = match array.element {
-        Element::I32 => bytes.map(|b| i64::from(i32::from_le_bytes(word(b)))).collect(),
-        Element::U32 => bytes.map(|b| i64::from(u32::from_le_bytes(word(b)))).collect(),
-        Element::I64 => bytes.map(|b| i64::from_le_bytes(word(b))).collect(),
+        Element::I32 => bytes.map(|b| i64::from(i32::from_le_bytes(element(b)))).collect(),
+        Element::U32 => bytes.map(|b| i64::from(u32::from_le_bytes(element(b)))).collect(),
+        Element::I64 => bytes.map(|b| i64::from_le_bytes(element(b))).collect(),
         Element::U64 => bytes
-            .map(|b| i64::try_from(u64::from_le_bytes(word(b))))
+            .map(|b| i64::try_from(u64::from_le_bytes(element(b))))
             .collect::<Result<_, _>>()
             .map_err(too_large)?,
         Element::Logit(dtype) => {
@@ -96,12 +104,12 @@ fn from_file(path: &Path) -> Result<Tokens> {
     Ok((tokens, Some(array.shape)))
 }
 
-fn word<const N: usize>(bytes: &[u8]) -> [u8; N] {
+fn element<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("chunks have the element's size")
 }
 
 /// Integers between commas, white space and brackets; `null` counts as unknown.
-fn from_list(text: &str, wrong: impl Fn(&str) -> Failure) -> Result<Vec<i64>> {
+fn parse_list(text: &str, wrong: impl Fn(&str) -> Failure) -> Result<Vec<i64>> {
     text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']'))
         .filter(|word| !word.is_empty())
         .map(|word| match word {
@@ -117,7 +125,10 @@ mod tests {
 
     #[test]
     fn lists_are_read_with_gaps() {
-        assert_eq!(load("5, -1,null [7]", 4, &[4], 8).expect("a list"), [Some(5), None, None, Some(7)]);
+        assert_eq!(
+            read_targets("5, -1,null [7]", 4, &[4], 8).expect("a list"),
+            [Some(5), None, None, Some(7)]
+        );
     }
 
     #[test]
@@ -128,7 +139,7 @@ mod tests {
             ("1,x,3", "\"x\" is no integer"),
             ("1,2,99999999999", "token 99999999999 of row 2"),
         ] {
-            let message = load(list, 3, &[3], 8).expect_err(list).to_string();
+            let message = read_targets(list, 3, &[3], 8).expect_err(list).to_string();
             assert!(message.contains(words), "{message}");
         }
     }

@@ -1,46 +1,20 @@
-//! The fields of [`SamplingParams`] as options and as keys of a file of parameters.
+//! Sampling parameters of which any may be missing: options of the command line, keys of a file of parameters, and the
+//! `sampling` of a sidecar. The library says what they mean, and checks them.
 
-use std::fmt;
-use std::str::FromStr;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use sortilege::{Dry, Mirostat, SamplingParams};
 
-use clap::{Args, ValueEnum};
-use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
-use sortilege::{Dry, Filter, Mirostat, Order, SamplingParams};
+use super::values::{BadWords, Bias, OrderValue, biases};
 
-/// The options of sampling.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct SamplingArgs {
-    #[command(flatten)]
-    fields: Fields,
-    /// Order of temperature and filters [default: vllm]
-    #[arg(long, conflicts_with = "order", help_heading = FILTERS)]
-    profile: Option<Profile>,
-    /// An order of one's own, such as top_k,temperature,top_p, with every step that is set. All: temperature, top_k, top_p,
-    /// min_p, typical_p, top_n_sigma, epsilon_cutoff, xtc, mirostat
-    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',', help_heading = FILTERS)]
-    order: Option<Vec<FilterName>>,
-}
-
-impl SamplingArgs {
-    pub(crate) fn fields(&self) -> Fields {
-        let order = match (self.profile, &self.order) {
-            (_, Some(list)) => Some(OrderField::List(list.clone())),
-            (profile, None) => profile.map(OrderField::Profile),
-        };
-        Fields { order, ..self.fields.clone() }
-    }
-}
-
-const FILTERS: &str = "Temperature and filters";
+pub(super) const FILTERS: &str = "Temperature and filters";
 const CHANGES: &str = "Penalties and restrictions";
 const DRAWS: &str = "Draws and logprobs";
 
-/// What is asked for; whatever is not given stays as it is.
+/// The parameters that are given.
 #[derive(Args, Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Fields {
+pub(crate) struct PartialParams {
     /// Divide the logits by this; 0 is greedy [default: 1]
     #[arg(long, value_name = "T", allow_negative_numbers = true, help_heading = FILTERS)]
     temperature: Option<f32>,
@@ -75,9 +49,9 @@ pub(crate) struct Fields {
     #[arg(long, value_name = "P", allow_negative_numbers = true, help_heading = FILTERS)]
     xtc_probability: Option<f32>,
     #[command(flatten)]
-    mirostat: Option<MirostatFields>,
+    mirostat: Option<PartialMirostat>,
     #[arg(skip)]
-    order: Option<OrderField>,
+    pub(super) order: Option<OrderValue>,
     /// Add BIAS to the logit of token ID; may be repeated
     #[arg(
         long,
@@ -102,7 +76,7 @@ pub(crate) struct Fields {
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = CHANGES)]
     penalty_last_n: Option<u32>,
     #[command(flatten)]
-    dry: Option<DryFields>,
+    dry: Option<PartialDry>,
     /// Sequences of tokens that must not come about, such as "1,2;7"
     #[arg(long, value_name = "ID,ID;ID", allow_hyphen_values = true, help_heading = CHANGES)]
     bad_words: Option<BadWords>,
@@ -151,7 +125,7 @@ pub(crate) struct Fields {
 /// Either of its options switches Mirostat on.
 #[derive(Args, Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-struct MirostatFields {
+struct PartialMirostat {
     /// Mirostat v2: the surprise to aim at, bits [default: 5]
     #[arg(
         long = "mirostat-tau",
@@ -175,7 +149,7 @@ struct MirostatFields {
 /// The multiplier switches DRY on, in a file any key.
 #[derive(Args, Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-struct DryFields {
+struct PartialDry {
     /// DRY: the penalty of the shortest repetition that counts; switches it on
     #[arg(
         long = "dry-multiplier",
@@ -237,9 +211,9 @@ macro_rules! set {
     };
 }
 
-impl Fields {
-    /// Puts what is given over `params`.
-    pub(crate) fn apply(&self, params: &mut SamplingParams) {
+impl PartialParams {
+    /// Puts the parameters that are given in place of those of `params`.
+    pub(super) fn apply_to(&self, params: &mut SamplingParams) {
         set!(params from self:
             temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma epsilon_cutoff
             xtc_threshold xtc_probability order repetition_penalty presence_penalty frequency_penalty penalty_last_n
@@ -259,145 +233,15 @@ impl Fields {
     }
 }
 
-/// Whose order of filters.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-enum Profile {
-    /// Temperature, top-n-sigma, typical-p, epsilon cutoff, min-p, top-k, top-p, XTC, Mirostat
-    Vllm,
-    /// Top-n-sigma, top-k, typical-p, top-p, min-p, epsilon cutoff, XTC, temperature; with Mirostat nothing but
-    /// temperature and Mirostat
-    Llama,
-}
-
-/// A step by its name.
-#[derive(Clone, Copy, Debug)]
-struct FilterName(Filter);
-
-impl FromStr for FilterName {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        Filter::ALL.into_iter().find(|filter| filter.name() == name).map(Self).ok_or_else(|| {
-            let known = Filter::ALL.map(Filter::name).join(", ");
-            format!("{name:?} is no filter, there are: {known}")
-        })
-    }
-}
-
-impl Serialize for FilterName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.name())
-    }
-}
-
-/// `"vllm"`, `"llama"` or a list of names.
-#[derive(Clone, Debug, Serialize)]
-#[serde(untagged)]
-enum OrderField {
-    Profile(Profile),
-    List(Vec<FilterName>),
-}
-
-impl<'de> Deserialize<'de> for OrderField {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let said = Value::deserialize(deserializer)?;
-        if let Value::Array(list) = &said {
-            let name =
-                |name: &Value| name.as_str().unwrap_or(&name.to_string()).parse().map_err(D::Error::custom);
-            return list.iter().map(name).collect::<Result<_, _>>().map(Self::List);
-        }
-        Profile::deserialize(&said)
-            .map(Self::Profile)
-            .map_err(|_| D::Error::custom(format!("order {said} is none of \"vllm\", \"llama\", [names]")))
-    }
-}
-
-impl From<OrderField> for Order {
-    fn from(order: OrderField) -> Self {
-        match order {
-            OrderField::Profile(Profile::Vllm) => Self::Vllm,
-            OrderField::Profile(Profile::Llama) => Self::Llama,
-            OrderField::List(list) => Self::List(list.into_iter().map(|FilterName(filter)| filter).collect()),
-        }
-    }
-}
-
-/// A token and what is added to its logit.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-struct Bias(u32, f32);
-
-impl FromStr for Bias {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let pair =
-            text.split_once(':').and_then(|(id, bias)| Some(Self(id.parse().ok()?, bias.parse().ok()?)));
-        pair.ok_or_else(|| format!("{text:?} is no ID:BIAS such as 42:-1.5"))
-    }
-}
-
-/// `{"ID": bias}`, `[[ID, bias]]` or null.
-fn biases<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Bias>>, D::Error> {
-    struct Biases;
-    impl<'de> Visitor<'de> for Biases {
-        type Value = Option<Vec<Bias>>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("logit_bias as {\"ID\": bias} or [[ID, bias]]")
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut list = Vec::new();
-            while let Some((token, bias)) = map.next_entry()? {
-                list.push(Bias(token, bias));
-            }
-            Ok(Some(list))
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-            let mut list = Vec::new();
-            while let Some(bias) = entries.next_element()? {
-                list.push(bias);
-            }
-            Ok(Some(list))
-        }
-    }
-    deserializer.deserialize_any(Biases)
-}
-
-/// Sequences of tokens; `1,2;7` on the command line.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(transparent)]
-struct BadWords(Vec<Vec<u32>>);
-
-impl FromStr for BadWords {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let id = |id: &str| id.trim().parse().map_err(|_| format!("{id:?} is no token id: write \"1,2;7\""));
-        let word = |word: &str| word.split(',').map(id).collect();
-        text.split(';').map(word).collect::<Result<_, _>>().map(Self)
-    }
-}
-
-impl From<BadWords> for Vec<Vec<u32>> {
-    fn from(words: BadWords) -> Self {
-        words.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use sortilege::{Filter, Order};
+
     use super::*;
 
     fn params(json: &str) -> SamplingParams {
         let mut params = SamplingParams::default();
-        serde_json::from_str::<Fields>(json).expect(json).apply(&mut params);
+        serde_json::from_str::<PartialParams>(json).expect(json).apply_to(&mut params);
         params
     }
 
@@ -442,7 +286,7 @@ mod tests {
             processed_logprobs: Some(2),
         };
         assert_eq!(set, expected);
-        let fields: Fields = serde_json::from_str("{}").expect("no keys");
+        let fields: PartialParams = serde_json::from_str("{}").expect("no keys");
         let names = serde_json::to_value(&fields).expect("an object");
         // The fields of the parameters, `prompt` and `position`.
         assert_eq!(names.as_object().expect("an object").len(), 28 + 2);
@@ -470,7 +314,7 @@ mod tests {
             (r#"{"top_k": -1}"#, "-1"),
             (r#"{"logit_bias": "4:1"}"#, "logit_bias"),
         ] {
-            let message = serde_json::from_str::<Fields>(json).expect_err(json).to_string();
+            let message = serde_json::from_str::<PartialParams>(json).expect_err(json).to_string();
             assert!(message.contains(word), "{json}: {message}");
         }
     }

@@ -1,4 +1,7 @@
-//! `sortilege log`
+//! `sortilege log`: one record per row of a file of logits.
+
+mod args;
+mod output;
 
 use std::io::Write;
 use std::path::Path;
@@ -6,20 +9,19 @@ use std::path::Path;
 use serde::Serialize;
 use sortilege::Params;
 
-use crate::args::{Format, LogArgs};
-use crate::batch::{Batch, Tally};
+use self::args::LogFormat;
+pub(crate) use self::args::{EXAMPLES, LogArgs};
+use self::output::{Place, Writer};
 use crate::engine::Engine;
 use crate::failure::{Failure, Result};
-use crate::input::Array;
-use crate::output::{Place, Writer};
-use crate::sidecar::{self, Meta};
-use crate::tokens;
-use crate::vocab::Vocab;
+use crate::files::{LogitsFile, Meta, check_output, deliver, read_targets, sha256};
+use crate::tally::Tally;
+use crate::text::Vocab;
 
 /// Rough bytes of a record in memory, and of each of its alternatives: they stay below a block too.
 const RECORD_BYTES: [usize; 2] = [256, 64];
 
-/// The options, in the sidecar.
+/// The options, as the sidecar tells them.
 #[derive(Serialize)]
 struct Options<'a> {
     top: u32,
@@ -35,36 +37,38 @@ struct Options<'a> {
 }
 
 pub(crate) fn run(args: &LogArgs) -> Result<()> {
-    let format = args.format.unwrap_or(if args.run.is_for_people() { Format::Table } else { Format::Jsonl });
+    let format =
+        args.format.unwrap_or(if args.run.is_for_people() { LogFormat::Table } else { LogFormat::Jsonl });
     check_options(args, format)?;
     let tokens = args.tokens.as_deref().map(Path::new);
     let files = args.vocab.files().map(|path| path.map(|path| path.as_path()));
     let inputs = [Some(args.logits.logits.as_path()), tokens].into_iter().chain(files);
-    sidecar::check_output(args.run.output.as_deref(), inputs.flatten())?;
+    check_output(args.run.output.as_deref(), inputs.flatten())?;
     let params = Params { top_k: args.top, temperature: args.temperature };
     params.validate()?;
-    let batch = Batch::open(&args.logits)?;
+    let logits = LogitsFile::open(&args.logits)?;
     let targets = match &args.tokens {
-        Some(source) => tokens::load(source, batch.rows, batch.leading(), batch.vocab)?,
-        None => vec![None; batch.rows],
+        Some(source) => read_targets(source, logits.rows, logits.leading(), logits.vocab)?,
+        None => vec![None; logits.rows],
     };
     let vocab = args.vocab.load()?;
     let engine = Engine::choose(&args.run.device)?;
-    engine.check_lists(batch.dtype, args.top)?;
-    sidecar::deliver(
+    engine.check_lists(logits.dtype, args.top)?;
+    deliver(
         args.run.output.as_deref(),
-        |out| write(&batch, &targets, &params, &engine, out, format, vocab.as_ref()),
-        |output| Meta::new(&batch, &engine, options(args, format)?, output),
+        |out| write(&logits, &targets, &params, &engine, out, format, vocab.as_ref()),
+        |output| Meta::new(&logits, &engine, options(args, format)?, output),
     )
 }
 
-fn check_options(args: &LogArgs, format: Format) -> Result<()> {
-    if format == Format::Openai && args.tokens.is_none() {
+/// An error if a format cannot have what the other options ask.
+fn check_options(args: &LogArgs, format: LogFormat) -> Result<()> {
+    if format == LogFormat::Openai && args.tokens.is_none() {
         return Err(Failure::Usage(
             "--format openai needs --tokens: its entries are the chosen tokens".to_owned(),
         ));
     }
-    if format == Format::Openai && args.top > 20 {
+    if format == LogFormat::Openai && args.top > 20 {
         return Err(Failure::Usage(format!(
             "--format openai has at most 20 alternatives, --top is {}",
             args.top
@@ -73,13 +77,14 @@ fn check_options(args: &LogArgs, format: Format) -> Result<()> {
     Ok(())
 }
 
+/// Writes the records of all rows, and prints what is said at the end.
 fn write(
-    batch: &Batch,
+    logits: &LogitsFile,
     targets: &[Option<u32>],
     params: &Params,
     engine: &Engine,
     out: Box<dyn Write + '_>,
-    format: Format,
+    format: LogFormat,
     vocab: Option<&Vocab>,
 ) -> Result<()> {
     let failed = |error: std::io::Error| Failure::writing(&error);
@@ -87,16 +92,16 @@ fn write(
     let mut perplexity = Perplexity::default();
     let mut tally = Tally::new();
     let record_bytes = RECORD_BYTES[0] + RECORD_BYTES[1] * params.top_k as usize;
-    batch.each_block(record_bytes, |rows, logits| {
+    logits.each_block(record_bytes, |rows, block| {
         let targets = &targets[rows.clone()];
-        let records = engine.record(logits, params, targets)?;
+        let records = engine.record(block, params, targets)?;
         for (row, (record, target)) in rows.zip(records.iter().zip(targets)) {
-            let position = row % batch.positions;
+            let position = row % logits.positions;
             let place = Place {
-                request: row / batch.positions,
+                request: row / logits.positions,
                 position,
                 is_first: position == 0,
-                is_last: position + 1 == batch.positions,
+                is_last: position + 1 == logits.positions,
             };
             writer.write(place, record, *target).map_err(failed)?;
             perplexity.add(record.target.map(|target| target.logprob));
@@ -105,7 +110,7 @@ fn write(
         Ok(())
     })?;
     writer.finish().map_err(failed)?;
-    tally.tell(batch, engine, &perplexity);
+    tally.print(logits, engine, &perplexity);
     Ok(())
 }
 
@@ -132,7 +137,7 @@ impl std::fmt::Display for Perplexity {
     }
 }
 
-fn options(args: &LogArgs, format: Format) -> Result<Options<'_>> {
+fn options(args: &LogArgs, format: LogFormat) -> Result<Options<'_>> {
     let [vocab_file, tokenizer] = args.vocab.files();
     let tokens_file = args.tokens.as_deref().map(Path::new).filter(|path| path.exists());
     Ok(Options {
@@ -141,10 +146,10 @@ fn options(args: &LogArgs, format: Format) -> Result<Options<'_>> {
         format: format!("{format:?}").to_lowercase(),
         device: &args.run.device,
         tokens: args.tokens.as_deref(),
-        tokens_sha256: tokens_file.map(Array::sha256).transpose()?,
+        tokens_sha256: tokens_file.map(sha256).transpose()?,
         vocab_file: vocab_file.map(|path| path.display().to_string()),
-        vocab_file_sha256: vocab_file.map(|path| Array::sha256(path)).transpose()?,
-        tokenizer_sha256: tokenizer.map(|path| Array::sha256(path)).transpose()?,
+        vocab_file_sha256: vocab_file.map(|path| sha256(path)).transpose()?,
+        tokenizer_sha256: tokenizer.map(|path| sha256(path)).transpose()?,
         tokenizer: tokenizer.map(|path| path.display().to_string()),
     })
 }
