@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::exact::{self, Scale};
 use crate::inputs::{Inputs, RowInputs};
-use crate::kernels::row_sample::Turn;
+use crate::kernels::row_sample::RowTask;
 use crate::kernels::{log_softmax, row_finish, row_sample, row_scalar, tile_stats};
 use crate::logits::Logits;
 use crate::params::{self, Params};
@@ -103,14 +103,14 @@ pub fn sample(logits: &Logits<'_>, rows: &[Row<'_>], inputs: &SampleInputs<'_>) 
             let RowInputs { compiled, changes, key, draft } = &checked.rows[row];
             // A greedy row compares tokens, and needs no probabilities.
             let probabilities = inputs.draft.map_or(&[][..], |all| &all[row * vocab..(row + 1) * vocab]);
-            let turn = Turn {
+            let task = RowTask {
                 row: logits.row_bits(row),
                 request: compiled,
                 changes,
                 key: *key,
                 draft: draft.map(|token| (token, bytemuck::cast_slice(probabilities))),
             };
-            row_sample::run(&turn).decode(&asked[row])
+            row_sample::run(&task).decode(&asked[row])
         })
         .collect())
 }

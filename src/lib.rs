@@ -51,6 +51,7 @@
 mod dtype;
 mod error;
 mod exact;
+mod filter;
 mod inputs;
 mod kernels;
 mod logits;
@@ -97,11 +98,12 @@ mod vectors;
 pub use dtype::Dtype;
 pub use error::{Error, Result};
 pub use exact::{ARITHMETIC_VERSION, MAX_VOCAB, SUBTILE_TOKENS, TILE_TOKENS};
+pub use filter::{Order, SamplingStep};
 pub use logits::Logits;
 pub use params::Params;
 pub use plan::{Caps, Plan, Shape};
 pub use record::{Record, Status, TargetLogprob, TopLogprob};
-pub use request::{Dry, Filter, Mirostat, Order, Request, Row, SamplingParams};
+pub use request::{Dry, Mirostat, Request, Row, SamplingParams};
 pub use sample::{Distribution, Drawn, Sample};
 pub use speculative::{Chain, Verification, Verified};
 

@@ -5,11 +5,12 @@ use crate::buffers::{GpuLogits, SampleBuffers, buffer};
 use crate::cpu::{self, SampleInputs};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
+use crate::filter::Order;
 use crate::guard::guarded;
 use crate::logits::Logits;
 use crate::params::Params;
 use crate::readback::Pending;
-use crate::request::{Mirostat, Order, Request, Row, SamplingParams};
+use crate::request::{Mirostat, Request, Row, SamplingParams};
 use crate::sampler::Sampler;
 
 const ROWS: usize = 4;

@@ -4,10 +4,13 @@
 pub(crate) mod digit_count;
 #[cfg(feature = "wgpu")]
 pub(crate) mod digit_scatter;
+mod draw;
 pub(crate) mod log_softmax;
 pub(crate) mod row_finish;
 pub(crate) mod row_sample;
 pub(crate) mod row_scalar;
+pub(crate) mod run;
 pub(crate) mod tile_stats;
 #[cfg(feature = "wgpu")]
 pub(crate) mod top_entries;
+mod view;

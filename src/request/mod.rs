@@ -3,16 +3,17 @@
 mod changes;
 pub(crate) mod compiled;
 mod params;
+mod validate;
 #[cfg(feature = "wgpu")]
 mod words;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
-pub use params::{Dry, Filter, Mirostat, Order, SamplingParams};
+pub use params::{Dry, Mirostat, SamplingParams};
 
 pub(crate) use changes::Changes;
-pub(crate) use compiled::{Compiled, Step};
+pub(crate) use compiled::Compiled;
 #[cfg(all(test, feature = "wgpu"))]
 pub(crate) use words::NONE;
 #[cfg(feature = "wgpu")]

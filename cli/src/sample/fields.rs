@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
-use sortilege::{Dry, Filter, Mirostat, Order, SamplingParams};
+use sortilege::{Dry, Mirostat, Order, SamplingParams, SamplingStep};
 
 /// The options of sampling.
 #[derive(Args, Clone, Debug)]
@@ -272,16 +272,13 @@ enum Profile {
 
 /// A step by its name.
 #[derive(Clone, Copy, Debug)]
-struct FilterName(Filter);
+struct FilterName(SamplingStep);
 
 impl FromStr for FilterName {
-    type Err = String;
+    type Err = sortilege::Error;
 
-    fn from_str(name: &str) -> Result<Self, String> {
-        Filter::ALL.into_iter().find(|filter| filter.name() == name).map(Self).ok_or_else(|| {
-            let known = Filter::ALL.map(Filter::name).join(", ");
-            format!("{name:?} is no filter, there are: {known}")
-        })
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        name.parse().map(Self)
     }
 }
 
@@ -424,7 +421,7 @@ mod tests {
             xtc_threshold: 0.2,
             xtc_probability: 0.5,
             mirostat: Some(Mirostat { tau: 5.0, eta: 0.3 }),
-            order: Order::List(vec![Filter::TopK, Filter::Xtc]),
+            order: Order::List(vec![SamplingStep::TopK, SamplingStep::Xtc]),
             logit_bias: vec![(4, -1.5)],
             repetition_penalty: 1.1,
             presence_penalty: 0.3,
