@@ -2,6 +2,7 @@
 //!
 //! Keep i while w(i) ≥ part(ε, W); the first stays in any case. Equal tokens stand and fall together. ε in [0, 1), 0 is
 //! off.
+//!
 //! Hewitt, Manning, Liang: Truncation Sampling as Language Model Desmoothing, Findings of EMNLP 2022.
 
 use super::cut::share_words;

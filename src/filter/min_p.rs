@@ -1,7 +1,8 @@
 //! Min-p: tokens of at least a share of the most probable one's probability.
 //!
-//! Keep i while w(i) ≥ part(p, w(1)), w(1) the weight of the run's first token. Equal tokens stand and fall together. p in
-//! [0, 1], 0 is off.
+//! Keep i while w(i) ≥ part(p, w(1)), w(1) the weight of the run's first token. Equal tokens stand and fall together. p
+//! in [0, 1], 0 is off.
+//!
 //! Nguyen, Baker, Neo, Roush, Kirsch, Shwartz-Ziv: Turning Up the Heat: Min-p Sampling, arXiv 2407.01082, 2024.
 
 use super::cut::share_words;

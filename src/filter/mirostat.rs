@@ -1,8 +1,9 @@
 //! Mirostat v2: tokens whose surprise, in bits, is at most μ, which follows the surprise of the drawn tokens.
 //!
 //! Keep as the epsilon cutoff with ε = 2^−μ, μ taken as 0 to 63: surprise ≤ μ is probability ≥ 2^−μ. μ begins at 2τ;
-//! accepting a draw of surprise s sets μ −= η · (s − τ): [`Request::accept`](crate::Request::accept). τ in (0, 30], η in
-//! [0, 1], off without them.
+//! accepting a draw of surprise s sets μ −= η · (s − τ): [`Request::accept`](crate::Request::accept). τ in (0, 30], η
+//! in [0, 1], off without them.
+//!
 //! Basu, Ramachandran, Keskar, Varshney: Mirostat, ICLR 2021; v2 as in its authors' program.
 
 use super::cut::share_words;

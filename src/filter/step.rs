@@ -103,9 +103,10 @@ mod tests {
         assert!(message.contains("\"top_q\"") && message.contains("temperature, top_k"), "{message}");
     }
 
-    /// Each step stands once in each order; with Mirostat llama.cpp's has no other filter.
+    /// Each step stands once in each order, and no other does; with Mirostat llama.cpp's has no other filter.
     #[test]
     fn orders_hold_every_step() {
+        assert_eq!([VLLM.len(), LLAMA.len() + 1], [SamplingStep::ALL.len(); 2], "one is not listed");
         let count = |list: &[SamplingStep], step| list.iter().filter(|other| **other == step).count();
         for &step in SamplingStep::ALL {
             assert_eq!(count(VLLM, step), 1, "{step} in vLLM's");

@@ -1,6 +1,7 @@
 //! Top-k: the k most probable tokens.
 //!
 //! Keep the first k of the order; ties go to the smaller ids. k is any count, 0 is off.
+//!
 //! Fan, Lewis, Dauphin: Hierarchical Neural Story Generation, ACL 2018.
 
 use super::{Cut, CutKind, Parameter, SamplingStep, Spec};

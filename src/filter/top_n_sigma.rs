@@ -1,8 +1,9 @@
 //! Top-n-sigma: logits of at least the largest less n standard deviations of the logits, whatever the temperature.
 //!
-//! Keep i while d(i) ≤ n·σ. d(i) is the distance below the run's largest logit, Q20, at most 256, so that a mask of −10000
-//! does not decide; σ is the population's, over the tokens of the run. Equal tokens stand and fall together. n in
-//! [0, 1000], 0 is off.
+//! Keep i while d(i) ≤ n·σ. d(i) is the distance below the run's largest logit, Q20, at most 256, so that a mask of
+//! −10000 does not decide; σ is the population's, over the tokens of the run. Equal tokens stand and fall together. n
+//! in [0, 1000], 0 is off.
+//!
 //! Tang, Liu, Xu, Huang, Wang: Top-nσ: Not All Logits Are You Need, arXiv 2411.07641, 2024.
 
 use super::{Cut, CutKind, Parameter, SamplingStep, Spec};

@@ -1,7 +1,9 @@
 //! Top-p, nucleus sampling: the most probable tokens, as few as reach a share of the mass.
 //!
-//! Keep i while the mass before i is < part(p, W): the token that reaches the share stays, and one always does. Ties go to
-//! the smaller ids. Where rounding puts part(p, W) above the sum of the run's weights, all stay. p in [0, 1], 1 is off.
+//! Keep i while the mass before i is < part(p, W): the token that reaches the share stays, and one always does. Ties go
+//! to the smaller ids. Where rounding puts part(p, W) above the sum of the run's weights, all stay. p in [0, 1], 1 is
+//! off.
+//!
 //! Holtzman, Buys, Du, Forbes, Choi: The Curious Case of Neural Text Degeneration, ICLR 2020.
 
 use super::cut::share_words;

@@ -1,10 +1,11 @@
 //! Typical-p, locally typical sampling: the tokens whose surprise is nearest to the entropy, as few as reach a share of
 //! the mass.
 //!
-//! In octaves below the run's maximum, −log₂ p − H is q − E\[q\]: the mass cancels. With deviations |q − E\[q\]|, let D be
-//! the first, from the smallest up, at which the sum of weights reaches part(p, W). Keep i with |q(i) − E\[q\]| ≤ D, ties
-//! included: a range of the order, which may begin below the first token. Where rounding puts part(p, W) above the sum of
-//! the weights, all stay. p in [0, 1], 1 is off.
+//! In octaves below the run's maximum, −log₂ p − H is q − E\[q\]: the mass cancels. With deviations |q − E\[q\]|, let D
+//! be the first, from the smallest up, at which the sum of weights reaches part(p, W). Keep i with |q(i) − E\[q\]| ≤ D,
+//! ties included: a range of the order, which may begin below the first token. Where rounding puts part(p, W) above the
+//! sum of the weights, all stay. p in [0, 1], 1 is off.
+//!
 //! Meister, Pimentel, Wiher, Cotterell: Locally Typical Sampling, TACL 2023.
 
 use super::cut::share_words;

@@ -1,9 +1,10 @@
 //! XTC, exclude top choices: now and then, all but the least probable of the tokens over a threshold.
 //!
-//! With c the number of tokens with w(i) ≥ part(threshold, W): where c ≥ 2 and the coin acts, keep all but the first c − 1.
-//! Of equal tokens the last in the order stays. The coin is random word 0 of the position's purpose Xtc, and acts where it
-//! is ≤ max(round(probability · 2³²) − 1, 0): all draws of a row share it. threshold in [0, 1], without effect over one
-//! half; probability in [0, 1], 0 is off.
+//! With c the number of tokens with w(i) ≥ part(threshold, W): where c ≥ 2 and the coin acts, keep all but the first c
+//! − 1. Of equal tokens the last in the order stays. The coin is random word 0 of the position's purpose Xtc, and acts
+//! where it is ≤ max(round(probability · 2³²) − 1, 0): all draws of a row share it. threshold in [0, 1], without effect
+//! over one half; probability in [0, 1], 0 is off.
+//!
 //! p-e-w: Exclude Top Choices (XTC), github.com/oobabooga/text-generation-webui, pull request 6335, 2024.
 
 use super::cut::share_words;

@@ -61,7 +61,8 @@ fn weighed(
     Some(tokens[pick(&weights, token_number)?].0)
 }
 
-/// What a draft's probability, given by its bits, is of a mass: `⌊probability · mass⌋`; a NaN or a negative one is none.
+/// What a draft's probability, given by its bits, is of a mass: `⌊probability · mass⌋`; a NaN or a negative one is
+/// none.
 fn draft_mass(bits: u32, mass: u64) -> u64 {
     match bits >> 23 {
         _ if bits > 0x7f80_0000 => 0,
@@ -117,8 +118,8 @@ mod tests {
         let bits = bits_of(&ends());
         let view = view_of(&bits);
         let mut run = Run::new(&view, Scale::new(1.0), KEY);
-        let tile = TILE_TOKENS as u32;
-        let fifth = u64::MAX / 5;
+        let tile = token_of(1, 0);
+        let fifth = u64::MAX / 5; // of the tiles' mass, which is two, two and one
         for (numbers, token) in [
             ([0, 0], 3),
             ([0, u64::MAX], tile - 1),

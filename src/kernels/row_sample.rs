@@ -1,8 +1,8 @@
 //! Truncates a row's distribution, draws tokens from what is kept, and says what was drawn: `docs/sampling.md`.
 //!
-//! Every filter keeps a run of the one total order, so what is kept is a range of places in it. The kernel finds the run
-//! by thresholds and radix walks in the opened subtiles; the twin here lets each filter of `filter` walk down the sorted
-//! row.
+//! Every filter keeps a run of the one total order, so what is kept is a range of places in it. The kernel finds the
+//! run by thresholds and radix walks in the opened subtiles; the twin here lets each filter of `filter` walk down the
+//! sorted row.
 
 use super::draw;
 use super::run::{Run, Sums};

@@ -19,9 +19,10 @@ pub struct Truncated {
     pub temperature: f64,
     /// What a dynamic temperature came from: entropy over the largest possible, 0 to 1.
     pub spread: Option<f64>,
-    /// How near a token came to the other side of a filter's boundary: the smallest |quantity − boundary| / boundary over
-    /// the probabilities and masses that were compared, or |quantity − boundary| over the surprises (nats). Infinite
-    /// if nothing was compared. Comparisons of equal logits with each other do not count, they are exact anywhere.
+    /// How near a token came to the other side of a filter's boundary: the smallest |quantity − boundary| / boundary
+    /// over the probabilities and masses that were compared, or |quantity − boundary| over the surprises (nats).
+    /// Infinite if nothing was compared. Comparisons of equal logits with each other do not count, they are exact
+    /// anywhere.
     pub margin: f64,
     /// The same of the logits (nats at temperature 1) that [`SamplingStep::TopNSigma`] compared.
     pub sigma_margin: f64,
@@ -183,8 +184,8 @@ impl State<'_> {
         self.kept.truncate(probabilities.iter().filter(|probability| **probability >= least).count().max(1));
     }
 
-    /// Logits of at least the largest less so many standard deviations (over the number of tokens, not one less). A logit
-    /// counts as at most 256 below the largest of the row.
+    /// Logits of at least the largest less so many standard deviations (over the number of tokens, not one less). A
+    /// logit counts as at most 256 below the largest of the row.
     fn keep_sigmas(&mut self, sigmas: f64) {
         let max = self.row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let distances: Vec<f64> = self

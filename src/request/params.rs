@@ -9,9 +9,11 @@ use crate::plan::MOST_LISTED;
 /// Construct it with `..Default::default()`: new fields, which change nothing at their default, come in minor versions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SamplingParams {
-    /// Divides the logits. 0 is greedy: the first of the total order, whatever the filters say. Otherwise 0.001 to 1000.
+    /// Divides the logits. 0 is greedy: the first of the total order, whatever the filters say. Otherwise 0.001 to
+    /// 1000.
     pub temperature: f32,
-    /// Half the range of the dynamic temperature, 0 for a fixed one: `T = low + (high − low) · (H / ln n)^exponent` with
+    /// Half the range of the dynamic temperature, 0 for a fixed one: `T = low + (high − low) · (H / ln n)^exponent`
+    /// with
     /// `low = max(0.001, temperature − range)`, `high = temperature + range`, the entropy H and the number n of the
     /// tokens that are left.
     pub dynatemp_range: f32,
@@ -23,8 +25,8 @@ pub struct SamplingParams {
     pub top_p: f32,
     /// Keeps tokens of at least this share of the most probable one's probability, 0 to 1.
     pub min_p: f32,
-    /// Keeps the tokens whose surprise is nearest to the entropy, as few as reach this share, 0 to 1; 1 keeps all. Equal
-    /// tokens stand and fall together.
+    /// Keeps the tokens whose surprise is nearest to the entropy, as few as reach this share, 0 to 1; 1 keeps all.
+    /// Equal tokens stand and fall together.
     pub typical_p: f32,
     /// Keeps logits of at least the largest less this many standard deviations of the logits; 0 keeps all.
     pub top_n_sigma: f32,
@@ -47,8 +49,8 @@ pub struct SamplingParams {
     pub presence_penalty: f32,
     /// Subtracted once for each time that a token was seen; -100 to 100.
     pub frequency_penalty: f32,
-    /// Which tokens were seen: `None` as in vLLM, prompt and output for the repetition penalty, the output for the other
-    /// two; `Some(n)` as in llama.cpp, the last n of prompt and output for all three.
+    /// Which tokens were seen: `None` as in vLLM, prompt and output for the repetition penalty, the output for the
+    /// other two; `Some(n)` as in llama.cpp, the last n of prompt and output for all three.
     pub penalty_last_n: Option<u32>,
     /// Don't repeat yourself: punishes what would continue a sequence that occurred before.
     pub dry: Option<Dry>,
@@ -66,16 +68,16 @@ pub struct SamplingParams {
     pub stream: u32,
     /// Draws per row, independent of each other, 1 to [`SamplingParams::MAX_DRAWS`].
     pub n: u32,
-    /// Asks for the raw distribution, of the logits as they are at temperature 1: the drawn tokens' logprobs and ranks in
-    /// it, and this many of its most probable tokens, at most [`SamplingParams::MAX_LOGPROBS`].
+    /// Asks for the raw distribution, of the logits as they are at temperature 1: the drawn tokens' logprobs and ranks
+    /// in it, and this many of its most probable tokens, at most [`SamplingParams::MAX_LOGPROBS`].
     pub raw_logprobs: Option<u32>,
     /// Asks for the processed distribution, the one that is drawn from: this many of its most probable tokens, at most
     /// [`SamplingParams::MAX_LOGPROBS`].
     pub processed_logprobs: Option<u32>,
 }
 
-/// Mirostat v2 (Basu et al. 2021): keeps the tokens whose surprise is at most `mu`, which starts at `2 tau`; after a draw of
-/// surprise s, `mu -= eta · (s − tau)`. In bits.
+/// Mirostat v2 (Basu et al. 2021): keeps the tokens whose surprise is at most `mu`, which starts at `2 tau`; after a
+/// draw of surprise s, `mu -= eta · (s − tau)`. In bits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mirostat {
     /// The surprise to aim at, bits, above 0 to 30.
