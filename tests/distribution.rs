@@ -7,7 +7,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "a test")]
 
 use sortilege::cpu::{self, SampleInputs};
-use sortilege::{Filter, Logits, Order, Request, Row, Sample, SamplingParams, oracle};
+use sortilege::{Logits, Order, Request, Row, Sample, SamplingParams, SamplingStep, oracle};
 
 /// Standard normal quantile of 1 − 1e-6.
 const Z: f64 = 4.753_424;
@@ -450,7 +450,8 @@ fn dependent_draws_are_rejected() {
 /// Temperature 0 draws nothing at random.
 #[test]
 fn greedy_is_the_first_of_the_order() {
-    let greedy = SamplingParams { temperature: 0.0, order: Order::List(vec![Filter::Xtc]), ..sixteen() };
+    let greedy =
+        SamplingParams { temperature: 0.0, order: Order::List(vec![SamplingStep::Xtc]), ..sixteen() };
     for sample in draws(&[0.0, 3.0, 3.0, 1.0], &greedy, 0, 1000) {
         assert_eq!(sample.draws.iter().map(|drawn| drawn.token).collect::<Vec<_>>(), [1]);
     }

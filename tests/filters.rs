@@ -4,7 +4,8 @@
 use sortilege::cpu::{self, SampleInputs};
 use sortilege::oracle::{self, Truncated};
 use sortilege::{
-    Dry, Filter, Logits, Mirostat, Order, Request, Row, Sample, SamplingParams, Status, TopLogprob,
+    Dry, Logits, Mirostat, Order, Request, Row, Sample, SamplingParams, SamplingStep as Filter, Status,
+    TopLogprob,
 };
 
 /// SplitMix64 (Steele, Lea, Flood 2014): numbers for test rows.

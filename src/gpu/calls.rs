@@ -8,8 +8,9 @@ use super::sampler::Sampler;
 use crate::answer::{Logprobs, LogprobsBits, Sample, SampleBits};
 use crate::arithmetic::exact::Scale;
 use crate::error::Result;
+use crate::params::LogprobsParams;
 use crate::plan::{Demand, Plan};
-use crate::request::{Inputs, LogprobsParams, RequestWords, Row, validate_targets};
+use crate::request::{Inputs, RequestWords, Row, validate_targets};
 
 impl Sampler {
     /// Records the passes for one batch at the end of `encoder` and schedules the copy of the records: one per row.

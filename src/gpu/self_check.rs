@@ -11,7 +11,8 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::kernels::{digit_count, digit_scatter, row_logprobs, row_sample, tile_stats};
 use crate::logits::{Dtype, Logits};
-use crate::request::{LogprobsParams, Mirostat, Order, Request, Row, SampleInputs, SamplingParams};
+use crate::params::{LogprobsParams, Mirostat, Order, SamplingParams};
+use crate::request::{Request, Row, SampleInputs};
 
 /// The kernels behind a kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{Dry, Request};
-use crate::exact;
+use super::Request;
+use crate::arithmetic::exact;
+use crate::params::Dry;
 
 /// What happens to one token's logit. The same words on the device.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,13 +2,13 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::compiled::{Compiled, Step};
+use super::compiled::Compiled;
 use super::inputs::{Inputs, RowInputs};
 use crate::arithmetic::draw_scale::Dynamic;
+use crate::arithmetic::exact::Scale;
 use crate::arithmetic::format::NO_TOKEN;
-use crate::exact::Scale;
-use crate::numbers::Ratio;
-use crate::rng::halves;
+use crate::arithmetic::rng::halves;
+use crate::filter::MAX_CUTS;
 
 /// [`Compiled`] as the device reads it.
 #[repr(C)]
@@ -32,7 +32,7 @@ pub(crate) struct RequestWords {
     pub(crate) dynamic_power: u32,
     pub(crate) n_steps: u32,
     pub(crate) padding: [u32; 2],
-    pub(crate) steps: [[u32; 4]; 10],
+    pub(crate) steps: [[u32; 4]; MAX_CUTS],
 }
 
 /// `NONE` of `shaders/lib/request.wgsl`.
@@ -46,22 +46,13 @@ impl RequestWords {
 
     /// The words of a request; where its changes and its allowed tokens lie is filled in by the caller.
     pub(crate) fn new(compiled: &Compiled) -> Self {
-        let mut steps = [[0; 4]; 10];
-        for (words, step) in steps.iter_mut().zip(&compiled.steps) {
-            *words = match *step {
-                Step::Temperature => [1, 0, 0, 0],
-                Step::TopK(k) => [2, k, 0, 0],
-                Step::TopP(Ratio { factor, by }) => [3, factor, by, 0],
-                Step::MinP(Ratio { factor, by }) => [4, factor, by, 0],
-                Step::Typical(Ratio { factor, by }) => [5, factor, by, 0],
-                Step::TopNSigma(sigmas) => [6, sigmas, 0, 0],
-                Step::Epsilon(Ratio { factor, by }) => [7, factor, by, 0],
-                Step::Xtc(Ratio { factor, by }, coin) => [8, factor, by, coin],
-            };
+        let mut steps = [[0; 4]; MAX_CUTS];
+        for (words, cut) in steps.iter_mut().zip(&compiled.cuts) {
+            *words = cut.words_on_device();
         }
         let dynamic = compiled.dynamic.unwrap_or(Dynamic { low: 0, span: 0, power: 0 });
-        #[expect(clippy::cast_possible_truncation, reason = "at most ten")]
-        let n_steps = compiled.steps.len() as u32;
+        #[expect(clippy::cast_possible_truncation, reason = "at most MAX_CUTS")]
+        let n_steps = compiled.cuts.len() as u32;
         Self {
             draw_scale: words_of(compiled.draw.scale),
             draw_unit: compiled.draw.unit,

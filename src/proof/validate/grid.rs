@@ -2,7 +2,7 @@
 
 use super::Extent;
 use crate::logits::Dtype;
-use crate::request::LogprobsParams;
+use crate::params::LogprobsParams;
 
 /// One batch of the grid.
 #[derive(Clone, Copy, Debug)]

@@ -18,10 +18,11 @@ use grid::{Case, cases, kind_of, mix};
 use sampling::Turns;
 
 use crate::answer::Logprobs;
+use crate::arithmetic::exact::Scale;
+use crate::arithmetic::format::{SUBTILE_TOKENS, TILE_TOKENS};
 use crate::cpu::Cpu;
 use crate::engine::Engine as _;
 use crate::error::Result;
-use crate::exact::{SUBTILE_TOKENS, Scale, TILE_TOKENS};
 use crate::gpu::Gpu;
 use crate::kernels::tile_stats;
 use crate::logits::Logits;
@@ -258,14 +259,14 @@ impl Case {
         let tiles = self.vocab.div_ceil(TILE_TOKENS);
         for (row, target) in targets.iter().enumerate() {
             let bits = logits.row_bits(row);
-            let target_key = target.map_or(crate::exact::KEY_NEG_INFINITY, |token| {
-                crate::exact::key_of_bits(bits.get(token as usize))
+            let target_key = target.map_or(crate::arithmetic::exact::KEY_NEG_INFINITY, |token| {
+                crate::arithmetic::exact::key_of_bits(bits.get(token as usize))
             });
             let mut wrong = None;
             let twins = tile_stats::run(bits, target_key, scale);
             let delegates = twins.delegates.chunks(TILE_TOKENS / SUBTILE_TOKENS);
             for (tile, (twin, delegates)) in twins.stats.iter().zip(delegates).enumerate() {
-                let [mass, surprisal] = [twin.mass, twin.surprisal].map(crate::rng::halves);
+                let [mass, surprisal] = [twin.mass, twin.surprisal].map(crate::arithmetic::rng::halves);
                 let stats: [u32; STATS_WORDS] = [
                     twin.max_key.cast_unsigned(),
                     twin.max_bits,
@@ -299,7 +300,7 @@ mod tests {
     use super::*;
     use crate::answer::Status;
     use crate::logits::Dtype;
-    use crate::request::LogprobsParams;
+    use crate::params::LogprobsParams;
 
     const CASE: Case = Case {
         dtype: Dtype::F32,
@@ -433,7 +434,7 @@ mod tests {
     /// A device with one wrong number in its table: validation and self-check must both say so.
     #[test]
     fn a_device_that_computes_other_bits_is_found() {
-        let mut table = crate::exact::TABLE;
+        let mut table = crate::arithmetic::exact::TABLE;
         table[512] += 1;
         let gpu = Gpu::any().expect("an adapter: scripts/test installs a software driver").with_table(&table);
         let reports = validate(Engine::Gpu(&gpu), Extent::Quick, &mut |_, _| ()).expect("the device works");

@@ -54,26 +54,6 @@ impl Default for LogprobsParams {
     }
 }
 
-/// Checks one target token per row, or none at all, against the batch.
-pub(crate) fn validate_targets(targets: &[Option<u32>], rows: usize, vocab: usize) -> Result<()> {
-    if !targets.is_empty() && targets.len() != rows {
-        return Err(Error::Params(format!(
-            "{} targets for {rows} rows: give one per row (None where unknown) or an empty slice",
-            targets.len()
-        )));
-    }
-    for (row, target) in targets.iter().enumerate() {
-        if let Some(token) = *target
-            && token as usize >= vocab
-        {
-            return Err(Error::Params(format!(
-                "target {token} of row {row} is outside the vocabulary of {vocab}: use None where it is unknown"
-            )));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,18 +77,5 @@ mod tests {
         LogprobsParams { top_logprobs: 1 << 20, temperature: 0.001 }
             .validate()
             .expect("the ends of the ranges are inside");
-    }
-
-    #[test]
-    fn targets_must_fit_rows_and_vocabulary() {
-        validate_targets(&[], 3, 10).expect("no targets");
-        validate_targets(&[Some(9), None], 2, 10).expect("in range");
-        assert!(validate_targets(&[None], 2, 10).unwrap_err().to_string().contains("1 targets for 2 rows"));
-        assert!(
-            validate_targets(&[None, Some(10)], 2, 10)
-                .unwrap_err()
-                .to_string()
-                .contains("target 10 of row 1")
-        );
     }
 }
