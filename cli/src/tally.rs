@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use sortilege::Status;
 
-use crate::engine::Engine;
+use crate::engine::Chosen;
 use crate::failure::note;
 use crate::files::LogitsFile;
 
@@ -32,12 +32,12 @@ impl Tally {
     }
 
     /// Prints rows, time and device; `rest` is further lines.
-    pub(crate) fn print(self, logits: &LogitsFile, engine: &Engine, rest: &dyn std::fmt::Display) {
+    pub(crate) fn print(self, logits: &LogitsFile, chosen: &Chosen, rest: &dyn std::fmt::Display) {
         let rows = logits.rows;
         let seconds = self.start.elapsed().as_secs_f64();
-        let device = engine.describe().0;
+        let device = chosen.describe().0;
         let speed = rows as f64 / seconds.max(1e-9);
-        let read_back = engine.bytes_back().map_or_else(String::new, |bytes| {
+        let read_back = chosen.bytes_back().map_or_else(String::new, |bytes| {
             let share = bytes as f64 / (rows * logits.row_bytes()).max(1) as f64 * 100.0;
             format!(", {bytes} bytes read back ({share:.3} % of the logits)")
         });

@@ -7,7 +7,7 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 use sortilege::SamplerOptions;
-use sortilege::device::{Candidate, Gpu, best_hardware, candidates};
+use sortilege::device::{Adapter, Gpu, adapters, best_hardware};
 use sortilege::validate::{ERROR_LIMIT, Engine, Extent, Report, validate};
 
 use crate::failure::{Failure, Result, note};
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<()> {
     let extent = if args.quick { Extent::Quick } else { Extent::Full };
     let mut outcome = Outcome { printed: Ok(()), reports: Vec::new(), unopened: Vec::new() };
     for device in devices(&args.device)? {
-        let id = device.as_ref().map_or_else(|| "cpu".to_owned(), |candidate| candidate.id.clone());
+        let id = device.as_ref().map_or_else(|| "cpu".to_owned(), |adapter| adapter.id.clone());
         match validate_device(device, &id, extent) {
             Ok(reports) => {
                 for report in reports {
@@ -84,11 +84,11 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<()> {
 }
 
 /// What to validate; `None` stands for the CPU engine.
-fn devices(name: &str) -> Result<Vec<Option<Candidate>>> {
-    let devices: Vec<Option<Candidate>> = match name {
+fn devices(name: &str) -> Result<Vec<Option<Adapter>>> {
+    let devices: Vec<Option<Adapter>> = match name {
         "cpu" => vec![None],
-        "all" => candidates(true).into_iter().map(Some).chain([None]).collect(),
-        "auto" => vec![best_hardware(candidates(false))],
+        "all" => adapters(true).into_iter().map(Some).chain([None]).collect(),
+        "auto" => vec![best_hardware(adapters(false))],
         name => vec![Some(engine::find_adapter(name)?)],
     };
     if name == "all" && devices.len() == 1 {
@@ -142,12 +142,12 @@ impl Outcome {
 }
 
 /// A report of the kernels that the device runs, and a second one of those for any device where these are others.
-fn validate_device(device: Option<Candidate>, id: &str, extent: Extent) -> Result<Vec<DeviceReport>> {
+fn validate_device(device: Option<Adapter>, id: &str, extent: Extent) -> Result<Vec<DeviceReport>> {
     // Without the self-check: here the whole grid speaks.
     let gpu = match device {
-        Some(candidate) => {
-            let limits = candidate.limits();
-            Some(Gpu::open_unchecked(candidate, limits)?)
+        Some(adapter) => {
+            let limits = adapter.limits();
+            Some(Gpu::open_unchecked(adapter, limits)?)
         }
         None => None,
     };

@@ -40,7 +40,9 @@ impl Names<'_> {
             _ => return None,
         };
         let mut rest = rest;
-        while let Some(("super", further)) = rest.split_first().map(|(word, further)| (word.as_str(), further)) {
+        while let Some(("super", further)) =
+            rest.split_first().map(|(word, further)| (word.as_str(), further))
+        {
             base.pop()?;
             rest = further;
         }
@@ -139,8 +141,7 @@ fn modules(root: &str) -> Vec<Module> {
     for file in rust_files(root) {
         let text = std::fs::read_to_string(&file).expect("the file is readable");
         let relative = file.strip_prefix(root).expect("it lies below").with_extension("");
-        let mut path: Vec<String> =
-            relative.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let mut path: Vec<String> = relative.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         let last = path.last().expect("a name").clone();
         if ["mod", "lib", "main"].contains(&last.as_str()) {
             path.pop();
@@ -155,12 +156,8 @@ fn modules(root: &str) -> Vec<Module> {
 
 fn module(path: Vec<String>, text: &str) -> Module {
     let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{}: {error}", path.join("::")));
-    let mut names = Names {
-        module: &path,
-        names: Vec::new(),
-        exports: BTreeMap::new(),
-        words: BTreeSet::new(),
-    };
+    let mut names =
+        Names { module: &path, names: Vec::new(), exports: BTreeMap::new(), words: BTreeSet::new() };
     names.visit_file(&file);
     let Names { mut names, exports, words, .. } = names;
     // What a module hands on and uses itself is an import, too.
@@ -266,7 +263,10 @@ fn the_library_has_few_rooms_and_wgpu_lives_in_one() {
     assert!(entries <= 14, "{entries} folders and files at the root of the library");
     for module in modules(LIBRARY) {
         let room = module.path.first().map_or("", String::as_str);
-        let names_wgpu = module.names.iter().any(|path| path[module.path.len().min(path.len())..].first().is_some_and(|word| word == "wgpu"));
+        let names_wgpu = module
+            .names
+            .iter()
+            .any(|path| path[module.path.len().min(path.len())..].first().is_some_and(|word| word == "wgpu"));
         assert!(!names_wgpu || room == "gpu", "{} names wgpu", module.path.join("::"));
     }
 }
@@ -279,9 +279,14 @@ fn a_long_file_says_why() {
     for root in [LIBRARY, PROGRAM] {
         for file in rust_files(Path::new(root)) {
             let text = std::fs::read_to_string(&file).expect("the file is readable");
-            let says_why = text.lines().next().is_some_and(|line| line.starts_with("//!") && line.contains("(long:"));
+            let says_why =
+                text.lines().next().is_some_and(|line| line.starts_with("//!") && line.contains("(long:"));
             let lines = text.lines().count();
-            assert!(lines < LONG || says_why, "{} has {lines} lines: cut it, or say why it is long", file.display());
+            assert!(
+                lines < LONG || says_why,
+                "{} has {lines} lines: cut it, or say why it is long",
+                file.display()
+            );
         }
     }
 }

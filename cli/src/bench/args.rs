@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use sortilege::{MAX_VOCAB, Params, SamplingParams};
+use sortilege::{LogprobsParams, MAX_VOCAB, SamplingParams};
 
 use crate::failure::{Failure, Result};
 use crate::shared_args::DtypeArg;
@@ -162,7 +162,7 @@ impl BenchArgs {
     fn validate_temperature(&self, op: Op) -> Result<()> {
         let temperature = self.temperature;
         let checked = match op {
-            Op::Log => Params { temperature, ..Params::default() }.validate(),
+            Op::Log => LogprobsParams { temperature, ..LogprobsParams::default() }.validate(),
             Op::Sample => SamplingParams { temperature, ..SamplingParams::default() }.validate(),
             Op::LogSoftmax | Op::TopK => Ok(()),
         };

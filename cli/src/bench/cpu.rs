@@ -1,4 +1,4 @@
-//! Measures the CPU engine.
+//! Measures the CPU chosen.
 
 use std::hint::black_box;
 
@@ -11,7 +11,7 @@ use super::check::Truths;
 use super::data::Source;
 use super::task::{Task, Workload};
 use super::times::{Budget, median, p95};
-use crate::engine::Engine;
+use crate::engine::Chosen;
 use crate::failure::{Failure, Result};
 
 /// Logits in memory, and threads to work on them.
@@ -25,9 +25,9 @@ pub(crate) struct Host<'a> {
     budget: Budget,
 }
 
-/// A cell with the names of the CPU engine.
+/// A cell with the names of the CPU chosen.
 pub(crate) fn cell(workload: Workload, source: &Source, threads: u32) -> Cell {
-    let (adapter, backend, driver) = Engine::Cpu.describe();
+    let (adapter, backend, driver) = Chosen::CPU.describe();
     Cell {
         device: "cpu".to_owned(),
         adapter,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use half::{bf16, f16};
+use half::bf16;
 use rayon::prelude::*;
 use sortilege::Dtype;
 
@@ -102,22 +102,14 @@ fn fill(data: DataArg, dtype: Dtype, row: usize, bytes: &mut [u8]) {
     for element in bytes.chunks_exact_mut(width) {
         let value = 3.0 * normal(&mut state);
         let value = if data == DataArg::Tied { bf16::from_f32(value).to_f32() } else { value };
-        store(dtype, value, element);
+        dtype.store(value, element);
     }
     if data == DataArg::Peaked {
         for logit in [22.0, 20.0, 19.0, 17.0, 16.0] {
             #[expect(clippy::cast_possible_truncation, reason = "below the length of a slice")]
             let token = (next(&mut state) % (bytes.len() / width) as u64) as usize;
-            store(dtype, logit, &mut bytes[token * width..][..width]);
+            dtype.store(logit, &mut bytes[token * width..][..width]);
         }
-    }
-}
-
-fn store(dtype: Dtype, value: f32, element: &mut [u8]) {
-    match dtype {
-        Dtype::F32 => element.copy_from_slice(&value.to_ne_bytes()),
-        Dtype::F16 => element.copy_from_slice(&f16::from_f32(value).to_ne_bytes()),
-        Dtype::Bf16 => element.copy_from_slice(&bf16::from_f32(value).to_ne_bytes()),
     }
 }
 
@@ -165,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_row_does_not_depend_on_its_neighbours() {
-        for dtype in Dtype::ALL {
+        for &dtype in Dtype::ALL {
             let source = |rows| Source::synthetic(DataArg::Peaked, dtype, rows, 777);
             let all = source(5).read(0..5).expect("memory");
             let row = source(4).read(3..4).expect("memory");

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::SystemTime;
 
 use indicatif::ProgressBar;
-use sortilege::device::Candidate;
+use sortilege::device::Adapter;
 
 use super::args::BenchArgs;
 use super::cell::Cell;
@@ -71,7 +71,7 @@ impl<W: Write> Run<W> {
         for target in targets {
             match target {
                 None => self.measure_cpu(sources)?,
-                Some(candidate) => self.measure_gpu(candidate, sources, is_one)?,
+                Some(adapter) => self.measure_gpu(adapter, sources, is_one)?,
             }
         }
         self.bar.finish_and_clear();
@@ -81,10 +81,10 @@ impl<W: Write> Run<W> {
         Ok((writer.finish().map_err(|error| Failure::writing(&error))?, complaint))
     }
 
-    fn measure_gpu(&mut self, candidate: Candidate, sources: &[Source], is_one: bool) -> Result<()> {
-        let id = candidate.id.clone();
+    fn measure_gpu(&mut self, adapter: Adapter, sources: &[Source], is_one: bool) -> Result<()> {
+        let id = adapter.id.clone();
         self.bar.set_message(id.clone());
-        let device = match Device::open(candidate, self.is_portable, self.budget) {
+        let device = match Device::open(adapter, self.is_portable, self.budget) {
             Ok(device) => device,
             // One broken driver among several must not hide what the others do.
             Err(failure) if !is_one && !matches!(failure, Failure::Mismatch(_)) => {

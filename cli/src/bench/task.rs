@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use sortilege::cpu::{self, SampleInputs};
-use sortilege::{Logits, Params, Record, Request, Row, Sample, SamplingParams};
+use sortilege::{
+    Cpu, Engine, Logits, Logprobs, LogprobsParams, Request, Row, Sample, SampleInputs, SamplingParams,
+};
 
 use super::args::{BenchArgs, Op, OpArg};
 use super::cell::Cell;
@@ -33,7 +34,7 @@ pub(crate) struct Task {
 /// What some rows of a batch gave.
 #[derive(Debug)]
 pub(crate) enum Output {
-    Records(Vec<Record>),
+    Records(Vec<Logprobs>),
     Samples(Vec<Sample>),
     /// `[rows][vocab]`
     Logprobs(Vec<f32>),
@@ -130,8 +131,8 @@ impl Task {
         })
     }
 
-    pub(crate) fn params(&self) -> Params {
-        Params { top_k: self.workload.k(), temperature: self.workload.divisor() }
+    pub(crate) fn params(&self) -> LogprobsParams {
+        LogprobsParams { top_logprobs: self.workload.k(), temperature: self.workload.divisor() }
     }
 
     /// These rows of the batch, as requests.
@@ -154,11 +155,11 @@ impl Task {
     /// What the CPU engine says of these rows, whose logits are given.
     pub(crate) fn on_cpu(&self, logits: &Logits<'_>, rows: Range<usize>) -> sortilege::Result<Output> {
         Ok(match self.workload.op {
-            Op::Log => Output::Records(cpu::record(logits, &self.params(), &self.targets[rows])?),
-            Op::Sample => Output::Samples(cpu::sample(logits, &self.rows(rows), &SampleInputs::default())?),
-            Op::LogSoftmax => Output::Logprobs(cpu::log_softmax(logits)),
+            Op::Log => Output::Records(Cpu.logprobs(logits, &self.params(), &self.targets[rows])?),
+            Op::Sample => Output::Samples(Cpu.sample(logits, &self.rows(rows), &SampleInputs::default())?),
+            Op::LogSoftmax => Output::Logprobs(Cpu.log_softmax(logits)?),
             Op::TopK => {
-                let (logits, tokens) = cpu::top_k(logits, self.workload.k())?;
+                let (logits, tokens) = Cpu.top_k(logits, self.workload.k())?;
                 Output::Entries(logits, tokens)
             }
         })

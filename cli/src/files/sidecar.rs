@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::draft::Draft;
 use super::logits::LogitsFile;
 use super::sha256::sha256;
-use crate::engine::Engine;
+use crate::engine::Chosen;
 use crate::failure::{Failure, Result};
 
 /// `FILE.meta.json`; the options are those of the subcommand.
@@ -37,8 +37,8 @@ struct Input<'a> {
 
 impl<'a, O> Meta<'a, O> {
     /// The sidecar of the output that lies at `output` now.
-    pub(crate) fn new(logits: &'a LogitsFile, engine: &Engine, options: O, output: &Path) -> Result<Self> {
-        let (device, backend, driver) = engine.describe();
+    pub(crate) fn new(logits: &'a LogitsFile, chosen: &Chosen, options: O, output: &Path) -> Result<Self> {
+        let (device, backend, driver) = chosen.describe();
         Ok(Self {
             sortilege: env!("CARGO_PKG_VERSION"),
             arithmetic_version: sortilege::ARITHMETIC_VERSION,

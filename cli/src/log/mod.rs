@@ -7,12 +7,12 @@ use std::io::Write;
 use std::path::Path;
 
 use serde::Serialize;
-use sortilege::Params;
+use sortilege::{Kernels, LogprobsParams};
 
 use self::args::LogFormat;
 pub(crate) use self::args::{EXAMPLES, LogArgs};
 use self::output::{Place, Writer};
-use crate::engine::Engine;
+use crate::engine::Chosen;
 use crate::failure::{Failure, Result};
 use crate::files::{LogitsFile, Meta, check_output, deliver, read_targets, sha256};
 use crate::tally::Tally;
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     let files = args.vocab.files().map(|path| path.map(|path| path.as_path()));
     let inputs = [Some(args.logits.logits.as_path()), tokens].into_iter().chain(files);
     check_output(args.run.output.as_deref(), inputs.flatten())?;
-    let params = Params { top_k: args.top, temperature: args.temperature };
+    let params = LogprobsParams { top_logprobs: args.top, temperature: args.temperature };
     params.validate()?;
     let logits = LogitsFile::open(&args.logits)?;
     let targets = match &args.tokens {
@@ -52,12 +52,14 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
         None => vec![None; logits.rows],
     };
     let vocab = args.vocab.load()?;
-    let engine = Engine::choose(&args.run.device)?;
-    engine.check_lists(logits.dtype, args.top)?;
+    let chosen = Chosen::new(&args.run.device)?;
+    if args.top > 1024 {
+        chosen.check(Kernels::LongLists, logits.dtype)?;
+    }
     deliver(
         args.run.output.as_deref(),
-        |out| write(&logits, &targets, &params, &engine, out, format, vocab.as_ref()),
-        |output| Meta::new(&logits, &engine, options(args, format)?, output),
+        |out| write(&logits, &targets, &params, &chosen, out, format, vocab.as_ref()),
+        |output| Meta::new(&logits, &chosen, options(args, format)?, output),
     )
 }
 
@@ -81,8 +83,8 @@ fn check_options(args: &LogArgs, format: LogFormat) -> Result<()> {
 fn write(
     logits: &LogitsFile,
     targets: &[Option<u32>],
-    params: &Params,
-    engine: &Engine,
+    params: &LogprobsParams,
+    chosen: &Chosen,
     out: Box<dyn Write + '_>,
     format: LogFormat,
     vocab: Option<&Vocab>,
@@ -91,10 +93,10 @@ fn write(
     let mut writer = Writer::new(out, format, vocab).map_err(failed)?;
     let mut perplexity = Perplexity::default();
     let mut tally = Tally::new();
-    let record_bytes = RECORD_BYTES[0] + RECORD_BYTES[1] * params.top_k as usize;
+    let record_bytes = RECORD_BYTES[0] + RECORD_BYTES[1] * params.top_logprobs as usize;
     logits.each_block(record_bytes, |rows, block| {
         let targets = &targets[rows.clone()];
-        let records = engine.record(block, params, targets)?;
+        let records = chosen.engine().logprobs(block, params, targets)?;
         for (row, (record, target)) in rows.zip(records.iter().zip(targets)) {
             let position = row % logits.positions;
             let place = Place {
@@ -105,12 +107,12 @@ fn write(
             };
             writer.write(place, record, *target).map_err(failed)?;
             perplexity.add(record.target.map(|target| target.logprob));
-            tally.count(record.status);
+            tally.count(record.distribution.status);
         }
         Ok(())
     })?;
     writer.finish().map_err(failed)?;
-    tally.print(logits, engine, &perplexity);
+    tally.print(logits, chosen, &perplexity);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
-use sortilege::{Record, Status, TargetLogprob, TopLogprob};
+use sortilege::{Logprobs, Status, TargetLogprob, TopLogprob};
 
 use super::args::LogFormat;
 use crate::text::columns::{number, optional, write_head, write_lines};
@@ -45,7 +45,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes the record of a row, and of its target.
-    pub(crate) fn write(&mut self, place: Place, record: &Record, target: Option<u32>) -> io::Result<()> {
+    pub(crate) fn write(&mut self, place: Place, record: &Logprobs, target: Option<u32>) -> io::Result<()> {
         match self.format {
             LogFormat::Table => self.write_table(place, record, target),
             LogFormat::Jsonl => self.write_jsonl(place, record, target),
@@ -59,8 +59,8 @@ impl<'a> Writer<'a> {
         self.out.flush()
     }
 
-    fn write_jsonl(&mut self, place: Place, record: &Record, target: Option<u32>) -> io::Result<()> {
-        let is_sound = record.status == Status::Ok;
+    fn write_jsonl(&mut self, place: Place, record: &Logprobs, target: Option<u32>) -> io::Result<()> {
+        let is_sound = record.distribution.status == Status::Ok;
         let line = JsonLine {
             request: place.request,
             position: place.position,
@@ -69,30 +69,30 @@ impl<'a> Writer<'a> {
             bytes: target.and_then(|token| self.texts.bytes(token)),
             logprob: record.target.map(|target| target.logprob),
             rank: record.target.as_ref().map(TargetLogprob::rank),
-            logsumexp: is_sound.then_some(record.logsumexp),
-            entropy: is_sound.then_some(record.entropy),
-            top: self.texts.alternatives(&record.top),
-            status: record.status.name(),
+            logsumexp: is_sound.then_some(record.distribution.logsumexp),
+            entropy: is_sound.then_some(record.distribution.entropy),
+            top: self.texts.alternatives(&record.distribution.top_logprobs),
+            status: record.distribution.status.name(),
         };
         serde_json::to_writer(&mut self.out, &line)?;
         self.out.write_all(b"\n")
     }
 
     /// One line per alternative, or one without an alternative.
-    fn write_csv(&mut self, place: Place, record: &Record, target: Option<u32>) -> io::Result<()> {
+    fn write_csv(&mut self, place: Place, record: &Logprobs, target: Option<u32>) -> io::Result<()> {
         let texts = self.texts;
         let line = |alternative| CsvLine { place, record, target, alternative, texts };
-        let alternatives = (1..).zip(&record.top).map(|entry| line(Some(entry)));
-        let none = record.top.is_empty().then(|| line(None));
+        let alternatives = (1..).zip(&record.distribution.top_logprobs).map(|entry| line(Some(entry)));
+        let none = record.distribution.top_logprobs.is_empty().then(|| line(None));
         write_lines(&mut self.out, CSV_COLUMNS, alternatives.chain(none))
     }
 
-    fn write_table(&mut self, place: Place, record: &Record, target: Option<u32>) -> io::Result<()> {
+    fn write_table(&mut self, place: Place, record: &Logprobs, target: Option<u32>) -> io::Result<()> {
         let Place { request, position, .. } = place;
         let token = target.map_or_else(|| "-".to_owned(), |token| self.texts.label(token));
         write!(self.out, "{request:>3} {position:>4}  {:<14}", clip(&token, 14))?;
-        if record.status != Status::Ok {
-            return writeln!(self.out, "{}", record.status.name());
+        if record.distribution.status != Status::Ok {
+            return writeln!(self.out, "{}", record.distribution.status.name());
         }
         match &record.target {
             Some(target) => {
@@ -102,8 +102,8 @@ impl<'a> Writer<'a> {
             }
             None => write!(self.out, " {:>8} {:>8} {:>6}", "-", "-", "-")?,
         }
-        write!(self.out, " {:>7.3}  ", record.entropy)?;
-        for entry in &record.top {
+        write!(self.out, " {:>7.3}  ", record.distribution.entropy)?;
+        for entry in &record.distribution.top_logprobs {
             write!(
                 self.out,
                 " {} {:.1} %",
@@ -115,12 +115,12 @@ impl<'a> Writer<'a> {
     }
 
     /// One `logprobs` object of a chat completion per request and line, written as the positions come.
-    fn write_openai(&mut self, place: Place, record: &Record, target: Option<u32>) -> io::Result<()> {
+    fn write_openai(&mut self, place: Place, record: &Logprobs, target: Option<u32>) -> io::Result<()> {
         self.out.write_all(if place.is_first { b"{\"content\":[" } else { b"," })?;
         let alternative = |entry: &TopLogprob| self.openai_token(Some(entry.token), Some(entry.logprob));
         let entry = OpenaiEntry {
             token: self.openai_token(target, record.target.map(|target| target.logprob)),
-            top_logprobs: record.top.iter().map(alternative).collect(),
+            top_logprobs: record.distribution.top_logprobs.iter().map(alternative).collect(),
         };
         serde_json::to_writer(&mut self.out, &entry)?;
         if place.is_last { self.out.write_all(b"],\"refusal\":null}\n") } else { Ok(()) }
@@ -175,7 +175,7 @@ struct OpenaiToken<'a> {
 /// A record and one of its alternatives, with its number.
 struct CsvLine<'a> {
     place: Place,
-    record: &'a Record,
+    record: &'a Logprobs,
     target: Option<u32>,
     alternative: Option<(usize, &'a TopLogprob)>,
     texts: Texts<'a>,
@@ -194,9 +194,9 @@ type CsvColumn = (&'static str, fn(&CsvLine<'_>) -> String);
 const CSV_COLUMNS: &[CsvColumn] = &[
     ("request", |line| line.place.request.to_string()),
     ("position", |line| line.place.position.to_string()),
-    ("status", |line| line.record.status.name().to_owned()),
-    ("logsumexp", |line| number(line.record.logsumexp)),
-    ("entropy", |line| number(line.record.entropy)),
+    ("status", |line| line.record.distribution.status.name().to_owned()),
+    ("logsumexp", |line| number(line.record.distribution.logsumexp)),
+    ("entropy", |line| number(line.record.distribution.entropy)),
     ("token", |line| optional(line.target)),
     ("logprob", |line| optional(line.record.target.map(|target| number(target.logprob)))),
     ("rank", |line| optional(line.record.target.map(|target| target.rank()))),

@@ -3,12 +3,12 @@
 
 use std::io::{self, Write};
 
-use sortilege::cpu::SampleInputs;
-use sortilege::{Caps, Logits, Plan, Request, Row, Sample, Shape};
+use sortilege::SampleInputs;
+use sortilege::{DeviceLimits, Logits, Plan, Request, Row, Sample, Shape};
 
 use super::mask::Mask;
 use super::requests::Requests;
-use crate::engine::Engine;
+use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note};
 use crate::files::{BLOCK_BYTES, LogitsFile};
 
@@ -31,21 +31,21 @@ pub(super) struct Job<'a> {
 
 impl Job<'_> {
     /// Calls `emit` with each row's sample, in order.
-    pub(super) fn run(&self, engine: &Engine, emit: impl FnMut(Place, &Sample) -> Result<()>) -> Result<()> {
-        if self.feedback { self.step_by_step(engine, emit) } else { self.block_by_block(engine, emit) }
+    pub(super) fn run(&self, chosen: &Chosen, emit: impl FnMut(Place, &Sample) -> Result<()>) -> Result<()> {
+        if self.feedback { self.step_by_step(chosen, emit) } else { self.block_by_block(chosen, emit) }
     }
 
     /// All rows of a block at once.
     fn block_by_block(
         &self,
-        engine: &Engine,
+        chosen: &Chosen,
         mut emit: impl FnMut(Place, &Sample) -> Result<()>,
     ) -> Result<()> {
         let positions = self.requests.positions;
         self.logits.each_block(self.requests.row_bytes(), |block, logits| {
             let first = block.start / positions;
             let requests = self.requests.start(first..(block.end - 1) / positions + 1)?;
-            let samples = self.sample(engine, logits, &requests, first, block.clone())?;
+            let samples = self.sample(chosen, logits, &requests, first, block.clone())?;
             for (row, sample) in block.zip(&samples) {
                 emit(self.place(row, &requests[row / positions - first]), sample)?;
             }
@@ -56,7 +56,7 @@ impl Job<'_> {
     /// One position after the other, of as many requests at once as memory holds samples of.
     fn step_by_step(
         &self,
-        engine: &Engine,
+        chosen: &Chosen,
         mut emit: impl FnMut(Place, &Sample) -> Result<()>,
     ) -> Result<()> {
         let Requests { count, positions, .. } = *self.requests;
@@ -71,7 +71,7 @@ impl Job<'_> {
                 let rows = (first..end).map(|request| request * positions + position);
                 let bytes = self.logits.copy_rows(rows.clone())?;
                 let logits = Logits::new(&bytes, dtype, end - first, vocab)?;
-                let drawn = self.sample(engine, &logits, &requests, first, rows)?;
+                let drawn = self.sample(chosen, &logits, &requests, first, rows)?;
                 for (request, sample) in requests.iter_mut().zip(&drawn) {
                     request.accept(sample);
                 }
@@ -98,7 +98,7 @@ impl Job<'_> {
     /// Samples these rows, of requests from the number `first` on.
     fn sample(
         &self,
-        engine: &Engine,
+        chosen: &Chosen,
         logits: &Logits<'_>,
         requests: &[Request],
         first: usize,
@@ -106,7 +106,7 @@ impl Job<'_> {
     ) -> Result<Vec<Sample>> {
         let mask = self.mask.as_ref().map(|mask| mask.rows(rows.clone())).transpose()?;
         let inputs = SampleInputs { mask: mask.as_deref(), ..SampleInputs::default() };
-        Ok(engine.sample(logits, &self.rows(requests, first, rows), &inputs)?)
+        Ok(chosen.engine().sample(logits, &self.rows(requests, first, rows), &inputs)?)
     }
 
     fn rows<'r>(
@@ -143,7 +143,7 @@ impl Job<'_> {
         let requests = self.requests.start(0..rows.last().map_or(0, |row| row / positions + 1))?;
         let shape = Shape { dtype, rows: rows.len(), vocab, row_stride: vocab, byte_offset: 0 };
         let rows = self.rows(&requests, 0, rows.into_iter());
-        let plan = Plan::sampling(&shape, &rows, self.mask.is_some(), &Caps::default())?;
+        let plan = Plan::sampling(&shape, &rows, self.mask.is_some(), &DeviceLimits::default())?;
         if self.mask.is_some() {
             note!("note: planned for a mask that lies on the device; one in a file is uploaded too");
         }

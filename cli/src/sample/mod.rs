@@ -14,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use sortilege::Sample;
+use sortilege::{Kernels, Sample};
 
 use self::args::SampleFormat;
 pub(crate) use self::args::{EXAMPLES, SampleArgs};
@@ -23,7 +23,7 @@ use self::mask::Mask;
 use self::output::Writer;
 use self::params::PartialParams;
 use self::requests::Requests;
-use crate::engine::Engine;
+use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note};
 use crate::files::{LogitsFile, Meta, check_output, deliver, sha256};
 use crate::tally::Tally;
@@ -47,8 +47,8 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
         return job.print_plan();
     }
     let vocab = args.vocab.load()?;
-    let engine = Engine::choose(&args.run.device)?;
-    engine.check_sampling(logits.dtype)?;
+    let chosen = Chosen::new(&args.run.device)?;
+    chosen.check(Kernels::Sample, logits.dtype)?;
     if let Some(seed) = requests.found_seed {
         note!("seed {seed}");
     }
@@ -59,16 +59,16 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
             let mut drawn = DrawTally::default();
             let mut tally = Tally::new();
             let mut writer = Writer::new(out, format, vocab.as_ref()).map_err(failed)?;
-            job.run(&engine, |place, sample| {
+            job.run(&chosen, |place, sample| {
                 tally.count(sample.status);
                 drawn.count(sample);
                 writer.write(place, sample).map_err(failed)
             })?;
             writer.finish().map_err(failed)?;
-            tally.print(&logits, &engine, &drawn);
+            tally.print(&logits, &chosen, &drawn);
             Ok(())
         },
-        |output| Meta::new(&logits, &engine, options(args, &requests, format)?, output),
+        |output| Meta::new(&logits, &chosen, options(args, &requests, format)?, output),
     )
 }
 

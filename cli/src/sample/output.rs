@@ -86,7 +86,7 @@ impl<'a> Writer<'a> {
             status: distribution.status.name(),
             logsumexp: distribution.logsumexp,
             entropy: distribution.entropy,
-            top: self.texts.alternatives(&distribution.top),
+            top: self.texts.alternatives(&distribution.top_logprobs),
         }
     }
 

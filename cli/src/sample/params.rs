@@ -235,7 +235,7 @@ impl PartialParams {
 
 #[cfg(test)]
 mod tests {
-    use sortilege::{Filter, Order};
+    use sortilege::{Order, SamplingStep};
 
     use super::*;
 
@@ -268,7 +268,7 @@ mod tests {
             xtc_threshold: 0.2,
             xtc_probability: 0.5,
             mirostat: Some(Mirostat { tau: 5.0, eta: 0.3 }),
-            order: Order::List(vec![Filter::TopK, Filter::Xtc]),
+            order: Order::List(vec![SamplingStep::TopK, SamplingStep::Xtc]),
             logit_bias: vec![(4, -1.5)],
             repetition_penalty: 1.1,
             presence_penalty: 0.3,

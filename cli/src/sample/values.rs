@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
-use sortilege::{Filter, Order};
+use sortilege::{Order, SamplingStep};
 
 /// An order of temperature and filters by whose it is.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, ValueEnum)]
@@ -22,16 +22,13 @@ pub(super) enum Profile {
 
 /// A step of an order, by its name.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FilterName(Filter);
+pub(super) struct FilterName(SamplingStep);
 
 impl FromStr for FilterName {
-    type Err = String;
+    type Err = sortilege::Error;
 
-    fn from_str(name: &str) -> Result<Self, String> {
-        Filter::ALL.into_iter().find(|filter| filter.name() == name).map(Self).ok_or_else(|| {
-            let all = Filter::ALL.map(Filter::name).join(", ");
-            format!("{name:?} is no filter, there are: {all}")
-        })
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        name.parse().map(Self)
     }
 }
 

@@ -109,7 +109,7 @@ impl Case {
             {
                 let noise = mix(self.seed << 40 ^ (row as u64) << 24 ^ token as u64);
                 let value = fill(token, self.vocab, noise);
-                element.copy_from_slice(&self.dtype.store(value).to_ne_bytes()[..width]);
+                self.dtype.store(value, element);
             }
         }
         bytes

@@ -1,10 +1,9 @@
 //! The CPU engine against the definition in f64, as the library's oracle has it: within an error, and in everything but
 //! which token is drawn.
 
-use half::{bf16, f16};
 use sortilege::oracle::{self, Truth};
 use sortilege::validate::{ERROR_FLOOR, ERROR_LIMIT};
-use sortilege::{Dtype, Logits, Record, Sample, Status, TopLogprob, cpu};
+use sortilege::{Logits, Logprobs, NO_TOKEN, Sample, Status, TopLogprob};
 
 use super::bits::{bits, difference_of_lists, first_middle_last};
 use crate::bench::data::Source;
@@ -33,7 +32,8 @@ impl Truths {
     /// What the definition says of the first row, the middle one and the last one.
     pub(crate) fn new(source: &Source, temperature: f32) -> Result<Self> {
         let known_row = |row| {
-            let values = widen(source.dtype, &source.read(row..row + 1)?);
+            let bytes = source.read(row..row + 1)?;
+            let values = Logits::new(&bytes, source.dtype, 1, source.vocab)?.row(0);
             let truth = RawAndProcessed::new(&values, if temperature == 0.0 { 1.0 } else { temperature });
             Ok(KnownRow { row, values, truth })
         };
@@ -75,9 +75,9 @@ impl KnownRow {
         }
     }
 
-    fn objection_to_record(&self, record: &Record, task: &Task) -> Option<String> {
+    fn objection_to_record(&self, record: &Logprobs, task: &Task) -> Option<String> {
         let Some(RawAndProcessed { processed: truth, .. }) = &self.truth else {
-            return (record.status == Status::Ok)
+            return (record.distribution.status == Status::Ok)
                 .then(|| "a status ok of what is no distribution".to_owned());
         };
         let target = record.target;
@@ -86,11 +86,11 @@ impl KnownRow {
         // Of a large sum f64 itself has 16 digits.
         let limit = ERROR_LIMIT * (1.0 + truth.logsumexp.abs() * 1e-9);
         let summary = [
-            ("log-sum-exp", record.logsumexp, truth.logsumexp, limit),
-            ("entropy", record.entropy, truth.entropy, ERROR_LIMIT),
+            ("log-sum-exp", record.distribution.logsumexp, truth.logsumexp, limit),
+            ("entropy", record.distribution.entropy, truth.entropy, ERROR_LIMIT),
         ];
-        (record.status != Status::Ok)
-            .then(|| format!("status {}", record.status.name()))
+        (record.distribution.status != Status::Ok)
+            .then(|| format!("status {}", record.distribution.status.name()))
             .or_else(|| (got != expected).then(|| format!("target and rank {got:?} instead of {expected:?}")))
             .or_else(|| {
                 target.and_then(|target| {
@@ -102,17 +102,7 @@ impl KnownRow {
                     summary.into_iter().find(|(_, got, truth, limit)| !is_near(*got, *truth, *limit))?;
                 Some(format!("{name} {got} instead of {truth}"))
             })
-            .or_else(|| objection_to_top(&record.top, task.workload.k(), truth))
-    }
-}
-
-/// Logits of these bytes, in binary32.
-fn widen(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
-    let halves = || bytes.as_chunks::<2>().0.iter();
-    match dtype {
-        Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect(),
-        Dtype::F16 => halves().map(|bytes| f16::from_ne_bytes(*bytes).to_f32()).collect(),
-        Dtype::Bf16 => halves().map(|bytes| bf16::from_ne_bytes(*bytes).to_f32()).collect(),
+            .or_else(|| objection_to_top(&record.distribution.top_logprobs, task.workload.k(), truth))
     }
 }
 
@@ -169,7 +159,7 @@ fn objection_to_sample(sample: &Sample, task: &Task, truth: Option<&RawAndProces
             })
         })
         .or_else(|| match (&sample.raw, task.workload.k()) {
-            (Some(distribution), k) => objection_to_top(&distribution.top, k, raw),
+            (Some(distribution), k) => objection_to_top(&distribution.top_logprobs, k, raw),
             (None, 0) => None,
             (None, _) => Some("no raw distribution".to_owned()),
         })
@@ -198,7 +188,7 @@ fn objection_to_entries(
     let k = task.workload.k() as usize;
     let order = truth.map_or(&[][..], |truth| &truth.order[..truth.order.len().min(k)]);
     let mut expected = order.to_vec();
-    expected.resize(k, cpu::PAST_THE_LAST);
+    expected.resize(k, NO_TOKEN);
     // -0 comes back as 0
     let logit = |token: &u32| values.get(*token as usize).map_or(f32::NEG_INFINITY, |logit| logit + 0.0);
     let expected_logits: Vec<f32> = expected.iter().map(logit).collect();

@@ -1,6 +1,6 @@
 //! Every comparison sees the least change of an output.
 
-use sortilege::{Dtype, Logits, Record, Sample, Status};
+use sortilege::{Dtype, Logits, Logprobs, Sample, Status};
 
 use super::bits::against_cpu;
 use super::definition::{KnownRow, RawAndProcessed, Truths};
@@ -31,7 +31,7 @@ fn flip(output: &mut Output) {
     let flip = |x: &mut f32| *x = f32::from_bits(x.to_bits() ^ 1);
     match output {
         Output::Records(records) => {
-            let logprob = &mut records[0].top[6].logprob;
+            let logprob = &mut records[0].distribution.top_logprobs[6].logprob;
             *logprob = f64::from_bits(logprob.to_bits() ^ 1);
         }
         Output::Samples(samples) => samples[0].draws[1].token ^= 1,
@@ -94,7 +94,7 @@ fn a_greedy_draw_is_the_largest_logit() {
 }
 
 /// The change of a record.
-fn record(change: impl Fn(&mut Record)) -> impl Fn(&mut Output) {
+fn record(change: impl Fn(&mut Logprobs)) -> impl Fn(&mut Output) {
     move |output| {
         if let Output::Records(records) = output {
             change(&mut records[0])
@@ -126,12 +126,12 @@ fn the_definition_has_its_word_against_every_field() {
         change(&mut output);
         assert!(objection(&task, &output).is_some(), "{op:?}: {output:?}");
     };
-    changed(Op::Log, &record(|record| record.status = Status::Nan));
-    changed(Op::Log, &record(|record| record.logsumexp += 2e-6));
-    changed(Op::Log, &record(|record| record.entropy += 2e-6));
-    changed(Op::Log, &record(|record| record.top[3].logprob += 2e-6));
-    changed(Op::Log, &record(|record| record.top.swap(2, 3)));
-    changed(Op::Log, &record(|record| record.top.truncate(6)));
+    changed(Op::Log, &record(|record| record.distribution.status = Status::Nan));
+    changed(Op::Log, &record(|record| record.distribution.logsumexp += 2e-6));
+    changed(Op::Log, &record(|record| record.distribution.entropy += 2e-6));
+    changed(Op::Log, &record(|record| record.distribution.top_logprobs[3].logprob += 2e-6));
+    changed(Op::Log, &record(|record| record.distribution.top_logprobs.swap(2, 3)));
+    changed(Op::Log, &record(|record| record.distribution.top_logprobs.truncate(6)));
     changed(Op::Log, &record(|record| record.target.as_mut().expect("a target").n_greater += 1));
     changed(Op::Sample, &sample(|sample| sample.status = Status::Nan));
     changed(Op::Sample, &sample(|sample| sample.draws.truncate(1)));

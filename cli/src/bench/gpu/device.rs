@@ -1,7 +1,7 @@
 //! An open device, and logits on it in as many copies as empty its caches. It measures what it costs to read them, and
 //! nothing else.
 
-use sortilege::device::{Candidate, Gpu};
+use sortilege::device::{Adapter, Gpu};
 use sortilege::wgpu::{self, BufferUsages as Usage};
 use sortilege::{Sampler, SamplerOptions};
 
@@ -38,14 +38,14 @@ pub(crate) struct Device {
 
 impl Device {
     /// The device of an adapter, after its latencies were measured.
-    pub(crate) fn open(candidate: Candidate, is_portable: bool, budget: Budget) -> Result<Self> {
-        let id = candidate.id.clone();
-        let gpu = Gpu::open(candidate)?;
+    pub(crate) fn open(adapter: Adapter, is_portable: bool, budget: Budget) -> Result<Self> {
+        let id = adapter.id.clone();
+        let gpu = Gpu::open(adapter)?;
         let options = SamplerOptions { portable: is_portable, ..gpu.sampler().options() };
         let gpu = gpu.with_options(options)?;
         let has_timestamps = gpu.device().features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let options = SamplerOptions { timestamps: has_timestamps, ..options };
-        let timed = gpu.sampler().sibling(options)?;
+        let timed = gpu.sampler().with(options)?;
         let ceiling = ReadKernel::new(&gpu)?;
         let latencies = Latencies::measure(&gpu, &ceiling, budget)?;
         let flush_bytes = FLUSH_BYTES.min(gpu.device().limits().max_buffer_size);

@@ -2,7 +2,7 @@
 
 use sortilege::device::Gpu;
 use sortilege::wgpu::{self, BufferUsages as Usage};
-use sortilege::{GpuLogits, GpuOutput, Pending, Record, Sample, SampleBuffers, Sampler};
+use sortilege::{GpuLogits, GpuOutput, Logprobs, Pending, Sample, SampleBuffers, Sampler};
 
 use super::commands::{Done, buffer, encoder, read_back, staging, submit};
 use super::device::LoadedLogits;
@@ -24,14 +24,14 @@ pub(super) struct Job<'a> {
 
 /// A call on its way.
 pub(super) enum InFlight {
-    Records(Pending<Record>),
+    Records(Pending<Logprobs>),
     Samples(Pending<Sample>),
     OnDevice(Done),
 }
 
 /// What came of a call.
 pub(super) enum Arrived {
-    Records(Vec<Record>),
+    Records(Vec<Logprobs>),
     Samples(Vec<Sample>),
     OnDevice,
 }
@@ -64,7 +64,7 @@ impl<'a> Job<'a> {
         let encoding = &mut encoder;
         let pending = match self.task.workload.op {
             Op::Log => {
-                let pending = sampler.record(encoding, &logits, &self.task.params(), &self.task.targets)?;
+                let pending = sampler.logprobs(encoding, &logits, &self.task.params(), &self.task.targets)?;
                 InFlight::Records(pending)
             }
             Op::Sample => {

@@ -20,9 +20,9 @@ const RING: usize = 4;
 pub(crate) fn measure(loaded: &LoadedLogits<'_>, workload: Workload) -> Result<[Cell; 2]> {
     let LoadedLogits { device, source, .. } = loaded;
     let job = Job::new(loaded, workload)?;
-    let before = device.gpu.traffic().bytes_back;
+    let before = device.gpu.sampler().traffic().bytes_back;
     job.check(device.gpu.sampler())?;
-    let bytes_back = device.gpu.traffic().bytes_back - before;
+    let bytes_back = device.gpu.sampler().traffic().bytes_back - before;
     if let Some(timed) = &device.timed {
         job.check(timed)?;
     }
