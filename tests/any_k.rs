@@ -1,12 +1,14 @@
-//! Lists of any length: the k largest logits of a row from the first to the last token, on every adapter and on the CPU,
-//! against a full sort.
+//! Lists of any length: the k largest logits of a row from the first to the last token, on every adapter and on the
+//! CPU, against a full sort.
 #![expect(clippy::cast_possible_truncation, reason = "a test")]
 
 mod common;
 
 use sortilege::device::{Gpu, candidates};
-use sortilege::wgpu::{Buffer, BufferDescriptor, BufferUsages, CommandEncoderDescriptor, Limits};
+use sortilege::wgpu::{BufferUsages, Limits};
 use sortilege::{Caps, Dtype, Error, GpuLogits, GpuOutput, Logits, Params, Plan, Shape, cpu};
+
+use common::{buffer, encoder, gpus, test_each};
 
 /// A batch of one row of each kind, as stored bits.
 struct Batch {
@@ -147,7 +149,7 @@ fn difference(got: &Lists, expected: &Lists, k: usize) -> Option<String> {
 }
 
 /// Sizes on both sides of 1024, the limit of one workgroup, and of 8192, the items of a block.
-const CASES: [(usize, usize, &[usize]); 7] = [
+const CASES: &[(usize, usize, &[usize])] = &[
     (1, 0, &[1025, 9000]),
     (1000, 1, &[1025, 2000]),
     (1025, 3, &[1, 1023, 1024, 1025, 1026]),
@@ -159,29 +161,22 @@ const CASES: [(usize, usize, &[usize]); 7] = [
 
 #[test]
 fn any_k_is_a_full_sort_cut_short() {
-    let gpus = common::gpus();
-    let mut failures = Vec::new();
-    let mut check = |name: &str, got: &Lists, expected: &Lists, k| {
-        if let Some(what) = difference(got, expected, k) {
-            failures.push(format!("{name}: {what}"));
+    let gpus = gpus();
+    let kinds = KINDS.len();
+    let cases = CASES.iter().flat_map(|&(vocab, gap, ks)| {
+        let of =
+            move |dtype, k| (format!("[{kinds}][{vocab}] {dtype} gap {gap}, k {k}"), (dtype, vocab, gap, k));
+        Dtype::ALL.into_iter().flat_map(move |dtype| ks.iter().map(move |&k| of(dtype, k)))
+    });
+    test_each(cases, |(dtype, vocab, gap, k)| {
+        let batch = Batch::new(dtype, vocab, gap);
+        let (logits, expected) = (batch.logits(), batch.expected(k));
+        let wrong = |lists: Result<Lists, Error>| difference(&lists.expect("a list"), &expected, k);
+        assert_eq!(wrong(cpu::top_k(&logits, k as u32)), None, "cpu");
+        for gpu in &gpus {
+            assert_eq!(wrong(gpu.top_k(&logits, k as u32)), None, "{}", gpu.info().name);
         }
-    };
-    for (vocab, gap, ks) in CASES {
-        for dtype in Dtype::ALL {
-            let batch = Batch::new(dtype, vocab, gap);
-            let logits = batch.logits();
-            for &k in ks {
-                let name = format!("[{}][{vocab}] {dtype} gap {gap}, k {k}", KINDS.len());
-                let expected = batch.expected(k);
-                check(&format!("{name}, cpu"), &cpu::top_k(&logits, k as u32).expect("a list"), &expected, k);
-                for gpu in &gpus {
-                    let got = gpu.top_k(&logits, k as u32).expect("a list");
-                    check(&format!("{name}, {}", gpu.info().name), &got, &expected, k);
-                }
-            }
-        }
-    }
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    });
 }
 
 /// The comparison above must see every fault that a selection or a sort can have.
@@ -194,7 +189,7 @@ fn every_fault_of_a_list_is_seen() {
     let at = |kind: &str| k * KINDS.iter().position(|name| *name == kind).expect("a kind");
     let (ties, zeros, one) = (at("all equal"), at("zeros of both signs"), at("one finite"));
     type Fault<'a> = (&'a str, Box<dyn Fn(&mut Lists) + 'a>);
-    let faults: [Fault<'_>; 7] = [
+    let faults: Vec<Fault<'_>> = vec![
         ("two ties swapped", Box::new(|lists| lists.1.swap(ties + 700, ties + 701))),
         ("a later tie instead of the last", Box::new(|lists| lists.1[ties + k - 1] = 1499)),
         ("the sign of zero", Box::new(|lists| lists.0[zeros] = -0.0)),
@@ -206,11 +201,11 @@ fn every_fault_of_a_list_is_seen() {
         ),
         ("one entry less", Box::new(|lists| lists.1.truncate(lists.1.len() - 1))),
     ];
-    for (name, fault) in faults {
+    test_each(faults, |fault| {
         let mut lists = sound.clone();
         fault(&mut lists);
-        assert!(difference(&lists, &sound, k).is_some(), "{name}");
-    }
+        assert!(difference(&lists, &sound, k).is_some());
+    });
 }
 
 /// Devices whose small bindings hold few rows at a time: the same lists, in a plan that says what it does.
@@ -259,14 +254,9 @@ fn a_million_entries() {
     let sorted: Vec<f32> = order.iter().map(|&token| values[token as usize]).collect();
     let expected = (sorted, order);
     assert!(cpu::top_k(&logits, vocab as u32).expect("a list") == expected, "cpu");
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         assert!(gpu.top_k(&logits, vocab as u32).expect("a list") == expected, "{}", gpu.info().name);
     }
-}
-
-fn buffer(gpu: &Gpu, size: u64) -> Buffer {
-    let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
-    gpu.device().create_buffer(&BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
 }
 
 #[test]
@@ -283,13 +273,14 @@ fn lists_that_cannot_be_are_refused() {
     let many = Shape { rows: 1000, ..shape };
     let message = Plan::new(&many, 1 << 20, &Caps::default()).unwrap_err().to_string();
     assert!(message.contains("1000 rows") && message.contains("lower `rows` or `top_k`"), "{message}");
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         refused(gpu.top_k(&logits, too_long).unwrap_err());
         refused(gpu.record(&logits, &params, &[]).unwrap_err());
-        let source = buffer(&gpu, 2 * 4000 * 4);
+        let source = buffer(&gpu, 2 * 4000 * 4, BufferUsages::STORAGE);
         let batch = GpuLogits::packed(&source, Dtype::F32, 2, 4000);
-        let [large, small] = [2 * 2000 * 4, 2 * 2000 * 4 - 4].map(|size| buffer(&gpu, size));
-        let mut open = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
+        let [large, small] =
+            [2 * 2000 * 4, 2 * 2000 * 4 - 4].map(|size| buffer(&gpu, size, BufferUsages::STORAGE));
+        let mut open = encoder(&gpu);
         for (values, tokens) in [(&large, &small), (&small, &large)] {
             let (values, tokens) = (GpuOutput::new(values), GpuOutput::new(tokens));
             let message =

@@ -7,8 +7,10 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sortilege::device::{Gpu, candidates};
 use sortilege::validate::{Engine, Extent, validate};
-use sortilege::wgpu::{BufferDescriptor, BufferUsages, CommandEncoderDescriptor, Limits, MapMode, PollType};
+use sortilege::wgpu::Limits;
 use sortilege::{Dtype, GpuLogits, GpuOutput, Logits, Params, Sampler, cpu};
+
+use common::{encoder, gpus, read, upload};
 
 fn config(cases: u32) -> Config {
     Config {
@@ -32,7 +34,7 @@ fn logit() -> impl Strategy<Value = f32> {
 
 #[test]
 fn every_kernel_agrees_with_the_cpu_on_every_adapter() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let reports = validate(Engine::Gpu(&gpu), Extent::Quick, &mut |_, _| ()).expect("the device works");
         assert_eq!(reports.len(), 7);
         for report in reports {
@@ -53,7 +55,7 @@ fn the_cpu_engine_agrees_with_the_oracle() {
 /// A row alone, and the same row at every place of a batch, on every adapter.
 #[test]
 fn a_row_has_the_same_bits_anywhere() {
-    let gpus = common::gpus();
+    let gpus = gpus();
     let strategy = (prop::collection::vec(logit(), 1..6000), 1u32..40, 0.05f32..10.0, any::<u32>());
     TestRunner::new(config(12))
         .run(&strategy, |(row, top_k, temperature, token)| {
@@ -98,17 +100,17 @@ fn chunking_changes_nothing() {
     for candidate in candidates(false).into_iter().filter(|candidate| candidate.unfit.is_none()) {
         let limits = Limits { max_storage_buffer_binding_size: 50_000, ..candidate.limits() };
         let gpu = Gpu::open_unchecked(candidate, limits).expect("opens with small bindings");
-        let buffer = upload(&gpu, bytemuck::cast_slice(&values), 0);
-        let mut encoder = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
+        let buffer = upload(&gpu, bytemuck::cast_slice(&values));
+        let mut open = encoder(&gpu);
         let batch = GpuLogits::packed(&buffer, Dtype::F32, 40, 3000);
-        let pending = gpu.sampler().record(&mut encoder, &batch, &params, &targets).expect("records");
+        let pending = gpu.sampler().record(&mut open, &batch, &params, &targets).expect("records");
         assert_eq!(
             pending.plan().dispatches(),
             2 * 10,
             "four rows of 12 000 bytes fit a binding: {}",
             pending.plan()
         );
-        gpu.queue().submit([encoder.finish()]);
+        gpu.queue().submit([open.finish()]);
         assert_eq!(pending.wait().expect("records"), expected);
         assert_eq!(gpu.log_softmax(&logits).expect("values"), cpu::log_softmax(&logits));
         assert_eq!(gpu.top_k(&logits, 33).expect("values"), cpu::top_k(&logits, 33).expect("values"));
@@ -118,24 +120,17 @@ fn chunking_changes_nothing() {
     assert!(devices > 0, "no adapter");
 }
 
-/// An engine's buffer of its size and content, `shift` bytes in.
-fn upload(gpu: &Gpu, bytes: &[u8], shift: usize) -> sortilege::wgpu::Buffer {
+/// The bytes, `shift` bytes into an engine's buffer, between bits of NaN.
+fn shifted(bytes: &[u8], shift: usize) -> Vec<u8> {
     let mut content = vec![0xff; (shift + bytes.len()).next_multiple_of(4) + 64];
     content[shift..shift + bytes.len()].copy_from_slice(bytes);
-    let buffer = gpu.device().create_buffer(&BufferDescriptor {
-        label: None,
-        size: content.len() as u64,
-        usage: BufferUsages::STORAGE | BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
-    gpu.queue().write_buffer(&buffer, 0, &content);
-    buffer
+    content
 }
 
 /// Any byte offset that the element allows, and any stride.
 #[test]
 fn logits_may_lie_anywhere_in_the_buffer() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         for (dtype, width) in [(Dtype::F32, 4), (Dtype::F16, 2), (Dtype::Bf16, 2)] {
             for (offset, vocab, stride) in
                 [(0, 5, 5), (1, 5, 7), (3, 333, 334), (127, 100, 101), (129, 4097, 4099), (8191, 1, 3)]
@@ -145,14 +140,14 @@ fn logits_may_lie_anywhere_in_the_buffer() {
                     (0..rows * stride * width).map(|i| (i * 37 % 61 + i % 2 * 4) as u8).collect();
                 let logits = Logits::strided(&bytes, dtype, rows, vocab, stride).expect("a batch");
                 let expected = cpu::record(&logits, &Params::default(), &[]).expect("records");
-                let buffer = upload(&gpu, &bytes, offset * width);
+                let buffer = upload(&gpu, &shifted(&bytes, offset * width));
                 let byte_offset = (offset * width) as u64;
                 let batch =
                     GpuLogits { buffer: &buffer, byte_offset, dtype, rows, vocab, row_stride: stride };
-                let mut encoder = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
+                let mut open = encoder(&gpu);
                 let pending =
-                    gpu.sampler().record(&mut encoder, &batch, &Params::default(), &[]).expect("records");
-                gpu.queue().submit([encoder.finish()]);
+                    gpu.sampler().record(&mut open, &batch, &Params::default(), &[]).expect("records");
+                gpu.queue().submit([open.finish()]);
                 assert_eq!(
                     pending.wait().expect("records"),
                     expected,
@@ -166,35 +161,19 @@ fn logits_may_lie_anywhere_in_the_buffer() {
 /// Results go where the engine wants them, and nowhere else.
 #[test]
 fn results_may_start_anywhere_in_their_buffer() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let values: Vec<f32> = (0..5 * 777).map(|i| ((i * 7919) % 1009) as f32 / 90.0).collect();
         let logits = Logits::f32(&values, 5, 777).expect("a batch");
-        let source = upload(&gpu, bytemuck::cast_slice(&values), 0);
+        let source = upload(&gpu, bytemuck::cast_slice(&values));
         let batch = GpuLogits::packed(&source, Dtype::F32, 5, 777);
         for words in [0usize, 1, 63, 64, 1000] {
-            let out = gpu.device().create_buffer(&BufferDescriptor {
-                label: None,
-                size: 4 * (words as u64 + 5 * 777 + 8),
-                usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
-            let untouched = vec![0xa5; 4 * (words + 5 * 777 + 8)];
-            gpu.queue().write_buffer(&out, 0, &untouched);
-            let staging = gpu.device().create_buffer(&BufferDescriptor {
-                label: None,
-                size: out.size(),
-                usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
+            let out = upload(&gpu, &vec![0xa5; 4 * (words + 5 * 777 + 8)]);
             let place = GpuOutput { buffer: &out, byte_offset: 4 * words as u64 };
-            let mut encoder = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
-            gpu.sampler().log_softmax(&mut encoder, &batch, place).expect("recorded");
-            encoder.copy_buffer_to_buffer(&out, 0, &staging, 0, out.size());
-            encoder.map_buffer_on_submit(&staging, MapMode::Read, .., |_| ());
-            gpu.queue().submit([encoder.finish()]);
-            gpu.device().poll(PollType::wait_indefinitely()).expect("the device finishes");
-            let view = staging.slice(..).get_mapped_range().expect("mapped");
-            let got: &[f32] = bytemuck::cast_slice(&view);
+            let mut open = encoder(&gpu);
+            gpu.sampler().log_softmax(&mut open, &batch, place).expect("recorded");
+            gpu.queue().submit([open.finish()]);
+            let got = read(&gpu, &out);
+            let got: &[f32] = bytemuck::cast_slice(&got);
             assert_eq!(got[words..words + 5 * 777], cpu::log_softmax(&logits)[..], "at word {words}");
             let around = got[..words].iter().chain(&got[words + 5 * 777..]);
             assert!(around.into_iter().all(|x| x.to_bits() == 0xa5a5_a5a5), "written beside word {words}");
@@ -205,7 +184,7 @@ fn results_may_start_anywhere_in_their_buffer() {
 /// Many steps in flight, read in any order, some dropped unread.
 #[test]
 fn steps_in_flight_do_not_disturb_each_other() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let sampler = Sampler::new(gpu.device(), gpu.queue()).expect("a sampler");
         let mut steps = Vec::new();
         for step in 0..12u32 {
@@ -213,11 +192,11 @@ fn steps_in_flight_do_not_disturb_each_other() {
             let params = Params { top_k: step, temperature: 1.0 + step as f32 / 10.0 };
             let expected =
                 cpu::record(&Logits::f32(&values, 3, 700).unwrap(), &params, &[]).expect("records");
-            let buffer = upload(&gpu, bytemuck::cast_slice(&values), 0);
-            let mut encoder = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
+            let buffer = upload(&gpu, bytemuck::cast_slice(&values));
+            let mut open = encoder(&gpu);
             let batch = GpuLogits::packed(&buffer, Dtype::F32, 3, 700);
-            let pending = sampler.record(&mut encoder, &batch, &params, &[]).expect("records");
-            gpu.queue().submit([encoder.finish()]);
+            let pending = sampler.record(&mut open, &batch, &params, &[]).expect("records");
+            gpu.queue().submit([open.finish()]);
             steps.push((step, pending, expected));
         }
         steps.reverse();

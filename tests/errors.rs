@@ -4,27 +4,19 @@
 mod common;
 
 use sortilege::device::{Gpu, candidates, find};
-use sortilege::wgpu::{
-    Buffer, BufferDescriptor, BufferUsages, CommandEncoder, CommandEncoderDescriptor, ErrorFilter, Limits,
-};
+use sortilege::wgpu::{BufferUsages, ErrorFilter, Limits};
 use sortilege::{Dtype, Error, GpuLogits, GpuOutput, Logits, Params, Sampler};
 
-fn buffer(gpu: &Gpu, size: u64, usage: BufferUsages) -> Buffer {
-    gpu.device().create_buffer(&BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
-}
-
-fn encoder(gpu: &Gpu) -> CommandEncoder {
-    gpu.device().create_command_encoder(&CommandEncoderDescriptor::default())
-}
+use common::{buffer, encoder, gpus, test_each};
 
 #[test]
 fn bad_requests_are_refused_and_leave_the_encoder_usable() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let good = buffer(&gpu, 64, BufferUsages::STORAGE | BufferUsages::COPY_DST);
         let no_storage = buffer(&gpu, 64, BufferUsages::COPY_DST);
         let packed = GpuLogits::packed(&good, Dtype::F32, 2, 8);
         let default = Params::default();
-        let cases: [(&str, GpuLogits<'_>, Params, &[Option<u32>], &str); 9] = [
+        let cases: &[(&str, GpuLogits<'_>, Params, &[Option<u32>], &str)] = &[
             ("usage", GpuLogits { buffer: &no_storage, ..packed }, default, &[], "usage STORAGE"),
             (
                 "too many rows",
@@ -48,11 +40,11 @@ fn bad_requests_are_refused_and_leave_the_encoder_usable() {
             ("targets", packed, default, &[Some(8), None], "target 8 of row 0"),
         ];
         let mut open = encoder(&gpu);
-        for (name, logits, params, targets, words) in cases {
-            let message =
-                gpu.sampler().record(&mut open, &logits, &params, targets).expect_err(name).to_string();
-            assert!(message.contains(words), "{name}: {message}");
-        }
+        test_each(cases.iter().map(|case| (case.0, case)), |(_, logits, params, targets, words)| {
+            let refused = gpu.sampler().record(&mut open, logits, params, targets);
+            let message = refused.expect_err("a refusal").to_string();
+            assert!(message.contains(words), "{message}");
+        });
         let pending = gpu.sampler().record(&mut open, &packed, &default, &[]).expect("a good request");
         gpu.queue().submit([open.finish()]);
         assert_eq!(pending.wait().expect("records").len(), 2);
@@ -75,7 +67,7 @@ fn bad_requests_are_refused_and_leave_the_encoder_usable() {
 
 #[test]
 fn waiting_for_what_was_never_submitted_says_so() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let logits = buffer(&gpu, 64, BufferUsages::STORAGE);
         let packed = GpuLogits::packed(&logits, Dtype::F32, 2, 8);
         let mut open = encoder(&gpu);
@@ -91,7 +83,7 @@ fn waiting_for_what_was_never_submitted_says_so() {
 
 #[test]
 fn an_empty_batch_has_no_records() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let logits = Logits::new(&[], Dtype::F16, 0, 5).expect("no rows");
         assert_eq!(gpu.record(&logits, &Params::default(), &[]).expect("records"), []);
         assert_eq!(gpu.log_softmax(&logits).expect("values"), [0.0; 0]);
@@ -106,7 +98,7 @@ fn an_empty_batch_has_no_records() {
 
 #[test]
 fn a_lost_device_is_an_error() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let values: Vec<f32> = (0..4000).map(|i| i as f32 / 100.0).collect();
         let logits = Logits::f32(&values, 2, 2000).expect("a batch");
         let source = buffer(&gpu, 16_000, BufferUsages::STORAGE);
@@ -128,7 +120,7 @@ fn a_lost_device_is_an_error() {
 /// The records of a submit that the device rejects are not those of the step before.
 #[test]
 fn a_rejected_submit_is_an_error() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let source = buffer(&gpu, 16_000, BufferUsages::STORAGE);
         let packed = GpuLogits::packed(&source, Dtype::F32, 2, 2000);
         for step in 0..3 {
@@ -158,7 +150,7 @@ fn a_rejected_submit_is_an_error() {
 /// Futures of several threads poll one device; none mistakes another's poll for a missing submit.
 #[test]
 fn many_threads_await_their_steps() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         std::thread::scope(|threads| {
             for thread in 0..6u32 {
                 let gpu = &gpu;
@@ -187,7 +179,7 @@ fn many_threads_await_their_steps() {
 
 #[test]
 fn readiness_is_told_without_blocking() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let source = buffer(&gpu, 400, BufferUsages::STORAGE);
         let packed = GpuLogits::packed(&source, Dtype::F32, 1, 100);
         let mut open = encoder(&gpu);
@@ -227,7 +219,7 @@ fn adapters_are_found_by_number_id_or_part_of_a_name() {
 
 #[test]
 fn recorders_share_a_device() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let second = Sampler::new(gpu.device(), gpu.queue()).expect("a second sampler");
         second.self_check().expect("the same bits");
         assert!(second.traffic().bytes_back > 0);
