@@ -171,7 +171,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn view_of(bits: &[u32]) -> View<'_> {
-        View::new(RowBits::of_f32(bits), Scale::new(1.0))
+        crate::kernels::row_sample::view_of(RowBits::of_f32(bits), Scale::new(1.0))
     }
 
     /// Spread over 16, in no order, each value three times, every eighth token impossible.

@@ -57,7 +57,7 @@ fn token_cases() -> Vec<Value> {
 }
 
 fn token_case(temperature: f32, max: u32, logit: u32) -> Value {
-    let octaves = Scale::new(temperature).octaves(max, logit);
+    let octaves = Scale::new(temperature).octaves_below(max, logit);
     json!({
         "temperature": hex32(temperature.to_bits()),
         "max": hex32(max),
