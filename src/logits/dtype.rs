@@ -32,7 +32,7 @@ impl Dtype {
     }
 
     /// The stored form of the nearest value of this type, in the low bits.
-    #[cfg(any(test, feature = "wgpu"))]
+    #[cfg(any(test, feature = "wgpu", feature = "validate"))]
     pub(crate) fn store(self, value: f32) -> u32 {
         match self {
             Self::F32 => value.to_bits(),
