@@ -86,10 +86,10 @@ pub use gpu::{
 };
 pub use logits::{Dtype, Logits, Shape};
 pub use plan::{Cost, DeviceLimits, Plan};
-#[cfg(feature = "validate")]
-pub use proof::oracle;
 #[cfg(all(feature = "validate", feature = "device"))]
 pub use proof::validate;
+#[cfg(feature = "validate")]
+pub use proof::{audit, oracle, synthetic};
 pub use request::{
     DraftTokens, Dry, Filter, LogprobsParams, Mirostat, Order, Request, Row, SampleInputs, SamplingParams,
     Verification, Verified,
