@@ -4,9 +4,8 @@
 //! call uploads the logits and reads everything back: `sortilege bench` measures the device alone.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use sortilege::cpu::{self, SampleInputs};
-use sortilege::device::{Gpu, candidates};
-use sortilege::{Logits, Params, Request, Result, Row, SamplingParams};
+use sortilege::device::{Gpu, adapters};
+use sortilege::{Cpu, Engine, Logits, LogprobsParams, Request, Result, Row, SampleInputs, SamplingParams};
 
 const ROWS: usize = 16;
 const VOCAB: usize = 128_256;
@@ -17,26 +16,26 @@ fn operations(criterion: &mut Criterion) {
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 7 & 0xffff) as f32 / 2048.0 - 16.0)
         .collect();
     let logits = Logits::f32(&values, ROWS, VOCAB).expect("a batch");
-    let params = Params { top_k: K, ..Params::default() };
+    let params = LogprobsParams { top_logprobs: K, ..LogprobsParams::default() };
     let targets = [Some(17); ROWS];
     let request = Request::new(SamplingParams { seed: Some(1), ..SamplingParams::default() }).expect("sound");
     let rows: [Row<'_>; ROWS] = std::array::from_fn(|row| request.row(row as u64));
     let inputs = SampleInputs::default();
-    let gpus: Vec<(String, Gpu)> = candidates(false)
+    let gpus: Vec<(String, Gpu)> = adapters(false)
         .into_iter()
-        .filter(|candidate| candidate.unfit.is_none())
-        .map(|candidate| (candidate.id.clone(), Gpu::open(candidate).expect("opens")))
+        .filter(|adapter| adapter.unfit.is_none())
+        .map(|adapter| (adapter.id.clone(), Gpu::open(adapter).expect("opens")))
         .collect();
 
     let mut bench = Bench { criterion, gpus: &gpus };
     bench.run(
         "record",
-        || cpu::record(&logits, &params, &targets),
-        |gpu| gpu.record(&logits, &params, &targets),
+        || Cpu.logprobs(&logits, &params, &targets),
+        |gpu| gpu.logprobs(&logits, &params, &targets),
     );
-    bench.run("sample", || cpu::sample(&logits, &rows, &inputs), |gpu| gpu.sample(&logits, &rows, &inputs));
-    bench.run("log_softmax", || Ok(cpu::log_softmax(&logits)), |gpu| gpu.log_softmax(&logits));
-    bench.run("top_k", || cpu::top_k(&logits, K), |gpu| gpu.top_k(&logits, K));
+    bench.run("sample", || Cpu.sample(&logits, &rows, &inputs), |gpu| gpu.sample(&logits, &rows, &inputs));
+    bench.run("log_softmax", || Cpu.log_softmax(&logits), |gpu| gpu.log_softmax(&logits));
+    bench.run("top_k", || Cpu.top_k(&logits, K), |gpu| gpu.top_k(&logits, K));
 }
 
 struct Bench<'a> {

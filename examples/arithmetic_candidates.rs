@@ -12,9 +12,9 @@
 use std::error::Error;
 use std::time::Instant;
 
-use sortilege::device::{Gpu, candidates};
+use sortilege::device::{Gpu, adapters};
 use sortilege::wgpu::{self, util::DeviceExt};
-use sortilege::{Logits, Params, cpu, oracle};
+use sortilege::{Cpu, Engine, Logits, LogprobsParams, oracle};
 
 const KERNEL: &str = include_str!("../shaders/tile_stats.wgsl");
 const LIBRARIES: &str =
@@ -29,9 +29,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, (kernel, arithmetic)) in [("(a) integers", sources(false)), ("(b) floats", sources(true))] {
         println!("{name}: {} SPIR-V instructions per token", instructions_per_token(&kernel, &arithmetic)?);
     }
-    for candidate in candidates(true).into_iter().filter(|candidate| candidate.unfit.is_none()) {
-        let id = candidate.id.clone();
-        let gpu = Gpu::open(candidate)?;
+    for adapter in adapters(true).into_iter().filter(|adapter| adapter.unfit.is_none()) {
+        let id = adapter.id.clone();
+        let gpu = Gpu::open(adapter)?;
         let mut times = [false, true].map(|floats| Run::new(&gpu, floats));
         let (mut a, mut b): (Vec<f64>, Vec<f64>) =
             (0..15).map(|_| (times[0].once(), times[1].once())).unzip();
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Kernel and arithmetic of a candidate.
+/// Kernel and arithmetic of a adapter.
 fn sources(floats: bool) -> (String, String) {
     if !floats {
         return (KERNEL.to_owned(), INTEGERS.to_owned());
@@ -118,7 +118,7 @@ fn instructions_per_token(kernel: &str, arithmetic: &str) -> Result<usize, Box<d
     Ok(total(entry, &functions))
 }
 
-/// A candidate's kernel with its buffers.
+/// A adapter's kernel with its buffers.
 struct Run<'a> {
     gpu: &'a Gpu,
     pipeline: wgpu::ComputePipeline,
@@ -213,7 +213,9 @@ fn errors() {
         row[0] = 0.0;
         let truth = oracle::truth(&row, 1.0).expect("a distribution").logsumexp;
         let logits = Logits::f32(&row, 1, row.len()).expect("a row");
-        let a = cpu::record(&logits, &Params::default(), &[]).expect("a record")[0].logsumexp;
+        let a = Cpu.logprobs(&logits, &LogprobsParams::default(), &[]).expect("an answer")[0]
+            .distribution
+            .logsumexp;
         let q = ((0.0 - x) * 1_048_576.0).trunc() * c;
         let q = q as u32;
         let high = (31.0 - f64::from(q >> 10 & 1023) / 1024.0).exp2() as f32;

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use sortilege::device::Gpu;
 use sortilege::wgpu::{self, BufferUsages};
-use sortilege::{Dtype, GpuLogits, GpuOutput, Params, Pending, Request, Row, SampleBuffers, SamplingParams};
+use sortilege::{
+    Dtype, GpuLogits, GpuOutput, LogprobsParams, Pending, Request, Row, SampleBuffers, SamplingParams,
+};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -35,10 +37,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let logits = make(rows * VOCAB * 4, BufferUsages::STORAGE);
         let tokens = make(rows * 4, BufferUsages::STORAGE | BufferUsages::COPY_DST);
         let batch = GpuLogits::packed(&logits, Dtype::F32, rows, VOCAB);
-        let params = Params { top_k: 20, ..Params::default() };
+        let params = LogprobsParams { top_logprobs: 20, ..LogprobsParams::default() };
         let targets = vec![Some(1); rows];
         report("record, top 20, targets", rows, &gpu, |encoder, _| {
-            gpu.sampler().record(encoder, &batch, &params, &targets)
+            gpu.sampler().logprobs(encoder, &batch, &params, &targets)
         })?;
 
         let request =

@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::kernels::row_sample::RowTask;
 use crate::kernels::{log_softmax, row_logprobs, row_sample, row_scalar, tile_stats};
 use crate::logits::Logits;
-use crate::request::{Inputs, LogprobsParams, Row, RowInputs, SampleInputs, validate_targets};
+use crate::params::LogprobsParams;
+use crate::request::{Inputs, Row, RowInputs, SampleInputs, validate_targets};
 
 /// The CPU engine: vector instructions found at run time, all cores, nothing to open.
 #[derive(Clone, Copy, Debug, Default)]

@@ -3,7 +3,8 @@
 use crate::answer::{Logprobs, Sample};
 use crate::error::Result;
 use crate::logits::Logits;
-use crate::request::{LogprobsParams, Row, SampleInputs};
+use crate::params::LogprobsParams;
+use crate::request::{Row, SampleInputs};
 
 /// An engine for logits in host memory: [`Cpu`](crate::Cpu), or a [`Gpu`](crate::device::Gpu) to which they are uploaded. Every
 /// engine gives the same bits.

@@ -45,6 +45,7 @@
 //! | `arithmetic` | integers that both halves share: keys, weights, masses, random numbers, the constants of the format |
 //! | `logits` | types, shapes, rows in host memory |
 //! | `answer` | the words that an engine leaves of a row, and what a caller sees of them |
+//! | `params` | parameters, and the steps between logits and draw by name |
 //! | `filter` | one truncation a file: mathematics, parameter, device form, twin on the CPU |
 //! | `request` | what a caller asks, checked and compiled |
 //! | `kernels` | one kernel a file: declaration of the shader, twin on the CPU |
@@ -66,10 +67,12 @@ mod arithmetic;
 mod cpu;
 mod engine;
 mod error;
+mod filter;
 #[cfg(feature = "wgpu")]
 mod gpu;
 mod kernels;
 mod logits;
+mod params;
 mod plan;
 mod proof;
 mod request;
@@ -85,15 +88,13 @@ pub use gpu::{
     Timing, Traffic,
 };
 pub use logits::{Dtype, Logits, Shape};
+pub use params::{Dry, LogprobsParams, Mirostat, Order, SamplingParams, SamplingStep};
 pub use plan::{Cost, DeviceLimits, Plan};
 #[cfg(all(feature = "validate", feature = "device"))]
 pub use proof::validate;
 #[cfg(feature = "validate")]
 pub use proof::{audit, oracle, synthetic};
-pub use request::{
-    DraftTokens, Dry, Filter, LogprobsParams, Mirostat, Order, Request, Row, SampleInputs, SamplingParams,
-    Verification, Verified,
-};
+pub use request::{DraftTokens, Request, Row, SampleInputs, Verification, Verified};
 #[cfg(feature = "wgpu")]
 pub use wgpu;
 
@@ -101,15 +102,4 @@ pub use wgpu;
 #[cfg(feature = "device")]
 pub mod device {
     pub use crate::gpu::{Adapter, Gpu, adapters, best_hardware, find};
-}
-
-// TRANSITION
-pub(crate) mod exact {
-    pub(crate) use crate::arithmetic::{exact::*, format::*, integers::*, ln::*, merge::*, wide::*};
-}
-pub(crate) mod numbers {
-    pub(crate) use crate::arithmetic::numbers::*;
-}
-pub(crate) mod rng {
-    pub(crate) use crate::arithmetic::rng::*;
 }

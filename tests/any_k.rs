@@ -1,12 +1,17 @@
-//! Lists of any length: the k largest logits of a row from the first to the last token, on every adapter and on the CPU,
-//! against a full sort.
+//! Lists of any length: the k largest logits of a row from the first to the last token, on every adapter and on the
+//! CPU, against a full sort.
 #![expect(clippy::cast_possible_truncation, reason = "a test")]
 
 mod common;
 
-use sortilege::device::{Gpu, candidates};
-use sortilege::wgpu::{Buffer, BufferDescriptor, BufferUsages, CommandEncoderDescriptor, Limits};
-use sortilege::{Caps, Dtype, Error, GpuLogits, GpuOutput, Logits, Params, Plan, Shape, cpu};
+use sortilege::device::{Gpu, adapters};
+use sortilege::wgpu::{BufferUsages, Limits};
+use sortilege::{
+    Cpu, DeviceLimits, Dtype, Engine, Error, GpuLogits, GpuOutput, Logits, LogprobsParams, NO_TOKEN, Plan,
+    Shape,
+};
+
+use common::{buffer, encoder, gpus, test_each};
 
 /// A batch of one row of each kind, as stored bits.
 struct Batch {
@@ -23,6 +28,7 @@ fn infinity(dtype: Dtype) -> u32 {
         Dtype::F32 => 0x7f80_0000,
         Dtype::F16 => 0x7c00,
         Dtype::Bf16 => 0x7f80,
+        _ => unreachable!("{dtype} has no line here"),
     }
 }
 
@@ -45,6 +51,7 @@ fn value(dtype: Dtype, stored: u32) -> f32 {
             };
             if stored & 0x8000 == 0 { magnitude } else { -magnitude }
         }
+        _ => unreachable!("{dtype} has no line here"),
     }
 }
 
@@ -125,7 +132,7 @@ impl Batch {
     /// What `top_k` is to return.
     fn expected(&self, k: usize) -> (Vec<f32>, Vec<u32>) {
         let entries = KINDS.iter().flat_map(|kind| {
-            let past = std::iter::repeat((f32::NEG_INFINITY, cpu::PAST_THE_LAST));
+            let past = std::iter::repeat((f32::NEG_INFINITY, NO_TOKEN));
             self.sorted(kind).into_iter().chain(past).take(k)
         });
         entries.unzip()
@@ -147,7 +154,7 @@ fn difference(got: &Lists, expected: &Lists, k: usize) -> Option<String> {
 }
 
 /// Sizes on both sides of 1024, the limit of one workgroup, and of 8192, the items of a block.
-const CASES: [(usize, usize, &[usize]); 7] = [
+const CASES: &[(usize, usize, &[usize])] = &[
     (1, 0, &[1025, 9000]),
     (1000, 1, &[1025, 2000]),
     (1025, 3, &[1, 1023, 1024, 1025, 1026]),
@@ -159,29 +166,22 @@ const CASES: [(usize, usize, &[usize]); 7] = [
 
 #[test]
 fn any_k_is_a_full_sort_cut_short() {
-    let gpus = common::gpus();
-    let mut failures = Vec::new();
-    let mut check = |name: &str, got: &Lists, expected: &Lists, k| {
-        if let Some(what) = difference(got, expected, k) {
-            failures.push(format!("{name}: {what}"));
+    let gpus = gpus();
+    let kinds = KINDS.len();
+    let cases = CASES.iter().flat_map(|&(vocab, gap, ks)| {
+        let of =
+            move |dtype, k| (format!("[{kinds}][{vocab}] {dtype} gap {gap}, k {k}"), (dtype, vocab, gap, k));
+        Dtype::ALL.iter().copied().flat_map(move |dtype| ks.iter().map(move |&k| of(dtype, k)))
+    });
+    test_each(cases, |(dtype, vocab, gap, k)| {
+        let batch = Batch::new(dtype, vocab, gap);
+        let (logits, expected) = (batch.logits(), batch.expected(k));
+        let wrong = |lists: Result<Lists, Error>| difference(&lists.expect("a list"), &expected, k);
+        assert_eq!(wrong(Cpu.top_k(&logits, k as u32)), None, "cpu");
+        for gpu in &gpus {
+            assert_eq!(wrong(gpu.top_k(&logits, k as u32)), None, "{}", gpu.info().name);
         }
-    };
-    for (vocab, gap, ks) in CASES {
-        for dtype in Dtype::ALL {
-            let batch = Batch::new(dtype, vocab, gap);
-            let logits = batch.logits();
-            for &k in ks {
-                let name = format!("[{}][{vocab}] {dtype} gap {gap}, k {k}", KINDS.len());
-                let expected = batch.expected(k);
-                check(&format!("{name}, cpu"), &cpu::top_k(&logits, k as u32).expect("a list"), &expected, k);
-                for gpu in &gpus {
-                    let got = gpu.top_k(&logits, k as u32).expect("a list");
-                    check(&format!("{name}, {}", gpu.info().name), &got, &expected, k);
-                }
-            }
-        }
-    }
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    });
 }
 
 /// The comparison above must see every fault that a selection or a sort can have.
@@ -194,7 +194,7 @@ fn every_fault_of_a_list_is_seen() {
     let at = |kind: &str| k * KINDS.iter().position(|name| *name == kind).expect("a kind");
     let (ties, zeros, one) = (at("all equal"), at("zeros of both signs"), at("one finite"));
     type Fault<'a> = (&'a str, Box<dyn Fn(&mut Lists) + 'a>);
-    let faults: [Fault<'_>; 7] = [
+    let faults: Vec<Fault<'_>> = vec![
         ("two ties swapped", Box::new(|lists| lists.1.swap(ties + 700, ties + 701))),
         ("a later tie instead of the last", Box::new(|lists| lists.1[ties + k - 1] = 1499)),
         ("the sign of zero", Box::new(|lists| lists.0[zeros] = -0.0)),
@@ -206,21 +206,21 @@ fn every_fault_of_a_list_is_seen() {
         ),
         ("one entry less", Box::new(|lists| lists.1.truncate(lists.1.len() - 1))),
     ];
-    for (name, fault) in faults {
+    test_each(faults, |fault| {
         let mut lists = sound.clone();
         fault(&mut lists);
-        assert!(difference(&lists, &sound, k).is_some(), "{name}");
-    }
+        assert!(difference(&lists, &sound, k).is_some());
+    });
 }
 
 /// Devices whose small bindings hold few rows at a time: the same lists, in a plan that says what it does.
 #[test]
 fn chunks_change_no_list() {
     let mut devices = 0;
-    for candidate in candidates(false).into_iter().filter(|candidate| candidate.unfit.is_none()) {
+    for adapter in adapters(false).into_iter().filter(|adapter| adapter.unfit.is_none()) {
         // A row's scratch is 2 · 2 · 256 words of counts, 16 of cuts, and a pair per entry: 84 160 bytes for 9500.
-        let limits = Limits { max_storage_buffer_binding_size: 200_000, ..candidate.limits() };
-        let gpu = Gpu::open_unchecked(candidate, limits).expect("opens with small bindings");
+        let limits = Limits { max_storage_buffer_binding_size: 200_000, ..adapter.limits() };
+        let gpu = Gpu::open_unchecked(adapter, limits).expect("opens with small bindings");
         for (dtype, k, chunks, dispatches) in
             [(Dtype::F32, 9500, 5, 16), (Dtype::Bf16, 9500, 5, 10), (Dtype::F16, 1024, 1, 2)]
         {
@@ -233,15 +233,15 @@ fn chunks_change_no_list() {
                 row_stride: batch.stride,
                 byte_offset: 0,
             };
-            let plan = Plan::new(&shape, k, &gpu.sampler().caps()).expect("a plan");
-            assert_eq!(plan.dispatches(), chunks * dispatches, "{plan}");
-            assert!(plan.bytes_scratch() <= 200_000, "{plan}");
+            let plan = Plan::new(&shape, k, &DeviceLimits::from(&gpu.device().limits())).expect("a plan");
+            assert_eq!(plan.cost().dispatches, chunks * dispatches, "{plan}");
+            assert!(plan.cost().bytes_scratch <= 200_000, "{plan}");
             let got = gpu.top_k(&logits, k).expect("a list");
             assert_eq!(difference(&got, &batch.expected(k as usize), k as usize), None, "{dtype}, {k}");
-            let params = Params { top_k: k, temperature: 0.8 };
+            let params = LogprobsParams { top_logprobs: k, temperature: 0.8 };
             let targets: Vec<Option<u32>> = (0..KINDS.len() as u32).map(|row| Some(row * 70)).collect();
-            let records = gpu.record(&logits, &params, &targets).expect("records");
-            assert_eq!(records, cpu::record(&logits, &params, &targets).expect("records"), "{dtype}, {k}");
+            let records = gpu.logprobs(&logits, &params, &targets).expect("records");
+            assert_eq!(records, Cpu.logprobs(&logits, &params, &targets).expect("records"), "{dtype}, {k}");
         }
         devices += 1;
     }
@@ -258,38 +258,34 @@ fn a_million_entries() {
     order.sort_by(|&a, &b| values[b as usize].total_cmp(&values[a as usize]));
     let sorted: Vec<f32> = order.iter().map(|&token| values[token as usize]).collect();
     let expected = (sorted, order);
-    assert!(cpu::top_k(&logits, vocab as u32).expect("a list") == expected, "cpu");
-    for gpu in common::gpus() {
+    assert!(Cpu.top_k(&logits, vocab as u32).expect("a list") == expected, "cpu");
+    for gpu in gpus() {
         assert!(gpu.top_k(&logits, vocab as u32).expect("a list") == expected, "{}", gpu.info().name);
     }
 }
 
-fn buffer(gpu: &Gpu, size: u64) -> Buffer {
-    let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
-    gpu.device().create_buffer(&BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
-}
-
 #[test]
 fn lists_that_cannot_be_are_refused() {
-    let too_long = Params::MAX_TOP_K + 1;
+    let too_long = LogprobsParams::MAX_TOP_LOGPROBS + 1;
     let words = "top_k 1048577 is over the limit of 1048576: ask for fewer entries";
     let logits = Logits::f32(&[1.0, 2.0], 1, 2).expect("a batch");
-    let params = Params { top_k: too_long, ..Params::default() };
+    let params = LogprobsParams { top_logprobs: too_long, ..LogprobsParams::default() };
     let shape = Shape { dtype: Dtype::F32, rows: 1, vocab: 2, row_stride: 2, byte_offset: 0 };
     let refused = |error: Error| assert_eq!(error.to_string(), words);
-    refused(cpu::top_k(&logits, too_long).unwrap_err());
-    refused(cpu::record(&logits, &params, &[]).unwrap_err());
-    refused(Plan::new(&shape, too_long, &Caps::default()).unwrap_err());
+    refused(Cpu.top_k(&logits, too_long).unwrap_err());
+    refused(Cpu.logprobs(&logits, &params, &[]).unwrap_err());
+    refused(Plan::new(&shape, too_long, &DeviceLimits::default()).unwrap_err());
     let many = Shape { rows: 1000, ..shape };
-    let message = Plan::new(&many, 1 << 20, &Caps::default()).unwrap_err().to_string();
+    let message = Plan::new(&many, 1 << 20, &DeviceLimits::default()).unwrap_err().to_string();
     assert!(message.contains("1000 rows") && message.contains("lower `rows` or `top_k`"), "{message}");
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         refused(gpu.top_k(&logits, too_long).unwrap_err());
-        refused(gpu.record(&logits, &params, &[]).unwrap_err());
-        let source = buffer(&gpu, 2 * 4000 * 4);
+        refused(gpu.logprobs(&logits, &params, &[]).unwrap_err());
+        let source = buffer(&gpu, 2 * 4000 * 4, BufferUsages::STORAGE);
         let batch = GpuLogits::packed(&source, Dtype::F32, 2, 4000);
-        let [large, small] = [2 * 2000 * 4, 2 * 2000 * 4 - 4].map(|size| buffer(&gpu, size));
-        let mut open = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
+        let [large, small] =
+            [2 * 2000 * 4, 2 * 2000 * 4 - 4].map(|size| buffer(&gpu, size, BufferUsages::STORAGE));
+        let mut open = encoder(&gpu);
         for (values, tokens) in [(&large, &small), (&small, &large)] {
             let (values, tokens) = (GpuOutput::new(values), GpuOutput::new(tokens));
             let message =

@@ -5,10 +5,12 @@ mod common;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use sortilege::device::{Gpu, candidates};
-use sortilege::validate::{Engine, Extent, validate};
-use sortilege::wgpu::{BufferDescriptor, BufferUsages, CommandEncoderDescriptor, Limits, MapMode, PollType};
-use sortilege::{Dtype, GpuLogits, GpuOutput, Logits, Params, Sampler, cpu};
+use sortilege::device::{Gpu, adapters};
+use sortilege::validate::{Extent, validate};
+use sortilege::wgpu::Limits;
+use sortilege::{Cpu, Dtype, Engine, GpuLogits, GpuOutput, Logits, LogprobsParams, Sampler};
+
+use common::{encoder, gpus, read, upload};
 
 fn config(cases: u32) -> Config {
     Config {
@@ -32,8 +34,8 @@ fn logit() -> impl Strategy<Value = f32> {
 
 #[test]
 fn every_kernel_agrees_with_the_cpu_on_every_adapter() {
-    for gpu in common::gpus() {
-        let reports = validate(Engine::Gpu(&gpu), Extent::Quick, &mut |_, _| ()).expect("the device works");
+    for gpu in gpus() {
+        let reports = validate(Some(&gpu), Extent::Quick, &mut |_, _| ()).expect("the device works");
         assert_eq!(reports.len(), 7);
         for report in reports {
             let least = if report.kernel == "sample" { 700 } else { 2000 };
@@ -45,7 +47,7 @@ fn every_kernel_agrees_with_the_cpu_on_every_adapter() {
 
 #[test]
 fn the_cpu_engine_agrees_with_the_oracle() {
-    for report in validate(Engine::Cpu, Extent::Quick, &mut |_, _| ()).expect("no device is needed") {
+    for report in validate(None, Extent::Quick, &mut |_, _| ()).expect("no device is needed") {
         assert_eq!(report.mismatches, 0, "{report:?}");
     }
 }
@@ -53,15 +55,15 @@ fn the_cpu_engine_agrees_with_the_oracle() {
 /// A row alone, and the same row at every place of a batch, on every adapter.
 #[test]
 fn a_row_has_the_same_bits_anywhere() {
-    let gpus = common::gpus();
+    let gpus = gpus();
     let strategy = (prop::collection::vec(logit(), 1..6000), 1u32..40, 0.05f32..10.0, any::<u32>());
     TestRunner::new(config(12))
-        .run(&strategy, |(row, top_k, temperature, token)| {
+        .run(&strategy, |(row, top_logprobs, temperature, token)| {
             let vocab = row.len();
-            let params = Params { top_k, temperature };
+            let params = LogprobsParams { top_logprobs, temperature };
             let target = Some(token % vocab as u32);
             let alone =
-                cpu::record(&Logits::f32(&row, 1, vocab).unwrap(), &params, &[target]).unwrap().remove(0);
+                Cpu.logprobs(&Logits::f32(&row, 1, vocab).unwrap(), &params, &[target]).unwrap().remove(0);
             // Neighbours: a rotated copy and a NaN row.
             let mut batch = Vec::new();
             for i in 0..7 {
@@ -73,8 +75,8 @@ fn a_row_has_the_same_bits_anywhere() {
             }
             let logits = Logits::f32(&batch, 7, vocab).unwrap();
             let targets = [target; 7];
-            for records in std::iter::once(cpu::record(&logits, &params, &targets))
-                .chain(gpus.iter().map(|gpu| gpu.record(&logits, &params, &targets)))
+            for records in std::iter::once(Cpu.logprobs(&logits, &params, &targets))
+                .chain(gpus.iter().map(|gpu| gpu.logprobs(&logits, &params, &targets)))
             {
                 let records = records.unwrap();
                 for i in [0, 3, 6] {
@@ -92,50 +94,43 @@ fn chunking_changes_nothing() {
     let values: Vec<f32> = (0..40 * 3000).map(|i| ((i * 7919) % 10_007) as f32 / 700.0).collect();
     let logits = Logits::f32(&values, 40, 3000).expect("a batch");
     let targets: Vec<Option<u32>> = (0..40).map(|row| Some(row * 70)).collect();
-    let params = Params { top_k: 33, temperature: 1.7 };
-    let expected = cpu::record(&logits, &params, &targets).expect("records");
+    let params = LogprobsParams { top_logprobs: 33, temperature: 1.7 };
+    let expected = Cpu.logprobs(&logits, &params, &targets).expect("records");
     let mut devices = 0;
-    for candidate in candidates(false).into_iter().filter(|candidate| candidate.unfit.is_none()) {
-        let limits = Limits { max_storage_buffer_binding_size: 50_000, ..candidate.limits() };
-        let gpu = Gpu::open_unchecked(candidate, limits).expect("opens with small bindings");
-        let buffer = upload(&gpu, bytemuck::cast_slice(&values), 0);
-        let mut encoder = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
+    for adapter in adapters(false).into_iter().filter(|adapter| adapter.unfit.is_none()) {
+        let limits = Limits { max_storage_buffer_binding_size: 50_000, ..adapter.limits() };
+        let gpu = Gpu::open_unchecked(adapter, limits).expect("opens with small bindings");
+        let buffer = upload(&gpu, bytemuck::cast_slice(&values));
+        let mut open = encoder(&gpu);
         let batch = GpuLogits::packed(&buffer, Dtype::F32, 40, 3000);
-        let pending = gpu.sampler().record(&mut encoder, &batch, &params, &targets).expect("records");
+        let pending = gpu.sampler().logprobs(&mut open, &batch, &params, &targets).expect("records");
         assert_eq!(
-            pending.plan().dispatches(),
+            pending.plan().cost().dispatches,
             2 * 10,
             "four rows of 12 000 bytes fit a binding: {}",
             pending.plan()
         );
-        gpu.queue().submit([encoder.finish()]);
+        gpu.queue().submit([open.finish()]);
         assert_eq!(pending.wait().expect("records"), expected);
-        assert_eq!(gpu.log_softmax(&logits).expect("values"), cpu::log_softmax(&logits));
-        assert_eq!(gpu.top_k(&logits, 33).expect("values"), cpu::top_k(&logits, 33).expect("values"));
-        assert_eq!(gpu.row_max(&logits).expect("values"), cpu::row_max(&logits));
+        assert_eq!(gpu.log_softmax(&logits).expect("values"), Cpu.log_softmax(&logits).expect("values"));
+        assert_eq!(gpu.top_k(&logits, 33).expect("values"), Cpu.top_k(&logits, 33).expect("values"));
+        assert_eq!(gpu.row_max(&logits).expect("values"), Cpu.row_max(&logits).expect("values"));
         devices += 1;
     }
     assert!(devices > 0, "no adapter");
 }
 
-/// An engine's buffer of its size and content, `shift` bytes in.
-fn upload(gpu: &Gpu, bytes: &[u8], shift: usize) -> sortilege::wgpu::Buffer {
+/// The bytes, `shift` bytes into an engine's buffer, between bits of NaN.
+fn shifted(bytes: &[u8], shift: usize) -> Vec<u8> {
     let mut content = vec![0xff; (shift + bytes.len()).next_multiple_of(4) + 64];
     content[shift..shift + bytes.len()].copy_from_slice(bytes);
-    let buffer = gpu.device().create_buffer(&BufferDescriptor {
-        label: None,
-        size: content.len() as u64,
-        usage: BufferUsages::STORAGE | BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
-    gpu.queue().write_buffer(&buffer, 0, &content);
-    buffer
+    content
 }
 
 /// Any byte offset that the element allows, and any stride.
 #[test]
 fn logits_may_lie_anywhere_in_the_buffer() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         for (dtype, width) in [(Dtype::F32, 4), (Dtype::F16, 2), (Dtype::Bf16, 2)] {
             for (offset, vocab, stride) in
                 [(0, 5, 5), (1, 5, 7), (3, 333, 334), (127, 100, 101), (129, 4097, 4099), (8191, 1, 3)]
@@ -144,15 +139,17 @@ fn logits_may_lie_anywhere_in_the_buffer() {
                 let bytes: Vec<u8> =
                     (0..rows * stride * width).map(|i| (i * 37 % 61 + i % 2 * 4) as u8).collect();
                 let logits = Logits::strided(&bytes, dtype, rows, vocab, stride).expect("a batch");
-                let expected = cpu::record(&logits, &Params::default(), &[]).expect("records");
-                let buffer = upload(&gpu, &bytes, offset * width);
+                let expected = Cpu.logprobs(&logits, &LogprobsParams::default(), &[]).expect("records");
+                let buffer = upload(&gpu, &shifted(&bytes, offset * width));
                 let byte_offset = (offset * width) as u64;
                 let batch =
                     GpuLogits { buffer: &buffer, byte_offset, dtype, rows, vocab, row_stride: stride };
-                let mut encoder = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
-                let pending =
-                    gpu.sampler().record(&mut encoder, &batch, &Params::default(), &[]).expect("records");
-                gpu.queue().submit([encoder.finish()]);
+                let mut open = encoder(&gpu);
+                let pending = gpu
+                    .sampler()
+                    .logprobs(&mut open, &batch, &LogprobsParams::default(), &[])
+                    .expect("records");
+                gpu.queue().submit([open.finish()]);
                 assert_eq!(
                     pending.wait().expect("records"),
                     expected,
@@ -166,36 +163,24 @@ fn logits_may_lie_anywhere_in_the_buffer() {
 /// Results go where the engine wants them, and nowhere else.
 #[test]
 fn results_may_start_anywhere_in_their_buffer() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let values: Vec<f32> = (0..5 * 777).map(|i| ((i * 7919) % 1009) as f32 / 90.0).collect();
         let logits = Logits::f32(&values, 5, 777).expect("a batch");
-        let source = upload(&gpu, bytemuck::cast_slice(&values), 0);
+        let source = upload(&gpu, bytemuck::cast_slice(&values));
         let batch = GpuLogits::packed(&source, Dtype::F32, 5, 777);
         for words in [0usize, 1, 63, 64, 1000] {
-            let out = gpu.device().create_buffer(&BufferDescriptor {
-                label: None,
-                size: 4 * (words as u64 + 5 * 777 + 8),
-                usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
-            let untouched = vec![0xa5; 4 * (words + 5 * 777 + 8)];
-            gpu.queue().write_buffer(&out, 0, &untouched);
-            let staging = gpu.device().create_buffer(&BufferDescriptor {
-                label: None,
-                size: out.size(),
-                usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
+            let out = upload(&gpu, &vec![0xa5; 4 * (words + 5 * 777 + 8)]);
             let place = GpuOutput { buffer: &out, byte_offset: 4 * words as u64 };
-            let mut encoder = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
-            gpu.sampler().log_softmax(&mut encoder, &batch, place).expect("recorded");
-            encoder.copy_buffer_to_buffer(&out, 0, &staging, 0, out.size());
-            encoder.map_buffer_on_submit(&staging, MapMode::Read, .., |_| ());
-            gpu.queue().submit([encoder.finish()]);
-            gpu.device().poll(PollType::wait_indefinitely()).expect("the device finishes");
-            let view = staging.slice(..).get_mapped_range().expect("mapped");
-            let got: &[f32] = bytemuck::cast_slice(&view);
-            assert_eq!(got[words..words + 5 * 777], cpu::log_softmax(&logits)[..], "at word {words}");
+            let mut open = encoder(&gpu);
+            gpu.sampler().log_softmax(&mut open, &batch, place).expect("recorded");
+            gpu.queue().submit([open.finish()]);
+            let got = read(&gpu, &out);
+            let got: &[f32] = bytemuck::cast_slice(&got);
+            assert_eq!(
+                got[words..words + 5 * 777],
+                Cpu.log_softmax(&logits).expect("values")[..],
+                "at word {words}"
+            );
             let around = got[..words].iter().chain(&got[words + 5 * 777..]);
             assert!(around.into_iter().all(|x| x.to_bits() == 0xa5a5_a5a5), "written beside word {words}");
         }
@@ -205,19 +190,19 @@ fn results_may_start_anywhere_in_their_buffer() {
 /// Many steps in flight, read in any order, some dropped unread.
 #[test]
 fn steps_in_flight_do_not_disturb_each_other() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let sampler = Sampler::new(gpu.device(), gpu.queue()).expect("a sampler");
         let mut steps = Vec::new();
         for step in 0..12u32 {
             let values: Vec<f32> = (0..3 * 700).map(|i| ((i * 31 + step * 17) % 509) as f32 / 40.0).collect();
-            let params = Params { top_k: step, temperature: 1.0 + step as f32 / 10.0 };
+            let params = LogprobsParams { top_logprobs: step, temperature: 1.0 + step as f32 / 10.0 };
             let expected =
-                cpu::record(&Logits::f32(&values, 3, 700).unwrap(), &params, &[]).expect("records");
-            let buffer = upload(&gpu, bytemuck::cast_slice(&values), 0);
-            let mut encoder = gpu.device().create_command_encoder(&CommandEncoderDescriptor::default());
+                Cpu.logprobs(&Logits::f32(&values, 3, 700).unwrap(), &params, &[]).expect("records");
+            let buffer = upload(&gpu, bytemuck::cast_slice(&values));
+            let mut open = encoder(&gpu);
             let batch = GpuLogits::packed(&buffer, Dtype::F32, 3, 700);
-            let pending = sampler.record(&mut encoder, &batch, &params, &[]).expect("records");
-            gpu.queue().submit([encoder.finish()]);
+            let pending = sampler.logprobs(&mut open, &batch, &params, &[]).expect("records");
+            gpu.queue().submit([open.finish()]);
             steps.push((step, pending, expected));
         }
         steps.reverse();
@@ -241,15 +226,22 @@ fn shifting_all_logits_changes_no_logprob() {
         .run(&strategy, |(steps, shift, temperature)| {
             let of = |add: f32| {
                 let row: Vec<f32> = steps.iter().map(|&step| step as f32 / 64.0 + add).collect();
-                let params = Params { top_k: 50, temperature };
-                cpu::record(&Logits::f32(&row, 1, row.len()).unwrap(), &params, &[Some(0)]).unwrap().remove(0)
+                let params = LogprobsParams { top_logprobs: 50, temperature };
+                Cpu.logprobs(&Logits::f32(&row, 1, row.len()).unwrap(), &params, &[Some(0)])
+                    .unwrap()
+                    .remove(0)
             };
             let (plain, shifted) = (of(0.0), of(shift as f32));
-            let logprobs = |record: &sortilege::Record| -> Vec<(u32, u64)> {
-                record.top.iter().map(|entry| (entry.token, entry.logprob.to_bits())).collect()
+            let logprobs = |record: &sortilege::Logprobs| -> Vec<(u32, u64)> {
+                record
+                    .distribution
+                    .top_logprobs
+                    .iter()
+                    .map(|entry| (entry.token, entry.logprob.to_bits()))
+                    .collect()
             };
             prop_assert_eq!(logprobs(&plain), logprobs(&shifted));
-            prop_assert_eq!(plain.entropy.to_bits(), shifted.entropy.to_bits());
+            prop_assert_eq!(plain.distribution.entropy.to_bits(), shifted.distribution.entropy.to_bits());
             Ok(())
         })
         .unwrap();
@@ -265,14 +257,14 @@ fn permuting_tokens_permutes_the_record() {
     TestRunner::new(config(48))
         .run(&strategy, |(row, places)| {
             let moved: Vec<f32> = places.iter().map(|&place| row[place]).collect();
-            let params = Params { top_k: 10, temperature: 1.0 };
+            let params = LogprobsParams { top_logprobs: 10, temperature: 1.0 };
             let of = |row: &[f32]| {
-                cpu::record(&Logits::f32(row, 1, row.len()).unwrap(), &params, &[]).unwrap().remove(0)
+                Cpu.logprobs(&Logits::f32(row, 1, row.len()).unwrap(), &params, &[]).unwrap().remove(0)
             };
             let (before, after) = (of(&row), of(&moved));
-            prop_assert_eq!(before.logsumexp.to_bits(), after.logsumexp.to_bits());
-            prop_assert_eq!(before.entropy.to_bits(), after.entropy.to_bits());
-            for (a, b) in before.top.iter().zip(&after.top) {
+            prop_assert_eq!(before.distribution.logsumexp.to_bits(), after.distribution.logsumexp.to_bits());
+            prop_assert_eq!(before.distribution.entropy.to_bits(), after.distribution.entropy.to_bits());
+            for (a, b) in before.distribution.top_logprobs.iter().zip(&after.distribution.top_logprobs) {
                 prop_assert_eq!(a.logprob.to_bits(), b.logprob.to_bits());
                 prop_assert_eq!(row[a.token as usize].to_bits(), moved[b.token as usize].to_bits());
             }
@@ -291,10 +283,11 @@ fn logprobs_are_monotone() {
             let of = |row: &[f32], token: usize| {
                 let logits = Logits::f32(row, 1, row.len()).unwrap();
                 let target = [Some(token as u32)];
-                cpu::record(&logits, &Params { top_k: 0, temperature: 1.0 }, &target).unwrap()[0]
-                    .target
-                    .unwrap()
-                    .logprob
+                Cpu.logprobs(&logits, &LogprobsParams { top_logprobs: 0, temperature: 1.0 }, &target).unwrap()
+                    [0]
+                .target
+                .unwrap()
+                .logprob
             };
             let mut raised = row.clone();
             raised[token] += raise;

@@ -3,28 +3,20 @@
 
 mod common;
 
-use sortilege::device::{Gpu, candidates, find};
-use sortilege::wgpu::{
-    Buffer, BufferDescriptor, BufferUsages, CommandEncoder, CommandEncoderDescriptor, ErrorFilter, Limits,
-};
-use sortilege::{Dtype, Error, GpuLogits, GpuOutput, Logits, Params, Sampler};
+use sortilege::device::{Gpu, adapters, find};
+use sortilege::wgpu::{BufferUsages, ErrorFilter, Limits};
+use sortilege::{Dtype, Engine, Error, GpuLogits, GpuOutput, Kernels, Logits, LogprobsParams, Sampler};
 
-fn buffer(gpu: &Gpu, size: u64, usage: BufferUsages) -> Buffer {
-    gpu.device().create_buffer(&BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
-}
-
-fn encoder(gpu: &Gpu) -> CommandEncoder {
-    gpu.device().create_command_encoder(&CommandEncoderDescriptor::default())
-}
+use common::{buffer, encoder, gpus, test_each};
 
 #[test]
 fn bad_requests_are_refused_and_leave_the_encoder_usable() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let good = buffer(&gpu, 64, BufferUsages::STORAGE | BufferUsages::COPY_DST);
         let no_storage = buffer(&gpu, 64, BufferUsages::COPY_DST);
         let packed = GpuLogits::packed(&good, Dtype::F32, 2, 8);
-        let default = Params::default();
-        let cases: [(&str, GpuLogits<'_>, Params, &[Option<u32>], &str); 9] = [
+        let default = LogprobsParams::default();
+        let cases: &[(&str, GpuLogits<'_>, LogprobsParams, &[Option<u32>], &str)] = &[
             ("usage", GpuLogits { buffer: &no_storage, ..packed }, default, &[], "usage STORAGE"),
             (
                 "too many rows",
@@ -44,16 +36,16 @@ fn bad_requests_are_refused_and_leave_the_encoder_usable() {
             ("empty vocabulary", GpuLogits { vocab: 0, ..packed }, default, &[], "vocab 0"),
             ("vast vocabulary", GpuLogits { vocab: 1 << 21, ..packed }, default, &[], "vocab 2097152"),
             ("overlapping rows", GpuLogits { row_stride: 7, ..packed }, default, &[], "row stride of 7"),
-            ("params", packed, Params { top_k: 5_000_000, ..default }, &[], "top_k 5000000"),
+            ("params", packed, LogprobsParams { top_logprobs: 5_000_000, ..default }, &[], "top_k 5000000"),
             ("targets", packed, default, &[Some(8), None], "target 8 of row 0"),
         ];
         let mut open = encoder(&gpu);
-        for (name, logits, params, targets, words) in cases {
-            let message =
-                gpu.sampler().record(&mut open, &logits, &params, targets).expect_err(name).to_string();
-            assert!(message.contains(words), "{name}: {message}");
-        }
-        let pending = gpu.sampler().record(&mut open, &packed, &default, &[]).expect("a good request");
+        test_each(cases.iter().map(|case| (case.0, case)), |(_, logits, params, targets, words)| {
+            let refused = gpu.sampler().logprobs(&mut open, logits, params, targets);
+            let message = refused.expect_err("a refusal").to_string();
+            assert!(message.contains(words), "{message}");
+        });
+        let pending = gpu.sampler().logprobs(&mut open, &packed, &default, &[]).expect("a good request");
         gpu.queue().submit([open.finish()]);
         assert_eq!(pending.wait().expect("records").len(), 2);
 
@@ -75,14 +67,17 @@ fn bad_requests_are_refused_and_leave_the_encoder_usable() {
 
 #[test]
 fn waiting_for_what_was_never_submitted_says_so() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let logits = buffer(&gpu, 64, BufferUsages::STORAGE);
         let packed = GpuLogits::packed(&logits, Dtype::F32, 2, 8);
         let mut open = encoder(&gpu);
-        let kept = gpu.sampler().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+        let kept =
+            gpu.sampler().logprobs(&mut open, &packed, &LogprobsParams::default(), &[]).expect("recorded");
         assert_eq!(kept.wait(), Err(Error::NotSubmitted));
-        let dropped = gpu.sampler().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
-        let awaited = gpu.sampler().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+        let dropped =
+            gpu.sampler().logprobs(&mut open, &packed, &LogprobsParams::default(), &[]).expect("recorded");
+        let awaited =
+            gpu.sampler().logprobs(&mut open, &packed, &LogprobsParams::default(), &[]).expect("recorded");
         drop(open);
         assert_eq!(dropped.wait(), Err(Error::NotSubmitted));
         assert_eq!(pollster::block_on(awaited), Err(Error::NotSubmitted));
@@ -91,14 +86,15 @@ fn waiting_for_what_was_never_submitted_says_so() {
 
 #[test]
 fn an_empty_batch_has_no_records() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let logits = Logits::new(&[], Dtype::F16, 0, 5).expect("no rows");
-        assert_eq!(gpu.record(&logits, &Params::default(), &[]).expect("records"), []);
+        assert_eq!(gpu.logprobs(&logits, &LogprobsParams::default(), &[]).expect("records"), []);
         assert_eq!(gpu.log_softmax(&logits).expect("values"), [0.0; 0]);
         let some = buffer(&gpu, 64, BufferUsages::STORAGE);
         let mut open = encoder(&gpu);
         let empty = GpuLogits::packed(&some, Dtype::F32, 0, 5);
-        let pending = gpu.sampler().record(&mut open, &empty, &Params::default(), &[]).expect("recorded");
+        let pending =
+            gpu.sampler().logprobs(&mut open, &empty, &LogprobsParams::default(), &[]).expect("recorded");
         gpu.queue().submit([open.finish()]);
         assert_eq!(pending.wait().expect("records"), []);
     }
@@ -106,20 +102,22 @@ fn an_empty_batch_has_no_records() {
 
 #[test]
 fn a_lost_device_is_an_error() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let values: Vec<f32> = (0..4000).map(|i| i as f32 / 100.0).collect();
         let logits = Logits::f32(&values, 2, 2000).expect("a batch");
         let source = buffer(&gpu, 16_000, BufferUsages::STORAGE);
         let packed = GpuLogits::packed(&source, Dtype::F32, 2, 2000);
         let mut open = encoder(&gpu);
-        let submitted = gpu.sampler().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+        let submitted =
+            gpu.sampler().logprobs(&mut open, &packed, &LogprobsParams::default(), &[]).expect("recorded");
         gpu.queue().submit([open.finish()]);
         gpu.device().destroy();
         // Either it was done before the device went, or it says what happened.
         let outcome = submitted.wait();
         assert!(matches!(outcome, Ok(_) | Err(Error::DeviceLost { .. })), "{outcome:?}");
         for _ in 0..2 {
-            let error = gpu.record(&logits, &Params::default(), &[]).expect_err("the device is gone");
+            let error =
+                gpu.logprobs(&logits, &LogprobsParams::default(), &[]).expect_err("the device is gone");
             assert!(matches!(error, Error::DeviceLost { .. }), "{error:?}");
         }
     }
@@ -128,13 +126,16 @@ fn a_lost_device_is_an_error() {
 /// The records of a submit that the device rejects are not those of the step before.
 #[test]
 fn a_rejected_submit_is_an_error() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let source = buffer(&gpu, 16_000, BufferUsages::STORAGE);
         let packed = GpuLogits::packed(&source, Dtype::F32, 2, 2000);
         for step in 0..3 {
             // From the second step on, the buffers of the ring hold records.
             let mut open = encoder(&gpu);
-            let good = gpu.sampler().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+            let good = gpu
+                .sampler()
+                .logprobs(&mut open, &packed, &LogprobsParams::default(), &[])
+                .expect("recorded");
             if step > 0 {
                 gpu.queue().submit([open.finish()]);
                 good.wait().expect("records");
@@ -143,8 +144,10 @@ fn a_rejected_submit_is_an_error() {
             let doomed = buffer(&gpu, 64, BufferUsages::COPY_DST | BufferUsages::COPY_SRC);
             let other = buffer(&gpu, 64, BufferUsages::COPY_DST);
             open.copy_buffer_to_buffer(&doomed, 0, &other, 0, 64);
-            let pending =
-                gpu.sampler().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+            let pending = gpu
+                .sampler()
+                .logprobs(&mut open, &packed, &LogprobsParams::default(), &[])
+                .expect("recorded");
             doomed.destroy();
             let scope = gpu.device().push_error_scope(ErrorFilter::Validation);
             gpu.queue().submit([open.finish()]);
@@ -158,7 +161,7 @@ fn a_rejected_submit_is_an_error() {
 /// Futures of several threads poll one device; none mistakes another's poll for a missing submit.
 #[test]
 fn many_threads_await_their_steps() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         std::thread::scope(|threads| {
             for thread in 0..6u32 {
                 let gpu = &gpu;
@@ -169,7 +172,7 @@ fn many_threads_await_their_steps() {
                         let mut open = encoder(gpu);
                         let pending = gpu
                             .sampler()
-                            .record(&mut open, &packed, &Params::default(), &[])
+                            .logprobs(&mut open, &packed, &LogprobsParams::default(), &[])
                             .expect("recorded");
                         gpu.queue().submit([open.finish()]);
                         let records = if (thread + step) % 2 == 0 {
@@ -187,11 +190,12 @@ fn many_threads_await_their_steps() {
 
 #[test]
 fn readiness_is_told_without_blocking() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let source = buffer(&gpu, 400, BufferUsages::STORAGE);
         let packed = GpuLogits::packed(&source, Dtype::F32, 1, 100);
         let mut open = encoder(&gpu);
-        let pending = gpu.sampler().record(&mut open, &packed, &Params::default(), &[]).expect("recorded");
+        let pending =
+            gpu.sampler().logprobs(&mut open, &packed, &LogprobsParams::default(), &[]).expect("recorded");
         assert!(!pending.is_ready(), "before the submit");
         gpu.queue().submit([open.finish()]);
         let start = std::time::Instant::now();
@@ -204,18 +208,18 @@ fn readiness_is_told_without_blocking() {
 
 #[test]
 fn a_device_below_the_floor_is_refused() {
-    let candidate = candidates(false).into_iter().find(|c| c.unfit.is_none()).expect("an adapter");
-    let limits = Limits { max_compute_workgroup_storage_size: 8192, ..candidate.limits() };
-    let message = Gpu::open_unchecked(candidate, limits).expect_err("too little memory").to_string();
+    let adapter = adapters(false).into_iter().find(|c| c.unfit.is_none()).expect("an adapter");
+    let limits = Limits { max_compute_workgroup_storage_size: 8192, ..adapter.limits() };
+    let message = Gpu::open_unchecked(adapter, limits).expect_err("too little memory").to_string();
     assert!(message.contains("max_compute_workgroup_storage_size 8192, the kernels need 16384"), "{message}");
 }
 
 #[test]
 fn adapters_are_found_by_number_id_or_part_of_a_name() {
-    let list = || candidates(true);
-    for (number, candidate) in list().into_iter().enumerate() {
-        assert_eq!(find(list(), &number.to_string()).expect("by number").id, candidate.id);
-        assert_eq!(find(list(), &candidate.id.to_uppercase()).expect("by id").id, candidate.id);
+    let list = || adapters(true);
+    for (number, adapter) in list().into_iter().enumerate() {
+        assert_eq!(find(list(), &number.to_string()).expect("by number").id, adapter.id);
+        assert_eq!(find(list(), &adapter.id.to_uppercase()).expect("by id").id, adapter.id);
     }
     let message = find(list(), "no such adapter").expect_err("none").to_string();
     assert!(
@@ -227,9 +231,9 @@ fn adapters_are_found_by_number_id_or_part_of_a_name() {
 
 #[test]
 fn recorders_share_a_device() {
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let second = Sampler::new(gpu.device(), gpu.queue()).expect("a second sampler");
-        second.self_check().expect("the same bits");
+        second.self_check(Kernels::Logprobs, Dtype::F32).expect("the same bits");
         assert!(second.traffic().bytes_back > 0);
     }
 }

@@ -4,23 +4,23 @@
 mod common;
 
 use serde_json::Value;
-use sortilege::{Logits, Params, Record, cpu};
+use sortilege::{Cpu, Engine, Logits, LogprobsParams};
 
-/// Computes records: the CPU engine or one GPU.
-type Engine<'a> = (&'a str, &'a dyn Fn(&Logits<'_>, &Params) -> Vec<Record>);
+use common::{gpus, test_each};
 
 fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().expect("an array").iter().map(|n| n.as_f64().expect("a number")).collect()
 }
 
 /// Probabilities by token.
-fn probabilities(engine: Engine<'_>, logits: &[f64], temperature: f64) -> Vec<f64> {
+fn probabilities(engine: &dyn Engine, logits: &[f64], temperature: f64) -> Vec<f64> {
     let values: Vec<f32> = logits.iter().map(|&x| x as f32).collect();
     let vocab = values.len();
-    let params = Params { top_k: vocab as u32, temperature: temperature as f32 };
-    let record = engine.1(&Logits::f32(&values, 1, vocab).expect("a row"), &params).remove(0);
+    let params = LogprobsParams { top_logprobs: vocab as u32, temperature: temperature as f32 };
+    let row = Logits::f32(&values, 1, vocab).expect("a row");
+    let answer = engine.logprobs(&row, &params, &[]).expect("an answer").remove(0);
     let mut by_token = vec![0.0; vocab];
-    for entry in record.top {
+    for entry in answer.distribution.top_logprobs {
         by_token[entry.token as usize] = entry.logprob.exp();
     }
     by_token
@@ -33,92 +33,114 @@ fn differs(got: &[f64], printed: &[f64], digits: i32) -> Option<String> {
     Some(format!("place {i}: {} instead of {}", got[i], printed[i]))
 }
 
-fn check(engine: Engine<'_>, cases: &Value) {
-    let mut wrong = Vec::new();
-    let mut expect = |name: &str, problem: Option<String>| {
-        wrong.extend(problem.map(|problem| format!("{}, {name}: {problem}", engine.0)));
+#[track_caller]
+fn assert_printed(got: &[f64], printed: &[f64], digits: i32) {
+    if let Some(problem) = differs(got, printed, digits) {
+        panic!("{problem}");
+    }
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
+fn softmax(engine: &dyn Engine, case: &Value) {
+    let logits = numbers(&case["logits"]);
+    let got = probabilities(engine, &logits, number(&case["temperature"]));
+    let printed = numbers(&case["probabilities"]);
+    // "three classes" and "subset" are printed with three digits, the others with four.
+    let digits =
+        if printed.iter().all(|p| (p * 1e3).fract().min(1.0 - (p * 1e3).fract()) < 1e-9) { 3 } else { 4 };
+    assert_printed(&got, &printed, digits);
+    if let Some(exp) = case.get("exp").map(numbers) {
+        // p · Σ exp, both out of the engine.
+        let sum: f64 = (0..logits.len()).map(|i| exp[i]).sum();
+        let own: Vec<f64> = got.iter().map(|p| p * sum).collect();
+        assert_printed(&own, &exp, 2);
+    }
+}
+
+fn shift_invariance(engine: &dyn Engine, case: &Value) {
+    let (logits, add) = (numbers(&case["logits"]), number(&case["add"]));
+    let shifted: Vec<f64> = logits.iter().map(|x| x + add).collect();
+    assert_eq!(probabilities(engine, &logits, 1.0), probabilities(engine, &shifted, 1.0));
+}
+
+fn competition(engine: &dyn Engine, case: &Value) {
+    let before = probabilities(engine, &numbers(&case["before"]), 1.0);
+    let after = probabilities(engine, &numbers(&case["after"]), 1.0);
+    let holds = after[0] == after[1] && after[0] < before[0] && before[0] == before[1];
+    assert!(holds, "{before:?} became {after:?}");
+}
+
+fn log_probability(engine: &dyn Engine, case: &Value) {
+    // Two logits with this logprob for the first: the other has the rest of the mass.
+    let (p, logprob) = (number(&case["probability"]), number(&case["logprob"]));
+    let got = probabilities(engine, &[p.ln(), (1.0 - p).ln()], 1.0)[0];
+    assert_printed(&[got], &[p], 5);
+    assert_printed(&[got], &[logprob.exp()], 2);
+}
+
+fn sequence_scores(engine: &dyn Engine, case: &Value) {
+    let total = |steps: &Value| -> f64 {
+        let logprob = |lp: &f64| probabilities(engine, &[*lp, (-lp.exp()).ln_1p()], 1.0)[0].ln();
+        numbers(steps).iter().map(logprob).sum()
     };
-    for case in cases["softmax"].as_array().expect("cases") {
-        let name = case["name"].as_str().expect("a name");
-        let temperature = case["temperature"].as_f64().expect("a temperature");
-        let logits = numbers(&case["logits"]);
-        let got = probabilities(engine, &logits, temperature);
-        let printed = numbers(&case["probabilities"]);
-        // "three classes" and "subset" are printed with three digits, the others with four.
-        let digits =
-            if printed.iter().all(|p| (p * 1e3).fract().min(1.0 - (p * 1e3).fract()) < 1e-9) { 3 } else { 4 };
-        expect(name, differs(&got, &printed, digits));
-        if let Some(exp) = case.get("exp").map(numbers) {
-            // p · Σ exp, both out of the engine.
-            let sum: f64 = (0..logits.len()).map(|i| exp[i]).sum();
-            let own: Vec<f64> = got.iter().map(|p| p * sum).collect();
-            expect(name, differs(&own, &exp, 2));
-        }
+    let Some(paths) = case["paths"].as_object() else {
+        return assert_printed(&[total(&case["logprobs"])], &[number(&case["total"])], 4);
+    };
+    let totals: Vec<(&String, f64)> = paths.iter().map(|(name, steps)| (name, total(steps))).collect();
+    for (name, got) in &totals {
+        assert_printed(&[*got], &[number(&case["totals"][name.as_str()])], 4);
     }
-    for case in cases["shift_invariance"].as_array().expect("cases") {
-        let (logits, add) = (numbers(&case["logits"]), case["add"].as_f64().expect("a number"));
-        let shifted: Vec<f64> = logits.iter().map(|x| x + add).collect();
-        let (before, after) = (probabilities(engine, &logits, 1.0), probabilities(engine, &shifted, 1.0));
-        expect("shift", (before != after).then(|| format!("{before:?} became {after:?}")));
-    }
-    for case in cases["competition"].as_array().expect("cases") {
-        let before = probabilities(engine, &numbers(&case["before"]), 1.0);
-        let after = probabilities(engine, &numbers(&case["after"]), 1.0);
-        let holds = after[0] == after[1] && after[0] < before[0] && before[0] == before[1];
-        expect("competition", (!holds).then(|| format!("{before:?} became {after:?}")));
-    }
-    for case in cases["log_probability"].as_array().expect("cases") {
-        // Two logits with this logprob for the first: the other has the rest of the mass.
-        let (p, lp) = (case["probability"].as_f64().expect("p"), case["logprob"].as_f64().expect("lp"));
-        let got = probabilities(engine, &[p.ln(), (1.0 - p).ln()], 1.0)[0];
-        expect("log-probability", differs(&[got], &[p], 5).or_else(|| differs(&[got], &[lp.exp()], 2)));
-    }
-    for case in cases["sequence_scores"].as_array().expect("cases") {
-        let total = |steps: &Value| -> f64 {
-            numbers(steps)
-                .iter()
-                .map(|lp| probabilities(engine, &[*lp, (-lp.exp()).ln_1p()], 1.0)[0].ln())
-                .sum()
-        };
-        if let Some(paths) = case["paths"].as_object() {
-            let totals: Vec<(&String, f64)> =
-                paths.iter().map(|(name, steps)| (name, total(steps))).collect();
-            for (name, got) in &totals {
-                expect(
-                    name,
-                    differs(&[*got], &[case["totals"][name.as_str()].as_f64().expect("a total")], 4),
-                );
-            }
-            let best = totals.iter().max_by(|a, b| a.1.total_cmp(&b.1)).expect("a path").0;
-            expect("preferred", (best != case["preferred"].as_str().expect("a path")).then(|| best.clone()));
-        } else {
-            expect(
-                "sequence",
-                differs(&[total(&case["logprobs"])], &[case["total"].as_f64().expect("a total")], 4),
-            );
-        }
-    }
-    for case in cases["odds"].as_array().expect("cases") {
-        let got = probabilities(engine, &numbers(&case["logits"]), 1.0);
-        expect("odds", differs(&[got[0] / got[1]], &[case["ratio"].as_f64().expect("a ratio")], 3));
-    }
-    let rejected = &cases["rejected_example"];
-    let got = probabilities(engine, &numbers(&rejected["logits"]), 1.0);
-    expect("rejected", differs(&got, &[0.5507, 0.2735, 0.1358, 0.0370, 0.0030], 4));
-    let as_printed = differs(&got, &numbers(&rejected["printed"]), 3);
-    expect("rejected", as_printed.is_none().then(|| "the wrong values came out".to_owned()));
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let best = totals.iter().max_by(|a, b| a.1.total_cmp(&b.1)).expect("a path").0;
+    assert_eq!(best, case["preferred"].as_str().expect("a path"));
+}
+
+fn odds(engine: &dyn Engine, case: &Value) {
+    let got = probabilities(engine, &numbers(&case["logits"]), 1.0);
+    assert_printed(&[got[0] / got[1]], &[number(&case["ratio"])], 3);
+}
+
+fn rejected_example(engine: &dyn Engine, case: &Value) {
+    let got = probabilities(engine, &numbers(&case["logits"]), 1.0);
+    assert_printed(&got, &[0.5507, 0.2735, 0.1358, 0.0370, 0.0030], 4);
+    assert!(differs(&got, &numbers(&case["printed"]), 3).is_some(), "the wrong values came out");
+}
+
+type Check = fn(&dyn Engine, &Value);
+
+const SECTIONS: &[(&str, Check)] = &[
+    ("softmax", softmax),
+    ("shift_invariance", shift_invariance),
+    ("competition", competition),
+    ("log_probability", log_probability),
+    ("sequence_scores", sequence_scores),
+    ("odds", odds),
+    ("rejected_example", rejected_example),
+];
+
+fn check(id: &str, engine: &dyn Engine, tables: &Value) {
+    let sections = tables.as_object().expect("sections").len();
+    assert_eq!(sections, 1 + SECTIONS.len(), "`about` and what is checked");
+    let cases = SECTIONS.iter().flat_map(|&(section, holds)| {
+        let section_cases = &tables[section];
+        let list = section_cases.as_array().map_or(std::slice::from_ref(section_cases), Vec::as_slice);
+        assert!(!list.is_empty(), "{section}");
+        list.iter().zip(0..).map(move |(case, place)| {
+            let name = case["name"].as_str().map_or_else(|| format!("{section} {place}"), str::to_owned);
+            (format!("{}, {name}", id), (holds, case))
+        })
+    });
+    test_each(cases, |(holds, case)| holds(engine, case));
 }
 
 #[test]
 fn every_table_comes_out_of_every_engine() {
     let cases: Value = serde_json::from_str(include_str!("data/known_tables.json")).expect("JSON");
-    let on_cpu = |logits: &Logits<'_>, params: &Params| cpu::record(logits, params, &[]).expect("a record");
-    check(("cpu", &on_cpu), &cases);
-    for gpu in common::gpus() {
-        let on_gpu =
-            |logits: &Logits<'_>, params: &Params| gpu.record(logits, params, &[]).expect("a record");
-        check((&gpu.info().name.clone(), &on_gpu), &cases);
+    check("cpu", &Cpu, &cases);
+    for gpu in gpus() {
+        check(&gpu.info().name, &gpu, &cases);
     }
 }
 
@@ -127,5 +149,5 @@ fn every_table_comes_out_of_every_engine() {
 fn a_wrong_table_is_seen() {
     let text = include_str!("data/known_tables.json").replacen("[0.8437,", "[0.8438,", 1);
     let cases: Value = serde_json::from_str(&text).expect("JSON");
-    check(("cpu", &|logits, params| cpu::record(logits, params, &[]).expect("a record")), &cases);
+    check("cpu", &Cpu, &cases);
 }

@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sortilege::device::Gpu;
-use sortilege::wgpu::{self, Buffer, BufferUsages, CommandEncoder, Features};
+use sortilege::wgpu::{self, BufferUsages, CommandEncoder, Features};
 use sortilege::{
-    Dtype, Error, GpuLogits, GpuOutput, Logits, Params, Request, SampleBuffers, Sampler, SamplerOptions,
-    SamplingParams, Timing, cpu,
+    Cpu, Dtype, Engine, Error, GpuLogits, GpuOutput, Logits, LogprobsParams, Request, SampleBuffers,
+    SampleInputs, Sampler, SamplerOptions, SamplingParams, Timing,
 };
+
+use common::{buffer, encoder, gpus, upload};
 
 const TIMESTAMPS: SamplerOptions =
     SamplerOptions { deadline: Duration::from_secs(60), timestamps: true, portable: false };
@@ -21,18 +23,6 @@ const VOCAB: usize = 5000;
 
 fn values() -> Vec<f32> {
     (0..ROWS * VOCAB).map(|i| ((i * 7919) % 10_007) as f32 / 700.0).collect()
-}
-
-fn buffer(gpu: &Gpu, bytes: &[u8], size: usize) -> Buffer {
-    let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
-    let buffer = gpu.device().create_buffer(&wgpu::BufferDescriptor {
-        label: None,
-        size: size as u64,
-        usage,
-        mapped_at_creation: false,
-    });
-    gpu.queue().write_buffer(&buffer, 0, bytes);
-    buffer
 }
 
 /// Submits and waits, the way of an engine.
@@ -64,11 +54,11 @@ fn check(timing: &Timing, kernels: &[&str], has_copy: bool, what: &str) {
 fn every_call_is_timed_and_its_bits_are_the_same() {
     let values = values();
     let logits = Logits::f32(&values, ROWS, VOCAB).expect("a batch");
-    let params = Params::default();
+    let params = LogprobsParams::default();
     let request = Request::new(SamplingParams { seed: Some(1), ..SamplingParams::default() }).expect("sound");
-    for gpu in common::gpus() {
+    for gpu in gpus() {
         let id = gpu.info().name.clone();
-        let sampler = gpu.sampler().sibling(TIMESTAMPS);
+        let sampler = gpu.sampler().with(TIMESTAMPS);
         let features = gpu.device().features();
         if !features.contains(Features::TIMESTAMP_QUERY) {
             assert!(matches!(sampler, Err(Error::Limit(_))), "{id}: an adapter without timestamps");
@@ -76,44 +66,42 @@ fn every_call_is_timed_and_its_bits_are_the_same() {
         }
         let sampler = sampler.expect("timestamps");
         let has_copy = features.contains(Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
-        let source = buffer(&gpu, bytemuck::cast_slice(&values), ROWS * VOCAB * 4);
-        let out = buffer(&gpu, &[], ROWS * VOCAB * 4);
-        let more = buffer(&gpu, &[], ROWS * VOCAB * 4);
+        let source = upload(&gpu, bytemuck::cast_slice(&values));
+        let [out, more] = [(); 2].map(|()| buffer(&gpu, source.size(), BufferUsages::STORAGE));
         let batch = GpuLogits::packed(&source, Dtype::F32, ROWS, VOCAB);
-        let encoder = || gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         assert_eq!(sampler.take_timings(), [], "nothing yet");
 
         // An encoder that is dropped leaves no timing behind, and does not keep others back.
-        drop(sampler.record(&mut encoder(), &batch, &params, &[]).expect("recorded"));
+        drop(sampler.logprobs(&mut encoder(&gpu), &batch, &params, &[]).expect("recorded"));
         for _ in 0..2 {
-            let mut open = encoder();
-            let pending = sampler.record(&mut open, &batch, &params, &[]).expect("recorded");
+            let mut open = encoder(&gpu);
+            let pending = sampler.logprobs(&mut open, &batch, &params, &[]).expect("recorded");
             gpu.queue().submit([open.finish()]);
             assert_eq!(
                 pending.wait().expect("records"),
-                cpu::record(&logits, &params, &[]).expect("records")
+                Cpu.logprobs(&logits, &params, &[]).expect("records")
             );
-            check(&only(sampler.take_timings()), &["tile_stats", "row_finish"], has_copy, &id);
+            check(&only(sampler.take_timings()), &["tile_stats", "row_logprobs"], has_copy, &id);
             assert_eq!(sampler.take_timings(), [], "each is told once");
         }
 
         let rows = [request.row(0); ROWS];
-        let mut open = encoder();
+        let mut open = encoder(&gpu);
         let pending = sampler.sample(&mut open, &batch, &rows, &SampleBuffers::default()).expect("recorded");
         gpu.queue().submit([open.finish()]);
-        let expected = cpu::sample(&logits, &rows, &cpu::SampleInputs::default()).expect("samples");
+        let expected = Cpu.sample(&logits, &rows, &SampleInputs::default()).expect("samples");
         assert_eq!(pending.wait().expect("samples"), expected);
         check(&only(sampler.take_timings()), &["tile_stats", "row_sample"], has_copy, &id);
 
         // Two calls in one encoder, the older first; nothing is copied.
-        let mut open = encoder();
+        let mut open = encoder(&gpu);
         sampler.log_softmax(&mut open, &batch, GpuOutput::new(&out)).expect("recorded");
         sampler.row_max(&mut open, &batch, GpuOutput::new(&more)).expect("recorded");
         finish(&gpu, open);
         let timings = sampler.take_timings();
         assert_eq!(timings.len(), 2);
-        check(&timings[0], &["tile_stats", "row_finish", "log_softmax"], false, &id);
-        check(&timings[1], &["tile_stats", "row_finish", "row_scalar"], false, &id);
+        check(&timings[0], &["tile_stats", "row_logprobs", "log_softmax"], false, &id);
+        check(&timings[1], &["tile_stats", "row_logprobs", "row_scalar"], false, &id);
 
         assert_eq!(gpu.sampler().take_timings(), [], "without the option there are none");
     }

@@ -1,3 +1,5 @@
+//! How the program ends without success, and what it says on stderr.
+
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;

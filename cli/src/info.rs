@@ -1,17 +1,27 @@
-//! `sortilege info`
+//! `sortilege info`: the adapters of this machine, and which of them `auto` takes. It opens none.
 
 use std::io::Write;
 
+use clap::Args;
 use serde::Serialize;
-use sortilege::device::{Candidate, candidates};
+use sortilege::device::{self, adapters};
 use sortilege::wgpu::Features;
 
-use crate::args::InfoArgs;
 use crate::engine::driver;
 use crate::failure::{Failure, Result};
 
+#[derive(Args, Debug)]
+pub(crate) struct InfoArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// List OpenGL adapters too; some drivers abort when they are closed
+    #[arg(long)]
+    pub(crate) gl: bool,
+}
+
 #[derive(Serialize)]
-struct Adapter {
+struct AdapterLine {
     number: usize,
     name: String,
     adapter: String,
@@ -36,14 +46,14 @@ struct Adapter {
 struct Info {
     version: &'static str,
     arithmetic_version: u32,
-    adapters: Vec<Adapter>,
+    adapters: Vec<AdapterLine>,
     auto: String,
     why: String,
 }
 
 pub(crate) fn run(args: &InfoArgs) -> Result<()> {
-    let list = candidates(args.gl);
-    let auto = list.iter().position(Candidate::is_fit_hardware);
+    let list = adapters(args.gl);
+    let auto = list.iter().position(device::Adapter::is_fit_hardware);
     let info = Info {
         version: env!("CARGO_PKG_VERSION"),
         arithmetic_version: sortilege::ARITHMETIC_VERSION,
@@ -69,18 +79,18 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
     written.and_then(|()| std::io::stdout().write_all(&text)).map_err(|error| Failure::writing(&error))
 }
 
-fn describe((number, candidate): (usize, &Candidate)) -> Adapter {
-    let (limits, features) = (candidate.limits(), candidate.features());
-    let info = &candidate.info;
-    Adapter {
+fn describe((number, adapter): (usize, &device::Adapter)) -> AdapterLine {
+    let (limits, features) = (adapter.limits(), adapter.features());
+    let info = &adapter.info;
+    AdapterLine {
         number,
-        name: candidate.id.clone(),
+        name: adapter.id.clone(),
         adapter: info.name.clone(),
         backend: info.backend.to_string(),
         driver: driver(info),
         kind: format!("{:?}", info.device_type),
-        software: candidate.is_software(),
-        unfit: candidate.unfit.clone(),
+        software: adapter.is_software(),
+        unfit: adapter.unfit.clone(),
         max_storage_binding_bytes: limits.max_storage_buffer_binding_size,
         max_buffer_bytes: limits.max_buffer_size,
         workgroup_storage_bytes: limits.max_compute_workgroup_storage_size,

@@ -1,27 +1,63 @@
-//! `sortilege`: token-probability records and drawn tokens from files of logits, kernel validation, benchmarks, device listing.
+//! `sortilege`: token-probability records and drawn tokens from files of logits, kernel validation, benchmarks, device
+//! listing.
+//!
+//! Each command has a room of its own, a file or a folder with its options, its work and its formats: `info`, `log`,
+//! `sample`, `validate`, `bench`. Below them are `files`, `text`, `engine` and what else several of them share; none of
+//! these knows a command.
 
-mod args;
-mod batch;
 mod bench;
 mod engine;
 mod failure;
+mod files;
 mod info;
-mod input;
 mod log;
-mod output;
+mod progress;
 mod sample;
-mod sidecar;
-mod texts;
-mod tokens;
+mod shared_args;
+mod tally;
+mod text;
 mod validate;
-mod vocab;
 
+use std::io;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::args::{Cli, Command};
-use crate::failure::{Failure, note};
+use crate::failure::{Failure, Result, note};
+
+/// Token probabilities from logits, on the GPU and on the CPU, with the same bits.
+#[derive(Debug, Parser)]
+#[command(name = "sortilege", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the adapters of this machine, and the one that `auto` takes
+    Info(info::InfoArgs),
+    /// Write one record per row of logits: logprobs, rank, entropy, alternatives
+    #[command(after_help = log::EXAMPLES)]
+    Log(log::LogArgs),
+    /// Draw tokens from each row of logits: filters, penalties, grammar masks, repeatable under a seed
+    #[command(after_help = sample::EXAMPLES)]
+    Sample(Box<sample::SampleArgs>),
+    /// Compare every kernel with the CPU engine bit for bit, and with an f64 oracle
+    #[command(after_help = EXIT_CODES)]
+    Validate(validate::ValidateArgs),
+    /// Measure the operations on devices and on the CPU engine, after a check of their outputs; compare and plot
+    /// results
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(Box<bench::BenchArgs>),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
@@ -30,7 +66,7 @@ fn main() -> ExitCode {
         Command::Sample(args) => sample::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Bench(args) => bench::run(&args),
-        Command::Completions { shell } => args::completions(shell),
+        Command::Completions { shell } => print_completions(shell),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -40,5 +76,22 @@ fn main() -> ExitCode {
             note!("error: {failure}");
             failure.exit_code()
         }
+    }
+}
+
+/// Prints the completion script.
+fn print_completions(shell: clap_complete::Shell) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "sortilege", &mut script);
+    io::Write::write_all(&mut io::stdout(), &script).map_err(|error| Failure::writing(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
     }
 }

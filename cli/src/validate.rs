@@ -1,17 +1,32 @@
-//! `sortilege validate`
+//! `sortilege validate`: the library's validation, on the devices that are asked for. What is compared, and how, is in
+//! the library.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::Args;
 use serde::Serialize;
 use sortilege::SamplerOptions;
-use sortilege::device::{Candidate, Gpu, candidates};
+use sortilege::device::{Adapter, Gpu, adapters, best_hardware};
 use sortilege::validate::{ERROR_LIMIT, Engine, Extent, Report, validate};
 
-use crate::args::ValidateArgs;
-use crate::engine;
 use crate::failure::{Failure, Result, note};
+use crate::{engine, progress};
+
+#[derive(Args, Debug)]
+pub(crate) struct ValidateArgs {
+    /// all (every adapter, OpenGL included, and the CPU engine), auto, cpu, gpu, the number or a part of the name of
+    /// an adapter
+    #[arg(long, default_value = "all")]
+    pub(crate) device: String,
+    /// Smaller sizes only: half a minute on a software adapter for each text of the kernels (with and without 64-bit
+    /// integers), twice that until it has compiled them once
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 #[derive(Serialize)]
 struct DeviceReport {
@@ -41,97 +56,114 @@ impl From<Report> for KernelReport {
 
 pub(crate) fn run(args: &ValidateArgs) -> Result<()> {
     let extent = if args.quick { Extent::Quick } else { Extent::Full };
-    // None stands for the CPU engine.
-    let devices: Vec<Option<Candidate>> = match args.device.as_str() {
-        "cpu" => vec![None],
-        "all" => candidates(true).into_iter().map(Some).chain([None]).collect(),
-        "auto" => vec![sortilege::device::best_hardware(candidates(false))],
-        name => vec![Some(engine::candidate(name)?)],
-    };
-    if args.device == "all" && devices.len() == 1 {
-        note!("note: no adapter found; only the CPU engine is validated");
-    }
-    if args.device == "auto" && devices[0].is_none() {
-        note!("note: no hardware GPU found; the CPU engine is validated");
-    }
-    // A mismatch is told even if nobody reads the rest.
-    let mut printed = Ok(());
-    let mut reports = Vec::new();
-    let mut unopened = Vec::new();
-    for device in devices {
-        let id = device.as_ref().map_or_else(|| "cpu".to_owned(), |candidate| candidate.id.clone());
-        match one(device, &id, extent) {
-            Ok(of_device) => {
-                for report in of_device {
+    let mut outcome = Outcome { printed: Ok(()), reports: Vec::new(), unopened: Vec::new() };
+    for device in devices(&args.device)? {
+        let id = device.as_ref().map_or_else(|| "cpu".to_owned(), |adapter| adapter.id.clone());
+        match validate_device(device, &id, extent) {
+            Ok(reports) => {
+                for report in reports {
                     if !args.json {
-                        printed = printed.and(print(&report));
+                        outcome.print(report_text(&report));
                     }
-                    reports.push(report);
+                    outcome.reports.push(report);
                 }
             }
             // One broken driver among several must not hide what the others do.
             Err(failure) if args.device == "all" => {
                 note!("error: {id}: {failure}");
-                unopened.push(id);
+                outcome.unopened.push(id);
             }
             Err(failure) => return Err(failure),
         }
     }
     if args.json {
-        let mut text =
-            serde_json::to_vec_pretty(&reports).map_err(|error| Failure::writing(&error.into()))?;
-        text.push(b'\n');
-        printed = std::io::stdout().write_all(&text).map_err(|error| Failure::writing(&error));
+        let text = serde_json::to_string_pretty(&outcome.reports);
+        outcome.print(text.map_err(|error| Failure::writing(&error.into()))? + "\n");
     }
-    let kernels =
-        || reports.iter().flat_map(|report| report.kernels.iter().map(move |kernel| (report, kernel)));
-    let mismatches: usize = kernels().map(|(_, kernel)| kernel.mismatches).sum();
-    let first = kernels()
-        .find_map(|(report, kernel)| Some((&report.device, kernel.kernel, kernel.first_mismatch.as_ref()?)));
-    if let Some((device, kernel, first)) = first {
-        return Err(Failure::Mismatch(format!(
-            "{mismatches} mismatches; the first: {device}, {kernel}, {first}"
-        )));
+    outcome.conclude()
+}
+
+/// What to validate; `None` stands for the CPU engine.
+fn devices(name: &str) -> Result<Vec<Option<Adapter>>> {
+    let devices: Vec<Option<Adapter>> = match name {
+        "cpu" => vec![None],
+        "all" => adapters(true).into_iter().map(Some).chain([None]).collect(),
+        "auto" => vec![best_hardware(adapters(false))],
+        name => vec![Some(engine::find_adapter(name)?)],
+    };
+    if name == "all" && devices.len() == 1 {
+        note!("note: no adapter found; only the CPU engine is validated");
     }
-    if !unopened.is_empty() {
-        return Err(Failure::Failed(format!("not validated: {}", unopened.join(", "))));
+    if name == "auto" && devices[0].is_none() {
+        note!("note: no hardware GPU found; the CPU engine is validated");
     }
-    printed?;
-    let cases: usize = kernels().map(|(_, kernel)| kernel.cases).sum();
-    note!("{cases} cases, 0 mismatches, errors below {ERROR_LIMIT:e}");
-    Ok(())
+    Ok(devices)
+}
+
+/// What came of all devices.
+struct Outcome {
+    /// The first write that failed: a mismatch is told even if nobody reads the rest.
+    printed: Result<()>,
+    reports: Vec<DeviceReport>,
+    /// Names of devices that could not be validated.
+    unopened: Vec<String>,
+}
+
+impl Outcome {
+    /// Writes to standard output, until that fails.
+    fn print(&mut self, text: String) {
+        if self.printed.is_ok() {
+            self.printed = io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::writing(&error));
+        }
+    }
+
+    /// The failure to end with, or a line that says that there is none.
+    fn conclude(self) -> Result<()> {
+        let kernels = || {
+            self.reports.iter().flat_map(|report| report.kernels.iter().map(move |kernel| (report, kernel)))
+        };
+        let mismatches: usize = kernels().map(|(_, kernel)| kernel.mismatches).sum();
+        let first = kernels().find_map(|(report, kernel)| {
+            Some((&report.device, kernel.kernel, kernel.first_mismatch.as_ref()?))
+        });
+        if let Some((device, kernel, first)) = first {
+            return Err(Failure::Mismatch(format!(
+                "{mismatches} mismatches; the first: {device}, {kernel}, {first}"
+            )));
+        }
+        if !self.unopened.is_empty() {
+            return Err(Failure::Failed(format!("not validated: {}", self.unopened.join(", "))));
+        }
+        let cases: usize = kernels().map(|(_, kernel)| kernel.cases).sum();
+        self.printed?;
+        note!("{cases} cases, 0 mismatches, errors below {ERROR_LIMIT:e}");
+        Ok(())
+    }
 }
 
 /// A report of the kernels that the device runs, and a second one of those for any device where these are others.
-fn one(device: Option<Candidate>, id: &str, extent: Extent) -> Result<Vec<DeviceReport>> {
+fn validate_device(device: Option<Adapter>, id: &str, extent: Extent) -> Result<Vec<DeviceReport>> {
     // Without the self-check: here the whole grid speaks.
     let gpu = match device {
-        Some(candidate) => {
-            let limits = candidate.limits();
-            Some(Gpu::open_unchecked(candidate, limits)?)
+        Some(adapter) => {
+            let limits = adapter.limits();
+            Some(Gpu::open_unchecked(adapter, limits)?)
         }
         None => None,
     };
-    let mut reports = vec![with_progress(gpu.as_ref(), id, extent)?];
+    let mut reports = vec![validate_kernels(gpu.as_ref(), id, extent)?];
     if let Some(gpu) = gpu.filter(|gpu| gpu.sampler().has_int64()) {
         let options = SamplerOptions { portable: true, ..gpu.sampler().options() };
         let id = format!("{id}, portable kernels");
-        reports.push(with_progress(Some(&gpu.with_options(options)?), &id, extent)?);
+        reports.push(validate_kernels(Some(&gpu.with_options(options)?), &id, extent)?);
     }
     Ok(reports)
 }
 
-fn with_progress(gpu: Option<&Gpu>, id: &str, extent: Extent) -> Result<DeviceReport> {
+/// A report of the kernels that an open device runs, or of the CPU engine.
+fn validate_kernels(gpu: Option<&Gpu>, id: &str, extent: Extent) -> Result<DeviceReport> {
     let start = Instant::now();
-    let bar = ProgressBar::hidden();
-    if std::io::stderr().is_terminal() {
-        bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
-    }
-    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} batches").unwrap_or_else(
-        |_| {
-            ProgressStyle::default_bar() // the template is ours, so this is never reached
-        },
-    ));
+    let bar = progress::bar(0, "{msg} {wide_bar} {pos}/{len} batches");
     bar.set_message(id.to_owned());
     let mut progress = |done: usize, total: usize| {
         bar.set_length(total as u64);
@@ -150,23 +182,13 @@ fn with_progress(gpu: Option<&Gpu>, id: &str, extent: Extent) -> Result<DeviceRe
     })
 }
 
-fn print(report: &DeviceReport) -> Result<()> {
-    let mut text = Vec::new();
+/// A report for people.
+fn report_text(report: &DeviceReport) -> String {
     let DeviceReport { device, adapter, backend, driver, seconds, kernels } = report;
-    let mut write = || -> std::io::Result<()> {
-        writeln!(text, "{device}: {adapter} ({backend}) {driver}, {seconds:.1} s")?;
-        for kernel in kernels {
-            write!(
-                text,
-                "  {:<12} {:>6} cases  {:>4} mismatches",
-                kernel.kernel, kernel.cases, kernel.mismatches
-            )?;
-            match kernel.worst_error {
-                Some(error) => writeln!(text, "  worst error {error:.1e}")?,
-                None => writeln!(text)?,
-            }
-        }
-        std::io::stdout().write_all(&text)
-    };
-    write().map_err(|error| Failure::writing(&error))
+    let mut text = format!("{device}: {adapter} ({backend}) {driver}, {seconds:.1} s\n");
+    for KernelReport { kernel, cases, mismatches, worst_error, .. } in kernels {
+        let error = worst_error.map_or_else(String::new, |error| format!("  worst error {error:.1e}"));
+        text += &format!("  {kernel:<12} {cases:>6} cases  {mismatches:>4} mismatches{error}\n");
+    }
+    text
 }

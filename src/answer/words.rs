@@ -4,49 +4,52 @@ use crate::arithmetic::format::layout;
 
 layout! {
     /// Header of a record that `row_logprobs` writes; its list of (token, bits) follows.
-    record "RECORD_":
-    MAX_KEY = 0,
-    STATUS = 1,
-    /// Low word, then high word.
-    MASS = 2,
-    SURPRISAL = 4,
-    N_GREATER = 6,
-    N_EQUAL = 7,
-    TARGET_BITS = 8,
-    /// Number of the call, by which a record that never came about is known.
-    CALL = 9,
-    HEADER_WORDS = 10,
+    record: usize, "RECORD_" {
+        MAX_KEY = 0,
+        STATUS = 1,
+        /// Low word, then high word.
+        MASS = 2,
+        SURPRISAL = 4,
+        N_GREATER = 6,
+        N_EQUAL = 7,
+        TARGET_BITS = 8,
+        /// Number of the call, by which a record that never came about is known.
+        CALL = 9,
+        HEADER_WORDS = 10,
+    }
 }
 
 layout! {
     /// Header of a record that `row_sample` writes; its draws, the processed list and the raw list follow.
-    sample "SAMPLE_":
-    MAX_KEY = 0,
-    STATUS = 1,
-    MASS = 2,
-    SURPRISAL = 4,
-    KEPT = 6,
-    SHIFT = 7,
-    UNIT = 8,
-    /// Where a record of `row_logprobs` has it.
-    CALL = 9,
-    KEPT_MASS = 10,
-    ALL_MASS = 12,
-    REOPENED = 14,
-    ACCEPTED = 15,
-    RAW_MAX_KEY = 16,
-    RAW_STATUS = 17,
-    RAW_MASS = 18,
-    RAW_SURPRISAL = 20,
-    HEADER_WORDS = 22,
+    sample: usize, "SAMPLE_" {
+        MAX_KEY = 0,
+        STATUS = 1,
+        MASS = 2,
+        SURPRISAL = 4,
+        KEPT = 6,
+        SHIFT = 7,
+        UNIT = 8,
+        /// Where a record of `row_logprobs` has it.
+        CALL = 9,
+        KEPT_MASS = 10,
+        ALL_MASS = 12,
+        REOPENED = 14,
+        ACCEPTED = 15,
+        RAW_MAX_KEY = 16,
+        RAW_STATUS = 17,
+        RAW_MASS = 18,
+        RAW_SURPRISAL = 20,
+        HEADER_WORDS = 22,
+    }
 }
 
 layout! {
     /// A draw: the token, then bits, n_greater and n_equal of the processed view, then of the raw one.
-    draw "DRAW_":
-    TOKEN = 0,
-    VIEWS = 1,
-    WORDS = 7,
+    draw: usize, "DRAW_" {
+        TOKEN = 0,
+        VIEWS = 1,
+        WORDS = 7,
+    }
 }
 
 /// The 64-bit number whose low word stands at this place.

@@ -14,17 +14,17 @@ pub(crate) const MOST_LISTED: u32 = 1024;
 /// In place of a token where there is none: past the last entry of a list, or for a row from which nothing was drawn.
 pub const NO_TOKEN: u32 = u32::MAX;
 
-/// Constants that the shaders know too: a module of them, each the place of a word or a code, and in tests the list under the
-/// names of the shaders, `PREFIX_NAME`.
+/// Numbers that the shaders know too: a module of them, places of words (`usize`) or codes (`u32`), and in tests the list of
+/// them under the names of the shaders, `PREFIX_NAME`.
 macro_rules! layout {
-    ($(#[$doc:meta])* $module:ident $prefix:literal: $($(#[$what:meta])* $name:ident = $value:expr),* $(,)?) => {
+    ($(#[$doc:meta])* $module:ident: $type:ty, $prefix:literal { $($(#[$what:meta])* $name:ident = $value:expr),* $(,)? }) => {
         $(#[$doc])*
         #[allow(dead_code, reason = "some are the device's alone")]
         pub(crate) mod $module {
-            $($(#[$what])* pub(crate) const $name: usize = $value;)*
-            /// Every constant under the name that the shaders give it.
+            $($(#[$what])* pub(crate) const $name: $type = $value;)*
+            /// Every number under the name that the shaders give it.
             #[cfg(test)]
-            pub(crate) const NAMED: &[(&str, usize)] = &[$((concat!($prefix, stringify!($name)), $name)),*];
+            pub(crate) const NAMED: &[(&str, u64)] = &[$((concat!($prefix, stringify!($name)), $name as u64)),*];
         }
     };
 }

@@ -35,15 +35,16 @@ impl TileStats {
 
 layout! {
     /// Words that pass 1 leaves of one tile: statistics, then the keys of its subtiles' maxima, the delegates.
-    tile "TILE_":
-    MAX_KEY = 0,
-    MAX_BITS = 1,
-    MASS = 2,
-    SURPRISAL = 4,
-    N_GREATER = 6,
-    N_EQUAL = 7,
-    DELEGATES = 8,
-    WORDS = 72,
+    tile: usize, "TILE_" {
+        MAX_KEY = 0,
+        MAX_BITS = 1,
+        MASS = 2,
+        SURPRISAL = 4,
+        N_GREATER = 6,
+        N_EQUAL = 7,
+        DELEGATES = 8,
+        WORDS = 72,
+    }
 }
 
 /// What a row says of all its tokens, merged from its tiles.
@@ -59,12 +60,18 @@ pub(crate) struct RowStats {
     pub(crate) n_equal: u32,
 }
 
-/// A NaN in the row. The values of [`RowStats::status`]; zero is a sound row.
-pub(crate) const STATUS_NAN: u32 = 1;
-/// A +infinity in the row.
-pub(crate) const STATUS_INFINITY: u32 = 2;
-/// Nothing finite in the row.
-pub(crate) const STATUS_EMPTY: u32 = 4;
+layout! {
+    /// Values of [`RowStats::status`](super::RowStats::status): why a row is no distribution; 0 for one that is.
+    row_status: u32, "STATUS_" {
+        /// A NaN in the row.
+        NAN = 1,
+        /// A +infinity in the row.
+        INFINITY = 2,
+        /// Nothing finite in the row.
+        EMPTY = 4,
+    }
+}
+pub(crate) use row_status::{EMPTY as STATUS_EMPTY, INFINITY as STATUS_INFINITY, NAN as STATUS_NAN};
 
 /// Status of a row from its largest key and its largest bits: NaN before +infinity before "nothing finite".
 pub(crate) fn status(max_key: i32, max_bits: u32) -> u32 {

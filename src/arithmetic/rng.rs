@@ -1,7 +1,20 @@
 //! Philox4x32-10, a counter-based generator (Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3,
 //! SC 2011): four random words are a function of a counter and a key, so a draw depends on nothing else.
 
-/// What the numbers of a position are for: the upper half of the counter's last word.
+use super::format::layout;
+
+layout! {
+    /// What the numbers of a position are for: the upper half of the counter's last word.
+    purposes: u32, "FOR_" {
+        /// Plus the number of the draw.
+        DRAW = 0,
+        XTC = 1 << 16,
+        ACCEPT = 2 << 16,
+        RESIDUAL = 3 << 16,
+    }
+}
+
+/// What the numbers of a position are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The draw with this number.
@@ -26,10 +39,10 @@ impl Key {
     /// Four words for a purpose.
     pub(crate) fn words(self, purpose: Purpose) -> [u32; 4] {
         let last = match purpose {
-            Purpose::Draw(number) => number,
-            Purpose::Xtc => 1 << 16,
-            Purpose::Accept => 2 << 16,
-            Purpose::Residual => 3 << 16,
+            Purpose::Draw(number) => purposes::DRAW + number,
+            Purpose::Xtc => purposes::XTC,
+            Purpose::Accept => purposes::ACCEPT,
+            Purpose::Residual => purposes::RESIDUAL,
         };
         let [low, high] = halves(self.position);
         philox([low, high, self.stream, last], halves(self.seed))

@@ -7,8 +7,9 @@ use crate::answer::{Logprobs, LogprobsBits, Sample};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::logits::Logits;
+use crate::params::LogprobsParams;
 use crate::plan::Demand;
-use crate::request::{Inputs, LogprobsParams, Row, SampleInputs, validate_targets};
+use crate::request::{Inputs, Row, SampleInputs, validate_targets};
 
 /// Most bytes of logits in one submit: a GPU that takes longer than some 100 ms is reset by its system.
 const BLOCK_BYTES: usize = 32 << 20;

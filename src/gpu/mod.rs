@@ -1,7 +1,7 @@
 //! The GPU half, the only room that names wgpu. A call goes one way through it:
 //!
 //! ```text
-//! sampler, operations   what is asked, checked (checks), planned (crate::plan)
+//! calls, operations     what is asked, checked (checks), planned (crate::plan)
 //!    ▼
 //! encode                uploads and bindings of every chunk, out of the buffers of the pool
 //!    ▼
@@ -9,11 +9,12 @@
 //!    ▼
 //! readback              the only place that waits; guard, the only one that catches
 //! ```
-//! `adapters`, `device` and `host_logits` are for callers that have no device of their own.
+//! `sampler` is what a sampler owns. `adapters`, `device` and `host_logits` are for callers that have no device of their own.
 
 #[cfg(feature = "device")]
 mod adapters;
 mod buffers;
+mod calls;
 mod checks;
 #[cfg(feature = "device")]
 mod device;

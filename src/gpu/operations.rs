@@ -8,8 +8,9 @@ use super::sampler::Sampler;
 use crate::arithmetic::exact::Scale;
 use crate::error::Result;
 use crate::kernels::{log_softmax, row_scalar, top_entries};
+use crate::params::LogprobsParams;
 use crate::plan::{Demand, Plan};
-use crate::request::{LogprobsParams, RequestWords};
+use crate::request::RequestWords;
 
 impl Sampler {
     /// Records the maximum of each row into `out`, f32 `[rows]`; the result stays on the device. NaN for a row with a

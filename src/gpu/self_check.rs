@@ -11,7 +11,8 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::kernels::{digit_count, digit_scatter, row_logprobs, row_sample, tile_stats};
 use crate::logits::{Dtype, Logits};
-use crate::request::{LogprobsParams, Mirostat, Order, Request, Row, SampleInputs, SamplingParams};
+use crate::params::{LogprobsParams, Mirostat, Order, SamplingParams};
+use crate::request::{Request, Row, SampleInputs};
 
 /// The kernels behind a kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -121,17 +122,17 @@ impl Sampler {
 
 /// Spread, tied, masked, and one with a NaN.
 fn rows_of_every_kind(dtype: Dtype) -> Vec<u8> {
-    (0..ROWS * VOCAB)
-        .flat_map(|i| {
-            let noise = (i.wrapping_mul(2_654_435_761) >> 7) & 0xffff;
-            let value = match i / VOCAB {
-                0 => noise as f32 / 2048.0 - 16.0,
-                1 => (noise % 5) as f32,
-                2 if noise % 4 > 0 => f32::NEG_INFINITY,
-                3 if i % VOCAB == 5000 => f32::NAN,
-                _ => (noise % 256) as f32 / 16.0,
-            };
-            dtype.store(value).to_ne_bytes()[..dtype.bytes()].to_vec()
-        })
-        .collect()
+    let mut bytes = vec![0; ROWS * VOCAB * dtype.bytes()];
+    for (i, element) in bytes.chunks_exact_mut(dtype.bytes()).enumerate() {
+        let noise = (i.wrapping_mul(2_654_435_761) >> 7) & 0xffff;
+        let value = match i / VOCAB {
+            0 => noise as f32 / 2048.0 - 16.0,
+            1 => (noise % 5) as f32,
+            2 if noise % 4 > 0 => f32::NEG_INFINITY,
+            3 if i % VOCAB == 5000 => f32::NAN,
+            _ => (noise % 256) as f32 / 16.0,
+        };
+        dtype.store(value, element);
+    }
+    bytes
 }

@@ -4,6 +4,7 @@
 pub(crate) mod digit_count;
 #[cfg(feature = "wgpu")]
 pub(crate) mod digit_scatter;
+mod draw;
 pub(crate) mod kernel;
 pub(crate) mod log_softmax;
 pub(crate) mod row_logprobs;

@@ -31,13 +31,17 @@ impl Dtype {
         }
     }
 
-    /// The stored form of the nearest value of this type, in the low bits.
+    /// Stores the nearest value of this type, ties to even, in an element of [`bytes`](Self::bytes) bytes, in native byte
+    /// order.
+    ///
+    /// # Panics
+    /// If the element has another size.
     #[cfg(any(test, feature = "wgpu", feature = "validate"))]
-    pub(crate) fn store(self, value: f32) -> u32 {
+    pub fn store(self, value: f32, element: &mut [u8]) {
         match self {
-            Self::F32 => value.to_bits(),
-            Self::F16 => half::f16::from_f32(value).to_bits().into(),
-            Self::Bf16 => half::bf16::from_f32(value).to_bits().into(),
+            Self::F32 => element.copy_from_slice(&value.to_ne_bytes()),
+            Self::F16 => element.copy_from_slice(&half::f16::from_f32(value).to_ne_bytes()),
+            Self::Bf16 => element.copy_from_slice(&half::bf16::from_f32(value).to_ne_bytes()),
         }
     }
 

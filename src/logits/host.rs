@@ -91,6 +91,16 @@ impl<'a> Logits<'a> {
         self.row_stride
     }
 
+    /// A row, each logit as the f32 of the same value.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[must_use]
+    pub fn row(&self, row: usize) -> Vec<f32> {
+        assert!(row < self.rows, "row {row} of {}", self.rows);
+        self.row_bits(row).iter().map(f32::from_bits).collect()
+    }
+
     /// The rows `first..first + rows` as a batch of their own.
     ///
     /// # Panics

@@ -2,6 +2,7 @@
 
 mod dtype;
 mod host;
+pub(crate) mod order;
 mod shape;
 
 pub use dtype::Dtype;

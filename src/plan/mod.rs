@@ -18,7 +18,8 @@ use crate::error::{Error, Result};
 use crate::kernels::digit_count;
 use crate::kernels::tile_stats::TILE_WORDS;
 use crate::logits::{Shape, bytes_needed, validate_shape};
-use crate::request::{Inputs, LogprobsParams, Row};
+use crate::params::LogprobsParams;
+use crate::request::{Inputs, Row};
 
 /// What a call will do: its [`Cost`], and where everything lies. Prints as a table.
 #[derive(Clone, Debug, PartialEq, Eq)]

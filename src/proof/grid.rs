@@ -2,7 +2,7 @@
 
 use super::synthetic::{KINDS, Kind};
 use crate::logits::{Dtype, Logits};
-use crate::request::LogprobsParams;
+use crate::params::LogprobsParams;
 
 /// How much to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,48 +6,28 @@ use super::synthetic::mix;
 use crate::answer::Sample;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::filter::{self, Setting};
 use crate::gpu::{Gpu, GpuInput, GpuLogits, Mask, SampleBuffers};
 use crate::logits::Logits;
-use crate::request::{Dry, Filter, Mirostat, Order, Request, Row, SampleInputs, SamplingParams};
+use crate::params::SamplingStep::{MinP, Temperature, TopK, TopP};
+use crate::params::{Dry, Order, SamplingParams};
+use crate::request::{Request, Row, SampleInputs};
 
-type Change = fn(&mut SamplingParams);
-
-/// What the requests of a batch ask for, in turn. Its length shares no factor with the number of kinds of rows.
-const REQUESTS: [(&str, Change); 31] = [
+/// Settings of which no filter's file knows: no filter at all, or several, or changes of logits.
+const COMBINED: &[Setting] = &[
     ("plain", |_| ()),
     ("greedy", |p| p.temperature = 0.0),
-    ("xtc, cold", |p| {
-        (p.xtc_threshold, p.xtc_probability, p.temperature, p.order) = (0.001, 1.0, 0.004, Order::Llama);
-    }),
-    ("typical_p, cold", |p| (p.typical_p, p.temperature, p.order) = (0.3, 0.003, Order::Llama)),
-    ("temperature 0.6", |p| p.temperature = 0.6),
-    ("top_k 5", |p| p.top_k = 5),
-    ("top_k 3000", |p| (p.top_k, p.temperature) = (3000, 1.7)),
-    ("top_p 0.9", |p| p.top_p = 0.9),
-    ("top_p 0.9, llama", |p| (p.top_p, p.temperature, p.order) = (0.9, 1.5, Order::Llama)),
-    ("top_p 0", |p| p.top_p = 0.0),
-    ("min_p 0.05", |p| p.min_p = 0.05),
-    ("min_p 1", |p| p.min_p = 1.0),
-    ("typical_p 0.6", |p| p.typical_p = 0.6),
     ("typical_p, top_p", |p| (p.typical_p, p.top_p) = (0.3, 0.8)),
-    ("top_n_sigma 1", |p| p.top_n_sigma = 1.0),
-    ("epsilon 0.001", |p| p.epsilon_cutoff = 0.001),
-    ("epsilon 0.9", |p| p.epsilon_cutoff = 0.9),
-    ("xtc", |p| (p.xtc_threshold, p.xtc_probability) = (0.02, 1.0)),
+    ("usual", |p| (p.temperature, p.top_k, p.top_p, p.min_p, p.n) = (0.8, 50, 0.95, 0.02, 3)),
+    ("temperature 0.6", |p| p.temperature = 0.6),
     ("xtc sometimes, top_k", |p| (p.xtc_threshold, p.xtc_probability, p.top_k) = (0.02, 0.5, 20)),
-    ("mirostat", |p| p.mirostat = Some(Mirostat { tau: 3.0, eta: 0.1 })),
-    ("mirostat, llama", |p| {
-        p.mirostat = Some(Mirostat { tau: 0.3, eta: 0.1 });
-        (p.temperature, p.order) = (0.8, Order::Llama);
-    }),
     ("dynamic temperature", |p| (p.dynatemp_range, p.dynatemp_exponent) = (0.9, 1.3)),
     ("dynamic temperature, llama", |p| {
         (p.dynatemp_range, p.top_k, p.order) = (0.5, 40, Order::Llama);
     }),
     ("dynamic temperature, top_p", |p| (p.dynatemp_range, p.top_p) = (0.5, 0.8)),
-    ("usual", |p| (p.temperature, p.top_k, p.top_p, p.min_p, p.n) = (0.8, 50, 0.95, 0.02, 3)),
     ("a list", |p| {
-        p.order = Order::List(vec![Filter::TopP, Filter::Temperature, Filter::MinP, Filter::TopK]);
+        p.order = Order::List(vec![TopP, Temperature, MinP, TopK]);
         (p.temperature, p.top_p, p.min_p, p.top_k) = (1.4, 0.99, 0.01, 100);
     }),
     ("all", |p| {
@@ -66,6 +46,17 @@ const REQUESTS: [(&str, Change); 31] = [
     }),
     ("allowed", |p| (p.allowed_token_ids, p.top_k) = (Some(vec![0, 5, 31, 32, 63, 64, 127, 128]), 3)),
 ];
+
+/// What the requests of a batch ask for, in turn: the settings above, then those of every filter alone.
+fn settings() -> impl Iterator<Item = &'static Setting> {
+    COMBINED.iter().chain(filter::ALL.iter().flat_map(|spec| spec.settings))
+}
+
+/// Those of a row.
+fn setting_of(case: &Case, row: usize) -> &'static Setting {
+    let number = (row + case.seed as usize) % settings().count();
+    settings().nth(number).expect("below their number")
+}
 
 /// The requests of one case, and what its rows read besides.
 pub(super) struct SamplingCase {
@@ -91,7 +82,7 @@ impl SamplingCase {
                     processed_logprobs: (row % 4 != 2).then_some(case.params.top_logprobs.min(40)),
                     ..SamplingParams::default()
                 };
-                REQUESTS[(row + case.seed as usize) % REQUESTS.len()].1(&mut params);
+                setting_of(case, row).1(&mut params);
                 params.fit(vocab);
                 let mut request = Request::with_prompt(params, &[token(row, 2), token(row, 3)])
                     .expect("the parameters are in range");
@@ -131,7 +122,7 @@ impl SamplingCase {
 
     /// Which request a row has.
     pub(super) fn name(case: &Case, row: usize) -> &'static str {
-        REQUESTS[(row + case.seed as usize) % REQUESTS.len()].0
+        setting_of(case, row).0
     }
 
     /// A row's part of the mask.
@@ -174,5 +165,22 @@ impl SamplingParams {
         if let Some(allowed) = &mut self.allowed_token_ids {
             allowed.retain(is_in);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proof::synthetic::KINDS;
+
+    /// If their numbers shared a factor, the rows of a batch would meet few of the requests.
+    #[test]
+    fn every_kind_of_row_meets_every_request() {
+        let count = settings().count();
+        let shared = (2..=KINDS.len()).find(|n| KINDS.len().is_multiple_of(*n) && count.is_multiple_of(*n));
+        assert_eq!(shared, None, "{count} settings for {} kinds: add one", KINDS.len());
+        let names: Vec<&str> = settings().map(|(name, _)| *name).collect();
+        let double = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name));
+        assert_eq!(double, None, "a name stands twice");
     }
 }

@@ -120,11 +120,7 @@ impl Kind {
     pub fn store(&self, dtype: Dtype, seed: u64, bytes: &mut [u8]) {
         let logits = self.logits(bytes.len() / dtype.bytes(), seed);
         for (element, logit) in bytes.chunks_exact_mut(dtype.bytes()).zip(logits) {
-            let bits = dtype.store(logit);
-            match element {
-                [_, _] => element.copy_from_slice(&(bits as u16).to_ne_bytes()),
-                _ => element.copy_from_slice(&bits.to_ne_bytes()),
-            }
+            dtype.store(logit, element);
         }
     }
 }

@@ -96,7 +96,11 @@ fn row_cases() -> Vec<Value> {
     let mut cases: Vec<Value> = rows
         .into_iter()
         .map(|(values, dtype, temperature)| {
-            row_case(&values.iter().map(|&value| dtype.store(value)).collect::<Vec<_>>(), dtype, temperature)
+            row_case(
+                &values.iter().map(|&value| stored(dtype, value)).collect::<Vec<_>>(),
+                dtype,
+                temperature,
+            )
         })
         .collect();
     // What no f32 value can say, or what only one rule decides.
@@ -114,6 +118,15 @@ fn row_cases() -> Vec<Value> {
     ];
     cases.extend(bits.iter().map(|(stored, dtype)| row_case(stored, *dtype, 1.0)));
     cases
+}
+
+/// The stored form of a value, in the low bits.
+fn stored(dtype: Dtype, value: f32) -> u32 {
+    match dtype {
+        Dtype::F32 => value.to_bits(),
+        Dtype::F16 => half::f16::from_f32(value).to_bits().into(),
+        Dtype::Bf16 => half::bf16::from_f32(value).to_bits().into(),
+    }
 }
 
 fn row_case(stored: &[u32], dtype: Dtype, temperature: f32) -> Value {

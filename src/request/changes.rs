@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{Dry, Request};
-use crate::exact;
+use super::Request;
+use crate::arithmetic::exact;
+use crate::params::Dry;
 
 /// What happens to one token's logit. The same words on the device.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,28 +57,34 @@ impl Changes {
     }
 }
 
-impl Request {
-    /// The changes for the token at `position`.
-    pub(crate) fn changes(&self, position: u64, vocab: usize) -> Changes {
-        let params = &self.params;
-        let mut list: BTreeMap<u32, (Change, f64)> = BTreeMap::new();
-        fn of(list: &mut BTreeMap<u32, (Change, f64)>, token: u32) -> &mut (Change, f64) {
-            let plain = Change { token, is_banned: false, bias: 0.0, is_repeated: false, penalty: 0.0 };
-            list.entry(token).or_insert((plain, 0.0))
+/// Changes in the making, by token, each with its penalty not yet rounded.
+#[derive(Default)]
+struct Draft(BTreeMap<u32, (Change, f64)>);
+
+impl Draft {
+    fn of(&mut self, token: u32) -> &mut (Change, f64) {
+        let plain = Change { token, is_banned: false, bias: 0.0, is_repeated: false, penalty: 0.0 };
+        self.0.entry(token).or_insert((plain, 0.0))
+    }
+
+    fn bias(&mut self, request: &Request) {
+        for &(token, bias) in &request.params.logit_bias {
+            self.of(token).0.bias += bias;
         }
-        for &(token, bias) in &params.logit_bias {
-            of(&mut list, token).0.bias += bias;
-        }
-        // Penalties: which tokens were seen, for the repetition penalty and for the other two.
-        let history = || self.prompt.iter().chain(&self.output).copied();
-        let length = self.prompt.len() + self.output.len();
+    }
+
+    /// The repetition penalty, presence and frequency penalties, and DRY: of the tokens that were seen.
+    fn penalties(&mut self, request: &Request) {
+        let params = &request.params;
+        let history = || request.prompt.iter().chain(&request.output).copied();
+        let length = request.prompt.len() + request.output.len();
         let (repeated_from, counted_from) = match params.penalty_last_n {
-            None => (0, self.prompt.len()),
+            None => (0, request.prompt.len()),
             Some(last) => (length.saturating_sub(last as usize), length.saturating_sub(last as usize)),
         };
         if params.repetition_penalty != 1.0 {
             for token in history().skip(repeated_from) {
-                of(&mut list, token).0.is_repeated = true;
+                self.of(token).0.is_repeated = true;
             }
         }
         if params.frequency_penalty != 0.0 || params.presence_penalty != 0.0 {
@@ -86,35 +93,54 @@ impl Request {
                 *counts.entry(token).or_default() += 1;
             }
             for (token, count) in counts {
-                of(&mut list, token).1 += f64::from(params.frequency_penalty) * f64::from(count)
+                self.of(token).1 += f64::from(params.frequency_penalty) * f64::from(count)
                     + f64::from(params.presence_penalty);
             }
         }
         if let Some(dry) = &params.dry {
             let tokens: Vec<u32> = history().collect();
             for (token, penalty) in dry.penalties(&tokens) {
-                of(&mut list, token).1 += penalty;
+                self.of(token).1 += penalty;
             }
         }
+    }
+
+    /// Bad words that the next token would complete, and stop tokens that come too early.
+    fn bans(&mut self, request: &Request, position: u64) {
+        let params = &request.params;
         for word in &params.bad_words {
             if let [before @ .., last] = &word[..]
-                && self.output.ends_with(before)
+                && request.output.ends_with(before)
             {
-                of(&mut list, *last).0.is_banned = true;
+                self.of(*last).0.is_banned = true;
             }
         }
         if position < params.min_tokens {
             for &token in &params.stop_token_ids {
-                of(&mut list, token).0.is_banned = true;
+                self.of(token).0.is_banned = true;
             }
         }
+    }
+
+    /// The changes of the tokens that the vocabulary has: a prompt may hold others, such as images.
+    fn list(self, vocab: usize) -> Vec<Change> {
         #[expect(clippy::cast_possible_truncation, reason = "rounded once, from double to single")]
         let rounded = |(change, penalty): (Change, f64)| Change { penalty: penalty as f32, ..change };
+        self.0.into_values().map(rounded).filter(|change| (change.token as usize) < vocab).collect()
+    }
+}
+
+impl Request {
+    /// The changes for the token at `position`.
+    pub(crate) fn changes(&self, position: u64, vocab: usize) -> Changes {
+        let mut draft = Draft::default();
+        draft.bias(self);
+        draft.penalties(self);
+        draft.bans(self, position);
         Changes {
-            // A prompt may hold tokens, such as images, that the vocabulary of the logits does not.
-            list: list.into_values().map(rounded).filter(|change| (change.token as usize) < vocab).collect(),
-            repetition: params.repetition_penalty,
-            allowed: params.allowed_token_ids.as_ref().map(|tokens| {
+            list: draft.list(vocab),
+            repetition: self.params.repetition_penalty,
+            allowed: self.params.allowed_token_ids.as_ref().map(|tokens| {
                 let mut words = vec![0; vocab.div_ceil(128) * 4];
                 for &token in tokens {
                     words[token as usize / 32] |= 1 << (token % 32);

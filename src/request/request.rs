@@ -3,9 +3,9 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
-use super::params::SamplingParams;
 use crate::answer::Sample;
 use crate::error::Result;
+use crate::params::SamplingParams;
 
 /// A request in the making: its parameters, its seed, and the tokens that penalties, DRY and bad words look at. Keep it
 /// from step to step; it holds nothing of a device, so adding and removing requests moves no other's results.

@@ -2,13 +2,33 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::compiled::{Compiled, Step};
+use super::compiled::Compiled;
 use super::inputs::{Inputs, RowInputs};
 use crate::arithmetic::draw_scale::Dynamic;
-use crate::arithmetic::format::NO_TOKEN;
-use crate::exact::Scale;
-use crate::numbers::Ratio;
-use crate::rng::halves;
+use crate::arithmetic::exact::Scale;
+use crate::arithmetic::format::{NO_TOKEN, layout};
+use crate::arithmetic::rng::halves;
+use crate::filter::MAX_CUTS;
+
+layout! {
+    /// Flags of a request.
+    asks: u32, "ASKS_" {
+        GREEDY = 1,
+        /// A temperature that depends on the entropy.
+        DYNAMIC = 2,
+        /// The raw view beside the processed one.
+        RAW = 4,
+    }
+}
+
+layout! {
+    /// Bits of the first word of a change; the rest of it is the token.
+    change: u32, "CHANGE_" {
+        BANNED = 1 << 31,
+        REPEATED = 1 << 30,
+        TOKEN = 0xf_ffff,
+    }
+}
 
 /// [`Compiled`] as the device reads it.
 #[repr(C)]
@@ -30,9 +50,9 @@ pub(crate) struct RequestWords {
     pub(crate) dynamic_low: u32,
     pub(crate) dynamic_span: u32,
     pub(crate) dynamic_power: u32,
-    pub(crate) n_steps: u32,
+    pub(crate) n_cuts: u32,
     pub(crate) padding: [u32; 2],
-    pub(crate) steps: [[u32; 4]; 10],
+    pub(crate) cuts: [[u32; 4]; MAX_CUTS],
 }
 
 /// `NONE` of `shaders/lib/request.wgsl`.
@@ -46,28 +66,19 @@ impl RequestWords {
 
     /// The words of a request; where its changes and its allowed tokens lie is filled in by the caller.
     pub(crate) fn new(compiled: &Compiled) -> Self {
-        let mut steps = [[0; 4]; 10];
-        for (words, step) in steps.iter_mut().zip(&compiled.steps) {
-            *words = match *step {
-                Step::Temperature => [1, 0, 0, 0],
-                Step::TopK(k) => [2, k, 0, 0],
-                Step::TopP(Ratio { factor, by }) => [3, factor, by, 0],
-                Step::MinP(Ratio { factor, by }) => [4, factor, by, 0],
-                Step::Typical(Ratio { factor, by }) => [5, factor, by, 0],
-                Step::TopNSigma(sigmas) => [6, sigmas, 0, 0],
-                Step::Epsilon(Ratio { factor, by }) => [7, factor, by, 0],
-                Step::Xtc(Ratio { factor, by }, coin) => [8, factor, by, coin],
-            };
+        let mut cuts = [[0; 4]; MAX_CUTS];
+        for (words, cut) in cuts.iter_mut().zip(&compiled.cuts) {
+            *words = cut.words_on_device();
         }
         let dynamic = compiled.dynamic.unwrap_or(Dynamic { low: 0, span: 0, power: 0 });
-        #[expect(clippy::cast_possible_truncation, reason = "at most ten")]
-        let n_steps = compiled.steps.len() as u32;
+        #[expect(clippy::cast_possible_truncation, reason = "at most MAX_CUTS")]
+        let n_cuts = compiled.cuts.len() as u32;
         Self {
             draw_scale: words_of(compiled.draw.scale),
             draw_unit: compiled.draw.unit,
-            flags: u32::from(compiled.is_greedy)
-                | (u32::from(compiled.dynamic.is_some()) << 1)
-                | (u32::from(compiled.top_raw.is_some()) << 2),
+            flags: (u32::from(compiled.is_greedy) * asks::GREEDY)
+                | (u32::from(compiled.dynamic.is_some()) * asks::DYNAMIC)
+                | (u32::from(compiled.top_raw.is_some()) * asks::RAW),
             seed: halves(compiled.seed),
             stream: compiled.stream,
             n_draws: compiled.n_draws,
@@ -76,8 +87,8 @@ impl RequestWords {
             dynamic_low: dynamic.low,
             dynamic_span: dynamic.span,
             dynamic_power: dynamic.power,
-            n_steps,
-            steps,
+            n_cuts,
+            cuts,
             ..Self::observing(compiled.pass)
         }
     }
@@ -106,7 +117,8 @@ impl Inputs {
             request.first_change = place(lists.len());
             request.n_changes = place(changes.list.len());
             lists.extend(changes.list.iter().map(|change| {
-                let flags = (u32::from(change.is_banned) << 31) | (u32::from(change.is_repeated) << 30);
+                let flags = (u32::from(change.is_banned) * change::BANNED)
+                    | (u32::from(change.is_repeated) * change::REPEATED);
                 [flags | change.token, change.bias.to_bits(), change.penalty.to_bits(), 0]
             }));
             if let Some(words) = &changes.allowed {

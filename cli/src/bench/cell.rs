@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::times::gb_per_s;
 use crate::failure::{Failure, Result};
 
 /// What was measured of one operation on one batch on one device. Null where a field does not apply or is not known.
@@ -109,8 +110,8 @@ impl Cell {
     /// Fills in what follows from bytes and time. `ceiling_us` is what a plain read of the logits takes.
     pub(crate) fn rate(&mut self, logits_bytes: u64, ceiling_us: f64) {
         let moved = self.bytes_read.unwrap_or(0) + self.bytes_written.unwrap_or(0);
-        let ceiling = super::times::gb_per_s(logits_bytes, ceiling_us);
-        self.gb_per_s = self.time_us().map(|time| super::times::gb_per_s(moved, time));
+        let ceiling = gb_per_s(logits_bytes, ceiling_us);
+        self.gb_per_s = self.time_us().map(|time| gb_per_s(moved, time));
         self.ceiling_gb_per_s = Some(ceiling);
         self.percent_of_ceiling = self.gb_per_s.map(|rate| rate / ceiling * 100.0);
     }

@@ -37,8 +37,8 @@ pub(crate) fn run(a: &Path, b: &Path) -> Result<()> {
         write(&mut text, &old, &new).and_then(|matches| std::io::stdout().write_all(&text).map(|()| matches));
     if matches.map_err(|error| Failure::writing(&error))? == 0 {
         return Err(Failure::Failed(format!(
-            "no cell of {} is in {} with a time in both: they are joined by device, adapter, op, rows, vocab, dtype, top, draws, temperature, \
-             threads, kernels, data and cache",
+            "no cell of {} is in {} with a time in both: they are joined by device, adapter, op, rows, \
+             vocab, dtype, top, draws, temperature, threads, kernels, data and cache",
             a.display(),
             b.display()
         )));

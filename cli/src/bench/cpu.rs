@@ -1,4 +1,4 @@
-//! Measures the CPU engine.
+//! Measures the CPU chosen.
 
 use std::hint::black_box;
 
@@ -9,9 +9,9 @@ use sortilege::Logits;
 use super::cell::Cell;
 use super::check::Truths;
 use super::data::Source;
-use super::task::{Asked, Task};
+use super::task::{Task, Workload};
 use super::times::{Budget, median, p95};
-use crate::engine::Engine;
+use crate::engine::Chosen;
 use crate::failure::{Failure, Result};
 
 /// Logits in memory, and threads to work on them.
@@ -25,16 +25,16 @@ pub(crate) struct Host<'a> {
     budget: Budget,
 }
 
-/// A cell with the names of the CPU engine.
-pub(crate) fn cell(asked: Asked, source: &Source, threads: u32) -> Cell {
-    let (adapter, backend, driver) = Engine::Cpu.describe();
+/// A cell with the names of the CPU chosen.
+pub(crate) fn cell(workload: Workload, source: &Source, threads: u32) -> Cell {
+    let (adapter, backend, driver) = Chosen::CPU.describe();
     Cell {
         device: "cpu".to_owned(),
         adapter,
         backend: Some(backend),
         driver: Some(driver),
         threads: Some(threads),
-        ..asked.cell(source)
+        ..workload.cell(source)
     }
 }
 
@@ -63,9 +63,9 @@ impl<'a> Host<'a> {
     }
 
     /// Checks the CPU engine against the definition, then measures it.
-    pub(crate) fn measure(&self, asked: Asked) -> Result<Cell> {
+    pub(crate) fn measure(&self, workload: Workload) -> Result<Cell> {
         let Source { rows, vocab, dtype, .. } = *self.source;
-        let task = Task::new(asked, self.source)?;
+        let task = Task::new(workload, self.source)?;
         self.pool.install(|| self.truths.check(&task, self.source))?;
         let logits = Logits::new(self.bytes, dtype, rows, vocab)?;
         let times = self.budget.wall(|| {
@@ -73,7 +73,7 @@ impl<'a> Host<'a> {
             Ok(())
         })?;
         let threads = u32::try_from(self.pool.current_num_threads()).unwrap_or(u32::MAX);
-        let mut cell = cell(asked, self.source, threads);
+        let mut cell = cell(workload, self.source, threads);
         cell.wall_us = Some(median(&times));
         cell.p95_us = Some(p95(&times));
         cell.calls = Some(times.len() as u64);

@@ -1,16 +1,16 @@
-//! The logits to measure with.
+//! The logits to measure with: synthetic ones, or those of a file.
 
 use std::ops::Range;
 use std::path::Path;
 
-use half::{bf16, f16};
+use half::bf16;
 use rayon::prelude::*;
 use sortilege::Dtype;
 
-use super::options::DataArg;
-use crate::args::LogitsArgs;
-use crate::batch::Batch;
+use super::args::DataArg;
 use crate::failure::{Failure, Result};
+use crate::files::LogitsFile;
+use crate::shared_args::{DtypeArg, LogitsArgs};
 
 /// A batch of logits that is made or read as it is needed.
 pub(crate) struct Source {
@@ -22,15 +22,17 @@ pub(crate) struct Source {
 
 enum Origin {
     Synthetic(DataArg),
-    File(Box<Batch>),
+    File(Box<LogitsFile>),
 }
 
 impl Source {
+    /// Logits of a kind.
     pub(crate) fn synthetic(data: DataArg, dtype: Dtype, rows: usize, vocab: usize) -> Self {
         Self { rows, vocab, dtype, origin: Origin::Synthetic(data) }
     }
 
-    pub(crate) fn file(path: &Path, dtypes: &[crate::args::DtypeArg]) -> Result<Self> {
+    /// Logits of a file, which `dtypes` may say the type of.
+    pub(crate) fn file(path: &Path, dtypes: &[DtypeArg]) -> Result<Self> {
         let dtype = match dtypes {
             [] => None,
             [dtype] => Some(*dtype),
@@ -41,22 +43,23 @@ impl Source {
             }
         };
         let args = LogitsArgs { logits: path.to_owned(), tensor: None, shape: None, dtype };
-        let batch = Batch::open(&args)?;
-        if batch.rows == 0 {
+        let logits = LogitsFile::open(&args)?;
+        if logits.rows == 0 {
             return Err(Failure::file(path, "there are no rows to measure with"));
         }
-        let Batch { rows, vocab, dtype, .. } = batch;
-        Ok(Self { rows, vocab, dtype, origin: Origin::File(Box::new(batch)) })
+        let LogitsFile { rows, vocab, dtype, .. } = logits;
+        Ok(Self { rows, vocab, dtype, origin: Origin::File(Box::new(logits)) })
     }
 
     /// `normal`, `peaked`, `tied`, or the name of the file.
     pub(crate) fn name(&self) -> String {
         match &self.origin {
             Origin::Synthetic(data) => data.name().to_owned(),
-            Origin::File(batch) => batch.array.path.display().to_string(),
+            Origin::File(logits) => logits.array.path.display().to_string(),
         }
     }
 
+    /// Bytes of a row.
     pub(crate) fn row_bytes(&self) -> usize {
         self.vocab * self.dtype.bytes()
     }
@@ -83,8 +86,8 @@ impl Source {
                     .zip(of_rows)
                     .for_each(|(row, bytes)| fill(*data, self.dtype, row, bytes));
             }
-            Origin::File(batch) => {
-                let block = batch.array.block(rows.start * self.vocab, rows.len() * self.vocab)?;
+            Origin::File(logits) => {
+                let block = logits.array.block(rows.start * self.vocab, rows.len() * self.vocab)?;
                 bytes.extend_from_slice(block.bytes());
             }
         }
@@ -99,22 +102,14 @@ fn fill(data: DataArg, dtype: Dtype, row: usize, bytes: &mut [u8]) {
     for element in bytes.chunks_exact_mut(width) {
         let value = 3.0 * normal(&mut state);
         let value = if data == DataArg::Tied { bf16::from_f32(value).to_f32() } else { value };
-        store(dtype, value, element);
+        dtype.store(value, element);
     }
     if data == DataArg::Peaked {
         for logit in [22.0, 20.0, 19.0, 17.0, 16.0] {
             #[expect(clippy::cast_possible_truncation, reason = "below the length of a slice")]
             let token = (next(&mut state) % (bytes.len() / width) as u64) as usize;
-            store(dtype, logit, &mut bytes[token * width..][..width]);
+            dtype.store(logit, &mut bytes[token * width..][..width]);
         }
-    }
-}
-
-fn store(dtype: Dtype, value: f32, element: &mut [u8]) {
-    match dtype {
-        Dtype::F32 => element.copy_from_slice(&value.to_ne_bytes()),
-        Dtype::F16 => element.copy_from_slice(&f16::from_f32(value).to_ne_bytes()),
-        Dtype::Bf16 => element.copy_from_slice(&bf16::from_f32(value).to_ne_bytes()),
     }
 }
 
@@ -162,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_row_does_not_depend_on_its_neighbours() {
-        for dtype in Dtype::ALL {
+        for &dtype in Dtype::ALL {
             let source = |rows| Source::synthetic(DataArg::Peaked, dtype, rows, 777);
             let all = source(5).read(0..5).expect("memory");
             let row = source(4).read(3..4).expect("memory");

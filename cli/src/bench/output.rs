@@ -1,12 +1,12 @@
-//! The formats of `sortilege bench`.
+//! The formats of `sortilege bench`. What a cell says is not decided here.
 
 use std::io::{self, Write};
 
 use serde_json::Value;
 
+use super::args::BenchFormat;
 use super::cell::Cell;
-use super::options::BenchFormat;
-use crate::texts::clip;
+use crate::text::clip;
 
 /// Writes cells as they come.
 pub(crate) struct Writer<W: Write> {
@@ -16,9 +16,10 @@ pub(crate) struct Writer<W: Write> {
 }
 
 impl<W: Write> Writer<W> {
+    /// A writer that has written what comes before the first cell.
     pub(crate) fn new(mut out: W, format: BenchFormat) -> io::Result<Self> {
         match format {
-            BenchFormat::Table => writeln!(out, "{}", line(&HEAD))?,
+            BenchFormat::Table => writeln!(out, "{}", pad(&HEAD))?,
             BenchFormat::Json => write!(out, "[")?,
             BenchFormat::Jsonl => {}
             BenchFormat::Csv => writeln!(out, "{}", Cell::COLUMNS.join(","))?,
@@ -32,15 +33,16 @@ impl<W: Write> Writer<W> {
         Ok(Self { out, format, cells: 0 })
     }
 
+    /// Writes a cell.
     pub(crate) fn write(&mut self, cell: &Cell) -> io::Result<()> {
         let is_first = self.cells == 0;
         self.cells += 1;
         match self.format {
             BenchFormat::Table => {
-                let texts = texts(cell);
+                let fields = fields(cell);
                 let columns: Vec<(&str, i32)> =
-                    texts.iter().zip(HEAD).map(|(text, (_, width))| (text.as_str(), width)).collect();
-                writeln!(self.out, "{}{}", line(&columns), why(cell, "  "))?;
+                    fields.iter().zip(HEAD).map(|(text, (_, width))| (text.as_str(), width)).collect();
+                writeln!(self.out, "{}{}", pad(&columns), error_after(cell, "  "))?;
             }
             BenchFormat::Json => {
                 write!(self.out, "{}", if is_first { "\n" } else { ",\n" })?;
@@ -50,15 +52,21 @@ impl<W: Write> Writer<W> {
                 serde_json::to_writer(&mut self.out, cell)?;
                 writeln!(self.out)?;
             }
-            BenchFormat::Csv => self.csv(cell)?,
+            BenchFormat::Csv => self.write_csv(cell)?,
             BenchFormat::Md => {
-                let texts = texts(cell).map(|text| text.replace('|', "\\|"));
-                writeln!(self.out, "| {}{} |", texts.join(" | "), why(cell, " ").replace('|', "\\|"))?;
+                let fields = fields(cell).map(|text| text.replace('|', "\\|"));
+                writeln!(
+                    self.out,
+                    "| {}{} |",
+                    fields.join(" | "),
+                    error_after(cell, " ").replace('|', "\\|")
+                )?;
             }
         }
         self.out.flush()
     }
 
+    /// Writes what comes after the last cell, and gives the output back.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         if self.format == BenchFormat::Json {
             writeln!(self.out, "{}]", if self.cells == 0 { "" } else { "\n" })?;
@@ -67,7 +75,7 @@ impl<W: Write> Writer<W> {
         Ok(self.out)
     }
 
-    fn csv(&mut self, cell: &Cell) -> io::Result<()> {
+    fn write_csv(&mut self, cell: &Cell) -> io::Result<()> {
         // By way of text: as a JSON value, a temperature of 0.7 in binary32 were 0.699999988079071.
         let value: Value = serde_json::from_slice(&serde_json::to_vec(cell)?)?;
         let field = |column: &&str| match &value[*column] {
@@ -102,7 +110,8 @@ const HEAD: [(&str, i32); 17] = [
     ("of read", -8),
 ];
 
-fn texts(cell: &Cell) -> [String; 17] {
+/// The fields that people see, in the order of `HEAD`.
+fn fields(cell: &Cell) -> [String; 17] {
     let number = |value: Option<f64>| or_dash(value.map(digits));
     [
         clip(&cell.device, 18).into_owned(),
@@ -140,11 +149,13 @@ pub(crate) fn digits(value: f64) -> String {
     }
 }
 
-fn why(cell: &Cell, gap: &str) -> String {
+/// The error of a cell behind a gap, if there is one.
+fn error_after(cell: &Cell, gap: &str) -> String {
     cell.error.as_ref().map_or_else(String::new, |error| format!("{gap}{error}"))
 }
 
-fn line(columns: &[(&str, i32)]) -> String {
+/// Columns at their widths.
+fn pad(columns: &[(&str, i32)]) -> String {
     let padded = columns.iter().map(|(text, width)| {
         let length = width.unsigned_abs() as usize;
         if *width > 0 { format!("{text:<length$}") } else { format!("{text:>length$}") }

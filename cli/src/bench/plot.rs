@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 
 use plotters::prelude::*;
 
+use super::args::Axis;
 use super::cell::{Cell, load};
-use super::options::Axis;
 use crate::failure::{Failure, Result, note};
-use crate::sidecar::{Draft, check_output};
+use crate::files::{Draft, check_output};
 
 const SIZE: (u32, u32) = (960, 600);
 
 /// Where 0 stands on a logarithmic axis of counts.
 const ZERO: f64 = 0.1;
 
-/// Told apart by people who see fewer colours too, the first eight (Okabe and Ito 2008, without yellow); all dark enough for a
-/// white ground.
+/// Told apart by people who see fewer colours too, the first eight (Okabe and Ito 2008, without yellow); all dark
+/// enough for a white ground.
 const COLORS: [RGBColor; 12] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -112,8 +112,8 @@ fn series(cells: &[Cell], axis: Axis) -> Series {
     let all: Vec<[String; 13]> = cells.iter().map(parts).collect();
     // The first three always, the others where they differ.
     let differs = |place: usize| {
-        let said = all.iter().map(|parts| &parts[place]).filter(|word| !word.is_empty());
-        said.collect::<BTreeSet<_>>().len() > 1
+        let words = all.iter().map(|parts| &parts[place]).filter(|word| !word.is_empty());
+        words.collect::<BTreeSet<_>>().len() > 1
     };
     let named: Vec<usize> = (0..13).filter(|&place| place < 3 || differs(place)).collect();
     let mut series = BTreeMap::new();

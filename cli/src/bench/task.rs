@@ -2,17 +2,18 @@
 
 use std::ops::Range;
 
-use sortilege::cpu::{self, SampleInputs};
-use sortilege::{Logits, Params, Record, Request, Row, Sample, SamplingParams};
+use sortilege::{
+    Cpu, Engine, Logits, Logprobs, LogprobsParams, Request, Row, Sample, SampleInputs, SamplingParams,
+};
 
+use super::args::{BenchArgs, Op, OpArg};
 use super::cell::Cell;
 use super::data::Source;
-use super::options::{BenchArgs, Op, OpArg};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 
 /// An operation with its parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Asked {
+pub(crate) struct Workload {
     pub(crate) op: Op,
     /// Alternatives per row, where the operation has them.
     pub(crate) top: Option<u32>,
@@ -22,9 +23,9 @@ pub(crate) struct Asked {
     pub(crate) temperature: Option<f32>,
 }
 
-/// The same for a batch.
+/// A workload on the rows of a batch: its targets or its requests.
 pub(crate) struct Task {
-    pub(crate) asked: Asked,
+    pub(crate) workload: Workload,
     pub(crate) targets: Vec<Option<u32>>,
     /// One per row, of an operation that draws.
     requests: Vec<Request>,
@@ -33,7 +34,7 @@ pub(crate) struct Task {
 /// What some rows of a batch gave.
 #[derive(Debug)]
 pub(crate) enum Output {
-    Records(Vec<Record>),
+    Records(Vec<Logprobs>),
     Samples(Vec<Sample>),
     /// `[rows][vocab]`
     Logprobs(Vec<f32>),
@@ -41,8 +42,8 @@ pub(crate) enum Output {
     Entries(Vec<f32>, Vec<u32>),
 }
 
-impl Asked {
-    /// All that the options ask of every batch.
+impl Workload {
+    /// The workloads that the options ask of every batch.
     pub(crate) fn all(args: &BenchArgs) -> Vec<Self> {
         let some = |list: &[u32]| list.iter().copied().map(Some).collect::<Vec<_>>();
         let mut list = Vec::new();
@@ -109,13 +110,13 @@ impl Asked {
 }
 
 impl Task {
-    pub(crate) fn new(asked: Asked, source: &Source) -> Result<Self> {
-        let Asked { op, top, draws, .. } = asked;
+    pub(crate) fn new(workload: Workload, source: &Source) -> Result<Self> {
+        let Workload { op, top, draws, .. } = workload;
         #[expect(clippy::cast_possible_truncation, reason = "below a vocabulary of at most 2^20")]
         let target = |row: usize| Some(((row * 7919 + 17) % source.vocab) as u32);
         let request = |row: usize| {
             Request::new(SamplingParams {
-                temperature: asked.divisor(),
+                temperature: workload.divisor(),
                 n: draws.unwrap_or(1),
                 raw_logprobs: top.filter(|top| *top > 0),
                 seed: Some(row as u64),
@@ -124,14 +125,14 @@ impl Task {
         };
         let [logged, drawn] = [Op::Log, Op::Sample].map(|own| if op == own { source.rows } else { 0 });
         Ok(Self {
-            asked,
+            workload,
             targets: (0..logged).map(target).collect(),
             requests: (0..drawn).map(request).collect::<Result<_, _>>()?,
         })
     }
 
-    pub(crate) fn params(&self) -> Params {
-        Params { top_k: self.asked.k(), temperature: self.asked.divisor() }
+    pub(crate) fn params(&self) -> LogprobsParams {
+        LogprobsParams { top_logprobs: self.workload.k(), temperature: self.workload.divisor() }
     }
 
     /// These rows of the batch, as requests.
@@ -139,14 +140,26 @@ impl Task {
         self.requests[rows].iter().map(|request| request.row(0)).collect()
     }
 
+    /// The failure of a check of this row: who said something else, and what.
+    pub(crate) fn mismatch(&self, who: &str, source: &Source, row: usize, what: &str) -> Failure {
+        Failure::Mismatch(format!(
+            "{who}, {} of [{}][{}] {}, top {:?}, row {row}: {what}",
+            self.workload.op.name(),
+            source.rows,
+            source.vocab,
+            source.dtype,
+            self.workload.top
+        ))
+    }
+
     /// What the CPU engine says of these rows, whose logits are given.
     pub(crate) fn on_cpu(&self, logits: &Logits<'_>, rows: Range<usize>) -> sortilege::Result<Output> {
-        Ok(match self.asked.op {
-            Op::Log => Output::Records(cpu::record(logits, &self.params(), &self.targets[rows])?),
-            Op::Sample => Output::Samples(cpu::sample(logits, &self.rows(rows), &SampleInputs::default())?),
-            Op::LogSoftmax => Output::Logprobs(cpu::log_softmax(logits)),
+        Ok(match self.workload.op {
+            Op::Log => Output::Records(Cpu.logprobs(logits, &self.params(), &self.targets[rows])?),
+            Op::Sample => Output::Samples(Cpu.sample(logits, &self.rows(rows), &SampleInputs::default())?),
+            Op::LogSoftmax => Output::Logprobs(Cpu.log_softmax(logits)?),
             Op::TopK => {
-                let (logits, tokens) = cpu::top_k(logits, self.asked.k())?;
+                let (logits, tokens) = Cpu.top_k(logits, self.workload.k())?;
                 Output::Entries(logits, tokens)
             }
         })
@@ -163,7 +176,11 @@ mod tests {
         let list = format!("0,{most},{}", most + 1);
         let tops = |ops: &str, op: Op| -> Vec<Option<u32>> {
             let args = BenchArgs::of(&["--op", ops, "--top", &list]);
-            Asked::all(&args).iter().filter(|asked| asked.op == op).map(|asked| asked.top).collect()
+            Workload::all(&args)
+                .iter()
+                .filter(|workload| workload.op == op)
+                .map(|workload| workload.top)
+                .collect()
         };
         let all = [Some(0), Some(most), Some(most + 1)];
         assert_eq!(tops("all", Op::Log), all);

@@ -1,31 +1,32 @@
-//! Grammar bitmasks in files.
+//! Grammar bitmasks in files, which say which tokens are possible.
 
 use std::path::Path;
 
-use crate::batch::Batch;
 use crate::failure::{Failure, Result};
-use crate::input::{Array, Element, Hints};
+use crate::files::{Array, Element, Hints, LogitsFile, open_array};
 
-/// One bit per token of a batch, rows of whole words.
+/// One bit per token of a file of logits, in rows of whole words.
 pub(crate) struct Mask {
     array: Array,
     words: usize,
 }
 
 impl Mask {
-    pub(crate) fn open(path: &Path, batch: &Batch) -> Result<Self> {
-        let array = Array::open(path, &Hints::default())?;
+    /// The mask in a file, if it fits the logits.
+    pub(crate) fn open(path: &Path, logits: &LogitsFile) -> Result<Self> {
+        let array = open_array(path, &Hints::default())?;
         if !matches!(array.element, Element::I32 | Element::U32) {
             return Err(Failure::file(path, "a grammar mask is int32 or uint32: one bit per token"));
         }
-        let words = batch.vocab.div_ceil(32);
-        let nested = [batch.leading(), &[words]].concat();
-        if array.shape != nested && array.shape != [batch.rows, words] {
+        let words = logits.vocab.div_ceil(32);
+        let nested = [logits.leading(), &[words]].concat();
+        if array.shape != nested && array.shape != [logits.rows, words] {
             return Err(Failure::file(
                 path,
                 format!(
-                    "shape {:?} does not fit logits {:?}: {nested:?} is needed, one bit per token in rows of whole words",
-                    array.shape, batch.array.shape
+                    "shape {:?} does not fit logits {:?}: {nested:?} is needed, one bit per token in \
+                     rows of whole words",
+                    array.shape, logits.array.shape
                 ),
             ));
         }

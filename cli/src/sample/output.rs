@@ -1,4 +1,5 @@
-//! The formats of `sortilege sample`. No infinity or NaN reaches JSON: `serde_json` writes them as null.
+//! The formats of `sortilege sample`. No infinity or NaN reaches JSON: `serde_json` writes them as null. What a sample
+//! is and which file it goes to is not decided here.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -6,17 +7,10 @@ use std::io::{self, Write};
 use serde::Serialize;
 use sortilege::{Distribution, Drawn, Sample, Status, TargetLogprob};
 
-use crate::args::SampleFormat;
-use crate::texts::{Alternative, Texts, clip, csv_lines, number, optional};
-use crate::vocab::Vocab;
-
-/// Which draw a row is: its request, the number of its token, and what tells it apart under one seed.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    pub(crate) request: usize,
-    pub(crate) position: u64,
-    pub(crate) stream: u32,
-}
+use super::args::SampleFormat;
+use super::job::Place;
+use crate::text::columns::{number, optional, write_head, write_lines};
+use crate::text::{Alternative, Texts, Vocab, clip};
 
 /// Writes samples in one format.
 pub(crate) struct Writer<'a> {
@@ -26,6 +20,7 @@ pub(crate) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
+    /// A writer that has written what comes before the first row.
     pub(crate) fn new(
         out: Box<dyn Write + 'a>,
         format: SampleFormat,
@@ -33,36 +28,31 @@ impl<'a> Writer<'a> {
     ) -> io::Result<Self> {
         let mut writer = Self { out, format, texts: Texts(vocab) };
         match format {
-            SampleFormat::Csv => csv_lines(&mut writer.out, &[CSV_COLUMNS.map(str::to_owned)])?,
+            SampleFormat::Csv => write_head(&mut writer.out, CSV_COLUMNS)?,
             SampleFormat::Table => writeln!(writer.out, "{TABLE_HEAD}")?,
             SampleFormat::Jsonl | SampleFormat::Tokens => {}
         }
         Ok(writer)
     }
 
+    /// Writes the sample of a row.
     pub(crate) fn write(&mut self, place: Place, sample: &Sample) -> io::Result<()> {
         match self.format {
-            SampleFormat::Table => self.table(place, sample),
-            SampleFormat::Jsonl => {
-                let line = self.line(place, sample);
-                serde_json::to_writer(&mut self.out, &line)?;
-                self.out.write_all(b"\n")
-            }
-            SampleFormat::Csv => {
-                let lines = self.csv_rows(place, sample);
-                csv_lines(&mut self.out, &lines)
-            }
-            SampleFormat::Tokens => self.tokens(sample),
+            SampleFormat::Table => self.write_table(place, sample),
+            SampleFormat::Jsonl => self.write_jsonl(place, sample),
+            SampleFormat::Csv => self.write_csv(place, sample),
+            SampleFormat::Tokens => self.write_tokens(sample),
         }
     }
 
+    /// Writes what may still be held back.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.out.flush()
     }
 
-    fn line(&self, place: Place, sample: &Sample) -> Line<'a> {
+    fn write_jsonl(&mut self, place: Place, sample: &Sample) -> io::Result<()> {
         let Place { request, position, stream } = place;
-        Line {
+        let line = JsonLine {
             request,
             position,
             status: sample.status.name(),
@@ -71,14 +61,16 @@ impl<'a> Writer<'a> {
             temperature: sample.temperature,
             kept: sample.kept,
             kept_mass: sample.kept_mass,
-            draws: sample.draws.iter().map(|drawn| self.draw(drawn)).collect(),
-            processed: self.view(&sample.processed),
-            raw: sample.raw.as_ref().map(|raw| self.view(raw)),
-        }
+            draws: sample.draws.iter().map(|drawn| self.json_draw(drawn)).collect(),
+            processed: self.json_distribution(&sample.processed),
+            raw: sample.raw.as_ref().map(|raw| self.json_distribution(raw)),
+        };
+        serde_json::to_writer(&mut self.out, &line)?;
+        self.out.write_all(b"\n")
     }
 
-    fn draw(&self, drawn: &Drawn) -> Draw<'a> {
-        Draw {
+    fn json_draw(&self, drawn: &Drawn) -> JsonDraw<'a> {
+        JsonDraw {
             token: drawn.token,
             text: self.texts.text(drawn.token),
             bytes: self.texts.bytes(drawn.token),
@@ -89,51 +81,25 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn view(&self, distribution: &Distribution) -> View<'a> {
-        View {
+    fn json_distribution(&self, distribution: &Distribution) -> JsonDistribution<'a> {
+        JsonDistribution {
             status: distribution.status.name(),
             logsumexp: distribution.logsumexp,
             entropy: distribution.entropy,
-            top: self.texts.alternatives(&distribution.top),
+            top: self.texts.alternatives(&distribution.top_logprobs),
         }
     }
 
-    fn csv_rows(&self, place: Place, sample: &Sample) -> Vec<[String; 16]> {
-        let common = [
-            place.request.to_string(),
-            place.position.to_string(),
-            sample.status.name().to_owned(),
-            sample.seed.to_string(),
-            place.stream.to_string(),
-            number(sample.temperature),
-            sample.kept.to_string(),
-            number(sample.kept_mass),
-            number(sample.processed.entropy),
-        ];
-        let line = |rest: [String; 7]| {
-            let mut columns = common.iter().cloned().chain(rest);
-            std::array::from_fn(|_| columns.next().unwrap_or_default())
-        };
-        if sample.draws.is_empty() {
-            return vec![line([const { String::new() }; 7])];
-        }
-        (1..)
-            .zip(&sample.draws)
-            .map(|(draw, drawn): (usize, _)| {
-                line([
-                    draw.to_string(),
-                    drawn.token.to_string(),
-                    self.texts.text(drawn.token).unwrap_or_default().into_owned(),
-                    number(drawn.logprob),
-                    drawn.processed.rank().to_string(),
-                    optional(drawn.raw, |raw| number(raw.logprob)),
-                    optional(drawn.raw, |raw| raw.rank().to_string()),
-                ])
-            })
-            .collect()
+    /// One line per draw, or one without a draw.
+    fn write_csv(&mut self, place: Place, sample: &Sample) -> io::Result<()> {
+        let texts = self.texts;
+        let line = |draw| CsvLine { place, sample, draw, texts };
+        let draws = (1..).zip(&sample.draws).map(|draw| line(Some(draw)));
+        let none = sample.draws.is_empty().then(|| line(None));
+        write_lines(&mut self.out, CSV_COLUMNS, draws.chain(none))
     }
 
-    fn table(&mut self, place: Place, sample: &Sample) -> io::Result<()> {
+    fn write_table(&mut self, place: Place, sample: &Sample) -> io::Result<()> {
         let Place { request, position, .. } = place;
         write!(self.out, "{request:>3} {position:>4}")?;
         if sample.status != Status::Ok {
@@ -154,14 +120,14 @@ impl<'a> Writer<'a> {
         writeln!(self.out)
     }
 
-    fn tokens(&mut self, sample: &Sample) -> io::Result<()> {
+    fn write_tokens(&mut self, sample: &Sample) -> io::Result<()> {
         let tokens: Vec<String> = sample.draws.iter().map(|drawn| drawn.token.to_string()).collect();
         writeln!(self.out, "{}", if tokens.is_empty() { "-".to_owned() } else { tokens.join(" ") })
     }
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct JsonLine<'a> {
     request: usize,
     position: u64,
     status: &'static str,
@@ -170,13 +136,13 @@ struct Line<'a> {
     temperature: f64,
     kept: u32,
     kept_mass: f64,
-    draws: Vec<Draw<'a>>,
-    processed: View<'a>,
-    raw: Option<View<'a>>,
+    draws: Vec<JsonDraw<'a>>,
+    processed: JsonDistribution<'a>,
+    raw: Option<JsonDistribution<'a>>,
 }
 
 #[derive(Serialize)]
-struct Draw<'a> {
+struct JsonDraw<'a> {
     token: u32,
     text: Option<Cow<'a, str>>,
     bytes: Option<&'a [u8]>,
@@ -187,7 +153,7 @@ struct Draw<'a> {
 }
 
 #[derive(Serialize)]
-struct View<'a> {
+struct JsonDistribution<'a> {
     /// The raw distribution may be none where the processed one, without some tokens, is one.
     status: &'static str,
     logsumexp: f64,
@@ -195,23 +161,44 @@ struct View<'a> {
     top: Vec<Alternative<'a>>,
 }
 
-const CSV_COLUMNS: [&str; 16] = [
-    "request",
-    "position",
-    "status",
-    "seed",
-    "stream",
-    "temperature",
-    "kept",
-    "kept_mass",
-    "entropy",
-    "draw",
-    "token",
-    "text",
-    "logprob",
-    "rank",
-    "raw_logprob",
-    "raw_rank",
+/// A sample and one of its draws, with its number.
+struct CsvLine<'a> {
+    place: Place,
+    sample: &'a Sample,
+    draw: Option<(usize, &'a Drawn)>,
+    texts: Texts<'a>,
+}
+
+impl CsvLine<'_> {
+    fn drawn(&self) -> Option<&Drawn> {
+        self.draw.map(|(_, drawn)| drawn)
+    }
+
+    fn raw(&self) -> Option<&TargetLogprob> {
+        self.drawn()?.raw.as_ref()
+    }
+}
+
+/// A name, and the field of any line.
+type CsvColumn = (&'static str, fn(&CsvLine<'_>) -> String);
+
+const CSV_COLUMNS: &[CsvColumn] = &[
+    ("request", |line| line.place.request.to_string()),
+    ("position", |line| line.place.position.to_string()),
+    ("status", |line| line.sample.status.name().to_owned()),
+    ("seed", |line| line.sample.seed.to_string()),
+    ("stream", |line| line.place.stream.to_string()),
+    ("temperature", |line| number(line.sample.temperature)),
+    ("kept", |line| line.sample.kept.to_string()),
+    ("kept_mass", |line| number(line.sample.kept_mass)),
+    ("entropy", |line| number(line.sample.processed.entropy)),
+    ("draw", |line| optional(line.draw.map(|(number, _)| number))),
+    ("token", |line| optional(line.drawn().map(|drawn| drawn.token))),
+    ("text", |line| optional(line.drawn().and_then(|drawn| line.texts.text(drawn.token)))),
+    ("logprob", |line| optional(line.drawn().map(|drawn| number(drawn.logprob)))),
+    ("rank", |line| optional(line.drawn().map(|drawn| drawn.processed.rank()))),
+    ("raw_logprob", |line| optional(line.raw().map(|raw| number(raw.logprob)))),
+    ("raw_rank", |line| optional(line.raw().map(TargetLogprob::rank))),
 ];
 
 const TABLE_HEAD: &str = "req  pos    temp    kept      mass entropy   draws";

@@ -1,126 +1,123 @@
-//! The requests of a batch: what the command line and the file of parameters ask of each.
+//! The requests of a file of logits: what the command line and the file of parameters ask of each. It draws nothing.
 
 use std::ops::Range;
 use std::path::Path;
 
 use sortilege::{Request, SamplingParams};
 
-use super::fields::Fields;
-use crate::args::SampleArgs;
-use crate::batch::Batch;
+use super::args::SampleArgs;
+use super::params::PartialParams;
 use crate::failure::{Failure, Result};
-use crate::tokens;
+use crate::files::{LogitsFile, read_prompt};
 
 /// Rough bytes of a sample in memory, of each of its list entries and of each of its draws.
 const SAMPLE_BYTES: [usize; 3] = [512, 64, 192];
 
-/// The requests of a batch.
+/// The requests of a file of logits, all with as many rows.
 pub(crate) struct Requests {
+    /// How many there are.
     pub(crate) count: usize,
     /// Rows of each.
     pub(crate) positions: usize,
     /// One for all, or one per request.
-    asked: Vec<Asked>,
+    specs: Vec<RequestSpec>,
     /// The seed that was found for requests without.
     pub(crate) found_seed: Option<u64>,
 }
 
-/// What is asked for.
-struct Asked {
+/// What is asked of a request.
+struct RequestSpec {
     params: SamplingParams,
     prompt: Vec<u32>,
-    /// Of the first row.
+    /// The position of its first row.
     position: Option<u64>,
     /// Whether the stream was given for this request alone.
     has_own_stream: bool,
 }
 
 impl Requests {
-    pub(crate) fn new(args: &SampleArgs, batch: &Batch) -> Result<Self> {
-        let is_flat = batch.array.shape.len() == 2 && !args.feedback;
-        let positions = if is_flat { 1 } else { batch.positions };
-        let count = batch.rows.checked_div(positions).unwrap_or(0);
-        let common = args.sampling.fields();
-        let prompt = args.prompt.as_deref().map_or(Ok(Vec::new()), tokens::prompt)?;
+    /// What the options ask, if the library takes it for these logits.
+    pub(crate) fn new(args: &SampleArgs, logits: &LogitsFile) -> Result<Self> {
+        let is_flat = logits.array.shape.len() == 2 && !args.feedback;
+        let positions = if is_flat { 1 } else { logits.positions };
+        let count = logits.rows.checked_div(positions).unwrap_or(0);
+        let common = args.sampling.given();
+        let prompt = args.prompt.as_deref().map_or(Ok(Vec::new()), read_prompt)?;
         let (own, is_list) = match &args.params {
-            Some(path) => read(path, count)?,
-            None => (vec![Fields::default()], false),
+            Some(path) => read_params(path, count)?,
+            None => (vec![PartialParams::default()], false),
         };
-        let has_seed = |fields: &Fields| fields.seed.or(common.seed).is_some();
+        let has_seed = |own: &PartialParams| own.seed.or(common.seed).is_some();
         // Below 2^53: readers of JSON keep it.
         let found_seed = if own.iter().all(has_seed) {
             None
         } else {
             Some(Request::new(SamplingParams::default())?.seed() >> 11)
         };
-        let asked = own
-            .iter()
-            .enumerate()
-            .map(|(number, own)| {
-                let mut params = SamplingParams { seed: found_seed, ..SamplingParams::default() };
-                common.apply(&mut params);
-                own.apply(&mut params);
-                let asked = Asked {
-                    params,
-                    prompt: own.prompt.clone().unwrap_or_else(|| prompt.clone()),
-                    position: own.position,
-                    has_own_stream: is_list && own.stream.is_some(),
-                };
-                match (asked.check(batch), &args.params) {
-                    (Ok(()), _) => Ok(asked),
-                    (Err(problem), None) => Err(problem.into()),
-                    (Err(problem), Some(path)) if is_list => {
-                        Err(Failure::Usage(format!("{}: object {number}: {problem}", path.display())))
-                    }
-                    (Err(problem), Some(path)) => {
-                        Err(Failure::Usage(format!("{}: {problem}", path.display())))
-                    }
+        let spec = |(number, own): (usize, &PartialParams)| {
+            let mut params = SamplingParams { seed: found_seed, ..SamplingParams::default() };
+            common.apply_to(&mut params);
+            own.apply_to(&mut params);
+            let spec = RequestSpec {
+                params,
+                prompt: own.prompt.clone().unwrap_or_else(|| prompt.clone()),
+                position: own.position,
+                has_own_stream: is_list && own.stream.is_some(),
+            };
+            match (spec.check(logits), &args.params) {
+                (Ok(()), _) => Ok(spec),
+                (Err(problem), None) => Err(problem.into()),
+                (Err(problem), Some(path)) if is_list => {
+                    Err(Failure::Usage(format!("{}: object {number}: {problem}", path.display())))
                 }
-            })
-            .collect::<Result<_>>()?;
-        Ok(Self { count, positions, asked, found_seed })
+                (Err(problem), Some(path)) => Err(Failure::Usage(format!("{}: {problem}", path.display()))),
+            }
+        };
+        let specs = own.iter().enumerate().map(spec).collect::<Result<_>>()?;
+        Ok(Self { count, positions, specs, found_seed })
     }
 
-    fn asked(&self, request: usize) -> &Asked {
-        &self.asked[if self.asked.len() == 1 { 0 } else { request }]
+    fn spec(&self, request: usize) -> &RequestSpec {
+        &self.specs[if self.specs.len() == 1 { 0 } else { request }]
     }
 
     /// The requests with these numbers, before their first row.
     pub(crate) fn start(&self, numbers: Range<usize>) -> Result<Vec<Request>> {
         let start = |number| {
-            let asked = self.asked(number);
-            let mut params = asked.params.clone();
-            if !asked.has_own_stream {
+            let spec = self.spec(number);
+            let mut params = spec.params.clone();
+            if !spec.has_own_stream {
                 // Positions may repeat from request to request; wraps after 2^32 of them.
                 #[expect(clippy::cast_possible_truncation, reason = "wraps on purpose")]
                 let request = number as u32;
                 params.stream = params.stream.wrapping_add(request);
             }
-            Ok(Request::with_prompt(params, &asked.prompt)?)
+            Ok(Request::with_prompt(params, &spec.prompt)?)
         };
         numbers.map(start).collect()
     }
 
-    /// The number of the token that a row of the batch draws.
+    /// The number, in its request, of the token that a row draws.
     pub(crate) fn position(&self, row: usize) -> u64 {
         let request = row / self.positions;
-        let first = self.asked(request).position.unwrap_or(0);
+        let first = self.spec(request).position.unwrap_or(0);
         first.wrapping_add((row % self.positions) as u64)
     }
 
     /// Rough bytes of memory that a row needs beside its logits.
     pub(crate) fn row_bytes(&self) -> usize {
-        self.asked.iter().map(Asked::row_bytes).max().unwrap_or(0)
+        self.specs.iter().map(RequestSpec::row_bytes).max().unwrap_or(0)
     }
 }
 
-impl Asked {
-    /// Nothing, if the library takes it for logits of this batch.
-    fn check(&self, batch: &Batch) -> sortilege::Result<()> {
+impl RequestSpec {
+    /// An error unless the library takes it for these logits.
+    fn check(&self, logits: &LogitsFile) -> sortilege::Result<()> {
         self.params.validate()?;
-        self.params.validate_tokens(batch.vocab)
+        self.params.validate_tokens(logits.vocab)
     }
 
+    /// Rough bytes of memory that a row needs beside its logits.
     fn row_bytes(&self) -> usize {
         let params = &self.params;
         let entries = params.raw_logprobs.unwrap_or(0) + params.processed_logprobs.unwrap_or(0);
@@ -136,14 +133,14 @@ impl Asked {
     }
 }
 
-/// What a file of parameters asks for, and whether it is a list with one object for each request.
-fn read(path: &Path, count: usize) -> Result<(Vec<Fields>, bool)> {
+/// The parameters of a file, and whether it is a list with one object for each request.
+fn read_params(path: &Path, count: usize) -> Result<(Vec<PartialParams>, bool)> {
     let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
     let bad = |error: serde_json::Error| Failure::file(path, format!("no parameters: {error}"));
     if !text.trim_start().starts_with('[') {
         return Ok((vec![serde_json::from_str(&text).map_err(bad)?], false));
     }
-    let list: Vec<Fields> = serde_json::from_str(&text).map_err(bad)?;
+    let list: Vec<PartialParams> = serde_json::from_str(&text).map_err(bad)?;
     if list.len() != count {
         return Err(Failure::file(
             path,

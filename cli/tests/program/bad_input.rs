@@ -2,75 +2,94 @@
 
 use zip::CompressionMethod::{Deflated, Stored};
 
-use crate::common::{
-    Folder, conclude, i32s, npy, npy_in_order, npz, safetensors, stderr, stored, successful,
-};
+use crate::common::{Folder, i32s, npy, npy_in_order, npz, safetensors, stderr, stored, successful};
+use crate::table::test_each;
 
 /// A folder with good logits of [2][3], `good.npy`, and with every file that cannot be used.
 fn folder() -> Folder {
     let folder = Folder::new();
     let data = stored("f32", &[1.0, 2.0, 3.0, 3.0, 2.0, 1.0]);
-    let (twice, good) = ([&data[..], &data].concat(), npy("<f4", "(2, 3)", &data));
-    let (doubles, wide) = ("F64", stored("f16", &vec![0.0; (1 << 20) + 1]));
+    put_arrays(&folder, &data);
+    put_tensors(&folder, &data);
+    let files: &[(&str, &[u8])] = &[
+        ("empty", b""),
+        ("garbage", &[7, 3, 255, 0, 1, 200, 13, 10, 26, 9]),
+        ("floats.txt", b"1.5\n2\n"),
+        ("raw.bin", &data),
+        ("text.txt", b"two words"),
+        ("empty.json", b"{}"),
+    ];
+    put_all(&folder, files);
+    folder.make_folder("out0");
+    folder.make_folder("out1");
+    folder.put("out1/records", "older records");
+    folder.put("out1/records.meta.json", "older description");
+    folder
+}
+
+fn put_all(folder: &Folder, files: &[(&str, &[u8])]) {
+    for (name, bytes) in files {
+        folder.put(name, bytes);
+    }
+}
+
+/// Files of one array.
+fn put_arrays(folder: &Folder, data: &[u8]) {
+    let (twice, good) = ([data, data].concat(), npy("<f4", "(2, 3)", data));
+    let wide = stored("f16", &vec![0.0; (1 << 20) + 1]);
+    let endless = b"\x93NUMPY\x02\x00\xff\xff\xff\xff{'descr'";
+    let files: &[(&str, &[u8])] = &[
+        ("empty.npy", b""),
+        ("good.npy", &good),
+        ("header_only.npy", &good[..128]),
+        ("half_header.npy", &good[..50]),
+        ("truncated.npy", &good[..good.len() - 1]),
+        ("claims_more.npy", &npy("<f4", "(3, 3)", data)),
+        ("overflow.npy", &npy("<f4", "(1099511627776, 1099511627776)", data)),
+        ("past_u64.npy", &npy("<f4", "(99999999999999999999, 3)", data)),
+        ("negative.npy", &npy("<f4", "(-2, 3)", data)),
+        ("endless.npy", endless),
+        ("no_header.npy", &npy("'", "(", data)),
+        ("version.npy", b"\x93NUMPY\x09\x00\x02\x00{}"),
+        ("f64.npy", &npy("<f8", "(2, 3)", &twice)),
+        ("complex.npy", &npy("<c8", "(2, 3)", &twice)),
+        ("object.npy", &npy("|O", "(2, 3)", &twice)),
+        ("integers.npy", &npy("<i4", "(2, 3)", data)),
+        ("big_endian.npy", &npy(">f4", "(2, 3)", data)),
+        ("fortran.npy", &npy_in_order("<f4", "True", "(2, 3)", data)),
+        ("raw_pair.npy", &npy("|V2", "(4, 3)", data)),
+        ("scalar.npy", &npy("<f4", "()", data)),
+        ("block.npy", &npy("<f4", "(1, 1, 2, 3)", data)),
+        ("wide.npy", &npy("<f2", "(1, 1048577)", &wide)),
+        ("no_vocab.npy", &npy("<f4", "(2, 0)", b"")),
+        ("floats.npy", &npy("<f4", "(2,)", data)),
+        ("square.npy", &npy("<i4", "(1, 2)", &i32s(&[0, 1]))),
+    ];
+    put_all(folder, files);
+}
+
+/// Archives and .safetensors files.
+fn put_tensors(folder: &Folder, data: &[u8]) {
+    let (twice, good) = ([data, data].concat(), npy("<f4", "(2, 3)", data));
     let mut damaged = npz(Deflated, &[("logits", good.clone())]);
     damaged[60] ^= 0xff;
     let mut short = npz(Stored, &[("logits", npy("<f4", "(2, 3)", &data[..20]))]);
     short.extend([0; 9]);
     let mut long_header = vec![0xff; 8];
     long_header.extend(b"{}");
-    let endless = b"\x93NUMPY\x02\x00\xff\xff\xff\xff{'descr'";
-    let files: [(&str, &[u8]); 32] = [
-        ("good.npy", &good),
-        ("empty", b""),
-        ("empty.npy", b""),
-        ("empty.safetensors", b""),
-        ("header_only.npy", &good[..128]),
-        ("half_header.npy", &good[..50]),
-        ("truncated.npy", &good[..good.len() - 1]),
-        ("claims_more.npy", &npy("<f4", "(3, 3)", &data)),
-        ("overflow.npy", &npy("<f4", "(1099511627776, 1099511627776)", &data)),
-        ("past_u64.npy", &npy("<f4", "(99999999999999999999, 3)", &data)),
-        ("negative.npy", &npy("<f4", "(-2, 3)", &data)),
-        ("endless.npy", endless),
-        ("no_header.npy", &npy("'", "(", &data)),
-        ("version.npy", b"\x93NUMPY\x09\x00\x02\x00{}"),
-        ("f64.npy", &npy("<f8", "(2, 3)", &twice)),
-        ("complex.npy", &npy("<c8", "(2, 3)", &twice)),
-        ("object.npy", &npy("|O", "(2, 3)", &twice)),
-        ("integers.npy", &npy("<i4", "(2, 3)", &data)),
-        ("big_endian.npy", &npy(">f4", "(2, 3)", &data)),
-        ("fortran.npy", &npy_in_order("<f4", "True", "(2, 3)", &data)),
-        ("raw_pair.npy", &npy("|V2", "(4, 3)", &data)),
-        ("scalar.npy", &npy("<f4", "()", &data)),
-        ("block.npy", &npy("<f4", "(1, 1, 2, 3)", &data)),
-        ("wide.npy", &npy("<f2", "(1, 1048577)", &wide)),
-        ("no_vocab.npy", &npy("<f4", "(2, 0)", b"")),
-        ("garbage", &[7, 3, 255, 0, 1, 200, 13, 10, 26, 9]),
+    let files: &[(&str, &[u8])] = &[
         ("garbage.npz", b"PK\x03\x04 and nothing more of a zip file"),
         ("damaged.npz", &damaged),
         ("short.npz", &short),
-        ("floats.npy", &npy("<f4", "(2,)", &data)),
-        ("floats.txt", b"1.5\n2\n"),
-        ("square.npy", &npy("<i4", "(1, 2)", &i32s(&[0, 1]))),
+        ("two.npz", &npz(Stored, &[("a", good.clone()), ("b", good)])),
+        ("empty.safetensors", b""),
+        ("two.safetensors", &safetensors(&[("a", "F32", &[2, 3], data), ("b", "F32", &[2, 3], data)])),
+        ("f64.safetensors", &safetensors(&[("logits", "F64", &[2, 3], &twice)])),
+        ("wrong.safetensors", &safetensors(&[("logits", "F32", &[3, 3], data)])),
+        ("huge.safetensors", &safetensors(&[("logits", "F32", &[1 << 40, 1 << 40], data)])),
+        ("long_header.safetensors", &long_header),
     ];
-    for (name, bytes) in files {
-        folder.put(name, bytes);
-    }
-    let two = [("a", npy("<f4", "(2, 3)", &data)), ("b", npy("<f4", "(2, 3)", &data))];
-    folder.put("two.npz", npz(Stored, &two));
-    folder.put("two.safetensors", safetensors(&[("a", "F32", &[2, 3], &data), ("b", "F32", &[2, 3], &data)]));
-    folder.put("f64.safetensors", safetensors(&[("logits", doubles, &[2, 3], &twice)]));
-    folder.put("wrong.safetensors", safetensors(&[("logits", "F32", &[3, 3], &data)]));
-    folder.put("huge.safetensors", safetensors(&[("logits", "F32", &[1 << 40, 1 << 40], &data)]));
-    folder.put("long_header.safetensors", long_header);
-    folder.put("raw.bin", &data);
-    folder.put("text.txt", "two words");
-    folder.put("empty.json", "{}");
-    folder.make_folder("out0");
-    folder.make_folder("out1");
-    folder.put("out1/records", "older records");
-    folder.put("out1/records.meta.json", "older description");
-    folder
+    put_all(folder, files);
 }
 
 /// A case: the command line after `log`, the exit code, and words of the message.
@@ -179,8 +198,9 @@ fn problems(folder: &Folder, (line, code, words): Case) -> Vec<String> {
 
 fn check_all(cases: &[Case]) {
     let folder = folder();
-    let failures: Vec<String> = cases.iter().flat_map(|case| problems(&folder, *case)).collect();
-    conclude(&failures);
+    test_each(cases.iter().map(|case| (case.0, case)), |case| {
+        assert_eq!(problems(&folder, *case), Vec::<String>::new());
+    });
 }
 
 #[test]
@@ -237,23 +257,20 @@ fn an_output_that_cannot_be_placed_is_named() {
     folder.make_folder("out/records.meta.json");
     folder.put("out/records", "older records");
     let before = folder.contents("out");
-    let mut failures = Vec::new();
-    for (place, word) in [
+    let places = [
         ("nosuch/records", "nosuch/records"),
         ("good.npy/records", "good.npy/records"),
         ("out/taken", "out/taken"),
         ("out/records", "out/records.meta.json"),
-    ] {
+    ];
+    test_each(places.map(|case| (case.0, case)), |(place, word)| {
         let output = folder.run(&format!("log good.npy --device cpu -o {place}"));
         let message = stderr(&output);
-        if output.status.code() != Some(1) || !message.contains(word) {
-            failures.push(format!("{place}: code {:?}: {message}", output.status.code()));
-        }
-        if folder.contents("out") != before {
-            failures.push(format!("{place}: the folder holds {:?}", folder.contents("out").keys()));
-            folder.put("out/records", "older records");
-        }
-    }
-    conclude(&failures);
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains(word), "{message}");
+        let after = folder.contents("out");
+        folder.put("out/records", "older records");
+        assert!(after == before, "the folder holds {:?}", after.keys());
+    });
     successful("the same logits elsewhere", folder.run("log good.npy --device cpu -o out/other"));
 }

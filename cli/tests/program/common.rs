@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 /// A folder in which the program runs; command lines name its files and are split at white space.
@@ -62,12 +63,12 @@ impl Folder {
         successful(line, self.run(line)).stdout
     }
 
-    /// The same as text.
+    /// What such a run prints, as text.
     pub(crate) fn text(&self, line: &str) -> String {
         String::from_utf8(self.printed(line)).expect("UTF-8")
     }
 
-    /// The same as one JSON value per line.
+    /// What such a run prints, as one JSON value per line.
     pub(crate) fn lines(&self, line: &str) -> Vec<Value> {
         self.text(line).lines().map(|line| serde_json::from_str(line).expect("strict JSON")).collect()
     }
@@ -82,9 +83,8 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Fails with all failures of a table.
-pub(crate) fn conclude(failures: &[String]) {
-    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where two outputs differ first.

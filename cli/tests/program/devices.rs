@@ -1,8 +1,11 @@
 //! Every device prints the same bytes. A test that needs an adapter fails where there is none.
 
+use std::process::Output;
+
 use serde_json::Value;
 
-use crate::common::{Folder, conclude, difference, npy, stderr, stored, successful};
+use crate::common::{Folder, difference, npy, stderr, stored, successful};
+use crate::table::test_each;
 
 /// The adapters that `SORTILEGE_TEST_ADAPTERS` lists (ids, comma separated), or if it is not set all that can run the
 /// kernels, by id and backend. One that is listed must be there.
@@ -51,22 +54,20 @@ fn every_device_prints_the_bytes_of_the_cpu() {
         "log f32.npy --tokens 5000,0,7,4999,1,-1,3,4096,9 --top 5001 --format csv".to_owned(),
         "log bf16.npy --dtype bf16 --top 1025".to_owned(),
     ];
-    let mut failures = Vec::new();
-    for line in &lines {
+    test_each(lines.map(|line| (line.clone(), line)), |line| {
         let expected = folder.printed(&format!("{line} --device cpu"));
         assert!(!expected.is_empty());
-        for (id, _) in adapters(&folder) {
-            let output = folder.command(line).args(["--device", &id]).output().expect("it starts");
-            if output.status.code() != Some(0) {
-                failures.push(format!("{line} on {id}: {:?}: {}", output.status, stderr(&output)));
-            } else if let Some(difference) = difference(&expected, &output.stdout) {
-                failures.push(format!("{line} on {id}: {difference}"));
-            } else if !stderr(&output).contains(" bytes read back (") {
-                failures.push(format!("{line} on {id}: no GPU did the work: {}", stderr(&output)));
-            }
-        }
-    }
-    conclude(&failures);
+        test_each(adapters(&folder).into_iter().map(|(id, _)| (id.clone(), id)), |id| {
+            let output = run_on(&folder, &line, &id);
+            assert_eq!(difference(&expected, &output.stdout), None);
+            let told = stderr(&output);
+            assert!(told.contains(" bytes read back ("), "no GPU did the work: {told}");
+        });
+    });
+}
+
+fn run_on(folder: &Folder, line: &str, id: &str) -> Output {
+    successful(id, folder.command(line).args(["--device", id]).output().expect("it starts"))
 }
 
 #[test]
@@ -91,36 +92,34 @@ fn the_sidecar_names_the_adapter() {
 #[test]
 fn every_device_is_validated() {
     let folder = Folder::new();
-    let mut failures = Vec::new();
-    let ids = adapters(&folder).into_iter().map(|(id, _)| id);
-    for id in ids.chain(["cpu".to_owned()]) {
-        let line = "validate --quick --json --device";
-        let output = successful(&id, folder.command(line).arg(&id).output().expect("it starts"));
+    let ids = adapters(&folder).into_iter().map(|(id, _)| id).chain(["cpu".to_owned()]);
+    test_each(ids.map(|id| (id.clone(), id)), |id| {
+        let output = run_on(&folder, "validate --quick --json", &id);
         let reports: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         // With the kernels of the device, then with the portable ones where those are others.
         let names = [id.clone(), format!("{id}, portable kernels")];
         let reports = reports.as_array().expect("an array");
-        assert!((1..=2).contains(&reports.len()), "{id}: {} reports", reports.len());
+        assert!((1..=2).contains(&reports.len()), "{} reports", reports.len());
         for (report, name) in reports.iter().zip(names) {
             let kernels = report["kernels"].as_array().expect("an array");
-            let is_sound = kernels.iter().all(|kernel| {
-                kernel["mismatches"] == 0
-                    && kernel["first_mismatch"].is_null()
-                    && kernel["cases"].as_u64() > Some(100)
-                    && kernel["worst_error"].as_f64().is_none_or(|error| error < 1e-6)
-            });
+            assert!(kernels.iter().all(is_sound), "{report:#}");
             // The first kernel on a device is compared with its twin on the CPU, which has none to be compared with.
-            if !is_sound || kernels.len() != 6 + usize::from(id != "cpu") || report["device"] != *name {
-                failures.push(format!("{name}: {report:#}"));
-            }
+            assert_eq!(kernels.len(), 6 + usize::from(id != "cpu"), "{report:#}");
+            assert_eq!(report["device"], *name);
         }
-        if !stderr(&output).contains(" cases, 0 mismatches, errors below 1e-6") {
-            failures.push(format!("{id}: {}", stderr(&output)));
-        }
-    }
-    conclude(&failures);
+        let told = stderr(&output);
+        assert!(told.contains(" cases, 0 mismatches, errors below 1e-6"), "{told}");
+    });
     let text = folder.text("validate --quick --device cpu");
     assert!(text.starts_with("cpu: cpu (rust)") && text.contains("log_softmax"), "{text}");
+}
+
+/// Whether the report of a kernel has enough cases and no mismatch.
+fn is_sound(kernel: &Value) -> bool {
+    kernel["mismatches"] == 0
+        && kernel["first_mismatch"].is_null()
+        && kernel["cases"].as_u64() > Some(100)
+        && kernel["worst_error"].as_f64().is_none_or(|error| error < 1e-6)
 }
 
 /// Every filter, and some of them together, draw the same tokens from the asset on every device.
@@ -144,21 +143,15 @@ fn every_device_draws_the_tokens_of_the_cpu() {
         "--dynatemp-range 0.5",
         "--profile llama --temperature 0.8 --top-k 40 --top-p 0.95 --min-p 0.05 -n 4",
         "--repetition-penalty 1.2 --presence-penalty 0.3 --frequency-penalty 0.2 --dry-multiplier 0.8 --feedback",
-        "--logit-bias 11:4,430:-3 --bad-words 198;430,262 --allowed-token-ids 11,13,198,262,430 --min-tokens 3 --stop-token-ids 13",
+        "--logit-bias 11:4,430:-3 --bad-words 198;430,262 --allowed-token-ids 11,13,198,262,430 --min-tokens 3 \
+         --stop-token-ids 13",
     ];
-    let mut failures = Vec::new();
-    for option in options {
+    test_each(options.map(|option| (option, option)), |option| {
         let line = format!("{asset} {option}");
         let expected = folder.printed(&format!("{line} --device cpu"));
-        assert!(expected.len() > 10_000, "{line}");
-        for (id, _) in adapters(&folder) {
-            let output = folder.command(&line).args(["--device", &id]).output().expect("it starts");
-            if output.status.code() != Some(0) {
-                failures.push(format!("{line} on {id}: {:?}: {}", output.status, stderr(&output)));
-            } else if let Some(difference) = difference(&expected, &output.stdout) {
-                failures.push(format!("{line} on {id}: {difference}"));
-            }
-        }
-    }
-    conclude(&failures);
+        assert!(expected.len() > 10_000);
+        test_each(adapters(&folder).into_iter().map(|(id, _)| (id.clone(), id)), |id| {
+            assert_eq!(difference(&expected, &run_on(&folder, &line, &id).stdout), None);
+        });
+    });
 }

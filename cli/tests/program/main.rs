@@ -6,21 +6,18 @@ mod common;
 mod devices;
 mod records;
 mod sample;
+#[path = "../../../tests/common/table.rs"]
+mod table;
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::common::{Folder, conclude, npy, stderr, stored, successful};
+use crate::common::{Folder, npy, sha256, stderr, stored, successful};
+use crate::table::test_each;
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 #[test]
 fn an_output_file_comes_with_how_it_was_made() {
@@ -88,7 +85,7 @@ fn an_output_file_comes_with_how_it_was_made() {
 fn exit_codes_are_those_of_the_help() {
     let folder = Folder::new();
     folder.put("good.npy", npy("<f4", "(1, 2)", &stored("f32", &[1.0, 2.0])));
-    let cases: [(&str, i32, &str); 17] = [
+    let cases: &[(&str, i32, &str)] = &[
         ("--help", 0, EXIT_CODES),
         ("log --help", 0, EXIT_CODES),
         ("validate --help", 0, EXIT_CODES),
@@ -107,20 +104,14 @@ fn exit_codes_are_those_of_the_help() {
         ("log good.npy --device nosuch", 4, "nosuch"),
         ("validate --device nosuch", 4, "nosuch"),
     ];
-    let mut failures = Vec::new();
-    for (line, code, word) in cases {
+    test_each(cases.iter().map(|case| (format!("{:?}", case.0), case)), |(line, code, word)| {
         let output = folder.run(line);
         let stdout = String::from_utf8_lossy(&output.stdout);
-        let said = if code == 0 { stdout.into_owned() } else { stderr(&output) };
-        if output.status.code() != Some(code) || !said.contains(word) {
-            failures
-                .push(format!("{line:?}: code {:?} and not {code}, or no {word:?}: {said}", output.status));
-        }
-        if code != 0 && !output.stdout.is_empty() {
-            failures.push(format!("{line:?}: an error on stdout"));
-        }
-    }
-    conclude(&failures);
+        let text = if *code == 0 { stdout.into_owned() } else { stderr(&output) };
+        assert_eq!(output.status.code(), Some(*code), "{text}");
+        assert!(text.contains(word), "no {word:?}: {text}");
+        assert!(*code == 0 || output.stdout.is_empty(), "an error on stdout");
+    });
 }
 
 #[test]
@@ -165,22 +156,19 @@ fn cut_off(folder: &Folder, line: &str) -> Output {
 #[test]
 fn a_closed_pipe_ends_it_quietly() {
     let folder = Folder::with_assets();
-    let mut failures = Vec::new();
-    for options in [
+    let formats = [
         "--format jsonl --top 1024",
         "--format csv --top 60",
         "--format csv --top 1024",
         "--format openai --top 20",
         "--format table --top 1024",
-    ] {
+    ];
+    test_each(formats.map(|options| (options, options)), |options| {
         let line = format!("log logits.npy --tokens tokens.npy --device cpu {options}");
-        assert!(folder.printed(&line).len() > 200_000, "{line}: more than a pipe holds");
+        assert!(folder.printed(&line).len() > 200_000, "more than a pipe holds");
         let output = cut_off(&folder, &line);
-        if output.status.code() != Some(0) || !output.stderr.is_empty() {
-            failures.push(format!("{options}: {:?}: {}", output.status, stderr(&output)));
-        }
-    }
-    conclude(&failures);
+        assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+    });
 }
 
 /// As in `sortilege log … 2>&1 | head -1`: nobody hears the last words either.
@@ -189,21 +177,15 @@ fn a_closed_stderr_changes_nothing() {
     let folder = Folder::with_assets();
     let line = "log logits.npy --tokens tokens.npy --device cpu";
     let closed = || std::io::pipe().map(|(_, writer)| writer).expect("a pipe");
-    let mut failures = Vec::new();
-    let lines: BTreeMap<&str, i32> =
-        [(line, 0), ("log missing.npy", 1), ("log missing.npy --top x", 2)].into();
-    for (line, code) in lines {
+    let lines = [(line, 0), ("log missing.npy", 1), ("log missing.npy --top x", 2)];
+    test_each(lines.map(|case| (case.0, case)), |(line, code)| {
         let expected = folder.run(line);
         let output = folder.command(line).stderr(closed()).output().expect("it starts");
-        if output.status.code() != Some(code) || output.stdout != expected.stdout {
-            failures.push(format!("{line}, only stderr closed: {:?}, expected {code}", output.status));
-        }
-    }
+        assert_eq!(output.status.code(), Some(code), "only stderr closed");
+        assert_eq!(common::difference(&output.stdout, &expected.stdout), None);
+    });
     let output = folder.command(line).stdout(closed()).stderr(closed()).output().expect("it starts");
-    if output.status.code() != Some(0) {
-        failures.push(format!("{line}, both closed: {:?}", output.status));
-    }
-    conclude(&failures);
+    assert_eq!(output.status.code(), Some(0), "both closed");
 }
 
 #[cfg(target_os = "linux")]

@@ -7,8 +7,8 @@ use super::verdict::Verdict;
 use crate::answer::{Logprobs, Status};
 use crate::arithmetic::format::NO_TOKEN;
 use crate::logits::Logits;
+use crate::params::LogprobsParams;
 use crate::proof::oracle::{Truth, truth};
-use crate::request::LogprobsParams;
 
 /// A row of logits and, once per temperature that is asked about, what the definition says of it.
 #[derive(Debug)]

@@ -5,11 +5,12 @@ use super::row::KnownRow;
 use super::verdict::Verdict;
 use crate::answer::{Sample, Status};
 use crate::arithmetic::rng::{Key, Purpose};
+use crate::params::SamplingParams;
 use crate::proof::oracle::{self, Truncated};
-use crate::request::{Inputs, Row, SamplingParams};
+use crate::request::{Inputs, Row};
 
 /// A filter's decision nearer than this to its boundary may fall either way: a share of it, twice the bound of
-/// docs/exact.md, 10; of logits, which [`Filter::TopNSigma`](crate::Filter::TopNSigma) compares, in nats.
+/// docs/exact.md, 10; of logits, which [`SamplingStep::TopNSigma`](crate::SamplingStep::TopNSigma) compares, in nats.
 const LEAST_MARGIN: f64 = 1e-6;
 const LEAST_SIGMA_MARGIN: f64 = 1e-4;
 
@@ -72,7 +73,7 @@ impl KnownRow {
 fn oracle_of(row: &Row<'_>, changed: &[f32]) -> Option<Truncated> {
     let (request, params) = (row.request, row.request.params());
     let key = Key { seed: request.seed(), position: row.position, stream: params.stream };
-    // It acts with the largest words left out: of probability 1 always.
+    // docs/sampling.md: XTC's coin acts below round(probability · 2^32), and below 1 at least.
     let share = (f64::from(params.xtc_probability) * 4_294_967_296.0).round().max(1.0);
     let acts = f64::from(key.words(Purpose::Xtc)[0]) < share;
     let steps = oracle::steps(&params.order, params.mirostat.is_some());

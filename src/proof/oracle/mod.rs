@@ -1,10 +1,12 @@
-//! The definition, in f64: sort everything, sum everything, no cleverness. It shares no code with the engines; it
-//! bounds their error.
+//! The definition, in f64: sort everything, sum everything, no cleverness. It shares with the engines no
+//! mathematics, only which steps act and in which order; it bounds their error.
 #![expect(clippy::cast_possible_truncation, reason = "tokens and counts of a row fit u32")]
 
+mod changes;
 mod sampling;
 
-pub use sampling::{Truncated, changed_logits, sampling, steps};
+pub use changes::changed_logits;
+pub use sampling::{Truncated, sampling, steps};
 
 /// What the definition says of one row.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
-use std::collections::BTreeMap;
+//! What temperature and filters leave of a row, by the definition.
 
-use crate::request::{Dry, Filter, Order, SamplingParams};
+use crate::params::SamplingParams;
+use crate::params::{Order, SamplingStep};
 
 /// What the definition says that temperature and filters leave of one row.
 #[derive(Clone, Debug)]
@@ -18,42 +19,19 @@ pub struct Truncated {
     pub temperature: f64,
     /// What a dynamic temperature came from: entropy over the largest possible, 0 to 1.
     pub spread: Option<f64>,
-    /// How near a token came to the other side of a filter's boundary: the smallest |quantity − boundary| / boundary over
-    /// the probabilities and masses that were compared, or |quantity − boundary| over the surprises (nats). Infinite
-    /// if nothing was compared. Comparisons of equal logits with each other do not count, they are exact anywhere.
+    /// How near a token came to the other side of a filter's boundary: the smallest |quantity − boundary| / boundary
+    /// over the probabilities and masses that were compared, or |quantity − boundary| over the surprises (nats).
+    /// Infinite if nothing was compared. Comparisons of equal logits with each other do not count, they are exact
+    /// anywhere.
     pub margin: f64,
-    /// The same of the logits (nats at temperature 1) that [`Filter::TopNSigma`] compared.
+    /// The same of the logits (nats at temperature 1) that [`SamplingStep::TopNSigma`] compared.
     pub sigma_margin: f64,
 }
 
-/// The steps of an order.
+/// The steps of an order: a choice, so it is the engines' own.
 #[must_use]
-pub fn steps(order: &Order, has_mirostat: bool) -> Vec<Filter> {
-    match order {
-        Order::Vllm => vec![
-            Filter::Temperature,
-            Filter::TopNSigma,
-            Filter::TypicalP,
-            Filter::EpsilonCutoff,
-            Filter::MinP,
-            Filter::TopK,
-            Filter::TopP,
-            Filter::Xtc,
-            Filter::Mirostat,
-        ],
-        Order::Llama if has_mirostat => vec![Filter::Temperature, Filter::Mirostat],
-        Order::Llama => vec![
-            Filter::TopNSigma,
-            Filter::TopK,
-            Filter::TypicalP,
-            Filter::TopP,
-            Filter::MinP,
-            Filter::EpsilonCutoff,
-            Filter::Xtc,
-            Filter::Temperature,
-        ],
-        Order::List(list) => list.clone(),
-    }
+pub fn steps(order: &Order, has_mirostat: bool) -> Vec<SamplingStep> {
+    order.steps(has_mirostat).to_vec()
 }
 
 /// What these steps leave of a row of processed logits, or `None` if the row is no distribution. `mu` is Mirostat's
@@ -64,7 +42,7 @@ pub fn steps(order: &Order, has_mirostat: bool) -> Vec<Filter> {
 pub fn sampling(
     row: &[f32],
     params: &SamplingParams,
-    steps: &[Filter],
+    steps: &[SamplingStep],
     mu: f64,
     xtc_acts: bool,
 ) -> Option<Truncated> {
@@ -78,8 +56,8 @@ pub fn sampling(
         sigma_margin: f64::INFINITY,
     };
     let mut first_temperature = None;
-    for &step in steps.iter().filter(|step| params.temperature != 0.0 && is_on(params, **step)) {
-        if step == Filter::Temperature {
+    for &step in steps.iter().filter(|step| params.temperature != 0.0 && step.acts(params)) {
+        if step == SamplingStep::Temperature {
             state.set_temperature(params);
         } else {
             let fixed = if state.spread.is_some() { 1.0 } else { state.temperature };
@@ -103,20 +81,6 @@ pub fn sampling(
         sigma_margin: state.sigma_margin,
         kept: state.kept,
     })
-}
-
-fn is_on(params: &SamplingParams, step: Filter) -> bool {
-    match step {
-        Filter::Temperature => true,
-        Filter::TopK => params.top_k > 0,
-        Filter::TopP => params.top_p < 1.0,
-        Filter::MinP => params.min_p > 0.0,
-        Filter::TypicalP => params.typical_p < 1.0,
-        Filter::TopNSigma => params.top_n_sigma > 0.0,
-        Filter::EpsilonCutoff => params.epsilon_cutoff > 0.0,
-        Filter::Xtc => params.xtc_probability > 0.0,
-        Filter::Mirostat => params.mirostat.is_some(),
-    }
 }
 
 /// The smallest first, so that a long tail is not lost against the sum.
@@ -169,13 +133,13 @@ impl State<'_> {
         }
     }
 
-    fn filter(&mut self, step: Filter, params: &SamplingParams, mu: f64, xtc_acts: bool) {
+    fn filter(&mut self, step: SamplingStep, params: &SamplingParams, mu: f64, xtc_acts: bool) {
         let logprobs = logprobs(self.row, &self.kept, self.temperature);
         let probabilities: Vec<f64> = logprobs.iter().map(|lp| lp.exp()).collect();
         match step {
-            Filter::Temperature => {}
-            Filter::TopK => self.kept.truncate(params.top_k as usize),
-            Filter::TopP => {
+            SamplingStep::Temperature => {}
+            SamplingStep::TopK => self.kept.truncate(params.top_k as usize),
+            SamplingStep::TopP => {
                 // Keep a token while the mass before it is below p.
                 let p = f64::from(params.top_p);
                 let (mut before, mut count) = (0.0, 0);
@@ -188,23 +152,25 @@ impl State<'_> {
                 }
                 self.kept.truncate(count.max(1));
             }
-            Filter::MinP => {
+            SamplingStep::MinP => {
                 let p = f64::from(params.min_p);
                 let ratios: Vec<f64> = logprobs.iter().map(|lp| (lp - logprobs[0]).exp()).collect();
                 ratios.iter().filter(|ratio| **ratio != 1.0).for_each(|ratio| self.compared(*ratio, p));
                 self.kept.truncate(ratios.iter().filter(|ratio| **ratio >= p).count());
             }
-            Filter::EpsilonCutoff => self.keep_probable(&probabilities, f64::from(params.epsilon_cutoff)),
-            Filter::Mirostat => self.keep_probable(&probabilities, (-mu.clamp(0.0, 63.0)).exp2()),
-            Filter::TopNSigma => self.keep_sigmas(f64::from(params.top_n_sigma)),
-            Filter::Xtc if xtc_acts => {
+            SamplingStep::EpsilonCutoff => {
+                self.keep_probable(&probabilities, f64::from(params.epsilon_cutoff))
+            }
+            SamplingStep::Mirostat => self.keep_probable(&probabilities, (-mu.clamp(0.0, 63.0)).exp2()),
+            SamplingStep::TopNSigma => self.keep_sigmas(f64::from(params.top_n_sigma)),
+            SamplingStep::Xtc if xtc_acts => {
                 let threshold = f64::from(params.xtc_threshold);
                 probabilities.iter().for_each(|probability| self.compared(*probability, threshold));
                 let above = probabilities.iter().filter(|probability| **probability >= threshold).count();
                 self.kept.drain(..above.saturating_sub(1));
             }
-            Filter::Xtc => {}
-            Filter::TypicalP => self.keep_typical(&logprobs, f64::from(params.typical_p)),
+            SamplingStep::Xtc => {}
+            SamplingStep::TypicalP => self.keep_typical(&logprobs, f64::from(params.typical_p)),
         }
     }
 
@@ -218,8 +184,8 @@ impl State<'_> {
         self.kept.truncate(probabilities.iter().filter(|probability| **probability >= least).count().max(1));
     }
 
-    /// Logits of at least the largest less so many standard deviations (over the number of tokens, not one less). A logit
-    /// counts as at most 256 below the largest of the row.
+    /// Logits of at least the largest less so many standard deviations (over the number of tokens, not one less). A
+    /// logit counts as at most 256 below the largest of the row.
     fn keep_sigmas(&mut self, sigmas: f64) {
         let max = self.row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let distances: Vec<f64> = self
@@ -260,85 +226,4 @@ impl State<'_> {
         let mut deviations = logprobs.iter().map(|&lp| deviation(lp));
         self.kept.retain(|_| deviations.next().is_some_and(|deviation| deviation <= farthest));
     }
-}
-
-/// The logits of a row after all changes, before any filter. `allows` says what a grammar allows, `position` is the
-/// number of the token to draw.
-///
-/// In turn: not allowed, or banned: −∞. Otherwise `x + bias`; for a token seen before `x / r` where that is positive,
-/// `x · r` where not; minus presence and frequency penalty, minus DRY's.
-#[must_use]
-pub fn changed_logits(
-    row: &[f32],
-    params: &SamplingParams,
-    prompt: &[u32],
-    output: &[u32],
-    position: u64,
-    allows: &dyn Fn(u32) -> bool,
-) -> Vec<f64> {
-    let history = [prompt, output].concat();
-    let window = |last: u32| &history[history.len().saturating_sub(last as usize)..];
-    let repeated = params.penalty_last_n.map_or(&history[..], window);
-    let counted = params.penalty_last_n.map_or(output, window);
-    let dry = params.dry.as_ref().map_or_else(BTreeMap::new, |dry| dry_penalties(dry, &history));
-    let is_banned = |token: u32| {
-        let ends_bad_word = |word: &Vec<u32>| {
-            word.split_last().is_some_and(|(last, before)| *last == token && output.ends_with(before))
-        };
-        let is_early_stop = position < params.min_tokens && params.stop_token_ids.contains(&token);
-        let is_outside = params.allowed_token_ids.as_ref().is_some_and(|allowed| !allowed.contains(&token));
-        is_early_stop || is_outside || !allows(token) || params.bad_words.iter().any(ends_bad_word)
-    };
-    (0..)
-        .zip(row)
-        .map(|(token, &logit)| {
-            if is_banned(token) {
-                return f64::NEG_INFINITY;
-            }
-            if !logit.is_finite() {
-                return f64::from(logit);
-            }
-            let mut logit = f64::from(logit);
-            logit += params
-                .logit_bias
-                .iter()
-                .filter(|(of, _)| *of == token)
-                .map(|(_, bias)| f64::from(*bias))
-                .sum::<f64>();
-            if repeated.contains(&token) {
-                let penalty = f64::from(params.repetition_penalty);
-                logit = if logit > 0.0 { logit / penalty } else { logit * penalty };
-            }
-            let count = counted.iter().filter(|seen| **seen == token).count();
-            if count > 0 {
-                logit -=
-                    f64::from(params.presence_penalty) + count as f64 * f64::from(params.frequency_penalty);
-            }
-            logit - dry.get(&token).copied().unwrap_or(0.0)
-        })
-        .collect()
-}
-
-/// For every place of the history, how many tokens before it equal the last ones, back to the last breaker: the token
-/// at that place would repeat so many.
-fn dry_penalties(dry: &Dry, history: &[u32]) -> BTreeMap<u32, f64> {
-    let history = &history[dry.last_n.map_or(0, |last| history.len().saturating_sub(last as usize))..];
-    let reach = history.iter().rev().take_while(|token| !dry.sequence_breakers.contains(token)).count();
-    let mut penalties = BTreeMap::new();
-    for (place, &token) in history.iter().enumerate() {
-        let repeated = history[..place]
-            .iter()
-            .rev()
-            .zip(history.iter().rev())
-            .take(reach)
-            .take_while(|(earlier, last)| earlier == last)
-            .count();
-        if repeated >= dry.allowed_length as usize && !dry.sequence_breakers.contains(&token) {
-            let further = repeated - dry.allowed_length as usize;
-            let penalty = f64::from(dry.multiplier) * f64::from(dry.base).powf(further as f64);
-            let longest: &mut f64 = penalties.entry(token).or_insert(0.0);
-            *longest = longest.max(penalty.min(f64::from(f32::MAX)));
-        }
-    }
-    penalties
 }

@@ -1,0 +1,291 @@
+//! The options of `sortilege bench`, and what they mean together.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use sortilege::{LogprobsParams, MAX_VOCAB, SamplingParams};
+
+use crate::failure::{Failure, Result};
+use crate::shared_args::DtypeArg;
+
+/// What follows the options in the help.
+pub(crate) const EXAMPLES: &str = "\
+Every cell is checked before it is timed: the results of a device must have the bits of the CPU engine's, those of the CPU \
+engine must agree with the definition in f64 (within 1e-6). All rows of a batch of up to 4194304 logits are looked at, of \
+a larger one the first, the middle and the last; by the definition at most these three.
+
+A cell of a GPU is measured twice: `warm` repeats one call on the same logits, `cold` writes 256 MiB before \
+each call and takes turns with copies of the logits. GPU time is from the start of the first dispatch to \
+the end of the copy to staging, by timestamps; without them it is null, and GB/s come from the wall time. \
+Wall time is from the start of recording to the results on the host (for log-softmax and top-k: to their \
+completion on the device), one call at a time; it contains the wait's polling, which adds up to a tenth of \
+the time, at most 1 ms. The ring has 4 calls in flight while another one is recorded; its time is the mean \
+from the end of a call to that of the next. Other times are medians; p95 is that of the GPU time, or of the \
+wall time where there is none. GB/s count the logits once (log-softmax reads them twice, and writes as \
+well); the ceiling is a plain read of the same buffer, in the same cache and, on the CPU, with the same \
+threads.
+
+A cell that cannot be measured says why in `error`; the others are, and the exit code is 1. The environment variable \
+SORTILEGE_COMMIT names the commit in the results, at run time or when the program was built.
+
+Examples:
+  sortilege bench
+  sortilege bench --device all --rows 1,64 --vocab 32768,128256 --op all --format md
+  sortilege bench --device cpu --threads 1,2 --dtype f16 --input logits.npy -o after.jsonl
+  sortilege bench --compare before.jsonl after.jsonl
+  sortilege bench --rows 1,8,64,512 --vocab 32768 -o rows.json && sortilege bench --plot rows.svg rows.json
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
+
+/// What measures, and so has no meaning for files of results.
+const MEASURING: [&str; 17] = [
+    "device",
+    "allow_software",
+    "portable",
+    "op",
+    "rows",
+    "vocab",
+    "dtype",
+    "top",
+    "draws",
+    "temperature",
+    "data",
+    "input",
+    "threads",
+    "repeat",
+    "seconds",
+    "format",
+    "output",
+];
+
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    /// auto (the best hardware GPU, or the CPU engine), cpu, gpu, all (every hardware GPU and the CPU engine), the
+    /// number or a part of the name of an adapter
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// Measure software adapters too, whose times say nothing about a GPU's: with auto one before the CPU engine
+    #[arg(long)]
+    pub(crate) allow_software: bool,
+    /// The kernels for devices without 64-bit integers, which an engine gets that does not request SHADER_INT64
+    #[arg(long)]
+    pub(crate) portable: bool,
+    /// Operations
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "log,sample")]
+    pub(crate) op: Vec<OpArg>,
+    /// Rows
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,8,64,512",
+          value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    pub(crate) rows: Vec<u32>,
+    /// Tokens of a row, 1 to 1048576
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "128256",
+          value_parser = clap::value_parser!(u32).range(1..=MAX_VOCAB as i64))]
+    pub(crate) vocab: Vec<u32>,
+    /// Element types [default: f32,f16,bf16]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) dtype: Vec<DtypeArg>,
+    /// Alternatives per row, for log, sample (raw logprobs; 0 asks for none) and top-k (where 0 is left out); --op all
+    /// leaves sample out where there are more than 1024, the most it makes
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "20")]
+    pub(crate) top: Vec<u32>,
+    /// Draws per row, for sample
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1",
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(SamplingParams::MAX_DRAWS)))]
+    pub(crate) draws: Vec<u32>,
+    /// Divide the logits by this, for log and sample: 0.001 to 1000, and for sample 0, which is greedy and draws once
+    #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
+    pub(crate) temperature: f32,
+    /// Synthetic logits, from a fixed seed
+    #[arg(long, default_value = "normal")]
+    pub(crate) data: DataArg,
+    /// Measure with these logits (.npy, .npz or .safetensors): rows, vocabulary and element type are the file's; one
+    /// that calls bf16 `V2` needs --dtype bf16
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rows", "vocab", "data"])]
+    pub(crate) input: Option<PathBuf>,
+    /// Threads of the CPU engine [default: one per core]
+    #[arg(long, value_name = "LIST", value_delimiter = ',',
+          value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Vec<u32>,
+    /// Calls to time at most, after a quarter as many to warm up
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeat: u32,
+    /// Seconds after which a measurement stops before that; it has at least 3 calls, or as many as --repeat says
+    #[arg(long, value_name = "S", default_value_t = 0.5)]
+    pub(crate) seconds: f64,
+    /// Output format [default: by the name of the output file; table on a terminal, otherwise jsonl]
+    #[arg(long)]
+    pub(crate) format: Option<BenchFormat>,
+    /// Write to this file, once all is measured; - is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Compare two result files (json or jsonl) cell by cell: times of B over those of A
+    #[arg(long, value_names = ["A", "B"], num_args = 2, conflicts_with_all = MEASURING,
+          conflicts_with = "plot", help_heading = "Results")]
+    pub(crate) compare: Option<Vec<PathBuf>>,
+    /// Draw the result files (json or jsonl) into this SVG: time against --x, one line per series
+    #[arg(long, value_name = "OUT.svg", requires = "files", conflicts_with_all = MEASURING,
+          help_heading = "Results")]
+    pub(crate) plot: Option<PathBuf>,
+    /// What the plot's horizontal axis is
+    #[arg(long, default_value = "rows", requires = "plot", help_heading = "Results")]
+    pub(crate) x: Axis,
+    /// Result files for --plot
+    #[arg(value_name = "FILE", requires = "plot", help_heading = "Results")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl BenchArgs {
+    /// What these options mean after `sortilege bench`.
+    #[cfg(test)]
+    pub(crate) fn of(options: &[&str]) -> Self {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: BenchArgs,
+        }
+        let words = std::iter::once("bench").chain(options.iter().copied());
+        <Line as clap::Parser>::parse_from(words).args
+    }
+
+    /// An error unless the numbers that clap does not look at make sense.
+    pub(crate) fn validate(&self) -> Result<()> {
+        if !(self.seconds > 0.0 && self.seconds <= 3600.0) {
+            return Err(Failure::Usage(format!(
+                "--seconds {} is outside 0 to 3600: give the time of one measurement, such as 0.5",
+                self.seconds
+            )));
+        }
+        self.ops().into_iter().try_for_each(|op| self.validate_temperature(op))
+    }
+
+    /// An error unless the operation has the temperature, or none at all.
+    fn validate_temperature(&self, op: Op) -> Result<()> {
+        let temperature = self.temperature;
+        let checked = match op {
+            Op::Log => LogprobsParams { temperature, ..LogprobsParams::default() }.validate(),
+            Op::Sample => SamplingParams { temperature, ..SamplingParams::default() }.validate(),
+            Op::LogSoftmax | Op::TopK => Ok(()),
+        };
+        checked.map_err(|error| Failure::Usage(format!("--op {}: {error}", op.name())))
+    }
+
+    /// The format that is asked for, or that fits the output.
+    pub(crate) fn format(&self) -> BenchFormat {
+        let extension = self.output.as_deref().and_then(Path::extension).and_then(|name| name.to_str());
+        let by_name = extension.and_then(|name| BenchFormat::from_str(name, true).ok());
+        let otherwise = if self.output.is_none() && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+            BenchFormat::Table
+        } else {
+            BenchFormat::Jsonl
+        };
+        self.format.or(by_name).unwrap_or(otherwise)
+    }
+
+    /// The operations, each once.
+    pub(crate) fn ops(&self) -> Vec<Op> {
+        let asks = |op| self.op.iter().any(|arg| *arg == OpArg::All || *arg == op);
+        let all = [
+            (OpArg::Log, Op::Log),
+            (OpArg::Sample, Op::Sample),
+            (OpArg::LogSoftmax, Op::LogSoftmax),
+            (OpArg::TopK, Op::TopK),
+        ];
+        all.into_iter().filter(|(arg, _)| asks(*arg)).map(|(_, op)| op).collect()
+    }
+}
+
+/// An operation, or all of them, as an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OpArg {
+    /// Records with a target per row
+    Log,
+    /// Draws, unfiltered
+    Sample,
+    /// All logprobs, left on the device
+    LogSoftmax,
+    /// The largest logits, left on the device
+    TopK,
+    /// All of them
+    All,
+}
+
+/// An operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    Log,
+    Sample,
+    LogSoftmax,
+    TopK,
+}
+
+impl Op {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Sample => "sample",
+            Self::LogSoftmax => "log-softmax",
+            Self::TopK => "top-k",
+        }
+    }
+}
+
+/// A kind of synthetic logits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DataArg {
+    /// Mean 0, standard deviation 3
+    Normal,
+    /// The same with a few likely tokens per row, as a model's
+    Peaked,
+    /// The same rounded to bf16: many equal logits
+    Tied,
+}
+
+impl DataArg {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Peaked => "peaked",
+            Self::Tied => "tied",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchFormat {
+    /// For people
+    Table,
+    /// One array
+    Json,
+    /// One object per line
+    Jsonl,
+    /// One line per cell
+    Csv,
+    /// A table for GitHub
+    Md,
+}
+
+/// A horizontal axis of a plot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Axis {
+    Rows,
+    Vocab,
+    Top,
+    Draws,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{Args, Command};
+
+    use super::{BenchArgs, MEASURING};
+
+    #[test]
+    fn every_option_but_those_of_results_measures() {
+        let command = BenchArgs::augment_args(Command::new("bench"));
+        let measures = command.get_arguments().filter(|arg| arg.get_help_heading().is_none());
+        let names: BTreeSet<&str> = measures.map(|arg| arg.get_id().as_str()).collect();
+        assert_eq!(names, BTreeSet::from(MEASURING));
+    }
+}

@@ -1,0 +1,51 @@
+//! The options of `sortilege log`.
+
+use clap::{Args, ValueEnum};
+
+use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs};
+
+/// What follows the options in the help.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  sortilege log logits.npy --tokens tokens.npy --tokenizer tokenizer.json
+  sortilege log run.safetensors --tensor logits --top 20 --format jsonl -o run.jsonl
+  sortilege log logits.bin --shape 512,128256 --dtype bf16 --device gpu
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
+
+#[derive(Args, Debug)]
+pub(crate) struct LogArgs {
+    #[command(flatten)]
+    pub(crate) logits: LogitsArgs,
+    /// Target tokens, one per row: a file of integers (.npy, .npz, .safetensors, text) or a list such as 5,17,-1;
+    /// negative where unknown
+    #[arg(long, value_name = "FILE|LIST", allow_hyphen_values = true)]
+    pub(crate) tokens: Option<String>,
+    #[command(flatten)]
+    pub(crate) vocab: VocabArgs,
+    /// Alternatives per row, 0 to 1048576, of which there are at most as many as tokens; more than 1024 take further
+    /// passes
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1_048_576))]
+    pub(crate) top: u32,
+    /// Divide the logits by this before the softmax
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    pub(crate) temperature: f32,
+    /// Output format [default: table on a terminal, otherwise jsonl]
+    #[arg(long)]
+    pub(crate) format: Option<LogFormat>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Table,
+    /// One JSON object per row
+    Jsonl,
+    /// One line per row and alternative
+    Csv,
+    /// One chat-completions `logprobs` object per request; needs --tokens, at most 20 alternatives; -9999.0 where a
+    /// token is impossible or the row is no distribution
+    Openai,
+}

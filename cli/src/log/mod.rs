@@ -1,0 +1,157 @@
+//! `sortilege log`: one record per row of a file of logits.
+
+mod args;
+mod output;
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::Serialize;
+use sortilege::{Kernels, LogprobsParams};
+
+use self::args::LogFormat;
+pub(crate) use self::args::{EXAMPLES, LogArgs};
+use self::output::{Place, Writer};
+use crate::engine::Chosen;
+use crate::failure::{Failure, Result};
+use crate::files::{LogitsFile, Meta, check_output, deliver, read_targets, sha256};
+use crate::tally::Tally;
+use crate::text::Vocab;
+
+/// Rough bytes of a record in memory, and of each of its alternatives: they stay below a block too.
+const RECORD_BYTES: [usize; 2] = [256, 64];
+
+/// The options, as the sidecar tells them.
+#[derive(Serialize)]
+struct Options<'a> {
+    top: u32,
+    temperature: f32,
+    format: String,
+    device: &'a str,
+    tokens: Option<&'a str>,
+    tokens_sha256: Option<String>,
+    vocab_file: Option<String>,
+    vocab_file_sha256: Option<String>,
+    tokenizer: Option<String>,
+    tokenizer_sha256: Option<String>,
+}
+
+pub(crate) fn run(args: &LogArgs) -> Result<()> {
+    let format =
+        args.format.unwrap_or(if args.run.is_for_people() { LogFormat::Table } else { LogFormat::Jsonl });
+    check_options(args, format)?;
+    let tokens = args.tokens.as_deref().map(Path::new);
+    let files = args.vocab.files().map(|path| path.map(|path| path.as_path()));
+    let inputs = [Some(args.logits.logits.as_path()), tokens].into_iter().chain(files);
+    check_output(args.run.output.as_deref(), inputs.flatten())?;
+    let params = LogprobsParams { top_logprobs: args.top, temperature: args.temperature };
+    params.validate()?;
+    let logits = LogitsFile::open(&args.logits)?;
+    let targets = match &args.tokens {
+        Some(source) => read_targets(source, logits.rows, logits.leading(), logits.vocab)?,
+        None => vec![None; logits.rows],
+    };
+    let vocab = args.vocab.load()?;
+    let chosen = Chosen::new(&args.run.device)?;
+    if args.top > 1024 {
+        chosen.check(Kernels::LongLists, logits.dtype)?;
+    }
+    deliver(
+        args.run.output.as_deref(),
+        |out| write(&logits, &targets, &params, &chosen, out, format, vocab.as_ref()),
+        |output| Meta::new(&logits, &chosen, options(args, format)?, output),
+    )
+}
+
+/// An error if a format cannot have what the other options ask.
+fn check_options(args: &LogArgs, format: LogFormat) -> Result<()> {
+    if format == LogFormat::Openai && args.tokens.is_none() {
+        return Err(Failure::Usage(
+            "--format openai needs --tokens: its entries are the chosen tokens".to_owned(),
+        ));
+    }
+    if format == LogFormat::Openai && args.top > 20 {
+        return Err(Failure::Usage(format!(
+            "--format openai has at most 20 alternatives, --top is {}",
+            args.top
+        )));
+    }
+    Ok(())
+}
+
+/// Writes the records of all rows, and prints what is said at the end.
+fn write(
+    logits: &LogitsFile,
+    targets: &[Option<u32>],
+    params: &LogprobsParams,
+    chosen: &Chosen,
+    out: Box<dyn Write + '_>,
+    format: LogFormat,
+    vocab: Option<&Vocab>,
+) -> Result<()> {
+    let failed = |error: std::io::Error| Failure::writing(&error);
+    let mut writer = Writer::new(out, format, vocab).map_err(failed)?;
+    let mut perplexity = Perplexity::default();
+    let mut tally = Tally::new();
+    let record_bytes = RECORD_BYTES[0] + RECORD_BYTES[1] * params.top_logprobs as usize;
+    logits.each_block(record_bytes, |rows, block| {
+        let targets = &targets[rows.clone()];
+        let records = chosen.engine().logprobs(block, params, targets)?;
+        for (row, (record, target)) in rows.zip(records.iter().zip(targets)) {
+            let position = row % logits.positions;
+            let place = Place {
+                request: row / logits.positions,
+                position,
+                is_first: position == 0,
+                is_last: position + 1 == logits.positions,
+            };
+            writer.write(place, record, *target).map_err(failed)?;
+            perplexity.add(record.target.map(|target| target.logprob));
+            tally.count(record.distribution.status);
+        }
+        Ok(())
+    })?;
+    writer.finish().map_err(failed)?;
+    tally.print(logits, chosen, &perplexity);
+    Ok(())
+}
+
+/// exp(−mean logprob) of the targets.
+#[derive(Default)]
+struct Perplexity {
+    sum: f64,
+    count: usize,
+}
+
+impl Perplexity {
+    fn add(&mut self, logprob: Option<f64>) {
+        self.sum += logprob.unwrap_or(0.0);
+        self.count += usize::from(logprob.is_some());
+    }
+}
+
+impl std::fmt::Display for Perplexity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.count {
+            0 => Ok(()),
+            count => write!(f, "\nperplexity {:.6} over {count} targets", (-self.sum / count as f64).exp()),
+        }
+    }
+}
+
+fn options(args: &LogArgs, format: LogFormat) -> Result<Options<'_>> {
+    let [vocab_file, tokenizer] = args.vocab.files();
+    let tokens_file = args.tokens.as_deref().map(Path::new).filter(|path| path.exists());
+    Ok(Options {
+        top: args.top,
+        temperature: args.temperature,
+        format: format!("{format:?}").to_lowercase(),
+        device: &args.run.device,
+        tokens: args.tokens.as_deref(),
+        tokens_sha256: tokens_file.map(sha256).transpose()?,
+        vocab_file: vocab_file.map(|path| path.display().to_string()),
+        vocab_file_sha256: vocab_file.map(|path| sha256(path)).transpose()?,
+        tokenizer_sha256: tokenizer.map(|path| sha256(path)).transpose()?,
+        tokenizer: tokenizer.map(|path| path.display().to_string()),
+    })
+}

@@ -1,0 +1,99 @@
+//! The options of `sortilege sample`, but for those that are keys of a file of parameters too.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::params::{FILTERS, PartialParams};
+use super::values::{FilterName, OrderValue, Profile};
+use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs};
+
+/// What follows the options in the help.
+pub(crate) const EXAMPLES: &str = "\
+Rows of [requests][positions][vocab] belong to requests: a row's position is its place in its request. Each row of \
+[rows][vocab] is a request of its own, at position 0; with --feedback they are one request. Request r draws from stream \
+S + r of --stream S, so that requests draw independently under one seed: the randomness of a draw comes from seed, \
+stream and position alone. Without --feedback every row sees the prompt only: penalties, DRY, bad words and Mirostat \
+take no notice of what other rows drew.
+
+Without --seed one is found, and told as `seed N`: give it to draw the same tokens again.
+
+Examples:
+  sortilege sample logits.npy --temperature 0.8 --top-p 0.95 --seed 1 --tokenizer tokenizer.json
+  sortilege sample run.safetensors --profile llama --top-k 40 --min-p 0.05 --feedback -o drawn.jsonl
+  sortilege sample logits.npy --params requests.json --mask grammar.npy --format tokens
+  sortilege sample logits.npy --draws 4 --raw-logprobs 5 --plan
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
+
+#[derive(Args, Debug)]
+pub(crate) struct SampleArgs {
+    #[command(flatten)]
+    pub(crate) logits: LogitsArgs,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+    /// Parameters of each request, over those of the command line: a JSON array of objects, or one object for all. Keys
+    /// are the options' names with _ for -, save `n`, `mirostat`: {tau, eta}, `dry`: {multiplier, base, allowed_length,
+    /// last_n, sequence_breakers}, `order`: "vllm", "llama" or a list; `prompt`: [ids]; `position`: of the first row
+    #[arg(long, value_name = "FILE", help_heading = "Requests")]
+    pub(crate) params: Option<PathBuf>,
+    /// Tokens before the first position, which penalties and DRY look at: a file of integers (.npy, .npz, .safetensors,
+    /// text) or a list such as 5,17
+    #[arg(long, value_name = "FILE|LIST", allow_hyphen_values = true, help_heading = "Requests")]
+    pub(crate) prompt: Option<String>,
+    /// Grammar bitmask, integers of 32 bits [rows][ceil(vocab / 32)], the lowest bit first: a token is possible where
+    /// its bit is set
+    #[arg(long, value_name = "FILE", help_heading = "Requests")]
+    pub(crate) mask: Option<PathBuf>,
+    /// Draw the rows of a request one after the other: penalties, DRY, bad words and Mirostat see what was drawn before
+    #[arg(long, help_heading = "Requests")]
+    pub(crate) feedback: bool,
+    #[command(flatten)]
+    pub(crate) vocab: VocabArgs,
+    /// Output format [default: table on a terminal, otherwise jsonl]
+    #[arg(long)]
+    pub(crate) format: Option<SampleFormat>,
+    /// Print what a device would be asked to do at WebGPU's least limits, and do nothing
+    #[arg(long)]
+    pub(crate) plan: bool,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// Parameters of sampling on the command line.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SamplingArgs {
+    #[command(flatten)]
+    params: PartialParams,
+    /// Order of temperature and filters [default: vllm]
+    #[arg(long, conflicts_with = "order", help_heading = FILTERS)]
+    profile: Option<Profile>,
+    /// An order of one's own, such as top_k,temperature,top_p, with every step that is set. All: temperature, top_k,
+    /// top_p, min_p, typical_p, top_n_sigma, epsilon_cutoff, xtc, mirostat
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',', help_heading = FILTERS)]
+    order: Option<Vec<FilterName>>,
+}
+
+impl SamplingArgs {
+    /// The parameters that are given, with their order.
+    pub(super) fn given(&self) -> PartialParams {
+        let mut given = self.params.clone();
+        given.order = match (self.profile, &self.order) {
+            (_, Some(list)) => Some(OrderValue::List(list.clone())),
+            (profile, None) => profile.map(OrderValue::Profile),
+        };
+        given
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SampleFormat {
+    /// For people
+    Table,
+    /// One JSON object per row
+    Jsonl,
+    /// One line per draw
+    Csv,
+    /// One line of token ids per row, - for a row without
+    Tokens,
+}

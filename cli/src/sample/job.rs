@@ -1,0 +1,155 @@
+//! Rows of a file drawn for requests: block by block, or step by step with feedback; and the plan of that. It does not
+//! know where samples go.
+
+use std::io::{self, Write};
+
+use sortilege::SampleInputs;
+use sortilege::{DeviceLimits, Logits, Plan, Request, Row, Sample, Shape};
+
+use super::mask::Mask;
+use super::requests::Requests;
+use crate::engine::Chosen;
+use crate::failure::{Failure, Result, note};
+use crate::files::{BLOCK_BYTES, LogitsFile};
+
+/// Which draw a row is: its request, the number of its token, and what tells it apart under one seed.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) request: usize,
+    pub(crate) position: u64,
+    pub(crate) stream: u32,
+}
+
+/// What is sampled: rows of a file for requests.
+pub(super) struct Job<'a> {
+    pub(super) logits: &'a LogitsFile,
+    pub(super) requests: &'a Requests,
+    pub(super) mask: Option<Mask>,
+    /// Whether a row sees what the rows before it drew.
+    pub(super) feedback: bool,
+}
+
+impl Job<'_> {
+    /// Calls `emit` with each row's sample, in order.
+    pub(super) fn run(&self, chosen: &Chosen, emit: impl FnMut(Place, &Sample) -> Result<()>) -> Result<()> {
+        if self.feedback { self.step_by_step(chosen, emit) } else { self.block_by_block(chosen, emit) }
+    }
+
+    /// All rows of a block at once.
+    fn block_by_block(
+        &self,
+        chosen: &Chosen,
+        mut emit: impl FnMut(Place, &Sample) -> Result<()>,
+    ) -> Result<()> {
+        let positions = self.requests.positions;
+        self.logits.each_block(self.requests.row_bytes(), |block, logits| {
+            let first = block.start / positions;
+            let requests = self.requests.start(first..(block.end - 1) / positions + 1)?;
+            let samples = self.sample(chosen, logits, &requests, first, block.clone())?;
+            for (row, sample) in block.zip(&samples) {
+                emit(self.place(row, &requests[row / positions - first]), sample)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// One position after the other, of as many requests at once as memory holds samples of.
+    fn step_by_step(
+        &self,
+        chosen: &Chosen,
+        mut emit: impl FnMut(Place, &Sample) -> Result<()>,
+    ) -> Result<()> {
+        let Requests { count, positions, .. } = *self.requests;
+        let LogitsFile { dtype, vocab, .. } = *self.logits;
+        let bar = self.logits.progress_bar();
+        let together = self.requests_together();
+        for first in (0..count).step_by(together) {
+            let end = count.min(first + together);
+            let mut requests = self.requests.start(first..end)?;
+            let mut samples = Vec::with_capacity((end - first) * positions);
+            for position in 0..positions {
+                let rows = (first..end).map(|request| request * positions + position);
+                let bytes = self.logits.copy_rows(rows.clone())?;
+                let logits = Logits::new(&bytes, dtype, end - first, vocab)?;
+                let drawn = self.sample(chosen, &logits, &requests, first, rows)?;
+                for (request, sample) in requests.iter_mut().zip(&drawn) {
+                    request.accept(sample);
+                }
+                samples.extend(drawn);
+                bar.inc((end - first) as u64);
+            }
+            for (number, request) in requests.iter().enumerate() {
+                for position in 0..positions {
+                    let row = (first + number) * positions + position;
+                    emit(self.place(row, request), &samples[position * requests.len() + number])?;
+                }
+            }
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// Requests that take their steps together: their samples are kept to the last one.
+    fn requests_together(&self) -> usize {
+        let samples = self.requests.row_bytes().saturating_mul(self.requests.positions);
+        (BLOCK_BYTES / self.logits.row_bytes().max(samples).max(1)).clamp(1, self.requests.count.max(1))
+    }
+
+    /// Samples these rows, of requests from the number `first` on.
+    fn sample(
+        &self,
+        chosen: &Chosen,
+        logits: &Logits<'_>,
+        requests: &[Request],
+        first: usize,
+        rows: impl Iterator<Item = usize> + Clone,
+    ) -> Result<Vec<Sample>> {
+        let mask = self.mask.as_ref().map(|mask| mask.rows(rows.clone())).transpose()?;
+        let inputs = SampleInputs { mask: mask.as_deref(), ..SampleInputs::default() };
+        Ok(chosen.engine().sample(logits, &self.rows(requests, first, rows), &inputs)?)
+    }
+
+    fn rows<'r>(
+        &self,
+        requests: &'r [Request],
+        first: usize,
+        rows: impl Iterator<Item = usize>,
+    ) -> Vec<Row<'r>> {
+        let positions = self.requests.positions;
+        rows.map(|row| requests[row / positions - first].row(self.requests.position(row))).collect()
+    }
+
+    fn place(&self, row: usize, request: &Request) -> Place {
+        Place {
+            request: row / self.requests.positions,
+            position: self.requests.position(row),
+            stream: request.params().stream,
+        }
+    }
+
+    /// Prints the plan of the first call, and says how many there are.
+    pub(super) fn print_plan(&self) -> Result<()> {
+        let Requests { count, positions, .. } = *self.requests;
+        let LogitsFile { dtype, vocab, rows: all, .. } = *self.logits;
+        let (rows, calls): (Vec<usize>, usize) = if self.feedback {
+            let together = self.requests_together();
+            let rows =
+                if all > 0 { (0..together).map(|request| request * positions).collect() } else { Vec::new() };
+            (rows, count.div_ceil(together) * positions)
+        } else {
+            let most = self.logits.rows_per_block(self.requests.row_bytes());
+            ((0..most.min(all)).collect(), all.div_ceil(most))
+        };
+        let requests = self.requests.start(0..rows.last().map_or(0, |row| row / positions + 1))?;
+        let shape = Shape { dtype, rows: rows.len(), vocab, row_stride: vocab, byte_offset: 0 };
+        let rows = self.rows(&requests, 0, rows.into_iter());
+        let plan = Plan::sampling(&shape, &rows, self.mask.is_some(), &DeviceLimits::default())?;
+        if self.mask.is_some() {
+            note!("note: planned for a mask that lies on the device; one in a file is uploaded too");
+        }
+        if calls > 1 {
+            note!("note: this is the first of {calls} calls");
+        }
+        writeln!(io::stdout(), "{plan}").map_err(|error| Failure::writing(&error))
+    }
+}

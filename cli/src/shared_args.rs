@@ -1,0 +1,89 @@
+//! Options that several commands have. Those of one command are in its own room.
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::failure::Result;
+use crate::text::Vocab;
+
+/// Where the logits are.
+#[derive(Args, Debug)]
+pub(crate) struct LogitsArgs {
+    /// Logits [vocab], [rows][vocab] or [requests][positions][vocab]: .npy, .npz, .safetensors, or raw little-endian
+    /// numbers with --shape and --dtype
+    pub(crate) logits: PathBuf,
+    /// The array's name in an .npz or .safetensors file [default: `logits`, or the only one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tensor: Option<String>,
+    /// Shape of a raw file, such as 512,128256
+    #[arg(long, value_name = "N,N[,N]", value_delimiter = ',')]
+    pub(crate) shape: Option<Vec<usize>>,
+    /// Element type of a raw file, or of a .npy file that calls bf16 `V2`
+    #[arg(long)]
+    pub(crate) dtype: Option<DtypeArg>,
+}
+
+/// An element type of logits.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DtypeArg {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl From<DtypeArg> for sortilege::Dtype {
+    fn from(dtype: DtypeArg) -> Self {
+        match dtype {
+            DtypeArg::F32 => Self::F32,
+            DtypeArg::F16 => Self::F16,
+            DtypeArg::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+/// Where the texts of the tokens are.
+#[derive(Args, Debug)]
+pub(crate) struct VocabArgs {
+    /// Texts of the tokens: JSON object text -> id, JSON array, or one per line
+    #[arg(long, value_name = "FILE", conflicts_with = "tokenizer")]
+    pub(crate) vocab_file: Option<PathBuf>,
+    /// Texts of the tokens: a tokenizer.json of Hugging Face's tokenizers
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokenizer: Option<PathBuf>,
+}
+
+impl VocabArgs {
+    /// The texts, if a file of them is named.
+    pub(crate) fn load(&self) -> Result<Option<Vocab>> {
+        match (&self.vocab_file, &self.tokenizer) {
+            (Some(path), _) => Vocab::from_vocab_file(path).map(Some),
+            (_, Some(path)) => Vocab::from_tokenizer(path).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The two files that may be named.
+    pub(crate) fn files(&self) -> [Option<&PathBuf>; 2] {
+        [self.vocab_file.as_ref(), self.tokenizer.as_ref()]
+    }
+}
+
+/// Who does the work, and where it goes.
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// auto, cpu, gpu, the number or a part of the name of an adapter (see `sortilege info`)
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// Write to this file, and how it was made to FILE.meta.json; - is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+impl RunArgs {
+    /// Whether people read the output.
+    pub(crate) fn is_for_people(&self) -> bool {
+        self.output.is_none() && io::stdout().is_terminal()
+    }
+}

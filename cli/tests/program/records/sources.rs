@@ -1,0 +1,134 @@
+//! Where logits, tokens and texts come from: every kind of file says the same.
+
+use serde_json::{Value, json};
+use zip::CompressionMethod::{Deflated, Stored};
+
+use crate::common::{
+    Folder, Question, check_line, difference, i32s, npy, npy_in_order, npz, safetensors, stderr, stored,
+};
+use crate::table::test_each;
+
+/// Logits that f16 and bf16 hold exactly, with ties and an impossible token.
+fn small_logits() -> Vec<f32> {
+    let mut values: Vec<f32> = (0..42u16).map(|i| f32::from((i * i * 7 + 3 * i) % 29) * 0.5 - 7.0).collect();
+    values[10] = f32::NEG_INFINITY;
+    values
+}
+
+const TOKENS: [i32; 6] = [5, 0, -1, 6, 2, 1];
+const SHAPE: &str = "(2, 3, 7)";
+
+#[test]
+fn every_container_holds_the_same_logits() {
+    let folder = Folder::new();
+    let values = small_logits();
+    let (f32s, f16s, bf16s) = (stored("f32", &values), stored("f16", &values), stored("bf16", &values));
+    let (other, shape) = (stored("f32", &[0.5; 9]), &[2, 3, 7][..]);
+    let arrays = |name| [("odd", npy("<f4", "(9,)", &other)), (name, npy("<f2", SHAPE, &f16s))];
+    let tensors =
+        |name, dtype, bytes| safetensors(&[("odd", "F32", &[9], &other), (name, dtype, shape, bytes)]);
+    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("f32.npy", npy("<f4", SHAPE, &f32s), ""),
+        ("f16.npy", npy("<f2", SHAPE, &f16s), ""),
+        ("said.npy", npy("<f2", SHAPE, &f16s), "--dtype f16"),
+        ("bf16.npy", npy("|V2", SHAPE, &bf16s), "--dtype bf16"),
+        ("stored.npz", npz(Stored, &arrays("scores")), "--tensor scores"),
+        ("deflated.npz", npz(Deflated, &arrays("scores")), "--tensor scores"),
+        ("logits.npz", npz(Stored, &arrays("logits")), ""),
+        ("deflated_logits.npz", npz(Deflated, &arrays("logits")), ""),
+        ("only.npz", npz(Stored, &[("scores", npy("<f4", SHAPE, &f32s))]), ""),
+        ("f32.safetensors", tensors("logits", "F32", &f32s), ""),
+        ("f16.safetensors", tensors("scores", "F16", &f16s), "--tensor scores"),
+        ("bf16.safetensors", tensors("scores", "BF16", &bf16s), "--tensor scores"),
+        ("only.safetensors", safetensors(&[("scores", "BF16", shape, &bf16s)]), ""),
+        ("f32.bin", f32s.clone(), "--shape 2,3,7 --dtype f32"),
+        ("f16.bin", f16s.clone(), "--shape 2,3,7 --dtype f16"),
+        ("bf16.bin", bf16s.clone(), "--shape 2,3,7 --dtype bf16"),
+    ];
+    folder.put("tokens.npy", npy("<i4", "(2, 3)", &i32s(&TOKENS)));
+    let mut first: Option<Vec<u8>> = None;
+    test_each(cases.into_iter().map(|case| (case.0, case)), |(name, bytes, options)| {
+        folder.put(name, bytes);
+        let output = folder.run(&format!("log {name} {options} --tokens tokens.npy --device cpu --top 7"));
+        let first = first.get_or_insert_with(|| output.stdout.clone());
+        assert_eq!(difference(first, &output.stdout), None, "{}", stderr(&output));
+    });
+    let lines = folder.lines("log f32.npy --tokens tokens.npy --device cpu --top 7");
+    assert_eq!(lines.len(), 6);
+    for (row, line) in lines.iter().enumerate() {
+        let logits: Vec<f64> = values[row * 7..][..7].iter().copied().map(f64::from).collect();
+        let question = Question { target: usize::try_from(TOKENS[row]).ok(), top: 7, temperature: 1.0 };
+        check_line(line, &logits, question).expect("a right record");
+        assert_eq!(json!([line["request"], line["position"]]), json!([row / 3, row % 3]));
+        assert_eq!(json!([line["text"], line["bytes"]]), json!([null, null]), "no vocabulary was given");
+    }
+    folder.put("flat.npy", npy("<f4", "(6, 7)", &f32s));
+    folder.put("row.npy", npy_in_order("<f4", "True", "(1, 1, 7)", &f32s[..28]));
+    let places = |line: &Value| (line["request"].clone(), line["position"].clone());
+    let flat: Vec<_> = folder.lines("log flat.npy --device cpu").iter().map(places).collect();
+    assert_eq!(flat, (0..6).map(|position| (json!(0), json!(position))).collect::<Vec<_>>());
+    assert_eq!(folder.lines("log row.npy --device cpu --top 7")[0]["top"], lines[0]["top"]);
+}
+
+#[test]
+fn every_source_of_tokens_says_the_same() {
+    let folder = Folder::new();
+    let logits = npy("<f4", SHAPE, &stored("f32", &small_logits()));
+    let i64s: Vec<u8> = TOKENS.iter().flat_map(|&token| i64::from(token).to_le_bytes()).collect();
+    folder.put("logits.npy", &logits);
+    folder.put("i32.npy", npy("<i4", "(2, 3)", &i32s(&TOKENS)));
+    folder.put("i64.npy", npy("<i8", "(6,)", &i64s));
+    folder.put("i64.safetensors", safetensors(&[("tokens", "I64", &[2, 3], &i64s)]));
+    folder.put("both.npz", npz(Deflated, &[("logits", logits), ("targets", npy("<i8", "(2, 3)", &i64s))]));
+    folder.put("lines.txt", "5\n0\n-1\n6\n2\n1\n");
+    folder.put("list.json", "[[5, 0, null], [6, 2, 1]]\n");
+    let reference = folder.printed("log logits.npy --tokens i32.npy --device cpu");
+    let sources = [
+        "--tokens i64.npy",
+        "--tokens i64.safetensors",
+        "--tokens both.npz",
+        "--tokens lines.txt",
+        "--tokens list.json",
+        "--tokens 5,0,-1,6,2,1",
+        "--tokens=5,0,-1,6,2,1",
+    ];
+    test_each(sources.map(|source| (source, source)), |source| {
+        let output = folder.run(&format!("log logits.npy {source} --device cpu"));
+        assert_eq!(difference(&reference, &output.stdout), None, "{}", stderr(&output));
+    });
+    let unknown = &folder.lines("log logits.npy --tokens i32.npy --device cpu")[2];
+    assert_eq!(json!([unknown["token"], unknown["logprob"], unknown["rank"]]), json!([null, null, null]));
+    let unsigned: Vec<u8> = [1u64, 2].iter().flat_map(|token| token.to_le_bytes()).collect();
+    folder.put("two.npy", npy("<f4", "(2, 3)", &stored("f32", &[1.0, 2.0, 3.0, 3.0, 2.0, 1.0])));
+    folder.put("u64.npy", npy("<u8", "(2,)", &unsigned));
+    let tokens = |line: &Value| line["token"].clone();
+    let lines = folder.lines("log two.npy --tokens u64.npy --device cpu");
+    assert_eq!(lines.iter().map(tokens).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn a_list_may_begin_with_an_unknown_token() {
+    let folder = Folder::new();
+    folder.put("logits.npy", npy("<f4", "(2, 2)", &stored("f32", &[1.0, 2.0, 2.0, 1.0])));
+    let lines = folder.lines("log logits.npy --tokens -1,1 --device cpu");
+    assert_eq!(json!([lines[0]["token"], lines[1]["token"]]), json!([null, 1]));
+}
+
+#[test]
+fn vocabulary_files_name_the_tokens() {
+    let folder = Folder::new();
+    folder.put("logits.npy", npy("<f4", "(1, 3)", &stored("f32", &[1.0, 2.0, 3.0])));
+    folder.put("object.json", r#"{"a": 0, "é,\n": 1}"#);
+    folder.put("array.json", r#"["a", "é,\n"]"#);
+    for name in ["object.json", "array.json"] {
+        let line = format!("log logits.npy --tokens 1 --vocab-file {name} --device cpu");
+        let record = &folder.lines(&line)[0];
+        assert_eq!(json!([record["text"], record["bytes"]]), json!(["é,\n", [195, 169, 44, 10]]), "{name}");
+        assert_eq!(record["top"][0]["text"], Value::Null, "{name}: token 2 has no text");
+        let csv = folder.printed(&format!("{line} --format csv"));
+        let texts = csv::Reader::from_reader(&csv[..])
+            .into_records()
+            .map(|record| record.expect("a row")[10].to_owned());
+        assert_eq!(texts.collect::<Vec<_>>(), ["", "é,\n", "a"], "{name}");
+    }
+}

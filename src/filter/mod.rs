@@ -1,0 +1,251 @@
+//! The filters: each keeps a range of the one total order of a row, and drops the rest. One truncation, one file.
+//!
+//! A file says what its filter keeps, as mathematics; from which paper or program it is; its parameters; the words of
+//! its [`Cut`]; its twin on the CPU; its boundaries as a table. `docs/sampling.md` defines all of them, and the numbers
+//! that they are made of: the row weight w(i) of a token, the mass W of the run, part(s, m) = ⌈s · m⌉.
+//!
+//! # To add a filter
+//! 1. Its file here: doc, `SPEC`, `keep`, table.
+//! 2. Its `mod` and its place in [`ALL`] below, its name in [`SamplingStep`] and its places in both orders (`params/step.rs`);
+//!    a [`CutKind`] unless it shares one (`cut.rs`).
+//! 3. Its fields in [`SamplingParams`], with the values that switch it off.
+//! 4. Its cut in the shaders.
+//! 5. Its definition in f64 in `oracle`, which is the proof of all the others.
+//! 6. Its option in the CLI, its line in `docs/sampling.md`.
+
+mod cut;
+mod epsilon;
+mod min_p;
+mod mirostat;
+mod run;
+mod top_k;
+mod top_n_sigma;
+mod top_p;
+mod typical;
+mod view;
+mod xtc;
+
+#[cfg(test)]
+mod boundaries;
+
+#[cfg(feature = "wgpu")]
+pub(crate) use cut::MAX_CUTS;
+pub(crate) use cut::{Cut, CutKind};
+#[cfg(test)]
+pub(crate) use run::tests as tests_of_run;
+pub(crate) use run::{Run, Sums};
+pub(crate) use view::View;
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::params::{SamplingParams, SamplingStep};
+
+/// Every filter.
+pub(crate) const ALL: &[Spec] = &[
+    top_k::SPEC,
+    top_p::SPEC,
+    min_p::SPEC,
+    typical::SPEC,
+    top_n_sigma::SPEC,
+    epsilon::SPEC,
+    xtc::SPEC,
+    mirostat::SPEC,
+];
+
+/// All that the crate needs to know of a filter.
+pub(crate) struct Spec {
+    pub(crate) step: SamplingStep,
+    pub(crate) name: &'static str,
+    pub(crate) parameters: &'static [Parameter],
+    pub(crate) kind: CutKind,
+    /// Words of its cut, from parameters and Mirostat's limit in bits.
+    words: fn(&SamplingParams, f64) -> [u32; 3],
+    /// Narrows a run: the same for all filters of a kind.
+    keep: fn(&mut Run<'_>, Cut),
+    /// Settings in which validation tries it alone.
+    #[cfg_attr(not(any(feature = "wgpu", test)), expect(dead_code, reason = "validation needs a device"))]
+    pub(crate) settings: &'static [Setting],
+}
+
+/// A number that a filter is given.
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
+    /// `None` where the filter is not asked for.
+    pub(crate) value: fn(&SamplingParams) -> Option<f32>,
+    pub(crate) range: RangeInclusive<f32>,
+    /// The value at which the filter does nothing.
+    pub(crate) off: Option<f32>,
+    /// What to do, or to know, about a value outside of the range.
+    pub(crate) remedy: &'static str,
+}
+
+/// Parameters with a name.
+pub(crate) type Setting = (&'static str, fn(&mut SamplingParams));
+
+impl Spec {
+    /// Whether it does anything with these parameters.
+    fn acts(&self, params: &SamplingParams) -> bool {
+        self.parameters.iter().all(|Parameter { value, off, .. }| {
+            value(params).is_some_and(|value| off.is_none_or(|off| value != off))
+        })
+    }
+}
+
+impl SamplingStep {
+    /// Every step.
+    pub const ALL: &'static [Self] = {
+        const STEPS: [SamplingStep; 1 + ALL.len()] = {
+            let mut steps = [SamplingStep::Temperature; 1 + ALL.len()];
+            let mut place = 0;
+            while place < ALL.len() {
+                steps[1 + place] = ALL[place].step;
+                place += 1;
+            }
+            steps
+        };
+        &STEPS
+    };
+
+    /// The name of its parameter: `top_k`, `typical_p`, `xtc`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.spec().map_or("temperature", |spec| spec.name)
+    }
+
+    /// The filter; `None` for the temperature.
+    fn spec(self) -> Option<&'static Spec> {
+        let filter = || ALL.iter().find(|spec| spec.step == self).expect("every filter is listed");
+        (self != Self::Temperature).then(filter)
+    }
+
+    /// Whether it does anything with these parameters.
+    pub(crate) fn acts(self, params: &SamplingParams) -> bool {
+        match self.spec() {
+            Some(spec) => spec.acts(params),
+            None => params.temperature != 1.0 || params.dynatemp_range > 0.0,
+        }
+    }
+
+    /// What both engines read of it, if it acts at all. `mu` is Mirostat's limit, in bits.
+    pub(crate) fn cut(self, params: &SamplingParams, mu: f64) -> Option<Cut> {
+        self.acts(params).then(|| {
+            self.spec()
+                .map_or(Cut::TEMPERATURE, |spec| Cut { kind: spec.kind, words: (spec.words)(params, mu) })
+        })
+    }
+}
+
+impl fmt::Display for SamplingStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for SamplingStep {
+    type Err = Error;
+
+    /// The step with this [`name`](Self::name).
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.iter().copied().find(|step| step.name() == name).ok_or_else(|| {
+            let known: Vec<&str> = Self::ALL.iter().map(|step| step.name()).collect();
+            Error::Params(format!("{name:?} is no filter, there are: {}", known.join(", ")))
+        })
+    }
+}
+
+/// Narrows a run to what a filter's cut keeps.
+///
+/// # Panics
+/// If the cut is the temperature, which keeps everything and is for the caller to apply.
+pub(crate) fn keep(run: &mut Run<'_>, cut: Cut) {
+    let spec = ALL.iter().find(|spec| spec.kind == cut.kind).expect("a filter");
+    (spec.keep)(run, cut);
+    run.is_full = false;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arithmetic::exact::pow2_f32;
+
+    #[test]
+    fn names_come_back() {
+        for &step in SamplingStep::ALL {
+            assert_eq!(step.to_string().parse(), Ok(step));
+        }
+        assert_eq!(format!("{:>6}", SamplingStep::Xtc), "   xtc");
+        let message = "top_q".parse::<SamplingStep>().expect_err("no such step").to_string();
+        assert!(message.contains("\"top_q\"") && message.contains("temperature, top_k"), "{message}");
+    }
+
+    #[test]
+    fn steps_stand_in_their_order_once() {
+        for (place, step) in SamplingStep::ALL.iter().enumerate() {
+            assert_eq!(*step as usize, place, "{step}");
+            let is_double = SamplingStep::ALL[..place].iter().any(|other| other.name() == step.name());
+            assert!(!is_double, "{step}");
+        }
+    }
+
+    #[test]
+    fn nothing_acts_by_default() {
+        let params = SamplingParams::default();
+        for step in SamplingStep::ALL {
+            assert_eq!(step.cut(&params, 0.0), None, "{step}");
+        }
+    }
+
+    /// In each of its settings a filter acts, no other does, and the parameters are sound.
+    #[test]
+    fn settings_are_of_one_filter() {
+        for spec in ALL {
+            assert!(!spec.settings.is_empty(), "{} is never tried alone", spec.name);
+            for (name, set) in spec.settings {
+                let mut params = SamplingParams::default();
+                set(&mut params);
+                params.validate().expect(name);
+                let acting: Vec<&str> =
+                    ALL.iter().filter(|spec| spec.acts(&params)).map(|spec| spec.name).collect();
+                assert_eq!(acting, [spec.name], "{name}");
+                assert!(name.starts_with(spec.name.split('_').next().expect("a word")), "{name}");
+            }
+        }
+    }
+
+    /// The words of every cut, as they were when the kernels were written.
+    #[test]
+    fn cuts_have_these_words() {
+        use crate::params::Mirostat;
+        let params = SamplingParams {
+            top_k: 7,
+            top_p: 0.75,
+            min_p: 1.0,
+            typical_p: 0.5,
+            top_n_sigma: 1.5,
+            epsilon_cutoff: pow2_f32(-20),
+            xtc_threshold: 0.125,
+            xtc_probability: 0.5,
+            mirostat: Some(Mirostat { tau: 1.0, eta: 0.1 }),
+            temperature: 0.5,
+            ..SamplingParams::default()
+        };
+        let top = 1 << 31;
+        let expected = [
+            (CutKind::Temperature, [0; 3]),
+            (CutKind::TopK, [7, 0, 0]),
+            (CutKind::TopP, [3 << 30, 32, 0]),
+            (CutKind::MinP, [top, 31, 0]),
+            (CutKind::TypicalP, [top, 32, 0]),
+            (CutKind::TopNSigma, [3 << 15, 0, 0]),
+            (CutKind::Epsilon, [top, 51, 0]),
+            (CutKind::Xtc, [top, 34, top - 1]),
+            (CutKind::Epsilon, [top, 33, 0]), // 2^-2
+        ];
+        for (step, (kind, words)) in SamplingStep::ALL.iter().zip(expected) {
+            assert_eq!(step.cut(&params, 2.0), Some(Cut { kind, words }), "{step}");
+        }
+    }
+}

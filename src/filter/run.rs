@@ -1,0 +1,299 @@
+//! The run of a row: what is left of it, a range of places in the one total order. It begins as all possible tokens;
+//! filters narrow it, draws and lists read it. It knows of none of them.
+
+use std::ops::Range;
+
+use super::view::View;
+use crate::arithmetic::exact::{self, ROW_FRACTION, RUN_FRACTION, Scale};
+use crate::arithmetic::merge::RowStats;
+use crate::arithmetic::rng::Key;
+use crate::logits::order;
+
+/// Mass, surprisal (Q43) and number of some tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sums {
+    pub(crate) mass: u64,
+    pub(crate) surprisal: u64,
+    pub(crate) count: u32,
+}
+
+pub(crate) struct Run<'a> {
+    view: &'a View<'a>,
+    /// The scale of pass 1, at which the sums of the whole row are known.
+    pass: Scale,
+    /// The scale in force.
+    pub(crate) scale: Scale,
+    /// Where the random numbers of the row come from.
+    pub(crate) key: Key,
+    /// No filter has run yet.
+    pub(crate) is_full: bool,
+    /// A beginning of the order, as far as anybody has asked.
+    order: Vec<(i32, u32)>,
+    places: Range<usize>,
+}
+
+impl<'a> Run<'a> {
+    /// All possible tokens of a view whose pass 1 had the scale `pass`; 1 is in force.
+    pub(crate) fn new(view: &'a View<'a>, pass: Scale, key: Key) -> Self {
+        let places = 0..view.stats.n_greater as usize;
+        Self { view, pass, scale: Scale::new(1.0), key, is_full: true, order: Vec::new(), places }
+    }
+
+    /// Tokens of the run.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Makes the order known up to `end`.
+    fn sort(&mut self, end: usize) {
+        if self.order.len() < end {
+            // Four times as far as before, so that a long walk sorts the row a few times only.
+            let count = end.max(4 * self.order.len()).max(64).min(self.view.stats.n_greater as usize);
+            self.order = if count <= 1024 {
+                self.view.top(count)
+            } else {
+                order::largest(self.view.possible().collect(), count)
+            };
+        }
+    }
+
+    /// Key and id at a place of the run.
+    pub(crate) fn at(&mut self, place: usize) -> (i32, u32) {
+        self.sort(self.places.start + place + 1);
+        self.order[self.places.start + place]
+    }
+
+    /// Keys and ids of its first tokens, at most `count`, in order.
+    pub(crate) fn top(&mut self, count: usize) -> &[(i32, u32)] {
+        let Range { start, end } = self.places;
+        let end = end.min(start + count);
+        self.sort(end);
+        &self.order[start..end]
+    }
+
+    /// Keys and ids of its tokens, in any order.
+    pub(crate) fn tokens(&mut self) -> Vec<(i32, u32)> {
+        if self.len() == self.view.stats.n_greater as usize {
+            return self.view.possible().collect();
+        }
+        self.sort(self.places.end);
+        self.order[self.places.clone()].to_vec()
+    }
+
+    /// Key of its first token.
+    pub(crate) fn first_key(&self) -> i32 {
+        match self.places.start {
+            0 => self.view.stats.max_key,
+            start => self.order[start].0, // whoever moves the start sorts up to it
+        }
+    }
+
+    /// Bits of its first token's logit, which is its largest: what weighs one.
+    pub(crate) fn max_bits(&self) -> u32 {
+        exact::bits_of_key(self.first_key())
+    }
+
+    /// Octaves below the first token, at the scale in force; `None` outside of the window.
+    pub(crate) fn octaves(&self, key: i32) -> Option<u32> {
+        self.scale.octaves_below(self.max_bits(), exact::bits_of_key(key))
+    }
+
+    /// Row weight, Q43, at the scale in force.
+    pub(crate) fn weight(&self, key: i32) -> u64 {
+        self.octaves(key).map_or(0, exact::row_weight)
+    }
+
+    /// Sums at a scale, token by token, relative to a maximum.
+    pub(crate) fn sums_at(&mut self, scale: Scale, max_bits: u32) -> Sums {
+        let mut sums = Sums { mass: 0, surprisal: 0, count: 0 };
+        for (key, _) in self.tokens() {
+            sums.count += 1;
+            if let Some(octaves) = scale.octaves_below(max_bits, exact::bits_of_key(key)) {
+                sums.mass += exact::row_weight(octaves);
+                sums.surprisal += exact::row_surprisal(octaves);
+            }
+        }
+        sums
+    }
+
+    /// Sums of the whole row, from pass 1.
+    pub(crate) fn sums_of_row(&self) -> Sums {
+        let RowStats { mass, surprisal, n_greater, .. } = self.view.stats;
+        let by = RUN_FRACTION - ROW_FRACTION;
+        Sums { mass: mass << by, surprisal: surprisal << by, count: n_greater }
+    }
+
+    /// Sums at the scale in force: those of pass 1 where they are these.
+    pub(crate) fn sums(&mut self) -> Sums {
+        if self.is_full && (self.pass.shift, self.pass.rate) == (self.scale.shift, self.scale.rate) {
+            return self.sums_of_row();
+        }
+        self.sums_at(self.scale, self.max_bits())
+    }
+
+    /// How many of its first tokens fulfil what, along the order, no token does after one that does not.
+    pub(crate) fn prefix_len_where(&mut self, holds: impl Fn(&Self, i32) -> bool) -> usize {
+        let tokens = self.tokens();
+        tokens.iter().filter(|(key, _)| holds(self, *key)).count()
+    }
+
+    /// Drops all but its first tokens, so many of them; one stays in any case.
+    pub(crate) fn keep_first(&mut self, count: usize) {
+        self.places.end = self.places.end.min(self.places.start + count.max(1));
+    }
+
+    /// Drops its first tokens, fewer than there are.
+    pub(crate) fn drop_first(&mut self, count: usize) {
+        let start = self.places.start + count;
+        self.sort(start + 1);
+        self.places.start = start;
+    }
+
+    /// Bits of a token of the run, and how many tokens of the run have a larger logit, and an equal one.
+    #[expect(clippy::cast_possible_truncation, reason = "places are below 2^20")]
+    pub(crate) fn describe(&self, token: u32) -> [u32; 3] {
+        let [bits, greater, equal] = self.view.describe(token);
+        // The larger and the equal ones take the first places of the order, and the run cuts into them.
+        let [start, end] = [self.places.start as u32, self.places.end as u32];
+        [bits, greater.saturating_sub(start), end.min(greater + equal) - start.max(greater)]
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::logits::RowBits;
+
+    pub(crate) const KEY: Key = Key { seed: 1, position: 2, stream: 3 };
+
+    pub(crate) fn bits_of(row: &[f32]) -> Vec<u32> {
+        row.iter().map(|x| x.to_bits()).collect()
+    }
+
+    pub(crate) fn view_of(bits: &[u32]) -> View<'_> {
+        crate::kernels::row_sample::view_of(RowBits::of_f32(bits), Scale::new(1.0))
+    }
+
+    /// Spread over 16, in no order, each value three times, every eighth token impossible.
+    fn row_of(vocab: usize) -> Vec<f32> {
+        let value = |i: usize| if i % 8 == 5 { f32::NEG_INFINITY } else { (i * 7919 % vocab / 3) as f32 };
+        (0..vocab).map(|i| value(i) * (48.0 / vocab as f32)).collect()
+    }
+
+    /// The possible tokens, in order, by a plain sort.
+    fn sorted(row: &[f32]) -> Vec<u32> {
+        let mut order: Vec<u32> =
+            (0u32..).zip(row).filter(|(_, x)| x.is_finite()).map(|(token, _)| token).collect();
+        order.sort_by(|&a, &b| row[b as usize].total_cmp(&row[a as usize]).then(a.cmp(&b)));
+        order
+    }
+
+    #[test]
+    fn the_order_grows_right() {
+        let row = row_of(5003);
+        let (bits, order) = (bits_of(&row), sorted(&row));
+        let view = view_of(&bits);
+        let mut run = Run::new(&view, Scale::new(1.0), KEY);
+        assert_eq!(run.len(), order.len());
+        for place in [0, 1, 63, 64, 200, 1023, 1024, 1025, 4000, order.len() - 1, 17] {
+            let (key, token) = run.at(place);
+            assert_eq!(
+                (token, key),
+                (order[place], exact::key_of_bits(bits[order[place] as usize])),
+                "{place}"
+            );
+        }
+        // Straight to the end, and from a place in the middle.
+        let mut run = Run::new(&view, Scale::new(1.0), KEY);
+        run.drop_first(1500);
+        let ids = |tokens: &[(i32, u32)]| tokens.iter().map(|(_, token)| *token).collect::<Vec<u32>>();
+        assert_eq!(ids(run.top(700)), order[1500..2200]);
+        run.keep_first(100);
+        assert_eq!((ids(run.top(700)), ids(run.top(0))), (order[1500..1600].to_vec(), vec![]));
+        assert_eq!(ids(&run.tokens()), order[1500..1600]);
+        assert_eq!(run.max_bits(), bits[order[1500] as usize]);
+    }
+
+    #[test]
+    fn one_token_stays() {
+        let bits = bits_of(&[1.0, 3.0, 2.0]);
+        let view = view_of(&bits);
+        let mut run = Run::new(&view, Scale::new(1.0), KEY);
+        run.keep_first(0);
+        assert_eq!((run.len(), run.at(0).1), (1, 1));
+        run.keep_first(5);
+        assert_eq!(run.len(), 1, "what was dropped does not come back");
+    }
+
+    /// The sums of integers, against the same in f64.
+    #[test]
+    fn sums_are_the_definition() {
+        let row = row_of(5003);
+        let (bits, order) = (bits_of(&row), sorted(&row));
+        let view = view_of(&bits);
+        for (start, end, temperature) in
+            [(0, order.len(), 1.0), (0, order.len(), 0.5), (0, 70, 1.0), (9, 2000, 2.5)]
+        {
+            let mut run = Run::new(&view, Scale::new(1.0), KEY);
+            run.keep_first(end);
+            run.drop_first(start);
+            run.is_full = end - start == order.len();
+            run.scale = Scale::new(temperature);
+            let Sums { mass, surprisal, count } = run.sums();
+            let max = f64::from(row[order[start] as usize]);
+            let distances: Vec<f64> = order[start..end]
+                .iter()
+                .map(|&token| (max - f64::from(row[token as usize])) / f64::from(temperature))
+                .collect();
+            let of_mass: f64 = distances.iter().map(|d| (-d).exp()).sum();
+            let of_surprisal: f64 =
+                distances.iter().map(|d| (-d).exp() * d).sum::<f64>() / std::f64::consts::LN_2;
+            let error = |got: u64, expected: f64| (got as f64 * exact::pow2(-43) / expected - 1.0).abs();
+            assert_eq!(count as usize, end - start);
+            assert!(error(mass, of_mass) < 1e-6, "mass of {start}..{end} at {temperature}");
+            assert!(error(surprisal, of_surprisal) < 1e-6, "surprisal of {start}..{end} at {temperature}");
+        }
+    }
+
+    /// Which of the two sums is taken is part of the result.
+    #[test]
+    fn pass_1_sums_the_whole_row_at_its_scale_only() {
+        let bits = bits_of(&row_of(5003));
+        let view = view_of(&bits);
+        let mut run = Run::new(&view, Scale::new(1.0), KEY);
+        let own = run.sums_at(run.scale, run.max_bits());
+        assert_ne!(run.sums_of_row(), own, "their last bits differ");
+        assert_eq!(run.sums(), run.sums_of_row());
+        run.is_full = false;
+        assert_eq!(run.sums(), own);
+        (run.is_full, run.scale) = (true, Scale::new(2.0));
+        assert_eq!(run.sums(), run.sums_at(Scale::new(2.0), run.max_bits()));
+    }
+
+    #[test]
+    fn the_length_of_a_prefix_is_counted_in_the_run() {
+        let bits = bits_of(&[0.0, 3.0, 1.0, 3.0, f32::NEG_INFINITY, 2.0]);
+        let view = view_of(&bits);
+        let mut run = Run::new(&view, Scale::new(1.0), KEY);
+        let least = |limit: f32| move |_: &Run<'_>, key: i32| key >= exact::key_of_bits(limit.to_bits());
+        assert_eq!(
+            [3.0, 2.5, 1.0, -1.0, 4.0].map(|limit| run.prefix_len_where(least(limit))),
+            [2, 2, 4, 5, 0]
+        );
+        run.drop_first(1);
+        run.keep_first(2);
+        assert_eq!([3.0, 2.0, 1.0].map(|limit| run.prefix_len_where(least(limit))), [1, 2, 2]);
+    }
+
+    #[test]
+    fn ranks_are_those_of_the_run() {
+        let bits = bits_of(&[2.0, 3.0, 2.0, 3.0, 2.0, 1.0]); // order: 1 3 0 2 4 5
+        let view = view_of(&bits);
+        let mut run = Run::new(&view, Scale::new(1.0), KEY);
+        let [two, three] = [2f32.to_bits(), 3f32.to_bits()];
+        assert_eq!([run.describe(3), run.describe(0)], [[three, 0, 2], [two, 2, 3]]);
+        run.drop_first(1);
+        run.keep_first(3); // 3 0 2
+        assert_eq!([run.describe(3), run.describe(2)], [[three, 0, 1], [two, 1, 2]]);
+    }
+}

@@ -1,0 +1,130 @@
+//! The two calls that every step makes: logprobs, and samples.
+
+use super::buffers::{GpuInput, GpuLogits, GpuOutput, Mask, SampleBuffers};
+use super::checks::{check_logits, check_words};
+use super::encode::{Job, heads};
+use super::readback::Pending;
+use super::sampler::Sampler;
+use crate::answer::{Logprobs, LogprobsBits, Sample, SampleBits};
+use crate::arithmetic::exact::Scale;
+use crate::error::Result;
+use crate::params::LogprobsParams;
+use crate::plan::{Demand, Plan};
+use crate::request::{Inputs, RequestWords, Row, validate_targets};
+
+impl Sampler {
+    /// Records the passes for one batch at the end of `encoder` and schedules the copy of the records: one per row.
+    /// `targets` is empty, or names for each row the token whose logprob and rank are wanted. The logits are read
+    /// when the encoder is submitted. Two dispatches; more than 1024 entries per row take further ones, as for
+    /// [`Sampler::top_k`].
+    ///
+    /// # Errors
+    /// [`Error::Params`] and [`Error::Logits`] for what cannot be asked, [`Error::Limit`] where the device is too
+    /// small, [`Error::OutOfMemory`] and [`Error::Validation`] for what the device rejects. Nothing is recorded then.
+    pub fn logprobs(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        logits: &GpuLogits<'_>,
+        params: &LogprobsParams,
+        targets: &[Option<u32>],
+    ) -> Result<Pending<Logprobs>> {
+        params.validate()?;
+        validate_targets(targets, logits.rows, logits.vocab)?;
+        let plan = Plan::new(&logits.shape(), params.top_logprobs, &self.limits)?;
+        check_logits(logits, &plan)?;
+        let requests = [RequestWords::observing(Scale::new(params.temperature))];
+        let rows = heads(targets, logits.rows);
+        let job = Job { requests: &requests, rows: &rows, ..self.job(&plan, logits) };
+        let (temperature, targets) = (params.temperature, targets.to_vec());
+        self.schedule(encoder, &job, None, move |row, words| {
+            LogprobsBits::from_words(words).decode(temperature, targets.get(row).copied().flatten())
+        })
+    }
+
+    /// Records the passes that draw tokens from each row of logits, as the row's request asks, at the end of `encoder`,
+    /// and schedules the copy of the samples: one per row. Two dispatches, whatever the requests ask for. The logits
+    /// are read, never written, when the encoder is submitted.
+    ///
+    /// # Errors
+    /// As for [`Sampler::logprobs`]; [`Error::Params`] names the row.
+    ///
+    /// # Example
+    /// ```
+    /// use sortilege::{Dtype, GpuLogits, GpuOutput, Request, SampleBuffers, SamplingParams, wgpu};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gpu = sortilege::device::Gpu::any()?;
+    /// # let (device, queue) = (gpu.device(), gpu.queue());
+    /// # let make = |size, usage| device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false });
+    /// # let logits = make(32, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST);
+    /// # queue.write_buffer(&logits, 0, bytemuck::cast_slice(&[1.0f32, 2.0, 3.0, 0.5, 9.0, 0.0, 9.0, 1.0]));
+    /// # let tokens = make(8, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST);
+    /// let greedy = Request::new(SamplingParams { temperature: 0.0, raw_logprobs: Some(2), ..SamplingParams::default() })?;
+    /// let warm = Request::new(SamplingParams { top_p: 0.9, seed: Some(1), ..SamplingParams::default() })?;
+    ///
+    /// let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    /// // ... the engine records its forward pass here, which writes `logits` ...
+    /// let batch = GpuLogits::packed(&logits, Dtype::F32, 2, 4);
+    /// let buffers = SampleBuffers { tokens: Some(GpuOutput::new(&tokens)), ..SampleBuffers::default() };
+    /// let pending = gpu.sampler().sample(&mut encoder, &batch, &[greedy.row(0), warm.row(0)], &buffers)?;
+    /// // ... and here the next one, which reads `tokens` ...
+    /// queue.submit([encoder.finish()]);
+    ///
+    /// let samples = pending.wait()?;
+    /// assert_eq!(samples[0].draws[0].token, 2);
+    /// assert_eq!(samples[0].raw.as_ref().unwrap().top_logprobs[1].token, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sample(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        logits: &GpuLogits<'_>,
+        rows: &[Row<'_>],
+        buffers: &SampleBuffers<'_>,
+    ) -> Result<Pending<Sample>> {
+        let (host_mask, mask) = match buffers.mask {
+            Some(Mask::Host(words)) => (Some(words), None),
+            Some(Mask::Gpu(input)) => (None, Some(input)),
+            None => (None, None),
+        };
+        let inputs = Inputs::new(rows, logits.rows, logits.vocab, host_mask)?;
+        self.sample_inputs(encoder, logits, &inputs, mask, buffers.draft, buffers.tokens)
+    }
+
+    /// Records a `sample` call for rows that are checked and compiled, a mask in host memory included.
+    pub(crate) fn sample_inputs(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        logits: &GpuLogits<'_>,
+        inputs: &Inputs,
+        mask: Option<GpuInput<'_>>,
+        draft: Option<GpuInput<'_>>,
+        tokens: Option<GpuOutput<'_>>,
+    ) -> Result<Pending<Sample>> {
+        use wgpu::BufferUsages as Usage;
+        inputs.check_draft(draft.is_some())?;
+        let mask_row_bytes = if mask.is_some() { logits.vocab.div_ceil(32) as u64 * 4 } else { 0 };
+        let plan = Plan::of(&logits.shape(), Demand::sample(inputs, mask_row_bytes), &self.limits)?;
+        check_logits(logits, &plan)?;
+        let rows = logits.rows as u64;
+        let draft = draft.filter(|_| inputs.wants_draft());
+        let vocab = logits.vocab as u64;
+        if let Some(GpuInput { buffer, byte_offset }) = mask {
+            check_words(buffer, byte_offset, rows * mask_row_bytes, Usage::STORAGE, "the grammar mask")?;
+        }
+        if let Some(GpuInput { buffer, byte_offset }) = draft {
+            check_words(buffer, byte_offset, rows * vocab * 4, Usage::STORAGE, "the draft")?;
+        }
+        if let Some(GpuOutput { buffer, byte_offset }) = tokens {
+            check_words(buffer, byte_offset, rows * 4, Usage::COPY_DST, "the tokens")?;
+        }
+        let (requests, lists) = inputs.words();
+        let job = Job { requests: &requests, rows: &lists, mask, draft, ..self.job(&plan, logits) };
+        let (info, demand) = (inputs.decode_info(), plan.demand);
+        self.schedule(encoder, &job, tokens, move |row, words| {
+            let draws = demand.draws.unwrap_or(0);
+            SampleBits::from_words(words, draws, demand.listed, &info[row]).decode(&info[row])
+        })
+    }
+}

@@ -1,0 +1,10 @@
+//! Parameters: of logprobs, of sampling, and the steps between logits and draw by name. What they mean is for `filter` and
+//! `request` to say.
+
+mod logprobs;
+mod sampling;
+mod step;
+
+pub use logprobs::LogprobsParams;
+pub use sampling::{Dry, Mirostat, SamplingParams};
+pub use step::{Order, SamplingStep};

@@ -1,0 +1,133 @@
+//! Draft tokens: verified in one call, and rejected without a change of the distribution.
+
+use sortilege::{
+    Cpu, DraftTokens, Engine, Logits, Request, Row, Sample, SampleInputs, SamplingParams, Verification,
+};
+
+use crate::common::gpus;
+use crate::{VOCAB, row};
+
+/// Sample-and-match gives the tokens of plain decoding; rejection the distribution of the target.
+#[test]
+fn a_chain_is_verified_in_one_call() {
+    let params = SamplingParams {
+        temperature: 0.8,
+        top_k: 4,
+        frequency_penalty: 0.3,
+        seed: Some(9),
+        ..SamplingParams::default()
+    };
+    // Plain decoding, one token after the other; the logits of a position depend on its number alone.
+    let mut plain = Request::new(params).expect("in range");
+    let start = plain.clone();
+    for position in 0..5u64 {
+        let values = row(position as usize);
+        let logits = Logits::f32(&values, 1, VOCAB).expect("a row");
+        let samples = Cpu.sample(&logits, &[plain.row(position)], &SampleInputs::default()).expect("samples");
+        plain.accept(&samples[0]);
+    }
+    let values: Vec<f32> = (0..5).flat_map(row).collect();
+    let logits = Logits::f32(&values, 5, VOCAB).expect("a batch");
+    for gpu in gpus() {
+        for right in 0..=4usize {
+            let mut draft = plain.output()[..4].to_vec();
+            if right < 4 {
+                draft[right] = (draft[right] + 1) % VOCAB as u32;
+            }
+            let chain = DraftTokens::new(&start, 0, &draft, Verification::SampleAndMatch).expect("a chain");
+            let samples = gpu.sample(&logits, &chain.rows(), &SampleInputs::default()).expect("samples");
+            let verified = chain.verify(&samples);
+            assert_eq!(verified.accepted, right);
+            assert_eq!(verified.tokens(), plain.output()[..=right]);
+        }
+    }
+}
+
+/// Rejection: a draft with the target's own probabilities always stands, an impossible one never, and what comes out
+/// has the target's distribution whatever the draft was.
+#[test]
+fn rejection_keeps_the_distribution() {
+    const TOKENS: usize = 6;
+    let target = [0.4f32, 0.3, 0.15, 0.1, 0.05, 0.0];
+    let draft = [0.1f32, 0.2, 0.3, 0.1, 0.05, 0.25];
+    let logits: Vec<f32> = target.iter().map(|p| p.ln()).collect();
+    let positions = 40_000usize;
+    let request =
+        Request::new(SamplingParams { seed: Some(4), ..SamplingParams::default() }).expect("in range");
+    let run = |draft: &[f32; TOKENS], token_of: &dyn Fn(usize) -> u32| -> Vec<Sample> {
+        let values: Vec<f32> = logits.iter().copied().cycle().take(positions * TOKENS).collect();
+        let drafts: Vec<f32> = draft.iter().copied().cycle().take(positions * TOKENS).collect();
+        let rows: Vec<Row<'_>> =
+            (0..positions).map(|i| Row { draft: Some(token_of(i)), ..request.row(i as u64) }).collect();
+        let inputs = SampleInputs { mask: None, draft: Some(&drafts) };
+        Cpu.sample(&Logits::f32(&values, positions, TOKENS).expect("a batch"), &rows, &inputs)
+            .expect("samples")
+    };
+    // Draft tokens drawn from the draft, by stratified points.
+    let drafted = |i: usize| {
+        let point = ((i as f64 + 0.5) * 0.618_033_988_749_895).fract();
+        let mut below = 0.0;
+        draft
+            .iter()
+            .position(|p| {
+                below += f64::from(*p);
+                point < below
+            })
+            .unwrap_or(TOKENS - 1) as u32
+    };
+    let samples = run(&draft, &drafted);
+    // The draft's own shares lie hundreds away.
+    assert_drawn_from(&target, &samples);
+    let accepted = samples.iter().filter(|sample| sample.accepted == Some(true)).count() as f64;
+    let expected: f64 = target.iter().zip(&draft).map(|(p, q)| f64::from(p.min(*q))).sum();
+    assert!((accepted / positions as f64 - expected).abs() < 0.01, "{accepted} accepted");
+    assert!(
+        run(&target, &drafted_of_target)
+            .iter()
+            .zip(0..)
+            .all(|(sample, i)| { sample.accepted == Some(target[drafted_of_target(i) as usize] > 0.0) })
+    );
+    // Probabilities that sum to far more than one leave nothing: the draw falls back to the target.
+    let greedy_draft = run(&[1.0; TOKENS], &|_| 5);
+    assert!(greedy_draft.iter().all(|s| s.accepted == Some(false) && s.draws[0].token < 5));
+}
+
+/// A draft model that samples with the same seed and positions, as engines do: its numbers are not the residual's.
+#[test]
+fn a_draft_of_the_same_seed_changes_no_distribution() {
+    let target = [0.4f32, 0.1, 0.25, 0.25];
+    let draft = [0.5f32, 0.5, 0.0, 0.0];
+    let positions = 20_000usize;
+    let request =
+        Request::new(SamplingParams { seed: Some(8), ..SamplingParams::default() }).expect("in range");
+    let batch = |p: &[f32; 4]| -> Vec<f32> { p.iter().map(|p| p.ln()).cycle().take(4 * positions).collect() };
+    let sample = |values: &[f32], rows: &[Row<'_>], draft: Option<&[f32]>| {
+        let logits = Logits::f32(values, positions, 4).expect("a batch");
+        Cpu.sample(&logits, rows, &SampleInputs { mask: None, draft }).expect("samples")
+    };
+    let plain: Vec<Row<'_>> = (0..positions).map(|i| request.row(i as u64)).collect();
+    let drafted = sample(&batch(&draft), &plain, None);
+    let rows: Vec<Row<'_>> = plain
+        .iter()
+        .zip(&drafted)
+        .map(|(row, sample)| Row { draft: Some(sample.draws[0].token), ..*row })
+        .collect();
+    let probabilities: Vec<f32> = draft.iter().copied().cycle().take(4 * positions).collect();
+    let samples = sample(&batch(&target), &rows, Some(&probabilities));
+    // With the draw's own numbers, tokens 2 and 3 are off by 3000.
+    assert_drawn_from(&target, &samples);
+}
+
+/// The count of each token is within five standard deviations of a binomial count.
+fn assert_drawn_from(target: &[f32], samples: &[Sample]) {
+    for (token, p) in (0u32..).zip(target) {
+        let count = samples.iter().filter(|sample| sample.draws[0].token == token).count() as f64;
+        let expected = f64::from(*p) * samples.len() as f64;
+        let allowed = 5.0 * (expected * (1.0 - f64::from(*p))).sqrt();
+        assert!((count - expected).abs() <= allowed, "token {token}: {count} of {expected}");
+    }
+}
+
+fn drafted_of_target(i: usize) -> u32 {
+    (i % 6) as u32
+}
