@@ -90,10 +90,10 @@ pub use gpu::{
 pub use logits::{Dtype, Logits, Shape};
 pub use params::{Dry, LogprobsParams, Mirostat, Order, SamplingParams, SamplingStep};
 pub use plan::{Cost, DeviceLimits, Plan};
-#[cfg(feature = "validate")]
-pub use proof::oracle;
 #[cfg(all(feature = "validate", feature = "device"))]
 pub use proof::validate;
+#[cfg(feature = "validate")]
+pub use proof::{audit, oracle, synthetic};
 pub use request::{DraftTokens, Request, Row, SampleInputs, Verification, Verified};
 #[cfg(feature = "wgpu")]
 pub use wgpu;

@@ -35,8 +35,6 @@ pub(crate) use cut::{Cut, CutKind};
 pub(crate) use run::tests as tests_of_run;
 pub(crate) use run::{Run, Sums};
 pub(crate) use view::View;
-#[cfg(feature = "wgpu")]
-pub(crate) use xtc::acts as xtc_acts;
 
 use std::fmt;
 use std::ops::RangeInclusive;

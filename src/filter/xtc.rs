@@ -60,7 +60,7 @@ fn largest_coin(probability: f32) -> u32 {
 }
 
 /// Whether a cut is an XTC whose coin acts here.
-pub(crate) fn acts(cut: Cut, key: Key) -> bool {
+fn acts(cut: Cut, key: Key) -> bool {
     let Cut { kind, words: [_, _, largest] } = cut;
     kind == CutKind::Xtc && key.words(Purpose::Xtc)[0] <= largest
 }

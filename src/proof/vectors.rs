@@ -162,7 +162,8 @@ fn row_case(stored: &[u32], dtype: Dtype, temperature: f32) -> Value {
         })),
         // At temperature 1, the first tokens.
         "log_softmax": is_sound.then(|| {
-            Cpu.log_softmax(&logits).expect("a row").iter().take(16).map(|value| hex32(value.to_bits())).collect::<Vec<_>>()
+            let values = Cpu.log_softmax(&logits).expect("a row");
+            values.iter().take(16).map(|value| hex32(value.to_bits())).collect::<Vec<_>>()
         }),
         "log_sum_exp": is_sound.then(|| hex32(Cpu.log_sum_exp(&logits).expect("a row")[0].to_bits())),
     })

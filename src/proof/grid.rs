@@ -1,8 +1,22 @@
 //! The cases of validation: sizes, layouts, and every kind of row.
 
-use super::Extent;
-use crate::logits::Dtype;
+use super::synthetic::{KINDS, Kind};
+use crate::logits::{Dtype, Logits};
 use crate::params::LogprobsParams;
+
+/// How much to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Extent {
+    /// Every kind of values and every dtype, sizes to 50 257: seconds on a software adapter.
+    Quick,
+    /// Sizes to 2^20 as well: minutes on a software adapter.
+    Full,
+}
+
+/// Largest vocabulary of the sampling cases: far above it, one lane walks so far over a flat row that Mesa before 25
+/// cuts its loops short (65 535 rounds in all) without a word.
+const MOST_TOKENS: usize = 151_936;
 
 /// One batch of the grid.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +74,7 @@ pub(super) fn cases(extent: Extent) -> Vec<Case> {
                     samples: if quick {
                         vocab == 4097 || (dtype == Dtype::F32 && (vocab < 5000 || vocab == 32_003))
                     } else {
-                        vocab <= super::sampling::MOST_TOKENS
+                        vocab <= MOST_TOKENS
                     },
                 });
             }
@@ -70,8 +84,8 @@ pub(super) fn cases(extent: Extent) -> Vec<Case> {
     cases
 }
 
-/// Batches whose lists no workgroup can hold: a little shorter than the vocabulary, as long, longer; one block of items,
-/// and several.
+/// Batches whose lists no workgroup can hold: a little shorter than the vocabulary, as long, longer; one block of
+/// items, and several.
 pub(super) fn long_lists(quick: bool) -> impl Iterator<Item = Case> {
     const TOP: [(usize, [u32; 3]); 6] = [
         (1025, [1026, 1025, 1025]),
@@ -96,93 +110,40 @@ pub(super) fn long_lists(quick: bool) -> impl Iterator<Item = Case> {
 }
 
 impl Case {
+    /// Elements from the start of one row to the start of the next.
+    pub(super) fn stride(&self) -> usize {
+        self.vocab + self.gap
+    }
+
+    /// Bytes before the first row.
+    pub(super) fn first_byte(&self) -> usize {
+        self.lead * self.dtype.bytes()
+    }
+
     /// The buffer: `lead` elements, then the rows, everything between them filled with NaN.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let width = self.dtype.bytes();
-        let elements = self.lead + self.rows * (self.vocab + self.gap);
+        let elements = self.lead + self.rows * self.stride();
         let mut bytes = vec![0xff; (elements * width).next_multiple_of(4)];
         for row in 0..self.rows {
-            let start = (self.lead + row * (self.vocab + self.gap)) * width;
-            let fill = kind_of(row).fill;
-            for (token, element) in
-                bytes[start..start + self.vocab * width].chunks_exact_mut(width).enumerate()
-            {
-                let noise = mix(self.seed << 40 ^ (row as u64) << 24 ^ token as u64);
-                let value = fill(token, self.vocab, noise);
-                self.dtype.store(value, element);
-            }
+            let start = self.first_byte() + row * self.stride() * width;
+            let seed = self.seed << 40 ^ (row as u64) << 24;
+            kind_of(row).store(self.dtype, seed, &mut bytes[start..start + self.vocab * width]);
         }
         bytes
     }
+
+    /// The rows in that buffer.
+    ///
+    /// # Panics
+    /// If the buffer is another's.
+    pub(super) fn logits<'a>(&self, bytes: &'a [u8]) -> Logits<'a> {
+        Logits::strided(&bytes[self.first_byte()..], self.dtype, self.rows, self.vocab, self.stride())
+            .expect("the case's own buffer")
+    }
 }
 
-/// A kind of row: (token, vocab, 64 random bits) to a logit.
-pub(super) struct Kind {
-    pub(super) name: &'static str,
-    fill: fn(usize, usize, u64) -> f32,
-}
-
+/// The rows of a case go through the kinds in turn.
 pub(super) fn kind_of(row: usize) -> &'static Kind {
     &KINDS[row % KINDS.len()]
-}
-
-pub(super) static KINDS: [Kind; 20] = [
-    Kind { name: "normal", fill: |_, _, noise| normal(noise) * 3.0 },
-    Kind {
-        name: "NaN",
-        fill: |token, vocab, noise| if token == vocab / 2 { f32::NAN } else { normal(noise) },
-    },
-    Kind {
-        name: "peaked",
-        fill: |token, vocab, noise| if token == vocab / 3 { 30.0 } else { normal(noise) },
-    },
-    Kind { name: "all equal", fill: |_, _, _| 1.25 },
-    Kind { name: "all -inf", fill: |_, _, _| f32::NEG_INFINITY },
-    Kind { name: "wide", fill: |_, _, noise| normal(noise) * 60.0 },
-    Kind { name: "tied", fill: |_, _, noise| (noise % 7) as f32 },
-    Kind {
-        name: "+inf",
-        fill: |token, vocab, noise| if token == vocab - 1 { f32::INFINITY } else { normal(noise) },
-    },
-    Kind { name: "rising", fill: |token, vocab, _| 20.0 * token as f32 / vocab as f32 },
-    Kind { name: "falling", fill: |token, vocab, _| -20.0 * token as f32 / vocab as f32 },
-    Kind {
-        name: "one finite",
-        fill: |token, vocab, _| if token == vocab * 2 / 3 { -7.5 } else { f32::NEG_INFINITY },
-    },
-    Kind {
-        name: "-NaN",
-        fill: |token, _, noise| if token == 0 { f32::from_bits(0xffc0_0001) } else { normal(noise) },
-    },
-    Kind {
-        name: "masked",
-        fill: |_, _, noise| if noise % 8 == 0 { normal(noise) } else { f32::NEG_INFINITY },
-    },
-    Kind {
-        name: "extremes",
-        fill: |_, _, noise| [f32::MAX, f32::MIN, 0.0, 65_504.0, -65_504.0, 1.0][(noise % 6) as usize],
-    },
-    Kind {
-        name: "lowest and -inf",
-        fill: |_, _, noise| if noise & 1 == 0 { f32::MIN } else { f32::NEG_INFINITY },
-    },
-    Kind { name: "subnormal", fill: |_, _, noise| f32::from_bits((noise as u32) & 0x807f_ffff) },
-    Kind { name: "f16 subnormal", fill: |_, _, noise| ((noise % 4096) as f32 - 2048.0) * 2f32.powi(-25) },
-    Kind { name: "zeros of both signs", fill: |_, _, noise| if noise & 1 == 0 { 0.0 } else { -0.0 } },
-    Kind { name: "large and close", fill: |_, _, noise| 30_000.0 + 16.0 * normal(noise) },
-    Kind { name: "long tail", fill: |token, _, noise| if token == 0 { 18.0 } else { normal(noise) * 0.01 } },
-];
-
-/// SplitMix64 (Steele, Lea, Flood 2014): 64 well-mixed bits per counter.
-pub(super) fn mix(counter: u64) -> u64 {
-    let mut z = counter.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// A nearly normal number: the sum of four uniform ones, centred, variance 1.
-fn normal(noise: u64) -> f32 {
-    let sum: u32 = (0..4).map(|i| (noise >> (16 * i)) as u32 & 0xffff).sum();
-    (sum as f32 / 65_536.0 - 2.0) * 3f32.sqrt()
 }

@@ -1,23 +1,17 @@
 //! Sampling in the grid: every parameter alone and in company, masks and drafts, on rows of every kind.
+#![expect(clippy::cast_possible_truncation, reason = "words cut out of wider numbers, and sizes of the grid")]
 
-use super::ERROR_FLOOR;
-use super::compare::{token_difference, worse};
-use super::grid::{Case, mix};
-use crate::answer::{Sample, Status};
-use crate::cpu::Cpu;
-use crate::engine::Engine as _;
+use super::grid::Case;
+use super::synthetic::mix;
+use crate::answer::Sample;
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::filter::{self, Setting};
 use crate::gpu::{Gpu, GpuInput, GpuLogits, Mask, SampleBuffers};
-use crate::logits::{Logits, RowBits};
+use crate::logits::Logits;
 use crate::params::SamplingStep::{MinP, Temperature, TopK, TopP};
 use crate::params::{Dry, Order, SamplingParams};
-use crate::proof::oracle;
-use crate::request::{Inputs, Request, Row, RowInputs, SampleInputs};
-
-/// Largest vocabulary of the sampling cases: far above it, one lane walks so far over a flat row that Mesa before 25 cuts
-/// its loops short (65 535 rounds in all) without a word.
-pub(super) const MOST_TOKENS: usize = 151_936;
+use crate::request::{Request, Row, SampleInputs};
 
 /// Settings of which no filter's file knows: no filter at all, or several, or changes of logits.
 const COMBINED: &[Setting] = &[
@@ -65,14 +59,16 @@ fn setting_of(case: &Case, row: usize) -> &'static Setting {
 }
 
 /// The requests of one case, and what its rows read besides.
-pub(super) struct Turns {
+pub(super) struct SamplingCase {
     requests: Vec<Request>,
     drafts: Vec<Option<u32>>,
     mask: Option<Vec<u32>>,
+    /// Words of the mask per row.
+    mask_words: usize,
     draft: Vec<f32>,
 }
 
-impl Turns {
+impl SamplingCase {
     pub(super) fn new(case: &Case) -> Self {
         let vocab = case.vocab;
         let noise = |row: usize, what: u64| mix(case.seed << 32 ^ (row as u64) << 8 ^ what);
@@ -112,16 +108,16 @@ impl Turns {
         for (i, probability) in draft.iter_mut().enumerate() {
             *probability = (noise(i, 10) % 1000) as f32 * 0.002 / vocab as f32;
         }
-        Self { requests, drafts, mask, draft }
+        Self { requests, drafts, mask, mask_words: words, draft }
+    }
+
+    /// Row of this number.
+    pub(super) fn row(&self, row: usize) -> Row<'_> {
+        Row { draft: self.drafts[row], ..self.requests[row].row(3 * row as u64) }
     }
 
     fn rows(&self) -> Vec<Row<'_>> {
-        self.requests
-            .iter()
-            .zip(&self.drafts)
-            .zip((0..).step_by(3))
-            .map(|((request, &draft), position)| Row { draft, ..request.row(position) })
-            .collect()
+        (0..self.requests.len()).map(|row| self.row(row)).collect()
     }
 
     /// Which request a row has.
@@ -129,65 +125,20 @@ impl Turns {
         setting_of(case, row).0
     }
 
-    /// The rows as the engines take them, a mask in host memory included.
-    pub(super) fn inputs(&self, vocab: usize) -> Result<Inputs> {
-        Inputs::new(&self.rows(), self.requests.len(), vocab, self.mask.as_deref())
+    /// A row's part of the mask.
+    pub(super) fn mask(&self, row: usize) -> Option<&[u32]> {
+        self.mask.as_ref()?.chunks(self.mask_words).nth(row)
     }
 
-    /// Worst error of a sample against the definition, and what else that has against it. Where a decision came so near to
-    /// its boundary that the promised error may turn it, nothing is said of the set.
-    pub(super) fn against_truth(
-        &self,
-        row: usize,
-        turn: &RowInputs,
-        bits: RowBits<'_>,
-        sample: &Sample,
-    ) -> (Option<f64>, Option<String>) {
-        let request = &self.requests[row];
-        let params = request.params();
-        let changed: Vec<f32> = (0..)
-            .zip(bits.iter())
-            .map(|(token, bits)| f32::from_bits(turn.changes.apply(token, bits)))
-            .collect();
-        let acts = turn.compiled.cuts.iter().any(|cut| filter::xtc_acts(*cut, turn.key));
-        let steps = oracle::steps(&params.order, params.mirostat.is_some());
-        let Some(truth) = oracle::sampling(&changed, params, &steps, request.mu(), acts) else {
-            let is_wrong = sample.status == Status::Ok;
-            return (None, is_wrong.then(|| "drew from what is no distribution".to_owned()));
-        };
-        if sample.status != Status::Ok {
-            return (None, Some(format!("is a distribution, but the sample says {:?}", sample.status)));
-        }
-        // A dynamic temperature has 22 bits: tests/filters.rs allows for it.
-        if truth.margin < 1e-5 || truth.sigma_margin < 1e-4 || truth.spread.is_some() {
-            return (None, None);
-        }
-        let top: Vec<u32> = sample.processed.top_logprobs.iter().map(|entry| entry.token).collect();
-        let mut wrong = token_difference(&top, &truth.kept[..top.len().min(truth.kept.len())]);
-        if sample.kept as usize != truth.kept.len() {
-            wrong.get_or_insert(format!("keeps {} tokens instead of {}", sample.kept, truth.kept.len()));
-        }
-        if let Some(drawn) = sample.draws.iter().find(|drawn| !truth.kept.contains(&drawn.token)) {
-            wrong.get_or_insert(format!("drew token {}, which is not kept", drawn.token));
-        }
-        let mut error = worse(0.0, (sample.kept_mass - truth.kept_mass).abs());
-        error = worse(error, (sample.processed.entropy - truth.entropy).abs());
-        for (entry, &logprob) in sample.processed.top_logprobs.iter().zip(&truth.logprobs) {
-            if logprob > ERROR_FLOOR.ln() {
-                error = worse(error, (entry.logprob - logprob).abs());
-            }
-        }
-        (Some(error), wrong)
-    }
-
-    pub(super) fn on_cpu(&self, logits: &Logits<'_>) -> Result<Vec<Sample>> {
+    /// The samples of an engine.
+    pub(super) fn on(&self, engine: &dyn Engine, logits: &Logits<'_>) -> Result<Vec<Sample>> {
         let inputs = SampleInputs { mask: self.mask.as_deref(), draft: Some(&self.draft) };
-        Cpu.sample(logits, &self.rows(), &inputs)
+        engine.sample(logits, &self.rows(), &inputs)
     }
 
-    /// The same on the device, with mask and draft at odd places of their buffers; the mask from the host in every other
+    /// Those of a device, with mask and draft at odd places of their buffers; the mask from the host in every other
     /// case.
-    pub(super) fn on_device(&self, case: &Case, gpu: &Gpu, source: &wgpu::Buffer) -> Result<Vec<Sample>> {
+    pub(super) fn on_device(&self, case: &Case, gpu: &Gpu, batch: &GpuLogits<'_>) -> Result<Vec<Sample>> {
         let upload = |words: &[u32], before: usize| {
             gpu.upload(bytemuck::cast_slice(&[&vec![u32::MAX; before], words].concat()))
         };
@@ -200,16 +151,7 @@ impl Turns {
         };
         let buffers =
             SampleBuffers { mask, draft: Some(GpuInput { buffer: &draft, byte_offset: 12 }), tokens: None };
-        let batch = GpuLogits {
-            buffer: source,
-            byte_offset: (case.lead * case.dtype.bytes()) as u64,
-            dtype: case.dtype,
-            rows: case.rows,
-            vocab: case.vocab,
-            row_stride: case.vocab + case.gap,
-        };
-        let pending = gpu.submit(|encoder| gpu.sampler().sample(encoder, &batch, &self.rows(), &buffers))?;
-        pending.wait()
+        gpu.submit(|encoder| gpu.sampler().sample(encoder, batch, &self.rows(), &buffers))?.wait()
     }
 }
 
@@ -228,8 +170,8 @@ impl SamplingParams {
 
 #[cfg(test)]
 mod tests {
-    use super::super::grid::KINDS;
     use super::*;
+    use crate::proof::synthetic::KINDS;
 
     /// If their numbers shared a factor, the rows of a batch would meet few of the requests.
     #[test]

@@ -1,0 +1,179 @@
+//! What was drawn from a row, and what is said of it.
+
+use super::distribution::{Expected, judge_none, status_of};
+use super::row::KnownRow;
+use super::verdict::Verdict;
+use crate::answer::{Sample, Status};
+use crate::arithmetic::rng::{Key, Purpose};
+use crate::params::SamplingParams;
+use crate::proof::oracle::{self, Truncated};
+use crate::request::{Inputs, Row};
+
+/// A filter's decision nearer than this to its boundary may fall either way: a share of it, twice the bound of
+/// docs/exact.md, 10; of logits, which [`SamplingStep::TopNSigma`](crate::SamplingStep::TopNSigma) compares, in nats.
+const LEAST_MARGIN: f64 = 1e-6;
+const LEAST_SIGMA_MARGIN: f64 = 1e-4;
+
+impl KnownRow {
+    /// Verdict about what was drawn from this row, for this row of requests and its own part of a grammar mask,
+    /// `[ceil(vocab / 32)]`. Which of the kept tokens a generator draws is not for the definition to say, and whether
+    /// a draft token is accepted only for greedy requests; that the token is kept, its logprobs and its ranks are.
+    /// Where a filter's decision is too near to call, nothing is said of what it leaves.
+    pub fn sample(&self, answer: &Sample, row: &Row<'_>, mask: Option<&[u32]>) -> Verdict {
+        let mut verdict = Verdict::default();
+        let inputs = match Inputs::new(&[*row], 1, self.logits().len(), mask) {
+            Ok(inputs) => inputs,
+            Err(error) => {
+                verdict.fails(|| format!("the request is none: {error}"));
+                return verdict;
+            }
+        };
+        let changes = &inputs.rows[0].changes;
+        let changed: Vec<f32> = (0..)
+            .zip(self.logits())
+            .map(|(token, logit)| f32::from_bits(changes.apply(token, logit.to_bits())))
+            .collect();
+        verdict.same("seed", answer.seed, row.request.seed());
+        verdict.same("acceptance of a draft", answer.accepted.is_some(), row.draft.is_some());
+        let drawn = Drawing { row, changed: &changed };
+        match oracle_of(row, &changed) {
+            Some(truth) => verdict.and(drawn.judge(answer, &truth)),
+            None => verdict.and(drawn.judge_nothing(answer)),
+        }
+        verdict.and(self.raw(answer, row.request.params()));
+        verdict
+    }
+
+    /// The raw distribution and what it says of the draws, where that was asked for.
+    fn raw(&self, answer: &Sample, params: &SamplingParams) -> Verdict {
+        let mut verdict = Verdict::default();
+        let (wanted, truth) = (params.raw_logprobs, self.truth(1.0));
+        verdict.same("an answer", answer.raw.is_some(), wanted.is_some());
+        let expected = truth.as_ref().zip(wanted);
+        let expected = expected.map(|(truth, listed)| (truth, Expected::whole(self.logits(), truth, listed)));
+        if let (Some(raw), Some(_)) = (&answer.raw, wanted) {
+            verdict.and(match &expected {
+                Some((_, expected)) => expected.judge(raw),
+                None => judge_none(raw, self.status()),
+            });
+        }
+        for drawn in &answer.draws {
+            if let Some((truth, expected)) = &expected {
+                let logprob = truth.logprobs.get(drawn.token as usize).copied().unwrap_or(f64::NAN);
+                verdict.and(expected.judge_target(drawn.raw.as_ref(), drawn.token, logprob));
+            } else {
+                verdict.same("what is said of a draw", drawn.raw.map(|raw| raw.token), None);
+            }
+        }
+        verdict.within("raw")
+    }
+}
+
+/// What the definition leaves of the changed logits.
+fn oracle_of(row: &Row<'_>, changed: &[f32]) -> Option<Truncated> {
+    let (request, params) = (row.request, row.request.params());
+    let key = Key { seed: request.seed(), position: row.position, stream: params.stream };
+    // docs/sampling.md: XTC's coin acts below round(probability · 2^32), and below 1 at least.
+    let share = (f64::from(params.xtc_probability) * 4_294_967_296.0).round().max(1.0);
+    let acts = f64::from(key.words(Purpose::Xtc)[0]) < share;
+    let steps = oracle::steps(&params.order, params.mirostat.is_some());
+    oracle::sampling(changed, params, &steps, request.mu(), acts)
+}
+
+/// A draw from a row.
+struct Drawing<'a> {
+    row: &'a Row<'a>,
+    /// Logits after all changes.
+    changed: &'a [f32],
+}
+
+impl Drawing<'_> {
+    /// A sample of what is no distribution after the changes.
+    fn judge_nothing(&self, answer: &Sample) -> Verdict {
+        let mut verdict = judge_none(&answer.processed, status_of(self.changed));
+        verdict.same("status", answer.status, status_of(self.changed));
+        verdict.same("number of draws", answer.draws.len(), 0);
+        verdict.same("number of kept tokens", answer.kept, 0);
+        verdict.same("accepted", answer.accepted.unwrap_or(false), false);
+        for (what, value) in [("temperature", answer.temperature), ("kept mass", answer.kept_mass)] {
+            if !value.is_nan() {
+                verdict.fails(|| format!("{what} is {value} instead of NaN"));
+            }
+        }
+        verdict
+    }
+
+    /// A sample of a distribution.
+    fn judge(&self, answer: &Sample, truth: &Truncated) -> Verdict {
+        let params = self.row.request.params();
+        let mut verdict = Verdict::default();
+        verdict.same("status", answer.status, Status::Ok);
+        let n_draws = if params.temperature == 0.0 { 1 } else { params.n as usize };
+        verdict.same("number of draws", answer.draws.len(), n_draws);
+        if let (Some(draft), Some(true)) = (self.row.draft, answer.accepted) {
+            verdict.same("the accepted token", answer.draws.first().map(|drawn| drawn.token), Some(draft));
+        }
+        let drift = drift(truth, params);
+        if !is_clear(truth, drift) {
+            return verdict;
+        }
+        if params.temperature == 0.0 {
+            let first = truth.kept.first().copied();
+            verdict.same("the greedy token", answer.draws.first().map(|drawn| drawn.token), first);
+            let accepted = self.row.draft.map(|draft| Some(draft) == first);
+            verdict.same("accepted", answer.accepted, accepted);
+        }
+        verdict.same("number of kept tokens", answer.kept as usize, truth.kept.len());
+        let temperature_error = if drift > 0.0 { (drift + 1e-6) * truth.temperature } else { 0.0 };
+        let distance = (answer.temperature - truth.temperature).abs();
+        if distance.is_nan() || distance > temperature_error {
+            verdict
+                .fails(|| format!("temperature is {} instead of {}", answer.temperature, truth.temperature));
+        }
+        verdict.near(|| "kept mass".to_owned(), answer.kept_mass, truth.kept_mass, 0.0);
+        verdict.and(self.judge_processed(answer, truth, drift));
+        verdict
+    }
+
+    /// The distribution that was drawn from, and what it says of the draws.
+    fn judge_processed(&self, answer: &Sample, truth: &Truncated, drift: f64) -> Verdict {
+        let listed = self.row.request.params().processed_logprobs.unwrap_or(0);
+        let listed = truth.kept.iter().copied().zip(truth.logprobs.iter().copied()).take(listed as usize);
+        let largest = f64::from(self.changed[truth.kept[0] as usize]) / truth.temperature;
+        let expected = Expected {
+            logits: self.changed,
+            order: &truth.kept,
+            listed: listed.collect(),
+            logsumexp: largest - truth.logprobs[0],
+            entropy: truth.entropy,
+            drift,
+        };
+        let mut verdict = expected.judge(&answer.processed);
+        for drawn in &answer.draws {
+            let Some(place) = truth.kept.iter().position(|&token| token == drawn.token) else {
+                verdict.fails(|| format!("drew token {}, which is not kept", drawn.token));
+                continue;
+            };
+            verdict.and(expected.judge_target(Some(&drawn.processed), drawn.token, truth.logprobs[place]));
+            if drawn.logprob.to_bits() != drawn.processed.logprob.to_bits() {
+                let (own, processed) = (drawn.logprob, drawn.processed.logprob);
+                verdict.fails(|| format!("logprob of a draw is {own} and {processed}"));
+            }
+        }
+        verdict
+    }
+}
+
+/// Relative error of a dynamic temperature, which has 22 fraction bits and comes from an entropy of 26.
+fn drift(truth: &Truncated, params: &SamplingParams) -> f64 {
+    truth.spread.map_or(0.0, |spread| {
+        let raised = |by: f64| (spread + by).clamp(0.0, 1.0).powf(f64::from(params.dynatemp_exponent));
+        let error = 3e-7 + 2.0 * f64::from(params.dynatemp_range) * (raised(3e-7) - raised(-3e-7));
+        error / truth.temperature
+    })
+}
+
+/// Whether every filter decided clearly. A mass moves with the temperature as far as an entropy does.
+fn is_clear(truth: &Truncated, drift: f64) -> bool {
+    truth.margin > LEAST_MARGIN + 100.0 * drift && truth.sigma_margin > LEAST_SIGMA_MARGIN
+}

@@ -1,0 +1,196 @@
+//! The operations that validation tries, by name: each is run on both engines, and judged row by row.
+
+use super::audit::{Answer, KnownRow, Verdict, difference};
+use super::grid::Case;
+use super::sampling::SamplingCase;
+use super::synthetic::mix;
+use crate::answer::Logprobs;
+use crate::arithmetic::exact::{KEY_NEG_INFINITY, Scale, key_of_bits};
+use crate::arithmetic::format::{SUBTILE_TOKENS, TILE_TOKENS};
+use crate::arithmetic::rng::halves;
+use crate::cpu::Cpu;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::gpu::{Gpu, GpuLogits, Pending};
+use crate::kernels::tile_stats;
+use crate::kernels::tile_stats::{STATS_WORDS, TILE_WORDS};
+use crate::logits::Logits;
+
+/// What an operation does on a case; nothing, where the case is none for it.
+type Run = for<'a> fn(&'a Batch<'a>) -> Result<Option<Judge<'a>>>;
+
+/// Verdict about what was answered for the row of this number.
+pub(super) type Judge<'a> = Box<dyn Fn(&KnownRow, usize) -> Verdict + Send + Sync + 'a>;
+
+/// Every operation, by the name of its report.
+pub(super) const OPERATIONS: &[(&str, Run)] = &[
+    ("tile_stats", tile_stats),
+    ("logprobs", logprobs),
+    ("row_max", row_max),
+    ("log_sum_exp", log_sum_exp),
+    ("log_softmax", log_softmax),
+    ("top_k", top_k),
+    ("sample", sample),
+];
+
+/// A case with its logits, and the device that is validated; without one, it is the CPU engine.
+pub(super) struct Batch<'a> {
+    pub(super) case: &'a Case,
+    /// The buffer in which the logits lie.
+    pub(super) bytes: &'a [u8],
+    pub(super) logits: Logits<'a>,
+    pub(super) targets: Vec<Option<u32>>,
+    pub(super) device: Option<&'a Gpu>,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(case: &'a Case, bytes: &'a [u8], device: Option<&'a Gpu>) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "below a vocabulary of at most 2^20")]
+        let target = |row: usize| (mix(case.seed ^ row as u64) % case.vocab as u64) as u32;
+        let targets = (0..case.rows).map(|row| (row % 5 != 4).then(|| target(row))).collect();
+        Self { case, bytes, logits: case.logits(bytes), targets, device }
+    }
+
+    /// The rows on the device, in an uploaded buffer.
+    fn uploaded<'b>(&self, buffer: &'b wgpu::Buffer) -> GpuLogits<'b> {
+        GpuLogits {
+            buffer,
+            byte_offset: self.case.first_byte() as u64,
+            dtype: self.case.dtype,
+            rows: self.case.rows,
+            vocab: self.case.vocab,
+            row_stride: self.case.stride(),
+        }
+    }
+
+    /// Logprobs of the rows where they lie in the buffer.
+    fn submit_logprobs(&self, gpu: &Gpu) -> Result<Pending<Logprobs>> {
+        let source = gpu.upload(self.bytes)?;
+        let batch = self.uploaded(&source);
+        gpu.submit(|encoder| gpu.sampler().logprobs(encoder, &batch, &self.case.params, &self.targets))
+    }
+
+    /// The entries of a `top_k` call: at least one.
+    fn k(&self) -> u32 {
+        self.case.params.top_logprobs.max(1)
+    }
+
+    /// Runs an operation, one answer per row, on both engines.
+    fn on_both<A: Answer + Send + Sync + 'a>(
+        &self,
+        run: impl Fn(&dyn Engine) -> Result<Vec<A>>,
+        verdict: impl Fn(&KnownRow, &A, usize) -> Verdict + Send + Sync + 'a,
+    ) -> Result<Option<Judge<'a>>> {
+        let got = self.device.map(|gpu| run(gpu)).transpose()?;
+        Ok(Some(judge(run(&Cpu)?, got, verdict)))
+    }
+}
+
+/// The definition has its word about the answers of the device, which must be those of the CPU engine as well;
+/// without a device, about the CPU engine's.
+fn judge<'a, A: Answer + Send + Sync + 'a>(
+    expected: Vec<A>,
+    got: Option<Vec<A>>,
+    verdict: impl Fn(&KnownRow, &A, usize) -> Verdict + Send + Sync + 'a,
+) -> Judge<'a> {
+    Box::new(move |known, row| match &got {
+        Some(got) => verdict(known, &got[row], row).unless(difference(&got[row], &expected[row])),
+        None => verdict(known, &expected[row], row),
+    })
+}
+
+fn logprobs<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
+    let Batch { case, logits, targets, .. } = batch;
+    let expected = Cpu.logprobs(logits, &case.params, targets)?;
+    let got = batch.device.map(|gpu| batch.submit_logprobs(gpu)?.wait()).transpose()?;
+    let verdict = |known: &KnownRow, got: &_, row: usize| known.logprobs(got, &case.params, targets[row]);
+    Ok(Some(judge(expected, got, verdict)))
+}
+
+fn row_max<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
+    batch.on_both(|engine| engine.row_max(&batch.logits), |known, got, _| known.row_max(*got))
+}
+
+fn log_sum_exp<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
+    batch.on_both(|engine| engine.log_sum_exp(&batch.logits), |known, got, _| known.log_sum_exp(*got))
+}
+
+fn log_softmax<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
+    let run = |engine: &dyn Engine| Ok(in_rows(&engine.log_softmax(&batch.logits)?, batch.case.vocab));
+    batch.on_both(run, |known, got, _| known.log_softmax(got))
+}
+
+fn top_k<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
+    let k = batch.k();
+    let run = |engine: &dyn Engine| {
+        let (values, tokens) = engine.top_k(&batch.logits, k)?;
+        let lists = in_rows(&values, k as usize).into_iter().zip(in_rows(&tokens, k as usize));
+        Ok(lists.collect::<Vec<(Vec<f32>, Vec<u32>)>>())
+    };
+    batch.on_both(run, move |known, (values, tokens), _| known.top_k(values, tokens, k))
+}
+
+fn sample<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
+    if !batch.case.samples {
+        return Ok(None);
+    }
+    let sampling = SamplingCase::new(batch.case);
+    let expected = sampling.on(&Cpu, &batch.logits)?;
+    let on_device = |gpu: &Gpu| {
+        let source = gpu.upload(batch.bytes)?;
+        sampling.on_device(batch.case, gpu, &batch.uploaded(&source))
+    };
+    let got = batch.device.map(on_device).transpose()?;
+    let judge = judge(expected, got, move |known, got, row| {
+        known.sample(got, &sampling.row(row), sampling.mask(row))
+    });
+    Ok(Some(Box::new(move |known, row| {
+        let name = SamplingCase::name(batch.case, row);
+        judge(known, row).within(name)
+    })))
+}
+
+/// What the first kernel leaves in the scratch of a device, against its twin, where all rows are one chunk.
+fn tile_stats<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
+    let Some(gpu) = batch.device else { return Ok(None) };
+    let pending = batch.submit_logprobs(gpu)?;
+    let plan = pending.plan().clone();
+    pending.wait()?;
+    if plan.chunks.len() > 1 || plan.demand.stages(batch.case.dtype) > 0 {
+        return Ok(None);
+    }
+    let words = gpu.read(&gpu.sampler().scratch(&plan)?)?;
+    Ok(Some(Box::new(move |_, row| Verdict::default().unless(tile_difference(batch, row, &words)))))
+}
+
+/// The first word of a row's tiles that differs.
+fn tile_difference(batch: &Batch<'_>, row: usize, words: &[u32]) -> Option<String> {
+    let Batch { case, logits, targets, .. } = batch;
+    let bits = logits.row_bits(row);
+    let target_key = targets[row].map_or(KEY_NEG_INFINITY, |token| key_of_bits(bits.get(token as usize)));
+    let twins = tile_stats::run(bits, target_key, Scale::new(case.params.temperature));
+    let delegates = twins.delegates.chunks(TILE_TOKENS / SUBTILE_TOKENS);
+    twins.stats.iter().zip(delegates).enumerate().find_map(|(tile, (twin, delegates))| {
+        let [mass, surprisal] = [twin.mass, twin.surprisal].map(halves);
+        let stats: [u32; STATS_WORDS] = [
+            twin.max_key.cast_unsigned(),
+            twin.max_bits,
+            mass[0],
+            mass[1],
+            surprisal[0],
+            surprisal[1],
+            twin.n_greater,
+            twin.n_equal,
+        ];
+        let expected: Vec<u32> =
+            stats.into_iter().chain(delegates.iter().map(|key| key.cast_unsigned())).collect();
+        let first = (row * twins.stats.len() + tile) * TILE_WORDS;
+        let got = words.get(first..first + expected.len()).unwrap_or(&[]);
+        difference(got, &expected).map(|words| format!("tile {tile}, word {words}"))
+    })
+}
+
+/// One list per row.
+fn in_rows<T: Clone>(values: &[T], row_values: usize) -> Vec<Vec<T>> {
+    values.chunks(row_values).map(<[T]>::to_vec).collect()
+}

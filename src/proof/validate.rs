@@ -1,0 +1,196 @@
+//! Validation: every kernel and operation against the CPU engine, bit for bit, and against the definition within the
+//! promised error ([`audit`](crate::audit)).
+//!
+//! A case is a batch whose rows go through every kind of values in turn, so each row also has neighbours that are no
+//! distributions at all.
+
+use rayon::prelude::*;
+
+use super::audit::{KnownRow, Verdict, worse};
+use super::grid::{Case, cases, kind_of};
+use super::operations::{Batch, Judge, OPERATIONS};
+use crate::error::Result;
+use crate::gpu::Gpu;
+
+pub use super::grid::Extent;
+
+/// What was found of one operation.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Its name: that of the method of [`Engine`](crate::Engine), or of a kernel.
+    pub name: &'static str,
+    /// Rows compared.
+    pub cases: usize,
+    /// Rows whose bits differ from the CPU engine's, or that lie outside the promised error.
+    pub mismatches: usize,
+    /// Largest error against the definition, in nats; `None` where results are no probabilities.
+    pub worst_error: Option<f64>,
+    /// The first mismatch: case, row, field, both values.
+    pub first_mismatch: Option<String>,
+}
+
+/// Runs the grid on a device, or without one on the CPU engine alone, and reports per operation; one that no case was
+/// for, such as a kernel of a device without one, has no report. `progress` hears how many cases are done, and of how
+/// many.
+///
+/// # Errors
+/// What the device says. A mismatch is a report, no error.
+///
+/// # Example
+/// ```no_run
+/// use sortilege::device::Gpu;
+/// use sortilege::validate::{Extent, validate};
+/// let gpu = Gpu::any()?;
+/// for report in validate(Some(&gpu), Extent::Quick, &mut |_, _| ())? {
+///     assert_eq!(report.mismatches, 0, "{}: {:?}", report.name, report.first_mismatch);
+/// }
+/// # Ok::<(), sortilege::Error>(())
+/// ```
+pub fn validate(
+    device: Option<&Gpu>,
+    extent: Extent,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<Report>> {
+    let cases = cases(extent);
+    let mut reports: Vec<Report> = OPERATIONS.iter().map(|(name, _)| Report::new(name)).collect();
+    for (done, case) in cases.iter().enumerate() {
+        progress(done, cases.len());
+        try_case(case, device, &mut reports)?;
+    }
+    progress(cases.len(), cases.len());
+    reports.retain(|report| report.cases > 0);
+    Ok(reports)
+}
+
+/// Runs the operations that have a report.
+fn try_case(case: &Case, device: Option<&Gpu>, reports: &mut [Report]) -> Result<()> {
+    let bytes = case.bytes();
+    let batch = Batch::new(case, &bytes, device);
+    let mut judges: Vec<(usize, Judge<'_>)> = Vec::new();
+    for (place, report) in reports.iter().enumerate() {
+        let run = OPERATIONS.iter().find(|(name, _)| *name == report.name).map(|(_, run)| run);
+        if let Some(judge) = run.expect("reports are named after operations")(&batch)? {
+            judges.push((place, judge));
+        }
+    }
+    let judged: Vec<Vec<Verdict>> = (0..case.rows)
+        .into_par_iter()
+        .map(|row| {
+            let known = KnownRow::new(&batch.logits, row);
+            judges.iter().map(|(_, judge)| judge(&known, row)).collect()
+        })
+        .collect();
+    for (row, verdicts) in judged.into_iter().enumerate() {
+        for ((place, _), verdict) in judges.iter().zip(verdicts) {
+            reports[*place].count(verdict, || format!("{case}, row {row} ({})", kind_of(row).name));
+        }
+    }
+    Ok(())
+}
+
+impl Report {
+    fn new(name: &'static str) -> Self {
+        Self { name, cases: 0, mismatches: 0, worst_error: None, first_mismatch: None }
+    }
+
+    /// Counts a row.
+    fn count(&mut self, verdict: Verdict, place: impl FnOnce() -> String) {
+        self.cases += 1;
+        if let Some(error) = verdict.error {
+            self.worst_error = Some(worse(self.worst_error.unwrap_or(0.0), error));
+        }
+        if let Some(what) = verdict.wrong {
+            self.mismatches += 1;
+            self.first_mismatch.get_or_insert_with(|| format!("{}: {what}", place()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::Kernels;
+    use crate::logits::Dtype;
+    use crate::proof::grid::long_lists;
+
+    /// The CPU engine against the definition, over the sizes of a quick run.
+    #[test]
+    fn the_cpu_engine_is_validated_without_a_device() {
+        let reports = validate(None, Extent::Quick, &mut |_, _| ()).expect("no device is needed");
+        let names: Vec<&str> = reports.iter().map(|report| report.name).collect();
+        assert_eq!(names, ["logprobs", "row_max", "log_sum_exp", "log_softmax", "top_k", "sample"]);
+        for report in reports {
+            assert!(report.cases > if report.name == "sample" { 700 } else { 2000 }, "{report:?}");
+            assert_eq!(report.mismatches, 0, "{report:?}");
+            let has_error = !["row_max", "top_k"].contains(&report.name);
+            assert_eq!(report.worst_error.is_some(), has_error, "{report:?}");
+        }
+    }
+
+    #[test]
+    fn a_report_counts_what_is_wrong() {
+        let mut report = Report::new("test");
+        let verdict = |error, wrong: Option<&str>| {
+            let sound = Verdict::default().unless(wrong.map(str::to_owned));
+            Verdict { error, ..sound }
+        };
+        for (error, wrong) in [(Some(1e-9), None), (None, Some("first")), (Some(f64::NAN), Some("second"))] {
+            report.count(verdict(error, wrong), || "here".to_owned());
+        }
+        assert_eq!((report.cases, report.mismatches), (3, 2));
+        assert_eq!(report.first_mismatch.as_deref(), Some("here: first"));
+        assert!(report.worst_error.expect("an error").is_nan());
+    }
+
+    /// A device that sorts wrongly is found by the longest lists.
+    #[test]
+    fn a_device_that_sorts_otherwise_is_found() {
+        use crate::kernels::digit_scatter;
+        let case = long_lists(true)
+            .find(|case| case.vocab == 9001 && case.params.top_logprobs == 5000)
+            .expect("a case");
+        let faults = [
+            ("sound", "", ""),
+            ("ties in no order", "& (own_flag - 1u)", "& ~(own_flag | (own_flag - 1u))"),
+            ("one entry too few", "place >= batch.top_k", "place + 1u >= batch.top_k"),
+            ("ties with the last before better ones", "0u, code < cut)", "0u, code <= cut)"),
+        ];
+        for (name, right, wrong) in faults {
+            let gpu = Gpu::any().expect("an adapter: scripts/test installs a software driver");
+            let faulty = digit_scatter::KERNEL.replaced(right, wrong);
+            gpu.sampler()
+                .pipelines
+                .get(&faulty, Some(case.dtype), false)
+                .expect("it compiles, and stays in its place");
+            let mut reports = ["logprobs", "top_k"].map(Report::new);
+            try_case(&case, Some(&gpu), &mut reports).expect("the device works");
+            for report in &reports {
+                assert_eq!(report.cases, case.rows, "{name}: {report:?}");
+                assert_eq!(report.mismatches > 0, name != "sound", "{name}: {report:?}");
+            }
+        }
+    }
+
+    /// A device with one wrong number in its table: validation and self-check must both say so.
+    #[test]
+    fn a_device_that_computes_other_bits_is_found() {
+        let mut table = crate::arithmetic::exact::TABLE;
+        table[512] += 1;
+        let gpu = Gpu::any().expect("an adapter: scripts/test installs a software driver").with_table(&table);
+        let reports = validate(Some(&gpu), Extent::Quick, &mut |_, _| ()).expect("the device works");
+        assert_eq!(reports.len(), OPERATIONS.len());
+        for name in ["tile_stats", "logprobs", "sample"] {
+            let report = reports.iter().find(|report| report.name == name).expect("a report");
+            assert!(report.mismatches > 20, "{report:?}");
+            assert!(report.first_mismatch.as_ref().is_some_and(|first| first.contains("row")), "{report:?}");
+        }
+        // The self-check is small: it is for drivers that miscompile, not for one unit in one entry.
+        table[512] += 1 << 14;
+        let gpu = gpu.with_table(&table);
+        for kernels in [Kernels::Logprobs, Kernels::Sample] {
+            let check = gpu.sampler().self_check(kernels, Dtype::F32);
+            assert!(matches!(check, Err(crate::Error::Mismatch(_))), "{check:?}");
+        }
+    }
+}
