@@ -1,5 +1,5 @@
-//! The CPU engine, on the caller's slices, rows in parallel: the reference that kernels are validated against, and what a
-//! machine without a GPU uses.
+//! The CPU engine, on the caller's slices, rows in parallel: the reference that kernels are validated against, and
+//! what a machine without a GPU uses.
 
 use rayon::prelude::*;
 

@@ -6,8 +6,8 @@ use crate::logits::Logits;
 use crate::params::LogprobsParams;
 use crate::request::{Row, SampleInputs};
 
-/// An engine for logits in host memory: [`Cpu`](crate::Cpu), or a [`Gpu`](crate::device::Gpu) to which they are uploaded. Every
-/// engine gives the same bits.
+/// An engine for logits in host memory: [`Cpu`](crate::Cpu), or a [`Gpu`](crate::device::Gpu) to which they are
+/// uploaded. Every engine gives the same bits.
 ///
 /// # Example
 /// ```
@@ -24,11 +24,13 @@ use crate::request::{Row, SampleInputs};
 /// ```
 pub trait Engine {
     /// What each row says, `[rows]`: its distribution with the most probable tokens, and logprob and rank of the target
-    /// where `targets` (empty, or one per row) names one. Entries are ordered by logit descending, then token ascending.
+    /// where `targets` (empty, or one per row) names one. Entries are ordered by logit descending, then token
+    /// ascending.
     ///
     /// # Errors
-    /// [`Error::Params`](crate::Error::Params) if a parameter is out of range or a target is not in the vocabulary; what
-    /// [`Sampler::logprobs`](crate::Sampler::logprobs) and [`Pending::wait`](crate::Pending::wait) say on a device.
+    /// [`Error::Params`](crate::Error::Params) if a parameter is out of range or a target is not in the vocabulary;
+    /// what [`Sampler::logprobs`](crate::Sampler::logprobs) and [`Pending::wait`](crate::Pending::wait) say on a
+    /// device.
     fn logprobs(
         &self,
         logits: &Logits<'_>,
@@ -39,8 +41,8 @@ pub trait Engine {
     /// Tokens drawn from each row, as the row's request asks, `[rows]`. `docs/sampling.md` defines every step.
     ///
     /// # Errors
-    /// [`Error::Params`](crate::Error::Params) if there is not one row of requests per row of logits, or a request names a
-    /// token that is not in the vocabulary; what [`Sampler::sample`](crate::Sampler::sample) says on a device.
+    /// [`Error::Params`](crate::Error::Params) if there is not one row of requests per row of logits, or a request
+    /// names a token that is not in the vocabulary; what [`Sampler::sample`](crate::Sampler::sample) says on a device.
     ///
     /// # Example
     /// ```
@@ -63,8 +65,9 @@ pub trait Engine {
     /// What a device says.
     fn row_max(&self, logits: &Logits<'_>) -> Result<Vec<f32>>;
 
-    /// Log-sum-exp of each row, `[rows]`: `max + ln Σ exp(x − max)`, within 1e-6, rounded once to f32 (`docs/exact.md`, 9).
-    /// A row of only -infinity gives -infinity, one with +infinity gives +infinity, one with a NaN gives NaN.
+    /// Log-sum-exp of each row, `[rows]`: `max + ln Σ exp(x − max)`, within 1e-6, rounded once to f32
+    /// (`docs/exact.md`, 9). A row of only -infinity gives -infinity, one with +infinity gives +infinity, one with a
+    /// NaN gives NaN.
     ///
     /// # Errors
     /// What a device says.

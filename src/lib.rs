@@ -1,17 +1,18 @@
 //! Tokens and their probabilities from logits that lie in GPU memory, the same bits everywhere.
 //!
 //! A language model's last layer gives one logit per vocabulary token. This crate turns a batch of them,
-//! `[rows][vocab]`, into drawn tokens and one small [`Sample`] per row (what was drawn, and from which distribution), or
-//! into one [`Logprobs`] per row (logprob and rank of a given token, log-sum-exp, entropy, the most probable tokens). Only
-//! these leave the GPU.
+//! `[rows][vocab]`, into drawn tokens and one small [`Sample`] per row (what was drawn, and from which distribution),
+//! or into one [`Logprobs`] per row (logprob and rank of a given token, log-sum-exp, entropy, the most probable
+//! tokens). Only these leave the GPU.
 //!
-//! - **One read.** Two dispatches and one copy per batch, whatever is asked for; the logits are read once, in place, and
-//!   of the few subtiles that matter once more. (Only lists of more than 1024 tokens, up to all of them, take further passes.)
+//! - **One read.** Two dispatches and one copy per batch, whatever is asked for; the logits are read once, in place,
+//!   and of the few subtiles that matter once more. (Only lists of more than 1024 tokens, up to all of them, take
+//!   further passes.)
 //! - **Exact.** By design the same bits on every device, driver and batch size, and on the CPU: sums are integers
-//!   (`docs/exact.md`, `docs/sampling.md`). Each logprob of a probability above 1e-9 lies within 1e-6 of the true one. A
-//!   log can be re-derived by anyone who has the logits and the seeds.
-//! - **At home in the engine.** [`Sampler::sample`] adds to the engine's own encoder, reads the engine's own buffer, leaves
-//!   the tokens in another, and hands the samples over when the engine asks, several steps later if it likes.
+//!   (`docs/exact.md`, `docs/sampling.md`). Each logprob of a probability above 1e-9 lies within 1e-6 of the true one.
+//!   A log can be re-derived by anyone who has the logits and the seeds.
+//! - **At home in the engine.** [`Sampler::sample`] adds to the engine's own encoder, reads the engine's own buffer,
+//!   leaves the tokens in another, and hands the samples over when the engine asks, several steps later if it likes.
 //!
 //! # Where to start
 //! | you have | use |
@@ -35,7 +36,8 @@
 //! one record per row ──one copy──► staging buffer ──► the host takes the last logarithm ──► Sample, Logprobs
 //!    └► tokens [rows] u32 stay on the device
 //! ```
-//! A record of more than 1024 tokens gets them from a radix select and a stable radix sort: `digit_count`, `digit_scatter`.
+//! A record of more than 1024 tokens gets them from a radix select and a stable radix sort: `digit_count`,
+//! `digit_scatter`.
 //!
 //! # Where things are
 //! Each room imports only those above it.

@@ -1,4 +1,5 @@
-//! The structure that the documentation promises: rooms that import downwards only, no circle of files, wgpu in one room.
+//! The structure that the documentation promises: rooms that import downwards only, no circle of files, wgpu in one
+//! room.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

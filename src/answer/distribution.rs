@@ -109,8 +109,8 @@ pub struct Distribution {
     pub logsumexp: f64,
     /// Entropy of `softmax(x / T)`, in nats.
     pub entropy: f64,
-    /// The most probable tokens, as many as were asked for: logit descending, then token ascending. Tokens at -infinity are
-    /// left out.
+    /// The most probable tokens, as many as were asked for: logit descending, then token ascending. Tokens at
+    /// -infinity are left out.
     pub top_logprobs: Vec<TopLogprob>,
 }
 

@@ -23,8 +23,9 @@ pub struct Sample {
     pub temperature: f64,
     /// Tokens that the filters kept.
     pub kept: u32,
-    /// The probability that the kept tokens had before the filters, at the temperature at which the first filter worked (1
-    /// where that is dynamic). Masses are rounded apart, so that it may differ from 1 by 1e-6 where everything is kept.
+    /// The probability that the kept tokens had before the filters, at the temperature at which the first filter
+    /// worked (1 where that is dynamic). Masses are rounded apart, so that it may differ from 1 by 1e-6 where
+    /// everything is kept.
     pub kept_mass: f64,
     /// Whether the draft token of the row was accepted; `None` without one.
     pub accepted: Option<bool>,

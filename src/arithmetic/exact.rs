@@ -1,7 +1,7 @@
 //! Keys of logits, distances below a maximum, and the integer weight of a token: `shaders/lib/exact.wgsl`.
 //!
-//! `docs/exact.md` is the specification, with the error analysis. Every step is an integer operation or a float operation
-//! whose rounding cannot reach the result, so both halves give the same bits on any device.
+//! `docs/exact.md` is the specification, with the error analysis. Every step is an integer operation or a float
+//! operation whose rounding cannot reach the result, so both halves give the same bits on any device.
 
 use super::integers::{mul_high, shift_right64};
 
@@ -11,7 +11,8 @@ pub(crate) const KEY_NEG_INFINITY: i32 = key_raw(0xff80_0000);
 pub(crate) const KEY_INFINITY: i32 = 0x7f80_0000;
 /// In place of a distance in units: outside the window.
 pub(crate) const FAR: u32 = u32::MAX;
-/// A distance in octaves from which on a token's weight and surprisal are zero, so that it may stand for any farther one.
+/// A distance in octaves from which on a token's weight and surprisal are zero, so that it may stand for any farther
+/// one.
 pub(crate) const WEIGHTLESS: u32 = 60;
 /// Bits above this, as an unsigned number, are a NaN with the sign set.
 pub(crate) const BITS_NEG_INFINITY: u32 = 0xff80_0000;
@@ -98,8 +99,8 @@ impl Scale {
         ((u64::from(octaves) << 54) / u64::from(self.rate)) as u32
     }
 
-    /// Distance in units from the maximum down to a logit, [`FAR`] outside the window: without a branch, so that loops over tokens become vector
-    /// instructions.
+    /// Distance in units from the maximum down to a logit, [`FAR`] outside the window: without a branch, so that loops
+    /// over tokens become vector instructions.
     #[inline(always)]
     pub(crate) fn distance(self, max_bits: u32, bits: u32) -> u32 {
         // Decides only "far" or "near"; every weight between 37 and 62 temperatures is zero either way.
@@ -147,8 +148,8 @@ pub(crate) fn mantissa(octaves: u32) -> u32 {
     entry - (((entry >> 15) * drop) >> 11)
 }
 
-/// Weight of a token at this distance below the tile's maximum, with its mantissa: Q50. Takes 64 bits, so that a vector of
-/// them is never widened.
+/// Weight of a token at this distance below the tile's maximum, with its mantissa: Q50. Takes 64 bits, so that a
+/// vector of them is never widened.
 #[inline(always)]
 pub(crate) fn weight(mantissa: u64, octaves: u64) -> u64 {
     debug_assert!(octaves >> OCTAVE_FRACTION < 64, "farther ones are cut to WEIGHTLESS");

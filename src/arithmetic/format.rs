@@ -14,8 +14,8 @@ pub(crate) const MOST_LISTED: u32 = 1024;
 /// In place of a token where there is none: past the last entry of a list, or for a row from which nothing was drawn.
 pub const NO_TOKEN: u32 = u32::MAX;
 
-/// Numbers that the shaders know too: a module of them, places of words (`usize`) or codes (`u32`), and in tests the list of
-/// them under the names of the shaders, `PREFIX_NAME`.
+/// Numbers that the shaders know too: a module of them, places of words (`usize`) or codes (`u32`), and in tests the
+/// list of them under the names of the shaders, `PREFIX_NAME`.
 macro_rules! layout {
     ($(#[$doc:meta])* $module:ident: $type:ty, $prefix:literal { $($(#[$what:meta])* $name:ident = $value:expr),* $(,)? }) => {
         $(#[$doc])*

@@ -1,5 +1,5 @@
-//! Correctly rounded f32 results by integers alone, for the operations whose results stay on the device: `docs/exact.md`,
-//! section 9, and `shaders/lib/wide.wgsl`.
+//! Correctly rounded f32 results by integers alone, for the operations whose results stay on the device:
+//! `docs/exact.md`, section 9, and `shaders/lib/wide.wgsl`.
 
 use super::exact::{BITS_NEG_INFINITY, ROW_FRACTION, log2_q26};
 use super::integers::mul_high;

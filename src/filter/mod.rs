@@ -6,8 +6,8 @@
 //!
 //! # To add a filter
 //! 1. Its file here: doc, `SPEC`, `keep`, table.
-//! 2. Its `mod` and its place in [`ALL`] below, its name in [`SamplingStep`] and its places in both orders (`params/step.rs`);
-//!    a [`CutKind`] unless it shares one (`cut.rs`).
+//! 2. Its `mod` and its place in [`ALL`] below, its name in [`SamplingStep`] and its places in both orders
+//!    (`params/step.rs`); a [`CutKind`] unless it shares one (`cut.rs`).
 //! 3. Its fields in [`SamplingParams`], with the values that switch it off.
 //! 4. Its cut in the shaders.
 //! 5. Its definition in f64 in `oracle`, which is the proof of all the others.

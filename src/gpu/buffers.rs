@@ -67,8 +67,8 @@ impl<'a> GpuInput<'a> {
     }
 }
 
-/// A grammar mask: one bit per token, set where it is allowed; `[rows][ceil(vocab / 32)]` words, the lowest bit first, as
-/// xgrammar and llguidance pack it. Bits past the vocabulary are not looked at.
+/// A grammar mask: one bit per token, set where it is allowed; `[rows][ceil(vocab / 32)]` words, the lowest bit first,
+/// as xgrammar and llguidance pack it. Bits past the vocabulary are not looked at.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Mask<'a> {
@@ -83,8 +83,8 @@ pub enum Mask<'a> {
 pub struct SampleBuffers<'a> {
     /// The grammar mask.
     pub mask: Option<Mask<'a>>,
-    /// Probabilities of the draft, f32 `[rows][vocab]`, for rows that verify a draft token by rejection. Only those rows
-    /// are read.
+    /// Probabilities of the draft, f32 `[rows][vocab]`, for rows that verify a draft token by rejection. Only those
+    /// rows are read.
     pub draft: Option<GpuInput<'a>>,
     /// Where the first drawn token of each row goes, u32 `[rows]`: the next step's input. The buffer needs the usage
     /// `COPY_DST`. A row without a token gets [`NO_TOKEN`](crate::NO_TOKEN).

@@ -41,8 +41,8 @@ const WELCOME: wgpu::Features = wgpu::Features::SHADER_INT64
     .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
 
 impl Gpu {
-    /// The device of an adapter, with all the limits of its adapter, its timestamps and its integers of 64 bits, after a
-    /// self-check of the kernels on it.
+    /// The device of an adapter, with all the limits of its adapter, its timestamps and its integers of 64 bits, after
+    /// a self-check of the kernels on it.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] if it is unfit or the driver refuses, and what [`Sampler::self_check`] says.
@@ -148,8 +148,8 @@ impl Gpu {
         &self.sampler
     }
 
-    /// Polls the device until `is_done`, which a callback of the caller brings about, such as `on_submitted_work_done` or
-    /// that of a map.
+    /// Polls the device until `is_done`, which a callback of the caller brings about, such as `on_submitted_work_done`
+    /// or that of a map.
     ///
     /// # Errors
     /// [`Error::NotSubmitted`] if the device has nothing left to do and it still is not, [`Error::DeviceLost`], or

@@ -1,4 +1,5 @@
-//! A call put into the engine's encoder: its uploads, the bindings of every chunk, its passes, the copies of its results.
+//! A call put into the engine's encoder: its uploads, the bindings of every chunk, its passes, the copies of its
+//! results.
 
 use super::buffers::{GpuInput, GpuLogits, GpuOutput};
 use super::guard::guarded;

@@ -83,8 +83,8 @@ impl Engine for Gpu {
 }
 
 impl Gpu {
-    /// Uploads the logits in blocks of rows, with results of so many words per row, and lets `record` fill an encoder for
-    /// each: it hears the number of the block's first row. Two blocks are in flight.
+    /// Uploads the logits in blocks of rows, with results of so many words per row, and lets `record` fill an encoder
+    /// for each: it hears the number of the block's first row. Two blocks are in flight.
     fn in_blocks<R>(
         &self,
         logits: &Logits<'_>,

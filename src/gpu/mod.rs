@@ -9,7 +9,8 @@
 //!    ▼
 //! readback              the only place that waits; guard, the only one that catches
 //! ```
-//! `sampler` is what a sampler owns. `adapters`, `device` and `host_logits` are for callers that have no device of their own.
+//! `sampler` is what a sampler owns. `adapters`, `device` and `host_logits` are for callers that have no device of
+//! their own.
 
 #[cfg(feature = "device")]
 mod adapters;

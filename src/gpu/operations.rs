@@ -66,10 +66,10 @@ impl Sampler {
     /// -infinity and [`NO_TOKEN`](crate::NO_TOKEN). The two outputs must lie in different buffers,
     /// at byte offsets that are equal modulo the device's binding alignment (256 at most).
     ///
-    /// Up to 1024 entries take three dispatches and one read of the logits. More, up to the whole vocabulary, are selected
-    /// and sorted digit by digit, 8 bits each: 14 dispatches more (8 for 16-bit logits), whatever the logits are; 24 bytes
-    /// more are read per token (8), and 120 bytes are moved per entry (72). Their scratch is 8 bytes per entry and 2 KiB
-    /// per 8192 tokens.
+    /// Up to 1024 entries take three dispatches and one read of the logits. More, up to the whole vocabulary, are
+    /// selected and sorted digit by digit, 8 bits each: 14 dispatches more (8 for 16-bit logits), whatever the logits
+    /// are; 24 bytes more are read per token (8), and 120 bytes are moved per entry (72). Their scratch is 8 bytes per
+    /// entry and 2 KiB per 8192 tokens.
     ///
     /// # Errors
     /// As for [`Sampler::row_max`], and [`Error::Params`] if `k` is over [`LogprobsParams::MAX_TOP_LOGPROBS`].

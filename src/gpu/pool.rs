@@ -1,5 +1,5 @@
-//! The buffers that calls share: uploads, records and staging of each call in flight, scratch of all of them; and the bytes
-//! that go through them.
+//! The buffers that calls share: uploads, records and staging of each call in flight, scratch of all of them; and the
+//! bytes that go through them.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -158,8 +158,8 @@ impl Pool {
     }
 }
 
-/// The ranges, whole words, in which `wanted` differs from what the buffer holds. Those nearer to each other than `GAP` are one:
-/// a write costs more than the bytes.
+/// The ranges, whole words, in which `wanted` differs from what the buffer holds. Those nearer to each other than
+/// `GAP` are one: a write costs more than the bytes.
 fn changes(held: &[u8], wanted: &[u8]) -> Vec<std::ops::Range<usize>> {
     const GAP: usize = 128;
     let mut ranges: Vec<std::ops::Range<usize>> = Vec::new();

@@ -17,11 +17,11 @@ use crate::plan::DeviceLimits;
 pub struct SamplerOptions {
     /// How long [`Pending::wait`](crate::Pending::wait) waits for the device before it gives up.
     pub deadline: Duration,
-    /// Whether to measure each dispatch on the device, for [`Sampler::take_timings`]. The device must have been requested
-    /// with `Features::TIMESTAMP_QUERY`. The dispatches of a call are then a compute pass each.
+    /// Whether to measure each dispatch on the device, for [`Sampler::take_timings`]. The device must have been
+    /// requested with `Features::TIMESTAMP_QUERY`. The dispatches of a call are then a compute pass each.
     pub timestamps: bool,
-    /// Whether to use the kernels for any device although this one has integers of 64 bits (`Features::SHADER_INT64`), with
-    /// which they take fewer instructions. Both give the same bits.
+    /// Whether to use the kernels for any device although this one has integers of 64 bits (`Features::SHADER_INT64`),
+    /// with which they take fewer instructions. Both give the same bits.
     pub portable: bool,
 }
 
@@ -32,8 +32,8 @@ impl Default for SamplerOptions {
     }
 }
 
-/// Records the passes that draw tokens ([`Sampler::sample`]) and log their probabilities ([`Sampler::logprobs`]) into the
-/// engine's own encoder. Cheap to call every step: pipelines, tables and
+/// Records the passes that draw tokens ([`Sampler::sample`]) and log their probabilities ([`Sampler::logprobs`]) into
+/// the engine's own encoder. Cheap to call every step: pipelines, tables and
 /// staging buffers are made once and reused.
 ///
 /// # Example
@@ -136,8 +136,8 @@ impl Sampler {
         })
     }
 
-    /// Another sampler on the same device, with these settings. The compiled kernels are shared, so that it costs little to
-    /// measure a step now and then.
+    /// Another sampler on the same device, with these settings. The compiled kernels are shared, so that it costs
+    /// little to measure a step now and then.
     ///
     /// # Errors
     /// As for [`Sampler::with_options`].
@@ -163,9 +163,10 @@ impl Sampler {
         self.pool.traffic()
     }
 
-    /// How long the calls took on the device whose work it has finished, the oldest first, each told once; nothing without
-    /// [`SamplerOptions::timestamps`]. To be asked after [`Pending::wait`](crate::Pending::wait), or after a poll that saw the work done. Of calls
-    /// that nobody asks about the last 1024 are remembered; one of over 2047 dispatches is not measured.
+    /// How long the calls took on the device whose work it has finished, the oldest first, each told once; nothing
+    /// without [`SamplerOptions::timestamps`]. To be asked after [`Pending::wait`](crate::Pending::wait), or after a
+    /// poll that saw the work done. Of calls that nobody asks about the last 1024 are remembered; one of over 2047
+    /// dispatches is not measured.
     ///
     /// # Example
     /// ```

@@ -44,8 +44,8 @@ impl Sampler {
         kernels.iter().try_for_each(|kernel| self.pipelines.get(kernel, Some(dtype), false).map(|_| ()))
     }
 
-    /// Runs small batches of a type of logits on the device and compares every bit with the CPU engine's. Blocks for a round
-    /// trip, or for some with [`Kernels::Sample`], which tries every kind of filter.
+    /// Runs small batches of a type of logits on the device and compares every bit with the CPU engine's. Blocks for a
+    /// round trip, or for some with [`Kernels::Sample`], which tries every kind of filter.
     ///
     /// # Errors
     /// [`Error::Mismatch`] if the bits differ, and what the call and [`Pending::wait`] say.

@@ -1,7 +1,7 @@
 //! How long each dispatch takes on the device: timestamps around every one, for a sampler that was asked for them.
 //!
-//! A sampler puts all dispatches into one compute pass. One with timestamps makes a pass of each, the only place where every
-//! device with the feature can write them.
+//! A sampler puts all dispatches into one compute pass. One with timestamps makes a pass of each, the only place where
+//! every device with the feature can write them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timing {
-    /// The dispatches in order, those of every chunk, and at the end `copy`, what came after the last one: only where the
-    /// device has `TIMESTAMP_QUERY_INSIDE_ENCODERS`, and of a call whose records go to the host.
+    /// The dispatches in order, those of every chunk, and at the end `copy`, what came after the last one: only where
+    /// the device has `TIMESTAMP_QUERY_INSIDE_ENCODERS`, and of a call whose records go to the host.
     pub passes: Vec<PassTime>,
     /// From the start of the first to the end of the last, gaps included.
     pub total: Duration,

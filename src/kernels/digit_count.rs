@@ -1,7 +1,7 @@
 //! How many items of a block have each digit, for lists of more entries than one workgroup can hold: a radix select of
-//! the k-th best logit, digit by digit, then with [`digit_scatter`](super::digit_scatter) a stable radix sort of what is
-//! kept. `shaders/lib/digits.wgsl` has the stages. Their number depends on the type of the logits alone, and no place on
-//! the order in which a device does its work. On the CPU `row_finish` makes lists of any length.
+//! the k-th best logit, digit by digit, then with [`digit_scatter`](super::digit_scatter) a stable radix sort of what
+//! is kept. `shaders/lib/digits.wgsl` has the stages. Their number depends on the type of the logits alone, and no
+//! place on the order in which a device does its work. On the CPU `row_finish` makes lists of any length.
 
 #[cfg(feature = "wgpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};

@@ -18,7 +18,7 @@ pub(crate) const KERNEL: Kernel = Kernel {
     slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Write],
 };
 
-/// The same on the CPU: one row into `out`, with the widest vector instructions of this processor.
+/// The twin on the CPU: one row into `out`, with the widest vector instructions of this processor.
 pub(crate) fn run(row: RowBits<'_>, distribution: &DistributionBits, out: &mut [f32]) {
     run_at(Level::new(), row, distribution, out);
 }
@@ -51,7 +51,8 @@ fn tame(bits: u32) -> bool {
     f32::from_bits(bits).abs() < 1_048_576.0 || bits == exact::BITS_NEG_INFINITY
 }
 
-/// The same numbers by f64, whose steps are exact here but for the last, which rounds to nearest even as the integers do.
+/// Log-softmax by f64, whose steps are exact here but for the last, which rounds to nearest even as the integers
+/// do.
 #[inline(always)]
 fn in_double(bits: &[u32], max_bits: u32, ln_mass: u32, out: &mut [f32]) {
     let fixed = |bits: u32| (f64::from(f32::from_bits(bits)) * exact::pow2(30)).trunc();

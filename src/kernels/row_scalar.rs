@@ -15,7 +15,7 @@ pub(crate) const KERNEL: Kernel = Kernel {
     slots: &[Slot::Chunk, Slot::Read, Slot::Write],
 };
 
-/// The same on the CPU.
+/// The twin on the CPU.
 pub(crate) fn run(distribution: &DistributionBits, log_sum_exp: bool) -> f32 {
     match distribution.status {
         0 => {

@@ -33,13 +33,13 @@ pub(crate) struct Tiles {
     pub(crate) delegates: Vec<i32>,
 }
 
-/// The same on the CPU, a whole row, with the widest vector instructions of this processor. The counts of a row without a
-/// target are those of -infinity: `n_greater` is the number of possible tokens.
+/// The twin on the CPU: a whole row, with the widest vector instructions of this processor. The counts of a row
+/// without a target are those of -infinity: `n_greater` is the number of possible tokens.
 pub(crate) fn run(row: RowBits<'_>, target_key: i32, scale: Scale) -> Tiles {
     run_at(Level::new(), row, target_key, scale)
 }
 
-/// The same with these instructions: the functions below are compiled once for each set of them.
+/// What pass 1 says of a row, with these instructions: the functions below are compiled once for each set of them.
 fn run_at(level: Level, row: RowBits<'_>, target_key: i32, scale: Scale) -> Tiles {
     dispatch!(level, simd => simd.vectorize(#[inline(always)] || scan(simd, row, target_key, scale)))
 }

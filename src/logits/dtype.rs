@@ -31,8 +31,8 @@ impl Dtype {
         }
     }
 
-    /// Stores the nearest value of this type, ties to even, in an element of [`bytes`](Self::bytes) bytes, in native byte
-    /// order.
+    /// Stores the nearest value of this type, ties to even, in an element of [`bytes`](Self::bytes) bytes, in native
+    /// byte order.
     ///
     /// # Panics
     /// If the element has another size.

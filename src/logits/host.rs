@@ -33,7 +33,8 @@ impl<'a> Logits<'a> {
         Self::strided(bytes, dtype, rows, vocab, vocab)
     }
 
-    /// A batch of `rows` rows of `vocab` elements, `row_stride` elements apart (at least `vocab`), in native byte order.
+    /// A batch of `rows` rows of `vocab` elements, `row_stride` elements apart (at least `vocab`), in native byte
+    /// order.
     ///
     /// # Errors
     /// As for [`Logits::new`], and if `row_stride` is smaller than `vocab`.

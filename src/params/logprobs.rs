@@ -6,7 +6,8 @@ use crate::error::{Error, Result};
 /// What a `logprobs` call asks of every row. `Default` is the five best tokens at temperature 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogprobsParams {
-    /// Entries to return per row, 0 to [`LogprobsParams::MAX_TOP_LOGPROBS`]. Fewer come back where fewer tokens are possible.
+    /// Entries to return per row, 0 to [`LogprobsParams::MAX_TOP_LOGPROBS`]. Fewer come back where fewer tokens are
+    /// possible.
     pub top_logprobs: u32,
     /// Divides the logits before the softmax: logprobs, log-sum-exp and entropy are those of `softmax(x / T)`.
     /// [`LogprobsParams::MIN_TEMPERATURE`] to [`LogprobsParams::MAX_TEMPERATURE`].
@@ -14,8 +15,8 @@ pub struct LogprobsParams {
 }
 
 impl LogprobsParams {
-    /// Largest `top_logprobs`: every token of the largest vocabulary. Up to 1024 entries cost nothing beside the one read; more are
-    /// selected and sorted by further dispatches ([`Plan`](crate::Plan) prints them).
+    /// Largest `top_logprobs`: every token of the largest vocabulary. Up to 1024 entries cost nothing beside the one
+    /// read; more are selected and sorted by further dispatches ([`Plan`](crate::Plan) prints them).
     #[expect(clippy::cast_possible_truncation, reason = "2^20")]
     pub const MAX_TOP_LOGPROBS: u32 = MAX_VOCAB as u32;
     /// Smallest temperature.

@@ -1,5 +1,5 @@
-//! Parameters: of logprobs, of sampling, and the steps between logits and draw by name. What they mean is for `filter` and
-//! `request` to say.
+//! Parameters: of logprobs, of sampling, and the steps between logits and draw by name. What they mean is for `filter`
+//! and `request` to say.
 
 mod logprobs;
 mod sampling;

@@ -13,8 +13,8 @@ pub struct SamplingParams {
     /// 1000.
     pub temperature: f32,
     /// Half the range of the dynamic temperature, 0 for a fixed one: `T = low + (high − low) · (H / ln n)^exponent`
-    /// with `low = max(0.001, temperature − range)`, `high = temperature + range`, the entropy H and the number n of the
-    /// tokens that are left.
+    /// with `low = max(0.001, temperature − range)`, `high = temperature + range`, the entropy H and the number n of
+    /// the tokens that are left.
     pub dynatemp_range: f32,
     /// The exponent of the dynamic temperature, 0 to 1000.
     pub dynatemp_exponent: f32,

@@ -18,15 +18,16 @@ pub struct Cost {
     pub dispatches: usize,
     /// Bytes of logits, each read once.
     pub bytes_read: u64,
-    /// Bytes of logits that are read again for the lists: the subtiles that can hold their entries, raw and processed. For
-    /// more than 1024 entries all of them, once for each byte of a logit to find the last entry, and twice to take the
-    /// entries. Draws and filters read further ones, as many as the row needs:
+    /// Bytes of logits that are read again for the lists: the subtiles that can hold their entries, raw and processed.
+    /// For more than 1024 entries all of them, once for each byte of a logit to find the last entry, and twice to take
+    /// the entries. Draws and filters read further ones, as many as the row needs:
     /// [`Sample::reopened`](crate::Sample::reopened).
     pub bytes_reopened: u64,
-    /// Bytes that go to the device at most: what every chunk is told, the requests, the rows and their lists. What did not
-    /// change since the buffer was last used is not sent again.
+    /// Bytes that go to the device at most: what every chunk is told, the requests, the rows and their lists. What did
+    /// not change since the buffer was last used is not sent again.
     pub bytes_uploaded: u64,
-    /// Bytes that go to the device in a call in which no request changed: what every chunk is told, and the rows' positions.
+    /// Bytes that go to the device in a call in which no request changed: what every chunk is told, and the rows'
+    /// positions.
     pub bytes_uploaded_unchanged: u64,
     /// Bytes of scratch on the device, shared by all calls.
     pub bytes_scratch: u64,

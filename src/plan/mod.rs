@@ -1,5 +1,5 @@
-//! What a call costs and where everything lies: chunks of rows, bindings, dispatches, bytes. Pure arithmetic, no device;
-//! print a [`Plan`] to see what a call will do.
+//! What a call costs and where everything lies: chunks of rows, bindings, dispatches, bytes. Pure arithmetic, no
+//! device; print a [`Plan`] to see what a call will do.
 
 mod chunk;
 mod cost;
@@ -63,7 +63,8 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::Logits`] for a shape that cannot be, [`Error::Params`] if `top_logprobs` is over
-    /// [`LogprobsParams::MAX_TOP_LOGPROBS`], [`Error::Limit`] where the device cannot hold a row or the batch's records.
+    /// [`LogprobsParams::MAX_TOP_LOGPROBS`], [`Error::Limit`] where the device cannot hold a row or the batch's
+    /// records.
     ///
     /// # Example
     /// ```

@@ -6,7 +6,7 @@ use super::Request;
 use crate::arithmetic::exact;
 use crate::params::Dry;
 
-/// What happens to one token's logit. The same words on the device.
+/// What happens to one token's logit, on the device too.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Change {
     pub(crate) token: u32,
@@ -26,8 +26,8 @@ pub(crate) struct Changes {
     /// By token, each once.
     pub(crate) list: Vec<Change>,
     pub(crate) repetition: f32,
-    /// The allowed tokens, of the request and of a grammar mask in host memory, as bits: words of 32 tokens, a multiple of
-    /// four words.
+    /// The allowed tokens, of the request and of a grammar mask in host memory, as bits: words of 32 tokens, a
+    /// multiple of four words.
     pub(crate) allowed: Option<Vec<u32>>,
 }
 

@@ -11,9 +11,9 @@ pub enum Verification {
     /// Draws every token as without a draft and accepts the draft as far as it says the same: the output is, token by
     /// token, the one that plain decoding with this seed gives. What drafted does not matter.
     SampleAndMatch,
-    /// Accepts a draft token with probability `min(1, p / q)` and otherwise draws from `max(0, p − q)` (Leviathan, Kalman,
-    /// Matias 2023; Chen et al. 2023): more is accepted, and the output has the distribution of plain decoding. Wants the
-    /// draft's probabilities q.
+    /// Accepts a draft token with probability `min(1, p / q)` and otherwise draws from `max(0, p − q)` (Leviathan,
+    /// Kalman, Matias 2023; Chen et al. 2023): more is accepted, and the output has the distribution of plain
+    /// decoding. Wants the draft's probabilities q.
     Rejection,
 }
 
@@ -48,9 +48,9 @@ pub struct DraftTokens {
 pub struct Verified<'a> {
     /// Draft tokens that were accepted, from the first on.
     pub accepted: usize,
-    /// The samples of the new tokens, in order: the accepted ones, then the one that replaces the first rejected, or after
-    /// a whole accepted draft the bonus token. Give them to [`Request::accept`] one by one. Shorter where a row was no
-    /// distribution.
+    /// The samples of the new tokens, in order: the accepted ones, then the one that replaces the first rejected, or
+    /// after a whole accepted draft the bonus token. Give them to [`Request::accept`] one by one. Shorter where a row
+    /// was no distribution.
     pub samples: &'a [Sample],
 }
 

@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 /// What a `sample` call reads beside the logits, in host memory; `Default` is nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SampleInputs<'a> {
-    /// A grammar mask: one bit per token, set where it is allowed; `[rows][ceil(vocab / 32)]` words, the lowest bit first.
-    /// Bits past the vocabulary are not looked at.
+    /// A grammar mask: one bit per token, set where it is allowed; `[rows][ceil(vocab / 32)]` words, the lowest bit
+    /// first. Bits past the vocabulary are not looked at.
     pub mask: Option<&'a [u32]>,
     /// Probabilities of the draft, `[rows][vocab]`, for rows that verify a draft token by rejection.
     pub draft: Option<&'a [f32]>,

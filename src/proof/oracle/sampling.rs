@@ -24,7 +24,7 @@ pub struct Truncated {
     /// Infinite if nothing was compared. Comparisons of equal logits with each other do not count, they are exact
     /// anywhere.
     pub margin: f64,
-    /// The same of the logits (nats at temperature 1) that [`SamplingStep::TopNSigma`] compared.
+    /// The smallest distance to the boundary (nats at temperature 1) of the logits that [`SamplingStep::TopNSigma`] compared.
     pub sigma_margin: f64,
 }
 
