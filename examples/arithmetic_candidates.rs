@@ -1,8 +1,8 @@
-//! The measurement behind section 11 of `docs/exact.md`: the integer arithmetic against the float one, on every adapter.
+//! The measurement behind section 11 of `docs/exact.md`: integer arithmetic against float arithmetic, on every adapter.
 //!
-//! `cargo run --release --example arithmetic_candidates`. (a) is the arithmetic of this crate. (b) takes two isolated float
-//! multiplications: `q = u32(trunc((m − x) · 2^20) · c)`, `mantissa = u32(A[q >> 10 & 1023] · B[q & 1023])`. Everything
-//! around them, the sums and the delegates, is the same kernel text.
+//! `cargo run --release --example arithmetic_candidates`. (a) is the arithmetic of this crate. (b) takes two isolated
+//! float multiplications: `q = u32(trunc((m − x) · 2^20) · c)`, `mantissa = u32(A[q >> 10 & 1023] · B[q & 1023])`.
+//! Everything around them, the sums and the delegates, is the same kernel text.
 #![expect(
     clippy::print_stdout,
     clippy::cast_possible_truncation,
@@ -203,7 +203,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Error of the log-sum-exp of rows with one token at 0 and 3000 at one distance, the hardest rows: nothing averages out.
+/// Error of the log-sum-exp of rows with one token at 0 and 3000 at one distance: the hardest rows, for nothing
+/// averages out.
 fn errors() {
     let c = std::f32::consts::LOG2_E;
     let (mut worst_a, mut worst_b) = (0.0f64, 0.0f64);

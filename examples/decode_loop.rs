@@ -1,5 +1,5 @@
-//! An engine's decode loop: 64 steps without a wait between them. The tokens stay on the GPU, where the next step's model
-//! reads them; the samples arrive later, and are the same as when every step is waited for.
+//! An engine's decode loop: 64 steps without a wait between them. The tokens stay on the GPU, where the next step's
+//! model reads them; the samples arrive later, and are the same as when every step is waited for.
 //!
 //! `cargo run --release --example decode_loop`
 
