@@ -1,7 +1,8 @@
-//! `cargo bench`: every operation on one batch, on the CPU engine and on every adapter, checked against each other first.
+//! `cargo bench`: every operation on one batch, on the CPU engine and on every adapter, checked against each other
+//! first.
 //!
-//! A software adapter's time says nothing about a GPU's; it is listed so that the same code path is measured everywhere. Each
-//! call uploads the logits and reads everything back: `sortilege bench` measures the device alone.
+//! A software adapter's time says nothing about a GPU's; it is listed so that the same code path is measured
+//! everywhere. Each call uploads the logits and reads everything back: `sortilege bench` measures the device alone.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sortilege::device::{Gpu, adapters};

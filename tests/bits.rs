@@ -38,7 +38,7 @@ fn every_kernel_agrees_with_the_cpu_on_every_adapter() {
         let reports = validate(Some(&gpu), Extent::Quick, &mut |_, _| ()).expect("the device works");
         assert_eq!(reports.len(), 7);
         for report in reports {
-            let least = if report.kernel == "sample" { 700 } else { 2000 };
+            let least = if report.name == "sample" { 700 } else { 2000 };
             assert!(report.cases > least, "{report:?}");
             assert_eq!(report.mismatches, 0, "{}: {report:?}", gpu.info().name);
         }

@@ -1,7 +1,7 @@
 //! How many items of a block have each digit, for lists of more entries than one workgroup can hold: a radix select of
 //! the k-th best logit, digit by digit, then with [`digit_scatter`](super::digit_scatter) a stable radix sort of what
 //! is kept. `shaders/lib/digits.wgsl` has the stages. Their number depends on the type of the logits alone, and no
-//! place on the order in which a device does its work. On the CPU `row_finish` makes lists of any length.
+//! place on the order in which a device does its work. On the CPU `row_logprobs` makes lists of any length.
 
 #[cfg(feature = "wgpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
@@ -11,7 +11,7 @@ use crate::logits::Dtype;
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "digit_count",
-    wgsl: wgsl!("digit_count": "batch", "logits", "digits"),
+    wgsl: wgsl!("digit_count": "format", "words", "logits", "digits"),
     slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Write],
 };
 
@@ -19,8 +19,8 @@ pub(crate) const KERNEL: Kernel = Kernel {
 pub(crate) const BLOCK_ITEMS: usize = 8192;
 /// Values of a digit.
 pub(crate) const DIGITS: usize = 256;
-/// Words of a row's cuts: what each selecting stage knows of the k-th best code.
-pub(crate) const CUT_WORDS: usize = 16;
+/// Words of a row's k-th best codes: what each selecting stage knows of them.
+pub(crate) const KTH_WORDS: usize = 16;
 
 /// Digits of a code, which tells as many values apart as the type has.
 pub(crate) fn levels(dtype: Dtype) -> usize {
@@ -41,7 +41,7 @@ pub(crate) fn blocks(dtype: Dtype, stage: usize, vocab: usize, listed: u32) -> u
     blocks
 }
 
-/// Words of scratch of one row: counts of two stages, cuts, pairs.
+/// Words of scratch of one row: counts of two stages, k-th best codes, pairs.
 pub(crate) fn scratch_words(dtype: Dtype, vocab: usize, listed: u32) -> usize {
-    2 * blocks(dtype, 0, vocab, listed) as usize * DIGITS + CUT_WORDS + 2 * listed as usize
+    2 * blocks(dtype, 0, vocab, listed) as usize * DIGITS + KTH_WORDS + 2 * listed as usize
 }

@@ -14,7 +14,7 @@ use crate::logits::RowBits;
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "log_softmax",
-    wgsl: wgsl!("log_softmax": "batch", "logits", "integers", "exact", "wide"),
+    wgsl: wgsl!("log_softmax": "format", "words", "logits", "integers", "exact", "wide"),
     slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Write],
 };
 

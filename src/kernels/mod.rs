@@ -1,11 +1,16 @@
 //! One kernel, one file: what it computes, its bindings (`KERNEL`), its twin on the CPU, its tests. The shader of the
 //! same name lies in `shaders/`.
 
+#[cfg(all(test, feature = "wgpu"))]
+mod constants_tests;
 pub(crate) mod digit_count;
 #[cfg(feature = "wgpu")]
 pub(crate) mod digit_scatter;
 mod draw;
+#[cfg(feature = "wgpu")]
 pub(crate) mod kernel;
+#[cfg(all(test, feature = "wgpu"))]
+mod kernel_tests;
 pub(crate) mod log_softmax;
 pub(crate) mod row_logprobs;
 pub(crate) mod row_sample;
@@ -13,3 +18,16 @@ pub(crate) mod row_scalar;
 pub(crate) mod tile_stats;
 #[cfg(feature = "wgpu")]
 pub(crate) mod top_entries;
+
+/// Every kernel.
+#[cfg(all(test, feature = "wgpu"))]
+pub(crate) const ALL: &[kernel::Kernel] = &[
+    tile_stats::KERNEL,
+    row_logprobs::KERNEL,
+    digit_count::KERNEL,
+    digit_scatter::KERNEL,
+    row_sample::KERNEL,
+    log_softmax::KERNEL,
+    row_scalar::KERNEL,
+    top_entries::KERNEL,
+];

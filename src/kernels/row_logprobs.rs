@@ -15,7 +15,8 @@ use crate::logits::{RowBits, order};
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_logprobs",
-    wgsl: wgsl!("row_logprobs": "batch", "logits", "integers", "exact", "request", "merge", "list", "select"),
+    wgsl: wgsl!("row_logprobs": "format", "words", "logits", "integers", "exact", "request", "merge", "list", "radix",
+        "select"),
     slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
 };
 

@@ -21,7 +21,8 @@ use crate::request::{Changes, Compiled};
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_sample",
-    wgsl: wgsl!("row_sample": "batch", "logits", "integers", "exact", "soft_float", "request", "changes", "numbers", "rng", "list", "merge", "scan", "filters", "draw", "plan"),
+    wgsl: wgsl!("row_sample": "format", "words", "logits", "integers", "exact", "soft_float", "request", "changes",
+        "numbers", "rng", "list", "merge", "radix", "scan", "thresholds", "cuts", "draws", "views", "row_program"),
     slots: &[
         Slot::Chunk,
         Slot::Read,

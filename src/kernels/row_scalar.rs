@@ -11,7 +11,7 @@ use crate::kernels::kernel::{Kernel, Slot, wgsl};
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_scalar",
-    wgsl: wgsl!("row_scalar": "batch", "integers", "exact", "wide"),
+    wgsl: wgsl!("row_scalar": "format", "words", "integers", "exact", "wide"),
     slots: &[Slot::Chunk, Slot::Read, Slot::Write],
 };
 

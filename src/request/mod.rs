@@ -9,7 +9,7 @@ mod request;
 mod targets;
 mod validate;
 #[cfg(feature = "wgpu")]
-mod words;
+pub(crate) mod words;
 
 pub use draft::{DraftTokens, Verification, Verified};
 pub use inputs::SampleInputs;

@@ -1,5 +1,4 @@
 //! What the tests share: tables of cases, devices and buffers.
-#![expect(clippy::allow_attributes, reason = "an expectation would fail in a test that uses everything")]
 #![allow(dead_code, unused_imports, reason = "no test uses everything")]
 
 #[cfg(feature = "wgpu")]

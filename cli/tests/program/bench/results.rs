@@ -55,7 +55,8 @@ fn files_of_results_are_not_measured_again() {
     let folder = Folder::new();
     folder.put("a", cell(json!({})));
     let options = "--device cpu;--allow-software;--portable;--op log;--rows 1;--vocab 3;--dtype f16;--top 1;\
-                   --draws 1;--temperature 1;--data tied;--input a;--threads 1;--repeat 1;--seconds 1;--format csv;--output out";
+                   --draws 1;--temperature 1;--data tied;--input a;--threads 1;--repeat 1;\
+                   --seconds 1;--format csv;--output out";
     let files = ["--compare a a", "--plot out.svg a"];
     let lines = options.split(';').flat_map(|option| files.map(|what| format!("bench {option} {what}")));
     test_each(lines.map(|line| (line.clone(), line)), |line| {
