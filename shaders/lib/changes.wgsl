@@ -2,9 +2,13 @@
 // Provides: changed_bits, and the readers of changes and allowed sets.
 // Needs: words, exact, soft_float, request (.wgsl), the kernel's bindings `row_data`, `requests`, `mask`.
 
-// Token and flags, bias, penalty, nothing.
+// Flags and token, bias, penalty, nothing.
 fn change_at(place: u32) -> vec4<u32> {
     return row_data[place];
+}
+
+fn changed_token(place: u32) -> u32 {
+    return row_data[place].x & CHANGE_TOKEN;
 }
 
 // The word of a set of allowed tokens that has this token's bit.
@@ -24,7 +28,7 @@ fn lower_bound(first: u32, count: u32, token: u32) -> u32 {
 
 fn halve(range: vec2<u32>, token: u32) -> vec2<u32> {
     let half = range.y >> 1u;
-    if range.y > 0u && (change_at(range.x + half).x & CHANGE_TOKEN) < token {
+    if range.y > 0u && changed_token(range.x + half) < token {
         return vec2<u32>(range.x + half + 1u, range.y - half - 1u);
     }
     return vec2<u32>(range.x, half);

@@ -3,6 +3,7 @@
 
 use std::mem::offset_of;
 
+use bytemuck::Zeroable;
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, StorageAccess};
@@ -93,6 +94,27 @@ fn structs_have_the_layout_of_the_shader() {
         stream n_draws top_processed top_raw dynamic_low dynamic_span dynamic_power n_cuts cuts);
     assert_eq!(layout(&module, "Request"), (ours, size_of::<RequestWords>()));
     assert_eq!(REQUEST_BYTES as usize, size_of::<RequestWords>());
+}
+
+/// Elements of an array that is a member of a struct.
+fn array_length(module: &naga::Module, name: &str, member: &str) -> u32 {
+    let (_, declared) =
+        module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name)).expect("the struct is declared");
+    let naga::TypeInner::Struct { members, .. } = &declared.inner else { panic!("{name} is no struct") };
+    let member = members.iter().find(|m| m.name.as_deref() == Some(member)).expect("the member is declared");
+    match module.types[member.ty].inner {
+        naga::TypeInner::Array { size: naga::ArraySize::Constant(length), .. } => length.get(),
+        _ => panic!("{name} has no array of a known length there"),
+    }
+}
+
+/// The shader's array of cuts has as many places as the host's, and the comparison can fail.
+#[test]
+fn a_request_has_room_for_as_many_cuts_on_both_sides() {
+    let ours = RequestWords::zeroed().cuts.len() as u32;
+    assert_eq!(array_length(&parse(&row_sample::KERNEL).0, "Request", "cuts"), ours);
+    let changed = row_sample::KERNEL.replaced("const MAX_CUTS: u32 = 10u;", "const MAX_CUTS: u32 = 9u;");
+    assert_ne!(array_length(&parse(&changed).0, "Request", "cuts"), ours);
 }
 
 /// The head of a kernel names its libraries: those that it is joined with, in the same order.
