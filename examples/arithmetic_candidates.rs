@@ -17,8 +17,11 @@ use sortilege::wgpu::{self, util::DeviceExt};
 use sortilege::{Logits, Params, cpu, oracle};
 
 const KERNEL: &str = include_str!("../shaders/tile_stats.wgsl");
-const LIBRARIES: &str =
-    concat!(include_str!("../shaders/lib/batch.wgsl"), include_str!("../shaders/lib/logits.wgsl"));
+const LIBRARIES: &str = concat!(
+    include_str!("../shaders/lib/format.wgsl"),
+    include_str!("../shaders/lib/words.wgsl"),
+    include_str!("../shaders/lib/logits.wgsl")
+);
 const INTEGERS: &str = include_str!("../shaders/lib/exact.wgsl");
 
 const ROWS: u32 = 64;
@@ -80,11 +83,11 @@ fn instructions_per_token(kernel: &str, arithmetic: &str) -> Result<usize, Box<d
     };
     let element = if expression.starts_with("u32") { "f32" } else { "u32" };
     let source = format!(
-        "@group(0) @binding(0) var<uniform> batch: Batch;
+        "@group(0) @binding(0) var<uniform> chunk: Chunk;
          @group(0) @binding(1) var<storage, read> table_copy: array<{element}, 2048>;
          @group(0) @binding(2) var<storage, read_write> sum: vec2<u32>;
          @compute @workgroup_size(1) fn main(@builtin(local_invocation_index) bits: u32) {{
-            let octaves = octaves_below(batch.vocab, bits);
+            let octaves = octaves_below(chunk.vocab, bits);
             if octaves != FAR {{ sum = add64(sum, weight({expression}, octaves)); }}
          }}\n{LIBRARIES}{arithmetic}"
     );

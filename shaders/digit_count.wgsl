@@ -1,8 +1,8 @@
-// digit_count: how many items of a block have each digit. Libraries: batch, logits, digits.
-// One workgroup per block of 8192 consecutive items of one row, dispatch (blocks, rows). A selecting stage first takes from
-// the counts of the stage before which digit the k-th best code has there.
+// digit_count: how many items of a block have each digit. Libraries: format, words, logits, digits.
+// One workgroup per block of 8192 consecutive items of one row, dispatch (blocks, rows). A selecting stage first takes
+// from the counts of the stage before which digit the k-th best code has there.
 
-@group(0) @binding(0) var<uniform> batch: Batch;
+@group(0) @binding(0) var<uniform> chunk: Chunk;
 @group(0) @binding(1) var<storage, read> logits: array<u32>;        // [rows][row_stride] elements, packed in words
 @group(0) @binding(2) var<storage, read> records: array<u32>;       // [rows][record_words]
 @group(0) @binding(3) var<storage, read_write> scratch: array<u32>; // [rows] of digits.wgsl
@@ -14,23 +14,23 @@ var<workgroup> found: vec2<u32>;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let block = group.x;
     let row = group.y;
-    let stage = batch.stage;
+    let stage = chunk.stage;
 
     // 1. one digit more of the k-th best code: the one with which the count reaches what is wanted
-    var cut = vec2<u32>(0u, batch.top_k);
+    var kth = vec2<u32>(0u, chunk.listed);
     if stage > 0u && stage <= levels() {
-        let known = cut_of(stage - 1u, row);
+        let known = kth_of(stage - 1u, row);
         let wanted = scratch[known + 1u];
         let count = column(stage - 1u, row, block, lane).y;
         let before = sum_before(count, lane);
         if before < wanted && wanted <= before + count {
             found = vec2<u32>(scratch[known] | (lane << select_shift(stage - 1u)), wanted - before);
         }
-        cut = workgroupUniformLoad(&found);
+        kth = workgroupUniformLoad(&found);
     }
     if stage <= levels() && block == 0u && lane == 0u {
-        scratch[cut_of(stage, row)] = cut.x;
-        scratch[cut_of(stage, row) + 1u] = cut.y;
+        scratch[kth_of(stage, row)] = kth.x;
+        scratch[kth_of(stage, row) + 1u] = kth.y;
     }
 
     // 2. count: sums of integers, in any order
@@ -38,7 +38,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier(); // an empty histogram before the counting
     let end = min(block * BLOCK + BLOCK, items_of(stage));
     for (var i = block * BLOCK + lane; i < end; i += LANES) {
-        let digit = digit_of(stage, item(stage, row, i).x, cut.x);
+        let digit = digit_of(stage, item(stage, row, i).x, kth.x);
         if digit != NO_DIGIT {
             atomicAdd(&histogram[digit], 1u);
         }

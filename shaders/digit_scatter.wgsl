@@ -1,8 +1,8 @@
-// digit_scatter: moves the items of a block to where they belong by their digit, items with equal digits in their order.
-// Libraries: batch, logits, digits, integers, exact. One workgroup per block of 8192 consecutive items of one row, dispatch (blocks, rows).
-// Places depend on counts and on the items' order alone: atomics only raise flags.
+// digit_scatter: moves the items of a block to where their digits belong, items with equal digits in their order.
+// Libraries: format, words, logits, digits, integers, exact. One workgroup per block of 8192 consecutive items of one
+// row, dispatch (blocks, rows). Places depend on counts and on the items' order alone: atomics only raise flags.
 
-@group(0) @binding(0) var<uniform> batch: Batch;
+@group(0) @binding(0) var<uniform> chunk: Chunk;
 @group(0) @binding(1) var<storage, read> logits: array<u32>;        // [rows][row_stride] elements, packed in words
 @group(0) @binding(2) var<storage, read_write> records: array<u32>; // [rows][record_words]
 @group(0) @binding(3) var<storage, read_write> scratch: array<u32>; // [rows] of digits.wgsl
@@ -14,7 +14,7 @@ var<workgroup> next_place: array<u32, 256>;     // by digit
 
 // Leaves an item at its place. The last stage leaves entries as they are returned.
 fn put(stage: u32, row: u32, place: u32, one: vec2<u32>) {
-    if place >= batch.top_k {
+    if place >= chunk.listed {
         return; // an item equal to the k-th best, but behind it
     }
     if !is_in_records(stage) {
@@ -27,7 +27,7 @@ fn put(stage: u32, row: u32, place: u32, one: vec2<u32>) {
     var word = one.x;
     if stage == 2u * levels() {
         word = bits_of_code(one.x);
-        if word >= BITS_NEG_INFINITY || records[row * batch.record_words + RECORD_FLAGS] != 0u {
+        if word >= BITS_NEG_INFINITY || records[row * chunk.record_words + RECORD_STATUS] != 0u {
             token = NO_TOKEN; // impossible, or past the vocabulary, or in a row that is no distribution
             word = BITS_NEG_INFINITY;
         }
@@ -41,8 +41,8 @@ fn put(stage: u32, row: u32, place: u32, one: vec2<u32>) {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let block = group.x;
     let row = group.y;
-    let stage = batch.stage;
-    let cut = scratch[cut_of(levels(), row)];
+    let stage = chunk.stage;
+    let kth = scratch[kth_of(levels(), row)];
 
     // 1. where this block's first item of each digit goes: behind all smaller digits, and the same of earlier blocks
     let items = column(stage, row, block, lane);
@@ -62,7 +62,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         var digit = NO_DIGIT;
         if i < end {
             one = item(stage, row, i);
-            digit = digit_of(stage, one.x, cut);
+            digit = digit_of(stage, one.x, kth);
         }
         if digit != NO_DIGIT {
             atomicOr(&flags[own_word + digit], own_flag);

@@ -1,14 +1,16 @@
-// row_sample: truncates a row's distribution, draws tokens from what is kept, and says what was drawn. Libraries: batch,
-// logits, integers, exact, soft_float, request, changes, numbers, rng, list, merge, scan, filters, draw, plan.
-// One workgroup per row, dispatch (1, rows). Every filter keeps a run of the one total order; docs/sampling.md defines
-// them. Only the subtiles that can hold a token of the run are opened; where those are too many to name, the whole row.
+// row_sample: truncates a row's distribution, draws tokens from what is kept, and says what was drawn. Libraries:
+// format, words, logits, integers, exact, soft_float, request, changes, numbers, rng, list, merge, radix, scan,
+// thresholds, cuts, draws, views, row_program. One workgroup per row, dispatch (1, rows). Every filter keeps a run of
+// the one total order; docs/sampling.md defines them. Only the subtiles that can hold a token of the run are opened;
+// where those are too many to name, the whole row.
 //
-// The work of a row is a chain of scans, whose length depends on the request. plan.wgsl, in one lane, takes what the last
-// scan found and says what comes next; `main` carries it out, with every part that has barriers in it there just once.
+// The work of a row is a chain of scans, whose length depends on the request. row_program.wgsl, in one lane, takes what
+// the last scan found and says what comes next; `main` carries it out, with every part that has barriers in it there
+// just once.
 
-@group(0) @binding(0) var<uniform> batch: Batch;
+@group(0) @binding(0) var<uniform> chunk: Chunk;
 @group(0) @binding(1) var<storage, read> logits: array<u32>;        // [rows][row_stride] elements, packed in words
-@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;    // heads (request, draft, position), changes, allowed sets
+@group(0) @binding(2) var<storage, read> row_data: array<vec4<u32>>; // a head per row, changes, allowed sets
 @group(0) @binding(3) var<storage, read> requests: array<Request>;
 @group(0) @binding(4) var<storage, read> mask: array<u32>;          // [rows][mask_words], bit set where allowed
 @group(0) @binding(5) var<storage, read> table: array<u32>;         // [1024]
@@ -16,26 +18,26 @@
 @group(0) @binding(7) var<storage, read> draft: array<u32>;         // [rows][draft_stride] f32 probabilities
 @group(0) @binding(8) var<storage, read_write> records: array<u32>; // [rows] first tokens, then [rows][record_words]
 
-var<workgroup> plan: Plan;
+var<workgroup> next_move: Move;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let head = rows[batch.first_row + group.y];
-    let record = batch.rows + group.y * batch.record_words;
+    let head = head_of(group.y);
+    let record = chunk.rows + group.y * chunk.record_words;
     row = group.y;
-    request = head.x;
+    request = head.request;
     reopened = 0u;
-    var state = first_state(head, record, group.y);
+    var progress = first_progress(head, record, group.y);
     var found: Found;
     var n_opened = 0u;
     var last_of_opened = LOWEST; // the run's end when the whole row was opened
     found.floor = HIGHEST;
     loop {
-        // 1. one lane plans, all do
+        // 1. one lane decides, all do
         if lane == 0u {
-            plan = advance(&state, found);
+            next_move = advance(&progress, found);
         }
-        let now = workgroupUniformLoad(&plan);
+        let now = workgroupUniformLoad(&next_move);
         if now.at_end {
             break;
         }
@@ -58,7 +60,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         if now.loads_tiles {
             var mass = vec2<u32>(0u, 0u);
-            if lane < batch.tiles {
+            if lane < chunk.tiles {
                 mass = tile_mass(tile_words(now.view, group.y, lane), now.max_bits, now.task.scale).xy;
             }
             atomicStore(&low[lane], mass.x);
@@ -83,7 +85,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 if phase == 0u && now.opens_to {
                     continue; // the bound is given
                 }
-                task.stage = OF_SUBTILES;
+                task.level = OF_SUBTILES;
                 task.kind = select(TAKE, SELECT_BY_COUNT, phase == 0u);
                 task.wanted = vec2<u32>(now.opens, 0u);
                 task.from_code = NO_ITEM;

@@ -1,10 +1,10 @@
-// tile_stats: max-reduce and exp-sum of one tile in one read of the logits. Libraries: batch, logits, integers, exact, soft_float,
-// request, changes. One workgroup per tile of 4096 consecutive tokens of one row; four lanes share a subtile of 64.
-// Dispatch (tiles, rows). All sums are integers, so any order of lanes gives the same bits.
+// tile_stats: max-reduce and exp-sum of one tile in one read of the logits. Libraries: format, words, logits, integers,
+// exact, soft_float, request, changes. One workgroup per tile of 4096 consecutive tokens of one row; four lanes share a
+// subtile of 64. Dispatch (tiles, rows). All sums are integers, so any order of lanes gives the same bits.
 
-@group(0) @binding(0) var<uniform> batch: Batch;
+@group(0) @binding(0) var<uniform> chunk: Chunk;
 @group(0) @binding(1) var<storage, read> logits: array<u32>;       // [rows][row_stride] elements, packed in words
-@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;   // heads (request, target, position), changes, allowed sets
+@group(0) @binding(2) var<storage, read> row_data: array<vec4<u32>>; // a head per row, changes, allowed sets
 @group(0) @binding(3) var<storage, read> requests: array<Request>;
 @group(0) @binding(4) var<storage, read> mask: array<u32>;         // [rows][mask_words], bit set where allowed
 @group(0) @binding(5) var<storage, read> table: array<u32>;        // [1024]
@@ -23,8 +23,8 @@ fn logit_bits(element: u32) -> u32 {
     return widen(logits[word_of_element(element)], element);
 }
 
-// The i-th of the sixteen tokens of a lane: four lanes read 16 consecutive tokens at a time, 4 each, and walk through their
-// subtile in four steps.
+// The i-th of the sixteen tokens of a lane: four lanes read 16 consecutive tokens at a time, 4 each, and walk through
+// their subtile in four steps.
 fn token_of(first_token: u32, i: u32) -> u32 {
     return first_token + (i >> 2u) * 16u + (i & 3u);
 }
@@ -53,9 +53,9 @@ fn four_logits(element: u32) -> vec4<u32> {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group.x;
     let row = group.y;
-    let row_start = batch.element_base + row * batch.row_stride;
-    let head = rows[batch.first_row + row];
-    let request = head.x;
+    let row_start = chunk.element_base + row * chunk.row_stride;
+    let head = head_of(row);
+    let request = head.request;
     let first_token = tile * TILE + (lane >> 2u) * SUBTILE + (lane & 3u) * 4u;
 
     // 1. load: the only read of the logits
@@ -66,23 +66,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var i = 0u; i < TOKENS_PER_LANE; i += 4u) {
         let token = token_of(first_token, i);
         var four = vec4<u32>(BITS_NEG_INFINITY);
-        if token < batch.vocab {
+        if token < chunk.vocab {
             four = four_logits(row_start + token);
         }
         for (var j = 0u; j < 4u; j++) {
             // A token past the vocabulary weighs nothing and is never returned.
-            raw[i + j] = select(BITS_NEG_INFINITY, four[j], token + j < batch.vocab);
+            raw[i + j] = select(BITS_NEG_INFINITY, four[j], token + j < chunk.vocab);
         }
     }
-    let target_token = head.y; // of a row that is drawn from: a draft, whose rank nobody asks for
+    let target_token = head.token; // of a row that is drawn from: a draft, whose rank nobody asks for
     // Without a target the count is that of the possible tokens.
     var target_bits = BITS_NEG_INFINITY;
-    if target_token != NO_TOKEN && batch.draws == 0u {
+    if target_token != NO_TOKEN && chunk.draws == 0u {
         target_bits = logit_bits(row_start + target_token);
     }
-    let is_changed = batch.mask_words > 0u || requests[request].n_changes > 0u || requests[request].first_allowed != NONE;
+    let is_changed = chunk.mask_words > 0u || requests[request].n_changes > 0u
+        || requests[request].first_allowed != NONE;
 
-    for (var view = 0u; view < batch.views; view++) {
+    for (var view = 0u; view < chunk.views; view++) {
         var bits = raw;
         var scale = SCALE_ONE;
         if view == PROCESSED {
@@ -90,7 +91,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             if is_changed {
                 for (var i = 0u; i < TOKENS_PER_LANE; i++) {
                     let token = token_of(first_token, i);
-                    if token < batch.vocab {
+                    if token < chunk.vocab {
                         bits[i] = changed_bits(row, request, token, raw[i]);
                     }
                 }
@@ -103,13 +104,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
 // Statistics and delegates of a tile whose logits lie sixteen in each lane.
 fn reduce(bits: array<u32, 16>, target_key: i32, scale: Scale, out: u32, first_token: u32, lane: u32) {
-    // 2. best and flags of this lane's tokens
+    // 2. best key of this lane's tokens, and their largest bits, which tell a NaN
     var best_key = KEY_NEG_INFINITY;
     var best_bits = 0u;
     var counts = vec2<u32>(0u, 0u);
     for (var i = 0u; i < TOKENS_PER_LANE; i++) {
         let token = token_of(first_token, i);
-        if token < batch.vocab {
+        if token < chunk.vocab {
             let key = key_of_bits(bits[i]);
             best_key = max(best_key, key);
             best_bits = max(best_bits, bits[i]);

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::exact::{self, Scale};
 use crate::inputs::{Inputs, RowInputs};
 use crate::kernels::row_sample::Turn;
-use crate::kernels::{log_softmax, row_finish, row_sample, row_scalar, tile_stats};
+use crate::kernels::{log_softmax, row_logprobs, row_sample, row_scalar, tile_stats};
 use crate::logits::Logits;
 use crate::params::{self, Params};
 use crate::record::{NO_TOKEN, RawRecord, Record};
@@ -176,5 +176,5 @@ pub(crate) fn raw_record(
     let row = logits.row_bits(row);
     let target_key = target.map_or(exact::KEY_NEG_INFINITY, |token| exact::key(row.get(token as usize)));
     let tiles = tile_stats::run(row, target_key, scale);
-    row_finish::run(row, &tiles.stats, &tiles.delegates, target, scale, top_k)
+    row_logprobs::run(row, &tiles.stats, &tiles.delegates, target, scale, top_k)
 }

@@ -6,7 +6,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::Dtype;
 #[cfg(test)]
 use crate::kernels::{
-    digit_count, digit_scatter, log_softmax, row_finish, row_sample, row_scalar, tile_stats, top_entries,
+    digit_count, digit_scatter, log_softmax, row_logprobs, row_sample, row_scalar, tile_stats, top_entries,
 };
 
 /// The text of a kernel, `shaders/<name>.wgsl` first so that line numbers in errors are those of the file, then its
@@ -49,8 +49,8 @@ impl Wgsl {
 /// One binding of group 0; its index is its place in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slot {
-    /// The uniform [`Batch`].
-    Batch,
+    /// The uniform [`ChunkUniform`].
+    Chunk,
     /// A storage buffer, read only.
     Read,
     /// A storage buffer, written.
@@ -81,7 +81,7 @@ impl Kernel {
 #[cfg(test)]
 pub(crate) const ALL: [Kernel; 8] = [
     tile_stats::KERNEL,
-    row_finish::KERNEL,
+    row_logprobs::KERNEL,
     digit_count::KERNEL,
     digit_scatter::KERNEL,
     row_sample::KERNEL,
@@ -99,13 +99,13 @@ pub(crate) fn dtype_constant(dtype: Dtype) -> f64 {
     }
 }
 
-/// The uniform of `shaders/lib/batch.wgsl`, field by field.
+/// The uniform of `shaders/lib/format.wgsl`, field by field.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
-pub(crate) struct Batch {
+pub(crate) struct ChunkUniform {
     pub(crate) vocab: u32,
     pub(crate) tiles: u32,
-    pub(crate) top_k: u32,
+    pub(crate) listed: u32,
     pub(crate) rows: u32,
     pub(crate) element_base: u32,
     pub(crate) row_stride: u32,
@@ -113,7 +113,7 @@ pub(crate) struct Batch {
     pub(crate) out_base: u32,
     pub(crate) first_row: u32,
     /// Comes back in every record.
-    pub(crate) step: u32,
+    pub(crate) call: u32,
     pub(crate) views: u32,
     pub(crate) mask_words: u32,
     pub(crate) mask_base: u32,
@@ -127,285 +127,4 @@ pub(crate) struct Batch {
 }
 
 #[cfg(test)]
-#[expect(clippy::cast_possible_truncation, reason = "small numbers in tests")]
-mod tests {
-    use std::mem::offset_of;
-
-    use naga::back::{glsl, hlsl, msl, spv};
-    use naga::valid::{Capabilities, ValidationFlags, Validator};
-    use naga::{AddressSpace, StorageAccess};
-
-    use super::*;
-    use crate::plan::{BATCH_BYTES, MOST_LISTED, REQUEST_BYTES};
-    use crate::request::{NONE, RequestWords};
-
-    fn parse(kernel: &Kernel) -> (naga::Module, naga::valid::ModuleInfo) {
-        parse_text(kernel, false)
-    }
-
-    fn parse_text(kernel: &Kernel, int64: bool) -> (naga::Module, naga::valid::ModuleInfo) {
-        let text = kernel.wgsl.text(int64);
-        let module = naga::front::wgsl::parse_str(text)
-            .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(text, kernel.name)));
-        let capabilities = if int64 { Capabilities::SHADER_INT64 } else { Capabilities::empty() };
-        let info = Validator::new(ValidationFlags::all(), capabilities)
-            .validate(&module)
-            .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(text)));
-        (module, info)
-    }
-
-    /// The slots that a module declares, in order.
-    fn declared(module: &naga::Module) -> Vec<Slot> {
-        let mut slots: Vec<(u32, Slot)> = module
-            .global_variables
-            .iter()
-            .filter_map(|(_, variable)| {
-                let binding = variable.binding?;
-                assert_eq!(binding.group, 0);
-                let slot = match variable.space {
-                    AddressSpace::Uniform => Slot::Batch,
-                    AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => Slot::Write,
-                    AddressSpace::Storage { .. } => Slot::Read,
-                    space => panic!("unexpected binding in {space:?}"),
-                };
-                Some((binding.binding, slot))
-            })
-            .collect();
-        slots.sort_by_key(|(binding, _)| *binding);
-        assert!(slots.iter().enumerate().all(|(i, (binding, _))| i as u32 == *binding), "bindings have gaps");
-        slots.into_iter().map(|(_, slot)| slot).collect()
-    }
-
-    #[test]
-    fn bindings_agree_with_the_shaders() {
-        for kernel in &ALL {
-            assert_eq!(declared(&parse(kernel).0), kernel.slots, "{}", kernel.name);
-        }
-    }
-
-    /// The checker above must see a difference.
-    #[test]
-    fn a_changed_binding_is_seen() {
-        let changed =
-            tile_stats::KERNEL.replaced("var<storage, read> table", "var<storage, read_write> table");
-        assert_ne!(declared(&parse(&changed).0), tile_stats::KERNEL.slots);
-    }
-
-    /// Members of a struct that a shader declares, with their offsets, and its size.
-    fn layout(module: &naga::Module, name: &str) -> (Vec<(String, usize)>, usize) {
-        let (_, declared) = module
-            .types
-            .iter()
-            .find(|(_, ty)| ty.name.as_deref() == Some(name))
-            .unwrap_or_else(|| panic!("{name} is not declared"));
-        let naga::TypeInner::Struct { members, span } = &declared.inner else {
-            panic!("{name} is no struct")
-        };
-        let members =
-            members.iter().map(|m| (m.name.clone().unwrap_or_default(), m.offset as usize)).collect();
-        (members, *span as usize)
-    }
-
-    macro_rules! fields {
-        ($type:ty: $($field:ident)*) => { vec![$((stringify!($field).to_owned(), offset_of!($type, $field))),*] }
-    }
-
-    #[test]
-    fn structs_have_the_layout_of_the_shader() {
-        let (module, _) = parse(&row_sample::KERNEL);
-        let (mut members, size) = layout(&module, "Batch");
-        members.retain(|(name, _)| !name.starts_with("unused"));
-        let ours = fields!(Batch: vocab tiles top_k rows element_base row_stride record_words out_base first_row step
-            views mask_words mask_base draft_base draft_stride draws top_raw stage);
-        assert_eq!((members, size), (ours, size_of::<Batch>()));
-        assert_eq!(BATCH_BYTES as usize, size_of::<Batch>());
-        let ours = fields!(RequestWords: first_change n_changes repetition first_allowed pass_scale draw_scale draw_unit flags seed
-            stream n_draws top_processed top_raw dynamic_low dynamic_span dynamic_power n_steps steps);
-        assert_eq!(layout(&module, "Request"), (ours, size_of::<RequestWords>()));
-        assert_eq!(REQUEST_BYTES as usize, size_of::<RequestWords>());
-    }
-
-    /// Constants that exist on both sides.
-    #[test]
-    fn constants_agree_with_the_shaders() {
-        use crate::exact;
-        use crate::record::{NO_TOKEN, RawRecord};
-        use crate::sample::RawSample;
-        let wgsl: String = ALL.iter().map(|kernel| kernel.wgsl.portable).collect();
-        let constant = |name: &str| -> i64 {
-            let line = wgsl
-                .lines()
-                .find(|line| line.starts_with(&format!("const {name}:")))
-                .unwrap_or_else(|| panic!("{name} is not declared"));
-            let value = line.split_once('=').expect("a value").1.split(';').next().expect("a value").trim();
-            let value = value.trim_end_matches('u');
-            value.strip_prefix("0x").map_or_else(
-                || value.parse().expect("a number"),
-                |hex| i64::from_str_radix(hex, 16).expect("a hexadecimal number"),
-            )
-        };
-        assert_eq!(constant("TILE"), exact::TILE_TOKENS as i64);
-        assert_eq!(constant("SUBTILE"), exact::SUBTILE_TOKENS as i64);
-        assert_eq!(constant("SUBTILES_PER_TILE"), (exact::TILE_TOKENS / exact::SUBTILE_TOKENS) as i64);
-        assert_eq!(constant("LAST_TOKEN"), exact::MAX_VOCAB as i64 - 1);
-        assert_eq!(constant("NO_TOKEN"), i64::from(NO_TOKEN));
-        assert_eq!(constant("MOST_LISTED"), i64::from(MOST_LISTED));
-        assert_eq!(constant("BLOCK"), digit_count::BLOCK_ITEMS as i64);
-        assert_eq!(constant("DIGITS"), digit_count::DIGITS as i64);
-        assert_eq!(constant("CUT_WORDS"), digit_count::CUT_WORDS as i64);
-        assert_eq!(constant("TILE_WORDS"), tile_stats::TILE_WORDS as i64);
-        assert_eq!(constant("TILE_DELEGATES"), tile_stats::STATS_WORDS as i64);
-        assert_eq!(constant("SAMPLE_HEADER_WORDS"), RawSample::HEADER_WORDS as i64);
-        assert_eq!(constant("DRAW_WORDS"), RawSample::DRAW_WORDS as i64);
-        assert_eq!(constant("NONE"), i64::from(NONE));
-        assert_eq!(constant("SAMPLE_STEP"), constant("RECORD_STEP"));
-        assert_eq!(constant("RECORD_STEP"), RawRecord::STEP_WORD as i64);
-        assert_eq!(constant("RECORD_HEADER_WORDS"), RawRecord::HEADER_WORDS as i64);
-        assert_eq!(constant("KEY_NEG_INFINITY"), i64::from(exact::KEY_NEG_INFINITY));
-        assert_eq!(constant("KEY_INFINITY"), i64::from(exact::KEY_INFINITY));
-        assert_eq!(constant("FLAG_NAN"), i64::from(exact::FLAG_NAN));
-        assert_eq!(constant("FLAG_INFINITY"), i64::from(exact::FLAG_INFINITY));
-        assert_eq!(constant("FLAG_EMPTY"), i64::from(exact::FLAG_EMPTY));
-    }
-
-    /// The head of a kernel names its libraries: those that it is joined with, in the same order.
-    #[test]
-    fn heads_name_the_libraries() {
-        for kernel in &ALL {
-            let head: String = kernel
-                .wgsl
-                .portable
-                .lines()
-                .take_while(|line| line.starts_with("//"))
-                .collect::<Vec<_>>()
-                .join(" ");
-            let listed = head.split_once("Libraries:").expect("a list").1.split_once('.').expect("its end").0;
-            let listed: Vec<&str> = listed.split(',').map(|name| name.trim_matches([' ', '/'])).collect();
-            // A library's first line is its name and what it is; the kernel's own comes first.
-            let joined: Vec<&str> = kernel
-                .wgsl
-                .portable
-                .lines()
-                .filter_map(|line| line.strip_prefix("// ")?.split_once(": "))
-                .filter(|(name, _)| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
-                .map(|(name, _)| name)
-                .collect();
-            assert_eq!(joined[0], kernel.name);
-            assert_eq!(joined[1..], listed, "{}", kernel.name);
-        }
-    }
-
-    /// What WebGPU promises everywhere: 256 invocations, 16 KiB of workgroup memory, 8 storage buffers.
-    #[test]
-    fn every_kernel_fits_the_floor_of_webgpu() {
-        for kernel in &ALL {
-            let (module, _) = parse(kernel);
-            let invocations: u32 = module.entry_points[0].workgroup_size.iter().product();
-            assert!(invocations <= 256, "{}: {invocations} invocations", kernel.name);
-            let workgroup_bytes: u32 = module
-                .global_variables
-                .iter()
-                .filter(|(_, variable)| variable.space == AddressSpace::WorkGroup)
-                .map(|(_, variable)| {
-                    module.types[variable.ty].inner.size(module.to_ctx()).next_multiple_of(16)
-                })
-                .sum();
-            assert!(
-                workgroup_bytes <= 16_384,
-                "{}: {workgroup_bytes} bytes of workgroup memory",
-                kernel.name
-            );
-            assert!(kernel.slots.iter().filter(|slot| **slot != Slot::Batch).count() <= 8, "{}", kernel.name);
-            let text = kernel.wgsl.portable;
-            assert!(
-                !["enable ", "subgroup", "u64"].iter().any(|word| text.contains(word)),
-                "{}",
-                kernel.name
-            );
-        }
-    }
-
-    /// Translates a kernel as wgpu does, with its overrides at their defaults or as given.
-    fn translate(kernel: &Kernel, int64: bool, constants: &naga::back::PipelineConstants) -> Vec<u32> {
-        let (module, info) = parse_text(kernel, int64);
-        let (module, info) =
-            naga::back::pipeline_constants::process_overrides(&module, &info, None, constants)
-                .unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
-        let pipeline =
-            spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".into() };
-        let words = spv::write_vec(&module, &info, &spv::Options::default(), Some(&pipeline))
-            .unwrap_or_else(|error| panic!("{} to SPIR-V: {error}", kernel.name));
-        let mut msl_options =
-            msl::Options { lang_version: (2, 3), fake_missing_bindings: true, ..Default::default() };
-        msl_options.zero_initialize_workgroup_memory = false;
-        msl::write_string(&module, &info, &msl_options, &msl::PipelineOptions::default())
-            .unwrap_or_else(|error| panic!("{} to MSL: {error}", kernel.name));
-        let mut text = String::new();
-        let hlsl_options = hlsl::Options { fake_missing_bindings: true, ..Default::default() };
-        hlsl::Writer::new(&mut text, &hlsl_options, &hlsl::PipelineOptions::default())
-            .write(&module, &info, None)
-            .unwrap_or_else(|error| panic!("{} to HLSL: {error}", kernel.name));
-        if int64 {
-            return words; // OpenGL ES has no such integers
-        }
-        let mut text = String::new();
-        let glsl_options = glsl::Options {
-            version: glsl::Version::Embedded { version: 310, is_webgl: false },
-            ..Default::default()
-        };
-        let pipeline = glsl::PipelineOptions {
-            shader_stage: naga::ShaderStage::Compute,
-            entry_point: "main".into(),
-            multiview: None,
-        };
-        glsl::Writer::new(
-            &mut text,
-            &module,
-            &info,
-            &glsl_options,
-            &pipeline,
-            naga::proc::BoundsCheckPolicies::default(),
-        )
-        .and_then(|mut writer| writer.write())
-        .unwrap_or_else(|error| panic!("{} to GLSL: {error}", kernel.name));
-        words
-    }
-
-    #[test]
-    fn every_kernel_translates_for_every_backend() {
-        for (kernel, int64) in ALL.iter().flat_map(|kernel| [(kernel, false), (kernel, true)]) {
-            for dtype in Dtype::ALL {
-                let mut constants = naga::back::PipelineConstants::default();
-                if kernel.wgsl.portable.contains("override DTYPE:") {
-                    constants.insert("DTYPE".to_owned(), dtype_constant(dtype));
-                }
-                let words = translate(kernel, int64, &constants);
-                if let Some(folder) = std::env::var_os("SORTILEGE_SPIRV") {
-                    // for scripts/kernel-cost
-                    let text = if int64 { "int64" } else { "portable" };
-                    let path =
-                        std::path::Path::new(&folder).join(format!("{} {dtype} {text}.spv", kernel.name));
-                    std::fs::write(path, bytemuck::cast_slice(&words)).expect("the folder is writable");
-                }
-                if spirv_val_is_installed() {
-                    check_spirv(kernel.name, &words);
-                }
-            }
-        }
-    }
-
-    fn spirv_val_is_installed() -> bool {
-        std::process::Command::new("spirv-val")
-            .arg("--version")
-            .output()
-            .is_ok_and(|out| out.status.success())
-    }
-
-    fn check_spirv(name: &str, words: &[u32]) {
-        let path = std::env::temp_dir().join(format!("sortilege-{}-{name}.spv", std::process::id()));
-        std::fs::write(&path, bytemuck::cast_slice(words)).expect("the temporary folder is writable");
-        let out = std::process::Command::new("spirv-val").arg(&path).output().expect("spirv-val runs");
-        std::fs::remove_file(&path).expect("the file is ours");
-        assert!(out.status.success(), "{name}: {}", String::from_utf8_lossy(&out.stderr));
-    }
-}
+mod tests;

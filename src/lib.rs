@@ -29,7 +29,7 @@
 //!    │  tile_stats: one workgroup per tile of 4096 tokens, the only read of all logits
 //!    ▼
 //! per tile: maximum, flags, integer exp-sum, maxima of its 64 subtiles     2 % of the logits
-//!    │  row_sample or row_finish: one workgroup per row; merges the tiles, opens only the subtiles that matter
+//!    │  row_sample or row_logprobs: one workgroup per row; merges the tiles, opens only the subtiles that matter
 //!    ▼
 //! one record per row ──one copy──► staging buffer ──► the host takes the last logarithm ──► Sample, Record
 //!    └► tokens [rows] u32 stay on the device

@@ -2,7 +2,7 @@
 
 use crate::buffers::{GpuInput, GpuLogits, GpuOutput};
 use crate::exact::TILE_TOKENS;
-use crate::kernel::Batch;
+use crate::kernel::ChunkUniform;
 use crate::pipelines::Pipeline;
 use crate::plan::{BATCH_BYTES, Chunk, Plan, Window};
 use crate::readback::StepBuffers;
@@ -66,17 +66,17 @@ impl<'a> Job<'a> {
             clippy::cast_possible_truncation,
             reason = "the plan keeps each below 2^32, and offsets in one buffer"
         )]
-        let batch = Batch {
+        let batch = ChunkUniform {
             vocab: plan.shape.vocab as u32,
             tiles: plan.tiles as u32,
-            top_k: plan.demand.top_k,
+            listed: plan.demand.top_k,
             rows: chunk.rows as u32,
             element_base: chunk.logits.element_base,
             row_stride: plan.shape.row_stride as u32,
             record_words: plan.demand.record_words() as u32,
             out_base: bases.first().copied().unwrap_or(0),
             first_row: chunk.first_row as u32,
-            step: step.number,
+            call: step.number,
             views: plan.demand.views,
             mask_words: mask.map_or(0, |_| plan.shape.vocab.div_ceil(32) as u32),
             mask_base: mask.map_or(0, |(_, base)| base),
@@ -101,7 +101,7 @@ impl<'a> Job<'a> {
     }
 
     /// What the step uploads.
-    pub(crate) fn upload(&self, batches: &[Batch]) -> Vec<u8> {
+    pub(crate) fn upload(&self, batches: &[ChunkUniform]) -> Vec<u8> {
         let plan = self.plan;
         #[expect(clippy::cast_possible_truncation, reason = "within one buffer")]
         let place = |bytes: u64| bytes as usize;
@@ -110,7 +110,7 @@ impl<'a> Job<'a> {
         for (chunk, batch) in plan.chunks.iter().zip(batches) {
             for stage in (0..).take(plan.demand.stages(plan.shape.dtype).max(1)) {
                 let offset = chunk.batch_offset + u64::from(stage) * plan.stage_step;
-                put(offset, bytemuck::bytes_of(&Batch { stage, ..*batch }));
+                put(offset, bytemuck::bytes_of(&ChunkUniform { stage, ..*batch }));
             }
         }
         put(plan.requests_offset, bytemuck::cast_slice(self.requests));
@@ -121,7 +121,7 @@ impl<'a> Job<'a> {
 
 /// One chunk's bindings, for the kernels that work on it.
 pub(crate) struct Bound<'a> {
-    pub(crate) batch: Batch,
+    pub(crate) batch: ChunkUniform,
     pub(crate) uniform: Range<'a>,
     pub(crate) logits: Range<'a>,
     pub(crate) requests: Range<'a>,

@@ -58,7 +58,7 @@ fn compile(device: &wgpu::Device, kernel: &Kernel, variant: Variant) -> Pipeline
             visibility: wgpu::ShaderStages::COMPUTE,
             ty: wgpu::BindingType::Buffer {
                 ty: match slot {
-                    Slot::Batch => wgpu::BufferBindingType::Uniform,
+                    Slot::Chunk => wgpu::BufferBindingType::Uniform,
                     Slot::Read => wgpu::BufferBindingType::Storage { read_only: true },
                     Slot::Write => wgpu::BufferBindingType::Storage { read_only: false },
                 },

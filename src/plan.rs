@@ -147,7 +147,7 @@ pub struct Plan {
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) tiles: usize,
     pub(crate) upload_bytes: u64,
-    /// Bytes from one stage's [`Batch`](crate::kernel::Batch) to the next.
+    /// Bytes from one stage's [`ChunkUniform`](crate::kernel::ChunkUniform) to the next.
     pub(crate) stage_step: u64,
     /// Where the requests and the rows begin in the upload.
     pub(crate) requests_offset: u64,
@@ -396,7 +396,7 @@ impl fmt::Display for Plan {
             None => writeln!(f, "top {top_k}")?,
             Some(draws) => writeln!(f, "{draws} draws, top {top_k} processed, top {top_raw} raw")?,
         }
-        let second = if draws.is_some() { "row_sample" } else { "row_finish" };
+        let second = if draws.is_some() { "row_sample" } else { "row_logprobs" };
         writeln!(f, "  chunks      {}", self.chunks.len())?;
         write!(f, "  dispatches  {} (tile_stats, {second}", self.dispatches())?;
         match self.digit_dispatches() {
@@ -471,8 +471,8 @@ mod tests {
     fn a_long_list_is_planned() {
         let caps = Caps::default();
         for (dtype, per_chunk, reads, words) in [
-            (Dtype::F32, 16, 6, "16 (tile_stats, row_finish, 9 digit_count, 5 digit_scatter)"),
-            (Dtype::Bf16, 10, 4, "10 (tile_stats, row_finish, 5 digit_count, 3 digit_scatter)"),
+            (Dtype::F32, 16, 6, "16 (tile_stats, row_logprobs, 9 digit_count, 5 digit_scatter)"),
+            (Dtype::Bf16, 10, 4, "10 (tile_stats, row_logprobs, 5 digit_count, 3 digit_scatter)"),
         ] {
             let shape = Shape { dtype, ..shape(16, 128_256) };
             let plan = Plan::new(&shape, 5000, &caps).expect("fits");

@@ -158,7 +158,7 @@ impl RawRecord {
         Self::HEADER_WORDS + 2 * top_k as usize
     }
 
-    /// Reads the words that `row_finish` wrote.
+    /// Reads the words that `row_logprobs` wrote.
     #[cfg(feature = "wgpu")]
     pub(crate) fn from_words(words: &[u32]) -> Self {
         let pair = |low: u32, high: u32| u64::from(low) | (u64::from(high) << 32);

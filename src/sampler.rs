@@ -15,7 +15,7 @@ use crate::guard::{guarded, lock};
 use crate::inputs::Inputs;
 use crate::kernel::Kernel;
 use crate::kernels::{
-    digit_count, digit_scatter, log_softmax, row_finish, row_sample, row_scalar, tile_stats, top_entries,
+    digit_count, digit_scatter, log_softmax, row_logprobs, row_sample, row_scalar, tile_stats, top_entries,
 };
 use crate::params::{self, Params};
 use crate::passes::{Bound, Job, Passes, Range, heads, tiles_of};
@@ -444,7 +444,7 @@ impl Sampler {
     /// What the device says of the kernels.
     pub fn prepare(&self, dtype: Dtype) -> Result<()> {
         self.pipeline(&tile_stats::KERNEL, Some(dtype), false)?;
-        self.pipeline(&row_finish::KERNEL, Some(dtype), false)?;
+        self.pipeline(&row_logprobs::KERNEL, Some(dtype), false)?;
         Ok(())
     }
 
@@ -590,7 +590,7 @@ impl Sampler {
         let Job { plan, logits, .. } = *job;
         let is_sampling = plan.demand.draws.is_some();
         let tile_stats = self.pipeline(&tile_stats::KERNEL, Some(logits.dtype), false)?;
-        let second = if is_sampling { &row_sample::KERNEL } else { &row_finish::KERNEL };
+        let second = if is_sampling { &row_sample::KERNEL } else { &row_logprobs::KERNEL };
         let row_pass = self.pipeline(second, Some(logits.dtype), false)?;
         let digits = match plan.demand.stages(logits.dtype) {
             0 => None,

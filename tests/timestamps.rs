@@ -93,7 +93,7 @@ fn every_call_is_timed_and_its_bits_are_the_same() {
                 pending.wait().expect("records"),
                 cpu::record(&logits, &params, &[]).expect("records")
             );
-            check(&only(sampler.take_timings()), &["tile_stats", "row_finish"], has_copy, &id);
+            check(&only(sampler.take_timings()), &["tile_stats", "row_logprobs"], has_copy, &id);
             assert_eq!(sampler.take_timings(), [], "each is told once");
         }
 
@@ -112,8 +112,8 @@ fn every_call_is_timed_and_its_bits_are_the_same() {
         finish(&gpu, open);
         let timings = sampler.take_timings();
         assert_eq!(timings.len(), 2);
-        check(&timings[0], &["tile_stats", "row_finish", "log_softmax"], false, &id);
-        check(&timings[1], &["tile_stats", "row_finish", "row_scalar"], false, &id);
+        check(&timings[0], &["tile_stats", "row_logprobs", "log_softmax"], false, &id);
+        check(&timings[1], &["tile_stats", "row_logprobs", "row_scalar"], false, &id);
 
         assert_eq!(gpu.sampler().take_timings(), [], "without the option there are none");
     }

@@ -1,14 +1,23 @@
 // changes: a token's logit after masks, bias and penalties; docs/sampling.md, src/request/changes.rs.
-// Provides: changed_bits.
-// Needs: batch.wgsl, exact.wgsl, soft_float.wgsl, request.wgsl, and the kernel's bindings `rows`, `requests`, `mask`.
+// Provides: changed_bits, and the readers of changes and allowed sets.
+// Needs: words, exact, soft_float, request (.wgsl), the kernel's bindings `row_data`, `requests`, `mask`.
 
-// Words of a change: token and flags, bias, penalty.
-const CHANGE_BANNED: u32 = 0x80000000u;
-const CHANGE_REPEATED: u32 = 0x40000000u;
-const CHANGE_TOKEN: u32 = 0xfffffu;
+// Flags and token, bias, penalty, nothing.
+fn change_at(place: u32) -> vec4<u32> {
+    return row_data[place];
+}
 
-// Place of the first change, among first..first + count, whose token is at least this. Four halvings a round: Mesa before
-// 25 cuts short what loops for more than 65 535 rounds in all.
+fn changed_token(place: u32) -> u32 {
+    return row_data[place].x & CHANGE_TOKEN;
+}
+
+// The word of a set of allowed tokens that has this token's bit.
+fn allowed_word(first: u32, token: u32) -> u32 {
+    return row_data[first + (token >> 7u)][(token >> 5u) & 3u];
+}
+
+// Place of the first change, among first..first + count, whose token is at least this. Four halvings a round: Mesa
+// before 25 cuts short what loops for more than 65 535 rounds in all.
 fn lower_bound(first: u32, count: u32, token: u32) -> u32 {
     var range = vec2<u32>(first, count);
     while range.y > 0u {
@@ -19,7 +28,7 @@ fn lower_bound(first: u32, count: u32, token: u32) -> u32 {
 
 fn halve(range: vec2<u32>, token: u32) -> vec2<u32> {
     let half = range.y >> 1u;
-    if range.y > 0u && (rows[range.x + half].x & CHANGE_TOKEN) < token {
+    if range.y > 0u && changed_token(range.x + half) < token {
         return vec2<u32>(range.x + half + 1u, range.y - half - 1u);
     }
     return vec2<u32>(range.x, half);
@@ -29,13 +38,13 @@ fn halve(range: vec2<u32>, token: u32) -> vec2<u32> {
 fn changed_bits(row: u32, request: u32, token: u32, bits: u32) -> u32 {
     let first_allowed = requests[request].first_allowed;
     if first_allowed != NONE {
-        let word = rows[first_allowed + (token >> 7u)][(token >> 5u) & 3u];
+        let word = allowed_word(first_allowed, token);
         if ((word >> (token & 31u)) & 1u) == 0u {
             return BITS_NEG_INFINITY;
         }
     }
-    if batch.mask_words > 0u {
-        let word = mask[batch.mask_base + row * batch.mask_words + (token >> 5u)];
+    if chunk.mask_words > 0u {
+        let word = mask[chunk.mask_base + row * chunk.mask_words + (token >> 5u)];
         if ((word >> (token & 31u)) & 1u) == 0u {
             return BITS_NEG_INFINITY;
         }
@@ -49,7 +58,7 @@ fn changed_bits(row: u32, request: u32, token: u32, bits: u32) -> u32 {
     if place >= first + count {
         return bits;
     }
-    let change = rows[place];
+    let change = change_at(place);
     if (change.x & CHANGE_TOKEN) != token {
         return bits;
     }

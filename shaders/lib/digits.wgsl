@@ -1,16 +1,17 @@
 // digits: how a list of more than MOST_LISTED entries is made, stage by stage; a dispatch or two each.
-//   stages 0 .. levels-1           radix select: the k-th best code, its highest digit first            (count)
-//   stage levels                   what is better, then the first that are equal, in order of tokens    (count, scatter)
-//   stages levels+1 .. 2 levels    stable radix sort of these by code, the lowest digit first           (count, scatter)
+//   stages 0 .. levels-1          radix select: the k-th best code, its highest digit first          (count)
+//   stage levels                  what is better, then the first that are equal, in tokens' order    (count, scatter)
+//   stages levels+1 .. 2 levels   stable radix sort of these by code, the lowest digit first         (count, scatter)
 // A stable sort keeps tokens with equal codes in their order. (Knuth, TAOCP 3, 5.2.5.)
 // Provides: codes, items and their digits, the row's part of the scratch, column, sum_before.
-// Needs: batch, logits (.wgsl), the kernel's bindings `logits`, `records`, `scratch`. src/kernels/digit_count.rs has the sizes.
+// Needs: words, logits (.wgsl), the kernel's bindings `logits`, `records`, `scratch`. src/kernels/digit_count.rs has
+// the sizes.
 
 const LANES: u32 = 256u;
 const DIGITS: u32 = 256u;    // as many as lanes: each lane looks after one
 const NO_DIGIT: u32 = 256u;  // of an item that does not count
 const BLOCK: u32 = 8192u;    // consecutive items of one workgroup
-const CUT_WORDS: u32 = 16u;  // two words for each of the stages 0 to 4
+const KTH_WORDS: u32 = 16u;  // of kth_of: two for each of the stages 0 to 4
 
 fn levels() -> u32 { // digits of a code: as many as the bytes of a logit
     return select(2u, 4u, DTYPE == 0u);
@@ -34,18 +35,19 @@ fn bits_of_code(code: u32) -> u32 {
     return widen(select(code ^ zero_code(), code, code > zero_code()), 0u);
 }
 
-// Items of a stage: tokens, with impossible ones behind the last where more are wanted than there are; then what is kept.
+// Items of a stage: tokens, with impossible ones behind the last where more are wanted than there are; then what is
+// kept.
 fn items_of(stage: u32) -> u32 {
-    return select(batch.top_k, max(batch.vocab, batch.top_k), stage <= levels());
+    return select(chunk.listed, max(chunk.vocab, chunk.listed), stage <= levels());
 }
 
 // (code, token) of an item. What is kept moves from `records` to `scratch` and back, and ends in `records`.
 fn item(stage: u32, row: u32, i: u32) -> vec2<u32> {
     if stage <= levels() {
-        if i >= batch.vocab {
+        if i >= chunk.vocab {
             return vec2<u32>(2u * zero_code() + 1u, i); // all ones: behind -infinity
         }
-        let element = batch.element_base + row * batch.row_stride + i;
+        let element = chunk.element_base + row * chunk.row_stride + i;
         let word = logits[word_of_element(element)];
         return vec2<u32>(code_of(select((word >> ((element & 1u) * 16u)) & 0xffffu, word, DTYPE == 0u)), i);
     }
@@ -63,7 +65,7 @@ fn is_in_records(stage: u32) -> bool {
 }
 
 fn entry_of(row: u32, place: u32) -> u32 {
-    return row * batch.record_words + RECORD_HEADER_WORDS + 2u * place;
+    return row * chunk.record_words + RECORD_HEADER_WORDS + 2u * place;
 }
 
 // Lowest bit of the digit that a selecting stage looks at.
@@ -71,25 +73,26 @@ fn select_shift(stage: u32) -> u32 {
     return 8u * (levels() - 1u - stage);
 }
 
-// Digit by which an item is counted and moved. `cut` holds the digits of the k-th best code that are known.
-fn digit_of(stage: u32, code: u32, cut: u32) -> u32 {
+// Digit by which an item is counted and moved. `kth` holds the digits of the k-th best code that are known.
+fn digit_of(stage: u32, code: u32, kth: u32) -> u32 {
     if stage < levels() {
         let shift = select_shift(stage);
-        return select(NO_DIGIT, (code >> shift) & 0xffu, (((code ^ cut) >> shift) >> 8u) == 0u);
+        return select(NO_DIGIT, (code >> shift) & 0xffu, (((code ^ kth) >> shift) >> 8u) == 0u);
     }
     if stage == levels() {
-        return select(select(NO_DIGIT, 1u, code == cut), 0u, code < cut);
+        return select(select(NO_DIGIT, 1u, code == kth), 0u, code < kth);
     }
     return (code >> (8u * (stage - levels() - 1u))) & 0xffu;
 }
 
-// A row's scratch: counts [2][blocks][DIGITS], the stages before theirs and its own; cuts; pairs [top_k] (token, code).
+// A row's scratch: counts [2][blocks][DIGITS], the stages before theirs and its own; the k-th best codes; pairs
+// [listed] (token, code).
 fn blocks_of_row() -> u32 {
     return (items_of(0u) + BLOCK - 1u) / BLOCK;
 }
 
 fn row_scratch(row: u32) -> u32 {
-    return row * (2u * blocks_of_row() * DIGITS + CUT_WORDS + 2u * batch.top_k);
+    return row * (2u * blocks_of_row() * DIGITS + KTH_WORDS + 2u * chunk.listed);
 }
 
 fn counts_of(stage: u32, row: u32, block: u32) -> u32 {
@@ -97,12 +100,12 @@ fn counts_of(stage: u32, row: u32, block: u32) -> u32 {
 }
 
 // The k-th best code as far as it is known before a stage, and how many of the items that share it so far are wanted.
-fn cut_of(stage: u32, row: u32) -> u32 {
+fn kth_of(stage: u32, row: u32) -> u32 {
     return row_scratch(row) + 2u * blocks_of_row() * DIGITS + 2u * stage;
 }
 
 fn pair_of(row: u32, place: u32) -> u32 {
-    return row_scratch(row) + 2u * blocks_of_row() * DIGITS + CUT_WORDS + 2u * place;
+    return row_scratch(row) + 2u * blocks_of_row() * DIGITS + KTH_WORDS + 2u * place;
 }
 
 // Items with a digit: in the blocks of the row before this one, and in all.

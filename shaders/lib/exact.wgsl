@@ -1,5 +1,6 @@
-// exact: the integer weight of a token; docs/exact.md is the specification, src/exact.rs the host half.
-// Provides: keys, log2_q26, Scale, Reference, octaves_from, fixed, octaves_below, table_index, mantissa, weight, surprisal.
+// exact: the integer weight of a token; docs/exact.md is the specification, src/arithmetic/exact.rs the host half.
+// Provides: keys, log2_q26, Scale, SCALE_ONE, FAR, Reference, octaves_from, fixed, octaves_below, table_index,
+// mantissa, weight, surprisal.
 // Needs: integers.wgsl.
 
 // What the temperature contributes.

@@ -1,5 +1,5 @@
-// integers64: 64-bit integers as (low, high) on devices that have such integers (wgpu: SHADER_INT64). The same functions and
-// results as integers.wgsl, in fewer instructions: packing and unpacking cost none.
+// integers64: 64-bit integers as (low, high) on devices that have such integers (wgpu: SHADER_INT64). The same
+// functions and results as integers.wgsl, in fewer instructions: packing and unpacking cost none.
 // Provides: mul_wide, mul_high, add64, shift_right64, at_least64, shift_left64, mul_shift.
 // Needs: nothing.
 

@@ -1,9 +1,9 @@
 // list: codes, by which items compare, and the lists of those that were chosen.
 // Provides: codes, write_entries, `chosen`, `winners`, `histogram`.
-// Needs: batch.wgsl, exact.wgsl, and the kernel's `records`.
+// Needs: format.wgsl, exact.wgsl, and the kernel's binding `records`.
 
 const LANES: u32 = 256u;
-const OF_SUBTILES: u32 = 0u; // what is chosen from
+const OF_SUBTILES: u32 = 0u; // the two levels on which items are chosen
 const OF_TOKENS: u32 = 1u;
 const NO_ITEM: vec2<u32> = vec2<u32>(0u, 0u); // behind every item
 
@@ -28,8 +28,8 @@ fn at_least(a: vec2<u32>, b: vec2<u32>) -> bool {
     return a.x > b.x || (a.x == b.x && a.y >= b.y);
 }
 
-// Writes the first n_winners of `winners` as (token, bits) in order, then (NO_TOKEN, -infinity) up to `count`. Each winner
-// counts the winners before it, which is its place: all differ.
+// Writes the first n_winners of `winners` as (token, bits) in order, then (NO_TOKEN, -infinity) up to `count`. Each
+// winner counts the winners before it, which is its place: all differ.
 fn write_entries(out: u32, n_winners: u32, count: u32, lane: u32) {
     for (var i = lane; i < count; i += LANES) {
         var place = i;

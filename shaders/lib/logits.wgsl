@@ -2,7 +2,7 @@
 // Provides: DTYPE, word_of_element, widen.
 // Needs: nothing.
 
-override DTYPE: u32 = 0u; // 0 f32, 1 f16, 2 bf16: the order of Dtype in src/dtype.rs
+override DTYPE: u32 = 0u; // 0 f32, 1 f16, 2 bf16: the order of Dtype in src/logits/dtype.rs
 
 fn word_of_element(element: u32) -> u32 {
     return select(element >> 1u, element, DTYPE == 0u);

@@ -1,10 +1,10 @@
 // merge: a row's statistics from its tiles', docs/exact.md section 7.
 // Provides: Merged, merge_tiles, tile_mass.
-// Needs: batch.wgsl, exact.wgsl, list.wgsl (`winners` holds partial sums), and the kernel's `scratch` and `table`.
+// Needs: words, exact, list (.wgsl; `winners` holds partial sums), the kernel's bindings `scratch`, `table`.
 
 struct Merged {
     max_key: i32,
-    flags: u32,
+    status: u32,          // 0 or a STATUS_*
     mass: vec2<u32>,      // Q40
     surprisal: vec2<u32>, // Q40
     n_greater: u32,
@@ -26,9 +26,9 @@ fn tile_mass(tile: u32, row_max_bits: u32, scale: Scale) -> vec4<u32> {
 
 // Statistics of a row, the same in every lane. There are at most 256 tiles, so one lane each.
 fn merge_tiles(view: u32, row: u32, scale: Scale, lane: u32) -> Merged {
-    // 1. maximum and flags
+    // 1. maximum and status
     let tile = tile_words(view, row, lane);
-    let has_tile = lane < batch.tiles;
+    let has_tile = lane < chunk.tiles;
     var best_key = KEY_NEG_INFINITY;
     var best_bits = 0u;
     if has_tile {
@@ -51,13 +51,13 @@ fn merge_tiles(view: u32, row: u32, scale: Scale, lane: u32) -> Merged {
             best_bits = max(best_bits, winners[i].y);
         }
         merged.max_key = best_key;
-        merged.flags = 0u;
+        merged.status = 0u;
         if best_key > KEY_INFINITY || best_bits > BITS_NEG_INFINITY {
-            merged.flags = FLAG_NAN;
+            merged.status = STATUS_NAN;
         } else if best_key == KEY_INFINITY {
-            merged.flags = FLAG_INFINITY;
+            merged.status = STATUS_INFINITY;
         } else if best_key <= KEY_NEG_INFINITY {
-            merged.flags = FLAG_EMPTY;
+            merged.status = STATUS_EMPTY;
         }
     }
     workgroupBarrier(); // the row's maximum before the masses relative to it
@@ -66,7 +66,7 @@ fn merge_tiles(view: u32, row: u32, scale: Scale, lane: u32) -> Merged {
     var mass = vec2<u32>(0u, 0u);
     var surprise = vec2<u32>(0u, 0u);
     var counts = vec2<u32>(0u, 0u);
-    if has_tile && merged.flags == 0u {
+    if has_tile && merged.status == 0u {
         counts = vec2<u32>(scratch[tile + TILE_N_GREATER], scratch[tile + TILE_N_EQUAL]);
         let brought = tile_mass(tile, bits_of_key(merged.max_key), scale);
         let octaves = brought.z;

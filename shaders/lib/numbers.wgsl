@@ -1,4 +1,4 @@
-// numbers: quotients and roots of integers, for the filters; docs/sampling.md, src/numbers.rs.
+// numbers: quotients and roots of integers, for the filters; docs/sampling.md, src/arithmetic/numbers.rs.
 // Provides: ceil_ratio, quotient_q24, divide64, subtract64, root64.
 // Needs: exact.wgsl.
 

@@ -1,30 +1,38 @@
-// request: what a row's request asks; mirrored by src/request/words.rs, compared with it by a test.
-// Provides: Request.
-// Needs: exact.wgsl.
+// request: what a row's request asks, and the row's head; compared by a test with what the host writes.
+// Provides: Request, Head, head_of, NONE.
+// Needs: exact.wgsl, words.wgsl, and the kernel's binding `row_data`.
 
 struct Request {
-    first_change: u32,   // in `rows`, sorted by token
+    first_change: u32,  // in `row_data`, sorted by token
     n_changes: u32,
-    repetition: u32,     // bits of an f32
-    first_allowed: u32,  // in `rows`, 128 tokens each; NONE if every token is allowed
-    pass_scale: Scale,         // of the view that is drawn from, in pass 1
-    draw_scale: Scale,         // what is drawn from
-    draw_unit: u32,      // temperature · 2^draw_scale.shift
-    flags: u32,
-    seed: vec2<u32>,     // low, high
+    repetition: u32,    // bits of an f32
+    first_allowed: u32, // in `row_data`, 128 tokens each; NONE if every token is allowed
+    pass_scale: Scale,  // of the view that is drawn from, in pass 1
+    draw_scale: Scale,  // what is drawn at
+    draw_unit: u32,     // temperature · 2^draw_scale.shift
+    flags: u32,         // ASKS_*
+    seed: vec2<u32>,    // low, high
     stream: u32,
     n_draws: u32,
     top_processed: u32,
     top_raw: u32,
-    dynamic_low: u32,    // lowest temperature, Q22
-    dynamic_span: u32,   // highest minus lowest, Q22
-    dynamic_power: u32,  // Q16
-    n_steps: u32,
-    steps: array<vec4<u32>, 10>, // kind, factor, by, coin
+    dynamic_low: u32,   // lowest temperature, Q22
+    dynamic_span: u32,  // highest minus lowest, Q22
+    dynamic_power: u32, // Q16
+    n_cuts: u32,
+    cuts: array<vec4<u32>, MAX_CUTS>, // CUT_*, then the kind's own words
 }
 
 const NONE: u32 = 0xffffffffu;
 
-const FLAG_GREEDY: u32 = 1u;
-const FLAG_DYNAMIC: u32 = 2u;      // the temperature depends on the entropy
-const FLAG_WANTS_RAW: u32 = 4u;
+struct Head {
+    request: u32,
+    token: u32, // the target, or the draft's; NO_TOKEN without
+    position: vec2<u32>, // low, high
+}
+
+// Heads come first in `row_data`.
+fn head_of(row: u32) -> Head {
+    let words = row_data[chunk.first_row + row];
+    return Head(words.x, words.y, words.zw);
+}

@@ -1,4 +1,5 @@
-// rng: Philox4x32-10, a counter-based generator (Salmon, Moraes, Dror, Shaw 2011); src/rng.rs is the host half.
+// rng: Philox4x32-10, a counter-based generator (Salmon, Moraes, Dror, Shaw 2011); src/arithmetic/rng.rs is the host
+// half.
 // Provides: philox, multiply_high64.
 // Needs: exact.wgsl.
 

@@ -1,7 +1,8 @@
 // scan: one walk over the subtiles of a row, or over the tokens of those that are opened: sums, a selection, a list.
 // There is one instance of it in a kernel, so that compilers that copy every call have little to copy.
 // Provides: Task, Outcome, scan, and the row at hand: what is kept, what is opened.
-// Needs: batch, exact, logits, changes, list (.wgsl), the kernel's bindings `logits`, `scratch`, `table`.
+// Needs: words, exact, logits, changes, list, radix (.wgsl), the kernel's bindings `logits`, `scratch`, `table`,
+// `draft`.
 
 // Kinds of tasks.
 const NOTHING: u32 = 0u;
@@ -12,14 +13,14 @@ const SELECT_BY_NEARNESS: u32 = 4u; // the same, walking away from a centre; the
 const TAKE: u32 = 5u;             // everything from a place on, in `chosen` or `winners`
 
 // How a token counts in a sum.
-const BY_TILE: u32 = 0u;     // relative to its tile's maximum, Q50; only draw.wgsl does
+const BY_TILE: u32 = 0u;     // relative to its tile's maximum, Q50; only draws.wgsl does
 const BY_ROW: u32 = 1u;      // relative to the run's maximum, Q43
 const BY_RESIDUAL: u32 = 2u; // the same, less what the draft gave it
 const BY_SQUARE: u32 = 3u;   // distance below the maximum (Q20) and its square (Q28), for the standard deviation
 
 struct Task {
     kind: u32,
-    stage: u32,         // OF_SUBTILES, OF_TOKENS
+    level: u32,         // OF_SUBTILES, OF_TOKENS
     weigh: u32,
     to_tiles: bool,     // leaves the masses by tile in `low` and `high`
     wanted: vec2<u32>,  // what a selection is to reach, at least 1
@@ -66,11 +67,11 @@ var<workgroup> outcome: Outcome;
 var<workgroup> digit_found: vec4<u32>;        // digit, 1 where it reaches, 2 where all of it is wanted; mass before it
 
 fn n_subtiles() -> u32 {
-    return (batch.vocab + SUBTILE - 1u) / SUBTILE;
+    return (chunk.vocab + SUBTILE - 1u) / SUBTILE;
 }
 
 fn code_of_token(token: u32) -> vec2<u32> {
-    let element = batch.element_base + row * batch.row_stride + token;
+    let element = chunk.element_base + row * chunk.row_stride + token;
     var bits = widen(logits[word_of_element(element)], element);
     if view == PROCESSED {
         bits = changed_bits(row, request, token, bits);
@@ -83,8 +84,8 @@ fn is_in_run(code: vec2<u32>) -> bool {
 }
 
 // Code of a subtile, or of an opened token; NO_ITEM for a token outside the run.
-fn item(stage: u32, i: u32) -> vec2<u32> {
-    if stage == OF_SUBTILES {
+fn item(level: u32, i: u32) -> vec2<u32> {
+    if level == OF_SUBTILES {
         let tile = tile_words(view, row, i / SUBTILES_PER_TILE);
         return code_of(bitcast<i32>(scratch[tile + TILE_DELEGATES + i % SUBTILES_PER_TILE]), i);
     }
@@ -92,7 +93,7 @@ fn item(stage: u32, i: u32) -> vec2<u32> {
     if !opened_all {
         token = chosen[i / SUBTILE] * SUBTILE + i % SUBTILE;
     }
-    if token >= batch.vocab {
+    if token >= chunk.vocab {
         return NO_ITEM;
     }
     let code = code_of_token(token);
@@ -130,7 +131,7 @@ fn row_surprisal(octaves: u32) -> vec2<u32> {
 
 // What a draft's probability of a token is of the run's mass: ⌊probability · mass⌋, Q43.
 fn draft_mass(token: u32) -> vec2<u32> {
-    let bits = draft[batch.draft_base + row * batch.draft_stride + token];
+    let bits = draft[chunk.draft_base + row * chunk.draft_stride + token];
     if bits > 0x7f800000u { // negative or NaN: none
         return vec2<u32>(0u, 0u);
     }
@@ -149,14 +150,6 @@ fn distance_q20(bits: u32) -> u32 {
     return select(1u << 28u, min(distance, 1u << 28u), half_distance < 1000.0);
 }
 
-// A digit of a selection: which items it looks at, and by what.
-struct Walk {
-    prefix: vec2<u32>,
-    mask: vec2<u32>,
-    in_key: bool, // of the code's first word
-    shift: u32,
-}
-
 fn is_selection(kind: u32) -> bool {
     return kind == SELECT_BY_COUNT || kind == SELECT_BY_MASS || kind == SELECT_BY_NEARNESS;
 }
@@ -166,15 +159,15 @@ fn visit(i: u32, n: u32, task: Task, walk: Walk, own: ptr<function, Outcome>) {
     if i >= n {
         return;
     }
-    let code = item(task.stage, i);
-    if (task.stage == OF_TOKENS && !at_least(code, LOWEST)) || !at_least(code, task.from_code) {
+    let code = item(task.level, i);
+    if (task.level == OF_TOKENS && !at_least(code, LOWEST)) || !at_least(code, task.from_code) {
         return;
     }
     let key = key_of_code(code);
     if task.kind == TAKE {
         let place = atomicAdd(&counters[0], 1u);
         if place < MOST_CHOSEN {
-            if task.stage == OF_SUBTILES {
+            if task.level == OF_SUBTILES {
                 chosen[place] = i;
             } else {
                 winners[place] = code;
@@ -194,8 +187,8 @@ fn visit(i: u32, n: u32, task: Task, walk: Walk, own: ptr<function, Outcome>) {
         // A token without weight counts as an item, so that a digit of one item has no others behind it; it is not
         // near to anything.
         let is_item = octaves != FAR || task.kind != SELECT_BY_NEARNESS;
-        if is_item && all((place & walk.mask) == walk.prefix) {
-            let value = (select(place.y, place.x, walk.in_key) >> walk.shift) & 0xffu;
+        if is_item && has_prefix(walk, place) {
+            let value = digit_in(walk, place);
             atomicAdd(&histogram[value], 1u);
             if task.kind != SELECT_BY_COUNT {
                 add_mass(value, row_weight(octaves));
@@ -225,12 +218,58 @@ fn visit(i: u32, n: u32, task: Task, walk: Walk, own: ptr<function, Outcome>) {
     }
 }
 
+// Joins what another lane has found, which lies in `winners`.
+fn join(own: ptr<function, Outcome>, lane: u32) {
+    let first = winners[512u + lane];
+    let last = winners[768u + lane];
+    (*own).mass = add64((*own).mass, winners[lane]);
+    (*own).surprisal = add64((*own).surprisal, winners[256u + lane]);
+    (*own).first = select((*own).first, first, at_least(first, (*own).first));
+    (*own).last = select((*own).last, last, at_least((*own).last, last));
+}
+
+// Leaves what this lane has found to others.
+fn leave(own: Outcome, lane: u32) {
+    winners[lane] = own.mass;
+    winners[256u + lane] = own.surprisal;
+    winners[512u + lane] = own.first;
+    winners[768u + lane] = own.last;
+}
+
+// What the items of a digit count for in a selection.
+fn digit_mass(value: u32, kind: u32) -> vec2<u32> {
+    if kind == SELECT_BY_COUNT {
+        return vec2<u32>(atomicLoad(&histogram[value]), 0u);
+    }
+    return mass_at(value);
+}
+
+// The digit with which a selection reaches what it is to, from the largest down: first by groups of sixteen digits.
+fn descend(task: Task, mass_before: vec2<u32>) -> vec4<u32> {
+    var before = mass_before;
+    var group = 15u;
+    while group > 0u && !at_least64(add64(before, group_masses[group]), task.wanted) {
+        before = add64(before, group_masses[group]);
+        group -= 1u;
+    }
+    var value = group * 16u + 15u;
+    var mass = digit_mass(value, task.kind);
+    while value > group * 16u && !at_least64(add64(before, mass), task.wanted) {
+        before = add64(before, mass);
+        value -= 1u;
+        mass = digit_mass(value, task.kind);
+    }
+    let through = add64(before, mass);
+    let is_all = (task.kind == SELECT_BY_MASS && atomicLoad(&histogram[value]) == 1u)
+        || (task.kind == SELECT_BY_COUNT && all(through == task.wanted));
+    return vec4<u32>(value, select(0u, select(1u, 2u, is_all), at_least64(through, task.wanted)), before);
+}
+
 fn scan(task: Task, lane: u32) -> Outcome {
-    let n = select(opened * SUBTILE, n_subtiles(), task.stage == OF_SUBTILES);
+    let n = select(opened * SUBTILE, n_subtiles(), task.level == OF_SUBTILES);
     let selects = is_selection(task.kind);
-    let n_digits = select(1u, select(7u, 4u, task.kind == SELECT_BY_NEARNESS), selects);
-    var prefix = vec2<u32>(0u, 0u);
-    var mask = vec2<u32>(0u, 0u);
+    let n_digits = select(1u, select(CODE_DIGITS, KEY_DIGITS, task.kind == SELECT_BY_NEARNESS), selects);
+    var walk = ROOT;
     var before = vec2<u32>(0u, 0u);
     // Apart from what a lane finds: these two are the same in every lane.
     var code_found = NO_ITEM;
@@ -239,8 +278,7 @@ fn scan(task: Task, lane: u32) -> Outcome {
     workgroupBarrier(); // whoever reads the last scan's results has them
     for (var digit = 0u; digit < n_digits; digit++) {
         // 1. empty what is added to
-        let in_key = digit < 4u;
-        let shift = select(16u - 8u * (digit - 4u), 24u - 8u * digit, in_key);
+        walk = look_at(walk, digit);
         atomicStore(&histogram[lane], 0u);
         if selects || task.to_tiles {
             atomicStore(&low[lane], 0u);
@@ -252,7 +290,6 @@ fn scan(task: Task, lane: u32) -> Outcome {
         workgroupBarrier(); // everything is empty before the adding
 
         // 2. every item once
-        let walk = Walk(prefix, mask, in_key, shift);
         // (Four a round: Mesa before 25 cuts short what loops for more than 65 535 rounds in all.)
         for (var i = lane; i < n; i += 4u * LANES) {
             visit(i, n, task, walk, &own);
@@ -260,17 +297,14 @@ fn scan(task: Task, lane: u32) -> Outcome {
             visit(i + 2u * LANES, n, task, walk, &own);
             visit(i + 3u * LANES, n, task, walk, &own);
         }
-        if task.stage == OF_TOKENS {
+        if task.level == OF_TOKENS {
             reopened += n;
         }
         if task.kind == SUM {
             atomicAdd(&counters[0], own.count);
             atomicAdd(&counters[1], own.greater);
             atomicAdd(&counters[2], own.equal);
-            winners[lane] = own.mass;
-            winners[256u + lane] = own.surprisal;
-            winners[512u + lane] = own.first;
-            winners[768u + lane] = own.last;
+            leave(own, lane);
         }
         workgroupBarrier(); // every item is added before anything is read
 
@@ -278,61 +312,29 @@ fn scan(task: Task, lane: u32) -> Outcome {
         if lane < 16u {
             if task.kind == SUM {
                 for (var i = 1u; i < 16u; i++) {
-                    let other = lane + i * 16u;
-                    own.mass = add64(own.mass, winners[other]);
-                    own.surprisal = add64(own.surprisal, winners[256u + other]);
-                    own.first = select(own.first, winners[512u + other], at_least(winners[512u + other], own.first));
-                    own.last = select(own.last, winners[768u + other], at_least(own.last, winners[768u + other]));
+                    join(&own, lane + i * 16u);
                 }
-                winners[lane] = own.mass;
-                winners[256u + lane] = own.surprisal;
-                winners[512u + lane] = own.first;
-                winners[768u + lane] = own.last;
+                leave(own, lane);
             }
             if selects {
                 var total = vec2<u32>(0u, 0u);
                 for (var i = 0u; i < 16u; i++) {
-                    let value = lane * 16u + i;
-                    if task.kind == SELECT_BY_COUNT {
-                        total.x += atomicLoad(&histogram[value]);
-                    } else {
-                        total = add64(total, mass_at(value));
-                    }
+                    total = add64(total, digit_mass(lane * 16u + i, task.kind));
                 }
                 group_masses[lane] = total;
             }
         }
         workgroupBarrier(); // sixteen partial sums before one lane's last step
 
-        // 4. one lane: the last sums, or the digit, from the largest down
+        // 4. one lane: the last sums, or the digit
         if lane == 0u {
             if task.kind == SUM {
                 for (var i = 1u; i < 16u; i++) {
-                    own.mass = add64(own.mass, winners[i]);
-                    own.surprisal = add64(own.surprisal, winners[256u + i]);
-                    own.first = select(own.first, winners[512u + i], at_least(winners[512u + i], own.first));
-                    own.last = select(own.last, winners[768u + i], at_least(own.last, winners[768u + i]));
+                    join(&own, i);
                 }
             }
-            var value = 255u;
             if selects {
-                var group = 15u;
-                while group > 0u && !at_least64(add64(before, group_masses[group]), task.wanted) {
-                    before = add64(before, group_masses[group]);
-                    group -= 1u;
-                }
-                value = group * 16u + 15u;
-                var mass = digit_mass(value, task.kind);
-                while value > group * 16u && !at_least64(add64(before, mass), task.wanted) {
-                    before = add64(before, mass);
-                    value -= 1u;
-                    mass = digit_mass(value, task.kind);
-                }
-                let through = add64(before, mass);
-                let n_items = atomicLoad(&histogram[value]);
-                let is_all = (task.kind == SELECT_BY_MASS && n_items == 1u)
-                    || (task.kind == SELECT_BY_COUNT && all(through == task.wanted));
-                digit_found = vec4<u32>(value, select(0u, select(1u, 2u, is_all), at_least64(through, task.wanted)), before);
+                digit_found = descend(task, before);
             }
             own.count = atomicLoad(&counters[0]);
             own.greater = atomicLoad(&counters[1]);
@@ -344,14 +346,12 @@ fn scan(task: Task, lane: u32) -> Outcome {
             break; // a single walk; or what there is does not reach what is wanted
         }
         before = found.zw;
-        let in_word = select(vec2<u32>(0u, 1u), vec2<u32>(1u, 0u), in_key);
-        prefix |= in_word * (found.x << shift);
-        mask |= in_word * (0xffu << shift);
-        code_found = prefix;
+        walk = narrow(walk, found.x);
+        code_found = walk.prefix;
         is_reached = digit + 1u == n_digits;
         // All items of this digit are wanted, and the floor does not lie among them: no need to know the last exactly.
-        let rest = ~mask & vec2<u32>(0xffffffffu, 0xffffffu);
-        let has_floor = task.stage == OF_TOKENS && at_least(task.floor, prefix) && at_least(prefix | rest, task.floor);
+        let has_floor = task.level == OF_TOKENS && at_least(task.floor, walk.prefix)
+            && at_least(largest_with(walk), task.floor);
         if found.y == 2u && !has_floor {
             is_reached = true;
             break;
@@ -361,13 +361,6 @@ fn scan(task: Task, lane: u32) -> Outcome {
     result.code = code_found;
     result.is_reached = is_reached;
     return result;
-}
-
-fn digit_mass(value: u32, kind: u32) -> vec2<u32> {
-    if kind == SELECT_BY_COUNT {
-        return vec2<u32>(atomicLoad(&histogram[value]), 0u);
-    }
-    return mass_at(value);
 }
 
 // Behind every token with this key, before every one with a smaller key.

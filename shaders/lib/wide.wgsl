@@ -1,4 +1,4 @@
-// wide: logarithm of a mass and correctly rounded f32 results, by integers alone; docs/exact.md section 9, src/exact.rs.
+// wide: logarithm of a mass and correctly rounded f32 results, by integers alone; docs/exact.md section 9.
 // Provides: ln_mass_fixed, log_softmax_bits, log_sum_exp_bits.
 // Needs: exact.wgsl. A signed 64-bit number is two's complement in (low, high).
 

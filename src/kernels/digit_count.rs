@@ -1,7 +1,7 @@
 //! How many items of a block have each digit, for lists of more entries than one workgroup can hold: a radix select of
 //! the k-th best logit, digit by digit, then with [`digit_scatter`](super::digit_scatter) a stable radix sort of what is
 //! kept. `shaders/lib/digits.wgsl` has the stages. Their number depends on the type of the logits alone, and no place on
-//! the order in which a device does its work. On the CPU `row_finish` makes lists of any length.
+//! the order in which a device does its work. On the CPU `row_logprobs` makes lists of any length.
 
 use crate::dtype::Dtype;
 #[cfg(feature = "wgpu")]
@@ -11,16 +11,16 @@ use crate::kernel::{Kernel, Slot, wgsl};
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "digit_count",
-    wgsl: wgsl!("digit_count": "batch", "logits", "digits"),
-    slots: &[Slot::Batch, Slot::Read, Slot::Read, Slot::Write],
+    wgsl: wgsl!("digit_count": "format", "words", "logits", "digits"),
+    slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Write],
 };
 
 /// Items of one workgroup.
 pub(crate) const BLOCK_ITEMS: usize = 8192;
 /// Values of a digit.
 pub(crate) const DIGITS: usize = 256;
-/// Words of a row's cuts: what each selecting stage knows of the k-th best code.
-pub(crate) const CUT_WORDS: usize = 16;
+/// Words of a row's k-th best codes: what each selecting stage knows of them.
+pub(crate) const KTH_WORDS: usize = 16;
 
 /// Digits of a code, which tells as many values apart as the type has.
 pub(crate) fn levels(dtype: Dtype) -> usize {
@@ -41,7 +41,7 @@ pub(crate) fn blocks(dtype: Dtype, stage: usize, vocab: usize, top_k: u32) -> u3
     blocks
 }
 
-/// Words of scratch of one row: counts of two stages, cuts, pairs.
+/// Words of scratch of one row: counts of two stages, k-th best codes, pairs.
 pub(crate) fn scratch_words(dtype: Dtype, vocab: usize, top_k: u32) -> usize {
-    2 * blocks(dtype, 0, vocab, top_k) as usize * DIGITS + CUT_WORDS + 2 * top_k as usize
+    2 * blocks(dtype, 0, vocab, top_k) as usize * DIGITS + KTH_WORDS + 2 * top_k as usize
 }

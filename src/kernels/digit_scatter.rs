@@ -1,11 +1,11 @@
 //! Moves the items of a block to where they belong by their digit, items with equal digits in their order. On the CPU
-//! `row_finish` makes lists of any length.
+//! `row_logprobs` makes lists of any length.
 
 use crate::kernel::{Kernel, Slot, wgsl};
 
 /// One workgroup per block of consecutive items of one row, dispatch (blocks, rows).
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "digit_scatter",
-    wgsl: wgsl!("digit_scatter": "batch", "logits", "digits", "integers", "exact"),
-    slots: &[Slot::Batch, Slot::Read, Slot::Write, Slot::Write],
+    wgsl: wgsl!("digit_scatter": "format", "words", "logits", "digits", "integers", "exact"),
+    slots: &[Slot::Chunk, Slot::Read, Slot::Write, Slot::Write],
 };

@@ -12,8 +12,8 @@ use crate::record::RawRecord;
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "log_softmax",
-    wgsl: wgsl!("log_softmax": "batch", "logits", "integers", "exact", "wide"),
-    slots: &[Slot::Batch, Slot::Read, Slot::Read, Slot::Write],
+    wgsl: wgsl!("log_softmax": "format", "words", "logits", "integers", "exact", "wide"),
+    slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Write],
 };
 
 /// The same on the CPU: one row into `out`, with the widest vector instructions of this processor.

@@ -5,7 +5,7 @@ pub(crate) mod digit_count;
 #[cfg(feature = "wgpu")]
 pub(crate) mod digit_scatter;
 pub(crate) mod log_softmax;
-pub(crate) mod row_finish;
+pub(crate) mod row_logprobs;
 pub(crate) mod row_sample;
 pub(crate) mod row_scalar;
 pub(crate) mod tile_stats;

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::row_finish;
+use super::row_logprobs;
 use super::tile_stats::{self, Tiles};
 use crate::exact::{
     self, ROW_FRACTION, RUN_FRACTION, RowStats, SUBTILE_TOKENS, Scale, TILE_TOKENS, TileStats,
@@ -22,9 +22,10 @@ use crate::sample::{RawDraw, RawSample, RawView};
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_sample",
-    wgsl: wgsl!("row_sample": "batch", "logits", "integers", "exact", "soft_float", "request", "changes", "numbers", "rng", "list", "merge", "scan", "filters", "draw", "plan"),
+    wgsl: wgsl!("row_sample": "format", "words", "logits", "integers", "exact", "soft_float", "request", "changes",
+        "numbers", "rng", "list", "merge", "radix", "scan", "thresholds", "cuts", "draws", "views", "row_program"),
     slots: &[
-        Slot::Batch,
+        Slot::Chunk,
         Slot::Read,
         Slot::Read,
         Slot::Read,
@@ -103,7 +104,7 @@ impl<'a> View<'a> {
 
     /// The first `count` of them in order.
     fn top(&self, count: usize) -> Vec<(i32, u32)> {
-        row_finish::top_tokens(self.bits, &self.delegates, count)
+        row_logprobs::top_tokens(self.bits, &self.delegates, count)
     }
 
     /// Bits of a token, and how many tokens have a larger logit, and an equal one.
@@ -232,7 +233,7 @@ impl<'a> Kept<'a> {
             self.order = if count <= 1024 {
                 self.view.top(count)
             } else {
-                row_finish::largest(self.view.possible().collect(), count)
+                row_logprobs::largest(self.view.possible().collect(), count)
             };
         }
     }

@@ -9,8 +9,8 @@ use crate::record::RawRecord;
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_scalar",
-    wgsl: wgsl!("row_scalar": "batch", "integers", "exact", "wide"),
-    slots: &[Slot::Batch, Slot::Read, Slot::Write],
+    wgsl: wgsl!("row_scalar": "format", "words", "integers", "exact", "wide"),
+    slots: &[Slot::Chunk, Slot::Read, Slot::Write],
 };
 
 /// The same on the CPU.

@@ -13,8 +13,8 @@ use crate::logits::RowBits;
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "tile_stats",
-    wgsl: wgsl!("tile_stats": "batch", "logits", "integers", "exact", "soft_float", "request", "changes"),
-    slots: &[Slot::Batch, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
+    wgsl: wgsl!("tile_stats": "format", "words", "logits", "integers", "exact", "soft_float", "request", "changes"),
+    slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
 };
 
 /// Words of one tile on the device: statistics, then delegates.

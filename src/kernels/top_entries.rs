@@ -5,6 +5,6 @@ use crate::kernel::{Kernel, Slot, wgsl};
 /// One lane per entry, dispatch (top_k / 64, rows).
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "top_entries",
-    wgsl: wgsl!("top_entries": "batch"),
-    slots: &[Slot::Batch, Slot::Read, Slot::Write, Slot::Write],
+    wgsl: wgsl!("top_entries": "format", "words"),
+    slots: &[Slot::Chunk, Slot::Read, Slot::Write, Slot::Write],
 };

@@ -29,9 +29,9 @@ pub(crate) struct RequestWords {
     pub(crate) dynamic_low: u32,
     pub(crate) dynamic_span: u32,
     pub(crate) dynamic_power: u32,
-    pub(crate) n_steps: u32,
+    pub(crate) n_cuts: u32,
     pub(crate) padding: [u32; 2],
-    pub(crate) steps: [[u32; 4]; 10],
+    pub(crate) cuts: [[u32; 4]; 10],
 }
 
 /// `NONE` of `shaders/lib/request.wgsl`.
@@ -45,8 +45,8 @@ impl RequestWords {
 
     /// The words of a request; where its changes and its allowed tokens lie is filled in by the caller.
     pub(crate) fn new(compiled: &Compiled) -> Self {
-        let mut steps = [[0; 4]; 10];
-        for (words, step) in steps.iter_mut().zip(&compiled.steps) {
+        let mut cuts = [[0; 4]; 10];
+        for (words, step) in cuts.iter_mut().zip(&compiled.steps) {
             *words = match *step {
                 Step::Temperature => [1, 0, 0, 0],
                 Step::TopK(k) => [2, k, 0, 0],
@@ -60,7 +60,7 @@ impl RequestWords {
         }
         let dynamic = compiled.dynamic.unwrap_or(Dynamic { low: 0, span: 0, power: 0 });
         #[expect(clippy::cast_possible_truncation, reason = "at most ten")]
-        let n_steps = compiled.steps.len() as u32;
+        let n_cuts = compiled.steps.len() as u32;
         Self {
             draw_scale: words_of(compiled.draw.scale),
             draw_unit: compiled.draw.unit,
@@ -75,8 +75,8 @@ impl RequestWords {
             dynamic_low: dynamic.low,
             dynamic_span: dynamic.span,
             dynamic_power: dynamic.power,
-            n_steps,
-            steps,
+            n_cuts,
+            cuts,
             ..Self::observing(compiled.pass)
         }
     }

@@ -431,12 +431,17 @@ mod tests {
                 "& (own_flag - 1u)",
                 "& ~(own_flag | (own_flag - 1u))",
             ),
-            ("one entry too few", digit_scatter::KERNEL, "place >= batch.top_k", "place + 1u >= batch.top_k"),
+            (
+                "one entry too few",
+                digit_scatter::KERNEL,
+                "place >= chunk.listed",
+                "place + 1u >= chunk.listed",
+            ),
             (
                 "ties with the last before better ones",
                 digit_scatter::KERNEL,
-                "0u, code < cut)",
-                "0u, code <= cut)",
+                "0u, code < kth)",
+                "0u, code <= kth)",
             ),
         ];
         for (name, kernel, right, wrong) in faults {

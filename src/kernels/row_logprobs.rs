@@ -14,9 +14,10 @@ use crate::record::{NO_TOKEN, RawRecord};
 /// One workgroup per row, dispatch (1, rows).
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
-    name: "row_finish",
-    wgsl: wgsl!("row_finish": "batch", "logits", "integers", "exact", "request", "merge", "list", "select"),
-    slots: &[Slot::Batch, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
+    name: "row_logprobs",
+    wgsl: wgsl!("row_logprobs": "format", "words", "logits", "integers", "exact", "request", "merge", "list", "radix",
+        "select"),
+    slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
 };
 
 /// The same on the CPU.

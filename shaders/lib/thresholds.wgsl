@@ -1,6 +1,6 @@
-// filters: thresholds of keys, the standard deviation, the dynamic temperature; docs/sampling.md.
+// thresholds: the lowest key within a limit, the standard deviation, the dynamic temperature; docs/sampling.md.
 // Provides: Sums, lowest_key, is_within, sigma_distance, mean_octaves, dynamic_scale.
-// Needs: batch, exact, request, numbers, scan (.wgsl), the kernel's bindings `table`, `requests`.
+// Needs: exact, request, numbers, scan (.wgsl), the kernel's bindings `table`, `requests`.
 
 // Sums of the run.
 struct Sums {

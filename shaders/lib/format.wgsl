@@ -1,0 +1,37 @@
+// format: what every kernel is told about the rows of one chunk, and the constants of the format.
+// Provides: Chunk, TILE, SUBTILE, SUBTILES_PER_TILE, NO_TOKEN, LAST_TOKEN, MOST_LISTED, PROCESSED, RAW.
+// Needs: nothing. `ChunkUniform` has the same fields on the host, which a test compares.
+
+struct Chunk {
+    vocab: u32,
+    tiles: u32,        // per row
+    listed: u32,       // entries of a record's list; where a record has two, of the one of what is drawn from
+    rows: u32,
+    element_base: u32, // first logit of the chunk, in elements from the start of the binding
+    row_stride: u32,   // elements
+    record_words: u32, // per row
+    out_base: u32,     // first result of the chunk, in words from the start of the binding
+    first_row: u32,    // of the chunk, in the whole call
+    call: u32,         // its number, which comes back in every record: says whose they are
+    views: u32,        // 1: one distribution per row, 2: what is drawn from, and the raw logits
+    mask_words: u32,   // per row of the grammar mask, 0 without one
+    mask_base: u32,    // first word of the chunk's mask, in words from the start of the binding
+    draft_base: u32,   // first probability of the chunk's draft, in elements from the start of the binding
+    draft_stride: u32, // elements, 0 without a draft
+    draws: u32,        // most of a row; 0 where nothing is drawn
+    top_raw: u32,      // entries of the list of the raw logits
+    stage: u32,        // of a list of more than MOST_LISTED entries, digits.wgsl
+    unused_a: u32,
+    unused_b: u32,
+}
+
+const TILE: u32 = 4096u;  // consecutive tokens that share a reference maximum
+const SUBTILE: u32 = 64u; // consecutive tokens for which a delegate stands, their maximum
+const SUBTILES_PER_TILE: u32 = 64u;
+const NO_TOKEN: u32 = 0xffffffffu;
+const LAST_TOKEN: u32 = 0xfffffu; // MAX_VOCAB - 1
+const MOST_LISTED: u32 = 1024u;   // entries that one workgroup can list; digits.wgsl makes longer lists
+
+// What a distribution is taken from.
+const PROCESSED: u32 = 0u; // the logits after masks, bias and penalties; the only view where the raw ones are equal
+const RAW: u32 = 1u;

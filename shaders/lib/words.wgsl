@@ -1,0 +1,87 @@
+// words: what each word means of everything that the host writes for the kernels, or one kernel for the next.
+// Provides: STATUS_*, TILE_*, tile_words, RECORD_*, SAMPLE_*, DRAW_*, ASKS_*, CUT_*, MAX_CUTS, CHANGE_*, FOR_*.
+// Needs: format.wgsl, and the kernel's uniform `chunk`. The host has the same numbers, which a test compares.
+// Numbers of 64 bits stand low word first.
+
+// Why a row is no distribution; 0 for one that is.
+const STATUS_NAN: u32 = 1u;
+const STATUS_INFINITY: u32 = 2u;
+const STATUS_EMPTY: u32 = 4u;
+
+// What pass 1 leaves of a tile, in `scratch`, [views][rows][tiles][TILE_WORDS]: statistics, then the keys of its
+// subtiles' maxima, the delegates.
+const TILE_MAX_KEY: u32 = 0u;
+const TILE_MAX_BITS: u32 = 1u;
+const TILE_MASS: u32 = 2u; // Q50, relative to the tile's maximum
+const TILE_SURPRISAL: u32 = 4u; // Q44
+const TILE_N_GREATER: u32 = 6u;
+const TILE_N_EQUAL: u32 = 7u;
+const TILE_DELEGATES: u32 = 8u;
+const TILE_WORDS: u32 = 72u;
+
+fn tile_words(view: u32, row: u32, tile: u32) -> u32 {
+    return ((view * chunk.rows + row) * chunk.tiles + tile) * TILE_WORDS;
+}
+
+// Header of a record of row_logprobs; its list of (token, bits) follows.
+const RECORD_MAX_KEY: u32 = 0u;
+const RECORD_STATUS: u32 = 1u;
+const RECORD_MASS: u32 = 2u; // Q40, relative to the row's maximum
+const RECORD_SURPRISAL: u32 = 4u; // Q40
+const RECORD_N_GREATER: u32 = 6u;
+const RECORD_N_EQUAL: u32 = 7u;
+const RECORD_TARGET_BITS: u32 = 8u;
+const RECORD_CALL: u32 = 9u;
+const RECORD_HEADER_WORDS: u32 = 10u;
+
+// Header of a record of row_sample; its draws, of DRAW_WORDS each, then both lists of (token, bits) follow.
+const SAMPLE_MAX_KEY: u32 = 0u; // of the run
+const SAMPLE_STATUS: u32 = 1u;
+const SAMPLE_MASS: u32 = 2u; // Q43, of the run, at the scale that is drawn at
+const SAMPLE_SURPRISAL: u32 = 4u; // Q43
+const SAMPLE_KEPT: u32 = 6u; // tokens of the run
+const SAMPLE_SHIFT: u32 = 7u; // of the scale that is drawn at
+const SAMPLE_UNIT: u32 = 8u; // temperature · 2^shift
+const SAMPLE_CALL: u32 = 9u; // where RECORD_CALL is
+const SAMPLE_KEPT_MASS: u32 = 10u; // Q43, of the run, at the scale of pass 1
+const SAMPLE_ALL_MASS: u32 = 12u; // Q43, of the row, at the scale of pass 1
+const SAMPLE_REOPENED: u32 = 14u; // logits that the second pass read
+const SAMPLE_ACCEPTED: u32 = 15u; // 1 where the draft token stands
+const SAMPLE_RAW_MAX_KEY: u32 = 16u;
+const SAMPLE_RAW_STATUS: u32 = 17u;
+const SAMPLE_RAW_MASS: u32 = 18u; // Q40
+const SAMPLE_RAW_SURPRISAL: u32 = 20u; // Q40
+const SAMPLE_HEADER_WORDS: u32 = 22u;
+
+// Words of a draw.
+const DRAW_TOKEN: u32 = 0u;
+const DRAW_VIEWS: u32 = 1u; // bits, n_greater, n_equal of the processed view, then of the raw one
+const DRAW_WORDS: u32 = 7u;
+
+// Flags of a request.
+const ASKS_GREEDY: u32 = 1u;
+const ASKS_DYNAMIC: u32 = 2u; // a temperature that depends on the entropy
+const ASKS_RAW: u32 = 4u;     // the raw view beside the processed one
+
+// Kinds of cuts, the first word of each.
+const CUT_TEMPERATURE: u32 = 1u; // cuts nothing: what comes after it sees probabilities at the temperature
+const CUT_TOP_K: u32 = 2u;
+const CUT_TOP_P: u32 = 3u;
+const CUT_MIN_P: u32 = 4u;
+const CUT_TYPICAL_P: u32 = 5u;
+const CUT_TOP_N_SIGMA: u32 = 6u;
+const CUT_EPSILON: u32 = 7u;
+const CUT_XTC: u32 = 8u;
+
+const MAX_CUTS: u32 = 10u; // of a request
+
+// Bits of the first word of a change, which then has bias and penalty.
+const CHANGE_BANNED: u32 = 0x80000000u;
+const CHANGE_REPEATED: u32 = 0x40000000u;
+const CHANGE_TOKEN: u32 = 0xfffffu;
+
+// What the random numbers of a position are for, in the upper half of the counter's last word.
+const FOR_DRAW: u32 = 0u; // plus the number of the draw
+const FOR_XTC: u32 = 0x10000u;
+const FOR_ACCEPT: u32 = 0x20000u;
+const FOR_RESIDUAL: u32 = 0x30000u;
