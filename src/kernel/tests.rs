@@ -93,6 +93,27 @@ fn structs_have_the_layout_of_the_shader() {
     assert_eq!(REQUEST_BYTES as usize, size_of::<RequestWords>());
 }
 
+/// Elements of an array that is a member of a struct.
+fn array_length(module: &naga::Module, name: &str, member: &str) -> u32 {
+    let (_, declared) =
+        module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name)).expect("the struct is declared");
+    let naga::TypeInner::Struct { members, .. } = &declared.inner else { panic!("{name} is no struct") };
+    let member = members.iter().find(|m| m.name.as_deref() == Some(member)).expect("the member is declared");
+    match module.types[member.ty].inner {
+        naga::TypeInner::Array { size: naga::ArraySize::Constant(length), .. } => length.get(),
+        _ => panic!("{name} has no array of a known length there"),
+    }
+}
+
+/// The shader's array of cuts has as many places as the host's, and the comparison can fail.
+#[test]
+fn a_request_has_room_for_as_many_cuts_on_both_sides() {
+    let ours = RequestWords::zeroed().cuts.len() as u32;
+    assert_eq!(array_length(&parse(&row_sample::KERNEL).0, "Request", "cuts"), ours);
+    let changed = row_sample::KERNEL.replaced("const MAX_CUTS: u32 = 10u;", "const MAX_CUTS: u32 = 9u;");
+    assert_ne!(array_length(&parse(&changed).0, "Request", "cuts"), ours);
+}
+
 /// Constants that exist on both sides.
 #[test]
 fn constants_agree_with_the_shaders() {
@@ -161,6 +182,40 @@ fn heads_name_the_libraries() {
         assert_eq!(joined[0], kernel.name);
         assert_eq!(joined[1..], listed, "{}", kernel.name);
     }
+}
+
+/// Files under `shaders/` that none of these kernels is joined from.
+fn orphans(kernels: &[Kernel]) -> Vec<String> {
+    let shaders = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let mut orphans = Vec::new();
+    for folder in [&shaders, &shaders.join("lib")] {
+        for entry in std::fs::read_dir(folder).expect("the shaders lie beside the manifest") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("a text");
+            let is_joined =
+                |kernel: &Kernel| [true, false].iter().any(|int64| kernel.wgsl.text(*int64).contains(&text));
+            if !kernels.iter().any(is_joined) {
+                orphans.push(path.file_name().expect("a file").to_string_lossy().into_owned());
+            }
+        }
+    }
+    orphans.sort();
+    orphans
+}
+
+#[test]
+fn every_shader_file_belongs_to_a_kernel() {
+    assert_eq!(orphans(&ALL), Vec::<String>::new());
+}
+
+/// The search above must see a kernel that is not listed, and the libraries that only it uses.
+#[test]
+fn a_kernel_that_is_not_listed_leaves_orphans() {
+    let others: Vec<Kernel> = ALL.iter().filter(|kernel| kernel.name != "row_logprobs").copied().collect();
+    assert_eq!(orphans(&others), ["row_logprobs.wgsl", "select.wgsl"]);
 }
 
 /// What WebGPU promises everywhere: 256 invocations, 16 KiB of workgroup memory, 8 storage buffers.
