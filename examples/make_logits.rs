@@ -6,12 +6,15 @@
 use std::error::Error;
 use std::io::{BufWriter, Write};
 
+use sortilege::Dtype;
+use sortilege::synthetic::{Kind, LIKE_A_MODEL, SplitMix64};
+
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [rows, vocab, dtype, path] = &arguments[..] else {
         return Err("usage: make_logits ROWS VOCAB f32|f16|bf16 FILE.npy".into());
     };
-    let (rows, vocab): (u64, u64) = (rows.parse()?, vocab.parse()?);
+    let (rows, vocab): (usize, usize) = (rows.parse()?, vocab.parse()?);
     let descriptor = match dtype.as_str() {
         "f32" => "<f4",
         "f16" => "<f2",
@@ -28,29 +31,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     out.write_all(&u16::try_from(header.len())?.to_le_bytes())?;
     out.write_all(header.as_bytes())?;
 
-    let mut state = 0x5eed_u64;
+    let kind = Kind::find("one likely", LIKE_A_MODEL).ok_or("no such kind")?;
+    let dtype: Dtype = dtype.parse()?;
+    let mut row = vec![0; vocab * dtype.bytes()];
+    let mut numbers = SplitMix64::new(0x5eed);
     for _ in 0..rows {
-        let likely = next(&mut state) % vocab;
-        for token in 0..vocab {
-            let bits = next(&mut state);
-            let sum: u64 = (0..4).map(|i| (bits >> (16 * i)) & 0xffff).sum();
-            let normal = (sum as f32 / 65_536.0 - 2.0) * 3f32.sqrt();
-            let value = if token == likely { 20.0 } else { 3.0 * normal };
-            match dtype.as_str() {
-                "f32" => out.write_all(&value.to_le_bytes())?,
-                "f16" => out.write_all(&half::f16::from_f32(value).to_le_bytes())?,
-                _ => out.write_all(&half::bf16::from_f32(value).to_le_bytes())?,
-            }
-        }
+        kind.store(dtype, numbers.seed(), &mut row);
+        out.write_all(&row)?;
+        numbers = numbers.skip(vocab as u64 + 1); // one for each token, and one for the likely one
     }
     Ok(out.flush()?)
-}
-
-/// SplitMix64.
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

@@ -7,8 +7,9 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 use sortilege::SamplerOptions;
+use sortilege::audit::ERROR_LIMIT;
 use sortilege::device::{Adapter, Gpu, adapters, best_hardware};
-use sortilege::validate::{ERROR_LIMIT, Engine, Extent, Report, validate};
+use sortilege::validate::{Extent, Report, validate};
 
 use crate::failure::{Failure, Result, note};
 use crate::{engine, progress};
@@ -49,8 +50,8 @@ struct KernelReport {
 
 impl From<Report> for KernelReport {
     fn from(report: Report) -> Self {
-        let Report { kernel, cases, mismatches, worst_error, first_mismatch } = report;
-        Self { kernel, cases, mismatches, worst_error, first_mismatch }
+        let Report { name, cases, mismatches, worst_error, first_mismatch, .. } = report;
+        Self { kernel: name, cases, mismatches, worst_error, first_mismatch }
     }
 }
 
@@ -169,7 +170,7 @@ fn validate_kernels(gpu: Option<&Gpu>, id: &str, extent: Extent) -> Result<Devic
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     };
-    let kernels = validate(gpu.map_or(Engine::Cpu, Engine::Gpu), extent, &mut progress)?;
+    let kernels = validate(gpu, extent, &mut progress)?;
     bar.finish_and_clear();
     let info = gpu.map(Gpu::info);
     Ok(DeviceReport {

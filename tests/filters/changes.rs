@@ -1,9 +1,10 @@
 //! What changes logits before the filters (bias, penalties, DRY, bans, masks), against the formulas in f64.
 
+use sortilege::synthetic::SplitMix64;
 use sortilege::{Cpu, Dry, Engine, Logits, Request, SampleInputs, SamplingParams, oracle};
 
 use crate::common::test_each;
-use crate::rows::{Numbers, row_of};
+use crate::rows::row_of;
 
 /// A row, and what is to change its logits.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ struct Case {
 
 impl Case {
     fn new(number: u64) -> Self {
-        let mut numbers = Numbers(number);
+        let mut numbers = SplitMix64::new(number);
         let mut below = |n: u64| (numbers.next() % n) as u32;
         let vocab = [40usize, 129, 1000][below(3) as usize];
         let (prompt, output) = (tokens(&mut below, 60), tokens(&mut below, 60));

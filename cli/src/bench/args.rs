@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use sortilege::synthetic::{Kind, LIKE_A_MODEL};
 use sortilege::{LogprobsParams, MAX_VOCAB, SamplingParams};
 
 use crate::failure::{Failure, Result};
@@ -247,6 +248,11 @@ impl DataArg {
             Self::Peaked => "peaked",
             Self::Tied => "tied",
         }
+    }
+
+    /// The kind of this name.
+    pub(crate) fn kind(self) -> &'static Kind {
+        Kind::find(self.name(), LIKE_A_MODEL).expect("the library's kinds have these names")
     }
 }
 

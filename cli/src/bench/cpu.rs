@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use sortilege::Logits;
 
 use super::cell::Cell;
-use super::check::Truths;
+use super::check::KnownRows;
 use super::data::Source;
 use super::task::{Task, Workload};
 use super::times::{Budget, median, p95};
@@ -17,7 +17,7 @@ use crate::failure::{Failure, Result};
 /// Logits in memory, and threads to work on them.
 pub(crate) struct Host<'a> {
     source: &'a Source,
-    truths: &'a Truths,
+    known_rows: &'a KnownRows,
     bytes: &'a [u8],
     pool: ThreadPool,
     /// Microseconds of a plain read.
@@ -46,7 +46,7 @@ pub(crate) fn default_threads() -> u32 {
 impl<'a> Host<'a> {
     pub(crate) fn new(
         source: &'a Source,
-        truths: &'a Truths,
+        known_rows: &'a KnownRows,
         bytes: &'a [u8],
         threads: u32,
         budget: Budget,
@@ -59,14 +59,14 @@ impl<'a> Host<'a> {
             black_box(pool.install(|| sum(black_box(bytes))));
             Ok(())
         })?;
-        Ok(Self { source, truths, bytes, pool, ceiling_us: median(&read), budget })
+        Ok(Self { source, known_rows, bytes, pool, ceiling_us: median(&read), budget })
     }
 
     /// Checks the CPU engine against the definition, then measures it.
     pub(crate) fn measure(&self, workload: Workload) -> Result<Cell> {
         let Source { rows, vocab, dtype, .. } = *self.source;
         let task = Task::new(workload, self.source)?;
-        self.pool.install(|| self.truths.check(&task, self.source))?;
+        self.pool.install(|| self.known_rows.check(&task, self.source))?;
         let logits = Logits::new(self.bytes, dtype, rows, vocab)?;
         let times = self.budget.wall(|| {
             black_box(self.pool.install(|| task.on_cpu(&logits, 0..rows))?);

@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::path::Path;
 
-use half::bf16;
 use rayon::prelude::*;
 use sortilege::Dtype;
 
@@ -84,7 +83,7 @@ impl Source {
                 let of_rows = bytes.par_chunks_exact_mut(self.row_bytes());
                 rows.into_par_iter()
                     .zip(of_rows)
-                    .for_each(|(row, bytes)| fill(*data, self.dtype, row, bytes));
+                    .for_each(|(row, bytes)| data.kind().store(self.dtype, seed_of(row), bytes));
             }
             Origin::File(logits) => {
                 let block = logits.array.block(rows.start * self.vocab, rows.len() * self.vocab)?;
@@ -95,65 +94,14 @@ impl Source {
     }
 }
 
-/// One row, the same whatever batch it is in, on every machine: sums of integers instead of logarithms.
-fn fill(data: DataArg, dtype: Dtype, row: usize, bytes: &mut [u8]) {
-    let width = dtype.bytes();
-    let mut state = 0x5eed_u64.wrapping_add((row as u64).wrapping_mul(0xd6e8_feb8_6659_fd93));
-    for element in bytes.chunks_exact_mut(width) {
-        let value = 3.0 * normal(&mut state);
-        let value = if data == DataArg::Tied { bf16::from_f32(value).to_f32() } else { value };
-        dtype.store(value, element);
-    }
-    if data == DataArg::Peaked {
-        for logit in [22.0, 20.0, 19.0, 17.0, 16.0] {
-            #[expect(clippy::cast_possible_truncation, reason = "below the length of a slice")]
-            let token = (next(&mut state) % (bytes.len() / width) as u64) as usize;
-            dtype.store(logit, &mut bytes[token * width..][..width]);
-        }
-    }
-}
-
-/// Mean 0, variance 1: the sum of eight uniform numbers, within 4.9 of 0.
-fn normal(state: &mut u64) -> f32 {
-    let quarters = |bits: u64| (0..4).map(|i| (bits >> (16 * i)) & 0xffff).sum::<u64>();
-    let sum = quarters(next(state)) + quarters(next(state));
-    (sum as f32 / 65_536.0 - 4.0) * 1.5f32.sqrt()
-}
-
-/// SplitMix64.
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+/// What a row is made of, whatever batch it is in.
+fn seed_of(row: usize) -> u64 {
+    0x5eed_u64.wrapping_add((row as u64).wrapping_mul(0xd6e8_feb8_6659_fd93))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn floats(data: DataArg, rows: usize) -> Vec<f32> {
-        let source = Source::synthetic(data, Dtype::F32, rows, 20_000);
-        let bytes = source.read(0..rows).expect("memory");
-        bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect()
-    }
-
-    #[test]
-    fn the_kinds_are_what_they_are_called() {
-        let values = floats(DataArg::Normal, 2);
-        let mean =
-            |power: i32| values.iter().map(|x| f64::from(*x).powi(power)).sum::<f64>() / values.len() as f64;
-        // Standard errors over 40 000 values: 0.015, 0.064, 1.7.
-        assert!(mean(1).abs() < 0.1 && (mean(2) - 9.0).abs() < 0.4, "{} {}", mean(1), mean(2));
-        assert!((mean(4) / 81.0 - 3.0).abs() < 0.35, "a fourth moment near a normal's: {}", mean(4) / 81.0);
-        let mut peaked = floats(DataArg::Peaked, 1);
-        peaked.sort_by(f32::total_cmp);
-        assert_eq!(peaked[peaked.len() - 5..], [16.0, 17.0, 19.0, 20.0, 22.0]);
-        let tied = floats(DataArg::Tied, 1);
-        assert!(tied.iter().all(|x| x.to_bits() & 0xffff == 0));
-        assert!(values.iter().any(|x| x.to_bits() & 0xffff != 0));
-    }
 
     #[test]
     fn a_row_does_not_depend_on_its_neighbours() {

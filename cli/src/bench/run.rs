@@ -9,7 +9,7 @@ use sortilege::device::Adapter;
 
 use super::args::BenchArgs;
 use super::cell::Cell;
-use super::check::Truths;
+use super::check::KnownRows;
 use super::cpu::{self, Host};
 use super::data::Source;
 use super::gpu::{Device, measure};
@@ -25,7 +25,6 @@ pub(super) struct Run<W: Write> {
     workloads: Vec<Workload>,
     threads: Vec<u32>,
     is_portable: bool,
-    temperature: f32,
     budget: Budget,
     writer: Writer<W>,
     bar: ProgressBar,
@@ -51,7 +50,6 @@ impl<W: Write> Run<W> {
             workloads,
             threads,
             is_portable: args.portable,
-            temperature: args.temperature,
             budget: Budget { repeat: args.repeat, seconds: args.seconds },
             writer,
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
@@ -113,11 +111,11 @@ impl<W: Write> Run<W> {
 
     fn measure_cpu(&mut self, sources: &[Source]) -> Result<()> {
         for source in sources {
-            let truths = Truths::new(source, self.temperature);
+            let known_rows = KnownRows::new(source);
             let bytes = source.read(0..source.rows);
             for threads in self.threads.clone() {
-                let host = match (&truths, &bytes) {
-                    (Ok(truths), Ok(bytes)) => Host::new(source, truths, bytes, threads, self.budget),
+                let host = match (&known_rows, &bytes) {
+                    (Ok(known_rows), Ok(bytes)) => Host::new(source, known_rows, bytes, threads, self.budget),
                     (Err(failure), _) | (_, Err(failure)) => Err(Failure::Failed(failure.to_string())),
                 };
                 for workload in self.workloads.clone() {

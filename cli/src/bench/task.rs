@@ -76,16 +76,6 @@ impl Workload {
         self.temperature.unwrap_or(1.0)
     }
 
-    /// Draws that come of a row: one, where there is no choice.
-    pub(crate) fn draws_made(&self) -> u32 {
-        if self.is_greedy() { 1 } else { self.draws.unwrap_or(1) }
-    }
-
-    /// Whether each row's draw is its largest logit.
-    pub(crate) fn is_greedy(&self) -> bool {
-        self.op == Op::Sample && self.temperature == Some(0.0)
-    }
-
     /// A cell without measurements.
     pub(crate) fn cell(&self, source: &Source) -> Cell {
         // log-softmax reads the logits for the sums, and once more to subtract.
