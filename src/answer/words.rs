@@ -53,11 +53,13 @@ layout! {
 }
 
 /// The 64-bit number whose low word stands at this place.
+#[cfg(feature = "wgpu")]
 pub(crate) fn pair(words: &[u32], low: usize) -> u64 {
     u64::from(words[low]) | (u64::from(words[low + 1]) << 32)
 }
 
 /// The entries of a list of (token, bits).
+#[cfg(feature = "wgpu")]
 pub(crate) fn entries(words: &[u32]) -> Vec<(u32, u32)> {
     words.as_chunks().0.iter().map(|&[token, bits]| (token, bits)).collect()
 }

@@ -5,9 +5,9 @@
 //!
 //! Hewitt, Manning, Liang: Truncation Sampling as Language Model Desmoothing, Findings of EMNLP 2022.
 
-use super::cut::share_words;
+use super::cut::{Cut, CutKind, share_words};
 use super::run::Run;
-use super::{Cut, CutKind, Parameter, Spec};
+use super::spec::{Parameter, Spec};
 use crate::arithmetic::numbers::Ratio;
 use crate::params::SamplingStep;
 

@@ -5,9 +5,9 @@
 //!
 //! Nguyen, Baker, Neo, Roush, Kirsch, Shwartz-Ziv: Turning Up the Heat: Min-p Sampling, arXiv 2407.01082, 2024.
 
-use super::cut::share_words;
+use super::cut::{Cut, CutKind, share_words};
 use super::run::Run;
-use super::{Cut, CutKind, Parameter, Spec};
+use super::spec::{Parameter, Spec};
 use crate::arithmetic::numbers::Ratio;
 use crate::params::SamplingStep;
 

@@ -6,10 +6,12 @@
 //!
 //! Basu, Ramachandran, Keskar, Varshney: Mirostat, ICLR 2021; v2 as in its authors' program.
 
-use super::cut::share_words;
-use super::{CutKind, Parameter, SamplingStep, Spec, epsilon};
+use super::cut::{CutKind, share_words};
+use super::epsilon;
+use super::spec::{Parameter, Spec};
 use crate::arithmetic::exact;
 use crate::arithmetic::numbers::Ratio;
+use crate::params::SamplingStep;
 
 pub(super) const SPEC: Spec = Spec {
     step: SamplingStep::Mirostat,

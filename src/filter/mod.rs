@@ -18,6 +18,7 @@ mod epsilon;
 mod min_p;
 mod mirostat;
 mod run;
+mod spec;
 mod top_k;
 mod top_n_sigma;
 mod top_p;
@@ -28,16 +29,20 @@ mod xtc;
 #[cfg(test)]
 mod boundaries;
 
+pub(crate) use cut::Cut;
+#[cfg(all(test, feature = "wgpu"))]
+pub(crate) use cut::CutKind;
 #[cfg(feature = "wgpu")]
 pub(crate) use cut::MAX_CUTS;
-pub(crate) use cut::{Cut, CutKind};
 #[cfg(test)]
 pub(crate) use run::tests as tests_of_run;
 pub(crate) use run::{Run, Sums};
+#[cfg(any(test, all(feature = "validate", feature = "device")))]
+pub(crate) use spec::Setting;
+use spec::Spec;
 pub(crate) use view::View;
 
 use std::fmt;
-use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
@@ -54,45 +59,6 @@ pub(crate) const ALL: &[Spec] = &[
     xtc::SPEC,
     mirostat::SPEC,
 ];
-
-/// All that the crate needs to know of a filter.
-pub(crate) struct Spec {
-    pub(crate) step: SamplingStep,
-    pub(crate) name: &'static str,
-    pub(crate) parameters: &'static [Parameter],
-    pub(crate) kind: CutKind,
-    /// Words of its cut, from parameters and Mirostat's limit in bits.
-    words: fn(&SamplingParams, f64) -> [u32; 3],
-    /// Narrows a run: the same for all filters of a kind.
-    keep: fn(&mut Run<'_>, Cut),
-    /// Settings in which validation tries it alone.
-    #[cfg_attr(not(any(feature = "wgpu", test)), expect(dead_code, reason = "validation needs a device"))]
-    pub(crate) settings: &'static [Setting],
-}
-
-/// A number that a filter is given.
-pub(crate) struct Parameter {
-    pub(crate) name: &'static str,
-    /// `None` where the filter is not asked for.
-    pub(crate) value: fn(&SamplingParams) -> Option<f32>,
-    pub(crate) range: RangeInclusive<f32>,
-    /// The value at which the filter does nothing.
-    pub(crate) off: Option<f32>,
-    /// What to do, or to know, about a value outside of the range.
-    pub(crate) remedy: &'static str,
-}
-
-/// Parameters with a name.
-pub(crate) type Setting = (&'static str, fn(&mut SamplingParams));
-
-impl Spec {
-    /// Whether it does anything with these parameters.
-    fn acts(&self, params: &SamplingParams) -> bool {
-        self.parameters.iter().all(|Parameter { value, off, .. }| {
-            value(params).is_some_and(|value| off.is_none_or(|off| value != off))
-        })
-    }
-}
 
 impl SamplingStep {
     /// Every step.

@@ -4,8 +4,9 @@
 //!
 //! Fan, Lewis, Dauphin: Hierarchical Neural Story Generation, ACL 2018.
 
+use super::cut::{Cut, CutKind};
 use super::run::Run;
-use super::{Cut, CutKind, Parameter, Spec};
+use super::spec::{Parameter, Spec};
 use crate::params::SamplingStep;
 
 pub(super) const SPEC: Spec = Spec {

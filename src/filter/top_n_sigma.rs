@@ -6,8 +6,9 @@
 //!
 //! Tang, Liu, Xu, Huang, Wang: Top-nσ: Not All Logits Are You Need, arXiv 2411.07641, 2024.
 
+use super::cut::{Cut, CutKind};
 use super::run::Run;
-use super::{Cut, CutKind, Parameter, Spec};
+use super::spec::{Parameter, Spec};
 use crate::arithmetic::exact;
 use crate::params::SamplingStep;
 

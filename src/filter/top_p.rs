@@ -6,9 +6,9 @@
 //!
 //! Holtzman, Buys, Du, Forbes, Choi: The Curious Case of Neural Text Degeneration, ICLR 2020.
 
-use super::cut::share_words;
+use super::cut::{Cut, CutKind, share_words};
 use super::run::Run;
-use super::{Cut, CutKind, Parameter, Spec};
+use super::spec::{Parameter, Spec};
 use crate::arithmetic::numbers::Ratio;
 use crate::params::SamplingStep;
 

@@ -8,9 +8,9 @@
 //!
 //! Meister, Pimentel, Wiher, Cotterell: Locally Typical Sampling, TACL 2023.
 
-use super::cut::share_words;
+use super::cut::{Cut, CutKind, share_words};
 use super::run::{Run, Sums};
-use super::{Cut, CutKind, Parameter, Spec};
+use super::spec::{Parameter, Spec};
 use crate::arithmetic::exact;
 use crate::arithmetic::numbers::{Ratio, quotient_q24};
 use crate::params::SamplingStep;

@@ -7,9 +7,9 @@
 //!
 //! p-e-w: Exclude Top Choices (XTC), github.com/oobabooga/text-generation-webui, pull request 6335, 2024.
 
-use super::cut::share_words;
+use super::cut::{Cut, CutKind, share_words};
 use super::run::Run;
-use super::{Cut, CutKind, Parameter, Spec};
+use super::spec::{Parameter, Spec};
 use crate::arithmetic::exact;
 use crate::arithmetic::numbers::Ratio;
 use crate::arithmetic::rng::{Key, Purpose};

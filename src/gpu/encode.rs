@@ -193,7 +193,7 @@ impl Sampler {
     }
 
     /// Tile statistics and delegates of the chunk that ran last.
-    #[cfg(feature = "validate")]
+    #[cfg(all(feature = "validate", feature = "device"))]
     pub(crate) fn scratch(&self, plan: &Plan) -> Result<wgpu::Buffer> {
         self.pool.scratch(plan)
     }

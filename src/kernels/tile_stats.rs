@@ -1,5 +1,5 @@
-//! Max-reduce and exp-sum of one tile in one read: its maximum, flags, mass, surprisal, the target's rank counts, and
-//! the maxima of its subtiles (the delegates).
+//! What one tile says, in one read (long: a twin for all vector instructions beside the definition in its tests): its
+//! maximum, flags, mass, surprisal, the target's rank counts, and the maxima of its subtiles, the delegates.
 
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, dispatch, f32x16, i32x16, u32x16};
@@ -21,9 +21,6 @@ pub(crate) const KERNEL: Kernel = Kernel {
 
 /// Words of one tile on the device: statistics, then delegates.
 pub(crate) const TILE_WORDS: usize = tile::WORDS;
-/// Words of its statistics.
-#[cfg(feature = "wgpu")]
-pub(crate) const STATS_WORDS: usize = tile::DELEGATES;
 
 /// What pass 1 says of a row.
 #[derive(Debug, PartialEq)]

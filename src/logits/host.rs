@@ -114,7 +114,7 @@ impl<'a> Logits<'a> {
     }
 
     /// The bytes from the first element to the end of the last row.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "device")]
     pub(crate) fn span(&self) -> &'a [u8] {
         &self.bytes[..bytes_needed(self.dtype, self.rows, self.vocab, self.row_stride).unwrap_or(0)]
     }

@@ -7,13 +7,14 @@ use super::synthetic::mix;
 use crate::answer::Logprobs;
 use crate::arithmetic::exact::{KEY_NEG_INFINITY, Scale, key_of_bits};
 use crate::arithmetic::format::{SUBTILE_TOKENS, TILE_TOKENS};
+use crate::arithmetic::merge::tile;
 use crate::arithmetic::rng::halves;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::gpu::{Gpu, GpuLogits, Pending};
+use crate::gpu::{Buffer, Gpu, GpuLogits, Pending};
 use crate::kernels::tile_stats;
-use crate::kernels::tile_stats::{STATS_WORDS, TILE_WORDS};
+use crate::kernels::tile_stats::TILE_WORDS;
 use crate::logits::Logits;
 
 /// What an operation does on a case; nothing, where the case is none for it.
@@ -52,7 +53,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The rows on the device, in an uploaded buffer.
-    fn uploaded<'b>(&self, buffer: &'b wgpu::Buffer) -> GpuLogits<'b> {
+    fn uploaded<'b>(&self, buffer: &'b Buffer) -> GpuLogits<'b> {
         GpuLogits {
             buffer,
             byte_offset: self.case.first_byte() as u64,
@@ -172,7 +173,7 @@ fn tile_difference(batch: &Batch<'_>, row: usize, words: &[u32]) -> Option<Strin
     let delegates = twins.delegates.chunks(TILE_TOKENS / SUBTILE_TOKENS);
     twins.stats.iter().zip(delegates).enumerate().find_map(|(tile, (twin, delegates))| {
         let [mass, surprisal] = [twin.mass, twin.surprisal].map(halves);
-        let stats: [u32; STATS_WORDS] = [
+        let stats: [u32; tile::DELEGATES] = [
             twin.max_key.cast_unsigned(),
             twin.max_bits,
             mass[0],

@@ -121,7 +121,7 @@ impl Inputs {
     }
 
     /// The first rows as a step of their own; the others stay.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "device")]
     pub(crate) fn split_first(&mut self, rows: usize) -> Self {
         Self { rows: self.rows.drain(..rows).collect(), vocab: self.vocab }
     }

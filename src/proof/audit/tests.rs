@@ -1,5 +1,4 @@
-//! Every fault that an answer can have is seen, and no right answer is called wrong: one table per kind of answer,
-//! which is long.
+//! Every fault of an answer is seen, and no right one is called wrong (long: a table for each kind of answer).
 
 use super::{Answer, ERROR_LIMIT, KnownRow, Verdict, difference};
 use crate::answer::{Logprobs, Sample, Status};
