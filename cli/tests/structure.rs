@@ -19,6 +19,8 @@ struct Module {
     names: Vec<Vec<String>>,
     /// What it hands on from its own children: name to path.
     exports: BTreeMap<String, Vec<String>>,
+    /// Children that are there for tests alone.
+    tests: Vec<Vec<String>>,
 }
 
 /// Collects the paths of a file, tests left out.
@@ -28,6 +30,7 @@ struct Names<'a> {
     exports: BTreeMap<String, Vec<String>>,
     /// Names that stand in the code outside `use`.
     words: BTreeSet<String>,
+    tests: Vec<Vec<String>>,
 }
 
 impl Names<'_> {
@@ -79,13 +82,18 @@ impl Names<'_> {
 fn is_test(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
-            && attribute.meta.require_list().is_ok_and(|list| list.tokens.to_string() == "test")
+            && attribute.meta.require_list().is_ok_and(|list| {
+                let condition = list.tokens.to_string();
+                condition == "test" || condition.starts_with("all (test")
+            })
     })
 }
 
 impl<'ast> Visit<'ast> for Names<'_> {
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        if !is_test(&item.attrs) {
+        if is_test(&item.attrs) {
+            self.tests.push([self.module, &[item.ident.to_string()]].concat());
+        } else {
             syn::visit::visit_item_mod(self, item);
         }
     }
@@ -147,23 +155,27 @@ fn modules(root: &str) -> Vec<Module> {
         if ["mod", "lib", "main"].contains(&last.as_str()) {
             path.pop();
         }
-        if last == "tests" {
-            continue;
-        }
         modules.push(module(path, &text));
     }
+    let tests: Vec<Vec<String>> = modules.iter().flat_map(|module| module.tests.clone()).collect();
+    modules.retain(|module| !tests.iter().any(|test| module.path.starts_with(test)));
     modules
 }
 
 fn module(path: Vec<String>, text: &str) -> Module {
     let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{}: {error}", path.join("::")));
-    let mut names =
-        Names { module: &path, names: Vec::new(), exports: BTreeMap::new(), words: BTreeSet::new() };
+    let mut names = Names {
+        module: &path,
+        names: Vec::new(),
+        exports: BTreeMap::new(),
+        words: BTreeSet::new(),
+        tests: Vec::new(),
+    };
     names.visit_file(&file);
-    let Names { mut names, exports, words, .. } = names;
+    let Names { mut names, exports, words, tests, .. } = names;
     // What a module hands on and uses itself is an import, too.
     names.extend(exports.iter().filter(|(name, _)| words.contains(*name)).map(|(_, path)| path.clone()));
-    Module { names, exports, path }
+    Module { names, exports, tests, path }
 }
 
 /// Who imports whom: paths end at the file that defines what they name, whoever hands it on.

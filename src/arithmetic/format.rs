@@ -19,9 +19,9 @@ pub const NO_TOKEN: u32 = u32::MAX;
 macro_rules! layout {
     ($(#[$doc:meta])* $module:ident: $type:ty, $prefix:literal { $($(#[$what:meta])* $name:ident = $value:expr),* $(,)? }) => {
         $(#[$doc])*
-        #[allow(dead_code, reason = "some are the device's alone")]
         pub(crate) mod $module {
             $($(#[$what])* pub(crate) const $name: $type = $value;)*
+            const _: () = { $(let _ = $name;)* }; // some are the device's alone
             /// Every number under the name that the shaders give it.
             #[cfg(test)]
             pub(crate) const NAMED: &[(&str, u64)] = &[$((concat!($prefix, stringify!($name)), $name as u64)),*];

@@ -1,4 +1,5 @@
 //! Every fault of an answer is seen, and no right one is called wrong (long: a table for each kind of answer).
+#![expect(clippy::cast_possible_truncation, reason = "small numbers in tests")]
 
 use super::{Answer, ERROR_LIMIT, KnownRow, Verdict, difference};
 use crate::answer::{Logprobs, Sample, Status};
