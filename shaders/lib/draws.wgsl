@@ -1,7 +1,7 @@
 // draws: sums of what is kept, then tokens at random points of the run, in token order; docs/sampling.md, "Drawing".
 // Provides: advance_kept, advance_draw, advance_describe, random, draw.
-// Needs: format, words, exact, request, rng, numbers, list, scan, row_program (.wgsl), the kernel's bindings
-// `requests`, `table`, `scratch`, `records`.
+// Needs: format, words, integers, exact, request, rng, numbers, list, scan, thresholds, row_program (.wgsl), the
+// kernel's bindings `requests`, `table`, `scratch`, `records`.
 
 // Sums of what is kept, at the scale of pass 1 and at the one that is drawn at.
 fn advance_kept(progress: ptr<function, Progress>, found: Found) -> Move {

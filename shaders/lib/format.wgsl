@@ -1,5 +1,5 @@
 // format: what every kernel is told about the rows of one chunk, and the constants of the format.
-// Provides: Chunk, TILE, SUBTILE, SUBTILES_PER_TILE, NO_TOKEN, LAST_TOKEN, MOST_LISTED, PROCESSED, RAW.
+// Provides: Chunk, TILE, SUBTILE, SUBTILES_PER_TILE, NO_TOKEN, LAST_TOKEN, MOST_LISTED, PROCESSED.
 // Needs: nothing. `ChunkUniform` has the same fields on the host, which a test compares.
 
 struct Chunk {
@@ -13,7 +13,7 @@ struct Chunk {
     out_base: u32,     // first result of the chunk, in words from the start of the binding
     first_row: u32,    // of the chunk, in the whole call
     call: u32,         // its number, which comes back in every record: says whose they are
-    views: u32,        // 1: one distribution per row, 2: what is drawn from, and the raw logits
+    views: u32,        // distributions per row, 1 or 2
     mask_words: u32,   // per row of the grammar mask, 0 without one
     mask_base: u32,    // first word of the chunk's mask, in words from the start of the binding
     draft_base: u32,   // first probability of the chunk's draft, in elements from the start of the binding
@@ -32,6 +32,6 @@ const NO_TOKEN: u32 = 0xffffffffu;
 const LAST_TOKEN: u32 = 0xfffffu; // MAX_VOCAB - 1
 const MOST_LISTED: u32 = 1024u;   // entries that one workgroup can list; digits.wgsl makes longer lists
 
-// What a distribution is taken from.
-const PROCESSED: u32 = 0u; // the logits after masks, bias and penalties; the only view where the raw ones are equal
-const RAW: u32 = 1u;
+// A view is what a distribution is taken from: the logits after masks, bias and penalties, or, in the last of two
+// views, the raw ones. Where these are equal there is one view.
+const PROCESSED: u32 = 0u;

@@ -1,6 +1,6 @@
 // merge: a row's statistics from its tiles', docs/exact.md section 7.
 // Provides: Merged, merge_tiles, tile_mass.
-// Needs: words, exact, list (.wgsl; `winners` holds partial sums), the kernel's bindings `scratch`, `table`.
+// Needs: words, integers, exact, list (.wgsl; `winners` holds partial sums), the kernel's bindings `scratch`, `table`.
 
 struct Merged {
     max_key: i32,

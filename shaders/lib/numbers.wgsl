@@ -1,6 +1,6 @@
 // numbers: quotients and roots of integers, for the filters; docs/sampling.md, src/arithmetic/numbers.rs.
 // Provides: ceil_ratio, quotient_q24, divide64, subtract64, root64.
-// Needs: exact.wgsl.
+// Needs: integers.wgsl.
 
 // ⌈value · factor / 2^by⌉ for by >= 31 and a result below 2^64.
 fn ceil_ratio(value: vec2<u32>, factor: u32, by: u32) -> vec2<u32> {

@@ -1,7 +1,7 @@
 // row_program: what comes next in the work on a row. One lane runs all of this, so there are no barriers.
 // Provides: Move, Progress, Found, first_progress, advance, the moves that several stations make, the header's writer.
-// Needs: format, words, exact, request, list, merge, scan, thresholds, cuts, draws, views (.wgsl), the kernel's
-// bindings `requests`, `records`.
+// Needs: format, words, integers, exact, request, list, merge, scan, thresholds, cuts, draws, views (.wgsl), the
+// kernel's bindings `requests`, `records`.
 
 // Where a row is.
 const AT_START: u32 = 0u;

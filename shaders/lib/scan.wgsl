@@ -1,8 +1,8 @@
 // scan: one walk over the subtiles of a row, or over the tokens of those that are opened: sums, a selection, a list.
 // There is one instance of it in a kernel, so that compilers that copy every call have little to copy.
 // Provides: Task, Outcome, scan, and the row at hand: what is kept, what is opened.
-// Needs: words, exact, logits, changes, list, radix (.wgsl), the kernel's bindings `logits`, `scratch`, `table`,
-// `draft`.
+// Needs: format, words, logits, integers, exact, changes, numbers, list, radix (.wgsl), the kernel's bindings `logits`,
+// `scratch`, `table`, `draft`.
 
 // Kinds of tasks.
 const NOTHING: u32 = 0u;

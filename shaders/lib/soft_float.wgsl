@@ -2,7 +2,7 @@
 // (IEEE 754, 5.4.1), because WGSL leaves rounding and subnormals of its own operators open. An operand a that is
 // infinite or NaN is returned as it is; b is finite.
 // Provides: add_float, multiply_float, divide_float.
-// Needs: exact.wgsl.
+// Needs: integers.wgsl.
 
 fn is_finite(bits: u32) -> bool {
     return (bits & 0x7f800000u) != 0x7f800000u;

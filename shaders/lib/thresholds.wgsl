@@ -1,6 +1,6 @@
 // thresholds: the lowest key within a limit, the standard deviation, the dynamic temperature; docs/sampling.md.
 // Provides: Sums, lowest_key, is_within, sigma_distance, mean_octaves, dynamic_scale.
-// Needs: exact, request, numbers, scan (.wgsl), the kernel's bindings `table`, `requests`.
+// Needs: integers, exact, request, numbers, scan (.wgsl), the kernel's bindings `table`, `requests`.
 
 // Sums of the run.
 struct Sums {

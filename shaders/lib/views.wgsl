@@ -1,6 +1,6 @@
 // views: the lists of the most probable tokens, and the raw view behind the processed one.
 // Provides: advance_list, advance_raw, advance_raw_draw.
-// Needs: format, words, exact, request, list, merge, scan, row_program (.wgsl), the kernel's bindings `requests`,
+// Needs: format, words, exact, request, merge, scan, row_program (.wgsl), the kernel's bindings `requests`,
 // `records`.
 
 // The most probable tokens of the view.

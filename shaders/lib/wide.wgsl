@@ -1,6 +1,6 @@
 // wide: logarithm of a mass and correctly rounded f32 results, by integers alone; docs/exact.md section 9.
 // Provides: ln_mass_fixed, log_softmax_bits, log_sum_exp_bits.
-// Needs: exact.wgsl. A signed 64-bit number is two's complement in (low, high).
+// Needs: exact.wgsl, integers.wgsl. A signed 64-bit number is two's complement in (low, high).
 
 const MAX_POINT: i32 = 30; // finest binary point of a wide number
 

@@ -68,7 +68,6 @@ const OWN_NAMES: &[&str] = &[
     "SUM",
     "TAKE",
     "PROCESSED",
-    "RAW",
     "FIRST_OPENED",
     // Vectors and structures of them, whose parts stand beside them.
     "NO_ITEM",
