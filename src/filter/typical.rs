@@ -72,7 +72,11 @@ mod tests {
     #[test]
     fn boundaries() {
         let logs: Vec<f32> = [0.4f32, 0.2, 0.2, 0.2].iter().map(|p| p.ln()).collect();
+        // 0, 1 and 2 octaves below, on average 7/6: the second token is the nearest, and lies above the entropy.
+        let octaves = [0.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0].map(|q: f32| -q * std::f32::consts::LN_2);
         check(&[
+            ("between head and tail", &octaves, |p| p.typical_p = 0.1, &[1], 1.0 / 6.0),
+            ("the tail joins", &octaves, |p| p.typical_p = 0.2, &[1, 2, 3, 4, 5, 6, 7], 2.0 / 3.0),
             ("0", FLAT, |p| p.typical_p = 0.0, &[0, 1, 2, 3], 1.0),
             ("half, equal tokens together", FLAT, |p| p.typical_p = 0.5, &[0, 1, 2, 3], 1.0),
             ("without the head", &logs, |p| p.typical_p = 0.5, &[1, 2, 3], 0.6),
