@@ -1,4 +1,4 @@
-//! Every fault that an answer can have is seen, and no right answer is called wrong: one table per kind of answer,
+//! Every fault that an answer can have is seen, no right answer is called wrong (long: a table per kind of answer).
 //! which is long.
 
 use super::{Answer, ERROR_LIMIT, KnownRow, Verdict, difference};
