@@ -42,5 +42,3 @@ pub use readback::Pending;
 pub use sampler::{Sampler, SamplerOptions};
 pub use self_check::Kernels;
 pub use timing::{PassTime, Timing};
-#[cfg(all(feature = "validate", feature = "device"))]
-pub(crate) use wgpu::Buffer;

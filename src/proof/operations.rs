@@ -12,7 +12,7 @@ use crate::arithmetic::rng::halves;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu, GpuLogits, Pending};
+use crate::gpu::{Gpu, GpuLogits, Pending};
 use crate::kernels::tile_stats;
 use crate::kernels::tile_stats::TILE_WORDS;
 use crate::logits::Logits;
@@ -52,23 +52,20 @@ impl<'a> Batch<'a> {
         Self { case, bytes, logits: case.logits(bytes), targets, device }
     }
 
-    /// The rows on the device, in an uploaded buffer.
-    fn uploaded<'b>(&self, buffer: &'b Buffer) -> GpuLogits<'b> {
-        GpuLogits {
-            buffer,
+    /// What a call makes of the rows where they lie in the buffer, uploaded.
+    fn uploaded<T>(&self, gpu: &Gpu, call: impl FnOnce(&GpuLogits<'_>) -> Result<T>) -> Result<T> {
+        let Case { dtype, rows, vocab, .. } = *self.case;
+        call(&GpuLogits {
             byte_offset: self.case.first_byte() as u64,
-            dtype: self.case.dtype,
-            rows: self.case.rows,
-            vocab: self.case.vocab,
             row_stride: self.case.stride(),
-        }
+            ..GpuLogits::packed(&gpu.upload(self.bytes)?, dtype, rows, vocab)
+        })
     }
 
-    /// Logprobs of the rows where they lie in the buffer.
     fn submit_logprobs(&self, gpu: &Gpu) -> Result<Pending<Logprobs>> {
-        let source = gpu.upload(self.bytes)?;
-        let batch = self.uploaded(&source);
-        gpu.submit(|encoder| gpu.sampler().logprobs(encoder, &batch, &self.case.params, &self.targets))
+        self.uploaded(gpu, |batch| {
+            gpu.submit(|encoder| gpu.sampler().logprobs(encoder, batch, &self.case.params, &self.targets))
+        })
     }
 
     /// The entries of a `top_k` call: at least one.
@@ -137,10 +134,7 @@ fn sample<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
     }
     let sampling = SamplingCase::new(batch.case);
     let expected = sampling.on(&Cpu, &batch.logits)?;
-    let on_device = |gpu: &Gpu| {
-        let source = gpu.upload(batch.bytes)?;
-        sampling.on_device(batch.case, gpu, &batch.uploaded(&source))
-    };
+    let on_device = |gpu| batch.uploaded(gpu, |uploaded| sampling.on_device(batch.case, gpu, uploaded));
     let got = batch.device.map(on_device).transpose()?;
     let judge = judge(expected, got, move |known, got, row| {
         known.sample(got, &sampling.row(row), sampling.mask(row))

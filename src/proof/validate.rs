@@ -139,8 +139,8 @@ mod tests {
         let faults = [
             ("sound", "", ""),
             ("ties in no order", "& (own_flag - 1u)", "& ~(own_flag | (own_flag - 1u))"),
-            ("one entry too few", "place >= batch.top_k", "place + 1u >= batch.top_k"),
-            ("ties with the last before better ones", "0u, code < cut)", "0u, code <= cut)"),
+            ("one entry too few", "place >= chunk.listed", "place + 1u >= chunk.listed"),
+            ("ties with the last before better ones", "0u, code < kth)", "0u, code <= kth)"),
         ];
         for (name, right, wrong) in faults {
             let gpu = Gpu::any().expect("an adapter: scripts/test installs a software driver");
