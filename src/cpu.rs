@@ -75,7 +75,7 @@ impl Engine for Cpu {
     }
 
     fn top_k(&self, logits: &Logits<'_>, k: u32) -> Result<(Vec<f32>, Vec<u32>)> {
-        LogprobsParams { top_logprobs: k, ..LogprobsParams::default() }.validate()?;
+        LogprobsParams::validate_count("top_k", k)?;
         let rows = each_row(logits, |row| at_one(logits, row, k).distribution.top);
         Ok(rows.into_iter().flatten().map(|(token, bits)| (f32::from_bits(bits), token)).unzip())
     }

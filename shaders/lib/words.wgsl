@@ -73,7 +73,7 @@ const CUT_TOP_N_SIGMA: u32 = 6u;
 const CUT_EPSILON: u32 = 7u;
 const CUT_XTC: u32 = 8u;
 
-const MAX_CUTS: u32 = 10u; // of a request
+const MAX_CUTS: u32 = 12u; // of a request
 
 // Bits of the first word of a change, which then has bias and penalty.
 const CHANGE_BANNED: u32 = 0x80000000u;

@@ -4,7 +4,7 @@ use crate::arithmetic::numbers::Ratio;
 use crate::params::SamplingStep;
 
 /// Most cuts of a request: the length of the array in `shaders/lib/request.wgsl`.
-pub(crate) const MAX_CUTS: usize = 10;
+pub(crate) const MAX_CUTS: usize = 12;
 
 // An order names each step at most once.
 const _: () = assert!(SamplingStep::ALL.len() <= MAX_CUTS, "raise MAX_CUTS, here and in request.wgsl");

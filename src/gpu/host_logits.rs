@@ -70,7 +70,7 @@ impl Engine for Gpu {
     }
 
     fn top_k(&self, logits: &Logits<'_>, k: u32) -> Result<(Vec<f32>, Vec<u32>)> {
-        LogprobsParams { top_logprobs: k, ..LogprobsParams::default() }.validate()?;
+        LogprobsParams::validate_count("top_k", k)?;
         if k == 0 {
             return Ok((Vec::new(), Vec::new()));
         }

@@ -81,7 +81,7 @@ impl Sampler {
         out_logits: GpuOutput<'_>,
         out_tokens: GpuOutput<'_>,
     ) -> Result<()> {
-        LogprobsParams { top_logprobs: k, ..LogprobsParams::default() }.validate()?;
+        LogprobsParams::validate_count("top_k", k)?;
         if k == 0 {
             return Ok(());
         }

@@ -29,13 +29,7 @@ impl LogprobsParams {
     /// # Errors
     /// [`Error::Params`] names the field, its value and its range.
     pub fn validate(&self) -> Result<()> {
-        if self.top_logprobs > Self::MAX_TOP_LOGPROBS {
-            return Err(Error::Params(format!(
-                "top_logprobs {} is over the limit of {}: ask for fewer entries",
-                self.top_logprobs,
-                Self::MAX_TOP_LOGPROBS
-            )));
-        }
+        Self::validate_count("top_logprobs", self.top_logprobs)?;
         let range = Self::MIN_TEMPERATURE..=Self::MAX_TEMPERATURE;
         if !range.contains(&self.temperature) {
             return Err(Error::Params(format!(
@@ -43,6 +37,19 @@ impl LogprobsParams {
                 self.temperature,
                 range.start(),
                 range.end()
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl LogprobsParams {
+    /// Nothing, if a list of so many entries per row can be made.
+    pub(crate) fn validate_count(name: &str, count: u32) -> Result<()> {
+        if count > Self::MAX_TOP_LOGPROBS {
+            return Err(Error::Params(format!(
+                "{name} {count} is over the limit of {}: ask for fewer entries",
+                Self::MAX_TOP_LOGPROBS
             )));
         }
         Ok(())

@@ -41,7 +41,7 @@ pub struct Plan {
 /// Bytes of the uniform of one chunk, of which each stage has its own.
 pub(crate) const UNIFORM_BYTES: u64 = 80;
 /// Bytes of a request.
-pub(crate) const REQUEST_BYTES: u64 = 256;
+pub(crate) const REQUEST_BYTES: u64 = 288;
 /// Bytes of a row's head, of a change, of 128 tokens of an allowed set.
 pub(crate) const ROW_BYTES: u64 = 16;
 /// Scratch of a chunk, 2 % of its f32 logits: keeps it flat however long the batch.
