@@ -58,6 +58,11 @@ fn advance_cut(progress: ptr<function, Progress>, found: Found) -> Move {
                 return cut_xtc(progress, found, cut.yz, cut.w);
             }
         }
+        case CUT_TOP_A: {
+            if has_sums {
+                return cut_top_a(progress, found, cut.yz);
+            }
+        }
         default: { // there are no other kinds
             return end_cut(progress);
         }
@@ -194,6 +199,11 @@ fn cut_min_p(progress: ptr<function, Progress>, found: Found, share: vec2<u32>) 
 // The tokens with a share of the run's mass.
 fn cut_epsilon(progress: ptr<function, Progress>, found: Found, share: vec2<u32>) -> Move {
     return threshold_cut(progress, found, BY_WEIGHT, share_of((*progress).sums.mass, share));
+}
+
+// The tokens with a share of the first one's weight times its probability.
+fn cut_top_a(progress: ptr<function, Progress>, found: Found, share: vec2<u32>) -> Move {
+    return threshold_cut(progress, found, BY_WEIGHT, share_of(first_squared((*progress).sums.mass), share));
 }
 
 // The tokens within so many standard deviations (Q16) of the first one. Its sums are those of distances and their

@@ -1,5 +1,5 @@
 // numbers: quotients and roots of integers, for the filters; docs/sampling.md, src/arithmetic/numbers.rs.
-// Provides: ceil_ratio, quotient_q24, divide64, subtract64, root64.
+// Provides: ceil_ratio, quotient_q24, divide64, subtract64, root64, first_squared.
 // Needs: integers.wgsl.
 
 // ⌈value · factor / 2^by⌉ for by >= 31 and a result below 2^64.
@@ -63,4 +63,11 @@ fn root64(a: vec2<u32>) -> u32 {
         }
     }
     return root;
+}
+
+// ⌊2^86 / mass⌋ to 31 bits, for a mass of at least 2^43.
+fn first_squared(mass: vec2<u32>) -> vec2<u32> {
+    let lead = select(countLeadingZeros(mass.y), 32u + countLeadingZeros(mass.x), mass.y == 0u);
+    let leading = shift_left64(mass, lead).y >> 1u; // 31 bits
+    return shift_right64(shift_left64(divide64(vec2<u32>(0u, 1u << 30u), leading), lead), 9u);
 }

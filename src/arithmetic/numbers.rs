@@ -32,9 +32,26 @@ pub(crate) fn quotient_q24(a: u64, b: u64) -> u32 {
     quotient
 }
 
+/// `⌊2^86 / mass⌋` to 31 bits, for a mass of at least 2^43: the weight of a run's first token, 2^43, times its probability in a run
+/// of this mass.
+pub(crate) fn first_squared(mass: u64) -> u64 {
+    let lead = mass.leading_zeros();
+    let leading = mass << lead >> 33; // 31 bits
+    ((1 << 62) / leading) << lead >> 9
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_squared_is_close() {
+        assert_eq!(first_squared(1 << 43), 1 << 43, "a single token");
+        for mass in [(1u64 << 43) + 1, 3 << 43, (1 << 50) + 12_345, 123_456_789_012_345_678, 1 << 63] {
+            let error = first_squared(mass) as f64 * mass as f64 / 2f64.powi(86) - 1.0;
+            assert!((-3e-7..=2e-9).contains(&error), "{mass}: {error:e}");
+        }
+    }
 
     #[test]
     fn ratios_are_exact() {

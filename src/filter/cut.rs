@@ -22,6 +22,7 @@ pub(crate) enum CutKind {
     /// The epsilon cutoff, and Mirostat, which is one with 2^-mu.
     Epsilon = 7,
     Xtc = 8,
+    TopA = 9,
 }
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ impl CutKind {
         ("CUT_TOP_N_SIGMA", Self::TopNSigma),
         ("CUT_EPSILON", Self::Epsilon),
         ("CUT_XTC", Self::Xtc),
+        ("CUT_TOP_A", Self::TopA),
     ];
 }
 

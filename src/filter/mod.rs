@@ -19,6 +19,7 @@ mod min_p;
 mod mirostat;
 mod run;
 mod spec;
+mod top_a;
 mod top_k;
 mod top_n_sigma;
 mod top_p;
@@ -55,6 +56,7 @@ pub(crate) const ALL: &[Spec] = &[
     min_p::SPEC,
     typical::SPEC,
     top_n_sigma::SPEC,
+    top_a::SPEC,
     epsilon::SPEC,
     xtc::SPEC,
     mirostat::SPEC,
@@ -191,6 +193,7 @@ mod tests {
             min_p: 1.0,
             typical_p: 0.5,
             top_n_sigma: 1.5,
+            top_a: 0.25,
             epsilon_cutoff: pow2_f32(-20),
             xtc_threshold: 0.125,
             xtc_probability: 0.5,
@@ -206,6 +209,7 @@ mod tests {
             (CutKind::MinP, [top, 31, 0]),
             (CutKind::TypicalP, [top, 32, 0]),
             (CutKind::TopNSigma, [3 << 15, 0, 0]),
+            (CutKind::TopA, [top, 33, 0]),
             (CutKind::Epsilon, [top, 51, 0]),
             (CutKind::Xtc, [top, 34, top - 1]),
             (CutKind::Epsilon, [top, 33, 0]), // 2^-2

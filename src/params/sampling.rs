@@ -29,6 +29,8 @@ pub struct SamplingParams {
     pub typical_p: f32,
     /// Keeps logits of at least the largest less this many standard deviations of the logits; 0 keeps all.
     pub top_n_sigma: f32,
+    /// Keeps tokens of at least this share of the square of the largest probability, 0 to 1; 0 keeps all.
+    pub top_a: f32,
     /// Keeps tokens of at least this probability, 0 to below 1.
     pub epsilon_cutoff: f32,
     /// Excludes all but the last of the tokens of at least this probability, if there are two; with
@@ -119,6 +121,7 @@ impl Default for SamplingParams {
             min_p: 0.0,
             typical_p: 1.0,
             top_n_sigma: 0.0,
+            top_a: 0.0,
             epsilon_cutoff: 0.0,
             xtc_threshold: 0.1,
             xtc_probability: 0.0,

@@ -23,6 +23,8 @@ pub enum SamplingStep {
     TypicalP,
     /// [`SamplingParams::top_n_sigma`](crate::SamplingParams::top_n_sigma)
     TopNSigma,
+    /// [`SamplingParams::top_a`](crate::SamplingParams::top_a)
+    TopA,
     /// [`SamplingParams::epsilon_cutoff`](crate::SamplingParams::epsilon_cutoff)
     EpsilonCutoff,
     /// [`SamplingParams::xtc_threshold`](crate::SamplingParams::xtc_threshold)
@@ -37,21 +39,22 @@ pub enum SamplingStep {
 #[non_exhaustive]
 pub enum Order {
     /// vLLM's: temperature, min-p, top-k, top-p. What vLLM lacks stands where it is closest: top-n-sigma, typical-p and
-    /// the epsilon cutoff before min-p, XTC and Mirostat at the end.
+    /// the epsilon cutoff before min-p, top-a after it, XTC and Mirostat at the end.
     #[default]
     Vllm,
-    /// llama.cpp's: top-n-sigma, top-k, typical-p, top-p, min-p, XTC, temperature; the epsilon cutoff after min-p. With
+    /// llama.cpp's: top-n-sigma, top-k, typical-p, top-p, min-p, XTC, temperature; top-a and the epsilon cutoff after min-p. With
     /// Mirostat nothing but temperature and Mirostat, as there.
     Llama,
     /// An order of one's own, with every step that is to act.
     List(Vec<SamplingStep>),
 }
 
-use SamplingStep::{EpsilonCutoff, MinP, Mirostat, Temperature, TopK, TopNSigma, TopP, TypicalP, Xtc};
+use SamplingStep::{EpsilonCutoff, MinP, Mirostat, Temperature, TopA, TopK, TopNSigma, TopP, TypicalP, Xtc};
 
 const VLLM: &[SamplingStep] =
-    &[Temperature, TopNSigma, TypicalP, EpsilonCutoff, MinP, TopK, TopP, Xtc, Mirostat];
-const LLAMA: &[SamplingStep] = &[TopNSigma, TopK, TypicalP, TopP, MinP, EpsilonCutoff, Xtc, Temperature];
+    &[Temperature, TopNSigma, TypicalP, EpsilonCutoff, MinP, TopA, TopK, TopP, Xtc, Mirostat];
+const LLAMA: &[SamplingStep] =
+    &[TopNSigma, TopK, TypicalP, TopP, MinP, TopA, EpsilonCutoff, Xtc, Temperature];
 const LLAMA_MIROSTAT: &[SamplingStep] = &[Temperature, Mirostat];
 
 impl Order {

@@ -158,6 +158,9 @@ impl State<'_> {
                 ratios.iter().filter(|ratio| **ratio != 1.0).for_each(|ratio| self.compared(*ratio, p));
                 self.kept.truncate(ratios.iter().filter(|ratio| **ratio >= p).count());
             }
+            SamplingStep::TopA => {
+                self.keep_probable(&probabilities, f64::from(params.top_a) * probabilities[0].powi(2))
+            }
             SamplingStep::EpsilonCutoff => {
                 self.keep_probable(&probabilities, f64::from(params.epsilon_cutoff))
             }
