@@ -63,6 +63,11 @@ fn advance_cut(progress: ptr<function, Progress>, found: Found) -> Move {
                 return cut_top_a(progress, found, cut.yz);
             }
         }
+        case CUT_ETA: {
+            if has_sums {
+                return cut_eta(progress, found, cut.yz, cut.w);
+            }
+        }
         default: { // there are no other kinds
             return end_cut(progress);
         }
@@ -204,6 +209,15 @@ fn cut_epsilon(progress: ptr<function, Progress>, found: Found, share: vec2<u32>
 // The tokens with a share of the first one's weight times its probability.
 fn cut_top_a(progress: ptr<function, Progress>, found: Found, share: vec2<u32>) -> Move {
     return threshold_cut(progress, found, BY_WEIGHT, share_of(first_squared((*progress).sums.mass), share));
+}
+
+// The tokens with a share of the run's mass, or with 2^-(so many octaves, Q24, and its entropy) of it where that is less.
+fn cut_eta(progress: ptr<function, Progress>, found: Found, share: vec2<u32>, half_octaves: u32) -> Move {
+    let sums = (*progress).sums;
+    let octaves = half_octaves + (entropy_q26(sums) >> 2u);
+    let lowered = ceil_ratio(sums.mass, mantissa(table[table_index(octaves)], octaves), 31u + (octaves >> 24u));
+    let limit = share_of(sums.mass, share);
+    return threshold_cut(progress, found, BY_WEIGHT, select(limit, lowered, at_least64(limit, lowered)));
 }
 
 // The tokens within so many standard deviations (Q16) of the first one. Its sums are those of distances and their

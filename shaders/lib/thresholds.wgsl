@@ -60,6 +60,12 @@ fn mean_octaves(sums: Sums) -> u32 {
     return quotient_q24(shift_right64(sums.surprisal, 8u), shift_right64(sums.mass, 8u));
 }
 
+// Entropy of the run, bits in Q26; one heavy token among weightless ones may come out a hair below zero.
+fn entropy_q26(sums: Sums) -> u32 {
+    let spread = mean_octaves(sums) << 2u;
+    return u32(max(bitcast<i32>(log2_q26(sums.mass) - (43u << 26u) + spread), 0));
+}
+
 const LOG2_E_LOW: u32 = 0x94ae0bf8u;  // log2 e · 2^54, rounded
 const LOG2_E_HIGH: u32 = 0x5c551du;
 
@@ -73,9 +79,7 @@ fn dynamic_scale(at_one: Sums) -> DrawScale {
     var raised = 0u; // Q31
     let most = log2_q26(vec2<u32>(max(at_one.count, 1u), 0u));
     if most > 0u {
-        let spread = mean_octaves(at_one);
-        // Q26 bits; a run of one heavy token among weightless ones may come out a hair below zero.
-        let entropy = u32(max(bitcast<i32>(log2_q26(at_one.mass) - (43u << 26u) + (spread << 2u)), 0));
+        let entropy = entropy_q26(at_one);
         raised = 0x80000000u;
         if entropy < most {
             let ratio = divide64(mul_wide(entropy, 0x80000000u), most).x; // Q31

@@ -73,6 +73,7 @@ const CUT_TOP_N_SIGMA: u32 = 6u;
 const CUT_EPSILON: u32 = 7u;
 const CUT_XTC: u32 = 8u;
 const CUT_TOP_A: u32 = 9u;
+const CUT_ETA: u32 = 10u;
 
 const MAX_CUTS: u32 = 12u; // of a request
 

@@ -40,6 +40,14 @@ impl DrawScale {
     }
 }
 
+/// Entropy, bits in Q26, of tokens with this mass and this surprisal, Q43.
+pub(crate) fn entropy_q26(mass: u64, surprisal: u64) -> u32 {
+    let spread = quotient_q24(surprisal, mass) << 2;
+    // One heavy token among weightless ones may come out a hair below zero.
+    let entropy = log2_q26(mass).wrapping_sub(RUN_FRACTION << 26).wrapping_add(spread).cast_signed().max(0);
+    entropy.cast_unsigned()
+}
+
 /// The dynamic temperature: Q22 bounds and a Q16 exponent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Dynamic {
@@ -54,10 +62,7 @@ impl Dynamic {
         let most = log2_q26(u64::from(count.max(1)));
         let mut raised = 0; // Q31
         if most > 0 {
-            let spread = quotient_q24(surprisal, mass) << 2;
-            let entropy =
-                log2_q26(mass).wrapping_sub(RUN_FRACTION << 26).wrapping_add(spread).cast_signed().max(0);
-            let entropy = entropy.cast_unsigned(); // bits, Q26
+            let entropy = entropy_q26(mass, surprisal);
             raised = 1 << 31;
             if entropy < most {
                 let ratio = (u64::from(entropy) << 31) / u64::from(most); // Q31

@@ -1,5 +1,7 @@
 //! Ratios and quotients of integers that the filters need, as `shaders/lib/numbers.wgsl` computes them.
 
+use super::exact::mantissa;
+
 /// A ratio in (0, 1] as `factor · 2^-by`, factor in [2^31, 2^32) (lower for what comes from a table).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ratio {
@@ -13,6 +15,11 @@ impl Ratio {
         // Subnormals are below every weight's share; as the smallest normal number they keep the same tokens.
         let bits = value.max(f32::MIN_POSITIVE).to_bits();
         Self { factor: (bits << 8) | 0x8000_0000, by: 158 - (bits >> 23) }
+    }
+
+    /// 2 to the minus so many octaves, Q24, out of the table: the same bits on every system.
+    pub(crate) fn of_octaves(octaves: u32) -> Self {
+        Self { factor: mantissa(octaves), by: 31 + (octaves >> 24) }
     }
 
     /// `⌈mass · ratio⌉`

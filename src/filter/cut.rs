@@ -23,6 +23,7 @@ pub(crate) enum CutKind {
     Epsilon = 7,
     Xtc = 8,
     TopA = 9,
+    Eta = 10,
 }
 
 #[cfg(test)]
@@ -38,6 +39,7 @@ impl CutKind {
         ("CUT_EPSILON", Self::Epsilon),
         ("CUT_XTC", Self::Xtc),
         ("CUT_TOP_A", Self::TopA),
+        ("CUT_ETA", Self::Eta),
     ];
 }
 

@@ -48,7 +48,7 @@ pub(super) const SPEC: Spec = Spec {
 fn words(mu: f64) -> [u32; 3] {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0 to 63 octaves")]
     let octaves = (mu.clamp(0.0, 63.0) * exact::pow2(24)).round() as u32;
-    share_words(Ratio { factor: exact::mantissa(octaves), by: 31 + (octaves >> 24) })
+    share_words(Ratio::of_octaves(octaves))
 }
 
 #[cfg(test)]

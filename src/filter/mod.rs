@@ -15,6 +15,7 @@
 
 mod cut;
 mod epsilon;
+mod eta;
 mod min_p;
 mod mirostat;
 mod run;
@@ -58,6 +59,7 @@ pub(crate) const ALL: &[Spec] = &[
     top_n_sigma::SPEC,
     top_a::SPEC,
     epsilon::SPEC,
+    eta::SPEC,
     xtc::SPEC,
     mirostat::SPEC,
 ];
@@ -195,6 +197,7 @@ mod tests {
             top_n_sigma: 1.5,
             top_a: 0.25,
             epsilon_cutoff: pow2_f32(-20),
+            eta_cutoff: 0.25,
             xtc_threshold: 0.125,
             xtc_probability: 0.5,
             mirostat: Some(Mirostat { tau: 1.0, eta: 0.1 }),
@@ -211,6 +214,7 @@ mod tests {
             (CutKind::TopNSigma, [3 << 15, 0, 0]),
             (CutKind::TopA, [top, 33, 0]),
             (CutKind::Epsilon, [top, 51, 0]),
+            (CutKind::Eta, [top, 33, 1 << 24]), // 2^-2, and its root
             (CutKind::Xtc, [top, 34, top - 1]),
             (CutKind::Epsilon, [top, 33, 0]), // 2^-2
         ];

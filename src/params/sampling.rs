@@ -33,6 +33,8 @@ pub struct SamplingParams {
     pub top_a: f32,
     /// Keeps tokens of at least this probability, 0 to below 1.
     pub epsilon_cutoff: f32,
+    /// Keeps tokens of at least the probability `min(ε, √ε · e^−H)` with this ε and the entropy H, 0 to below 1.
+    pub eta_cutoff: f32,
     /// Excludes all but the last of the tokens of at least this probability, if there are two; with
     /// [`xtc_probability`](Self::xtc_probability). 0 to 1, over 0.5 it never acts.
     pub xtc_threshold: f32,
@@ -123,6 +125,7 @@ impl Default for SamplingParams {
             top_n_sigma: 0.0,
             top_a: 0.0,
             epsilon_cutoff: 0.0,
+            eta_cutoff: 0.0,
             xtc_threshold: 0.1,
             xtc_probability: 0.0,
             mirostat: None,

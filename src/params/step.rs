@@ -27,6 +27,8 @@ pub enum SamplingStep {
     TopA,
     /// [`SamplingParams::epsilon_cutoff`](crate::SamplingParams::epsilon_cutoff)
     EpsilonCutoff,
+    /// [`SamplingParams::eta_cutoff`](crate::SamplingParams::eta_cutoff)
+    EtaCutoff,
     /// [`SamplingParams::xtc_threshold`](crate::SamplingParams::xtc_threshold)
     Xtc,
     /// [`SamplingParams::mirostat`](crate::SamplingParams::mirostat)
@@ -39,22 +41,24 @@ pub enum SamplingStep {
 #[non_exhaustive]
 pub enum Order {
     /// vLLM's: temperature, min-p, top-k, top-p. What vLLM lacks stands where it is closest: top-n-sigma, typical-p and
-    /// the epsilon cutoff before min-p, top-a after it, XTC and Mirostat at the end.
+    /// the epsilon and eta cutoffs before min-p, top-a after it, XTC and Mirostat at the end.
     #[default]
     Vllm,
-    /// llama.cpp's: top-n-sigma, top-k, typical-p, top-p, min-p, XTC, temperature; top-a and the epsilon cutoff after min-p. With
+    /// llama.cpp's: top-n-sigma, top-k, typical-p, top-p, min-p, XTC, temperature; top-a and the epsilon and eta cutoffs after min-p. With
     /// Mirostat nothing but temperature and Mirostat, as there.
     Llama,
     /// An order of one's own, with every step that is to act.
     List(Vec<SamplingStep>),
 }
 
-use SamplingStep::{EpsilonCutoff, MinP, Mirostat, Temperature, TopA, TopK, TopNSigma, TopP, TypicalP, Xtc};
+use SamplingStep::{
+    EpsilonCutoff, EtaCutoff, MinP, Mirostat, Temperature, TopA, TopK, TopNSigma, TopP, TypicalP, Xtc,
+};
 
 const VLLM: &[SamplingStep] =
-    &[Temperature, TopNSigma, TypicalP, EpsilonCutoff, MinP, TopA, TopK, TopP, Xtc, Mirostat];
+    &[Temperature, TopNSigma, TypicalP, EpsilonCutoff, EtaCutoff, MinP, TopA, TopK, TopP, Xtc, Mirostat];
 const LLAMA: &[SamplingStep] =
-    &[TopNSigma, TopK, TypicalP, TopP, MinP, TopA, EpsilonCutoff, Xtc, Temperature];
+    &[TopNSigma, TopK, TypicalP, TopP, MinP, TopA, EpsilonCutoff, EtaCutoff, Xtc, Temperature];
 const LLAMA_MIROSTAT: &[SamplingStep] = &[Temperature, Mirostat];
 
 impl Order {

@@ -18,6 +18,9 @@ const COMBINED: &[Setting] = &[
     ("plain", |_| ()),
     ("greedy", |p| p.temperature = 0.0),
     ("typical_p, top_p", |p| (p.typical_p, p.top_p) = (0.3, 0.8)),
+    ("eta and top_a, llama", |p| {
+        (p.eta_cutoff, p.top_a, p.temperature, p.order) = (0.01, 0.1, 1.3, Order::Llama);
+    }),
     ("usual", |p| (p.temperature, p.top_k, p.top_p, p.min_p, p.n) = (0.8, 50, 0.95, 0.02, 3)),
     ("temperature 0.6", |p| p.temperature = 0.6),
     ("xtc sometimes, top_k", |p| (p.xtc_threshold, p.xtc_probability, p.top_k) = (0.02, 0.5, 20)),

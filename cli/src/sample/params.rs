@@ -45,6 +45,9 @@ pub(crate) struct PartialParams {
     /// Keep tokens of at least A times the square of the largest probability [default: 0, all]
     #[arg(long, value_name = "A", allow_negative_numbers = true, help_heading = FILTERS)]
     top_a: Option<f32>,
+    /// Keep tokens of at least the probability min(E, √E · e^−entropy) [default: 0, all]
+    #[arg(long, value_name = "E", allow_negative_numbers = true, help_heading = FILTERS)]
+    eta_cutoff: Option<f32>,
     /// XTC: exclude all but the last of the tokens of at least this probability [default: 0.1]
     #[arg(long, value_name = "P", allow_negative_numbers = true, help_heading = FILTERS)]
     xtc_threshold: Option<f32>,
@@ -218,7 +221,7 @@ impl PartialParams {
     /// Puts the parameters that are given in place of those of `params`.
     pub(super) fn apply_to(&self, params: &mut SamplingParams) {
         set!(params from self:
-            temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma top_a epsilon_cutoff
+            temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma top_a epsilon_cutoff eta_cutoff
             xtc_threshold xtc_probability order repetition_penalty presence_penalty frequency_penalty penalty_last_n
             bad_words min_tokens stop_token_ids allowed_token_ids seed stream n raw_logprobs processed_logprobs
         );
@@ -251,7 +254,7 @@ mod tests {
     #[test]
     fn every_key_reaches_its_field() {
         let json = r#"{"temperature": 0.7, "dynatemp_range": 0.2, "dynatemp_exponent": 2, "top_k": 3, "top_p": 0.9, "min_p": 0.1,
-            "typical_p": 0.8, "top_n_sigma": 2, "top_a": 0.3, "epsilon_cutoff": 0.01, "xtc_threshold": 0.2,
+            "typical_p": 0.8, "top_n_sigma": 2, "top_a": 0.3, "epsilon_cutoff": 0.01, "eta_cutoff": 0.02, "xtc_threshold": 0.2,
             "xtc_probability": 0.5, "mirostat": {"eta": 0.3}, "order": ["top_k", "xtc"], "logit_bias": {"4": -1.5}, "repetition_penalty": 1.1,
             "presence_penalty": 0.3, "frequency_penalty": -0.3, "penalty_last_n": 7, "dry": {"base": 2, "last_n": 9},
             "bad_words": [[1, 2], [7]], "min_tokens": 5, "stop_token_ids": [2], "allowed_token_ids": [1], "seed": 8,
@@ -268,6 +271,7 @@ mod tests {
             top_n_sigma: 2.0,
             top_a: 0.3,
             epsilon_cutoff: 0.01,
+            eta_cutoff: 0.02,
             xtc_threshold: 0.2,
             xtc_probability: 0.5,
             mirostat: Some(Mirostat { tau: 5.0, eta: 0.3 }),

@@ -13,9 +13,9 @@ use sortilege::{Order, SamplingStep};
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Profile {
-    /// Temperature, top-n-sigma, typical-p, epsilon cutoff, min-p, top-a, top-k, top-p, XTC, Mirostat
+    /// Temperature, top-n-sigma, typical-p, epsilon and eta cutoff, min-p, top-a, top-k, top-p, XTC, Mirostat
     Vllm,
-    /// Top-n-sigma, top-k, typical-p, top-p, min-p, top-a, epsilon cutoff, XTC, temperature; with Mirostat nothing but
+    /// Top-n-sigma, top-k, typical-p, top-p, min-p, top-a, epsilon and eta cutoff, XTC, temperature; with Mirostat nothing but
     /// temperature and Mirostat
     Llama,
 }

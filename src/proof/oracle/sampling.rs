@@ -158,6 +158,11 @@ impl State<'_> {
                 ratios.iter().filter(|ratio| **ratio != 1.0).for_each(|ratio| self.compared(*ratio, p));
                 self.kept.truncate(ratios.iter().filter(|ratio| **ratio >= p).count());
             }
+            SamplingStep::EtaCutoff => {
+                let epsilon = f64::from(params.eta_cutoff);
+                let eta = epsilon.min(epsilon.sqrt() * (-entropy(&logprobs)).exp());
+                self.keep_probable(&probabilities, eta);
+            }
             SamplingStep::TopA => {
                 self.keep_probable(&probabilities, f64::from(params.top_a) * probabilities[0].powi(2))
             }
