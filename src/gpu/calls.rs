@@ -19,8 +19,10 @@ impl Sampler {
     /// [`Sampler::top_k`].
     ///
     /// # Errors
-    /// [`Error::Params`] and [`Error::Logits`] for what cannot be asked, [`Error::Limit`] where the device is too
-    /// small, [`Error::OutOfMemory`] and [`Error::Validation`] for what the device rejects. Nothing is recorded then.
+    /// [`Error::Params`](crate::Error::Params) and [`Error::Logits`](crate::Error::Logits) for what cannot be asked,
+    /// [`Error::Limit`](crate::Error::Limit) where the device is too small,
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) and [`Error::Validation`](crate::Error::Validation) for what
+    /// the device rejects. Nothing is recorded then.
     pub fn logprobs(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -46,7 +48,7 @@ impl Sampler {
     /// are read, never written, when the encoder is submitted.
     ///
     /// # Errors
-    /// As for [`Sampler::logprobs`]; [`Error::Params`] names the row.
+    /// As for [`Sampler::logprobs`]; [`Error::Params`](crate::Error::Params) names the row.
     ///
     /// # Example
     /// ```

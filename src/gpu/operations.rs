@@ -17,8 +17,8 @@ impl Sampler {
     /// NaN, otherwise infinities as they are.
     ///
     /// # Errors
-    /// As for [`Sampler::logprobs`], and [`Error::Logits`] if `out` is too small, lacks a usage or is the buffer of the
-    /// logits.
+    /// As for [`Sampler::logprobs`], and [`Error::Logits`](crate::Error::Logits) if `out` is too small, lacks a usage
+    /// or is the buffer of the logits.
     pub fn row_max(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -72,7 +72,8 @@ impl Sampler {
     /// entry and 2 KiB per 8192 tokens.
     ///
     /// # Errors
-    /// As for [`Sampler::row_max`], and [`Error::Params`] if `k` is over [`LogprobsParams::MAX_TOP_LOGPROBS`].
+    /// As for [`Sampler::row_max`], and [`Error::Params`](crate::Error::Params) if `k` is over
+    /// [`LogprobsParams::MAX_TOP_LOGPROBS`].
     pub fn top_k(
         &self,
         encoder: &mut wgpu::CommandEncoder,

@@ -84,8 +84,8 @@ impl Sampler {
     /// A sampler on the engine's device.
     ///
     /// # Errors
-    /// [`Error::Limit`] if the device was requested with limits below the floor of WebGPU that the kernels need, and
-    /// what the device says if a buffer cannot be made.
+    /// [`Error::Limit`](crate::Error::Limit) if the device was requested with limits below the floor of WebGPU that
+    /// the kernels need, and what the device says if a buffer cannot be made.
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self> {
         Self::with_options(device, queue, SamplerOptions::default())
     }
@@ -93,7 +93,8 @@ impl Sampler {
     /// A sampler on the engine's device with these settings.
     ///
     /// # Errors
-    /// As for [`Sampler::new`], and [`Error::Limit`] for timestamps on a device that was requested without them.
+    /// As for [`Sampler::new`], and [`Error::Limit`](crate::Error::Limit) for timestamps on a device that was
+    /// requested without them.
     pub fn with_options(device: &wgpu::Device, queue: &wgpu::Queue, options: SamplerOptions) -> Result<Self> {
         Self::with_table(device, queue, options, &TABLE)
     }
