@@ -32,14 +32,14 @@ mod xtc;
 mod boundaries;
 
 pub(crate) use cut::Cut;
-#[cfg(all(test, feature = "wgpu"))]
+#[cfg(test)]
 pub(crate) use cut::CutKind;
 #[cfg(feature = "wgpu")]
 pub(crate) use cut::MAX_CUTS;
 #[cfg(test)]
 pub(crate) use run::tests as tests_of_run;
 pub(crate) use run::{Run, Sums};
-#[cfg(any(test, all(feature = "validate", feature = "device")))]
+#[cfg(all(feature = "validate", feature = "device"))]
 pub(crate) use spec::Setting;
 use spec::Spec;
 pub(crate) use view::View;

@@ -105,7 +105,7 @@ impl Gpu {
     }
 
     /// This device with another table.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "validate"))]
     pub(crate) fn with_table(self, table: &[u32; crate::arithmetic::exact::TABLE_SIZE]) -> Self {
         let sampler = Sampler::with_table(&self.device, &self.queue, self.sampler.options(), table);
         Self { sampler: sampler.expect("the device allows it"), ..self }

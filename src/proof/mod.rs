@@ -1,19 +1,19 @@
 //! What makes a result trustworthy: the definition in f64, audits of single answers against it, and the validation of
 //! engines. It imports every other room; of it, the others import nothing but in tests.
 
-#[cfg(any(test, feature = "validate"))]
+#[cfg(feature = "validate")]
 pub mod audit;
 #[cfg(all(feature = "validate", feature = "device"))]
 mod grid;
 #[cfg(all(feature = "validate", feature = "device"))]
 mod operations;
-#[cfg(any(test, feature = "validate"))]
+#[cfg(feature = "validate")]
 pub mod oracle;
 #[cfg(all(feature = "validate", feature = "device"))]
 mod sampling;
 #[cfg(test)]
 pub(crate) mod simd;
-#[cfg(any(test, feature = "validate"))]
+#[cfg(feature = "validate")]
 pub mod synthetic;
 #[cfg(all(feature = "validate", feature = "device"))]
 pub mod validate;

@@ -243,7 +243,11 @@ mod tests {
             let mut bytes = vec![0; 33 * dtype.bytes()];
             kind.store(dtype, 5 << 24, &mut bytes);
             let stored = crate::Logits::new(&bytes, dtype, 1, 33).expect("a row");
-            let half_ulp = [0.0, 8.0, 64.0][dtype.code() as usize]; // at 2^14 to 2^15, of 10 and 7 fraction bits
+            let half_ulp = match dtype {
+                Dtype::F32 => 0.0,
+                Dtype::F16 => 8.0,
+                Dtype::Bf16 => 64.0,
+            }; // at 2^14 to 2^15, of 10 and 7 fraction bits
             for (wide, logit) in stored.row_bits(0).iter().map(f32::from_bits).zip(&logits) {
                 assert!((wide - logit).abs() <= half_ulp, "{dtype}: {wide} for {logit}");
             }
