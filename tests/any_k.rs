@@ -225,20 +225,22 @@ fn a_million_entries() {
 #[test]
 fn lists_that_cannot_be_are_refused() {
     let too_long = LogprobsParams::MAX_TOP_LOGPROBS + 1;
-    let words = "top_k 1048577 is over the limit of 1048576: ask for fewer entries";
     let logits = Logits::f32(&[1.0, 2.0], 1, 2).expect("a batch");
     let params = LogprobsParams { top_logprobs: too_long, ..LogprobsParams::default() };
     let shape = Shape { dtype: Dtype::F32, rows: 1, vocab: 2, row_stride: 2, byte_offset: 0 };
-    let refused = |error: Error| assert_eq!(error.to_string(), words);
-    refused(Cpu.top_k(&logits, too_long).unwrap_err());
-    refused(Cpu.logprobs(&logits, &params, &[]).unwrap_err());
-    refused(Plan::new(&shape, too_long, &DeviceLimits::default()).unwrap_err());
+    let refused = |name: &str, error: Error| {
+        let words = format!("{name} 1048577 is over the limit of 1048576: ask for fewer entries");
+        assert_eq!(error.to_string(), words);
+    };
+    refused("top_k", Cpu.top_k(&logits, too_long).unwrap_err());
+    refused("top_logprobs", Cpu.logprobs(&logits, &params, &[]).unwrap_err());
+    refused("top_logprobs", Plan::new(&shape, too_long, &DeviceLimits::default()).unwrap_err());
     let many = Shape { rows: 1000, ..shape };
     let message = Plan::new(&many, 1 << 20, &DeviceLimits::default()).unwrap_err().to_string();
-    assert!(message.contains("1000 rows") && message.contains("lower `rows` or `top_k`"), "{message}");
+    assert!(message.contains("1000 rows") && message.contains("lower `rows` or `top_logprobs`"), "{message}");
     for gpu in gpus() {
-        refused(gpu.top_k(&logits, too_long).unwrap_err());
-        refused(gpu.logprobs(&logits, &params, &[]).unwrap_err());
+        refused("top_k", gpu.top_k(&logits, too_long).unwrap_err());
+        refused("top_logprobs", gpu.logprobs(&logits, &params, &[]).unwrap_err());
         let source = buffer(&gpu, 2 * 4000 * 4, BufferUsages::STORAGE);
         let batch = GpuLogits::packed(&source, Dtype::F32, 2, 4000);
         let [large, small] =

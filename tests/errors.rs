@@ -36,7 +36,13 @@ fn bad_requests_are_refused_and_leave_the_encoder_usable() {
             ("empty vocabulary", GpuLogits { vocab: 0, ..packed }, default, &[], "vocab 0"),
             ("vast vocabulary", GpuLogits { vocab: 1 << 21, ..packed }, default, &[], "vocab 2097152"),
             ("overlapping rows", GpuLogits { row_stride: 7, ..packed }, default, &[], "row stride of 7"),
-            ("params", packed, LogprobsParams { top_logprobs: 5_000_000, ..default }, &[], "top_k 5000000"),
+            (
+                "params",
+                packed,
+                LogprobsParams { top_logprobs: 5_000_000, ..default },
+                &[],
+                "top_logprobs 5000000",
+            ),
             ("targets", packed, default, &[Some(8), None], "target 8 of row 0"),
         ];
         let mut open = encoder(&gpu);

@@ -248,8 +248,8 @@ fn check_shape(shape: &Shape) -> Result<()> {
 fn check_records(shape: &Shape, bytes: u64, limits: &DeviceLimits) -> Result<()> {
     if bytes > limits.max_buffer_bytes {
         return Err(Error::Limit(format!(
-            "the records of {} rows need {bytes} bytes, the device allows buffers of {}: lower `rows` or the entries \
-             listed of each",
+            "the records of {} rows need {bytes} bytes, the device allows buffers of {}: lower `rows` or \
+             `top_logprobs`",
             shape.rows, limits.max_buffer_bytes
         )));
     }
