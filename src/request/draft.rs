@@ -22,13 +22,12 @@ pub enum Verification {
 ///
 /// # Example
 /// ```
-/// use sortilege::cpu::{self, SampleInputs};
-/// use sortilege::{DraftTokens, Logits, Request, SamplingParams, Verification};
+/// use sortilege::{Cpu, DraftTokens, Engine, Logits, Request, SampleInputs, SamplingParams, Verification};
 /// let request = Request::new(SamplingParams { temperature: 0.0, ..SamplingParams::default() })?;
 /// // The draft says 2, 0; the target agrees with the first only.
 /// let logits = [0.0f32, 1.0, 5.0, /**/ 0.0, 3.0, 1.0, /**/ 9.0, 0.0, 0.0];
 /// let draft = DraftTokens::new(&request, 0, &[2, 0], Verification::SampleAndMatch)?;
-/// let samples = cpu::sample(&Logits::f32(&logits, 3, 3)?, &draft.rows(), &SampleInputs::default())?;
+/// let samples = Cpu.sample(&Logits::f32(&logits, 3, 3)?, &draft.rows(), &SampleInputs::default())?;
 /// let verified = draft.verify(&samples);
 /// assert_eq!((verified.accepted, verified.tokens()), (1, vec![2, 1]));
 /// # Ok::<(), sortilege::Error>(())

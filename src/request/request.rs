@@ -12,13 +12,12 @@ use crate::params::SamplingParams;
 ///
 /// # Example
 /// ```
-/// use sortilege::cpu::{self, SampleInputs};
-/// use sortilege::{Logits, Request, SamplingParams};
+/// use sortilege::{Cpu, Engine, Logits, Request, SampleInputs, SamplingParams};
 /// let params = SamplingParams { temperature: 0.8, top_p: 0.95, seed: Some(7), ..SamplingParams::default() };
 /// let mut request = Request::new(params)?;
 /// let logits = [2.0f32, 1.0, 0.1, -3.0];
 /// for position in 0..4 {
-///     let samples = cpu::sample(&Logits::f32(&logits, 1, 4)?, &[request.row(position)], &SampleInputs::default())?;
+///     let samples = Cpu.sample(&Logits::f32(&logits, 1, 4)?, &[request.row(position)], &SampleInputs::default())?;
 ///     request.accept(&samples[0]);
 /// }
 /// assert_eq!(request.output().len(), 4);
