@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use crate::answer::{Logprobs, LogprobsBits, Sample};
 use crate::arithmetic::exact::{self, Scale};
 use crate::engine::Engine;
+use crate::engine::sealed::Sealed;
 use crate::error::Result;
 use crate::kernels::row_sample::RowTask;
 use crate::kernels::{log_softmax, row_logprobs, row_sample, row_scalar, tile_stats};
@@ -16,6 +17,8 @@ use crate::request::{Inputs, Row, RowInputs, SampleInputs, validate_targets};
 /// The CPU engine: vector instructions found at run time, all cores, nothing to open.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cpu;
+
+impl Sealed for Cpu {}
 
 impl Engine for Cpu {
     fn logprobs(

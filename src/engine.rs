@@ -7,7 +7,7 @@ use crate::params::LogprobsParams;
 use crate::request::{Row, SampleInputs};
 
 /// An engine for logits in host memory: [`Cpu`](crate::Cpu), or a [`Gpu`](crate::device::Gpu) to which they are
-/// uploaded. Every engine gives the same bits.
+/// uploaded. Every engine gives the same bits. No other type can be one, so that operations may be added.
 ///
 /// # Example
 /// ```
@@ -22,7 +22,7 @@ use crate::request::{Row, SampleInputs};
 /// assert_eq!(answers[0].target.unwrap().rank(), 2);
 /// # Ok::<(), sortilege::Error>(())
 /// ```
-pub trait Engine {
+pub trait Engine: sealed::Sealed {
     /// What each row says, `[rows]`: its distribution with the most probable tokens, and logprob and rank of the target
     /// where `targets` (empty, or one per row) names one. Entries are ordered by logit descending, then token
     /// ascending.
@@ -87,4 +87,10 @@ pub trait Engine {
     /// [`Error::Params`](crate::Error::Params) if `k` is over
     /// [`LogprobsParams::MAX_TOP_LOGPROBS`](crate::LogprobsParams::MAX_TOP_LOGPROBS); what a device says.
     fn top_k(&self, logits: &Logits<'_>, k: u32) -> Result<(Vec<f32>, Vec<u32>)>;
+}
+
+/// Who may be an engine.
+pub(crate) mod sealed {
+    /// A type of this crate.
+    pub trait Sealed {}
 }

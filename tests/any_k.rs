@@ -191,7 +191,8 @@ fn chunks_change_no_list() {
                 row_stride: batch.stride,
                 byte_offset: 0,
             };
-            let plan = Plan::new(&shape, k, &DeviceLimits::from(&gpu.device().limits())).expect("a plan");
+            let plan =
+                Plan::logprobs(&shape, k, &DeviceLimits::from(&gpu.device().limits())).expect("a plan");
             assert_eq!(plan.cost().dispatches, chunks * dispatches, "{plan}");
             assert!(plan.cost().bytes_scratch <= 200_000, "{plan}");
             let got = gpu.top_k(&logits, k).expect("a list");
@@ -234,9 +235,9 @@ fn lists_that_cannot_be_are_refused() {
     };
     refused("top_k", Cpu.top_k(&logits, too_long).unwrap_err());
     refused("top_logprobs", Cpu.logprobs(&logits, &params, &[]).unwrap_err());
-    refused("top_logprobs", Plan::new(&shape, too_long, &DeviceLimits::default()).unwrap_err());
+    refused("top_logprobs", Plan::logprobs(&shape, too_long, &DeviceLimits::default()).unwrap_err());
     let many = Shape { rows: 1000, ..shape };
-    let message = Plan::new(&many, 1 << 20, &DeviceLimits::default()).unwrap_err().to_string();
+    let message = Plan::logprobs(&many, 1 << 20, &DeviceLimits::default()).unwrap_err().to_string();
     assert!(message.contains("1000 rows") && message.contains("lower `rows` or `top_logprobs`"), "{message}");
     for gpu in gpus() {
         refused("top_k", gpu.top_k(&logits, too_long).unwrap_err());

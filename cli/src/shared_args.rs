@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use sortilege::Dtype;
 
 use crate::failure::Result;
 use crate::text::Vocab;
@@ -21,26 +23,14 @@ pub(crate) struct LogitsArgs {
     #[arg(long, value_name = "N,N[,N]", value_delimiter = ',')]
     pub(crate) shape: Option<Vec<usize>>,
     /// Element type of a raw file, or of a .npy file that calls bf16 `V2`
-    #[arg(long)]
-    pub(crate) dtype: Option<DtypeArg>,
+    #[arg(long, value_parser = dtype_parser())]
+    pub(crate) dtype: Option<Dtype>,
 }
 
-/// An element type of logits.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum DtypeArg {
-    F32,
-    F16,
-    Bf16,
-}
-
-impl From<DtypeArg> for sortilege::Dtype {
-    fn from(dtype: DtypeArg) -> Self {
-        match dtype {
-            DtypeArg::F32 => Self::F32,
-            DtypeArg::F16 => Self::F16,
-            DtypeArg::Bf16 => Self::Bf16,
-        }
-    }
+/// Reads an element type by its name.
+pub(crate) fn dtype_parser() -> impl TypedValueParser<Value = Dtype> {
+    let names = Dtype::ALL.iter().map(|dtype| dtype.name());
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Dtype>())
 }
 
 /// Where the texts of the tokens are.

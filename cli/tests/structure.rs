@@ -274,14 +274,85 @@ fn a_circle_is_seen() {
 fn the_library_has_few_rooms_and_wgpu_lives_in_one() {
     let entries = std::fs::read_dir(LIBRARY).expect("the library is there").count();
     assert!(entries <= 14, "{entries} folders and files at the root of the library");
-    for module in modules(LIBRARY) {
-        let room = module.path.first().map_or("", String::as_str);
-        let names_wgpu = module
-            .names
-            .iter()
-            .any(|path| path[module.path.len().min(path.len())..].first().is_some_and(|word| word == "wgpu"));
-        assert!(!names_wgpu || room == "gpu", "{} names wgpu", module.path.join("::"));
+    let outside = |module: &Module| !["", "gpu"].contains(&module.path.first().map_or("", String::as_str));
+    for module in modules(LIBRARY).iter().filter(|module| outside(module)) {
+        assert!(!names_wgpu(module), "{} names wgpu", module.path.join("::"));
     }
+}
+
+/// Whether wgpu is named, whoever hands it on.
+fn names_wgpu(module: &Module) -> bool {
+    module.names.iter().chain(module.exports.values()).flatten().any(|word| word == "wgpu")
+}
+
+#[test]
+fn wgpu_is_seen_in_every_disguise() {
+    let of = |text: &str| module(vec!["proof".to_owned(), "audit".to_owned()], text);
+    for text in [
+        "use wgpu::Buffer;",
+        "use crate::wgpu::Buffer;",
+        "pub(crate) use wgpu::Buffer;",
+        "fn size(buffer: &wgpu::Buffer) -> u64 { buffer.size() }",
+    ] {
+        assert!(names_wgpu(&of(text)), "{text}");
+    }
+    assert!(!names_wgpu(&of("use crate::gpu::Gpu;")));
+}
+
+/// The rooms in the order of the table on the library's front page.
+fn rooms_in_order() -> Vec<String> {
+    let page = std::fs::read_to_string(Path::new(LIBRARY).join("lib.rs")).expect("the page is readable");
+    let table = page.split_once("//! | room | noun |").expect("a table of rooms").1;
+    let rows = table.lines().skip(1).take_while(|line| line.starts_with("//! |"));
+    let cells = rows.filter_map(|line| line.split('|').nth(1));
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
+#[test]
+fn each_room_imports_only_those_above_it() {
+    let order = rooms_in_order();
+    let place = |room: &String| order.iter().position(|other| other == room);
+    for (room, imports) in rooms(&graph(&modules(LIBRARY))) {
+        let own = place(&room).unwrap_or_else(|| panic!("{room} is not in the table of the front page"));
+        for import in imports {
+            assert!(place(&import).is_some_and(|above| above < own), "{room} imports {import}");
+        }
+    }
+}
+
+/// Words in backticks that look like paths of this repository, in a page of the documentation.
+fn paths_of(page: &str) -> Vec<&str> {
+    const FOLDERS: [&str; 9] =
+        ["src/", "shaders/", "cli/", "docs/", "tests/", "scripts/", "examples/", "benches/", "assets/"];
+    let words = page.split('`').skip(1).step_by(2).flat_map(str::split_whitespace);
+    words
+        .filter(|word| {
+            FOLDERS.iter().any(|folder| word.starts_with(folder)) && !word.contains(['<', '{', '*'])
+        })
+        .collect()
+}
+
+#[test]
+fn documentation_names_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for page in [
+        "README.md",
+        "CHANGELOG.md",
+        "docs/adding.md",
+        "docs/exact.md",
+        "docs/sampling.md",
+        "docs/performance.md",
+    ] {
+        let text = std::fs::read_to_string(root.join(page)).expect("the page is there");
+        for path in paths_of(&text) {
+            let exists = ["", ".rs"].iter().any(|end| root.join(format!("{path}{end}")).exists());
+            assert!(exists, "{page} names {path}, which does not exist");
+        }
+    }
+    assert_eq!(
+        paths_of("see `src/lost.rs`, `cargo run` and `docs/x.md` there"),
+        ["src/lost.rs", "docs/x.md"]
+    );
 }
 
 /// Rust files of this many lines and more say in their first line why.

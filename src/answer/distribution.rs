@@ -93,6 +93,18 @@ impl TargetLogprob {
     pub const fn rank(&self) -> u32 {
         self.n_greater + 1
     }
+
+    /// Every field as bits, for comparisons.
+    pub(super) fn bits(&self) -> [u64; 5] {
+        let Self { token, logit, logprob, n_greater, n_equal } = self;
+        [
+            u64::from(*token),
+            u64::from(logit.to_bits()),
+            logprob.to_bits(),
+            u64::from(*n_greater),
+            u64::from(*n_equal),
+        ]
+    }
 }
 
 /// Summary and most probable tokens of a distribution.
@@ -144,19 +156,13 @@ impl PartialEq for Distribution {
 
 impl Eq for Distribution {}
 
-impl TargetLogprob {
-    /// Every field as bits, for comparisons.
-    pub(super) fn bits(&self) -> [u64; 5] {
-        let Self { token, logit, logprob, n_greater, n_equal } = self;
-        [
-            u64::from(*token),
-            u64::from(logit.to_bits()),
-            logprob.to_bits(),
-            u64::from(*n_greater),
-            u64::from(*n_equal),
-        ]
+impl PartialEq for TargetLogprob {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
     }
 }
+
+impl Eq for TargetLogprob {}
 
 /// What an engine, GPU or CPU, computes of a distribution before the host's logarithm: integers and stored bits only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

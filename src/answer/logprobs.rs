@@ -17,14 +17,6 @@ pub struct Logprobs {
     pub target: Option<TargetLogprob>,
 }
 
-impl PartialEq for TargetLogprob {
-    fn eq(&self, other: &Self) -> bool {
-        self.bits() == other.bits()
-    }
-}
-
-impl Eq for TargetLogprob {}
-
 /// What an engine, GPU or CPU, computes of a row before the host's logarithm: integers and stored bits only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogprobsBits {

@@ -11,6 +11,9 @@ pub(crate) struct DrawScale {
     pub(crate) unit: u32,
 }
 
+/// `round(log2 e · 2^54)`.
+pub(crate) const LOG2_E_Q54: u64 = 25_989_283_394_227_192;
+
 impl DrawScale {
     /// Scale of a fixed temperature.
     pub(crate) fn new(temperature: f32) -> Self {
@@ -27,7 +30,6 @@ impl DrawScale {
 
     /// Of a temperature in Q22, at least a thousandth: docs/sampling.md, "Dynamic temperature".
     fn of_q22(temperature: u32) -> Self {
-        const LOG2_E_Q54: u64 = 25_989_283_394_227_192;
         let lead = temperature.leading_zeros();
         let (mut unit, mut shift) = ((temperature << lead) >> 8, 14 + lead.cast_signed());
         if unit == 1 << 23 {

@@ -33,7 +33,7 @@ pub(crate) fn log_sum_exp_bits(max_bits: u32, ln_mass: u32) -> u32 {
 }
 
 /// Finest binary point of a wide fixed-point number.
-const MAX_POINT: i32 = 30;
+pub(crate) const MAX_POINT: i32 = 30;
 
 /// Binary point at which both values, and their difference, fit 63 bits.
 fn binary_point(a: u32, b: u32) -> i32 {

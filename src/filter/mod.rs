@@ -4,14 +4,7 @@
 //! its [`Cut`]; its twin on the CPU; its boundaries as a table. `docs/sampling.md` defines all of them, and the numbers
 //! that they are made of: the row weight w(i) of a token, the mass W of the run, part(s, m) = ⌈s · m⌉.
 //!
-//! # To add a filter
-//! 1. Its file here: doc, `SPEC`, `keep`, table.
-//! 2. Its `mod` and its place in [`ALL`] below, its name in [`SamplingStep`] and its places in both orders
-//!    (`params/step.rs`); a [`CutKind`] unless it shares one (`cut.rs`).
-//! 3. Its fields in [`SamplingParams`], with the values that switch it off.
-//! 4. Its cut in the shaders.
-//! 5. Its definition in f64 in `oracle`, which is the proof of all the others.
-//! 6. Its option in the CLI, its line in `docs/sampling.md`.
+//! `docs/adding.md` names the places of a new one.
 
 mod cut;
 mod epsilon;
@@ -121,7 +114,7 @@ impl FromStr for SamplingStep {
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL.iter().copied().find(|step| step.name() == name).ok_or_else(|| {
             let known: Vec<&str> = Self::ALL.iter().map(|step| step.name()).collect();
-            Error::Params(format!("{name:?} is no filter, there are: {}", known.join(", ")))
+            Error::Params(format!("{name:?} is no step, there are: {}", known.join(", ")))
         })
     }
 }
@@ -218,6 +211,7 @@ mod tests {
             (CutKind::Xtc, [top, 34, top - 1]),
             (CutKind::Epsilon, [top, 33, 0]), // 2^-2
         ];
+        assert_eq!(expected.len(), SamplingStep::ALL.len(), "a filter is missing here");
         for (step, (kind, words)) in SamplingStep::ALL.iter().zip(expected) {
             assert_eq!(step.cut(&params, 2.0), Some(Cut { kind, words }), "{step}");
         }

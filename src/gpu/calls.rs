@@ -32,7 +32,7 @@ impl Sampler {
     ) -> Result<Pending<Logprobs>> {
         params.validate()?;
         validate_targets(targets, logits.rows, logits.vocab)?;
-        let plan = Plan::new(&logits.shape(), params.top_logprobs, &self.limits)?;
+        let plan = Plan::logprobs(&logits.shape(), params.top_logprobs, &self.limits)?;
         check_logits(logits, &plan)?;
         let requests = [RequestWords::observing(Scale::new(params.temperature))];
         let rows = heads(targets, logits.rows);

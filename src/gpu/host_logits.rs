@@ -5,6 +5,7 @@ use super::device::Gpu;
 use super::readback::Pending;
 use crate::answer::{Logprobs, LogprobsBits, Sample};
 use crate::engine::Engine;
+use crate::engine::sealed::Sealed;
 use crate::error::Result;
 use crate::logits::Logits;
 use crate::params::LogprobsParams;
@@ -13,6 +14,8 @@ use crate::request::{Inputs, Row, SampleInputs, validate_targets};
 
 /// Most bytes of logits in one submit: a GPU that takes longer than some 100 ms is reset by its system.
 const BLOCK_BYTES: usize = 32 << 20;
+
+impl Sealed for Gpu {}
 
 impl Engine for Gpu {
     fn logprobs(

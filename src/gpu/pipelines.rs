@@ -9,24 +9,24 @@ use crate::kernels::kernel::{Kernel, Slot};
 use crate::logits::Dtype;
 
 /// What was compiled for a device, shared by its samplers.
-pub(crate) type Compiled = Mutex<HashMap<Variant, Pipeline>>;
+pub(crate) type Cache = Mutex<HashMap<Variant, Pipeline>>;
 
 /// The pipelines of one sampler.
 #[derive(Debug)]
 pub(crate) struct Pipelines {
     device: wgpu::Device,
-    compiled: Arc<Compiled>,
+    compiled: Arc<Cache>,
     /// Which text of a kernel: [`Wgsl`](crate::kernels::kernel::Wgsl).
     int64: bool,
 }
 
 impl Pipelines {
-    pub(crate) fn new(device: &wgpu::Device, compiled: Arc<Compiled>, int64: bool) -> Self {
+    pub(crate) fn new(device: &wgpu::Device, compiled: Arc<Cache>, int64: bool) -> Self {
         Self { device: device.clone(), compiled, int64 }
     }
 
     /// What is compiled, for another sampler on the device.
-    pub(crate) fn shared(&self) -> Arc<Compiled> {
+    pub(crate) fn shared(&self) -> Arc<Cache> {
         self.compiled.clone()
     }
 

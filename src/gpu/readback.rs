@@ -91,7 +91,7 @@ fn outcome(state: &Mutex<Mapping>, deadline: Duration) -> Result<()> {
 /// What becomes of a row's words.
 type Decode<R> = Box<dyn Fn(usize, &[u32]) -> R + Send + Sync>;
 
-/// Records or samples on their way to the host. Submit the encoder, then [`wait`](Self::wait) or `.await`; several may
+/// Logprobs or samples on their way to the host. Submit the encoder, then [`wait`](Self::wait) or `.await`; several may
 /// be in flight, and they may be read in any order. Dropping one forgets its rows and disturbs nothing.
 #[must_use = "the rows are lost if nobody waits for them"]
 pub struct Pending<R> {

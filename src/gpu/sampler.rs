@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::checks::check_limits;
 use super::guard::guarded;
-use super::pipelines::{Compiled, Pipelines};
+use super::pipelines::{Cache, Pipelines};
 use super::pool::{Pool, Traffic, buffer};
 use super::timing::{Clock, Timing};
 use crate::arithmetic::exact::{TABLE, TABLE_SIZE};
@@ -122,7 +122,7 @@ impl Sampler {
         queue: &wgpu::Queue,
         options: SamplerOptions,
         table: wgpu::Buffer,
-        compiled: Arc<Compiled>,
+        compiled: Arc<Cache>,
     ) -> Result<Self> {
         let int64 = !options.portable && device.features().contains(wgpu::Features::SHADER_INT64);
         Ok(Self {

@@ -83,6 +83,8 @@ impl Sampler {
             SamplingParams {
                 mirostat: Some(Mirostat { tau: 4.0, eta: 0.1 }),
                 epsilon_cutoff: 1e-5,
+                eta_cutoff: 1e-5,
+                top_a: 0.01,
                 ..plain()
             },
         ] {

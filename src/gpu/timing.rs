@@ -209,12 +209,12 @@ mod tests {
     #[test]
     fn ticks_become_times_of_passes_and_copy() {
         let nanoseconds = Duration::from_nanos;
-        let names = ["tile_stats", "row_finish"];
+        let names = ["tile_stats", "row_logprobs"];
         let found = timing(&[100, 130, 140, 150, 155], &names, 2.0);
         let times: Vec<_> = found.passes.iter().map(|pass| (pass.name, pass.time)).collect();
         assert_eq!(
             times,
-            [("tile_stats", nanoseconds(60)), ("row_finish", nanoseconds(20)), ("copy", nanoseconds(10))]
+            [("tile_stats", nanoseconds(60)), ("row_logprobs", nanoseconds(20)), ("copy", nanoseconds(10))]
         );
         assert_eq!(found.total, nanoseconds(110), "with the gap");
         let found = timing(&[100, 130, 140, 139], &names, 1.0);

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::kernel_tests::parse;
+use super::kernel_tests::parse_text;
 use super::{ALL, digit_count};
 use crate::answer::words;
+use crate::arithmetic::draw_scale::LOG2_E_Q54;
 use crate::arithmetic::exact::{self, Scale};
 use crate::arithmetic::format::{MAX_VOCAB, MOST_LISTED, NO_TOKEN, SUBTILE_TOKENS, TILE_TOKENS};
-use crate::arithmetic::{merge, rng};
+use crate::arithmetic::{merge, rng, wide};
 use crate::filter::{CutKind, MAX_CUTS};
 use crate::request;
 
@@ -45,9 +46,9 @@ fn shared() -> BTreeMap<String, i64> {
         ("BITS_LOWEST", i64::from(f32::MIN.to_bits())),
         ("BITS_NAN", i64::from(f32::NAN.to_bits())),
         ("FAR", i64::from(exact::FAR)),
-        ("MAX_POINT", 30),
-        ("LOG2_E_LOW", 25_989_283_394_227_192 & 0xffff_ffff),
-        ("LOG2_E_HIGH", 25_989_283_394_227_192 >> 32),
+        ("MAX_POINT", i64::from(wide::MAX_POINT)),
+        ("LOG2_E_LOW", (LOG2_E_Q54 & 0xffff_ffff).cast_signed()),
+        ("LOG2_E_HIGH", (LOG2_E_Q54 >> 32).cast_signed()),
         // Lanes of a workgroup, 256 on WebGPU's floor, and what follows from them.
         ("LANES", 256),
         ("TOKENS_PER_LANE", TILE_TOKENS as i64 / 256),
@@ -79,8 +80,8 @@ const OWN_NAMES: &[&str] = &[
 /// The named constants of all shaders: scalars by value, others without one.
 fn declared() -> BTreeMap<String, Option<i64>> {
     let mut all = BTreeMap::new();
-    for kernel in ALL {
-        let (module, _) = parse(kernel);
+    for (kernel, int64) in ALL.iter().flat_map(|kernel| [(kernel, false), (kernel, true)]) {
+        let (module, _) = parse_text(kernel, int64);
         for (_, constant) in module.constants.iter() {
             let Some(name) = constant.name.clone() else { continue };
             let value = match module.global_expressions[constant.init] {

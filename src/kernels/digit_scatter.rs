@@ -1,5 +1,5 @@
 //! Moves the items of a block to where they belong by their digit, items with equal digits in their order. On the CPU
-//! `row_finish` makes lists of any length.
+//! `row_logprobs` makes lists of any length.
 
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
 

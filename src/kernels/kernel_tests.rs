@@ -14,11 +14,11 @@ use crate::logits::Dtype;
 use crate::plan::{REQUEST_BYTES, UNIFORM_BYTES};
 use crate::request::RequestWords;
 
-pub(super) fn parse(kernel: &Kernel) -> (naga::Module, naga::valid::ModuleInfo) {
+fn parse(kernel: &Kernel) -> (naga::Module, naga::valid::ModuleInfo) {
     parse_text(kernel, false)
 }
 
-fn parse_text(kernel: &Kernel, int64: bool) -> (naga::Module, naga::valid::ModuleInfo) {
+pub(super) fn parse_text(kernel: &Kernel, int64: bool) -> (naga::Module, naga::valid::ModuleInfo) {
     let text = kernel.wgsl.text(int64);
     let module = naga::front::wgsl::parse_str(text)
         .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(text, kernel.name)));

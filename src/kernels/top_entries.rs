@@ -2,7 +2,7 @@
 
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
 
-/// One lane per entry, dispatch (top_k / 64, rows).
+/// One lane per entry, dispatch (listed / 64, rows).
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "top_entries",
     wgsl: wgsl!("top_entries": "format", "words"),

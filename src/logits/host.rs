@@ -108,7 +108,8 @@ impl<'a> Logits<'a> {
     /// If the range is outside the batch.
     #[must_use]
     pub fn slice_rows(&self, first: usize, rows: usize) -> Self {
-        assert!(first + rows <= self.rows, "rows {first}..{} of {}", first + rows, self.rows);
+        let is_inside = first.checked_add(rows).is_some_and(|end| end <= self.rows);
+        assert!(is_inside, "{rows} rows from row {first} of {}", self.rows);
         let start = (first * self.row_stride * self.dtype.bytes()).min(self.bytes.len());
         Self { bytes: &self.bytes[start..], rows, ..*self }
     }
@@ -199,10 +200,9 @@ fn widen_halves(bytes: &[u8], dtype: Dtype, room: &mut [u32]) {
 
 #[inline]
 fn read(element: &[u8], dtype: Dtype) -> u32 {
-    let stored = match *element {
-        [a, b, c, d] => u32::from_ne_bytes([a, b, c, d]),
-        [a, b] => u32::from(u16::from_ne_bytes([a, b])),
-        _ => unreachable!("an element has 2 or 4 bytes"),
+    let stored = match dtype {
+        Dtype::F32 => u32::from_ne_bytes([element[0], element[1], element[2], element[3]]),
+        Dtype::F16 | Dtype::Bf16 => u16::from_ne_bytes([element[0], element[1]]).into(),
     };
     dtype.widen(stored)
 }

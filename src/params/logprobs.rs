@@ -41,9 +41,7 @@ impl LogprobsParams {
         }
         Ok(())
     }
-}
 
-impl LogprobsParams {
     /// Nothing, if a list of so many entries per row can be made.
     pub(crate) fn validate_count(name: &str, count: u32) -> Result<()> {
         if count > Self::MAX_TOP_LOGPROBS {

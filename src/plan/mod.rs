@@ -70,14 +70,14 @@ impl Plan {
     /// ```
     /// use sortilege::{DeviceLimits, Dtype, Plan, Shape};
     /// let shape = Shape { dtype: Dtype::F16, rows: 512, vocab: 128_256, row_stride: 128_256, byte_offset: 0 };
-    /// let plan = Plan::new(&shape, 20, &DeviceLimits::default())?;
+    /// let plan = Plan::logprobs(&shape, 20, &DeviceLimits::default())?;
     /// println!("{plan}");
     /// let cost = plan.cost();
     /// assert_eq!(cost.dispatches, 2);
     /// assert!(cost.bytes_back * 100 < cost.bytes_read);
     /// # Ok::<(), sortilege::Error>(())
     /// ```
-    pub fn new(shape: &Shape, top_logprobs: u32, limits: &DeviceLimits) -> Result<Self> {
+    pub fn logprobs(shape: &Shape, top_logprobs: u32, limits: &DeviceLimits) -> Result<Self> {
         LogprobsParams { top_logprobs, ..LogprobsParams::default() }.validate()?;
         Self::of(shape, Demand::logprobs(top_logprobs), limits)
     }
@@ -85,8 +85,8 @@ impl Plan {
     /// The plan of a `sample` call for these rows; `has_mask` where a grammar mask lies on the device.
     ///
     /// # Errors
-    /// As for [`Plan::new`], and [`Error::Params`] for rows that cannot be sampled.
-    pub fn sampling(shape: &Shape, rows: &[Row<'_>], has_mask: bool, limits: &DeviceLimits) -> Result<Self> {
+    /// As for [`Plan::logprobs`], and [`Error::Params`] for rows that cannot be sampled.
+    pub fn sample(shape: &Shape, rows: &[Row<'_>], has_mask: bool, limits: &DeviceLimits) -> Result<Self> {
         let inputs = Inputs::new(rows, shape.rows, shape.vocab, None)?;
         let mask_row_bytes = if has_mask { shape.vocab.div_ceil(32) as u64 * 4 } else { 0 };
         Self::of(shape, Demand::sample(&inputs, mask_row_bytes), limits)

@@ -20,7 +20,7 @@ fn chunks_cover_every_row_once_within_every_limit() {
             (0, 3, 3, 0),
         ] {
             let shape = Shape { row_stride: stride, byte_offset: offset, ..shape(rows, vocab) };
-            let plan = Plan::new(&shape, 20, &limits).expect("fits");
+            let plan = Plan::logprobs(&shape, 20, &limits).expect("fits");
             let mut next = 0;
             for chunk in &plan.chunks {
                 assert_eq!(chunk.first_row, next);
@@ -45,7 +45,7 @@ fn a_long_list_is_planned() {
         (Dtype::Bf16, 10, 4, "10 (tile_stats, row_logprobs, 5 digit_count, 3 digit_scatter)"),
     ] {
         let shape = Shape { dtype, ..shape(16, 128_256) };
-        let plan = Plan::new(&shape, 5000, &limits).expect("fits");
+        let plan = Plan::logprobs(&shape, 5000, &limits).expect("fits");
         assert!(plan.to_string().contains(words), "{plan}");
         assert_eq!(plan.cost().dispatches, per_chunk);
         assert_eq!(plan.cost().bytes_reopened, reads * plan.cost().bytes_read);
@@ -53,7 +53,7 @@ fn a_long_list_is_planned() {
         assert_eq!(plan.cost().bytes_back, (16u64 * 4 * (10 + 2 * 5000)).next_multiple_of(256));
 
         let whole = Shape { rows: 100, ..shape };
-        let plan = Plan::new(&whole, 128_256, &limits).expect("fits");
+        let plan = Plan::logprobs(&whole, 128_256, &limits).expect("fits");
         assert_eq!(plan.cost().dispatches, 3 * per_chunk, "35 rows at a time: {plan}");
         assert!(plan.cost().bytes_scratch <= MAX_SCRATCH_BYTES);
         // An operation's records make room for those of the next chunk.
@@ -61,7 +61,7 @@ fn a_long_list_is_planned() {
         let operation = Plan::of(&whole, demand, &limits).expect("fits");
         assert_eq!(operation.records_bytes, (35u64 * 4 * (10 + 2 * 128_256)).next_multiple_of(256));
     }
-    assert_eq!(Plan::new(&shape(16, 128_256), 1024, &limits).expect("fits").cost().dispatches, 2);
+    assert_eq!(Plan::logprobs(&shape(16, 128_256), 1024, &limits).expect("fits").cost().dispatches, 2);
 }
 
 /// Element indices have 32 bits even where a device allows larger bindings.
@@ -70,7 +70,7 @@ fn no_binding_passes_four_gigabytes() {
     let limits =
         DeviceLimits { max_binding_bytes: 64 << 30, max_buffer_bytes: 64 << 30, ..DeviceLimits::default() };
     let last_positions = Shape { rows: 32, row_stride: 2048 * 128_256, ..shape(32, 128_256) };
-    let plan = Plan::new(&last_positions, 5, &limits).expect("fits");
+    let plan = Plan::logprobs(&last_positions, 5, &limits).expect("fits");
     assert!(plan.chunks.len() > 1);
     for chunk in &plan.chunks {
         assert!(chunk.logits.bytes <= u64::from(u32::MAX), "{chunk:?}");
@@ -80,15 +80,17 @@ fn no_binding_passes_four_gigabytes() {
 #[test]
 fn a_row_or_a_batch_too_large_names_value_limit_and_remedy() {
     let tight = DeviceLimits { max_binding_bytes: 1000, ..DeviceLimits::default() };
-    let message = Plan::new(&shape(1, 1000), 5, &tight).unwrap_err().to_string();
+    let message = Plan::logprobs(&shape(1, 1000), 5, &tight).unwrap_err().to_string();
     assert!(message.contains("vocab 1000") && message.contains("allows 1000"), "{message}");
     let tight = DeviceLimits { max_buffer_bytes: 10_000, ..DeviceLimits::default() };
-    let message = Plan::new(&shape(1000, 10), 5, &tight).unwrap_err().to_string();
+    let message = Plan::logprobs(&shape(1000, 10), 5, &tight).unwrap_err().to_string();
     assert!(message.contains("1000 rows") && message.contains("lower `rows`"), "{message}");
     let odd = Shape { byte_offset: 1, ..shape(1, 10) };
-    assert!(Plan::new(&odd, 5, &DeviceLimits::default()).unwrap_err().to_string().contains("byte offset 1"));
+    assert!(
+        Plan::logprobs(&odd, 5, &DeviceLimits::default()).unwrap_err().to_string().contains("byte offset 1")
+    );
     let far = Shape { byte_offset: u64::MAX - 3, ..shape(1, 10) };
-    assert!(matches!(Plan::new(&far, 5, &DeviceLimits::default()), Err(Error::Logits(_))));
+    assert!(matches!(Plan::logprobs(&far, 5, &DeviceLimits::default()), Err(Error::Logits(_))));
     let many = Shape { dtype: Dtype::F32, rows: 1 << 50, ..shape(1, 1) };
     for demand in [Demand::logprobs(5), Demand { records_stay: true, ..Demand::logprobs(5) }] {
         assert!(matches!(Plan::of(&many, demand, &DeviceLimits::default()), Err(Error::Limit(_))));
@@ -97,5 +99,5 @@ fn a_row_or_a_batch_too_large_names_value_limit_and_remedy() {
     let message = Plan::of(&shape(1, 10), masked, &DeviceLimits::default()).unwrap_err().to_string();
     assert!(message.contains("requests of 1 rows") && message.contains("put the mask on"), "{message}");
     let vast = Shape { rows: usize::MAX, ..shape(1, 10) };
-    assert!(matches!(Plan::new(&vast, 5, &DeviceLimits::default()), Err(Error::Logits(_))));
+    assert!(matches!(Plan::logprobs(&vast, 5, &DeviceLimits::default()), Err(Error::Logits(_))));
 }

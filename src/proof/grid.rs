@@ -96,13 +96,13 @@ pub(super) fn long_lists(quick: bool) -> impl Iterator<Item = Case> {
         (262_144, [5000, 262_145, 262_144]),
     ];
     TOP.into_iter().filter(move |(vocab, _)| !quick || *vocab <= 9001).flat_map(|(vocab, top)| {
-        Dtype::ALL.iter().copied().zip(top).zip(2000..).map(move |((dtype, top_k), seed)| Case {
+        Dtype::ALL.iter().copied().zip(top).zip(2000..).map(move |((dtype, listed), seed)| Case {
             dtype,
             rows: KINDS.len(),
             vocab,
-            gap: top_k as usize % 3,
-            lead: top_k as usize % 2,
-            params: LogprobsParams { top_logprobs: top_k, temperature: 0.7 },
+            gap: listed as usize % 3,
+            lead: listed as usize % 2,
+            params: LogprobsParams { top_logprobs: listed, temperature: 0.7 },
             seed,
             samples: false,
         })

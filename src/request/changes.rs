@@ -59,9 +59,9 @@ impl Changes {
 
 /// Changes in the making, by token, each with its penalty not yet rounded.
 #[derive(Default)]
-struct Draft(BTreeMap<u32, (Change, f64)>);
+struct ChangeList(BTreeMap<u32, (Change, f64)>);
 
-impl Draft {
+impl ChangeList {
     fn of(&mut self, token: u32) -> &mut (Change, f64) {
         let plain = Change { token, is_banned: false, bias: 0.0, is_repeated: false, penalty: 0.0 };
         self.0.entry(token).or_insert((plain, 0.0))
@@ -133,12 +133,12 @@ impl Draft {
 impl Request {
     /// The changes for the token at `position`.
     pub(crate) fn changes(&self, position: u64, vocab: usize) -> Changes {
-        let mut draft = Draft::default();
-        draft.bias(self);
-        draft.penalties(self);
-        draft.bans(self, position);
+        let mut changes = ChangeList::default();
+        changes.bias(self);
+        changes.penalties(self);
+        changes.bans(self, position);
         Changes {
-            list: draft.list(vocab),
+            list: changes.list(vocab),
             repetition: self.params.repetition_penalty,
             allowed: self.params.allowed_token_ids.as_ref().map(|tokens| {
                 let mut words = vec![0; vocab.div_ceil(128) * 4];

@@ -164,7 +164,9 @@ mod tests {
             ("min_p -0.1", |p| p.min_p = -0.1),
             ("typical_p 2", |p| p.typical_p = 2.0),
             ("top_n_sigma -1", |p| p.top_n_sigma = -1.0),
+            ("top_a 1.5", |p| p.top_a = 1.5),
             ("epsilon_cutoff 1", |p| p.epsilon_cutoff = 1.0),
+            ("eta_cutoff 1", |p| p.eta_cutoff = 1.0),
             ("xtc_threshold 1.1", |p| p.xtc_threshold = 1.1),
             ("xtc_probability -1", |p| p.xtc_probability = -1.0),
             ("mirostat tau 0", |p| p.mirostat = Some(Mirostat { tau: 0.0, eta: 0.1 })),
@@ -186,6 +188,9 @@ mod tests {
             ("top_k stands twice", |p| p.order = Order::List(vec![TopK, TopK])),
         ];
         SamplingParams::default().validate().expect("the default is sound");
+        for parameter in filter::ALL.iter().flat_map(|spec| spec.parameters) {
+            assert!(cases.iter().any(|(words, _)| words.starts_with(parameter.name)), "{}", parameter.name);
+        }
         for (words, change) in cases {
             let mut params = SamplingParams::default();
             change(&mut params);

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use sortilege::synthetic::{Kind, LIKE_A_MODEL};
-use sortilege::{LogprobsParams, MAX_VOCAB, SamplingParams};
+use sortilege::{Dtype, LogprobsParams, MAX_VOCAB, SamplingParams};
 
 use crate::failure::{Failure, Result};
-use crate::shared_args::DtypeArg;
+use crate::shared_args::dtype_parser;
 
 /// What follows the options in the help.
 pub(crate) const EXAMPLES: &str = "\
@@ -83,8 +83,8 @@ pub(crate) struct BenchArgs {
           value_parser = clap::value_parser!(u32).range(1..=MAX_VOCAB as i64))]
     pub(crate) vocab: Vec<u32>,
     /// Element types [default: f32,f16,bf16]
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub(crate) dtype: Vec<DtypeArg>,
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = dtype_parser())]
+    pub(crate) dtype: Vec<Dtype>,
     /// Alternatives per row, for log, sample (raw logprobs; 0 asks for none) and top-k (where 0 is left out); --op all
     /// leaves sample out where there are more than 1024, the most it makes
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "20")]

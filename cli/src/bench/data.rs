@@ -9,7 +9,7 @@ use sortilege::Dtype;
 use super::args::DataArg;
 use crate::failure::{Failure, Result};
 use crate::files::LogitsFile;
-use crate::shared_args::{DtypeArg, LogitsArgs};
+use crate::shared_args::LogitsArgs;
 
 /// A batch of logits that is made or read as it is needed.
 pub(crate) struct Source {
@@ -31,7 +31,7 @@ impl Source {
     }
 
     /// Logits of a file, which `dtypes` may say the type of.
-    pub(crate) fn file(path: &Path, dtypes: &[DtypeArg]) -> Result<Self> {
+    pub(crate) fn file(path: &Path, dtypes: &[Dtype]) -> Result<Self> {
         let dtype = match dtypes {
             [] => None,
             [dtype] => Some(*dtype),

@@ -64,7 +64,7 @@ fn sources(args: &BenchArgs) -> Result<Vec<Source>> {
     if let Some(path) = &args.input {
         return Ok(vec![Source::file(path, &args.dtype)?]);
     }
-    let given: Vec<Dtype> = args.dtype.iter().copied().map(Dtype::from).collect();
+    let given: Vec<Dtype> = args.dtype.clone();
     let dtypes = if given.is_empty() { Dtype::ALL.to_vec() } else { given };
     let mut sources = Vec::new();
     for &vocab in &args.vocab {

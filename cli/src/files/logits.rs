@@ -27,11 +27,7 @@ pub(crate) struct LogitsFile {
 impl LogitsFile {
     /// The file that the options name, if it holds logits in a shape that makes rows.
     pub(crate) fn open(args: &LogitsArgs) -> Result<Self> {
-        let hints = Hints {
-            tensor: args.tensor.clone(),
-            shape: args.shape.clone(),
-            dtype: args.dtype.map(Dtype::from),
-        };
+        let hints = Hints { tensor: args.tensor.clone(), shape: args.shape.clone(), dtype: args.dtype };
         let path = &args.logits;
         let array = open_array(path, &hints)?;
         let Element::Logit(dtype) = array.element else {

@@ -143,7 +143,7 @@ impl Job<'_> {
         let requests = self.requests.start(0..rows.last().map_or(0, |row| row / positions + 1))?;
         let shape = Shape { dtype, rows: rows.len(), vocab, row_stride: vocab, byte_offset: 0 };
         let rows = self.rows(&requests, 0, rows.into_iter());
-        let plan = Plan::sampling(&shape, &rows, self.mask.is_some(), &DeviceLimits::default())?;
+        let plan = Plan::sample(&shape, &rows, self.mask.is_some(), &DeviceLimits::default())?;
         if self.mask.is_some() {
             note!("note: planned for a mask that lies on the device; one in a file is uploaded too");
         }

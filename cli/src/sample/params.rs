@@ -319,7 +319,7 @@ mod tests {
             (r#"{"mirostat": {"mu": 1}}"#, "`mu`"),
             (r#"{"order": "openai"}"#, "openai"),
             (r#"{"order": ["top_q"]}"#, "top_q"),
-            (r#"{"order": [3]}"#, "\"3\" is no filter"),
+            (r#"{"order": [3]}"#, "\"3\" is no step"),
             (r#"{"top_k": -1}"#, "-1"),
             (r#"{"logit_bias": "4:1"}"#, "logit_bias"),
         ] {

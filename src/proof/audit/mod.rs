@@ -3,7 +3,9 @@
 //! A [`KnownRow`] holds a row of logits and what the definition ([`oracle`](crate::oracle), in f64) says of it. Its
 //! methods are those of [`Engine`](crate::Engine), each with the answer of an engine about this row, and return a
 //! [`Verdict`]: the worst error in nats, and in words what else the definition has against the answer. An answer may
-//! hold anything, tokens from outside the row included: that is wrong, and never a panic.
+//! hold anything, tokens from outside the row included: that is wrong, and never a panic. One thing is taken from the
+//! library: how masks, bias and penalties change the logits before they are sampled
+//! ([`oracle::changed_logits`](crate::oracle::changed_logits) is the definition of that).
 //!
 //! [`difference`] compares answers of two engines, bit for bit.
 //!

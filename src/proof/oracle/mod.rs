@@ -10,6 +10,7 @@ pub use sampling::{Truncated, sampling, steps};
 
 /// What the definition says of one row.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Truth {
     /// Tokens with a finite logit, in order: logit descending, then token ascending.
     pub order: Vec<u32>,

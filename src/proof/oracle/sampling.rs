@@ -5,6 +5,7 @@ use crate::params::{Order, SamplingStep};
 
 /// What the definition says that temperature and filters leave of one row.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Truncated {
     /// The kept tokens, in order: logit descending, then token ascending.
     pub kept: Vec<u32>,
