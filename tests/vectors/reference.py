@@ -15,7 +15,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 VECTORS = HERE / "exact-v1.json"
-FROZEN_TABLE = HERE.parent.parent / "src" / "exact_table.in"
+FROZEN_TABLE = HERE.parent.parent / "src" / "arithmetic" / "table.in"
 
 LOG2_E, LN_2 = 1.4426950408889634, 0.6931471805599453  # the nearest doubles
 LN_2_HIGH, LN_2_LOW = float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33")
