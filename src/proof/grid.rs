@@ -86,7 +86,7 @@ pub(super) fn cases(extent: Extent) -> Vec<Case> {
 
 /// Batches whose lists no workgroup can hold: a little shorter than the vocabulary, as long, longer; one block of
 /// items, and several.
-pub(super) fn long_lists(quick: bool) -> impl Iterator<Item = Case> {
+fn long_lists(quick: bool) -> impl Iterator<Item = Case> {
     const TOP: [(usize, [u32; 3]); 6] = [
         (1025, [1026, 1025, 1025]),
         (4097, [4096, 4098, 4097]),
