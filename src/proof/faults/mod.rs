@@ -1,6 +1,20 @@
 //! Faults of one token in the shaders, planted one at a time: the quick grid of validation must find each of them on a
 //! device, and nothing where there is none. What it cannot see shows here first, and becomes a case of the grid.
 
+/// Lines of `what: right => wrong;`, the last with its reason where the two are equivalent.
+macro_rules! faults {
+    ($($what:literal: $right:literal => $wrong:literal $(, equivalent: $reason:literal)?;)*) => {
+        &[$($crate::proof::faults::Fault {
+            what: $what,
+            right: $right,
+            wrong: $wrong,
+            equivalent: faults!(@ $($reason)?),
+        }),*]
+    };
+    (@) => { None };
+    (@ $reason:literal) => { Some($reason) };
+}
+
 mod program;
 mod table;
 
@@ -24,21 +38,6 @@ struct Fault {
     wrong: &'static str,
     /// Why nobody can tell it from the sound kernel.
     equivalent: Option<&'static str>,
-}
-
-/// A fault that must be found.
-const fn fault(what: &'static str, right: &'static str, wrong: &'static str) -> Fault {
-    Fault { what, right, wrong, equivalent: None }
-}
-
-/// A change that makes no difference, and why.
-const fn equivalent(
-    what: &'static str,
-    right: &'static str,
-    wrong: &'static str,
-    reason: &'static str,
-) -> Fault {
-    Fault { what, right, wrong, equivalent: Some(reason) }
 }
 
 /// The faults of a kernel, and where they can show.
@@ -172,9 +171,12 @@ fn faults_are_what_they_say() {
             let text = planted(kernel, fault).wgsl.portable;
             let module = naga::front::wgsl::parse_str(text)
                 .unwrap_or_else(|error| panic!("{name}, {what}: {}", error.emit_to_string(text)));
-            naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty())
-                .validate(&module)
-                .unwrap_or_else(|error| panic!("{name}, {what}: {}", error.emit_to_string(text)));
+            naga::valid::Validator::new(
+                naga::valid::ValidationFlags::all(),
+                naga::valid::Capabilities::empty(),
+            )
+            .validate(&module)
+            .unwrap_or_else(|error| panic!("{name}, {what}: {}", error.emit_to_string(text)));
         }
     }
 }
@@ -183,7 +185,8 @@ fn faults_are_what_they_say() {
 #[test]
 fn faults_are_everywhere() {
     for kernel in crate::kernels::ALL {
-        let faults = table::FAULTS.iter().find(|faults| faults.kernel.name == kernel.name).expect(kernel.name);
+        let faults =
+            table::FAULTS.iter().find(|faults| faults.kernel.name == kernel.name).expect(kernel.name);
         let real = faults.list.iter().filter(|fault| fault.equivalent.is_none()).count();
         assert!(real >= 3 && faults.list[0].equivalent.is_none(), "{}", kernel.name);
     }
@@ -192,8 +195,25 @@ fn faults_are_everywhere() {
         .flat_map(|Faults { kernel, list, .. }| list.iter().map(|fault| library(kernel, fault)))
         .collect();
     for name in [
-        "row_program", "cuts", "draws", "views", "scan", "thresholds", "radix", "select", "merge", "list", "changes",
-        "soft_float", "numbers", "rng", "digits", "exact", "logits", "integers", "wide",
+        "row_program",
+        "cuts",
+        "draws",
+        "views",
+        "scan",
+        "thresholds",
+        "radix",
+        "select",
+        "merge",
+        "list",
+        "changes",
+        "soft_float",
+        "numbers",
+        "rng",
+        "digits",
+        "exact",
+        "logits",
+        "integers",
+        "wide",
     ] {
         assert!(everywhere.contains(name), "no fault in {name}.wgsl");
     }
