@@ -111,6 +111,26 @@ impl Gpu {
         Self { sampler: sampler.expect("the device allows it"), ..self }
     }
 
+    /// This device with a sampler of other settings beside the one that it has, and with a kernel in place of the one of
+    /// its name. What is compiled of the others is shared.
+    #[cfg(test)]
+    pub(crate) fn beside(
+        &self,
+        options: SamplerOptions,
+        planted: Option<crate::kernels::kernel::Kernel>,
+    ) -> Result<Self> {
+        let mut sampler = self.sampler.with(options)?;
+        planted.into_iter().for_each(|kernel| sampler.pipelines.plant(kernel));
+        let Self { device, queue, info, lost, .. } = self;
+        Ok(Self {
+            sampler,
+            device: device.clone(),
+            queue: queue.clone(),
+            info: info.clone(),
+            lost: lost.clone(),
+        })
+    }
+
     /// Any device, the best first, software adapters included: for tests and examples.
     ///
     /// # Errors

@@ -18,11 +18,34 @@ pub(crate) struct Pipelines {
     compiled: Arc<Cache>,
     /// Which text of a kernel: [`Wgsl`](crate::kernels::kernel::Wgsl).
     int64: bool,
+    /// A kernel in place of the one of its name.
+    #[cfg(test)]
+    planted: Option<Planted>,
+}
+
+/// A kernel with a fault, and what was compiled of it.
+#[cfg(test)]
+#[derive(Debug)]
+struct Planted {
+    kernel: Kernel,
+    compiled: Cache,
 }
 
 impl Pipelines {
     pub(crate) fn new(device: &wgpu::Device, compiled: Arc<Cache>, int64: bool) -> Self {
-        Self { device: device.clone(), compiled, int64 }
+        Self {
+            device: device.clone(),
+            compiled,
+            int64,
+            #[cfg(test)]
+            planted: None,
+        }
+    }
+
+    /// Compiles this kernel wherever the one of its name is asked for.
+    #[cfg(test)]
+    pub(super) fn plant(&mut self, kernel: Kernel) {
+        self.planted = Some(Planted { kernel, compiled: Cache::default() });
     }
 
     /// What is compiled, for another sampler on the device.
@@ -37,7 +60,17 @@ impl Pipelines {
     /// The pipeline of a kernel with its overrides.
     pub(crate) fn get(&self, kernel: &Kernel, dtype: Option<Dtype>, log_sum_exp: bool) -> Result<Pipeline> {
         let variant = Variant { kernel: kernel.name, dtype, log_sum_exp, int64: self.int64 };
-        let mut compiled = lock(&self.compiled);
+        #[cfg(test)]
+        if let Some(Planted { kernel: faulty, compiled }) = &self.planted
+            && faulty.name == kernel.name
+        {
+            return self.get_in(compiled, faulty, variant);
+        }
+        self.get_in(&self.compiled, kernel, variant)
+    }
+
+    fn get_in(&self, compiled: &Cache, kernel: &Kernel, variant: Variant) -> Result<Pipeline> {
+        let mut compiled = lock(compiled);
         if let Some(pipeline) = compiled.get(&variant) {
             return Ok(pipeline.clone());
         }

@@ -75,7 +75,7 @@ pub struct Sampler {
     pub(super) options: SamplerOptions,
     pub(super) limits: DeviceLimits,
     pub(super) table: wgpu::Buffer,
-    pub(crate) pipelines: Pipelines,
+    pub(super) pipelines: Pipelines,
     pub(super) pool: Pool,
     pub(super) clock: Option<Clock>,
 }

@@ -32,11 +32,13 @@ pub(super) struct Case {
     pub(super) seed: u64,
     /// Tokens are drawn too: the slowest part on a software adapter.
     pub(super) samples: bool,
+    /// Name of the setting that every row is drawn with; all settings in turn without one.
+    pub(super) setting: Option<&'static str>,
 }
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { dtype, rows, vocab, gap, lead, params, seed, samples: _ } = self;
+        let Self { dtype, rows, vocab, gap, lead, params, seed, samples: _, setting: _ } = self;
         let LogprobsParams { top_logprobs, temperature } = params;
         write!(
             f,
@@ -76,17 +78,43 @@ pub(super) fn cases(extent: Extent) -> Vec<Case> {
                     } else {
                         vocab <= MOST_TOKENS
                     },
+                    setting: None,
                 });
             }
         }
     }
     cases.extend(long_lists(quick));
+    cases.extend(of_one_setting());
     cases
+}
+
+/// Small batches of one setting, for what rows of every setting in turn do not show: each is here because a fault of
+/// the kernels passed all other cases.
+fn of_one_setting() -> impl Iterator<Item = Case> {
+    const BATCHES: [(&str, usize, usize); 6] = [
+        ("plain", 6, 65),                      // nobody changes a logit: the raw view is the first
+        ("greedy", 11, 2),                     // draft tokens that stand
+        ("bias", 20, 65),                      // sums that are ties, subnormal, of every exponent
+        ("dynamic temperature, llama", 3, 33), // a peaked row gets the lowest temperature, a power of two
+        ("typical_p 0.6", 20, 8200), // what is opened first reaches the share, with tokens too far away
+        ("top_p 0.9", 1, 70_001),    // more subtiles than a workgroup can name
+    ];
+    BATCHES.into_iter().zip(3001..).map(|((setting, rows, vocab), seed)| Case {
+        dtype: Dtype::F32,
+        rows,
+        vocab,
+        gap: 0,
+        lead: 0,
+        params: LogprobsParams { top_logprobs: 5, temperature: 1.0 },
+        seed,
+        samples: true,
+        setting: Some(setting),
+    })
 }
 
 /// Batches whose lists no workgroup can hold: a little shorter than the vocabulary, as long, longer; one block of
 /// items, and several.
-pub(super) fn long_lists(quick: bool) -> impl Iterator<Item = Case> {
+fn long_lists(quick: bool) -> impl Iterator<Item = Case> {
     const TOP: [(usize, [u32; 3]); 6] = [
         (1025, [1026, 1025, 1025]),
         (4097, [4096, 4098, 4097]),
@@ -105,6 +133,7 @@ pub(super) fn long_lists(quick: bool) -> impl Iterator<Item = Case> {
             params: LogprobsParams { top_logprobs: listed, temperature: 0.7 },
             seed,
             samples: false,
+            setting: None,
         })
     })
 }

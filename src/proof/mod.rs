@@ -3,6 +3,8 @@
 
 #[cfg(feature = "validate")]
 pub mod audit;
+#[cfg(all(test, feature = "validate", feature = "device"))]
+mod faults;
 #[cfg(all(feature = "validate", feature = "device"))]
 mod grid;
 #[cfg(all(feature = "validate", feature = "device"))]

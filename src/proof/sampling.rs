@@ -26,7 +26,7 @@ const COMBINED: &[Setting] = &[
     ("xtc sometimes, top_k", |p| (p.xtc_threshold, p.xtc_probability, p.top_k) = (0.02, 0.5, 20)),
     ("dynamic temperature", |p| (p.dynatemp_range, p.dynatemp_exponent) = (0.9, 1.3)),
     ("dynamic temperature, llama", |p| {
-        (p.dynatemp_range, p.top_k, p.order) = (0.5, 40, Order::Llama);
+        (p.temperature, p.dynatemp_range, p.top_k, p.order) = (3.0, 1.0, 40, Order::Llama);
     }),
     ("dynamic temperature, top_p", |p| (p.dynatemp_range, p.top_p) = (0.5, 0.8)),
     ("a list", |p| {
@@ -42,7 +42,11 @@ const COMBINED: &[Setting] = &[
         (p.repetition_penalty, p.presence_penalty, p.frequency_penalty) = (1.3, 0.4, 0.2);
         (p.dry, p.top_p) = (Some(Dry { allowed_length: 1, ..Dry::default() }), 0.9);
     }),
-    ("bias", |p| (p.logit_bias, p.temperature) = (vec![(0, 3.5), (1, -1e38)], 0.7)),
+    ("bias", |p| {
+        p.logit_bias = (0..60).zip([3.5, 0.1, 1e-39, -7.3].into_iter().cycle()).collect();
+        p.logit_bias.push((1, -1e38));
+        p.temperature = 0.7;
+    }),
     ("bans", |p| {
         (p.bad_words, p.min_tokens, p.stop_token_ids) = (vec![vec![2], vec![0, 1]], 9, vec![0, 3]);
         p.n = 16;
@@ -57,6 +61,9 @@ fn settings() -> impl Iterator<Item = &'static Setting> {
 
 /// Those of a row.
 fn setting_of(case: &Case, row: usize) -> &'static Setting {
+    if let Some(wanted) = case.setting {
+        return settings().find(|(name, _)| *name == wanted).expect("a setting of this name");
+    }
     let number = (row + case.seed as usize) % settings().count();
     settings().nth(number).expect("below their number")
 }
@@ -100,9 +107,11 @@ impl SamplingCase {
             let params = requests[row].params();
             row % 7 == 3 && params.n == 1 && params.mirostat.is_none()
         };
-        let drafts = (0..case.rows).map(|row| has_draft(row).then(|| token(row, 7) / 2)).collect();
+        let drafts: Vec<Option<u32>> =
+            (0..case.rows).map(|row| has_draft(row).then(|| token(row, 7) / 2)).collect();
         let words = vocab.div_ceil(32);
-        let mask = case.seed.is_multiple_of(3).then(|| {
+        // Not 3, by which the seeds of the cases of a dtype differ.
+        let mask = case.seed.is_multiple_of(5).then(|| {
             (0..case.rows * words)
                 .map(|i| if i / words % 5 == 4 { 0 } else { (noise(i, 8) | noise(i, 9)) as u32 })
                 .collect()
@@ -110,6 +119,14 @@ impl SamplingCase {
         let mut draft = vec![0.0; case.rows * vocab];
         for (i, probability) in draft.iter_mut().enumerate() {
             *probability = (noise(i, 10) % 1000) as f32 * 0.002 / vocab as f32;
+        }
+        // Whoever drafted was certain.
+        for (row, drafted) in drafts.iter().enumerate().filter(|(row, _)| row % 2 == 0) {
+            if let Some(drafted) = drafted {
+                let own = &mut draft[row * vocab..][..vocab];
+                own.fill(0.0);
+                own[*drafted as usize] = 1.0;
+            }
         }
         Self { requests, drafts, mask, mask_words: words, draft }
     }

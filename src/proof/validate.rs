@@ -64,7 +64,7 @@ pub fn validate(
 }
 
 /// Runs the operations that have a report.
-fn try_case(case: &Case, device: Option<&Gpu>, reports: &mut [Report]) -> Result<()> {
+pub(super) fn try_case(case: &Case, device: Option<&Gpu>, reports: &mut [Report]) -> Result<()> {
     let bytes = case.bytes();
     let batch = Batch::new(case, &bytes, device);
     let mut judges: Vec<(usize, Judge<'_>)> = Vec::new();
@@ -90,7 +90,7 @@ fn try_case(case: &Case, device: Option<&Gpu>, reports: &mut [Report]) -> Result
 }
 
 impl Report {
-    fn new(name: &'static str) -> Self {
+    pub(super) fn new(name: &'static str) -> Self {
         Self { name, cases: 0, mismatches: 0, worst_error: None, first_mismatch: None }
     }
 
@@ -112,7 +112,6 @@ mod tests {
     use super::*;
     use crate::gpu::Kernels;
     use crate::logits::Dtype;
-    use crate::proof::grid::long_lists;
 
     #[test]
     fn a_report_counts_what_is_wrong() {
@@ -129,46 +128,24 @@ mod tests {
         assert!(report.worst_error.expect("an error").is_nan());
     }
 
-    /// A device that sorts wrongly is found by the longest lists.
-    #[test]
-    fn a_device_that_sorts_otherwise_is_found() {
-        use crate::kernels::digit_scatter;
-        let case = long_lists(true)
-            .find(|case| case.vocab == 9001 && case.params.top_logprobs == 5000)
-            .expect("a case");
-        let faults = [
-            ("sound", "", ""),
-            ("ties in no order", "& (own_flag - 1u)", "& ~(own_flag | (own_flag - 1u))"),
-            ("one entry too few", "place >= chunk.listed", "place + 1u >= chunk.listed"),
-            ("ties with the last before better ones", "0u, code < kth)", "0u, code <= kth)"),
-        ];
-        for (name, right, wrong) in faults {
-            let gpu = Gpu::any().expect("an adapter: scripts/test installs a software driver");
-            let faulty = digit_scatter::KERNEL.replaced(right, wrong);
-            gpu.sampler()
-                .pipelines
-                .get(&faulty, Some(case.dtype), false)
-                .expect("it compiles, and stays in its place");
-            let mut reports = ["logprobs", "top_k"].map(Report::new);
-            try_case(&case, Some(&gpu), &mut reports).expect("the device works");
-            for report in &reports {
-                assert_eq!(report.cases, case.rows, "{name}: {report:?}");
-                assert_eq!(report.mismatches > 0, name != "sound", "{name}: {report:?}");
-            }
-        }
-    }
-
     /// A device with one wrong number in its table: validation and self-check must both say so.
     #[test]
     fn a_device_that_computes_other_bits_is_found() {
         let mut table = crate::arithmetic::exact::TABLE;
         table[512] += 1;
         let gpu = Gpu::any().expect("an adapter: scripts/test installs a software driver").with_table(&table);
-        let reports = validate(Some(&gpu), Extent::Quick, &mut |_, _| ()).expect("the device works");
-        assert_eq!(reports.len(), OPERATIONS.len());
-        for name in ["tile_stats", "logprobs", "sample"] {
-            let report = reports.iter().find(|report| report.name == name).expect("a report");
-            assert!(report.mismatches > 20, "{report:?}");
+        let is_ours = |case: &&Case| case.dtype == Dtype::F32 && case.vocab == 1000;
+        let case = cases(Extent::Quick).iter().find(is_ours).copied().expect("a case");
+        let mut reports: Vec<Report> = OPERATIONS.iter().map(|(name, _)| Report::new(name)).collect();
+        try_case(&case, Some(&gpu), &mut reports).expect("the device works");
+        for report in &reports {
+            assert_eq!(report.cases, case.rows, "{report:?}");
+            let least = match report.name {
+                "tile_stats" | "logprobs" => 8,
+                "sample" => 3,
+                _ => continue,
+            };
+            assert!(report.mismatches >= least, "{report:?}");
             assert!(report.first_mismatch.as_ref().is_some_and(|first| first.contains("row")), "{report:?}");
         }
         // The self-check is small: it is for drivers that miscompile, not for one unit in one entry.

@@ -1,0 +1,172 @@
+//! The faults.
+
+use super::{Fault, Faults, draws, every, lists_at_length, program};
+use crate::kernels::{
+    digit_count, digit_scatter, log_softmax, row_logprobs, row_sample, row_scalar, tile_stats, top_entries,
+};
+
+pub(super) const FAULTS: &[Faults] = &[
+    Faults {
+        kernel: tile_stats::KERNEL,
+        operations: &["tile_stats", "sample"],
+        reaches: every,
+        list: TILE_STATS,
+    },
+    Faults { kernel: row_logprobs::KERNEL, operations: &["logprobs"], reaches: every, list: ROW_LOGPROBS },
+    Faults {
+        kernel: digit_count::KERNEL,
+        operations: &["logprobs", "top_k"],
+        reaches: lists_at_length,
+        list: DIGIT_COUNT,
+    },
+    Faults {
+        kernel: digit_scatter::KERNEL,
+        operations: &["logprobs", "top_k"],
+        reaches: lists_at_length,
+        list: DIGIT_SCATTER,
+    },
+    Faults { kernel: row_sample::KERNEL, operations: &["sample"], reaches: draws, list: program::ROW_SAMPLE },
+    Faults { kernel: log_softmax::KERNEL, operations: &["log_softmax"], reaches: every, list: LOG_SOFTMAX },
+    Faults {
+        kernel: row_scalar::KERNEL,
+        operations: &["row_max", "log_sum_exp"],
+        reaches: every,
+        list: ROW_SCALAR,
+    },
+    Faults { kernel: top_entries::KERNEL, operations: &["top_k"], reaches: every, list: TOP_ENTRIES },
+];
+
+const TILE_STATS: &[Fault] = faults! {
+    "a surprisal's upper word is the lower one": "+ 1u] = surprise.y" => "+ 1u] = surprise.x";
+    "a NaN counts in the last token alone": "best_bits = max(best_bits, bits[i])" => "best_bits = bits[i]";
+    "lanes walk over each other's tokens": "(i >> 2u) * 16u" => "(i >> 2u) * 12u";
+    "the token behind the last counts": "token + j < chunk.vocab" => "token + j <= chunk.vocab";
+    "16-bit rows that begin odd": "(element & 1u) == 1u" => "(element & 1u) == 0u";
+    "a rank counts equal logits as greater": "key > target_key" => "key >= target_key";
+    "no subtile waits for its lanes":
+        "workgroupBarrier(); // every lane's best before" => "// every lane's best before";
+    "an eighth of the maxima is left out":
+        "i < 8u; i++) {\n            best_key" => "i < 7u; i++) {\n            best_key";
+    "a sum without its carry": "a.y + b.y + u32(low < a.x)" => "a.y + b.y";
+    "a product without its carry": "(middle >> 16u) + (cross >> 16u)" => "(middle >> 16u)";
+    "infinities of f16": "magnitude >= 0x7c00u" => "magnitude > 0x7c00u";
+    "the smallest normal f16 as a subnormal": "magnitude < 0x400u" => "magnitude <= 0x400u", equivalent:
+        "0x400 is 2^-14 either way: 1024 units of 2^-24";
+    "the weight of a negative logit":
+        "select(magnitude, 0u - magnitude, bits >= 0x80000000u)" => "magnitude";
+    "a table's entry too far": "(octaves >> 14u) & 0x3ffu" => "(octaves >> 14u) & 0x1ffu";
+    "-0 below +0": "select(raw, 0, raw == -1)" => "raw";
+    "half of an allowed set's words": "(token >> 5u) & 3u" => "(token >> 5u) & 1u";
+    "twice as many words of an allowed set": "(token >> 7u)" => "(token >> 6u)";
+    "a grammar mask without its bits":
+        "mask[chunk.mask_base + row * chunk.mask_words + (token >> 5u)]"
+            => "mask[chunk.mask_base + row * chunk.mask_words + (token >> 6u)]";
+    "the change behind the one that is looked for":
+        "range.x + half + 1u, range.y - half - 1u" => "range.x + half, range.y - half - 1u";
+    "no ban": "if (change.x & CHANGE_BANNED) != 0u {" => "if false {";
+    "a penalty is a bias": "change.z ^ 0x80000000u" => "change.z";
+    "a zero is divided by the penalty": "key_of_bits(x) > 0" => "key_of_bits(x) >= 0", equivalent:
+        "a zero over the penalty and a zero times the penalty are that zero, sign included";
+    "ties of a sum round up": "rest > 0x80u || (rest == 0x80u && (kept & 1u) == 1u)" => "rest >= 0x80u";
+    "a sum without its sticky bit":
+        "(wide >> apart) | u32((wide & ((1u << apart) - 1u)) != 0u)" => "(wide >> apart)";
+    "a difference with a sum's sign": "pack_float(large & 0x80000000u" => "pack_float(small & 0x80000000u";
+    "a quotient's exponent is one too large": "exponent_of(b) + 127" => "exponent_of(b) + 128";
+};
+
+const ROW_LOGPROBS: &[Fault] = faults! {
+    "ties have one place more": "place -= 1u; // itself" => "place -= 0u;";
+    "the last subtile is left out": "(chunk.vocab + SUBTILE - 1u) / SUBTILE" => "chunk.vocab / SUBTILE";
+    "a token behind the last": "if token < chunk.vocab {" => "if token <= chunk.vocab {";
+    "as many winners as subtiles": "min(chunk.listed, n_chosen * SUBTILE)" => "min(chunk.listed, n_chosen)";
+    "a target keeps its -0": "bits_of_key(key_of_bits(logit_bits(head.token)))" => "logit_bits(head.token)";
+    "a row of nothing but -inf is sound": "best_key <= KEY_NEG_INFINITY" => "best_key < KEY_NEG_INFINITY";
+    "a row with -inf has a NaN": "best_bits > BITS_NEG_INFINITY" => "best_bits >= BITS_NEG_INFINITY";
+    "a tile's mass at half its distance": "41u + (octaves >> 24u)" => "41u + (octaves >> 25u)";
+    "a tile's surprisal twice": "35u + (octaves >> 24u)" => "34u + (octaves >> 24u)";
+    "a mass without its carry": "(mass.y << 8u) | (mass.x >> 24u)" => "(mass.y << 8u)";
+    "counts of the first tiles alone":
+        "counts += winners[512u + lane + i * 16u]" => "counts += winners[512u + lane + i * 8u]";
+    "no lane waits for the maxima of the tiles":
+        "workgroupBarrier(); // every tile's maximum before the row's"
+            => "// every tile's maximum before the row's";
+    "an impossible token is listed": "key > KEY_NEG_INFINITY {" => "key >= KEY_NEG_INFINITY {";
+    "places of a list count what lies behind it": "j + 3u < n_winners" => "j < n_winners";
+    "a digit too many is walked down":
+        "group_counts[group] < still_wanted" => "group_counts[group] <= still_wanted";
+    "a bucket of too many is taken whole": "found.z == found.y" => "found.z >= found.y";
+    "what is taken begins behind the threshold": "at_least(one, threshold)" => "!at_least(threshold, one)";
+    "as many as there are, selected the long way": "wanted >= count" => "wanted > count", equivalent:
+        "the select then finds the last of them, and all are at least that";
+    "digits of the place in their wrong order":
+        "16u - 8u * (digit - KEY_DIGITS)" => "8u * (digit - KEY_DIGITS)";
+};
+
+const DIGIT_COUNT: &[Fault] = faults! {
+    "a digit that just suffices does not": "wanted <= before + count" => "wanted < before + count";
+    "what is wanted of a digit is what is wanted of all": "wanted - before)" => "wanted)";
+    "the last digit of the k-th is unknown":
+        "stage > 0u && stage <= levels()" => "stage > 0u && stage < levels()";
+    "counting begins in a full histogram":
+        "workgroupBarrier(); // an empty histogram before" => "// an empty histogram before";
+    "the last item of a block does not count":
+        "block * BLOCK + BLOCK, items_of" => "block * BLOCK + BLOCK - 1u, items_of";
+    "digits from the lowest": "8u * (levels() - 1u - stage)" => "8u * stage";
+    "no item behind the vocabulary": "max(chunk.vocab, chunk.listed)" => "chunk.vocab";
+    "-0 behind everything": "if stored == zero_code() + 1u {" => "if stored == zero_code() + 2u {";
+    "the lanes of a group count themselves":
+        "var i = lane & 0xf0u; i < lane" => "var i = lane & 0xf0u; i <= lane";
+    "an item's own block is before it": "i < block)" => "i <= block)", equivalent:
+        "here only the second of the two sums is read";
+};
+
+const DIGIT_SCATTER: &[Fault] = faults! {
+    "ties in no order": "& (own_flag - 1u)" => "& ~(own_flag | (own_flag - 1u))";
+    "one entry too few": "place >= chunk.listed" => "place + 1u >= chunk.listed";
+    "ties with the last before better ones": "0u, code < kth)" => "0u, code <= kth)";
+    "a block behind itself": "i < block)" => "i <= block)";
+    "a flag of two lanes": "lane % 32u" => "lane % 31u";
+    "flags of its own word twice": "word < own_word; word += DIGITS" => "word <= own_word; word += DIGITS";
+    "places move on before all are known":
+        "workgroupBarrier(); // all places are known" => "// all places are known";
+    "-inf is listed": "word >= BITS_NEG_INFINITY" => "word > BITS_NEG_INFINITY";
+    "the last entries remain codes": "stage == 2u * levels()" => "stage == 2u * levels() + 1u";
+    "codes of negative logits":
+        "select(stored ^ zero_code(), stored, stored > zero_code())" => "stored ^ zero_code()";
+    "sorting begins at the second digit": "(8u * (stage - levels() - 1u))" => "(8u * (stage - levels()))";
+    "pairs lie one word further": "+ KTH_WORDS + 2u * place" => "+ KTH_WORDS + place";
+};
+
+const LOG_SOFTMAX: &[Fault] = faults! {
+    "a tile's last token is left out":
+        "(group.x + 1u) * TILE, chunk.vocab" => "(group.x + 1u) * TILE, chunk.vocab - 1u";
+    "rows without a gap": "row * chunk.row_stride + token" => "row * chunk.vocab + token";
+    "ties round up": "(tie && (kept & 1u) == 1u)" => "tie";
+    "what is above a half by little rounds down": "(rest == 0x80u && aligned.x != 0u)" => "false";
+    "a logarithm of one bit less": "i < 26u; i++" => "i < 25u; i++";
+    "a logarithm without its carry":
+        "vec2<u32>(ln_mass << 4u, ln_mass >> 28u)" => "vec2<u32>(ln_mass << 4u, 0u)";
+    "-inf at a distance": "if bits == BITS_NEG_INFINITY {" => "if bits == BITS_NAN {";
+    "a row that is no distribution has logits":
+        "var bits = BITS_NAN;\n        if status == 0u {" => "var bits = BITS_NAN;\n        if status <= 1u {";
+    "a lead of the wrong word": "32u + countLeadingZeros(magnitude.x)" => "countLeadingZeros(magnitude.x)";
+    "a difference is a sum": "negate64(fixed_wide(bits, point))" => "fixed_wide(bits, point)";
+};
+
+const ROW_SCALAR: &[Fault] = faults! {
+    "+inf is -inf": "bits = 0x7f800000u;" => "bits = 0xff800000u;";
+    "a NaN is an infinity": "status == STATUS_NAN" => "status == STATUS_INFINITY";
+    "a mass of two lower words": "records[record + RECORD_MASS + 1u]" => "records[record + RECORD_MASS]";
+    "a positive sum is negated":
+        "let negative = sum.y >= 0x80000000u" => "let negative = sum.y < 0x80000000u";
+    "no hidden bit": "(bits & 0x7fffffu) | 0x800000u, 0u" => "(bits & 0x7fffffu), 0u";
+    "only the row's last lane": "if id.x >= chunk.rows {" => "if id.x + 1u >= chunk.rows {";
+    "log2 of the unit": "(40u << 26u)" => "(39u << 26u)";
+};
+
+const TOP_ENTRIES: &[Fault] = faults! {
+    "entries of one word": "2u * id.x" => "id.x";
+    "logits are tokens": "out_logits[place] = records[entry + 1u]" => "out_logits[place] = records[entry]";
+    "rows over each other": "id.y * chunk.listed + id.x" => "id.y + id.x";
+    "the last entry is left out": "id.x >= chunk.listed" => "id.x + 1u >= chunk.listed";
+};
