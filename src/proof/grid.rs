@@ -91,13 +91,15 @@ pub(super) fn cases(extent: Extent) -> Vec<Case> {
 /// Small batches of one setting, for what rows of every setting in turn do not show: each is here because a fault of
 /// the kernels passed all other cases.
 fn of_one_setting() -> impl Iterator<Item = Case> {
-    const BATCHES: [(&str, usize, usize); 6] = [
+    const BATCHES: [(&str, usize, usize); 8] = [
         ("plain", 6, 65),                      // nobody changes a logit: the raw view is the first
         ("greedy", 11, 2),                     // draft tokens that stand
         ("bias", 20, 65),                      // sums that are ties, subnormal, of every exponent
         ("dynamic temperature, llama", 3, 33), // a peaked row gets the lowest temperature, a power of two
         ("typical_p 0.6", 20, 8200), // what is opened first reaches the share, with tokens too far away
         ("top_p 0.9", 1, 70_001),    // more subtiles than a workgroup can name
+        ("large bias", 20, 300),     // sums of which more is lost than the guard bits
+        ("penalties", 80, 63),       // quotients that all but tie
     ];
     BATCHES.into_iter().zip(3001..).map(|((setting, rows, vocab), seed)| Case {
         dtype: Dtype::F32,
