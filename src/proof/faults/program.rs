@@ -93,7 +93,7 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "select((*progress).kept.count, (*progress).stats.n_greater, is_raw)" => "(*progress).kept.count";
     "the raw list over the processed one":
         "select(0u, 2u * chunk.listed, is_raw)" => "select(0u, chunk.listed, is_raw)";
-    "the raw view is always the second": "(*progress).view = chunk.views - 1u" => "(*progress).view = RAW";
+    "the raw view is always the second": "(*progress).view = chunk.views - 1u" => "(*progress).view = 1u";
     "the raw view keeps the run's end":
         "(*progress).run_last = LOWEST;\n        (*progress).is_full" => "(*progress).is_full";
     "the last draw has no raw words":
