@@ -1,27 +1,27 @@
 // tile_stats: max-reduce and exp-sum of one tile in one read of the logits. Libraries: format, words, logits, integers,
-// exact, soft_float, request, changes. One workgroup per tile of 4096 consecutive tokens of one row; four lanes share a
-// subtile of 64. Dispatch (tiles, rows). All sums are integers, so any order of lanes gives the same bits.
+// exact, soft_float, floats, lane, request, changes. One workgroup per tile of 4096 consecutive tokens of one row; four
+// lanes share a subtile of 64. Dispatch (tiles, rows). The sixteen tokens of a lane are added in a fixed order, lanes
+// as integers, in any.
 
 @group(0) @binding(0) var<uniform> chunk: Chunk;
 @group(0) @binding(1) var<storage, read> logits: array<u32>;       // [rows][row_stride] elements, packed in words
-@group(0) @binding(2) var<storage, read> row_data: array<vec4<u32>>; // a head per row, changes, allowed sets
-@group(0) @binding(3) var<storage, read> requests: array<Request>;
-@group(0) @binding(4) var<storage, read> mask: array<u32>;         // [rows][mask_words], bit set where allowed
-@group(0) @binding(5) var<storage, read> table: array<u32>;        // [1024]
-@group(0) @binding(6) var<storage, read_write> scratch: array<u32>; // [views][rows][tiles][TILE_WORDS]
+@group(0) @binding(2) var<storage, read> quads: array<vec4<u32>>;  // the same; read where rows begin at such a place
+@group(0) @binding(3) var<storage, read> row_data: array<vec4<u32>>; // a head per row, changes, allowed sets
+@group(0) @binding(4) var<storage, read> requests: array<Request>;
+@group(0) @binding(5) var<storage, read> mask: array<u32>;         // [rows][mask_words], bit set where allowed
+@group(0) @binding(6) var<storage, read> table: array<u32>;        // [2][1024], for integers and for lanes
+@group(0) @binding(7) var<storage, read_write> scratch: array<u32>; // [views][rows][tiles][TILE_WORDS]
 
 const LANES: u32 = 256u;
-const TOKENS_PER_LANE: u32 = 16u; // TILE / LANES
+const LANE_TABLE: u32 = 1024u; // its place in `table`
 
-var<workgroup> table_copy: array<u32, 1024>;
+var<workgroup> lane_table: array<u32, 1024>;
 var<workgroup> lane_key: array<i32, 256>;
-var<workgroup> lane_bits: array<u32, 256>;
-var<workgroup> lane_sums: array<vec4<u32>, 256>; // mass, surprisal
-var<workgroup> lane_counts: array<vec2<u32>, 256>; // n_greater, n_equal
-
-fn logit_bits(element: u32) -> u32 {
-    return widen(logits[word_of_element(element)], element);
-}
+var<workgroup> lane_sums: array<vec2<u32>, 512>; // masses, then surprisals
+var<workgroup> lane_counts: array<u32, 256>; // greater than the target in the lower half, not less in the upper
+var<workgroup> tile_max: atomic<i32>;
+var<workgroup> tile_sums: array<atomic<u32>, 5>; // mass, surprisal, counts
+var<workgroup> has_lowest: atomic<u32>; // whether a logit is -infinity, or a NaN with the sign set
 
 // The i-th of the sixteen tokens of a lane: four lanes read 16 consecutive tokens at a time, 4 each, and walk through
 // their subtile in four steps.
@@ -34,165 +34,263 @@ fn word_at(word: u32) -> u32 {
     return logits[min(word, arrayLength(&logits) - 1u)];
 }
 
-// Bits of four consecutive elements, each word read once. Those past the row are anything.
-fn four_logits(element: u32) -> vec4<u32> {
+// Bits of four consecutive elements in two words.
+fn widen4(words: vec2<u32>) -> vec4<u32> {
+    if DTYPE == 2u {
+        return vec4<u32>(words.x << 16u, words.x & 0xffff0000u, words.y << 16u, words.y & 0xffff0000u);
+    }
+    return vec4<u32>(widen_pair(words.x), widen_pair(words.y));
+}
+
+// Bits of four consecutive elements, each word read once; -infinity for those past the vocabulary, which weighs nothing
+// and is never returned.
+fn four_logits(row_start: u32, token: u32) -> vec4<u32> {
+    if token >= chunk.vocab {
+        return vec4<u32>(BITS_NEG_INFINITY);
+    }
+    let element = row_start + token;
     let word = word_of_element(element);
     var low = logits[word];
     var high = word_at(word + 1u);
+    var four: vec4<u32>;
     if DTYPE == 0u {
-        return vec4<u32>(low, high, word_at(word + 2u), word_at(word + 3u));
+        four = vec4<u32>(low, high, word_at(word + 2u), word_at(word + 3u));
+    } else {
+        if (element & 1u) == 1u {
+            low = (low >> 16u) | (high << 16u);
+            high = (high >> 16u) | (word_at(word + 2u) << 16u);
+        }
+        four = widen4(vec2<u32>(low, high));
     }
-    if (element & 1u) == 1u {
-        low = (low >> 16u) | (high << 16u);
-        high = (high >> 16u) | (word_at(word + 2u) << 16u);
+    let is_inside = vec4<u32>(token, token + 1u, token + 2u, token + 3u) < vec4<u32>(chunk.vocab);
+    return select(vec4<u32>(BITS_NEG_INFINITY), four, is_inside);
+}
+
+// The only read of the logits.
+fn load(row_start: u32, tile: u32, first_token: u32) -> Sixteen {
+    let start = row_start + first_token;
+    // Rows that begin with a quad end their whole tiles with one: nothing is read past the binding.
+    if (tile + 1u) * TILE <= chunk.vocab && (row_start & select(7u, 3u, DTYPE == 0u)) == 0u {
+        if DTYPE == 0u {
+            let quad = start >> 2u;
+            return Sixteen(quads[quad], quads[quad + 4u], quads[quad + 8u], quads[quad + 12u]);
+        }
+        // Four tokens are half of a quad: the same half at every step.
+        let quad = start >> 3u;
+        let a = quads[quad];
+        let b = quads[quad + 2u];
+        let c = quads[quad + 4u];
+        let d = quads[quad + 6u];
+        let is_upper = (start & 4u) != 0u;
+        return Sixteen(
+            widen4(select(a.xy, a.zw, is_upper)), widen4(select(b.xy, b.zw, is_upper)),
+            widen4(select(c.xy, c.zw, is_upper)), widen4(select(d.xy, d.zw, is_upper)));
     }
-    return vec4<u32>(widen(low, 0u), widen(low, 1u), widen(high, 0u), widen(high, 1u));
+    return Sixteen(
+        four_logits(row_start, first_token), four_logits(row_start, first_token + 16u),
+        four_logits(row_start, first_token + 32u), four_logits(row_start, first_token + 48u));
+}
+
+// The tokens after masks, bias and penalties. One loop, so that the text is there once: each round changes the first
+// and puts it last.
+fn changed(row: u32, request: u32, first_token: u32, given: Sixteen) -> Sixteen {
+    var t = given;
+    for (var i = 0u; i < 16u; i++) {
+        let token = token_of(first_token, i);
+        var bits = t.a.x;
+        if token < chunk.vocab {
+            bits = changed_bits(row, request, token, bits);
+        }
+        t = Sixteen(
+            vec4<u32>(t.a.yzw, t.b.x), vec4<u32>(t.b.yzw, t.c.x), vec4<u32>(t.c.yzw, t.d.x), vec4<u32>(t.d.yzw, bits));
+    }
+    return t;
 }
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let tile = group.x;
     let row = group.y;
     let row_start = chunk.element_base + row * chunk.row_stride;
     let head = head_of(row);
     let request = head.request;
-    let first_token = tile * TILE + (lane >> 2u) * SUBTILE + (lane & 3u) * 4u;
+    let first_token = group.x * TILE + (lane >> 2u) * SUBTILE + (lane & 3u) * 4u;
 
-    // 1. load: the only read of the logits
-    for (var i = lane; i < 1024u; i += LANES) {
-        table_copy[i] = table[i];
-    }
-    var raw: array<u32, 16>;
-    for (var i = 0u; i < TOKENS_PER_LANE; i += 4u) {
-        let token = token_of(first_token, i);
-        var four = vec4<u32>(BITS_NEG_INFINITY);
-        if token < chunk.vocab {
-            four = four_logits(row_start + token);
-        }
-        for (var j = 0u; j < 4u; j++) {
-            // A token past the vocabulary weighs nothing and is never returned.
-            raw[i + j] = select(BITS_NEG_INFINITY, four[j], token + j < chunk.vocab);
-        }
-    }
-    let target_token = head.token; // of a row that is drawn from: a draft, whose rank nobody asks for
-    // Without a target the count is that of the possible tokens.
+    lane_table[lane] = table[LANE_TABLE + lane];
+    lane_table[LANES + lane] = table[LANE_TABLE + LANES + lane];
+    lane_table[2u * LANES + lane] = table[LANE_TABLE + 2u * LANES + lane];
+    lane_table[3u * LANES + lane] = table[LANE_TABLE + 3u * LANES + lane];
+    let raw = load(row_start, group.x, first_token);
+    // Of a row that is drawn from, the head's token is a draft, whose rank nobody asks for. Without a target the count is
+    // that of the possible tokens.
     var target_bits = BITS_NEG_INFINITY;
-    if target_token != NO_TOKEN && chunk.draws == 0u {
-        target_bits = logit_bits(row_start + target_token);
+    if head.token != NO_TOKEN && chunk.draws == 0u {
+        let element = row_start + head.token;
+        target_bits = widen(logits[word_of_element(element)], element);
     }
     let is_changed = chunk.mask_words > 0u || requests[request].n_changes > 0u
         || requests[request].first_allowed != NONE;
 
     for (var view = 0u; view < chunk.views; view++) {
-        var bits = raw;
+        var tokens = raw;
         var scale = SCALE_ONE;
+        var per_logit = PER_LOGIT_ONE;
+        var asks = ASKS_RAW_SURPRISAL;
         if view == PROCESSED {
+            asks = ASKS_SURPRISAL;
             scale = requests[request].pass_scale;
+            per_logit = requests[request].per_logit;
             if is_changed {
-                for (var i = 0u; i < TOKENS_PER_LANE; i++) {
-                    let token = token_of(first_token, i);
-                    if token < chunk.vocab {
-                        bits[i] = changed_bits(row, request, token, raw[i]);
-                    }
-                }
+                tokens = changed(row, request, first_token, raw);
             }
         }
-        reduce(bits, key_of_bits(target_bits), scale, tile_words(view, row, tile), first_token, lane);
+        let with_surprisal = (requests[request].flags & asks) != 0u;
+        reduce(tokens, target_bits, scale, per_logit, with_surprisal, tile_words(view, row, group.x), group.x, lane);
         workgroupBarrier(); // this view's sums are read before the next view's are written
     }
 }
 
 // Statistics and delegates of a tile whose logits lie sixteen in each lane.
-fn reduce(bits: array<u32, 16>, target_key: i32, scale: Scale, out: u32, first_token: u32, lane: u32) {
-    // 2. best key of this lane's tokens, and their largest bits, which tell a NaN
-    var best_key = KEY_NEG_INFINITY;
-    var best_bits = 0u;
-    var counts = vec2<u32>(0u, 0u);
-    for (var i = 0u; i < TOKENS_PER_LANE; i++) {
-        let token = token_of(first_token, i);
-        if token < chunk.vocab {
-            let key = key_of_bits(bits[i]);
-            best_key = max(best_key, key);
-            best_bits = max(best_bits, bits[i]);
-            counts += vec2<u32>(u32(key > target_key), u32(key == target_key));
-        }
+fn reduce(
+    t: Sixteen, target_bits: u32, scale: Scale, per_logit: u32, with_surprisal: bool, out: u32, tile: u32,
+    lane: u32
+) {
+    // 1. the maximum of this lane's tokens, and their largest bits, which tell a NaN and -infinity
+    let max_bits = max_of(t);
+    let largest = max(max(max(t.a, t.b), t.c), t.d);
+    let largest_bits = max(max(max(largest.x, largest.y), largest.z), largest.w);
+    lane_key[lane] = select(key_or_nan(max_bits), KEY_NAN, largest_bits > BITS_NEG_INFINITY);
+    if lane == 0u {
+        atomicStore(&tile_max, KEY_NEG_INFINITY);
+        atomicStore(&has_lowest, 0u);
+        atomicStore(&tile_sums[0], 0u);
+        atomicStore(&tile_sums[1], 0u);
+        atomicStore(&tile_sums[2], 0u);
+        atomicStore(&tile_sums[3], 0u);
+        atomicStore(&tile_sums[4], 0u);
     }
-    lane_key[lane] = best_key;
-    lane_bits[lane] = best_bits;
-    workgroupBarrier(); // every lane's best before the subtiles', and the table before its first use
+    workgroupBarrier(); // every lane's maximum before the subtiles', and the table before its first use
 
-    // 3. subtile maxima: the delegates
+    // 2. subtile maxima: the delegates; and the tile's
     if lane < SUBTILES_PER_TILE {
         let four = lane * 4u;
-        best_key = max(max(lane_key[four], lane_key[four + 1u]), max(lane_key[four + 2u], lane_key[four + 3u]));
-        best_bits = max(max(lane_bits[four], lane_bits[four + 1u]), max(lane_bits[four + 2u], lane_bits[four + 3u]));
-        scratch[out + TILE_DELEGATES + lane] = bitcast<u32>(best_key);
+        let best = max(max(lane_key[four], lane_key[four + 1u]), max(lane_key[four + 2u], lane_key[four + 3u]));
+        scratch[out + TILE_DELEGATES + lane] = bitcast<u32>(best);
+        atomicMax(&tile_max, best);
     }
-    workgroupBarrier(); // all fours are read before their places are reused
-    if lane < SUBTILES_PER_TILE {
-        lane_key[lane] = best_key;
-        lane_bits[lane] = best_bits;
-    }
-    workgroupBarrier(); // the subtiles' best before the tile's
-    if lane < 8u {
-        for (var i = 1u; i < 8u; i++) {
-            best_key = max(best_key, lane_key[lane + i * 8u]);
-            best_bits = max(best_bits, lane_bits[lane + i * 8u]);
-        }
-        lane_key[64u + lane] = best_key;
-        lane_bits[64u + lane] = best_bits;
-    }
-    workgroupBarrier(); // eight partial maxima before everybody merges them
-    var tile_key = lane_key[64];
-    var tile_bits = lane_bits[64];
-    for (var i = 1u; i < 8u; i++) {
-        tile_key = max(tile_key, lane_key[64u + i]);
-        tile_bits = max(tile_bits, lane_bits[64u + i]);
+    if largest_bits >= BITS_NEG_INFINITY {
+        atomicStore(&has_lowest, 1u);
     }
 
-    // 4. weights relative to the tile's maximum
-    let reference = reference_of(bits_of_key(tile_key), scale);
+    // 3. weights and surprisals relative to the lane's maximum
+    var sums = vec2<u32>(0u, 0u);
+    if with_surprisal {
+        sums = sums_of_both(max_bits, t, per_logit);
+    } else {
+        sums.x = sum_of_weights(max_bits, t, per_logit);
+    }
+    workgroupBarrier(); // every subtile's maximum before the tile's is read
+
+    // 4. relative to the tile's
+    let tile_key = atomicLoad(&tile_max);
     var mass = vec2<u32>(0u, 0u);
     var surprise = vec2<u32>(0u, 0u);
-    for (var i = 0u; i < TOKENS_PER_LANE; i++) {
-        let octaves = octaves_from(reference, bits[i]);
-        let m = mantissa(table_copy[table_index(octaves)], octaves);
-        mass = add64(mass, weight(m, octaves));
-        surprise = add64(surprise, surprisal(m, octaves));
+    if tile_key > KEY_NEG_INFINITY && tile_key < KEY_INFINITY { // else its logits have no distances
+        let octaves = octaves_between(bits_of_key(tile_key), max_bits, scale);
+        let factor = mantissa(table[table_index(octaves)], octaves);
+        mass = lane_mass(sums.x, factor, octaves);
+        if with_surprisal {
+            surprise = lane_surprisal(sums.y, mass, factor, octaves);
+        }
     }
-    if tile_key <= KEY_NEG_INFINITY || tile_key >= KEY_INFINITY {
-        mass = vec2<u32>(0u, 0u); // no sound tile: its logits have no distances
-        surprise = vec2<u32>(0u, 0u);
+    lane_sums[lane] = mass;
+    if with_surprisal {
+        lane_sums[LANES + lane] = surprise;
     }
-    lane_sums[lane] = vec4<u32>(mass, surprise);
-    lane_counts[lane] = counts;
+    // Where nothing is as low as -infinity, all is above it.
+    let counts_all = target_bits == BITS_NEG_INFINITY && atomicLoad(&has_lowest) == 0u;
+    if !counts_all {
+        lane_counts[lane] = counts_of(t, key_or_nan(target_bits));
+    }
     workgroupBarrier(); // every lane's sums before the sixteen partial sums
 
-    // 5. across the workgroup: sixteen lanes, then one
+    // 5. across the workgroup: sixteen lanes, of sixteen lanes each; one writes the tile
     if lane < 16u {
-        for (var i = 1u; i < 16u; i++) {
-            let other = lane_sums[lane + i * 16u];
-            mass = add64(mass, other.xy);
-            surprise = add64(surprise, other.zw);
-            counts += lane_counts[lane + i * 16u];
+        add_to_tile(0u, sum_of_lanes(lane));
+        if with_surprisal {
+            add_to_tile(2u, sum_of_lanes(LANES + lane));
         }
-        lane_sums[lane] = vec4<u32>(mass, surprise); // no lane reads another's place among the first sixteen
-        lane_counts[lane] = counts;
+        if !counts_all {
+            atomicAdd(&tile_sums[4], sum_of_counts(lane));
+        }
     }
-    workgroupBarrier(); // sixteen partial sums before the last
+    workgroupBarrier(); // sixteen partial sums before their sum is read
     if lane == 0u {
-        for (var i = 1u; i < 16u; i++) {
-            mass = add64(mass, lane_sums[i].xy);
-            surprise = add64(surprise, lane_sums[i].zw);
-            counts += lane_counts[i];
-        }
-        scratch[out + TILE_MAX_KEY] = bitcast<u32>(tile_key);
-        scratch[out + TILE_MAX_BITS] = tile_bits;
-        scratch[out + TILE_MASS] = mass.x;
-        scratch[out + TILE_MASS + 1u] = mass.y;
-        scratch[out + TILE_SURPRISAL] = surprise.x;
-        scratch[out + TILE_SURPRISAL + 1u] = surprise.y;
-        scratch[out + TILE_N_GREATER] = counts.x;
-        scratch[out + TILE_N_EQUAL] = counts.y;
+        write_tile(out, tile_key, target_bits, counts_all, min(TILE, chunk.vocab - tile * TILE));
     }
+}
+
+fn write_tile(out: u32, tile_key: i32, target_bits: u32, counts_all: bool, n_tokens: u32) {
+    var counts = n_tokens | (n_tokens << 16u);
+    if !counts_all {
+        counts = atomicLoad(&tile_sums[4]);
+        if target_bits == BITS_NEG_INFINITY {
+            counts -= (TILE - n_tokens) << 16u; // those past the vocabulary
+        }
+    }
+    if tile_key > KEY_INFINITY {
+        counts = 0u; // a NaN is no less and no greater
+    }
+    scratch[out + TILE_MAX_KEY] = bitcast<u32>(tile_key);
+    scratch[out + TILE_MASS] = atomicLoad(&tile_sums[0]);
+    scratch[out + TILE_MASS + 1u] = atomicLoad(&tile_sums[1]);
+    scratch[out + TILE_SURPRISAL] = atomicLoad(&tile_sums[2]);
+    scratch[out + TILE_SURPRISAL + 1u] = atomicLoad(&tile_sums[3]);
+    scratch[out + TILE_N_GREATER] = counts & 0xffffu;
+    scratch[out + TILE_N_EQUAL] = (counts >> 16u) - (counts & 0xffffu);
+}
+
+// Adds 64 bits to two words of `tile_sums`, with a carry: in any order the same.
+fn add_to_tile(place: u32, sum: vec2<u32>) {
+    let before = atomicAdd(&tile_sums[place], sum.x);
+    atomicAdd(&tile_sums[place + 1u], sum.y + u32(before + sum.x < before));
+}
+
+// Sums of sixteen lanes, sixteen apart.
+fn sum_of_lanes(first: u32) -> vec2<u32> {
+    return add64(
+        add64(sum_of_four(first), sum_of_four(first + 64u)),
+        add64(sum_of_four(first + 128u), sum_of_four(first + 192u)));
+}
+
+fn sum_of_four(first: u32) -> vec2<u32> {
+    return add64(
+        add64(lane_sums[first], lane_sums[first + 16u]),
+        add64(lane_sums[first + 32u], lane_sums[first + 48u]));
+}
+
+fn sum_of_counts(first: u32) -> u32 {
+    return (counts_of_four(first) + counts_of_four(first + 64u))
+        + (counts_of_four(first + 128u) + counts_of_four(first + 192u));
+}
+
+fn counts_of_four(first: u32) -> u32 {
+    return (lane_counts[first] + lane_counts[first + 16u]) + (lane_counts[first + 32u] + lane_counts[first + 48u]);
+}
+
+// Tokens of a lane above a key in the lower half of the word, not below it in the upper one. On the key's side of zero one
+// exclusive or puts bits in the order of the keys, and what lies on the other side where it belongs; what is not below
+// zero includes -0, which is on the other side.
+fn counts_of(t: Sixteen, key: i32) -> u32 {
+    let not_below = select(key, -1, key == 0);
+    let limits = vec2<i32>(key, not_below);
+    let flips = select(vec2<u32>(0u), vec2<u32>(0x7fffffffu), limits < vec2<i32>(0));
+    let counts = (counts4(t.a, limits, flips) + counts4(t.b, limits, flips))
+        + (counts4(t.c, limits, flips) + counts4(t.d, limits, flips));
+    return (counts.x + counts.y) + (counts.z + counts.w);
+}
+
+fn counts4(bits: vec4<u32>, limits: vec2<i32>, flips: vec2<u32>) -> vec4<u32> {
+    let is_above = bitcast<vec4<i32>>(bits ^ vec4<u32>(flips.x)) > vec4<i32>(limits.x);
+    let is_not_below = bitcast<vec4<i32>>(bits ^ vec4<u32>(flips.y)) >= vec4<i32>(limits.y);
+    return select(vec4<u32>(0u), vec4<u32>(1u), is_above) + select(vec4<u32>(0u), vec4<u32>(0x10000u), is_not_below);
 }

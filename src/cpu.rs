@@ -4,7 +4,8 @@
 use rayon::prelude::*;
 
 use crate::answer::{Logprobs, LogprobsBits, Sample};
-use crate::arithmetic::exact::{self, Scale};
+use crate::arithmetic::exact;
+use crate::arithmetic::lane::PassScale;
 use crate::engine::Engine;
 use crate::engine::sealed::Sealed;
 use crate::error::Result;
@@ -29,10 +30,9 @@ impl Engine for Cpu {
     ) -> Result<Vec<Logprobs>> {
         params.validate()?;
         validate_targets(targets, logits.rows(), logits.vocab())?;
-        let scale = Scale::new(params.temperature);
         Ok(each_row(logits, |row| {
             let target = targets.get(row).copied().flatten();
-            logprobs_bits(logits, row, params.top_logprobs, scale, target).decode(params.temperature, target)
+            logprobs_bits(logits, row, params, target).decode(params.temperature, params.entropy, target)
         }))
     }
 
@@ -91,20 +91,21 @@ fn each_row<R: Send>(logits: &Logits<'_>, compute: impl Fn(usize) -> R + Send + 
 
 /// A row at temperature 1, without a target.
 fn at_one(logits: &Logits<'_>, row: usize, listed: u32) -> LogprobsBits {
-    logprobs_bits(logits, row, listed, Scale::new(1.0), None)
+    let params = LogprobsParams { top_logprobs: listed, ..LogprobsParams::default() };
+    logprobs_bits(logits, row, &params, None)
 }
 
 /// The passes of the plan for one row.
 pub(crate) fn logprobs_bits(
     logits: &Logits<'_>,
     row: usize,
-    listed: u32,
-    scale: Scale,
+    params: &LogprobsParams,
     target: Option<u32>,
 ) -> LogprobsBits {
+    let scale = PassScale::new(params.temperature);
     let row = logits.row_bits(row);
     let target_key =
-        target.map_or(exact::KEY_NEG_INFINITY, |token| exact::key_of_bits(row.get(token as usize)));
-    let tiles = tile_stats::run(row, target_key, scale);
-    row_logprobs::run(row, &tiles.stats, &tiles.delegates, target, scale, listed)
+        target.map_or(exact::KEY_NEG_INFINITY, |token| exact::key_or_nan(row.get(token as usize)));
+    let tiles = tile_stats::run(row, target_key, scale, params.entropy);
+    row_logprobs::run(row, &tiles.stats, &tiles.delegates, target, scale.tile, params.top_logprobs)
 }

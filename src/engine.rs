@@ -66,7 +66,7 @@ pub trait Engine: sealed::Sealed {
     fn row_max(&self, logits: &Logits<'_>) -> Result<Vec<f32>>;
 
     /// Log-sum-exp of each row, `[rows]`: `max + ln Σ exp(x − max)`, within 1e-6, rounded once to f32
-    /// (`docs/exact.md`, 9). A row of only -infinity gives -infinity, one with +infinity gives +infinity, one with a
+    /// (`docs/exact.md`, 10). A row of only -infinity gives -infinity, one with +infinity gives +infinity, one with a
     /// NaN gives NaN.
     ///
     /// # Errors
@@ -74,7 +74,7 @@ pub trait Engine: sealed::Sealed {
     fn log_sum_exp(&self, logits: &Logits<'_>) -> Result<Vec<f32>>;
 
     /// Log-softmax of each row, `[rows][vocab]`: within 1e-6 where the probability is above 1e-9, rounded once to f32
-    /// (`docs/exact.md`, 9). A row that is no distribution is NaN throughout.
+    /// (`docs/exact.md`, 10). A row that is no distribution is NaN throughout.
     ///
     /// # Errors
     /// What a device says.

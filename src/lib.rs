@@ -8,7 +8,8 @@
 //! - **One read.** Two dispatches and one copy per batch, whatever is asked for; the logits are read once, in place,
 //!   and of the few subtiles that matter once more. (Only lists of more than 1024 tokens, up to all of them, take
 //!   further passes.)
-//! - **Exact.** By design the same bits on every device, driver and batch size, and on the CPU: sums are integers
+//! - **Exact.** By design the same bits on every device, driver and batch size, and on the CPU: single roundings for sixteen
+//!   tokens at a time, which a check of the device watches over, and integers for all else
 //!   (`docs/exact.md`, `docs/sampling.md`). Each logprob of a probability above 1e-9 lies within 1e-6 of the true one.
 //!   A log can be re-derived by anyone who has the logits and the seeds.
 //! - **At home in the engine.** [`Sampler::sample`] adds to the engine's own encoder, reads the engine's own buffer,
@@ -30,7 +31,7 @@
 //! logits [rows][vocab] f32|f16|bf16, the engine's buffer (offset, row stride)
 //!    │  tile_stats: one workgroup per tile of 4096 tokens, the only read of all logits
 //!    ▼
-//! per tile: maximum, flags, integer exp-sum, maxima of its 64 subtiles     2 % of the logits
+//! per tile: maximum, integer exp-sum, counts, maxima of its 64 subtiles     2 % of the logits
 //!    │  row_sample or row_logprobs: one workgroup per row; merges the tiles, opens only the subtiles that matter
 //!    ▼
 //! one record per row ──one copy──► staging buffer ──► the host takes the last logarithm ──► Sample, Logprobs

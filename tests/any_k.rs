@@ -197,7 +197,7 @@ fn chunks_change_no_list() {
             assert!(plan.cost().bytes_scratch <= 200_000, "{plan}");
             let got = gpu.top_k(&logits, k).expect("a list");
             assert_eq!(difference(&got, &batch.expected(k as usize)), None, "{dtype}, {k}");
-            let params = LogprobsParams { top_logprobs: k, temperature: 0.8 };
+            let params = LogprobsParams { top_logprobs: k, temperature: 0.8, entropy: true };
             let targets: Vec<Option<u32>> = (0..KINDS.len() as u32).map(|row| Some(row * 70)).collect();
             let records = gpu.logprobs(&logits, &params, &targets).expect("records");
             assert_eq!(records, Cpu.logprobs(&logits, &params, &targets).expect("records"), "{dtype}, {k}");

@@ -71,7 +71,7 @@ fn a_row_has_the_same_bits_anywhere() {
     TestRunner::new(config(12))
         .run(&strategy, |(row, top_logprobs, temperature, token)| {
             let vocab = row.len();
-            let params = LogprobsParams { top_logprobs, temperature };
+            let params = LogprobsParams { top_logprobs, temperature, entropy: top_logprobs % 2 == 0 };
             let target = Some(token % vocab as u32);
             let alone =
                 Cpu.logprobs(&Logits::f32(&row, 1, vocab).unwrap(), &params, &[target]).unwrap().remove(0);
@@ -105,7 +105,7 @@ fn chunking_changes_nothing() {
     let values: Vec<f32> = (0..40 * 3000).map(|i| ((i * 7919) % 10_007) as f32 / 700.0).collect();
     let logits = Logits::f32(&values, 40, 3000).expect("a batch");
     let targets: Vec<Option<u32>> = (0..40).map(|row| Some(row * 70)).collect();
-    let params = LogprobsParams { top_logprobs: 33, temperature: 1.7 };
+    let params = LogprobsParams { top_logprobs: 33, temperature: 1.7, entropy: true };
     let expected = Cpu.logprobs(&logits, &params, &targets).expect("records");
     let mut devices = 0;
     for adapter in adapters(false).into_iter().filter(|adapter| adapter.unfit.is_none()) {
@@ -143,9 +143,16 @@ fn shifted(bytes: &[u8], shift: usize) -> Vec<u8> {
 fn logits_may_lie_anywhere_in_the_buffer() {
     for gpu in gpus() {
         for (dtype, width) in [(Dtype::F32, 4), (Dtype::F16, 2), (Dtype::Bf16, 2)] {
-            for (offset, vocab, stride) in
-                [(0, 5, 5), (1, 5, 7), (3, 333, 334), (127, 100, 101), (129, 4097, 4099), (8191, 1, 3)]
-            {
+            for (offset, vocab, stride) in [
+                (0, 5, 5),
+                (1, 5, 7),
+                (3, 333, 334),
+                (127, 100, 101),
+                (129, 4097, 4099),
+                (8191, 1, 3),
+                (4, 4096, 4096),
+                (4, 8192, 8196),
+            ] {
                 let rows = 9;
                 let bytes: Vec<u8> =
                     (0..rows * stride * width).map(|i| (i * 37 % 61 + i % 2 * 4) as u8).collect();
@@ -206,7 +213,11 @@ fn steps_in_flight_do_not_disturb_each_other() {
         let mut steps = Vec::new();
         for step in 0..12u32 {
             let values: Vec<f32> = (0..3 * 700).map(|i| ((i * 31 + step * 17) % 509) as f32 / 40.0).collect();
-            let params = LogprobsParams { top_logprobs: step, temperature: 1.0 + step as f32 / 10.0 };
+            let params = LogprobsParams {
+                top_logprobs: step,
+                temperature: 1.0 + step as f32 / 10.0,
+                entropy: step % 2 == 0,
+            };
             let expected =
                 Cpu.logprobs(&Logits::f32(&values, 3, 700).unwrap(), &params, &[]).expect("records");
             let buffer = upload(&gpu, bytemuck::cast_slice(&values));
@@ -237,7 +248,7 @@ fn shifting_all_logits_changes_no_logprob() {
         .run(&strategy, |(steps, shift, temperature)| {
             let of = |add: f32| {
                 let row: Vec<f32> = steps.iter().map(|&step| step as f32 / 64.0 + add).collect();
-                let params = LogprobsParams { top_logprobs: 50, temperature };
+                let params = LogprobsParams { top_logprobs: 50, temperature, entropy: true };
                 Cpu.logprobs(&Logits::f32(&row, 1, row.len()).unwrap(), &params, &[Some(0)])
                     .unwrap()
                     .remove(0)
@@ -258,33 +269,44 @@ fn shifting_all_logits_changes_no_logprob() {
         .unwrap();
 }
 
-/// The order of the tokens within a tile changes neither mass nor entropy, and moves the entries along.
+/// The order of the subtiles changes neither mass nor entropy, and moves the entries along. That of single tokens, whose
+/// sums are rounded sixteen at a time, changes them by less than the promise.
 #[test]
 fn permuting_tokens_permutes_the_record() {
-    let strategy = prop::collection::vec(-20.0f32..20.0, 2..2000).prop_flat_map(|row| {
-        let places: Vec<usize> = (0..row.len()).collect();
-        (Just(row), Just(places).prop_shuffle())
+    const SUBTILE: usize = 64;
+    let strategy = prop::collection::vec(-20.0f32..20.0, 2 * SUBTILE..2000).prop_flat_map(|mut row| {
+        row.truncate(row.len() / SUBTILE * SUBTILE);
+        let places = |count: usize| Just((0..count).collect::<Vec<usize>>()).prop_shuffle();
+        let (subtiles, tokens) = (places(row.len() / SUBTILE), places(row.len()));
+        (Just(row), subtiles, tokens)
     });
     TestRunner::new(config(48))
-        .run(&strategy, |(row, places)| {
-            let moved: Vec<f32> = places.iter().map(|&place| row[place]).collect();
-            let params = LogprobsParams { top_logprobs: 10, temperature: 1.0 };
+        .run(&strategy, |(row, subtiles, tokens)| {
+            let params = LogprobsParams { top_logprobs: 10, temperature: 1.0, entropy: true };
             let of = |row: &[f32]| {
-                Cpu.logprobs(&Logits::f32(row, 1, row.len()).unwrap(), &params, &[]).unwrap().remove(0)
+                let logits = Logits::f32(row, 1, row.len()).unwrap();
+                Cpu.logprobs(&logits, &params, &[]).unwrap().remove(0).distribution
             };
-            let (before, after) = (of(&row), of(&moved));
-            prop_assert_eq!(before.distribution.logsumexp.to_bits(), after.distribution.logsumexp.to_bits());
-            prop_assert_eq!(before.distribution.entropy.to_bits(), after.distribution.entropy.to_bits());
-            for (a, b) in before.distribution.top_logprobs.iter().zip(&after.distribution.top_logprobs) {
+            let before = of(&row);
+            let moved: Vec<f32> =
+                subtiles.iter().flat_map(|&place| &row[place * SUBTILE..][..SUBTILE]).copied().collect();
+            let after = of(&moved);
+            prop_assert_eq!(before.logsumexp.to_bits(), after.logsumexp.to_bits());
+            prop_assert_eq!(before.entropy.to_bits(), after.entropy.to_bits());
+            for (a, b) in before.top_logprobs.iter().zip(&after.top_logprobs) {
                 prop_assert_eq!(a.logprob.to_bits(), b.logprob.to_bits());
                 prop_assert_eq!(row[a.token as usize].to_bits(), moved[b.token as usize].to_bits());
             }
+            let shuffled: Vec<f32> = tokens.iter().map(|&place| row[place]).collect();
+            let after = of(&shuffled);
+            prop_assert!((before.logsumexp - after.logsumexp).abs() < 1e-6);
+            prop_assert!((before.entropy - after.entropy).abs() < 1e-6);
             Ok(())
         })
         .unwrap();
 }
 
-/// Raising one logit never lowers its own logprob, nor raises another's.
+/// Raising one logit never lowers its own logprob, nor raises another's, by more than their errors.
 #[test]
 fn logprobs_are_monotone() {
     let strategy = (prop::collection::vec(-30.0f32..30.0, 2..200), 0.0f32..3.0, any::<prop::sample::Index>());
@@ -294,17 +316,14 @@ fn logprobs_are_monotone() {
             let of = |row: &[f32], token: usize| {
                 let logits = Logits::f32(row, 1, row.len()).unwrap();
                 let target = [Some(token as u32)];
-                Cpu.logprobs(&logits, &LogprobsParams { top_logprobs: 0, temperature: 1.0 }, &target).unwrap()
-                    [0]
-                .target
-                .unwrap()
-                .logprob
+                let params = LogprobsParams { top_logprobs: 0, ..LogprobsParams::default() };
+                Cpu.logprobs(&logits, &params, &target).unwrap()[0].target.unwrap().logprob
             };
             let mut raised = row.clone();
             raised[token] += raise;
-            prop_assert!(of(&raised, token) >= of(&row, token));
+            prop_assert!(of(&raised, token) >= of(&row, token) - 1e-6);
             let other = (token + 1) % row.len();
-            prop_assert!(of(&raised, other) <= of(&row, other));
+            prop_assert!(of(&raised, other) <= of(&row, other) + 1e-6);
             Ok(())
         })
         .unwrap();

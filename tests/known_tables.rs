@@ -16,7 +16,8 @@ fn numbers(value: &Value) -> Vec<f64> {
 fn probabilities(engine: &dyn Engine, logits: &[f64], temperature: f64) -> Vec<f64> {
     let values: Vec<f32> = logits.iter().map(|&x| x as f32).collect();
     let vocab = values.len();
-    let params = LogprobsParams { top_logprobs: vocab as u32, temperature: temperature as f32 };
+    let params =
+        LogprobsParams { top_logprobs: vocab as u32, temperature: temperature as f32, entropy: true };
     let row = Logits::f32(&values, 1, vocab).expect("a row");
     let answer = engine.logprobs(&row, &params, &[]).expect("an answer").remove(0);
     let mut by_token = vec![0.0; vocab];

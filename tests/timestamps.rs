@@ -16,7 +16,7 @@ use sortilege::{
 use common::{buffer, encoder, gpus, upload};
 
 const TIMESTAMPS: SamplerOptions =
-    SamplerOptions { deadline: Duration::from_secs(60), timestamps: true, portable: false };
+    SamplerOptions { deadline: Duration::from_secs(60), timestamps: true, integers: false };
 
 const ROWS: usize = 3;
 const VOCAB: usize = 5000;

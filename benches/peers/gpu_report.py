@@ -55,7 +55,7 @@ def key(cell: Cell) -> Key:
 
 def ours(cells: list[Cell]) -> dict[Key, list[Cell]]:
     """A line of the table per cell and kernels of ours, cold and warm side by side; the first is what a
-    peer is held against, the kernels for devices without 64-bit integers only where there are no others."""
+    peer is held against, the kernels by integers alone only where there are no others."""
     lines: dict[tuple[Key, object], Cell] = {}
     for cell in cells:
         kernels = cell.get("kernels")
@@ -70,7 +70,7 @@ def ours(cells: list[Cell]) -> dict[Key, list[Cell]]:
         if cell.get("error"):
             line["notes"].append(cell["error"])
     out: dict[Key, list[Cell]] = {}
-    for (place, _), line in sorted(lines.items(), key=lambda item: item[0][1] == "portable"):
+    for (place, _), line in sorted(lines.items(), key=lambda item: item[0][1] == "integers"):
         out.setdefault(place, []).append(line)
     return out
 

@@ -21,7 +21,7 @@ OURS = {
     "rows": 1,
     "vocab": VOCAB,
     "dtype": "f32",
-    "kernels": "int64",
+    "kernels": "floats",
     "cache": "warm",
     "gpu_us": 10.0,
     "wall_us": 80.0,
@@ -77,13 +77,13 @@ class Table(unittest.TestCase):
                 self.assertEqual({peer[name] for name in ("over ours: cold", "rotating over cold", "warm", "wall")}, {""})
 
     def test_both_kernels_have_a_line_and_peers_are_held_against_the_faster(self) -> None:
-        portable = {**OURS, "kernels": "portable", "gpu_us": 25.0}
-        first, second, peer = lines([portable, OURS], [TORCH])
-        self.assertEqual((first["kernels"], second["kernels"], peer["kernels"]), ("int64", "portable", ""))
+        integers = {**OURS, "kernels": "integers", "gpu_us": 25.0}
+        first, second, peer = lines([integers, OURS], [TORCH])
+        self.assertEqual((first["kernels"], second["kernels"], peer["kernels"]), ("floats", "integers", ""))
         self.assertEqual((second["warm"], peer["warm"]), ("2.50x", "5.00x"))
 
-    def test_portable_kernels_are_the_base_where_there_are_no_others(self) -> None:
-        _, peer = lines([{**OURS, "kernels": "portable", "gpu_us": 25.0}], [TORCH])
+    def test_integer_kernels_are_the_base_where_there_are_no_others(self) -> None:
+        _, peer = lines([{**OURS, "kernels": "integers", "gpu_us": 25.0}], [TORCH])
         self.assertEqual(peer["warm"], "2.00x")
 
     def test_an_older_program_that_names_no_kernels(self) -> None:

@@ -37,7 +37,6 @@ struct AdapterLine {
     subgroup_sizes: [u32; 2],
     subgroups: bool,
     shader_f16: bool,
-    shader_int64: bool,
     timestamps: bool,
     mappable_primary_buffers: bool,
 }
@@ -97,7 +96,6 @@ fn describe((number, adapter): (usize, &device::Adapter)) -> AdapterLine {
         subgroup_sizes: [info.subgroup_min_size, info.subgroup_max_size],
         subgroups: features.contains(Features::SUBGROUP),
         shader_f16: features.contains(Features::SHADER_F16),
-        shader_int64: features.contains(Features::SHADER_INT64),
         timestamps: features.contains(Features::TIMESTAMP_QUERY),
         mappable_primary_buffers: features.contains(Features::MAPPABLE_PRIMARY_BUFFERS),
     }
@@ -121,10 +119,9 @@ fn print(out: &mut Vec<u8>, info: &Info) -> std::io::Result<()> {
         )?;
         writeln!(
             out,
-            "     features  {} {} {} {} {}",
+            "     features  {} {} {} {}",
             yes(adapter.subgroups, "subgroup"),
             yes(adapter.shader_f16, "shader-f16"),
-            yes(adapter.shader_int64, "shader-int64"),
             yes(adapter.timestamps, "timestamp-query"),
             yes(adapter.mappable_primary_buffers, "mappable-primary-buffers")
         )?;

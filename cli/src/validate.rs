@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
-use sortilege::SamplerOptions;
 use sortilege::audit::ERROR_LIMIT;
 use sortilege::device::{Adapter, Gpu, adapters, best_hardware};
 use sortilege::validate::{Extent, Report, validate};
+use sortilege::{Dtype, SamplerOptions};
 
 use crate::failure::{Failure, Result, note};
 use crate::{engine, progress};
@@ -20,8 +20,8 @@ pub(crate) struct ValidateArgs {
     /// an adapter
     #[arg(long, default_value = "all")]
     pub(crate) device: String,
-    /// Smaller sizes only: half a minute on a software adapter for each text of the kernels (with and without 64-bit
-    /// integers), twice that until it has compiled them once
+    /// Smaller sizes only: half a minute on a software adapter for each text of the kernels (by floats, by integers
+    /// alone), twice that until it has compiled them once
     #[arg(long)]
     pub(crate) quick: bool,
     /// Print JSON
@@ -142,9 +142,9 @@ impl Outcome {
     }
 }
 
-/// A report of the kernels that the device runs, and a second one of those for any device where these are others.
+/// A report of the kernels that the device runs, and a second one of those by integers alone where these are others.
 fn validate_device(device: Option<Adapter>, id: &str, extent: Extent) -> Result<Vec<DeviceReport>> {
-    // Without the self-check: here the whole grid speaks.
+    // Without the self-check: here the whole grid speaks, of a device whose integers pass the sampler's own.
     let gpu = match device {
         Some(adapter) => {
             let limits = adapter.limits();
@@ -153,9 +153,11 @@ fn validate_device(device: Option<Adapter>, id: &str, extent: Extent) -> Result<
         None => None,
     };
     let mut reports = vec![validate_kernels(gpu.as_ref(), id, extent)?];
-    if let Some(gpu) = gpu.filter(|gpu| gpu.sampler().has_int64()) {
-        let options = SamplerOptions { portable: true, ..gpu.sampler().options() };
-        let id = format!("{id}, portable kernels");
+    if let Some(gpu) = gpu
+        && Dtype::ALL.iter().any(|&dtype| gpu.sampler().uses_integers(dtype).is_ok_and(|integers| !integers))
+    {
+        let options = SamplerOptions { integers: true, ..gpu.sampler().options() };
+        let id = format!("{id}, by integers");
         reports.push(validate_kernels(Some(&gpu.with_options(options)?), &id, extent)?);
     }
     Ok(reports)

@@ -1,6 +1,6 @@
 // exact: the integer weight of a token; docs/exact.md is the specification, src/arithmetic/exact.rs the host half.
-// Provides: keys, log2_q26, Scale, SCALE_ONE, FAR, Reference, octaves_from, fixed, octaves_below, table_index,
-// mantissa, weight, surprisal.
+// Provides: keys, log2_q26, Scale, SCALE_ONE, FAR, fixed, octaves_below, octaves_between, table_index,
+// mantissa, weight.
 // Needs: integers.wgsl.
 
 // What the temperature contributes.
@@ -14,6 +14,7 @@ const BITS_NEG_INFINITY: u32 = 0xff800000u;
 const BITS_LOWEST: u32 = 0xff7fffffu; // lowest finite f32
 const KEY_NEG_INFINITY: i32 = -2139095041; // key of -infinity; every finite logit has a larger one
 const KEY_INFINITY: i32 = 0x7f800000; // a larger key is a NaN
+const KEY_NAN: i32 = 0x7fffffff; // in place of that of a NaN
 const FAR: u32 = 0xffffffffu; // outside the window: no weight
 
 const SCALE_ONE: Scale = Scale(24, 1549082005u, 24.0); // temperature 1
@@ -22,6 +23,11 @@ const SCALE_ONE: Scale = Scale(24, 1549082005u, 24.0); // temperature 1
 fn key_of_bits(bits: u32) -> i32 {
     let raw = bitcast<i32>(bits) ^ ((bitcast<i32>(bits) >> 31u) & 0x7fffffff);
     return select(raw, 0, raw == -1);
+}
+
+// The same, above all others for a NaN.
+fn key_or_nan(bits: u32) -> i32 {
+    return select(key_of_bits(bits), KEY_NAN, (bits & 0x7fffffffu) > 0x7f800000u);
 }
 
 fn bits_of_key(key: i32) -> u32 {
@@ -62,35 +68,20 @@ fn octaves_below(max_bits: u32, logit_bits: u32, scale: Scale) -> u32 {
     return select(FAR, mul_high(distance << 2u, scale.rate), near);
 }
 
-// The maximum of a tile, prepared for the distances of all its tokens.
-struct Reference {
-    bits: u32,
-    fixed: u32,
-    scale: Scale,
-    unit: f32,        // 2^shift; 0 where logits are too large for the device's own conversion to integers
-    lowest_bits: u32, // of -2^(31 - shift): anything below weighs nothing
-    limit: u32,       // 42 temperatures, in units: anything farther weighs nothing
-}
-
-fn reference_of(max_bits: u32, scale: Scale) -> Reference {
-    let unit = bitcast<f32>(u32(127 + scale.shift) << 23u);
-    // Below 2^(30 - shift) in magnitude a product with `unit` is exact, and distances fit 32 bits.
-    let is_tame = (max_bits & 0x7fffffffu) < (u32(157 - scale.shift) << 23u);
-    let lowest_bits = 0x80000000u | (u32(158 - scale.shift) << 23u);
-    let limit = u32(scale.half_window * unit * 1.75); // any rounding gives the same weights
-    return Reference(max_bits, fixed(max_bits, scale.shift), scale, select(0.0, unit, is_tame), lowest_bits, limit);
-}
-
-// Distance in octaves, Q24, from a tile's maximum down to a logit; where that is far, any distance without weight.
-fn octaves_from(reference: Reference, logit_bits: u32) -> u32 {
-    if reference.unit == 0.0 {
-        return octaves_below(reference.bits, logit_bits, reference.scale);
+// The same by the device's own conversion to integers, where that will do. Far down it is any distance that leaves nothing:
+// at least 60 octaves, or FAR, whose shifts are cut to 63 bits and meet numbers below 2^63.
+fn octaves_between(max_bits: u32, logit_bits: u32, scale: Scale) -> u32 {
+    // Below 2^(30 - shift) in magnitude a product with the unit is exact, and distances fit 32 bits.
+    if (max_bits & 0x7fffffffu) >= (u32(157 - scale.shift) << 23u) {
+        return octaves_below(max_bits, logit_bits, scale);
     }
+    let unit = bitcast<f32>(u32(127 + scale.shift) << 23u);
     // Negative numbers by their bits: a larger magnitude, -infinity and a NaN become the lowest.
-    let logit = bitcast<f32>(min(logit_bits, reference.lowest_bits));
+    let logit = bitcast<f32>(min(logit_bits, 0x80000000u | (u32(158 - scale.shift) << 23u)));
     // `fixed` by the device: a product with a power of two is exact, and what a flushed subnormal loses is truncated.
-    let distance = reference.fixed - bitcast<u32>(i32(logit * reference.unit));
-    return mul_high(min(distance, reference.limit) << 2u, reference.scale.rate);
+    let distance = bitcast<u32>(i32(bitcast<f32>(max_bits) * unit)) - bitcast<u32>(i32(logit * unit));
+    let limit = u32(scale.half_window * unit * 1.75); // 42 temperatures; any rounding leaves the same
+    return mul_high(min(distance, limit) << 2u, scale.rate);
 }
 
 fn table_index(octaves: u32) -> u32 {
@@ -106,10 +97,4 @@ fn mantissa(entry: u32, octaves: u32) -> u32 {
 // Q50 weight of a token with this mantissa, as (low, high).
 fn weight(mantissa: u32, octaves: u32) -> vec2<u32> {
     return shift_right64(vec2<u32>(mantissa << 19u, mantissa >> 13u), octaves >> 24u);
-}
-
-// Q44 weight times octaves, as (low, high).
-fn surprisal(mantissa: u32, octaves: u32) -> vec2<u32> {
-    let product = mul_high(mantissa, octaves << 1u); // Q24
-    return shift_right64(vec2<u32>(product << 20u, product >> 12u), octaves >> 24u);
 }

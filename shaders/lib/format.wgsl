@@ -21,8 +21,8 @@ struct Chunk {
     draws: u32,        // most of a row; 0 where nothing is drawn
     top_raw: u32,      // entries of the list of the raw logits
     stage: u32,        // of a list of more than MOST_LISTED entries, digits.wgsl
-    unused_a: u32,
-    unused_b: u32,
+    nothing: u32,      // zero, known at run time only
+    unused: u32,
 }
 
 const TILE: u32 = 4096u;  // consecutive tokens that share a reference maximum

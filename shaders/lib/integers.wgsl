@@ -1,4 +1,4 @@
-// integers: 64-bit integers as (low, high) on any device; integers64.wgsl has the same where integers of 64 bits exist.
+// integers: 64-bit integers as (low, high), on any device.
 // Provides: mul_wide, mul_high, add64, shift_right64, at_least64, shift_left64, mul_shift.
 // Needs: nothing.
 

@@ -1,4 +1,4 @@
-// merge: a row's statistics from its tiles', docs/exact.md section 7.
+// merge: a row's statistics from its tiles', docs/exact.md section 8.
 // Provides: Merged, merge_tiles, tile_mass.
 // Needs: words, integers, exact, list (.wgsl; `winners` holds partial sums), the kernel's bindings `scratch`, `table`.
 
@@ -30,29 +30,25 @@ fn merge_tiles(view: u32, row: u32, scale: Scale, lane: u32) -> Merged {
     let tile = tile_words(view, row, lane);
     let has_tile = lane < chunk.tiles;
     var best_key = KEY_NEG_INFINITY;
-    var best_bits = 0u;
     if has_tile {
         best_key = bitcast<i32>(scratch[tile + TILE_MAX_KEY]);
-        best_bits = scratch[tile + TILE_MAX_BITS];
     }
-    winners[lane] = vec2<u32>(bitcast<u32>(best_key), best_bits);
+    winners[lane].x = bitcast<u32>(best_key);
     workgroupBarrier(); // every tile's maximum before the row's
     if lane < 16u {
         for (var i = 1u; i < 16u; i++) {
             best_key = max(best_key, bitcast<i32>(winners[lane + i * 16u].x));
-            best_bits = max(best_bits, winners[lane + i * 16u].y);
         }
-        winners[lane] = vec2<u32>(bitcast<u32>(best_key), best_bits);
+        winners[lane].x = bitcast<u32>(best_key);
     }
     workgroupBarrier(); // sixteen partial maxima before the last
     if lane == 0u {
         for (var i = 1u; i < 16u; i++) {
             best_key = max(best_key, bitcast<i32>(winners[i].x));
-            best_bits = max(best_bits, winners[i].y);
         }
         merged.max_key = best_key;
         merged.status = 0u;
-        if best_key > KEY_INFINITY || best_bits > BITS_NEG_INFINITY {
+        if best_key > KEY_INFINITY {
             merged.status = STATUS_NAN;
         } else if best_key == KEY_INFINITY {
             merged.status = STATUS_INFINITY;

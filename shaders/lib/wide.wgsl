@@ -1,4 +1,4 @@
-// wide: logarithm of a mass and correctly rounded f32 results, by integers alone; docs/exact.md section 9.
+// wide: logarithm of a mass and correctly rounded f32 results, by integers alone; docs/exact.md section 10.
 // Provides: ln_mass_fixed, log_softmax_bits, log_sum_exp_bits.
 // Needs: exact.wgsl, integers.wgsl. A signed 64-bit number is two's complement in (low, high).
 

@@ -11,13 +11,12 @@ const STATUS_EMPTY: u32 = 4u;
 // What pass 1 leaves of a tile, in `scratch`, [views][rows][tiles][TILE_WORDS]: statistics, then the keys of its
 // subtiles' maxima, the delegates.
 const TILE_MAX_KEY: u32 = 0u;
-const TILE_MAX_BITS: u32 = 1u;
-const TILE_MASS: u32 = 2u; // Q50, relative to the tile's maximum
-const TILE_SURPRISAL: u32 = 4u; // Q44
-const TILE_N_GREATER: u32 = 6u;
-const TILE_N_EQUAL: u32 = 7u;
-const TILE_DELEGATES: u32 = 8u;
-const TILE_WORDS: u32 = 72u;
+const TILE_MASS: u32 = 1u; // Q50, relative to the tile's maximum
+const TILE_SURPRISAL: u32 = 3u; // Q44
+const TILE_N_GREATER: u32 = 5u;
+const TILE_N_EQUAL: u32 = 6u;
+const TILE_DELEGATES: u32 = 7u;
+const TILE_WORDS: u32 = 71u;
 
 fn tile_words(view: u32, row: u32, tile: u32) -> u32 {
     return ((view * chunk.rows + row) * chunk.tiles + tile) * TILE_WORDS;
@@ -62,6 +61,8 @@ const DRAW_WORDS: u32 = 7u;
 const ASKS_GREEDY: u32 = 1u;
 const ASKS_DYNAMIC: u32 = 2u; // a temperature that depends on the entropy
 const ASKS_RAW: u32 = 4u;     // the raw view beside the processed one
+const ASKS_SURPRISAL: u32 = 8u; // of pass 1, in the view that is drawn from
+const ASKS_RAW_SURPRISAL: u32 = 16u; // and in the raw one
 
 // Kinds of cuts, the first word of each.
 const CUT_TEMPERATURE: u32 = 1u; // cuts nothing: what comes after it sees probabilities at the temperature

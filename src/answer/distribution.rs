@@ -119,7 +119,7 @@ pub struct Distribution {
     pub max: f32,
     /// `ln Σ exp(x / T)` over its tokens, in nats.
     pub logsumexp: f64,
-    /// Entropy of `softmax(x / T)`, in nats.
+    /// Entropy of `softmax(x / T)`, in nats; NaN unless it was asked for.
     pub entropy: f64,
     /// The most probable tokens, as many as were asked for: logit descending, then token ascending. Tokens at
     /// -infinity are left out.
@@ -183,23 +183,26 @@ pub(super) struct Reading {
     pub(super) temperature: f64,
     /// Fraction bits of mass and surprisal.
     pub(super) fraction: u32,
+    /// Whether the surprisal was summed up.
+    pub(super) entropy: bool,
 }
 
 impl DistributionBits {
-    /// What a caller sees: the last logarithms, in f64 (docs/exact.md, 8).
+    /// What a caller sees: the last logarithms, in f64 (docs/exact.md, 9).
     pub(super) fn decode(&self, reading: Reading) -> Distribution {
         match Status::from_code(self.status) {
             Status::Ok => {}
             status => return Distribution::none(status),
         }
         let ln_mass = ln_mass_at(self.mass, reading.fraction);
+        let spread = self.surprisal as f64 / self.mass as f64 * std::f64::consts::LN_2;
         let listed = self.top.iter().take_while(|(token, _)| *token != NO_TOKEN);
         Distribution {
             status: Status::Ok,
             max: self.max(),
             logsumexp: f64::from(self.max()) / reading.temperature + ln_mass,
             // H = ln S + E[distance]; the distance was summed in octaves.
-            entropy: ln_mass + self.surprisal as f64 / self.mass as f64 * std::f64::consts::LN_2,
+            entropy: if reading.entropy { ln_mass + spread } else { f64::NAN },
             top_logprobs: listed
                 .map(|&(token, bits)| {
                     let logit = f32::from_bits(bits);

@@ -49,9 +49,9 @@ impl LogprobsBits {
         }
     }
 
-    /// What a caller sees of a row at this temperature.
-    pub(crate) fn decode(&self, temperature: f32, target: Option<u32>) -> Logprobs {
-        let reading = Reading { temperature: temperature.into(), fraction: ROW_FRACTION };
+    /// What a caller sees of a row at this temperature, with its entropy or without.
+    pub(crate) fn decode(&self, temperature: f32, entropy: bool, target: Option<u32>) -> Logprobs {
+        let reading = Reading { temperature: temperature.into(), fraction: ROW_FRACTION, entropy };
         Logprobs {
             distribution: self.distribution.decode(reading),
             target: target

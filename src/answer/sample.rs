@@ -119,6 +119,7 @@ pub(crate) struct DecodeInfo {
     pub(crate) has_draft: bool,
     pub(crate) wants_raw: bool,
     pub(crate) n_draws: u32,
+    pub(crate) entropy: bool,
 }
 
 impl SampleBits {
@@ -173,17 +174,17 @@ impl SampleBits {
         }
     }
 
-    /// What a caller sees: the last logarithms, in f64 (docs/exact.md, 8, and docs/sampling.md).
+    /// What a caller sees: the last logarithms, in f64 (docs/exact.md, 9, and docs/sampling.md).
     pub(crate) fn decode(&self, info: &DecodeInfo) -> Sample {
-        const OF_RAW: Reading = Reading { temperature: 1.0, fraction: ROW_FRACTION };
+        let of_raw = Reading { temperature: 1.0, fraction: ROW_FRACTION, entropy: info.entropy };
         let status = Status::from_code(self.processed.status);
         let is_sound = status == Status::Ok;
         let temperature = if is_sound { DrawScale::temperature(self.shift, self.unit) } else { f64::NAN };
-        let reading = Reading { temperature, fraction: RUN_FRACTION };
+        let reading = Reading { temperature, fraction: RUN_FRACTION, entropy: info.entropy };
         let sound_raw = self.raw.as_ref().filter(|raw| raw.status == 0);
         let drawn = |bits: &DrawnBits| {
             let processed = self.processed.target(reading, bits.token, bits.processed);
-            let raw = sound_raw.map(|raw| raw.target(OF_RAW, bits.token, bits.raw));
+            let raw = sound_raw.map(|raw| raw.target(of_raw, bits.token, bits.raw));
             Drawn { token: bits.token, logprob: processed.logprob, processed, raw }
         };
         Sample {
@@ -195,7 +196,7 @@ impl SampleBits {
             kept_mass: if is_sound { self.kept_mass as f64 / self.all_mass as f64 } else { f64::NAN },
             accepted: info.has_draft.then_some(is_sound && self.is_accepted),
             processed: self.processed.decode(reading),
-            raw: self.raw.as_ref().map(|raw| raw.decode(OF_RAW)),
+            raw: self.raw.as_ref().map(|raw| raw.decode(of_raw)),
             reopened: self.reopened.into(),
         }
     }

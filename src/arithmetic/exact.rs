@@ -9,6 +9,8 @@ use super::integers::{mul_high, shift_right64};
 pub(crate) const KEY_NEG_INFINITY: i32 = key_raw(0xff80_0000);
 /// Order-preserving key of +infinity; a larger key is a NaN.
 pub(crate) const KEY_INFINITY: i32 = 0x7f80_0000;
+/// In place of the key of a NaN, which has none.
+pub(crate) const KEY_NAN: i32 = i32::MAX;
 /// In place of a distance in units: outside the window.
 pub(crate) const FAR: u32 = u32::MAX;
 /// A distance in octaves from which on a token's weight and surprisal are zero, so that it may stand for any farther
@@ -29,7 +31,7 @@ pub(super) const OCTAVE_FRACTION: u32 = 24;
 /// Entries of the table, and the fraction bits of an octave that select one.
 pub(crate) const TABLE_SIZE: usize = 1 << TABLE_BITS;
 const TABLE_BITS: u32 = 10;
-/// Half the window in units of the temperature. Anything between 18.5 and 31 gives the same bits (docs/exact.md, 5).
+/// Half the window in units of the temperature. Anything between 18.75 and 31 gives the same bits (docs/exact.md, 5).
 const HALF_WINDOW: f32 = 24.0;
 /// Drop of the mantissa over one table step, `round((1 − 2^(−1/1024)) · 2^28)`.
 const STEP_DROP: u32 = 181_643;
@@ -39,6 +41,11 @@ const STEP_DROP: u32 = 181_643;
 pub(crate) const fn key_of_bits(bits: u32) -> i32 {
     let raw = key_raw(bits);
     if raw == -1 { 0 } else { raw }
+}
+
+/// Key of a logit's bits, above all others for a NaN.
+pub(crate) const fn key_or_nan(bits: u32) -> i32 {
+    if bits & 0x7fff_ffff > 0x7f80_0000 { KEY_NAN } else { key_of_bits(bits) }
 }
 
 #[inline(always)]
@@ -156,23 +163,9 @@ pub(crate) fn weight(mantissa: u64, octaves: u64) -> u64 {
     (mantissa << (TILE_FRACTION - MANTISSA_FRACTION)) >> ((octaves >> OCTAVE_FRACTION) & 63)
 }
 
-/// Weight times distance in octaves, Q44: what a token adds to the entropy. As for [`weight`].
-#[inline(always)]
-pub(crate) fn surprisal(mantissa: u64, octaves: u64) -> u64 {
-    debug_assert!(octaves >> OCTAVE_FRACTION < 64, "farther ones are cut to WEIGHTLESS");
-    let product = (mantissa * octaves) >> 31; // Q24
-    (product << (TILE_SURPRISAL_FRACTION - OCTAVE_FRACTION)) >> ((octaves >> OCTAVE_FRACTION) & 63)
-}
-
 /// Weight of one token at any distance below the tile's maximum, Q50.
 pub(crate) fn token_weight(octaves: u32) -> u64 {
     weight(mantissa(octaves).into(), octaves.min(WEIGHTLESS << OCTAVE_FRACTION).into())
-}
-
-/// Surprisal of one token at any distance, Q44.
-#[cfg(test)]
-pub(crate) fn token_surprisal(octaves: u32) -> u64 {
-    surprisal(mantissa(octaves).into(), octaves.min(WEIGHTLESS << OCTAVE_FRACTION).into())
 }
 
 /// Fraction bits of a token's weight relative to the maximum of its row: 2^20 of them fit 64 bits.
@@ -214,6 +207,7 @@ pub(crate) static TABLE: [u32; TABLE_SIZE] = include!("table.in");
 #[cfg(test)]
 #[expect(clippy::cast_possible_truncation, reason = "small numbers in tests")]
 mod tests {
+    use super::super::merge::TileStats;
     use super::*;
 
     /// Every fraction of an octave: close to the true power, exact at 0, never rising.
@@ -275,15 +269,26 @@ mod tests {
         assert_eq!(Scale::new(1.0), Scale { shift: 24, rate: 1_549_082_005, half_window: 24.0 });
     }
 
-    /// The window may be decided by any rounding: at 37 temperatures even a tile of equal tokens adds nothing.
+    /// The window may be decided by any rounding: at 37.5 temperatures even a lane, or a tile, of equal tokens adds
+    /// nothing.
     #[test]
     fn weights_outside_the_grey_zone_do_not_depend_on_the_window() {
+        // Of a token, a lane and a tile of equal ones.
+        let masses = |octaves: u32| {
+            let lane = super::super::lane::lane_mass(
+                16 << 23,
+                mantissa(octaves).into(),
+                octaves.min(63 << 24).into(),
+            );
+            let tile = TileStats { max_key: 0, mass: 1 << 62, surprisal: 0, n_greater: 0, n_equal: 0 };
+            [token_weight(octaves), lane, tile.mass_at(octaves)]
+        };
         for temperature in [0.05f32, 0.7, 1.0, 10.0] {
-            let narrow = Scale { half_window: 18.5 * temperature, ..Scale::new(temperature) };
+            let narrow = Scale { half_window: 18.75 * temperature, ..Scale::new(temperature) };
             let wide = Scale { half_window: 31.0 * temperature, ..Scale::new(temperature) };
             for step in 0..20_000u32 {
                 let x = -(step as f32) * 0.005 * temperature;
-                let of = |scale: Scale| scale.octaves_below(0, x.to_bits()).map_or(0, token_weight);
+                let of = |scale: Scale| scale.octaves_below(0, x.to_bits()).map_or([0; 3], masses);
                 assert_eq!(of(narrow), of(wide), "T {temperature}, x {x}");
             }
         }

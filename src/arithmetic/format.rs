@@ -1,7 +1,7 @@
 //! Constants of the format, on which every result depends: they are never tuned.
 
 /// Version of the arithmetic. Two records with the same version, logits and parameters have the same bits.
-pub const ARITHMETIC_VERSION: u32 = 1;
+pub const ARITHMETIC_VERSION: u32 = 2;
 
 /// Tokens of one tile: a run of consecutive tokens of one row that shares a reference maximum.
 pub(crate) const TILE_TOKENS: usize = 4096;

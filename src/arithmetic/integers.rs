@@ -8,7 +8,7 @@ pub(crate) fn mul_high(a: u32, b: u32) -> u32 {
 
 /// `(value · factor) >> by`, with a 96-bit product.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "every caller's result is below 2^64, docs/exact.md 6")]
+#[expect(clippy::cast_possible_truncation, reason = "every caller's result is below 2^64, docs/exact.md 8")]
 pub(crate) fn mul_shift(value: u64, factor: u32, by: u32) -> u64 {
     let product = u128::from(value) * u128::from(factor);
     (product >> by.min(127)) as u64

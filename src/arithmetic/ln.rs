@@ -1,4 +1,4 @@
-//! The last logarithm, which the host takes in f64: `docs/exact.md`, section 8.
+//! The last logarithm, which the host takes in f64: `docs/exact.md`, section 9.
 
 use super::exact::pow2;
 

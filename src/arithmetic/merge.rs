@@ -1,8 +1,8 @@
 //! What a tile and a row say of their tokens, and how tiles merge: `shaders/lib/merge.wgsl`.
 
 use super::exact::{
-    BITS_NEG_INFINITY, KEY_INFINITY, KEY_NEG_INFINITY, MANTISSA_FRACTION, OCTAVE_FRACTION, ROW_FRACTION,
-    Scale, TILE_FRACTION, TILE_SURPRISAL_FRACTION, bits_of_key, mantissa,
+    KEY_INFINITY, KEY_NEG_INFINITY, MANTISSA_FRACTION, OCTAVE_FRACTION, ROW_FRACTION, Scale, TILE_FRACTION,
+    TILE_SURPRISAL_FRACTION, bits_of_key, mantissa,
 };
 use super::format::layout;
 use super::integers::mul_shift;
@@ -12,8 +12,6 @@ use super::integers::mul_shift;
 pub(crate) struct TileStats {
     /// Largest key; above [`KEY_INFINITY`] there is a NaN.
     pub(crate) max_key: i32,
-    /// Largest bits as an unsigned number; above [`BITS_NEG_INFINITY`] there is a NaN with the sign set.
-    pub(crate) max_bits: u32,
     /// Sum of the weights, Q50 relative to the tile's maximum.
     pub(crate) mass: u64,
     /// Sum of the surprisals, Q44 relative to the tile's maximum.
@@ -28,8 +26,13 @@ impl TileStats {
     /// Distance of the tile's maximum below the row's, and its mass relative to that, Q40; `None` outside the window.
     pub(crate) fn tile_mass(&self, max_key: i32, scale: Scale) -> Option<(u32, u64)> {
         let octaves = scale.octaves_below(bits_of_key(max_key), bits_of_key(self.max_key))?;
+        Some((octaves, self.mass_at(octaves)))
+    }
+
+    /// Its mass so many octaves lower, Q40.
+    pub(super) fn mass_at(&self, octaves: u32) -> u64 {
         let by = MANTISSA_FRACTION + TILE_FRACTION - ROW_FRACTION + (octaves >> OCTAVE_FRACTION);
-        Some((octaves, mul_shift(self.mass, mantissa(octaves), by)))
+        mul_shift(self.mass, mantissa(octaves), by)
     }
 }
 
@@ -37,13 +40,12 @@ layout! {
     /// Words that pass 1 leaves of one tile: statistics, then the keys of its subtiles' maxima, the delegates.
     tile: usize, "TILE_" {
         MAX_KEY = 0,
-        MAX_BITS = 1,
-        MASS = 2,
-        SURPRISAL = 4,
-        N_GREATER = 6,
-        N_EQUAL = 7,
-        DELEGATES = 8,
-        WORDS = 72,
+        MASS = 1,
+        SURPRISAL = 3,
+        N_GREATER = 5,
+        N_EQUAL = 6,
+        DELEGATES = 7,
+        WORDS = 71,
     }
 }
 
@@ -73,9 +75,9 @@ layout! {
 }
 pub(crate) use row_status::{EMPTY as STATUS_EMPTY, INFINITY as STATUS_INFINITY, NAN as STATUS_NAN};
 
-/// Status of a row from its largest key and its largest bits: NaN before +infinity before "nothing finite".
-pub(crate) fn status(max_key: i32, max_bits: u32) -> u32 {
-    if max_key > KEY_INFINITY || max_bits > BITS_NEG_INFINITY {
+/// Status of a row from its largest key: NaN before +infinity before "nothing finite".
+pub(crate) fn status(max_key: i32) -> u32 {
+    if max_key > KEY_INFINITY {
         STATUS_NAN
     } else if max_key == KEY_INFINITY {
         STATUS_INFINITY
@@ -90,8 +92,7 @@ pub(crate) fn status(max_key: i32, max_bits: u32) -> u32 {
 /// status and zeros.
 pub(crate) fn merge_tiles(tiles: &[TileStats], scale: Scale) -> RowStats {
     let max_key = tiles.iter().map(|tile| tile.max_key).max().unwrap_or(KEY_NEG_INFINITY);
-    let max_bits = tiles.iter().map(|tile| tile.max_bits).max().unwrap_or(BITS_NEG_INFINITY);
-    let status = status(max_key, max_bits);
+    let status = status(max_key);
     if status != 0 {
         return RowStats { status, ..RowStats::default() };
     }

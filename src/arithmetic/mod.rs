@@ -5,6 +5,7 @@ pub(crate) mod draw_scale;
 pub(crate) mod exact;
 pub(crate) mod format;
 pub(crate) mod integers;
+pub(crate) mod lane;
 pub(crate) mod ln;
 pub(crate) mod merge;
 pub(crate) mod numbers;

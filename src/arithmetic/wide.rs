@@ -1,5 +1,5 @@
 //! Correctly rounded f32 results by integers alone, for the operations whose results stay on the device:
-//! `docs/exact.md`, section 9, and `shaders/lib/wide.wgsl`.
+//! `docs/exact.md`, section 10, and `shaders/lib/wide.wgsl`.
 
 use super::exact::{BITS_NEG_INFINITY, ROW_FRACTION, log2_q26};
 use super::integers::mul_high;
@@ -12,7 +12,7 @@ pub(crate) fn ln_mass_fixed(mass: u64) -> u32 {
 /// `round(ln 2 · 2^32)`.
 const LN_2_Q32: u32 = 2_977_044_472;
 
-/// Bits of the f32 nearest to the logprob `x − max − ln(mass)` at temperature 1, by integers alone (docs/exact.md, 9).
+/// Bits of the f32 nearest to the logprob `x − max − ln(mass)` at temperature 1, by integers alone (docs/exact.md, 10).
 pub(crate) fn log_softmax_bits(max_bits: u32, ln_mass: u32, bits: u32) -> u32 {
     if bits == BITS_NEG_INFINITY {
         return bits;

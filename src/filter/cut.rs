@@ -55,6 +55,11 @@ impl Cut {
     /// From here on probabilities are those at the temperature.
     pub(crate) const TEMPERATURE: Self = Self { kind: CutKind::Temperature, words: [0; 3] };
 
+    /// Whether it asks for the surprisal of what is left: pass 1 sums it up for those alone.
+    pub(crate) fn needs_surprisal(&self) -> bool {
+        matches!(self.kind, CutKind::TypicalP | CutKind::Eta)
+    }
+
     /// The share that its first two words are.
     pub(super) fn share(self) -> Ratio {
         Ratio { factor: self.words[0], by: self.words[1] }

@@ -162,6 +162,7 @@ impl<'a> Run<'a> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::arithmetic::lane::PassScale;
     use crate::logits::RowBits;
 
     pub(crate) const KEY: Key = Key { seed: 1, position: 2, stream: 3 };
@@ -171,7 +172,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn view_of(bits: &[u32]) -> View<'_> {
-        crate::kernels::row_sample::view_of(RowBits::of_f32(bits), Scale::new(1.0))
+        crate::kernels::row_sample::view_of(RowBits::of_f32(bits), PassScale::new(1.0), true)
     }
 
     /// Spread over 16, in no order, each value three times, every eighth token impossible.

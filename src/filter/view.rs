@@ -52,13 +52,14 @@ impl<'a> View<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arithmetic::lane::PassScale;
     use crate::kernels::row_sample::view_of;
 
     #[test]
     fn ranks_are_counted_by_the_definition() {
         let row: Vec<f32> = (0..9000).map(|i| ((i * 7919 % 9000) / 7) as f32).collect();
         let bits: Vec<u32> = row.iter().map(|x| x.to_bits()).collect();
-        let view = view_of(RowBits::of_f32(&bits), Scale::new(1.0));
+        let view = view_of(RowBits::of_f32(&bits), PassScale::new(1.0), true);
         for token in [0u32, 63, 64, 4095, 4096, 8999] {
             let own = row[token as usize];
             let count = |holds: &dyn Fn(f32) -> bool| row.iter().filter(|x| holds(**x)).count();

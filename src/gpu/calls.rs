@@ -6,7 +6,7 @@ use super::encode::{Job, heads};
 use super::readback::Pending;
 use super::sampler::Sampler;
 use crate::answer::{Logprobs, LogprobsBits, Sample, SampleBits};
-use crate::arithmetic::exact::Scale;
+use crate::arithmetic::lane::PassScale;
 use crate::error::Result;
 use crate::params::LogprobsParams;
 use crate::plan::{Demand, Plan};
@@ -22,7 +22,8 @@ impl Sampler {
     /// [`Error::Params`](crate::Error::Params) and [`Error::Logits`](crate::Error::Logits) for what cannot be asked,
     /// [`Error::Limit`](crate::Error::Limit) where the device is too small,
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) and [`Error::Validation`](crate::Error::Validation) for what
-    /// the device rejects. Nothing is recorded then.
+    /// the device rejects; in the first call for a type of logits, unless [`Sampler::prepare`] was called, what
+    /// [`Sampler::uses_integers`] says. Nothing is recorded then.
     pub fn logprobs(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -34,12 +35,13 @@ impl Sampler {
         validate_targets(targets, logits.rows, logits.vocab)?;
         let plan = Plan::logprobs(&logits.shape(), params.top_logprobs, &self.limits)?;
         check_logits(logits, &plan)?;
-        let requests = [RequestWords::observing(Scale::new(params.temperature))];
+        let requests = [RequestWords::observing(PassScale::new(params.temperature), params.entropy)];
         let rows = heads(targets, logits.rows);
         let job = Job { requests: &requests, rows: &rows, ..self.job(&plan, logits) };
-        let (temperature, targets) = (params.temperature, targets.to_vec());
+        let LogprobsParams { temperature, entropy, .. } = *params;
+        let targets = targets.to_vec();
         self.schedule(encoder, &job, None, move |row, words| {
-            LogprobsBits::from_words(words).decode(temperature, targets.get(row).copied().flatten())
+            LogprobsBits::from_words(words).decode(temperature, entropy, targets.get(row).copied().flatten())
         })
     }
 

@@ -34,15 +34,13 @@ pub struct Gpu {
     lost: Arc<Mutex<Option<String>>>,
 }
 
-/// What is asked of an adapter that has it: integers of 64 bits, and timestamps for
+/// What is asked of an adapter that has it: timestamps for
 /// [`SamplerOptions::timestamps`](crate::SamplerOptions::timestamps).
-const WELCOME: wgpu::Features = wgpu::Features::SHADER_INT64
-    .union(wgpu::Features::TIMESTAMP_QUERY)
-    .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
+const WELCOME: wgpu::Features =
+    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
 
 impl Gpu {
-    /// The device of an adapter, with all the limits of its adapter, its timestamps and its integers of 64 bits, after
-    /// a self-check of the kernels on it.
+    /// The device of an adapter, with all the limits of its adapter and its timestamps, after a self-check of the kernels on it.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] if it is unfit or the driver refuses, and what [`Sampler::self_check`] says.
@@ -106,9 +104,11 @@ impl Gpu {
 
     /// This device with another table.
     #[cfg(all(test, feature = "validate"))]
-    pub(crate) fn with_table(self, table: &[u32; crate::arithmetic::exact::TABLE_SIZE]) -> Self {
+    pub(crate) fn with_table(self, table: &[u32; crate::kernels::kernel::TABLES_SIZE]) -> Self {
         let sampler = Sampler::with_table(&self.device, &self.queue, self.sampler.options(), table);
-        Self { sampler: sampler.expect("the device allows it"), ..self }
+        let mut sampler = sampler.expect("the device allows it");
+        sampler.pipelines.believe(true);
+        Self { sampler, ..self }
     }
 
     /// This device with a sampler of other settings beside the one that it has, and with a kernel in place of the one of
@@ -121,14 +121,26 @@ impl Gpu {
     ) -> Result<Self> {
         let mut sampler = self.sampler.with(options)?;
         planted.into_iter().for_each(|kernel| sampler.pipelines.plant(kernel));
+        Ok(self.beside_with(sampler))
+    }
+
+    /// The same with a kernel that is checked as the sound one is.
+    #[cfg(test)]
+    pub(crate) fn beside_checked(
+        &self,
+        options: SamplerOptions,
+        planted: crate::kernels::kernel::Kernel,
+    ) -> Result<Self> {
+        let mut sampler = self.sampler.with(options)?;
+        sampler.pipelines.plant(planted);
+        sampler.pipelines.believe(false);
+        Ok(self.beside_with(sampler))
+    }
+
+    #[cfg(test)]
+    fn beside_with(&self, sampler: Sampler) -> Self {
         let Self { device, queue, info, lost, .. } = self;
-        Ok(Self {
-            sampler,
-            device: device.clone(),
-            queue: queue.clone(),
-            info: info.clone(),
-            lost: lost.clone(),
-        })
+        Self { sampler, device: device.clone(), queue: queue.clone(), info: info.clone(), lost: lost.clone() }
     }
 
     /// Any device, the best first, software adapters included: for tests and examples.

@@ -12,7 +12,7 @@ use super::timing::Stopwatch;
 use crate::arithmetic::format::{NO_TOKEN, TILE_TOKENS};
 use crate::error::Result;
 use crate::kernels::kernel::ChunkUniform;
-use crate::kernels::{digit_count, digit_scatter, row_logprobs, row_sample, tile_stats};
+use crate::kernels::{digit_count, digit_scatter, row_logprobs, row_sample};
 use crate::logits::Dtype;
 use crate::plan::{Chunk, Plan, UNIFORM_BYTES, Window};
 use crate::request::RequestWords;
@@ -73,7 +73,8 @@ impl<'a> Job<'a> {
             draws: plan.demand.draws.unwrap_or(0),
             top_raw: plan.demand.top_raw,
             stage: 0,
-            unused: [0; 2],
+            nothing: 0,
+            unused: 0,
         };
         Bound {
             uniform_words,
@@ -233,7 +234,7 @@ impl Sampler {
     ) -> Result<Passes> {
         let Job { plan, logits, .. } = *job;
         let is_sampling = plan.demand.draws.is_some();
-        let tile_stats = self.pipelines.get(&tile_stats::KERNEL, Some(logits.dtype), false)?;
+        let tile_stats = self.first_pass(logits.dtype)?;
         let second = if is_sampling { &row_sample::KERNEL } else { &row_logprobs::KERNEL };
         let row_pass = self.pipelines.get(second, Some(logits.dtype), false)?;
         let digits = match plan.demand.stages(logits.dtype) {
@@ -249,10 +250,12 @@ impl Sampler {
                 let bound = job.bind(chunk, call, table);
                 let Bound { uniform_words, uniform, logits, requests, rows, mask, draft, records, .. } =
                     bound;
+                // Too few bytes for one quad are not read as quads.
+                let quads = if logits.holds(16) { logits } else { table };
                 passes.add(
                     &self.device,
                     &tile_stats,
-                    &[uniform, logits, rows, requests, mask, table, scratch],
+                    &[uniform, logits, quads, rows, requests, mask, table, scratch],
                     [uniform_words.tiles, uniform_words.rows, 1],
                 );
                 let ranges = if is_sampling {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! calls, operations     what is asked, checked (checks), planned (crate::plan)
-//!    ▼
+//!    ▼                  (canary: may the weights be computed by floats?)
 //! encode                uploads and bindings of every chunk, out of the buffers of the pool
 //!    ▼
 //! passes                dispatches of the pipelines in the engine's encoder, timed (timing)
@@ -16,6 +16,7 @@
 mod adapters;
 mod buffers;
 mod calls;
+mod canary;
 mod checks;
 #[cfg(feature = "device")]
 mod device;

@@ -5,7 +5,7 @@ use super::checks::{check_apart, check_logits, check_outputs};
 use super::encode::{Bound, Job, heads, tiles_of};
 use super::passes::Passes;
 use super::sampler::Sampler;
-use crate::arithmetic::exact::Scale;
+use crate::arithmetic::lane::PassScale;
 use crate::error::Result;
 use crate::kernels::{log_softmax, row_scalar, top_entries};
 use crate::params::LogprobsParams;
@@ -29,7 +29,7 @@ impl Sampler {
     }
 
     /// Records the log-sum-exp of each row into `out`, f32 `[rows]`: `ln Σ exp(x)` within 1e-6, rounded once
-    /// (`docs/exact.md`, 9). A row of only -infinity gives -infinity, one with +infinity gives +infinity, one with a
+    /// (`docs/exact.md`, 10). A row of only -infinity gives -infinity, one with +infinity gives +infinity, one with a
     /// NaN gives NaN.
     ///
     /// # Errors
@@ -130,7 +130,7 @@ impl Sampler {
             return Ok(());
         }
         let mut buffers = self.pool.call_buffers(&plan, false)?;
-        let requests = [RequestWords::observing(Scale::new(1.0))];
+        let requests = [RequestWords::observing(PassScale::new(1.0), false)];
         let rows = heads(&[], logits.rows);
         let job = Job { requests: &requests, rows: &rows, outs, out_row_bytes, ..self.job(&plan, logits) };
         let passes = self.encode(&job, &mut buffers, finish)?;

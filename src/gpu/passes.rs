@@ -21,6 +21,11 @@ impl<'a> Range<'a> {
         Self { buffer, offset: 0, bytes: buffer.size() }
     }
 
+    /// Whether it holds something of so many bytes.
+    pub(crate) fn holds(&self, bytes: u64) -> bool {
+        self.bytes >= bytes
+    }
+
     /// A range of as many bytes, further on.
     pub(crate) fn shifted(self, by: u64) -> Self {
         Self { offset: self.offset + by, ..self }

@@ -5,71 +5,107 @@ use std::sync::{Arc, Mutex};
 
 use super::guard::{guarded, lock};
 use crate::error::Result;
-use crate::kernels::kernel::{Kernel, Slot};
+use crate::kernels::kernel::{Kernel, Means, Slot};
+use crate::kernels::tile_stats;
 use crate::logits::Dtype;
 
-/// What was compiled for a device, shared by its samplers.
-pub(crate) type Cache = Mutex<HashMap<Variant, Pipeline>>;
+/// What is known of a device, shared by its samplers: what was compiled, and by what means weights of a type of logits are
+/// computed, for a sampler that asks for integers or one that does not.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    compiled: Compiled,
+    verdicts: Mutex<Verdicts>,
+}
+
+pub(super) type Verdicts = HashMap<(Dtype, bool), Means>;
+type Compiled = Mutex<HashMap<Variant, Pipeline>>;
 
 /// The pipelines of one sampler.
 #[derive(Debug)]
 pub(crate) struct Pipelines {
     device: wgpu::Device,
-    compiled: Arc<Cache>,
-    /// Which text of a kernel: [`Wgsl`](crate::kernels::kernel::Wgsl).
-    int64: bool,
-    /// A kernel in place of the one of its name.
+    known: Arc<Known>,
     #[cfg(test)]
     planted: Option<Planted>,
+    /// The device is believed without a check.
+    #[cfg(test)]
+    is_unchecked: bool,
 }
 
-/// A kernel with a fault, and what was compiled of it.
+/// A kernel in place of the one of its name, and what was compiled of it.
 #[cfg(test)]
 #[derive(Debug)]
 struct Planted {
     kernel: Kernel,
-    compiled: Cache,
+    compiled: Compiled,
 }
 
 impl Pipelines {
-    pub(crate) fn new(device: &wgpu::Device, compiled: Arc<Cache>, int64: bool) -> Self {
+    pub(crate) fn new(device: &wgpu::Device, known: Arc<Known>) -> Self {
         Self {
             device: device.clone(),
-            compiled,
-            int64,
+            known,
             #[cfg(test)]
             planted: None,
+            #[cfg(test)]
+            is_unchecked: false,
         }
     }
 
-    /// Compiles this kernel wherever the one of its name is asked for.
+    /// Compiles this kernel wherever the one of its name is asked for, and believes the device.
     #[cfg(test)]
     pub(super) fn plant(&mut self, kernel: Kernel) {
-        self.planted = Some(Planted { kernel, compiled: Cache::default() });
+        self.planted = Some(Planted { kernel, compiled: Compiled::default() });
+        self.is_unchecked = true;
     }
 
-    /// What is compiled, for another sampler on the device.
-    pub(crate) fn shared(&self) -> Arc<Cache> {
-        self.compiled.clone()
+    /// Believes the device, or checks it as if nothing were known of it.
+    #[cfg(test)]
+    pub(super) fn believe(&mut self, is_unchecked: bool) {
+        self.is_unchecked = is_unchecked;
+        if !is_unchecked {
+            self.known = Arc::default();
+        }
     }
 
-    pub(crate) fn has_int64(&self) -> bool {
-        self.int64
+    #[cfg(test)]
+    pub(super) fn is_unchecked(&self) -> bool {
+        self.is_unchecked
+    }
+
+    /// What is known, for another sampler on the device.
+    pub(crate) fn shared(&self) -> Arc<Known> {
+        self.known.clone()
+    }
+
+    /// By what means weights are computed, where that was found out.
+    pub(super) fn verdicts(&self) -> &Mutex<Verdicts> {
+        &self.known.verdicts
     }
 
     /// The pipeline of a kernel with its overrides.
     pub(crate) fn get(&self, kernel: &Kernel, dtype: Option<Dtype>, log_sum_exp: bool) -> Result<Pipeline> {
-        let variant = Variant { kernel: kernel.name, dtype, log_sum_exp, int64: self.int64 };
+        self.get_variant(kernel, Variant { kernel: kernel.name, dtype, log_sum_exp, means: Means::Floats })
+    }
+
+    /// The pipeline of pass 1 by these means.
+    pub(super) fn first_pass(&self, dtype: Dtype, means: Means) -> Result<Pipeline> {
+        let kernel = &tile_stats::KERNEL;
+        let variant = Variant { kernel: kernel.name, dtype: Some(dtype), log_sum_exp: false, means };
+        self.get_variant(kernel, variant)
+    }
+
+    fn get_variant(&self, kernel: &Kernel, variant: Variant) -> Result<Pipeline> {
         #[cfg(test)]
         if let Some(Planted { kernel: faulty, compiled }) = &self.planted
             && faulty.name == kernel.name
         {
             return self.get_in(compiled, faulty, variant);
         }
-        self.get_in(&self.compiled, kernel, variant)
+        self.get_in(&self.known.compiled, kernel, variant)
     }
 
-    fn get_in(&self, compiled: &Cache, kernel: &Kernel, variant: Variant) -> Result<Pipeline> {
+    fn get_in(&self, compiled: &Compiled, kernel: &Kernel, variant: Variant) -> Result<Pipeline> {
         let mut compiled = lock(compiled);
         if let Some(pipeline) = compiled.get(&variant) {
             return Ok(pipeline.clone());
@@ -86,7 +122,7 @@ pub(crate) struct Variant {
     kernel: &'static str,
     dtype: Option<Dtype>,
     log_sum_exp: bool,
-    int64: bool,
+    means: Means,
 }
 
 #[derive(Clone, Debug)]
@@ -124,7 +160,7 @@ fn compile(device: &wgpu::Device, kernel: &Kernel, variant: Variant) -> Pipeline
     });
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
         label,
-        source: wgpu::ShaderSource::Wgsl(kernel.wgsl.text(variant.int64).into()),
+        source: wgpu::ShaderSource::Wgsl(kernel.wgsl.text(variant.means).into()),
     });
     let mut constants = Vec::new();
     if let Some(dtype) = variant.dtype {
@@ -133,6 +169,9 @@ fn compile(device: &wgpu::Device, kernel: &Kernel, variant: Variant) -> Pipeline
     if variant.log_sum_exp {
         constants.push(("LOG_SUM_EXP", 1.0));
     }
+    if variant.means == Means::WalledFloats {
+        constants.push(("WALLS", 1.0));
+    }
     let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label,
         layout: Some(&pipeline_layout),
@@ -140,7 +179,9 @@ fn compile(device: &wgpu::Device, kernel: &Kernel, variant: Variant) -> Pipeline
         entry_point: Some("main"),
         compilation_options: wgpu::PipelineCompilationOptions {
             constants: &constants,
-            zero_initialize_workgroup_memory: false, // every kernel writes before it reads
+            // Every kernel writes before it reads; but Metal miscompiles barriers and uniform loads of memory that is not
+            // zero at first (wgpu issue 4500).
+            zero_initialize_workgroup_memory: device.adapter_info().backend == wgpu::Backend::Metal,
         },
         cache: None,
     });

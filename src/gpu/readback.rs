@@ -71,7 +71,6 @@ pub(crate) fn map_on_submit(
 }
 
 /// Blocks until the map is there.
-#[cfg(feature = "device")]
 pub(crate) fn wait_mapped(state: &Mutex<Mapping>, device: &wgpu::Device, deadline: Duration) -> Result<()> {
     drive(|| is_settled(state), device, deadline)?;
     outcome(state, deadline)

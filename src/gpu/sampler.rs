@@ -5,40 +5,42 @@ use std::time::Duration;
 
 use super::checks::check_limits;
 use super::guard::guarded;
-use super::pipelines::{Cache, Pipelines};
+use super::pipelines::{Known, Pipelines};
 use super::pool::{Pool, Traffic, buffer};
 use super::timing::{Clock, Timing};
-use crate::arithmetic::exact::{TABLE, TABLE_SIZE};
 use crate::error::Result;
+use crate::kernels::kernel::{TABLES, TABLES_SIZE};
 use crate::plan::DeviceLimits;
 
 /// Settings of a [`Sampler`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SamplerOptions {
-    /// How long [`Pending::wait`](crate::Pending::wait) waits for the device before it gives up.
+    /// How long [`Pending::wait`](crate::Pending::wait) waits for the device before it gives up, and the check of its
+    /// arithmetic.
     pub deadline: Duration,
     /// Whether to measure each dispatch on the device, for [`Sampler::take_timings`]. The device must have been
     /// requested with `Features::TIMESTAMP_QUERY`. The dispatches of a call are then a compute pass each.
     pub timestamps: bool,
-    /// Whether to use the kernels for any device although this one has integers of 64 bits (`Features::SHADER_INT64`),
-    /// with which they take fewer instructions. Both give the same bits.
-    pub portable: bool,
+    /// Whether to compute weights by integers alone: the same bits at several times the instructions. A device whose
+    /// floats do not round to nearest gets them anyway ([`Sampler::uses_integers`]).
+    pub integers: bool,
 }
 
 impl Default for SamplerOptions {
-    /// One minute, no timestamps, the best kernels for the device.
+    /// One minute, no timestamps, floats where they hold.
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(60), timestamps: false, portable: false }
+        Self { deadline: Duration::from_secs(60), timestamps: false, integers: false }
     }
 }
 
 /// Records the passes that draw tokens ([`Sampler::sample`]) and log their probabilities ([`Sampler::logprobs`]) into
-/// the engine's own encoder. Cheap to call every step: pipelines, tables and
-/// staging buffers are made once and reused.
+/// the engine's own encoder. Cheap to call every step: pipelines, tables and staging buffers are made once and reused. The
+/// first call for a type of logits compiles the kernels and waits for a check of the device's arithmetic, which polls the
+/// device: [`Sampler::prepare`] does both beforehand.
 ///
 /// # Example
 /// ```
-/// use sortilege::{Dtype, GpuLogits, LogprobsParams, Sampler, wgpu};
+/// use sortilege::{Dtype, GpuLogits, Kernels, LogprobsParams, Sampler, wgpu};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// // The engine's own device, queue and logits: here any adapter, and two rows of three f32.
@@ -53,6 +55,7 @@ impl Default for SamplerOptions {
 /// queue.write_buffer(&logits, 0, bytemuck::cast_slice(&[1.0f32, 2.0, 3.0, 9.0, 0.0, 9.0]));
 ///
 /// let sampler = Sampler::new(device, queue)?; // once
+/// sampler.prepare(Kernels::Logprobs, Dtype::F32)?; // before the first step
 ///
 /// let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
 /// // ... the engine records its forward pass here ...
@@ -96,15 +99,15 @@ impl Sampler {
     /// As for [`Sampler::new`], and [`Error::Limit`](crate::Error::Limit) for timestamps on a device that was
     /// requested without them.
     pub fn with_options(device: &wgpu::Device, queue: &wgpu::Queue, options: SamplerOptions) -> Result<Self> {
-        Self::with_table(device, queue, options, &TABLE)
+        Self::with_table(device, queue, options, &TABLES)
     }
 
-    /// A sampler with another table, for tests in which every comparison must fail.
+    /// A sampler with other tables, for tests in which every comparison must fail.
     pub(crate) fn with_table(
         device: &wgpu::Device,
         queue: &wgpu::Queue,
         options: SamplerOptions,
-        values: &[u32; TABLE_SIZE],
+        values: &[u32; TABLES_SIZE],
     ) -> Result<Self> {
         check_limits(&device.limits())?;
         let table_bytes = size_of_val(values) as u64;
@@ -122,16 +125,15 @@ impl Sampler {
         queue: &wgpu::Queue,
         options: SamplerOptions,
         table: wgpu::Buffer,
-        compiled: Arc<Cache>,
+        known: Arc<Known>,
     ) -> Result<Self> {
-        let int64 = !options.portable && device.features().contains(wgpu::Features::SHADER_INT64);
         Ok(Self {
             device: device.clone(),
             queue: queue.clone(),
             options,
             limits: DeviceLimits::from(&device.limits()),
             table,
-            pipelines: Pipelines::new(device, compiled, int64),
+            pipelines: Pipelines::new(device, known),
             pool: Pool::new(device, queue),
             clock: options.timestamps.then(|| Clock::new(device, queue)).transpose()?,
         })
@@ -144,12 +146,6 @@ impl Sampler {
     /// As for [`Sampler::with_options`].
     pub fn with(&self, options: SamplerOptions) -> Result<Self> {
         Self::assemble(&self.device, &self.queue, options, self.table.clone(), self.pipelines.shared())
-    }
-
-    /// Whether the kernels use integers of 64 bits.
-    #[must_use]
-    pub fn has_int64(&self) -> bool {
-        self.pipelines.has_int64()
     }
 
     /// The settings.

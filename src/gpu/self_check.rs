@@ -9,7 +9,7 @@ use super::sampler::Sampler;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::kernels::{digit_count, digit_scatter, row_logprobs, row_sample, tile_stats};
+use crate::kernels::{digit_count, digit_scatter, row_logprobs, row_sample};
 use crate::logits::{Dtype, Logits};
 use crate::params::{LogprobsParams, Mirostat, Order, SamplingParams};
 use crate::request::{Request, Row, SampleInputs};
@@ -31,16 +31,18 @@ const VOCAB: usize = 9002; // three tiles, the last one ragged
 const DOING: &str = "the self-check";
 
 impl Sampler {
-    /// Compiles the kernels for a type of logits, so that the first step does not wait for it.
+    /// Compiles the kernels for a type of logits and checks how the device's floats round, so that the first step does
+    /// not wait for it.
     ///
     /// # Errors
-    /// What the device says of the kernels.
+    /// What the device says of the kernels, and what [`Sampler::uses_integers`] says.
     pub fn prepare(&self, kernels: Kernels, dtype: Dtype) -> Result<()> {
         let kernels = match kernels {
-            Kernels::Logprobs => [tile_stats::KERNEL, row_logprobs::KERNEL],
-            Kernels::LongLists => [digit_count::KERNEL, digit_scatter::KERNEL],
-            Kernels::Sample => [tile_stats::KERNEL, row_sample::KERNEL],
+            Kernels::Logprobs => &[row_logprobs::KERNEL][..],
+            Kernels::LongLists => &[digit_count::KERNEL, digit_scatter::KERNEL],
+            Kernels::Sample => &[row_sample::KERNEL],
         };
+        self.first_pass(dtype)?;
         kernels.iter().try_for_each(|kernel| self.pipelines.get(kernel, Some(dtype), false).map(|_| ()))
     }
 
@@ -58,7 +60,7 @@ impl Sampler {
     }
 
     fn check_logprobs(&self, top_logprobs: u32, targets: &[Option<u32>], dtype: Dtype) -> Result<()> {
-        let params = LogprobsParams { top_logprobs, temperature: 0.7 };
+        let params = LogprobsParams { top_logprobs, temperature: 0.7, entropy: false };
         let bytes = rows_of_every_kind(dtype);
         let expected = Cpu.logprobs(&Logits::new(&bytes, dtype, ROWS, VOCAB)?, &params, targets)?;
         self.check(&bytes, dtype, &expected, |encoder, batch| self.logprobs(encoder, batch, &params, targets))
@@ -69,6 +71,7 @@ impl Sampler {
             seed: Some(1),
             raw_logprobs: Some(4),
             processed_logprobs: Some(4),
+            entropy: true,
             logit_bias: vec![(3, 1.5)],
             repetition_penalty: 1.2,
             ..SamplingParams::default()

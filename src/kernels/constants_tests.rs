@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::kernel::Means;
 use super::kernel_tests::parse_text;
 use super::{ALL, digit_count};
 use crate::answer::words;
 use crate::arithmetic::draw_scale::LOG2_E_Q54;
 use crate::arithmetic::exact::{self, Scale};
 use crate::arithmetic::format::{MAX_VOCAB, MOST_LISTED, NO_TOKEN, SUBTILE_TOKENS, TILE_TOKENS};
+use crate::arithmetic::lane::{self, LaneScale};
 use crate::arithmetic::{merge, rng, wide};
 use crate::filter::{CutKind, MAX_CUTS};
 use crate::request;
@@ -42,6 +44,13 @@ fn shared() -> BTreeMap<String, i64> {
         ("KTH_WORDS", digit_count::KTH_WORDS as i64),
         ("KEY_NEG_INFINITY", i64::from(exact::KEY_NEG_INFINITY)),
         ("KEY_INFINITY", i64::from(exact::KEY_INFINITY)),
+        ("KEY_NAN", i64::from(exact::KEY_NAN)),
+        ("LANE_TABLE", exact::TABLE_SIZE as i64),
+        ("CHORD", i64::from(lane::CHORD)),
+        ("NEAREST", i64::from(lane::NEAREST.to_bits())),
+        ("FARTHEST", i64::from(lane::FARTHEST.to_bits())),
+        ("PER_LOGIT_ONE", i64::from(LaneScale::new(1.0).per_logit.to_bits())),
+        ("WHOLE_OCTAVES", 0x7f80_0000),
         ("BITS_NEG_INFINITY", i64::from(exact::BITS_NEG_INFINITY)),
         ("BITS_LOWEST", i64::from(f32::MIN.to_bits())),
         ("BITS_NAN", i64::from(f32::NAN.to_bits())),
@@ -51,7 +60,6 @@ fn shared() -> BTreeMap<String, i64> {
         ("LOG2_E_HIGH", (LOG2_E_Q54 >> 32).cast_signed()),
         // Lanes of a workgroup, 256 on WebGPU's floor, and what follows from them.
         ("LANES", 256),
-        ("TOKENS_PER_LANE", TILE_TOKENS as i64 / 256),
         ("FLAG_WORDS", 256 / 32),
         ("NO_DIGIT", digit_count::DIGITS as i64),
         // Digits of 8 bits of a code: a key of 32 and a place of 20.
@@ -80,8 +88,9 @@ const OWN_NAMES: &[&str] = &[
 /// The named constants of all shaders: scalars by value, others without one.
 fn declared() -> BTreeMap<String, Option<i64>> {
     let mut all = BTreeMap::new();
-    for (kernel, int64) in ALL.iter().flat_map(|kernel| [(kernel, false), (kernel, true)]) {
-        let (module, _) = parse_text(kernel, int64);
+    for (kernel, means) in ALL.iter().flat_map(|kernel| [(kernel, Means::Floats), (kernel, Means::Integers)])
+    {
+        let (module, _) = parse_text(kernel, means);
         for (_, constant) in module.constants.iter() {
             let Some(name) = constant.name.clone() else { continue };
             let value = match module.global_expressions[constant.init] {
@@ -144,11 +153,10 @@ fn the_scale_of_temperature_one_is_the_hosts() {
 
 /// Files below `shaders/` that no kernel is made of.
 fn orphans(files: &[String]) -> Vec<String> {
-    let mut used: BTreeSet<&str> = BTreeSet::from(["integers64"]); // stands in for `integers`
+    let mut used: BTreeSet<&str> = BTreeSet::from(["integer_floats"]); // stands in for `floats`
     for kernel in ALL {
         used.insert(kernel.name);
-        let heads =
-            kernel.wgsl.portable.lines().filter_map(|line| line.strip_prefix("// ")?.split_once(": "));
+        let heads = kernel.wgsl.floats.lines().filter_map(|line| line.strip_prefix("// ")?.split_once(": "));
         used.extend(heads.map(|(name, _)| name));
     }
     files.iter().filter(|name| !used.contains(name.as_str())).cloned().collect()

@@ -1,11 +1,10 @@
 //! Draws: a random point of a mass, and the token that it falls in; a draft token's trial, and the draw after it fails.
 //! `docs/sampling.md`, 6 and 7.
 
-use super::tile_stats;
+use super::token_at::token_at;
 use crate::arithmetic::exact::{self, Scale};
 use crate::arithmetic::format::TILE_TOKENS;
 use crate::arithmetic::integers::mul_shift;
-use crate::arithmetic::merge::TileStats;
 use crate::arithmetic::rng::point;
 use crate::filter::{Run, View};
 
@@ -17,11 +16,10 @@ pub(super) fn by_tile(view: &View<'_>, scale: Scale, [tile_number, token_number]
         .map(|tile| tile.tile_mass(view.stats.max_key, scale).map_or(0, |(_, mass)| mass))
         .collect();
     let tile = pick(&masses, tile_number).expect("a sound row has mass");
-    let TileStats { max_key, mass, .. } = view.tiles[tile];
+    let max_bits = exact::bits_of_key(view.tiles[tile].max_key);
     let first = tile * TILE_TOKENS;
     let bits = view.bits.range(first, view.bits.len().min(first + TILE_TOKENS));
-    let point = point(token_number, mass);
-    let place = tile_stats::token_at(bits, exact::bits_of_key(max_key), scale, point);
+    let place = token_at(bits, max_bits, scale, token_number);
     token_of(tile, place.expect("a drawn tile has mass"))
 }
 

@@ -3,40 +3,71 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::arithmetic::exact::{TABLE, TABLE_SIZE};
+use crate::arithmetic::lane::LANE_TABLE;
+
+/// Words of the binding `table`.
+pub(crate) const TABLES_SIZE: usize = 2 * TABLE_SIZE;
+
+/// The binding `table`: that of the integers, then that of the lanes.
+pub(crate) const TABLES: [u32; TABLES_SIZE] = {
+    let mut all = [0; TABLES_SIZE];
+    let (first, second) = all.split_at_mut(TABLE_SIZE);
+    first.copy_from_slice(&TABLE);
+    second.copy_from_slice(&LANE_TABLE);
+    all
+};
+
 /// The text of a kernel, `shaders/<name>.wgsl` first so that line numbers in errors are those of the file, then its
-/// libraries: for any device, and for one with integers of 64 bits, where `integers64` stands in for `integers`.
+/// libraries: by the device's own floats, and by integers alone, where `integer_floats` stands in for `floats`.
 macro_rules! wgsl {
     ($name:literal: $($lib:tt),*) => {
         $crate::kernels::kernel::Wgsl {
-            portable: concat!(include_str!(concat!("../../shaders/", $name, ".wgsl")), $($crate::kernels::kernel::lib!($lib)),*),
-            int64: concat!(include_str!(concat!("../../shaders/", $name, ".wgsl")), $($crate::kernels::kernel::lib!($lib 64)),*),
+            floats: concat!(include_str!(concat!("../../shaders/", $name, ".wgsl")), $($crate::kernels::kernel::lib!($lib)),*),
+            integers: concat!(include_str!(concat!("../../shaders/", $name, ".wgsl")), $($crate::kernels::kernel::lib!($lib by integers)),*),
         }
     };
 }
 pub(crate) use wgsl;
 
 macro_rules! lib {
-    ("integers" 64) => {
-        include_str!("../../shaders/lib/integers64.wgsl")
+    ("floats" by integers) => {
+        include_str!("../../shaders/lib/integer_floats.wgsl")
     };
-    ($name:literal $($_any:literal)?) => {
+    ($name:literal $(by integers)?) => {
         include_str!(concat!("../../shaders/lib/", $name, ".wgsl"))
     };
 }
 pub(crate) use lib;
 
-/// The texts of a kernel. Both give the same bits.
+/// The texts of a kernel. Both give the same bits; a kernel without `floats` has one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wgsl {
+    /// For a device whose floats round to nearest, each by itself and in order.
+    pub(crate) floats: &'static str,
     /// For any device.
-    pub(crate) portable: &'static str,
-    /// For a device with [`wgpu::Features::SHADER_INT64`].
-    pub(crate) int64: &'static str,
+    pub(crate) integers: &'static str,
+}
+
+/// How a kernel computes weights, the quickest way first; all give the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Means {
+    Floats,
+    /// Floats with something between any two operations that no compiler sees through: against reordering.
+    WalledFloats,
+    Integers,
+}
+
+impl Means {
+    pub(crate) const ALL: [Self; 3] = [Self::Floats, Self::WalledFloats, Self::Integers];
 }
 
 impl Wgsl {
-    pub(crate) const fn text(&self, int64: bool) -> &'static str {
-        if int64 { self.int64 } else { self.portable }
+    pub(crate) const fn text(&self, means: Means) -> &'static str {
+        match means {
+            Means::Floats | Means::WalledFloats => self.floats,
+            Means::Integers => self.integers,
+        }
     }
 }
 
@@ -63,11 +94,15 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// The kernel with another piece of text in place of one that must be there.
     pub(crate) fn replaced(self, right: &str, wrong: &str) -> Self {
-        let change = |text: &str| -> &'static str {
-            assert!(text.contains(right), "{}: no {right:?}", self.name);
-            text.replace(right, wrong).leak()
-        };
-        Self { wgsl: Wgsl { portable: change(self.wgsl.portable), int64: change(self.wgsl.int64) }, ..self }
+        let integers = self.wgsl.integers.replace(right, wrong).leak();
+        let changed = self.replaced_in_floats(right, wrong);
+        Self { wgsl: Wgsl { integers, ..changed.wgsl }, ..self }
+    }
+
+    /// The same in the text by floats alone.
+    pub(crate) fn replaced_in_floats(self, right: &str, wrong: &str) -> Self {
+        assert!(self.wgsl.floats.contains(right), "{}: no {right:?}", self.name);
+        Self { wgsl: Wgsl { floats: self.wgsl.floats.replace(right, wrong).leak(), ..self.wgsl }, ..self }
     }
 }
 
@@ -95,5 +130,7 @@ pub(crate) struct ChunkUniform {
     pub(crate) top_raw: u32,
     /// Of a list of more than [`MOST_LISTED`](crate::arithmetic::format::MOST_LISTED) entries.
     pub(crate) stage: u32,
-    pub(crate) unused: [u32; 2],
+    /// Zero, known at run time only.
+    pub(crate) nothing: u32,
+    pub(crate) unused: u32,
 }

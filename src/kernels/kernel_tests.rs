@@ -8,22 +8,21 @@ use naga::back::{glsl, hlsl, msl, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, StorageAccess};
 
-use super::kernel::{ChunkUniform, Kernel, Slot};
+use super::kernel::{ChunkUniform, Kernel, Means, Slot};
 use super::{ALL, row_sample, tile_stats};
 use crate::logits::Dtype;
 use crate::plan::{REQUEST_BYTES, UNIFORM_BYTES};
 use crate::request::RequestWords;
 
 fn parse(kernel: &Kernel) -> (naga::Module, naga::valid::ModuleInfo) {
-    parse_text(kernel, false)
+    parse_text(kernel, Means::Floats)
 }
 
-pub(super) fn parse_text(kernel: &Kernel, int64: bool) -> (naga::Module, naga::valid::ModuleInfo) {
-    let text = kernel.wgsl.text(int64);
+pub(super) fn parse_text(kernel: &Kernel, means: Means) -> (naga::Module, naga::valid::ModuleInfo) {
+    let text = kernel.wgsl.text(means);
     let module = naga::front::wgsl::parse_str(text)
         .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(text, kernel.name)));
-    let capabilities = if int64 { Capabilities::SHADER_INT64 } else { Capabilities::empty() };
-    let info = Validator::new(ValidationFlags::all(), capabilities)
+    let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(text)));
     (module, info)
@@ -87,11 +86,11 @@ fn structs_have_the_layout_of_the_shader() {
     let (mut members, size) = layout(&module, "Chunk");
     members.retain(|(name, _)| !name.starts_with("unused"));
     let ours = fields!(ChunkUniform: vocab tiles listed rows element_base row_stride record_words out_base first_row call
-        views mask_words mask_base draft_base draft_stride draws top_raw stage);
+        views mask_words mask_base draft_base draft_stride draws top_raw stage nothing);
     assert_eq!((members, size), (ours, size_of::<ChunkUniform>()));
     assert_eq!(UNIFORM_BYTES as usize, size_of::<ChunkUniform>());
     let ours = fields!(RequestWords: first_change n_changes repetition first_allowed pass_scale draw_scale draw_unit flags seed
-        stream n_draws top_processed top_raw dynamic_low dynamic_span dynamic_power n_cuts cuts);
+        stream n_draws top_processed top_raw dynamic_low dynamic_span dynamic_power n_cuts per_logit cuts);
     assert_eq!(layout(&module, "Request"), (ours, size_of::<RequestWords>()));
     assert_eq!(REQUEST_BYTES as usize, size_of::<RequestWords>());
 }
@@ -123,7 +122,7 @@ fn heads_name_the_libraries() {
     for kernel in ALL {
         let head: String = kernel
             .wgsl
-            .portable
+            .floats
             .lines()
             .take_while(|line| line.starts_with("//"))
             .collect::<Vec<_>>()
@@ -133,7 +132,7 @@ fn heads_name_the_libraries() {
         // A library's first line is its name and what it is; the kernel's own comes first.
         let joined: Vec<&str> = kernel
             .wgsl
-            .portable
+            .floats
             .lines()
             .filter_map(|line| line.strip_prefix("// ")?.split_once(": "))
             .filter(|(name, _)| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
@@ -159,14 +158,14 @@ fn every_kernel_fits_the_floor_of_webgpu() {
             .sum();
         assert!(workgroup_bytes <= 16_384, "{}: {workgroup_bytes} bytes of workgroup memory", kernel.name);
         assert!(kernel.slots.iter().filter(|slot| **slot != Slot::Chunk).count() <= 8, "{}", kernel.name);
-        let text = kernel.wgsl.portable;
+        let text = kernel.wgsl.floats;
         assert!(!["enable ", "subgroup", "u64"].iter().any(|word| text.contains(word)), "{}", kernel.name);
     }
 }
 
 /// Translates a kernel as wgpu does, with its overrides at their defaults or as given.
-fn translate(kernel: &Kernel, int64: bool, constants: &naga::back::PipelineConstants) -> Vec<u32> {
-    let (module, info) = parse_text(kernel, int64);
+fn translate(kernel: &Kernel, means: Means, constants: &naga::back::PipelineConstants) -> Vec<u32> {
+    let (module, info) = parse_text(kernel, means);
     let (module, info) = naga::back::pipeline_constants::process_overrides(&module, &info, None, constants)
         .unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
     let pipeline =
@@ -183,9 +182,6 @@ fn translate(kernel: &Kernel, int64: bool, constants: &naga::back::PipelineConst
     hlsl::Writer::new(&mut text, &hlsl_options, &hlsl::PipelineOptions::default())
         .write(&module, &info, None)
         .unwrap_or_else(|error| panic!("{} to HLSL: {error}", kernel.name));
-    if int64 {
-        return words; // OpenGL ES has no such integers
-    }
     let mut text = String::new();
     let glsl_options = glsl::Options {
         version: glsl::Version::Embedded { version: 310, is_webgl: false },
@@ -211,19 +207,16 @@ fn translate(kernel: &Kernel, int64: bool, constants: &naga::back::PipelineConst
 
 #[test]
 fn every_kernel_translates_for_every_backend() {
-    for (kernel, int64) in ALL.iter().flat_map(|kernel| [(kernel, false), (kernel, true)]) {
+    for (kernel, means) in ALL.iter().flat_map(|kernel| Means::ALL.map(|means| (kernel, means))) {
         for &dtype in Dtype::ALL {
             let mut constants = naga::back::PipelineConstants::default();
-            if kernel.wgsl.portable.contains("override DTYPE:") {
+            if kernel.wgsl.floats.contains("override DTYPE:") {
                 constants.insert("DTYPE".to_owned(), dtype.code().into());
             }
-            let words = translate(kernel, int64, &constants);
-            if let Some(folder) = std::env::var_os("SORTILEGE_SPIRV") {
-                // for scripts/kernel-cost
-                let text = if int64 { "int64" } else { "portable" };
-                let path = std::path::Path::new(&folder).join(format!("{} {dtype} {text}.spv", kernel.name));
-                std::fs::write(path, bytemuck::cast_slice(&words)).expect("the folder is writable");
+            if means == Means::WalledFloats && kernel.wgsl.floats.contains("override WALLS:") {
+                constants.insert("WALLS".to_owned(), 1.0);
             }
+            let words = translate(kernel, means, &constants);
             if spirv_val_is_installed() {
                 check_spirv(kernel.name, &words);
             }

@@ -11,11 +11,14 @@ mod draw;
 pub(crate) mod kernel;
 #[cfg(all(test, feature = "wgpu"))]
 mod kernel_tests;
+mod lanes;
 pub(crate) mod log_softmax;
+mod octaves;
 pub(crate) mod row_logprobs;
 pub(crate) mod row_sample;
 pub(crate) mod row_scalar;
 pub(crate) mod tile_stats;
+mod token_at;
 #[cfg(feature = "wgpu")]
 pub(crate) mod top_entries;
 

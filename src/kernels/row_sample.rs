@@ -10,7 +10,8 @@ use super::kernel::{Kernel, Slot, wgsl};
 use super::tile_stats::{self, Tiles};
 use crate::answer::{DistributionBits, DrawnBits, SampleBits};
 use crate::arithmetic::draw_scale::DrawScale;
-use crate::arithmetic::exact::{self, Scale};
+use crate::arithmetic::exact;
+use crate::arithmetic::lane::PassScale;
 use crate::arithmetic::merge::RowStats;
 use crate::arithmetic::rng::{Key, Purpose};
 use crate::filter::{self, Cut, Run, Sums, View};
@@ -55,7 +56,8 @@ pub(crate) fn run(task: &RowTask<'_>) -> SampleBits {
     } else {
         Vec::new()
     };
-    let processed = view_of(if is_changed { RowBits::of_f32(&changed) } else { row }, request.pass);
+    let bits = if is_changed { RowBits::of_f32(&changed) } else { row };
+    let processed = view_of(bits, request.pass, request.needs_surprisal());
     let mut sample = if processed.stats.status == 0 {
         sample(&processed, task)
     } else {
@@ -65,20 +67,20 @@ pub(crate) fn run(task: &RowTask<'_>) -> SampleBits {
         }
     };
     if let Some(top) = request.top_raw {
-        describe_raw(&mut sample, row, top as usize);
+        describe_raw(&mut sample, row, top as usize, request.entropy);
     }
     sample
 }
 
-/// A row with what pass 1 says of it at this scale.
-pub(crate) fn view_of(bits: RowBits<'_>, scale: Scale) -> View<'_> {
-    let Tiles { stats, delegates } = tile_stats::run(bits, exact::KEY_NEG_INFINITY, scale);
-    View::new(bits, stats, delegates, scale)
+/// A row with what pass 1 says of it at this scale, with its surprisal or without.
+pub(crate) fn view_of(bits: RowBits<'_>, scale: PassScale, surprisal: bool) -> View<'_> {
+    let Tiles { stats, delegates } = tile_stats::run(bits, exact::KEY_NEG_INFINITY, scale, surprisal);
+    View::new(bits, stats, delegates, scale.tile)
 }
 
 /// Adds what the logits as they came, at temperature 1, say of the draws, and their first tokens.
-fn describe_raw(sample: &mut SampleBits, row: RowBits<'_>, top: usize) {
-    let raw = view_of(row, Scale::new(1.0));
+fn describe_raw(sample: &mut SampleBits, row: RowBits<'_>, top: usize, entropy: bool) {
+    let raw = view_of(row, PassScale::new(1.0), entropy);
     let RowStats { status, max_key, mass, surprisal, .. } = raw.stats;
     let mut view = DistributionBits { status, max_key, mass, surprisal, top: Vec::new() };
     if status == 0 {
@@ -98,7 +100,7 @@ fn entries(tokens: &[(i32, u32)]) -> Vec<(u32, u32)> {
 /// What is drawn from a view that is a distribution.
 fn sample(view: &View<'_>, task: &RowTask<'_>) -> SampleBits {
     let RowTask { request, draft, .. } = *task;
-    let mut run = Run::new(view, request.pass, task.key);
+    let mut run = Run::new(view, request.pass.tile, task.key);
     let drawn_at = truncate(&mut run, request);
     run.scale = drawn_at.scale;
     let by_tile = run.is_full && request.dynamic.is_none() && (draft.is_none() || request.is_greedy);
@@ -108,7 +110,7 @@ fn sample(view: &View<'_>, task: &RowTask<'_>) -> SampleBits {
     } else {
         // The kept mass stands beside the mass of the row, so it has the row's maximum.
         let row_max = exact::bits_of_key(view.stats.max_key);
-        (run.sums_at(run.scale, run.max_bits()), run.sums_at(request.pass, row_max).mass)
+        (run.sums_at(run.scale, run.max_bits()), run.sums_at(request.pass.tile, row_max).mass)
     };
     let (tokens, is_accepted) = if request.is_greedy {
         let token = run.at(0).1;
@@ -174,6 +176,7 @@ fn verify(run: &mut Run<'_>, drafted: u32, probabilities: &[u32], mass: u64) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arithmetic::exact::Scale;
     use crate::arithmetic::merge::STATUS_NAN;
     use crate::filter::tests_of_run::{KEY, bits_of};
     use crate::{Request, SamplingParams, SamplingStep};

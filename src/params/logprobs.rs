@@ -3,7 +3,10 @@
 use crate::arithmetic::format::MAX_VOCAB;
 use crate::error::{Error, Result};
 
-/// What a `logprobs` call asks of every row. `Default` is the five best tokens at temperature 1.
+/// What a `logprobs` call asks of every row. `Default` is the five best tokens at temperature 1,
+/// without the entropy.
+///
+/// Construct it with `..Default::default()`: new fields, which change nothing at their default, come in minor versions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogprobsParams {
     /// Entries to return per row, 0 to [`LogprobsParams::MAX_TOP_LOGPROBS`]. Fewer come back where fewer tokens are
@@ -12,6 +15,9 @@ pub struct LogprobsParams {
     /// Divides the logits before the softmax: logprobs, log-sum-exp and entropy are those of `softmax(x / T)`.
     /// [`LogprobsParams::MIN_TEMPERATURE`] to [`LogprobsParams::MAX_TEMPERATURE`].
     pub temperature: f32,
+    /// Whether to sum up the entropy too ([`Distribution::entropy`](crate::Distribution::entropy)), which takes a
+    /// quarter to two fifths more instructions (`docs/performance.md`). No other number depends on it.
+    pub entropy: bool,
 }
 
 impl LogprobsParams {
@@ -56,7 +62,7 @@ impl LogprobsParams {
 
 impl Default for LogprobsParams {
     fn default() -> Self {
-        Self { top_logprobs: 5, temperature: 1.0 }
+        Self { top_logprobs: 5, temperature: 1.0, entropy: false }
     }
 }
 
@@ -80,7 +86,7 @@ mod tests {
             let message = params.validate().expect_err(words).to_string();
             assert!(message.contains(words), "{message}");
         }
-        LogprobsParams { top_logprobs: 1 << 20, temperature: 0.001 }
+        LogprobsParams { top_logprobs: 1 << 20, temperature: 0.001, entropy: true }
             .validate()
             .expect("the ends of the ranges are inside");
     }

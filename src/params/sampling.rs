@@ -77,6 +77,9 @@ pub struct SamplingParams {
     /// Asks for the processed distribution, the one that is drawn from: this many of its most probable tokens, at most
     /// [`SamplingParams::MAX_LOGPROBS`].
     pub processed_logprobs: Option<u32>,
+    /// Asks for the entropies of the processed distribution, and of the raw one where that is asked for
+    /// ([`Distribution::entropy`](crate::Distribution::entropy)); NaN otherwise. Filters that need an entropy have it anyway.
+    pub entropy: bool,
 }
 
 /// Mirostat v2 (Basu et al. 2021): keeps the tokens whose surprise is at most `mu`, which starts at `2 tau`; after a
@@ -145,6 +148,7 @@ impl Default for SamplingParams {
             n: 1,
             raw_logprobs: None,
             processed_logprobs: None,
+            entropy: false,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::logits::Shape;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cost {
-    /// Rounds of dispatches. A batch is one chunk unless its bindings, rows or scratch (36 MiB, which is 4096 rows of
+    /// Rounds of dispatches. A batch is one chunk unless its bindings, rows or scratch (36 MiB, which is 4153 rows of
     /// 128 256 tokens; with all of a row's tokens as entries, 35) pass a limit.
     pub chunks: usize,
     /// Compute dispatches: two per chunk, and 14 more (8 for 16-bit logits) for more than 1024 entries per row.

@@ -1,8 +1,8 @@
 //! What a call asks of the device, beside the shape of its logits.
 
 use crate::answer::{LogprobsBits, SampleBits};
-use crate::arithmetic::exact::Scale;
 use crate::arithmetic::format::MOST_LISTED;
+use crate::arithmetic::lane::PassScale;
 use crate::kernels::digit_count;
 use crate::logits::Dtype;
 use crate::request::{Inputs, RowInputs};
@@ -46,7 +46,7 @@ impl Demand {
         let has_other_raw = |row: &RowInputs| {
             let is_changed =
                 mask_row_bytes > 0 || row.changes.allowed.is_some() || !row.changes.list.is_empty();
-            row.compiled.top_raw.is_some() && (is_changed || row.compiled.pass != Scale::new(1.0))
+            row.compiled.top_raw.is_some() && (is_changed || row.compiled.pass != PassScale::new(1.0))
         };
         let lists = |row: &RowInputs| {
             row.changes.list.len() + row.changes.allowed.as_ref().map_or(0, |words| words.len() / 4)

@@ -39,10 +39,11 @@ pub(super) struct Case {
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { dtype, rows, vocab, gap, lead, params, seed, samples: _, setting: _ } = self;
-        let LogprobsParams { top_logprobs, temperature } = params;
+        let LogprobsParams { top_logprobs, temperature, entropy } = params;
+        let entropy = if *entropy { "" } else { " no entropy" };
         write!(
             f,
-            "[{rows}][{vocab}] {dtype} gap {gap} lead {lead} top {top_logprobs} T {temperature} seed {seed}"
+            "[{rows}][{vocab}] {dtype} gap {gap} lead {lead} top {top_logprobs} T {temperature}{entropy} seed {seed}"
         )
     }
 }
@@ -71,6 +72,7 @@ pub(super) fn cases(extent: Extent) -> Vec<Case> {
                     params: LogprobsParams {
                         top_logprobs: TOP[(n + 3 * layout) % TOP.len()],
                         temperature: TEMPERATURES[(n / 2 + layout) % TEMPERATURES.len()],
+                        entropy: (n + layout) % 4 != 2,
                     },
                     seed: 1000 + n as u64,
                     samples: if quick {
@@ -107,7 +109,7 @@ fn of_one_setting() -> impl Iterator<Item = Case> {
         vocab,
         gap: 0,
         lead: 0,
-        params: LogprobsParams { top_logprobs: 5, temperature: 1.0 },
+        params: LogprobsParams { top_logprobs: 5, temperature: 1.0, entropy: true },
         seed,
         samples: true,
         setting: Some(setting),
@@ -132,7 +134,7 @@ fn long_lists(quick: bool) -> impl Iterator<Item = Case> {
             vocab,
             gap: listed as usize % 3,
             lead: listed as usize % 2,
-            params: LogprobsParams { top_logprobs: listed, temperature: 0.7 },
+            params: LogprobsParams { top_logprobs: listed, temperature: 0.7, entropy: false },
             seed,
             samples: false,
             setting: None,

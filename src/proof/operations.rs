@@ -5,10 +5,8 @@ use super::grid::Case;
 use super::sampling::SamplingCase;
 use super::synthetic::mix;
 use crate::answer::Logprobs;
-use crate::arithmetic::exact::{KEY_NEG_INFINITY, Scale, key_of_bits};
-use crate::arithmetic::format::{SUBTILE_TOKENS, TILE_TOKENS};
-use crate::arithmetic::merge::tile;
-use crate::arithmetic::rng::halves;
+use crate::arithmetic::exact::{KEY_NEG_INFINITY, key_or_nan};
+use crate::arithmetic::lane::PassScale;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -162,26 +160,14 @@ fn tile_stats<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
 fn tile_difference(batch: &Batch<'_>, row: usize, words: &[u32]) -> Option<String> {
     let Batch { case, logits, targets, .. } = batch;
     let bits = logits.row_bits(row);
-    let target_key = targets[row].map_or(KEY_NEG_INFINITY, |token| key_of_bits(bits.get(token as usize)));
-    let twins = tile_stats::run(bits, target_key, Scale::new(case.params.temperature));
-    let delegates = twins.delegates.chunks(TILE_TOKENS / SUBTILE_TOKENS);
-    twins.stats.iter().zip(delegates).enumerate().find_map(|(tile, (twin, delegates))| {
-        let [mass, surprisal] = [twin.mass, twin.surprisal].map(halves);
-        let stats: [u32; tile::DELEGATES] = [
-            twin.max_key.cast_unsigned(),
-            twin.max_bits,
-            mass[0],
-            mass[1],
-            surprisal[0],
-            surprisal[1],
-            twin.n_greater,
-            twin.n_equal,
-        ];
-        let expected: Vec<u32> =
-            stats.into_iter().chain(delegates.iter().map(|key| key.cast_unsigned())).collect();
-        let first = (row * twins.stats.len() + tile) * TILE_WORDS;
+    let target_key = targets[row].map_or(KEY_NEG_INFINITY, |token| key_or_nan(bits.get(token as usize)));
+    let twins =
+        tile_stats::run(bits, target_key, PassScale::new(case.params.temperature), case.params.entropy)
+            .words();
+    twins.iter().enumerate().find_map(|(tile, expected)| {
+        let first = (row * twins.len() + tile) * TILE_WORDS;
         let got = words.get(first..first + expected.len()).unwrap_or(&[]);
-        difference(got, &expected).map(|words| format!("tile {tile}, word {words}"))
+        difference(got, expected).map(|words| format!("tile {tile}, word {words}"))
     })
 }
 

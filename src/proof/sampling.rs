@@ -98,6 +98,7 @@ impl SamplingCase {
                     seed: Some(noise(row, 1)),
                     stream: row as u32,
                     raw_logprobs: (row % 3 != 1).then_some(case.params.top_logprobs),
+                    entropy: row % 5 != 3,
                     processed_logprobs: (row % 4 != 2).then_some(case.params.top_logprobs.min(40)),
                     ..SamplingParams::default()
                 };

@@ -1,4 +1,4 @@
-//! Known answers, bits in and bits out: `tests/vectors/exact-v1.json` freezes version 1 of the arithmetic.
+//! Known answers, bits in and bits out: `tests/vectors/exact-v2.json` freezes version 2 of the arithmetic.
 //!
 //! `SORTILEGE_BLESS=1 cargo test -p sortilege vectors` rewrites the file, which is right only for a new version.
 //! `tests/vectors/reference.py` computes the same answers from `docs/exact.md` alone.
@@ -7,10 +7,11 @@
 use serde_json::{Value, json};
 
 use crate::arithmetic::exact::{self, Scale};
+use crate::arithmetic::lane::{LaneScale, definition};
 use crate::cpu::logprobs_bits;
 use crate::{ARITHMETIC_VERSION, Cpu, Dtype, Engine, Logits, LogprobsParams};
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/exact-v1.json");
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/exact-v2.json");
 
 /// A 64-bit linear congruential generator (Knuth's MMIX constants), upper half.
 struct Random(u64);
@@ -58,13 +59,16 @@ fn token_cases() -> Vec<Value> {
 
 fn token_case(temperature: f32, max: u32, logit: u32) -> Value {
     let octaves = Scale::new(temperature).octaves_below(max, logit);
+    let (units, lane_weight, lane_surprisal) = definition::token(LaneScale::new(temperature), max, logit);
     json!({
         "temperature": hex32(temperature.to_bits()),
         "max": hex32(max),
         "logit": hex32(logit),
         "octaves": octaves,
         "weight": hex64(octaves.map_or(0, exact::token_weight)),
-        "surprisal": hex64(octaves.map_or(0, exact::token_surprisal)),
+        "units": units,
+        "lane_weight": hex32(lane_weight.to_bits()),
+        "lane_surprisal": hex32(lane_surprisal.to_bits()),
     })
 }
 
@@ -117,6 +121,14 @@ fn row_cases() -> Vec<Value> {
         (vec![0x3c00; 4096], Dtype::F16),
     ];
     cases.extend(bits.iter().map(|(stored, dtype)| row_case(stored, *dtype, 1.0)));
+    // Distances among which a flushed subnormal could turn four ties of a surprisal's sum.
+    let mut ties = vec![0; 64];
+    for (token, bits) in
+        [(0, 0x807f_ffff), (1, 0xa578_6c87), (2, 0xb1f8_6c87), (16, 0x8c78_6c87), (32, 0x98f8_6c87)]
+    {
+        ties[token] = bits;
+    }
+    cases.push(row_case(&ties, Dtype::F32, 0.7));
     cases
 }
 
@@ -134,10 +146,10 @@ fn row_case(stored: &[u32], dtype: Dtype, temperature: f32) -> Value {
     let width = dtype.bytes();
     let bytes: Vec<u8> = stored.iter().flat_map(|bits| bits.to_ne_bytes()[..width].to_vec()).collect();
     let logits = Logits::new(&bytes, dtype, 1, vocab).expect("a row");
-    let params = LogprobsParams { top_logprobs: 4, temperature };
+    let params = LogprobsParams { top_logprobs: 4, temperature, entropy: true };
     let target = Some((vocab / 3) as u32);
-    let bits = logprobs_bits(&logits, 0, params.top_logprobs, Scale::new(temperature), target);
-    let answer = bits.decode(temperature, target);
+    let bits = logprobs_bits(&logits, 0, &params, target);
+    let answer = bits.decode(temperature, true, target);
     let (bits, distribution) = (bits.distribution, answer.distribution);
     let is_sound = bits.status == 0;
     let number = |value: f64| is_sound.then(|| hex64(value.to_bits()));

@@ -2,16 +2,17 @@
 
 use super::Request;
 use crate::arithmetic::draw_scale::{DrawScale, Dynamic};
-use crate::arithmetic::exact::{self, Scale};
+use crate::arithmetic::exact;
+use crate::arithmetic::lane::PassScale;
 use crate::filter::Cut;
 use crate::params::{LogprobsParams, SamplingParams, SamplingStep};
 
 /// A request as the engines take it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Compiled {
-    /// Scale of the view that is drawn from, in pass 1: where the first filter wants the mass of the whole row, the one
+    /// Scales of the view that is drawn from, in pass 1: where the first filter wants the mass of the whole row, the one
     /// in force there.
-    pub(crate) pass: Scale,
+    pub(crate) pass: PassScale,
     /// What is drawn at, unless it is dynamic.
     pub(crate) draw: DrawScale,
     pub(crate) dynamic: Option<Dynamic>,
@@ -21,6 +22,8 @@ pub(crate) struct Compiled {
     pub(crate) n_draws: u32,
     pub(crate) top_processed: u32,
     pub(crate) top_raw: Option<u32>,
+    /// The entropies are asked for.
+    pub(crate) entropy: bool,
     /// What acts, in order.
     pub(crate) cuts: Vec<Cut>,
 }
@@ -31,7 +34,7 @@ impl Compiled {
         let is_greedy = params.temperature == 0.0;
         let one = DrawScale::new(1.0);
         let mut compiled = Self {
-            pass: one.scale,
+            pass: PassScale::new(1.0),
             draw: one,
             dynamic: None,
             is_greedy,
@@ -40,6 +43,7 @@ impl Compiled {
             n_draws: if is_greedy { 1 } else { params.n },
             top_processed: params.processed_logprobs.unwrap_or(0),
             top_raw: params.raw_logprobs,
+            entropy: params.entropy,
             cuts: Vec::new(),
         };
         if is_greedy {
@@ -57,9 +61,14 @@ impl Compiled {
         // Where no filter comes first, the draw itself wants the mass.
         let temperature_is_first = compiled.cuts.first() == Some(&Cut::TEMPERATURE);
         if compiled.dynamic.is_none() && temperature_is_first {
-            compiled.pass = compiled.draw.scale;
+            compiled.pass = PassScale::new(params.temperature);
         }
         compiled
+    }
+
+    /// Whether pass 1 is to sum up the surprisal of the view that is drawn from: for whoever asked, or for a step.
+    pub(crate) fn needs_surprisal(&self) -> bool {
+        self.entropy || self.dynamic.is_some() || self.cuts.iter().any(Cut::needs_surprisal)
     }
 }
 

@@ -149,6 +149,7 @@ impl Inputs {
             has_draft: row.draft.is_some(),
             wants_raw: row.compiled.top_raw.is_some(),
             n_draws: row.compiled.n_draws,
+            entropy: row.compiled.entropy,
         };
         self.rows.iter().map(of).collect()
     }

@@ -7,6 +7,7 @@ use super::inputs::{Inputs, RowInputs};
 use crate::arithmetic::draw_scale::Dynamic;
 use crate::arithmetic::exact::Scale;
 use crate::arithmetic::format::{NO_TOKEN, layout};
+use crate::arithmetic::lane::PassScale;
 use crate::arithmetic::rng::halves;
 use crate::filter::MAX_CUTS;
 
@@ -18,6 +19,9 @@ layout! {
         DYNAMIC = 2,
         /// The raw view beside the processed one.
         RAW = 4,
+        /// Pass 1 sums up the surprisal of the view that is drawn from, and of the raw one.
+        SURPRISAL = 8,
+        RAW_SURPRISAL = 16,
     }
 }
 
@@ -51,7 +55,8 @@ pub(crate) struct RequestWords {
     pub(crate) dynamic_span: u32,
     pub(crate) dynamic_power: u32,
     pub(crate) n_cuts: u32,
-    pub(crate) padding: [u32; 2],
+    pub(crate) per_logit: u32,
+    pub(crate) padding: u32,
     pub(crate) cuts: [[u32; 4]; MAX_CUTS],
 }
 
@@ -59,9 +64,15 @@ pub(crate) struct RequestWords {
 pub(crate) const NONE: u32 = u32::MAX;
 
 impl RequestWords {
-    /// A request that only observes, at this scale.
-    pub(crate) fn observing(scale: Scale) -> Self {
-        Self { first_allowed: NONE, pass_scale: words_of(scale), ..Self::zeroed() }
+    /// A request that only observes, at these scales, with or without the entropy.
+    pub(crate) fn observing(PassScale { lane, tile }: PassScale, entropy: bool) -> Self {
+        Self {
+            flags: u32::from(entropy) * asks::SURPRISAL,
+            first_allowed: NONE,
+            pass_scale: words_of(tile),
+            per_logit: lane.per_logit.to_bits(),
+            ..Self::zeroed()
+        }
     }
 
     /// The words of a request; where its changes and its allowed tokens lie is filled in by the caller.
@@ -78,7 +89,9 @@ impl RequestWords {
             draw_unit: compiled.draw.unit,
             flags: (u32::from(compiled.is_greedy) * asks::GREEDY)
                 | (u32::from(compiled.dynamic.is_some()) * asks::DYNAMIC)
-                | (u32::from(compiled.top_raw.is_some()) * asks::RAW),
+                | (u32::from(compiled.top_raw.is_some()) * asks::RAW)
+                | (u32::from(compiled.needs_surprisal()) * asks::SURPRISAL)
+                | (u32::from(compiled.entropy && compiled.top_raw.is_some()) * asks::RAW_SURPRISAL),
             seed: halves(compiled.seed),
             stream: compiled.stream,
             n_draws: compiled.n_draws,
@@ -89,7 +102,7 @@ impl RequestWords {
             dynamic_power: dynamic.power,
             n_cuts,
             cuts,
-            ..Self::observing(compiled.pass)
+            ..Self::observing(compiled.pass, false)
         }
     }
 }

@@ -1,14 +1,13 @@
 //! Devices, and buffers on them: a GPU test without an adapter fails, it never skips.
 
-use sortilege::SamplerOptions;
 use sortilege::device::{Gpu, adapters, find};
 use sortilege::wgpu::{
     Buffer, BufferDescriptor, BufferUsages, CommandEncoder, CommandEncoderDescriptor, MapMode, PollType,
 };
+use sortilege::{Dtype, SamplerOptions};
 
 /// Every adapter that `SORTILEGE_TEST_ADAPTERS` names (ids, comma separated), or if it is not set every adapter that
-/// can run the kernels. Each is opened with its own kernels, and once more with the portable ones where its own use
-/// integers of 64 bits.
+/// can run the kernels. Each is opened with its own kernels, and once more with those by integers alone.
 ///
 /// # Panics
 /// If one of them is missing, or there is none.
@@ -25,15 +24,15 @@ pub(crate) fn gpus() -> Vec<Gpu> {
         list.retain(|adapter| adapter.unfit.is_none());
     }
     assert!(!list.is_empty(), "no adapter: scripts/test installs a software driver");
-    let portable = SamplerOptions { portable: true, ..SamplerOptions::default() };
+    let integers = SamplerOptions { integers: true, ..SamplerOptions::default() };
     let mut gpus = Vec::new();
     for adapter in list {
         let id = adapter.id.clone();
         let open = |adapter| Gpu::open(adapter).expect("the adapter opens and passes its self-check");
         gpus.push(open(adapter));
-        if gpus.last().is_some_and(|gpu| gpu.sampler().has_int64()) {
+        if gpus.last().is_some_and(|gpu| !gpu.sampler().uses_integers(Dtype::F32).expect("a verdict")) {
             let again = open(find(adapters(true), &id).expect("it was there"));
-            gpus.push(again.with_options(portable).expect("the same device"));
+            gpus.push(again.with_options(integers).expect("the same device"));
         }
     }
     gpus

@@ -1,4 +1,4 @@
-"""The exact arithmetic, version 1, written a second time from docs/exact.md alone, to check the known answers.
+"""The exact arithmetic, version 2, written a second time from docs/exact.md alone, to check the known answers.
 
 Python 3, standard library only. Section numbers are those of docs/exact.md. Every number is compared bit by bit.
 Exit status 1 names the first case that differs; 0 means that none does.
@@ -14,8 +14,8 @@ import struct
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-VECTORS = HERE / "exact-v1.json"
-FROZEN_TABLE = HERE.parent.parent / "src" / "arithmetic" / "table.in"
+VECTORS = HERE / "exact-v2.json"
+FROZEN = HERE.parent.parent / "src" / "arithmetic"
 
 LOG2_E, LN_2 = 1.4426950408889634, 0.6931471805599453  # the nearest doubles
 LN_2_HIGH, LN_2_LOW = float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33")
@@ -23,27 +23,48 @@ P = [6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-0
      1.818357216161805012e-01, 1.531383769920937332e-01, 1.479819860511658591e-01]
 KEY_NEGATIVE_INFINITY, KEY_POSITIVE_INFINITY = -2139095041, 2139095040
 NEGATIVE_INFINITY, POSITIVE_INFINITY = 0xFF800000, 0x7F800000
-MODULUS, TILE = 1 << 32, 4096
-
-def computed_constants():
-    """Section 6: the table, and its slope; section 9: ln 2. From their definitions, at 60 digits."""
-    decimal.getcontext().prec = 60
-    two = decimal.Decimal(2)
-    table = [round(two ** (31 - decimal.Decimal(i) / 1024)) for i in range(1024)]
-    return table, round((1 - two ** (decimal.Decimal(-1) / 1024)) * 2**28), round(two.ln() * 2**32)
-
-TABLE, SLOPE, LN_2_Q32 = computed_constants()
+FARTHEST, NEAREST = 60 * 2.0**23, 2.0**-30
+MODULUS, TILE, SUBTILE = 1 << 32, 4096, 64
+CHORD = 0x3FB8BA3D
 
 def float_of(bits):
     return struct.unpack(">f", struct.pack(">I", bits))[0]
 
+def bits_of_float(x):
+    return int(struct.pack(">f", x).hex(), 16)
+
+def single(x):
+    """The nearest binary32. A sum, difference or product of two, computed in double, is rounded as if only once."""
+    try:
+        return float_of(bits_of_float(x))
+    except OverflowError:
+        return math.copysign(math.inf, x)
+
+def not_below(x):
+    """The bits of the least binary32 not below x; x is positive and far from the limits of the range."""
+    bits = bits_of_float(x)
+    return bits + (float_of(bits) < x)
+
+def computed_constants():
+    """Sections 6 and 7: the tables, and a slope; section 10: ln 2. From their definitions, at 60 digits."""
+    decimal.getcontext().prec = 60
+    two, chord = decimal.Decimal(2), decimal.Decimal(float_of(CHORD))
+    powers = [two ** (decimal.Decimal(-i) / 1024) for i in range(1024)]
+    lane_table = [not_below(power / chord) - (i > 0) for i, power in enumerate(powers)]  # all irrational
+    slope = round((1 - two ** (decimal.Decimal(-1) / 1024)) * 2**28)
+    return lane_table, [round(power * 2**31) for power in powers], slope, round(two.ln() * 2**32)
+
+LANE_TABLE, TABLE, SLOPE, LN_2_Q32 = computed_constants()
+
 # Section 1: logits and keys
 def widen(element, dtype):
     if dtype == "f16":
-        return int(struct.pack(">f", struct.unpack(">e", struct.pack(">H", element))[0]).hex(), 16)
+        return bits_of_float(struct.unpack(">e", struct.pack(">H", element))[0])
     return element << 16 if dtype == "bf16" else element
 
 def key(bits):
+    if bits > NEGATIVE_INFINITY:
+        return 0x7FFFFFFF
     k = bits - MODULUS ^ 0x7FFFFFFF if bits >> 31 else bits
     return 0 if k == -1 else k
 
@@ -53,13 +74,14 @@ def bits_of(k):
 # Section 2: status of a row
 def status(logits):
     largest_key = max(map(key, logits))
-    if largest_key > KEY_POSITIVE_INFINITY or max(logits) > NEGATIVE_INFINITY:
+    if largest_key > KEY_POSITIVE_INFINITY:
         return "nan"
     return {KEY_POSITIVE_INFINITY: "positive_infinity", KEY_NEGATIVE_INFINITY: "nothing_finite"}.get(largest_key, "ok")
 
 class Temperature:
     def __init__(self, bits):  # section 3
         self.value = float_of(bits)
+        self.per_logit = not_below(LOG2_E / self.value * 2.0**23)
         fraction, exponent = math.frexp(self.value)  # the fraction is in [1/2, 1)
         self.shift = 24 - (exponent - 1 if fraction == 0.5 else exponent)
         self.rate = math.floor(LOG2_E / (self.value * 2.0**self.shift) * 2.0**54 + 0.5)
@@ -76,7 +98,32 @@ class Temperature:
     def outside_window(self, reference, bits):  # section 5; here in double arithmetic, any rounding will do
         return bits == NEGATIVE_INFINITY or float_of(reference) / 2 - float_of(bits) / 2 >= 24 * self.value
 
-# Section 6: weight
+# Section 6: lanes
+def weigh_in_lane(temperature, maximum, bits):
+    """Units (q), and weight and surprisal, both binary32."""
+    distance = single(single(float_of(maximum) - float_of(bits)) * float_of(temperature.per_logit))
+    distance = min(distance, FARTHEST) if distance == distance else FARTHEST
+    q, y = math.trunc(distance), max(distance, NEAREST)
+    u = single(float_of(LANE_TABLE[(q >> 13) % 1024]) * float_of(CHORD - q % (1 << 13)))
+    return q, *(float_of(bits_of_float(z) - (q & 0x7F800000)) for z in (u, single(u * y)))
+
+def sum_of_lane(z):
+    def four(a, b, c, d):
+        return single(single(a + b) + single(c + d))
+    return four(*(four(*z[j::4]) for j in range(4)))
+
+def lanes_of(temperature, logits):
+    """Of each lane of a tile: its maximum (bits), the sum of its weights, and that of its surprisals."""
+    for start in range(0, len(logits), SUBTILE):
+        subtile = logits[start:start + SUBTILE]
+        subtile += [NEGATIVE_INFINITY] * (SUBTILE - len(subtile))
+        for k in range(4):
+            lane = [subtile[16 * i + 4 * k + j] for i in range(4) for j in range(4)]
+            maximum = bits_of(max(map(key, lane)))
+            _, weights, surprisals = zip(*(weigh_in_lane(temperature, maximum, bits) for bits in lane))
+            yield maximum, sum_of_lane(weights), sum_of_lane(surprisals)
+
+# Section 7: mantissa
 def mantissa_of(q):
     f = q % (1 << 24)
     entry = TABLE[f >> 14]
@@ -84,20 +131,26 @@ def mantissa_of(q):
     return entry - (((entry >> 15) * drop) >> 11)
 
 def weigh(temperature, reference, bits):
-    """Octaves (Q24), weight (Q50), surprisal (Q44)."""
+    """Octaves (Q24), weight (Q50)."""
     if temperature.outside_window(reference, bits):
-        return None, 0, 0
+        return None, 0
     q = temperature.octaves(reference, bits)
-    mantissa, n = mantissa_of(q), q >> 24
-    return q, (mantissa << 19) >> n, (((mantissa * 2 * q) >> 32) << 20) >> n
+    return q, (mantissa_of(q) << 19) >> (q >> 24)
 
-# Section 7: tiles and rows, each its maximum (bits), mass and surprisal
+# Section 8: tiles and rows, each its maximum (bits), mass and surprisal
 def tile_of(temperature, logits):
-    maximum = bits_of(max(map(key, logits)))
+    maximum, tile_mass, tile_surprisal = bits_of(max(map(key, logits))), 0, 0
     if maximum == NEGATIVE_INFINITY:
         return maximum, 0, 0
-    weighed = [weigh(temperature, maximum, bits) for bits in logits]
-    return maximum, sum(weight for _, weight, _ in weighed), sum(surprisal for _, _, surprisal in weighed)
+    for lane_maximum, weights, surprisals in lanes_of(temperature, logits):
+        if temperature.outside_window(maximum, lane_maximum):
+            continue
+        q = temperature.octaves(maximum, lane_maximum)
+        factor, n = mantissa_of(q), q >> 24
+        mass = (math.trunc(weights * 2.0**23) * factor) >> (4 + n)
+        tile_mass += mass
+        tile_surprisal += ((math.trunc(surprisals * 2.0**4) * factor) >> (14 + n)) + ((mass * q) >> 30)
+    return maximum, tile_mass, tile_surprisal
 
 def row_of(temperature, logits):
     tiles = [tile_of(temperature, logits[start:start + TILE]) for start in range(0, len(logits), TILE)]
@@ -113,7 +166,7 @@ def row_of(temperature, logits):
         row_surprisal += ((surprisal * factor) >> (35 + n)) + ((mass_term * q) >> 24)
     return row_maximum, row_mass, row_surprisal
 
-# Section 8: on the host
+# Section 9: on the host
 def logprob(x, maximum, temperature, log_mass):
     return (float_of(x) - float_of(maximum)) / temperature.value - log_mass
 
@@ -131,7 +184,7 @@ def logarithm(x):
     odd = z * (P[0] + w * (P[2] + w * (P[4] + w * P[6])))
     return s * (half_square + (odd + even)) + k * LN_2_LOW - half_square + f + k * LN_2_HIGH
 
-# Section 9: results that stay on the device
+# Section 10: results that stay on the device
 def natural_log(mass):  # L
     place = mass.bit_length() - 1
     y, log = (mass << 31) >> place, place - 40
@@ -186,9 +239,12 @@ def first_difference(case, answers):
 
 def check_token(case):
     temperature = Temperature(int(case["temperature"], 16))
-    q, weight, surprisal = weigh(temperature, int(case["max"], 16), int(case["logit"], 16))
-    answers = {"weight": f"{weight:016x}", "surprisal": f"{surprisal:016x}"}
-    return first_difference(case, {**answers, "octaves": q} if weight else answers)
+    pair = int(case["max"], 16), int(case["logit"], 16)
+    octaves, weight = weigh(temperature, *pair)
+    units, *floats = weigh_in_lane(temperature, *pair)
+    lane_weight, lane_surprisal = (f"{bits_of_float(z):08x}" for z in floats)
+    return first_difference(case, {"octaves": octaves, "weight": f"{weight:016x}", "units": units,
+                                   "lane_weight": lane_weight, "lane_surprisal": lane_surprisal})
 
 def check_row(case):
     elements = re.findall("." * (8 if case["dtype"] == "f32" else 4), case["logits"])
@@ -235,15 +291,18 @@ def self_test(case, check, *inputs):
 def main():
     vectors = json.loads(VECTORS.read_text())
     tokens, rows = vectors["tokens"], vectors["rows"]
-    frozen = [int(entry) for entry in re.findall("[0-9]+", FROZEN_TABLE.read_text())]
-    constants = (vectors["arithmetic_version"], SLOPE, LN_2_Q32, Temperature(0x3F800000).rate)
-    same = frozen == TABLE and constants == (1, 181643, 2977044472, 1549082005)
-    differences = [] if same else ["the version, the table or a constant is not that of the document"]
+    frozen = [int(entry) for entry in re.findall("[0-9]+", (FROZEN / "table.in").read_text())]
+    frozen_lanes = [int(entry, 16) for entry in re.findall("0x([0-9a-f]+)", (FROZEN / "lane_table.in").read_text())]
+    one = Temperature(0x3F800000)
+    constants = (vectors["arithmetic_version"], SLOPE, LN_2_Q32, one.shift, one.rate, one.per_logit)
+    same = frozen == TABLE and frozen_lanes == LANE_TABLE and constants == (
+        2, 181643, 2977044472, 24, 1549082005, 0x4B38AA3C)
+    differences = [] if same else ["the version, a table or a constant is not that of the document"]
     for kind, cases, check in (("tokens", tokens, check_token), ("rows", rows, check_row)):
         found = [(index, check(case)) for index, case in enumerate(cases)]
         differences += [f"{kind}[{index}]: {difference}" for index, difference in found if difference]
     if not differences:
-        token = next(case for case in tokens if case["octaves"] and int(case["surprisal"], 16))
+        token = next(case for case in tokens if case["octaves"] and int(case["weight"], 16))
         row = next(case for case in rows if case["target"] and len(case["top"]) == 4)
         differences += filter(None, (
             self_test(token, check_token, "temperature", "logit", "max"),

@@ -42,7 +42,7 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
 const MEASURING: [&str; 17] = [
     "device",
     "allow_software",
-    "portable",
+    "integers",
     "op",
     "rows",
     "vocab",
@@ -68,9 +68,9 @@ pub(crate) struct BenchArgs {
     /// Measure software adapters too, whose times say nothing about a GPU's: with auto one before the CPU engine
     #[arg(long)]
     pub(crate) allow_software: bool,
-    /// The kernels for devices without 64-bit integers, which an engine gets that does not request SHADER_INT64
+    /// Weights by integers alone: the kernels for a device whose floats do not round to nearest
     #[arg(long)]
-    pub(crate) portable: bool,
+    pub(crate) integers: bool,
     /// Operations
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "log,sample")]
     pub(crate) op: Vec<OpArg>,

@@ -17,7 +17,7 @@ pub(crate) struct Cell {
     pub(crate) adapter: String,
     pub(crate) driver: Option<String>,
     pub(crate) backend: Option<String>,
-    /// `int64` or `portable`, of a GPU.
+    /// `floats` or `integers`, of a GPU.
     pub(crate) kernels: Option<String>,
     pub(crate) op: String,
     pub(crate) rows: u64,

@@ -129,7 +129,7 @@ mod tests {
             |cell| cell.draws = Some(1),
             |cell| cell.temperature = Some(0.5),
             |cell| cell.threads = Some(1),
-            |cell| cell.kernels = Some("int64".to_owned()),
+            |cell| cell.kernels = Some("floats".to_owned()),
             |cell| cell.data.push('x'),
             |cell| cell.cache = Some("cold".to_owned()),
         ];

@@ -24,7 +24,7 @@ use crate::progress;
 pub(super) struct Run<W: Write> {
     workloads: Vec<Workload>,
     threads: Vec<u32>,
-    is_portable: bool,
+    integers: bool,
     budget: Budget,
     writer: Writer<W>,
     bar: ProgressBar,
@@ -49,7 +49,7 @@ impl<W: Write> Run<W> {
             bar: progress::bar(cells, "{msg} {wide_bar} {pos}/{len} cells, {eta} left"),
             workloads,
             threads,
-            is_portable: args.portable,
+            integers: args.integers,
             budget: Budget { repeat: args.repeat, seconds: args.seconds },
             writer,
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
@@ -82,7 +82,7 @@ impl<W: Write> Run<W> {
     fn measure_gpu(&mut self, adapter: Adapter, sources: &[Source], is_one: bool) -> Result<()> {
         let id = adapter.id.clone();
         self.bar.set_message(id.clone());
-        let device = match Device::open(adapter, self.is_portable, self.budget) {
+        let device = match Device::open(adapter, self.integers, self.budget) {
             Ok(device) => device,
             // One broken driver among several must not hide what the others do.
             Err(failure) if !is_one && !matches!(failure, Failure::Mismatch(_)) => {

@@ -122,7 +122,11 @@ impl Task {
     }
 
     pub(crate) fn params(&self) -> LogprobsParams {
-        LogprobsParams { top_logprobs: self.workload.k(), temperature: self.workload.divisor() }
+        LogprobsParams {
+            top_logprobs: self.workload.k(),
+            temperature: self.workload.divisor(),
+            ..LogprobsParams::default()
+        }
     }
 
     /// These rows of the batch, as requests.

@@ -44,7 +44,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     let files = args.vocab.files().map(|path| path.map(|path| path.as_path()));
     let inputs = [Some(args.logits.logits.as_path()), tokens].into_iter().chain(files);
     check_output(args.run.output.as_deref(), inputs.flatten())?;
-    let params = LogprobsParams { top_logprobs: args.top, temperature: args.temperature };
+    let params = LogprobsParams { top_logprobs: args.top, temperature: args.temperature, entropy: true };
     params.validate()?;
     let logits = LogitsFile::open(&args.logits)?;
     let targets = match &args.tokens {

@@ -291,6 +291,7 @@ mod tests {
             n: 2,
             raw_logprobs: Some(1),
             processed_logprobs: Some(2),
+            ..SamplingParams::default()
         };
         assert_eq!(set, expected);
         let fields: PartialParams = serde_json::from_str("{}").expect("no keys");

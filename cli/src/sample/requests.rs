@@ -55,7 +55,7 @@ impl Requests {
             Some(Request::new(SamplingParams::default())?.seed() >> 11)
         };
         let spec = |(number, own): (usize, &PartialParams)| {
-            let mut params = SamplingParams { seed: found_seed, ..SamplingParams::default() };
+            let mut params = SamplingParams { seed: found_seed, entropy: true, ..SamplingParams::default() };
             common.apply_to(&mut params);
             own.apply_to(&mut params);
             let spec = RequestSpec {

@@ -14,13 +14,15 @@ pub(super) struct Expected<'a> {
     pub(super) listed: Vec<(u32, f64)>,
     pub(super) logsumexp: f64,
     pub(super) entropy: f64,
+    /// Whether the entropy is to be there.
+    pub(super) asks_entropy: bool,
     /// Relative error of the temperature.
     pub(super) drift: f64,
 }
 
 impl<'a> Expected<'a> {
-    /// A whole row, of which so many entries are asked.
-    pub(super) fn whole(logits: &'a [f32], truth: &'a Truth, listed: u32) -> Self {
+    /// A whole row, of which so many entries are asked, and the entropy or not.
+    pub(super) fn whole(logits: &'a [f32], truth: &'a Truth, listed: u32, asks_entropy: bool) -> Self {
         let listed = truth.order.iter().take(listed as usize);
         Self {
             logits,
@@ -28,6 +30,7 @@ impl<'a> Expected<'a> {
             listed: listed.map(|&token| (token, truth.logprobs[token as usize])).collect(),
             logsumexp: truth.logsumexp,
             entropy: truth.entropy,
+            asks_entropy,
             drift: 0.0,
         }
     }
@@ -64,7 +67,11 @@ impl<'a> Expected<'a> {
         let allowance =
             self.logsumexp.abs() * 1e-15 + 2.0 * self.drift * (self.logsumexp - self.entropy).abs();
         verdict.near(|| "logsumexp".to_owned(), got.logsumexp, self.logsumexp, allowance);
-        verdict.near(|| "entropy".to_owned(), got.entropy, self.entropy, 100.0 * self.drift);
+        if self.asks_entropy {
+            verdict.near(|| "entropy".to_owned(), got.entropy, self.entropy, 100.0 * self.drift);
+        } else if !got.entropy.is_nan() {
+            verdict.fails(|| format!("entropy is {} instead of NaN: nobody asked", got.entropy));
+        }
         verdict
     }
 

@@ -65,7 +65,7 @@ impl KnownRow {
             verdict.same("target", answer.target.map(|target| target.token), None);
             return verdict;
         };
-        let expected = Expected::whole(&self.logits, &truth, params.top_logprobs);
+        let expected = Expected::whole(&self.logits, &truth, params.top_logprobs, params.entropy);
         let mut verdict = expected.judge(&answer.distribution);
         match target {
             Some(token) => {

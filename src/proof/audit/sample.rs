@@ -10,7 +10,7 @@ use crate::proof::oracle::{self, Truncated};
 use crate::request::{Inputs, Row};
 
 /// A filter's decision nearer than this to its boundary may fall either way: a share of it, twice the bound of
-/// docs/exact.md, 10; of logits, which [`SamplingStep::TopNSigma`](crate::SamplingStep::TopNSigma) compares, in nats.
+/// docs/exact.md, 12; of logits, which [`SamplingStep::TopNSigma`](crate::SamplingStep::TopNSigma) compares, in nats.
 const LEAST_MARGIN: f64 = 1e-6;
 const LEAST_SIGMA_MARGIN: f64 = 1e-4;
 
@@ -50,7 +50,8 @@ impl KnownRow {
         let (wanted, truth) = (params.raw_logprobs, self.truth(1.0));
         verdict.same("an answer", answer.raw.is_some(), wanted.is_some());
         let expected = truth.as_ref().zip(wanted);
-        let expected = expected.map(|(truth, listed)| (truth, Expected::whole(self.logits(), truth, listed)));
+        let expected = expected
+            .map(|(truth, listed)| (truth, Expected::whole(self.logits(), truth, listed, params.entropy)));
         if let (Some(raw), Some(_)) = (&answer.raw, wanted) {
             verdict.and(match &expected {
                 Some((_, expected)) => expected.judge(raw),
@@ -146,6 +147,7 @@ impl Drawing<'_> {
             listed: listed.collect(),
             logsumexp: largest - truth.logprobs[0],
             entropy: truth.entropy,
+            asks_entropy: self.row.request.params().entropy,
             drift,
         };
         let mut verdict = expected.judge(&answer.processed);

@@ -9,7 +9,7 @@ use crate::{Cpu, Engine, Logits, LogprobsParams, NO_TOKEN, Order, Request, Sampl
 const VOCAB: usize = 300;
 /// A little more than the promise.
 const TOO_FAR: f64 = 1.1e-6;
-const PARAMS: LogprobsParams = LogprobsParams { top_logprobs: 5, temperature: 0.8 };
+const PARAMS: LogprobsParams = LogprobsParams { top_logprobs: 5, temperature: 0.8, entropy: true };
 
 type Fault<'a, A> = (&'a str, &'a dyn Fn(&mut A));
 
@@ -225,6 +225,18 @@ fn every_fault_of_a_top_k_is_seen() {
     );
 }
 
+/// An entropy that nobody asked for is one too many.
+#[test]
+fn an_entropy_unasked_is_seen() {
+    let row = row_of("normal");
+    let known = KnownRow::new(&batch(&row), 0);
+    let params = LogprobsParams { entropy: false, ..PARAMS };
+    let mut answer = Cpu.logprobs(&batch(&row), &params, &[]).expect("an answer").remove(0);
+    assert!(answer.distribution.entropy.is_nan() && known.logprobs(&answer, &params, None).is_ok());
+    answer.distribution.entropy = 1.0;
+    assert!(!known.logprobs(&answer, &params, None).is_ok());
+}
+
 fn sampled(row: &[f32], request: &Request, draft: Option<u32>) -> Sample {
     let probabilities = vec![0.0; row.len()];
     let inputs = SampleInputs { draft: Some(&probabilities), ..SampleInputs::default() };
@@ -244,6 +256,7 @@ fn every_fault_of_a_sample_is_seen() {
         logit_bias: vec![(2, 1.5)],
         raw_logprobs: Some(4),
         processed_logprobs: Some(6),
+        entropy: true,
         seed: Some(9),
         ..SamplingParams::default()
     })

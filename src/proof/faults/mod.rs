@@ -81,10 +81,23 @@ impl Bench {
     ///
     /// # Panics
     /// If the sound kernels do not pass the case that found it.
-    fn find(&mut self, Faults { kernel, operations, reaches, .. }: &Faults, fault: &Fault) -> Option<String> {
-        // A fault of `integers` shows on devices without integers of 64 bits.
-        let portable = !kernel.wgsl.int64.contains(fault.right);
-        let options = SamplerOptions { portable, ..SamplerOptions::default() };
+    fn find(&mut self, faults: &Faults, fault: &Fault) -> Option<String> {
+        let Wgsl { floats, integers } = faults.kernel.wgsl;
+        let texts = [(false, floats), (true, integers)];
+        let has_two = floats != integers;
+        let texts =
+            texts.iter().filter(|(integers, text)| text.contains(fault.right) && (has_two || !integers));
+        texts.into_iter().find_map(|&(integers, _)| self.find_in(integers, faults, fault))
+    }
+
+    /// The same in one of the texts.
+    fn find_in(
+        &mut self,
+        integers: bool,
+        Faults { kernel, operations, reaches, .. }: &Faults,
+        fault: &Fault,
+    ) -> Option<String> {
+        let options = SamplerOptions { integers, ..SamplerOptions::default() };
         let faulty = self.gpu.beside(options, Some(planted(kernel, fault))).expect("a sampler");
         let reached: Vec<usize> = (0..self.cases.len()).filter(|&i| reaches(&self.cases[i])).collect();
         for number in reached {
@@ -95,7 +108,7 @@ impl Bench {
                 std::mem::forget((faulty, std::mem::replace(&mut self.gpu, open())));
             }
             for &operation in *operations {
-                if self.sound.insert((number, operation, portable)) {
+                if self.sound.insert((number, operation, integers)) {
                     let sound = self.gpu.beside(options, None).expect("a sampler");
                     let wrong = mismatch(&case, &sound, &[operation]);
                     assert!(wrong.is_none(), "no fault is planted: {wrong:?}");
@@ -145,13 +158,18 @@ fn open() -> Gpu {
 
 fn planted(kernel: &Kernel, fault: &Fault) -> Kernel {
     let change = |text: &str| &*text.replace(fault.right, fault.wrong).leak();
-    let Wgsl { portable, int64 } = kernel.wgsl;
-    Kernel { wgsl: Wgsl { portable: change(portable), int64: change(int64) }, ..*kernel }
+    let Wgsl { floats, integers } = kernel.wgsl;
+    Kernel { wgsl: Wgsl { floats: change(floats), integers: change(integers) }, ..*kernel }
+}
+
+/// The text of a kernel that has the fault's place.
+fn text_with(kernel: &Kernel, fault: &Fault) -> &'static str {
+    if kernel.wgsl.floats.contains(fault.right) { kernel.wgsl.floats } else { kernel.wgsl.integers }
 }
 
 /// The file of the shaders in which a fault lies: the last one that begins before it.
 fn library(kernel: &Kernel, fault: &Fault) -> &'static str {
-    let text = kernel.wgsl.portable;
+    let text = text_with(kernel, fault);
     let (before, _) = text.split_once(fault.right).expect("the right text");
     let name = |line: &'static str| {
         let (name, _) = line.strip_prefix("// ")?.split_once(": ")?;
@@ -166,14 +184,15 @@ fn faults_are_what_they_say() {
         let name = kernel.name;
         for fault @ Fault { what, right, wrong, .. } in *list {
             let count = |text: &str| text.matches(right).count();
-            assert_eq!(count(kernel.wgsl.portable), 1, "{name}, {what}: {right:?}");
-            assert!(count(kernel.wgsl.int64) <= 1 && right != wrong, "{name}, {what}");
-            let text = planted(kernel, fault).wgsl.portable;
+            assert_eq!(count(text_with(kernel, fault)), 1, "{name}, {what}: {right:?}");
+            assert!(count(kernel.wgsl.integers) <= 1 && right != wrong, "{name}, {what}");
+            let faulty = planted(kernel, fault).wgsl;
+            let text = if faulty.floats == kernel.wgsl.floats { faulty.integers } else { faulty.floats };
             let module = naga::front::wgsl::parse_str(text)
                 .unwrap_or_else(|error| panic!("{name}, {what}: {}", error.emit_to_string(text)));
             naga::valid::Validator::new(
                 naga::valid::ValidationFlags::all(),
-                naga::valid::Capabilities::empty(),
+                naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32,
             )
             .validate(&module)
             .unwrap_or_else(|error| panic!("{name}, {what}: {}", error.emit_to_string(text)));
@@ -211,6 +230,9 @@ fn faults_are_everywhere() {
         "rng",
         "digits",
         "exact",
+        "floats",
+        "integer_floats",
+        "lane",
         "logits",
         "integers",
         "wide",

@@ -37,16 +37,48 @@ pub(super) const FAULTS: &[Faults] = &[
 ];
 
 const TILE_STATS: &[Fault] = faults! {
-    "a surprisal's upper word is the lower one": "+ 1u] = surprise.y" => "+ 1u] = surprise.x";
-    "a NaN counts in the last token alone": "best_bits = max(best_bits, bits[i])" => "best_bits = bits[i]";
-    "lanes walk over each other's tokens": "(i >> 2u) * 16u" => "(i >> 2u) * 12u";
-    "the token behind the last counts": "token + j < chunk.vocab" => "token + j <= chunk.vocab";
+    "a surprisal's upper word is the lower one":
+        "atomicLoad(&tile_sums[3])" => "atomicLoad(&tile_sums[2])";
+    "a tile's sum without its carry": "sum.y + u32(before + sum.x < before)" => "sum.y";
+    "a quarter of the lanes is left out": "counts_of_four(first + 192u)" => "0u";
+    "a NaN with the sign set in a lane's last tokens alone":
+        "max(max(max(t.a, t.b), t.c), t.d);\n    let largest_bits" => "t.d;\n    let largest_bits";
+    "lanes walk over each other's tokens": "quads[quad + 8u]" => "quads[quad + 9u]";
+    "changed lanes walk over each other's tokens": "(i >> 2u) * 16u" => "(i >> 2u) * 12u";
+    "the changed tokens one place too far": "vec4<u32>(t.d.yzw, bits));" => "vec4<u32>(t.d.zyw, bits));";
+    "the token behind the last counts": "< vec4<u32>(chunk.vocab)" => "<= vec4<u32>(chunk.vocab)";
     "16-bit rows that begin odd": "(element & 1u) == 1u" => "(element & 1u) == 0u";
-    "a rank counts equal logits as greater": "key > target_key" => "key >= target_key";
+    "the other half of a quad": "(start & 4u) != 0u" => "(start & 4u) == 0u";
+    "quads of a row that begins within one": "(row_start & select(7u, 3u, DTYPE == 0u)) == 0u" => "(row_start & 1u) == 0u";
+    "a rank counts equal logits as greater": "> vec4<i32>(limits.x)" => ">= vec4<i32>(limits.x)";
+    "-0 is below 0": "select(key, -1, key == 0)" => "key";
     "no subtile waits for its lanes":
-        "workgroupBarrier(); // every lane's best before" => "// every lane's best before";
-    "an eighth of the maxima is left out":
-        "i < 8u; i++) {\n            best_key" => "i < 7u; i++) {\n            best_key";
+        "workgroupBarrier(); // every lane's maximum before" => "// every lane's maximum before";
+    "a lane of every subtile is left out":
+        "max(lane_key[four + 2u], lane_key[four + 3u])" => "lane_key[four + 2u]";
+    "impossible tokens count as possible": "atomicLoad(&has_lowest) == 0u" => "true";
+    "what is past the vocabulary counts": "counts -= (TILE - n_tokens) << 16u;" => "counts -= 0u;";
+    "a lane of negative logits has its least for a maximum":
+        "select(negative, bitcast<u32>(positive), positive >= 0)" => "bitcast<u32>(positive)";
+    "a lane's sums in another order":
+        "add4(add4(t.a, t.b), add4(t.c, t.d))" => "add4(add4(add4(t.a, t.b), t.c), t.d)";
+    "neighbours in another order":
+        "add1(add1(four.x, four.y), add1(four.z, four.w))" => "add1(add1(four.x, four.z), add1(four.y, four.w))";
+    "half of a chord": "units & vec4<u32>(0x1fffu)" => "units & vec4<u32>(0xfffu)";
+    "half of the lanes' table": "& vec4<u32>(0x3ffu)" => "& vec4<u32>(0x1ffu)";
+    "distances without a limit":
+        "min(multiply4(subtract4(vec4<u32>(max_bits), bits), vec4<u32>(per_logit)), vec4<u32>(FARTHEST))"
+            => "multiply4(subtract4(vec4<u32>(max_bits), bits), vec4<u32>(per_logit))";
+    "a surprisal is not lowered":
+        "lowered(multiply4(mantissa, max(distance, vec4<u32>(NEAREST))), units)"
+            => "multiply4(mantissa, max(distance, vec4<u32>(NEAREST)))";
+    "a lane's mass at half of it": "mantissa), 4u + (octaves >> 24u)" => "mantissa), 5u + (octaves >> 24u)";
+    "a lane's surprisal at half of it": "14u + (octaves >> 24u)" => "15u + (octaves >> 24u)";
+    "a lane's own distance counts half": "mul_shift(mass, octaves << 2u, 32u)" => "mul_shift(mass, octaves << 1u, 32u)";
+    "products that are sums":
+        "bitcast<vec4<f32>>(a) * bitcast<vec4<f32>>(b)" => "bitcast<vec4<f32>>(a) + bitcast<vec4<f32>>(b)";
+    "a difference by integers without its sign": "b ^ vec4<u32>(0x80000000u)" => "b";
+    "distances over 2^24 by integers": "exponent > 0);" => "exponent > 1);";
     "a sum without its carry": "a.y + b.y + u32(low < a.x)" => "a.y + b.y";
     "a product without its carry": "(middle >> 16u) + (cross >> 16u)" => "(middle >> 16u)";
     "infinities of f16": "magnitude >= 0x7c00u" => "magnitude > 0x7c00u";
@@ -81,7 +113,7 @@ const ROW_LOGPROBS: &[Fault] = faults! {
     "as many winners as subtiles": "min(chunk.listed, n_chosen * SUBTILE)" => "min(chunk.listed, n_chosen)";
     "a target keeps its -0": "bits_of_key(key_of_bits(logit_bits(head.token)))" => "logit_bits(head.token)";
     "a row of nothing but -inf is sound": "best_key <= KEY_NEG_INFINITY" => "best_key < KEY_NEG_INFINITY";
-    "a row with -inf has a NaN": "best_bits > BITS_NEG_INFINITY" => "best_bits >= BITS_NEG_INFINITY";
+    "a row with +inf has a NaN": "if best_key > KEY_INFINITY {" => "if best_key >= KEY_INFINITY {";
     "a tile's mass at half its distance": "41u + (octaves >> 24u)" => "41u + (octaves >> 25u)";
     "a tile's surprisal twice": "35u + (octaves >> 24u)" => "34u + (octaves >> 24u)";
     "a mass without its carry": "(mass.y << 8u) | (mass.x >> 24u)" => "(mass.y << 8u)";

@@ -38,10 +38,10 @@ pub(crate) struct Device {
 
 impl Device {
     /// The device of an adapter, after its latencies were measured.
-    pub(crate) fn open(adapter: Adapter, is_portable: bool, budget: Budget) -> Result<Self> {
+    pub(crate) fn open(adapter: Adapter, integers: bool, budget: Budget) -> Result<Self> {
         let id = adapter.id.clone();
         let gpu = Gpu::open(adapter)?;
-        let options = SamplerOptions { portable: is_portable, ..gpu.sampler().options() };
+        let options = SamplerOptions { integers, ..gpu.sampler().options() };
         let gpu = gpu.with_options(options)?;
         let has_timestamps = gpu.device().features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let options = SamplerOptions { timestamps: has_timestamps, ..options };
@@ -56,12 +56,14 @@ impl Device {
     /// A cell with the names of this device.
     pub(crate) fn cell(&self, workload: Workload, source: &Source) -> Cell {
         let info = self.gpu.info();
+        // Known since the device was opened, which checks every type.
+        let integers = self.gpu.sampler().uses_integers(source.dtype).ok();
         Cell {
             device: self.id.clone(),
             adapter: info.name.clone(),
             driver: Some(driver(info)),
             backend: Some(info.backend.to_string()),
-            kernels: Some(if self.gpu.sampler().has_int64() { "int64" } else { "portable" }.to_owned()),
+            kernels: integers.map(|integers| if integers { "integers" } else { "floats" }.to_owned()),
             empty_submit_us: Some(self.latencies.empty_submit_us),
             map_us: Some(self.latencies.map_us),
             gap_us: Some(self.latencies.gap_us),

@@ -188,10 +188,9 @@ fn software_adapters_are_measured_only_if_asked_for() {
                 assert!(stderr(&refused).contains("--allow-software"), "{}", stderr(&refused));
                 assert!(refused.stdout.is_empty());
             }
-            let kernels = if adapter["shader_int64"] == true { "int64" } else { "portable" };
             let runs: [(&[&str], &str, f64); 2] = [
-                (&["--allow-software"], kernels, 1.0),
-                (&["--allow-software", "--portable", "--temperature", "0.25"], "portable", 0.25),
+                (&["--allow-software"], "floats", 1.0),
+                (&["--allow-software", "--integers", "--temperature", "0.25"], "integers", 0.25),
             ];
             for (options, kernels, temperature) in runs {
                 let output = successful(&id, small_bench(&folder, &id, options));

@@ -54,7 +54,7 @@ fn comparisons_join_cells_and_tell_ratios() {
 fn files_of_results_are_not_measured_again() {
     let folder = Folder::new();
     folder.put("a", cell(json!({})));
-    let options = "--device cpu;--allow-software;--portable;--op log;--rows 1;--vocab 3;--dtype f16;--top 1;\
+    let options = "--device cpu;--allow-software;--integers;--op log;--rows 1;--vocab 3;--dtype f16;--top 1;\
                    --draws 1;--temperature 1;--data tied;--input a;--threads 1;--repeat 1;\
                    --seconds 1;--format csv;--output out";
     let files = ["--compare a a", "--plot out.svg a"];
