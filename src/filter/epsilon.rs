@@ -29,8 +29,7 @@ pub(super) const SPEC: Spec = Spec {
 
 pub(super) fn keep(run: &mut Run<'_>, cut: Cut) {
     let limit = cut.share().part_of(run.sums().mass);
-    let count = run.prefix_len_where(|run, key| run.weight(key) >= limit);
-    run.keep_first(count);
+    run.keep_weights_from(limit);
 }
 
 #[cfg(test)]

@@ -50,8 +50,7 @@ fn keep(run: &mut Run<'_>, cut: Cut) {
     let Sums { mass, surprisal, .. } = run.sums();
     let octaves = cut.words[2] + (entropy_q26(mass, surprisal) >> 2);
     let limit = cut.share().part_of(mass).min(Ratio::of_octaves(octaves).part_of(mass));
-    let count = run.prefix_len_where(|run, key| run.weight(key) >= limit);
-    run.keep_first(count);
+    run.keep_weights_from(limit);
 }
 
 #[cfg(test)]

@@ -142,6 +142,12 @@ impl<'a> Run<'a> {
         self.places.end = self.places.end.min(self.places.start + count.max(1));
     }
 
+    /// Drops the tokens that weigh less than `limit`; one stays in any case.
+    pub(crate) fn keep_weights_from(&mut self, limit: u64) {
+        let count = self.prefix_len_where(|run, key| run.weight(key) >= limit);
+        self.keep_first(count);
+    }
+
     /// Drops its first tokens, fewer than there are.
     pub(crate) fn drop_first(&mut self, count: usize) {
         let start = self.places.start + count;

@@ -32,8 +32,7 @@ pub(super) const SPEC: Spec = Spec {
 
 fn keep(run: &mut Run<'_>, cut: Cut) {
     let limit = cut.share().part_of(first_squared(run.sums().mass));
-    let count = run.prefix_len_where(|run, key| run.weight(key) >= limit);
-    run.keep_first(count);
+    run.keep_weights_from(limit);
 }
 
 #[cfg(test)]

@@ -244,10 +244,6 @@ mod tests {
         Gpu::any().expect("an adapter: scripts/test installs a software driver")
     }
 
-    fn batch(dtype: Dtype) -> Vec<u8> {
-        super::rows(dtype)
-    }
-
     #[test]
     fn a_device_whose_floats_differ_takes_integers() {
         let gpu = device();
@@ -263,7 +259,7 @@ mod tests {
             let planted = KERNEL.replaced_in_floats(right, wrong);
             let faulty = gpu.beside_checked(SamplerOptions::default(), planted).expect("a sampler");
             assert!(faulty.sampler().uses_integers(*dtype).expect("a verdict"), "{what} is not seen");
-            let bytes = batch(*dtype);
+            let bytes = super::rows(*dtype);
             let logits = Logits::new(&bytes, *dtype, super::ROWS, super::VOCAB).expect("a batch");
             let params = LogprobsParams::default();
             let got = faulty.logprobs(&logits, &params, &[]).expect("answers");

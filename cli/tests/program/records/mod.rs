@@ -76,6 +76,23 @@ fn jsonl_has_its_schema_and_its_texts() {
     assert_eq!(difference(&folder.printed(ASSET), &folder.printed(&jsonl)), None, "the default in a pipe");
 }
 
+/// A reader compares what the README shows with what the program prints.
+#[test]
+fn the_readmes_show_what_the_program_prints() {
+    let readme = include_str!("../../../../README.md");
+    let folder = Folder::with_assets();
+    let output = successful("table", folder.run(&format!("{ASSET} --format table")));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let begin = printed.lines().take(8).collect::<Vec<_>>().join("\n");
+    assert!(readme.contains(&format!("```text\n{begin}\n...\n```")), "{begin}");
+    let said = stderr(&output);
+    let perplexity = said.lines().find_map(|line| line.strip_prefix("perplexity ")).expect("a perplexity");
+    assert!(readme.contains(&format!("perplexity, {perplexity}.")), "{perplexity}");
+    let number = perplexity.split(' ').next().expect("a number");
+    let of_asset = include_str!("../../../../assets/README.md");
+    assert!(of_asset.contains(&format!("`sortilege log` prints {number}:")), "{number}");
+}
+
 #[test]
 fn csv_has_the_numbers_of_jsonl() {
     let folder = Folder::with_assets();
