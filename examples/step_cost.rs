@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sortilege::device::Gpu;
 use sortilege::wgpu::{self, BufferUsages};
 use sortilege::{
-    Dtype, GpuLogits, GpuOutput, LogprobsParams, Pending, Request, Row, SampleBuffers, SamplingParams,
+    Answer, Dtype, GpuLogits, GpuOutput, LogprobsParams, Pending, Request, Row, SampleBuffers, SamplingParams,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Medians over the steps.
-fn report<R>(
+fn report<R: Answer>(
     name: &str,
     rows: usize,
     gpu: &Gpu,

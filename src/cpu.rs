@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use crate::answer::{Logprobs, LogprobsBits, Sample};
+use crate::answer::{DecodeInfo, Logprobs, LogprobsBits, Sample};
 use crate::arithmetic::exact;
 use crate::arithmetic::lane::PassScale;
 use crate::engine::Engine;
@@ -13,7 +13,7 @@ use crate::kernels::row_sample::RowTask;
 use crate::kernels::{log_softmax, row_logprobs, row_sample, row_scalar, tile_stats};
 use crate::logits::Logits;
 use crate::params::LogprobsParams;
-use crate::request::{Inputs, Row, RowInputs, SampleInputs, validate_targets};
+use crate::request::{Row, SampleInputs, Steps, validate_targets};
 
 /// The CPU engine: vector instructions found at run time, all cores, nothing to open.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,18 +43,19 @@ impl Engine for Cpu {
         inputs: &SampleInputs<'_>,
     ) -> Result<Vec<Sample>> {
         let vocab = logits.vocab();
-        let checked = Inputs::new(rows, logits.rows(), vocab, inputs.mask)?;
+        let mut steps = Steps::default();
+        let checked = steps.check(rows, logits.rows(), vocab, inputs.mask)?;
         inputs.validate(&checked)?;
-        let info = checked.decode_info();
+        let info: Vec<DecodeInfo> = checked.decode_info().collect();
         Ok(each_row(logits, |row| {
-            let RowInputs { compiled, changes, key, draft } = &checked.rows[row];
+            let Row { request, draft, .. } = rows[row];
             // A greedy row compares tokens, and needs no probabilities.
             let probabilities = inputs.draft.map_or(&[][..], |all| &all[row * vocab..(row + 1) * vocab]);
             let task = RowTask {
                 row: logits.row_bits(row),
-                request: compiled,
-                changes,
-                key: *key,
+                request: &request.compiled,
+                changes: checked.changes(row),
+                key: checked.key(row),
                 draft: draft.map(|token| (token, bytemuck::cast_slice(probabilities))),
             };
             row_sample::run(&task).decode(&info[row])

@@ -81,6 +81,8 @@ mod plan;
 mod proof;
 mod request;
 
+#[cfg(feature = "wgpu")]
+pub use answer::Answer;
 pub use answer::{Distribution, Drawn, Logprobs, Sample, Status, TargetLogprob, TopLogprob};
 pub use arithmetic::format::{ARITHMETIC_VERSION, MAX_VOCAB, NO_TOKEN};
 pub use cpu::Cpu;

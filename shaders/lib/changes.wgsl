@@ -1,37 +1,26 @@
 // changes: a token's logit after masks, bias and penalties; docs/sampling.md, src/request/changes.rs.
-// Provides: changed_bits, and the readers of changes and allowed sets.
+// Provides: changed_bits.
 // Needs: words, exact, soft_float, request (.wgsl), the kernel's bindings `row_data`, `requests`, `mask`.
-
-// Flags and token, bias, penalty, nothing.
-fn change_at(place: u32) -> vec4<u32> {
-    return row_data[place];
-}
-
-fn changed_token(place: u32) -> u32 {
-    return row_data[place].x & CHANGE_TOKEN;
-}
 
 // The word of a set of allowed tokens that has this token's bit.
 fn allowed_word(first: u32, token: u32) -> u32 {
     return row_data[first + (token >> 7u)][(token >> 5u) & 3u];
 }
 
-// Place of the first change, among first..first + count, whose token is at least this. Four halvings a round: Mesa
-// before 25 cuts short what loops for more than 65 535 rounds in all.
-fn lower_bound(first: u32, count: u32, token: u32) -> u32 {
-    var range = vec2<u32>(first, count);
-    while range.y > 0u {
-        range = halve(halve(halve(halve(range, token), token), token), token);
+// The change of a token in a table of so many places, or an empty one: flags and token, bias, penalty, nothing. Tokens
+// that the same place is for lie behind each other; at least half of the places are empty.
+fn find_change(first: u32, places: u32, token: u32) -> vec4<u32> {
+    if places == 0u {
+        return vec4<u32>(CHANGE_EMPTY);
     }
-    return range.x;
-}
-
-fn halve(range: vec2<u32>, token: u32) -> vec2<u32> {
-    let half = range.y >> 1u;
-    if range.y > 0u && changed_token(range.x + half) < token {
-        return vec2<u32>(range.x + half + 1u, range.y - half - 1u);
+    let spread = token * CHANGE_SPREAD;
+    var place = (spread ^ (spread >> 15u)) & (places - 1u);
+    var change = row_data[first + place];
+    while change.x != CHANGE_EMPTY && (change.x & CHANGE_TOKEN) != token {
+        place = (place + 1u) & (places - 1u);
+        change = row_data[first + place];
     }
-    return vec2<u32>(range.x, half);
+    return change;
 }
 
 // Bits of a token's logit after masks, bias and penalties: docs/sampling.md, "Changes of logits".
@@ -49,17 +38,11 @@ fn changed_bits(row: u32, request: u32, token: u32, bits: u32) -> u32 {
             return BITS_NEG_INFINITY;
         }
     }
-    let first = requests[request].first_change;
-    let count = requests[request].n_changes;
-    if count == 0u {
-        return bits;
+    var change = find_change(requests[request].first_step, requests[request].step_places, token);
+    if change.x == CHANGE_EMPTY {
+        change = find_change(requests[request].first_kept, requests[request].kept_places, token);
     }
-    let place = lower_bound(first, count, token);
-    if place >= first + count {
-        return bits;
-    }
-    let change = change_at(place);
-    if (change.x & CHANGE_TOKEN) != token {
+    if change.x == CHANGE_EMPTY {
         return bits;
     }
     if (change.x & CHANGE_BANNED) != 0u {

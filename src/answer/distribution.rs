@@ -128,7 +128,7 @@ pub struct Distribution {
 
 impl Distribution {
     /// In place of one that is none.
-    fn none(status: Status) -> Self {
+    pub(super) const fn none(status: Status) -> Self {
         Self { status, max: f32::NAN, logsumexp: f64::NAN, entropy: f64::NAN, top_logprobs: Vec::new() }
     }
 
@@ -188,28 +188,43 @@ pub(super) struct Reading {
 }
 
 impl DistributionBits {
-    /// What a caller sees: the last logarithms, in f64 (docs/exact.md, 9).
-    pub(super) fn decode(&self, reading: Reading) -> Distribution {
-        match Status::from_code(self.status) {
-            Status::Ok => {}
-            status => return Distribution::none(status),
+    /// Takes what a record says in place of what was there: a header, the places of status, key, mass and surprisal in
+    /// it, and a list.
+    #[cfg(feature = "wgpu")]
+    pub(super) fn read(&mut self, header: &[u32], places: [usize; 4], list: &[u32]) {
+        use super::words::{pair, read_entries};
+        let [status, max_key, mass, surprisal] = places;
+        self.status = header[status];
+        self.max_key = header[max_key].cast_signed();
+        self.mass = pair(header, mass);
+        self.surprisal = pair(header, surprisal);
+        read_entries(list, &mut self.top);
+    }
+
+    /// Puts what a caller sees in place of what `out` was: the last logarithms, in f64 (docs/exact.md, 9).
+    pub(super) fn decode(&self, reading: Reading, out: &mut Distribution) {
+        let mut top_logprobs = std::mem::take(&mut out.top_logprobs);
+        top_logprobs.clear();
+        let status = Status::from_code(self.status);
+        if status != Status::Ok {
+            *out = Distribution { top_logprobs, ..Distribution::none(status) };
+            return;
         }
         let ln_mass = ln_mass_at(self.mass, reading.fraction);
         let spread = self.surprisal as f64 / self.mass as f64 * std::f64::consts::LN_2;
         let listed = self.top.iter().take_while(|(token, _)| *token != NO_TOKEN);
-        Distribution {
-            status: Status::Ok,
+        top_logprobs.extend(listed.map(|&(token, bits)| {
+            let logit = f32::from_bits(bits);
+            TopLogprob { token, logit, logprob: self.logprob(reading, ln_mass, logit) }
+        }));
+        *out = Distribution {
+            status,
             max: self.max(),
             logsumexp: f64::from(self.max()) / reading.temperature + ln_mass,
             // H = ln S + E[distance]; the distance was summed in octaves.
             entropy: if reading.entropy { ln_mass + spread } else { f64::NAN },
-            top_logprobs: listed
-                .map(|&(token, bits)| {
-                    let logit = f32::from_bits(bits);
-                    TopLogprob { token, logit, logprob: self.logprob(reading, ln_mass, logit) }
-                })
-                .collect(),
-        }
+            top_logprobs,
+        };
     }
 
     /// What a sound distribution says of a token whose bits, and whose counts of larger and equal logits, these are.

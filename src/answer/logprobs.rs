@@ -2,7 +2,7 @@
 
 use super::distribution::Reading;
 use super::words::record;
-use super::{Distribution, DistributionBits, TargetLogprob};
+use super::{Distribution, DistributionBits, Status, TargetLogprob};
 use crate::arithmetic::exact::ROW_FRACTION;
 
 /// What one row of logits says: its distribution, and the token that was asked about.
@@ -18,7 +18,7 @@ pub struct Logprobs {
 }
 
 /// What an engine, GPU or CPU, computes of a row before the host's logarithm: integers and stored bits only.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogprobsBits {
     /// Mass and surprisal Q40; the list has as many entries as were asked for.
     pub(crate) distribution: DistributionBits,
@@ -33,38 +33,48 @@ impl LogprobsBits {
         record::HEADER_WORDS + 2 * listed as usize
     }
 
-    /// Reads the words that `row_logprobs` wrote.
+    /// Takes the words that `row_logprobs` wrote in place of what was there.
     #[cfg(feature = "wgpu")]
-    pub(crate) fn from_words(words: &[u32]) -> Self {
-        use super::words::{entries, pair};
-        Self {
-            distribution: DistributionBits {
-                status: words[record::STATUS],
-                max_key: words[record::MAX_KEY].cast_signed(),
-                mass: pair(words, record::MASS),
-                surprisal: pair(words, record::SURPRISAL),
-                top: entries(&words[record::HEADER_WORDS..]),
-            },
-            target: [words[record::TARGET_BITS], words[record::N_GREATER], words[record::N_EQUAL]],
-        }
+    pub(crate) fn read(&mut self, words: &[u32]) {
+        let places = [record::STATUS, record::MAX_KEY, record::MASS, record::SURPRISAL];
+        self.distribution.read(words, places, &words[record::HEADER_WORDS..]);
+        self.target = [words[record::TARGET_BITS], words[record::N_GREATER], words[record::N_EQUAL]];
     }
 
     /// What a caller sees of a row at this temperature, with its entropy or without.
     pub(crate) fn decode(&self, temperature: f32, entropy: bool, target: Option<u32>) -> Logprobs {
+        let mut out = Logprobs::empty();
+        self.decode_into(temperature, entropy, target, &mut out);
+        out
+    }
+
+    /// Puts it in place of what `out` was.
+    pub(crate) fn decode_into(
+        &self,
+        temperature: f32,
+        entropy: bool,
+        target: Option<u32>,
+        out: &mut Logprobs,
+    ) {
         let reading = Reading { temperature: temperature.into(), fraction: ROW_FRACTION, entropy };
-        Logprobs {
-            distribution: self.distribution.decode(reading),
-            target: target
-                .filter(|_| self.distribution.status == 0)
-                .map(|token| self.distribution.target(reading, token, self.target)),
-        }
+        self.distribution.decode(reading, &mut out.distribution);
+        out.target = target
+            .filter(|_| self.distribution.status == 0)
+            .map(|token| self.distribution.target(reading, token, self.target));
+    }
+}
+
+impl Logprobs {
+    /// Before there is something to say.
+    pub(crate) const fn empty() -> Self {
+        Self { distribution: Distribution::none(Status::NothingFinite), target: None }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::{Status, TopLogprob};
+    use crate::answer::TopLogprob;
 
     fn sample() -> Logprobs {
         let distribution = Distribution {

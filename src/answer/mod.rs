@@ -1,5 +1,7 @@
 //! What comes back: the words that an engine leaves of a row, and what a caller sees of them.
 
+#[cfg(feature = "wgpu")]
+mod decoding;
 mod distribution;
 mod logprobs;
 mod sample;
@@ -9,6 +11,10 @@ pub use distribution::{Distribution, Status, TargetLogprob, TopLogprob};
 pub use logprobs::Logprobs;
 pub use sample::{Drawn, Sample};
 
+#[cfg(feature = "wgpu")]
+pub use decoding::Answer;
+#[cfg(feature = "wgpu")]
+pub(crate) use decoding::Decoding;
 pub(crate) use distribution::DistributionBits;
 pub(crate) use logprobs::LogprobsBits;
 pub(crate) use sample::{DecodeInfo, DrawnBits, SampleBits};

@@ -77,6 +77,24 @@ impl Sample {
     }
 }
 
+impl Sample {
+    /// Before there is something to say.
+    pub(crate) const fn empty() -> Self {
+        Self {
+            status: Status::NothingFinite,
+            draws: Vec::new(),
+            seed: 0,
+            temperature: f64::NAN,
+            kept: 0,
+            kept_mass: f64::NAN,
+            accepted: None,
+            processed: Distribution::none(Status::NothingFinite),
+            raw: None,
+            reopened: 0,
+        }
+    }
+}
+
 impl PartialEq for Sample {
     fn eq(&self, other: &Self) -> bool {
         self.bits() == other.bits()
@@ -128,54 +146,52 @@ impl SampleBits {
         sample::HEADER_WORDS + draw::WORDS * draws as usize + 2 * (top_processed + top_raw) as usize
     }
 
-    /// Reads the words that `row_sample` wrote for a row; `draws` and `top_processed` are the batch's.
+    /// Takes the words that `row_sample` wrote for a row in place of what was there; `draws` and `top_processed` are the
+    /// batch's.
     #[cfg(feature = "wgpu")]
-    pub(crate) fn from_words(words: &[u32], draws: u32, top_processed: u32, info: &DecodeInfo) -> Self {
-        use super::words::{entries, pair};
+    pub(crate) fn read(&mut self, words: &[u32], draws: u32, top_processed: u32, info: &DecodeInfo) {
+        use super::words::pair;
         let (header, rest) = words.split_at(sample::HEADER_WORDS);
         let (drawn, lists) = rest.split_at(draw::WORDS * draws as usize);
         let (processed, raw) = lists.split_at(2 * top_processed as usize);
-        let status = header[sample::STATUS];
-        let raw_status = header[sample::RAW_STATUS];
-        let has_raw = info.wants_raw && raw_status == 0;
-        let n_draws = if status == 0 { info.n_draws as usize } else { 0 };
+        let has_raw = info.wants_raw && header[sample::RAW_STATUS] == 0;
+        let n_draws = if header[sample::STATUS] == 0 { info.n_draws as usize } else { 0 };
         let of_view = |words: &[u32], view: usize| std::array::from_fn(|i| words[draw::VIEWS + 3 * view + i]);
-        Self {
-            processed: DistributionBits {
-                status,
-                max_key: header[sample::MAX_KEY].cast_signed(),
-                mass: pair(header, sample::MASS),
-                surprisal: pair(header, sample::SURPRISAL),
-                top: entries(processed),
-            },
-            kept: header[sample::KEPT],
-            shift: header[sample::SHIFT].cast_signed(),
-            unit: header[sample::UNIT],
-            kept_mass: pair(header, sample::KEPT_MASS),
-            all_mass: pair(header, sample::ALL_MASS),
-            reopened: header[sample::REOPENED],
-            is_accepted: header[sample::ACCEPTED] == 1,
-            draws: drawn
-                .chunks_exact(draw::WORDS)
-                .take(n_draws)
-                .map(|words| DrawnBits {
-                    token: words[draw::TOKEN],
-                    processed: of_view(words, 0),
-                    raw: if has_raw { of_view(words, 1) } else { [0; 3] },
-                })
-                .collect(),
-            raw: info.wants_raw.then(|| DistributionBits {
-                status: raw_status,
-                max_key: header[sample::RAW_MAX_KEY].cast_signed(),
-                mass: pair(header, sample::RAW_MASS),
-                surprisal: pair(header, sample::RAW_SURPRISAL),
-                top: entries(raw),
-            }),
+        self.processed.read(
+            header,
+            [sample::STATUS, sample::MAX_KEY, sample::MASS, sample::SURPRISAL],
+            processed,
+        );
+        self.kept = header[sample::KEPT];
+        self.shift = header[sample::SHIFT].cast_signed();
+        self.unit = header[sample::UNIT];
+        self.kept_mass = pair(header, sample::KEPT_MASS);
+        self.all_mass = pair(header, sample::ALL_MASS);
+        self.reopened = header[sample::REOPENED];
+        self.is_accepted = header[sample::ACCEPTED] == 1;
+        self.draws.clear();
+        self.draws.extend(drawn.chunks_exact(draw::WORDS).take(n_draws).map(|words| DrawnBits {
+            token: words[draw::TOKEN],
+            processed: of_view(words, 0),
+            raw: if has_raw { of_view(words, 1) } else { [0; 3] },
+        }));
+        if info.wants_raw {
+            let places = [sample::RAW_STATUS, sample::RAW_MAX_KEY, sample::RAW_MASS, sample::RAW_SURPRISAL];
+            self.raw.get_or_insert_default().read(header, places, raw);
+        } else {
+            self.raw = None;
         }
     }
 
     /// What a caller sees: the last logarithms, in f64 (docs/exact.md, 9, and docs/sampling.md).
     pub(crate) fn decode(&self, info: &DecodeInfo) -> Sample {
+        let mut out = Sample::empty();
+        self.decode_into(info, &mut out);
+        out
+    }
+
+    /// Puts it in place of what `out` was.
+    pub(crate) fn decode_into(&self, info: &DecodeInfo, out: &mut Sample) {
         let of_raw = Reading { temperature: 1.0, fraction: ROW_FRACTION, entropy: info.entropy };
         let status = Status::from_code(self.processed.status);
         let is_sound = status == Status::Ok;
@@ -187,17 +203,21 @@ impl SampleBits {
             let raw = sound_raw.map(|raw| raw.target(of_raw, bits.token, bits.raw));
             Drawn { token: bits.token, logprob: processed.logprob, processed, raw }
         };
-        Sample {
-            status,
-            draws: if is_sound { self.draws.iter().map(drawn).collect() } else { Vec::new() },
-            seed: info.seed,
-            temperature,
-            kept: if is_sound { self.kept } else { 0 },
-            kept_mass: if is_sound { self.kept_mass as f64 / self.all_mass as f64 } else { f64::NAN },
-            accepted: info.has_draft.then_some(is_sound && self.is_accepted),
-            processed: self.processed.decode(reading),
-            raw: self.raw.as_ref().map(|raw| raw.decode(of_raw)),
-            reopened: self.reopened.into(),
+        out.draws.clear();
+        if is_sound {
+            out.draws.extend(self.draws.iter().map(drawn));
         }
+        self.processed.decode(reading, &mut out.processed);
+        match &self.raw {
+            Some(raw) => raw.decode(of_raw, out.raw.get_or_insert(Distribution::none(status))),
+            None => out.raw = None,
+        }
+        out.status = status;
+        out.seed = info.seed;
+        out.temperature = temperature;
+        out.kept = if is_sound { self.kept } else { 0 };
+        out.kept_mass = if is_sound { self.kept_mass as f64 / self.all_mass as f64 } else { f64::NAN };
+        out.accepted = info.has_draft.then_some(is_sound && self.is_accepted);
+        out.reopened = self.reopened.into();
     }
 }

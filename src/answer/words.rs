@@ -58,8 +58,9 @@ pub(crate) fn pair(words: &[u32], low: usize) -> u64 {
     u64::from(words[low]) | (u64::from(words[low + 1]) << 32)
 }
 
-/// The entries of a list of (token, bits).
+/// Takes the entries of a list of (token, bits) in place of those that were there.
 #[cfg(feature = "wgpu")]
-pub(crate) fn entries(words: &[u32]) -> Vec<(u32, u32)> {
-    words.as_chunks().0.iter().map(|&[token, bits]| (token, bits)).collect()
+pub(crate) fn read_entries(words: &[u32], entries: &mut Vec<(u32, u32)>) {
+    entries.clear();
+    entries.extend(words.as_chunks().0.iter().map(|&[token, bits]| (token, bits)));
 }

@@ -1,11 +1,15 @@
 //! The two calls that every step makes: logprobs, and samples.
 
+use std::sync::Arc;
+
 use super::buffers::{GpuInput, GpuLogits, GpuOutput, Mask, SampleBuffers};
 use super::checks::{check_logits, check_words};
-use super::encode::{Job, heads};
+use super::encode::Job;
+use super::pool::Kind;
 use super::readback::Pending;
 use super::sampler::Sampler;
-use crate::answer::{Logprobs, LogprobsBits, Sample, SampleBits};
+use super::upload::Asked;
+use crate::answer::{Logprobs, Sample};
 use crate::arithmetic::lane::PassScale;
 use crate::error::Result;
 use crate::params::LogprobsParams;
@@ -33,15 +37,14 @@ impl Sampler {
     ) -> Result<Pending<Logprobs>> {
         params.validate()?;
         validate_targets(targets, logits.rows, logits.vocab)?;
-        let plan = Plan::logprobs(&logits.shape(), params.top_logprobs, &self.limits)?;
-        check_logits(logits, &plan)?;
-        let requests = [RequestWords::observing(PassScale::new(params.temperature), params.entropy)];
-        let rows = heads(targets, logits.rows);
-        let job = Job { requests: &requests, rows: &rows, ..self.job(&plan, logits) };
+        let plan = self.plan(logits, Demand::logprobs(params.top_logprobs))?;
         let LogprobsParams { temperature, entropy, .. } = *params;
-        let targets = targets.to_vec();
-        self.schedule(encoder, &job, None, move |row, words| {
-            LogprobsBits::from_words(words).decode(temperature, entropy, targets.get(row).copied().flatten())
+        let request = RequestWords::observing(PassScale::new(temperature), entropy);
+        let job = Job::new(Kind::Logprobs, logits, Asked::Observe(&request, targets));
+        self.schedule(encoder, &job, &plan, None, |decoding| {
+            (decoding.temperature, decoding.entropy) = (temperature, entropy);
+            decoding.targets.clear();
+            decoding.targets.extend_from_slice(targets);
         })
     }
 
@@ -92,8 +95,21 @@ impl Sampler {
             Some(Mask::Gpu(input)) => (None, Some(input)),
             None => (None, None),
         };
-        let inputs = Inputs::new(rows, logits.rows, logits.vocab, host_mask)?;
-        self.sample_inputs(encoder, logits, &inputs, mask, buffers.draft, buffers.tokens)
+        let mut steps = self.pool.take_steps();
+        let checked = steps.check(rows, logits.rows, logits.vocab, host_mask);
+        let pending = checked.and_then(|inputs| {
+            self.sample_inputs(encoder, logits, &inputs, mask, buffers.draft, buffers.tokens)
+        });
+        self.pool.give_back_steps(steps);
+        pending
+    }
+
+    /// The plan of a call over logits that lie in their buffer.
+    pub(super) fn plan(&self, logits: &GpuLogits<'_>, demand: Demand) -> Result<Arc<Plan>> {
+        let plan = self.pool.plan(&logits.shape(), demand, &self.limits)?;
+        plan.check_lists(demand.lists, &self.limits)?;
+        check_logits(logits, &plan)?;
+        Ok(plan)
     }
 
     /// Records a `sample` call for rows that are checked and compiled, a mask in host memory included.
@@ -101,7 +117,7 @@ impl Sampler {
         &self,
         encoder: &mut wgpu::CommandEncoder,
         logits: &GpuLogits<'_>,
-        inputs: &Inputs,
+        inputs: &Inputs<'_>,
         mask: Option<GpuInput<'_>>,
         draft: Option<GpuInput<'_>>,
         tokens: Option<GpuOutput<'_>>,
@@ -109,8 +125,7 @@ impl Sampler {
         use wgpu::BufferUsages as Usage;
         inputs.check_draft(draft.is_some())?;
         let mask_row_bytes = if mask.is_some() { logits.vocab.div_ceil(32) as u64 * 4 } else { 0 };
-        let plan = Plan::of(&logits.shape(), Demand::sample(inputs, mask_row_bytes), &self.limits)?;
-        check_logits(logits, &plan)?;
+        let plan = self.plan(logits, Demand::sample(inputs, mask_row_bytes))?;
         let rows = logits.rows as u64;
         let draft = draft.filter(|_| inputs.wants_draft());
         let vocab = logits.vocab as u64;
@@ -123,12 +138,11 @@ impl Sampler {
         if let Some(GpuOutput { buffer, byte_offset }) = tokens {
             check_words(buffer, byte_offset, rows * 4, Usage::COPY_DST, "the tokens")?;
         }
-        let (requests, lists) = inputs.words();
-        let job = Job { requests: &requests, rows: &lists, mask, draft, ..self.job(&plan, logits) };
-        let (info, demand) = (inputs.decode_info(), plan.demand);
-        self.schedule(encoder, &job, tokens, move |row, words| {
-            let draws = demand.draws.unwrap_or(0);
-            SampleBits::from_words(words, draws, demand.listed, &info[row]).decode(&info[row])
+        let job = Job { mask, draft, ..Job::new(Kind::Sample, logits, Asked::Sample(inputs)) };
+        self.schedule(encoder, &job, &plan, tokens, |decoding| {
+            (decoding.draws, decoding.listed) = (plan.demand.draws.unwrap_or(0), plan.demand.listed);
+            decoding.info.clear();
+            decoding.info.extend(inputs.decode_info());
         })
     }
 }

@@ -3,10 +3,11 @@
 //! with walls between them, one that rounds otherwise the kernel by integers (`docs/exact.md`, 11).
 
 use super::guard::{guarded, lock};
+use super::mapping::{Shared, map_on_submit};
 use super::passes::{Passes, Range};
 use super::pipelines::Pipeline;
 use super::pool::buffer;
-use super::readback::{map_on_submit, wait_mapped};
+use super::readback::wait_mapped;
 use super::sampler::Sampler;
 use crate::arithmetic::exact::{KEY_NEG_INFINITY, key_or_nan};
 use crate::arithmetic::format::{NO_TOKEN, SUBTILE_TOKENS, TILE_TOKENS};
@@ -133,7 +134,7 @@ impl Sampler {
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             passes.run(&mut encoder, None);
             encoder.copy_buffer_to_buffer(&scratch, 0, &staging, 0, scratch_bytes);
-            let map = map_on_submit(&encoder, &staging, scratch_bytes);
+            let map = map_on_submit(&encoder, &staging, scratch_bytes, Shared::default());
             self.queue.submit([encoder.finish()]);
             (map, staging)
         })?;

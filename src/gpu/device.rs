@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use super::adapters::{Adapter, adapters};
 use super::guard::{guarded, lock, panic_message, poll};
+use super::mapping::{Shared, map_on_submit};
 use super::pool::buffer;
-use super::readback::{drive, map_on_submit, wait_mapped};
+use super::readback::{drive, wait_mapped};
 use super::sampler::{Sampler, SamplerOptions};
 use super::self_check::Kernels;
 use crate::error::{Error, Result};
@@ -230,7 +231,7 @@ impl Gpu {
         let staging = self.buffer(source.size(), Usage::MAP_READ | Usage::COPY_DST)?;
         let map = self.submit(|encoder| {
             encoder.copy_buffer_to_buffer(source, 0, &staging, 0, source.size());
-            Ok(map_on_submit(encoder, &staging, source.size()))
+            Ok(map_on_submit(encoder, &staging, source.size(), Shared::default()))
         })?;
         self.or_lost(wait_mapped(&map, &self.device, self.sampler.options().deadline))?;
         let view = self.or_lost(staging.slice(..).get_mapped_range().map_err(|error| Error::DeviceLost {

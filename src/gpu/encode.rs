@@ -1,47 +1,77 @@
 //! A call put into the engine's encoder: its uploads, the bindings of every chunk, its passes, the copies of its
 //! results.
 
+use std::sync::Arc;
+
 use super::buffers::{GpuInput, GpuLogits, GpuOutput};
 use super::guard::guarded;
 use super::passes::{Passes, Range};
 use super::pipelines::Pipeline;
-use super::pool::CallBuffers;
+use super::pool::{Call, Kind};
 use super::readback::Pending;
 use super::sampler::Sampler;
 use super::timing::Stopwatch;
-use crate::arithmetic::format::{NO_TOKEN, TILE_TOKENS};
+use super::upload::{Asked, Room};
+use crate::answer::{Answer, Decoding};
+use crate::arithmetic::format::TILE_TOKENS;
 use crate::error::Result;
 use crate::kernels::kernel::ChunkUniform;
 use crate::kernels::{digit_count, digit_scatter, row_logprobs, row_sample};
 use crate::logits::Dtype;
 use crate::plan::{Chunk, Plan, UNIFORM_BYTES, Window};
-use crate::request::RequestWords;
 
 /// What to encode.
 #[derive(Clone, Copy)]
 pub(crate) struct Job<'a> {
-    pub(crate) plan: &'a Plan,
+    pub(crate) kind: Kind,
     pub(crate) logits: &'a GpuLogits<'a>,
-    pub(crate) requests: &'a [RequestWords],
-    /// A head per row, then changes and allowed sets.
-    pub(crate) rows: &'a [[u32; 4]],
+    pub(crate) asked: Asked<'a>,
     pub(crate) mask: Option<GpuInput<'a>>,
     pub(crate) draft: Option<GpuInput<'a>>,
     pub(crate) outs: &'a [GpuOutput<'a>],
     /// Bytes of one row in each of `outs`.
     pub(crate) out_row_bytes: u64,
-    pub(crate) alignment: u64,
+}
+
+/// The passes of a call, and the engine's buffers that they are bound to.
+#[derive(Debug)]
+pub(crate) struct Bindings {
+    passes: Passes,
+    /// What each chunk is told, but for the number of the call.
+    uniforms: Vec<ChunkUniform>,
+    logits: wgpu::Buffer,
+    others: Vec<Option<(wgpu::Buffer, u64)>>,
+    scratch: wgpu::Buffer,
 }
 
 impl<'a> Job<'a> {
+    /// A job without buffers beside the logits.
+    pub(crate) fn new(kind: Kind, logits: &'a GpuLogits<'a>, asked: Asked<'a>) -> Self {
+        Job { kind, logits, asked, mask: None, draft: None, outs: &[], out_row_bytes: 0 }
+    }
+
+    /// The engine's buffers beside the logits, and where they begin.
+    fn others(&self) -> impl Iterator<Item = Option<(&'a wgpu::Buffer, u64)>> {
+        let inputs =
+            [self.mask, self.draft].map(|input| input.map(|input| (input.buffer, input.byte_offset)));
+        inputs.into_iter().chain(self.outs.iter().map(|out| Some((out.buffer, out.byte_offset))))
+    }
+
+    /// Whether these bindings, of the same plan, are of the same buffers.
+    fn is_bound(&self, bindings: &Bindings, scratch: &wgpu::Buffer) -> bool {
+        let others =
+            bindings.others.iter().map(|other| other.as_ref().map(|(buffer, offset)| (buffer, *offset)));
+        bindings.logits == *self.logits.buffer && bindings.scratch == *scratch && self.others().eq(others)
+    }
+
     /// The bindings of one chunk. `unused` is bound where the engine gave no mask or draft.
-    pub(crate) fn bind(&self, chunk: &Chunk, call: &'a CallBuffers, unused: Range<'a>) -> Bound<'a> {
-        let plan = self.plan;
+    fn bind(&self, chunk: &Chunk, call: &'a Call, alignment: u64, unused: Range<'a>) -> Bound<'a> {
+        let plan = &call.plan;
         let range = Range::new;
         // A chunk's part of a buffer with so many bytes per row.
         let window = |buffer, byte_offset: u64, row_bytes: u64| {
             let first = byte_offset + chunk.first_row as u64 * row_bytes;
-            let window = Window::new(first, chunk.rows as u64 * row_bytes, 4, self.alignment);
+            let window = Window::new(first, chunk.rows as u64 * row_bytes, 4, alignment);
             (range(buffer, window.offset, window.bytes), window.element_base)
         };
         let vocab = plan.shape.vocab as u64;
@@ -76,35 +106,18 @@ impl<'a> Job<'a> {
             nothing: 0,
             unused: 0,
         };
+        let room = &call.upload.room;
         Bound {
             uniform_words,
-            uniform: range(&call.upload, chunk.uniform_offset, UNIFORM_BYTES),
+            uniform: range(&call.upload.buffer, chunk.uniform_offset, UNIFORM_BYTES),
             logits: range(self.logits.buffer, chunk.logits.offset, chunk.logits.bytes),
-            requests: range(&call.upload, plan.requests_offset, size_of_val(self.requests) as u64),
-            rows: range(&call.upload, plan.rows_offset, size_of_val(self.rows) as u64),
+            requests: range(&call.upload.buffer, room.requests_offset(), room.requests_bytes()),
+            rows: range(&call.upload.buffer, room.quads_offset(), room.quads_bytes()),
             mask: mask.map_or(unused, |(range, _)| range),
             draft: draft.map_or(unused, |(range, _)| range),
             records: range(&call.records, chunk.records_offset, (chunk.rows * record_words * 4) as u64),
             outs,
         }
-    }
-
-    /// What the call uploads.
-    pub(crate) fn upload(&self, uniforms: &[ChunkUniform]) -> Vec<u8> {
-        let plan = self.plan;
-        #[expect(clippy::cast_possible_truncation, reason = "within one buffer")]
-        let place = |bytes: u64| bytes as usize;
-        let mut upload = vec![0u8; place(plan.upload_bytes)];
-        let mut put = |at: u64, bytes: &[u8]| upload[place(at)..][..bytes.len()].copy_from_slice(bytes);
-        for (chunk, uniform) in plan.chunks.iter().zip(uniforms) {
-            for stage in (0..).take(plan.demand.stages(plan.shape.dtype).max(1)) {
-                let offset = chunk.uniform_offset + u64::from(stage) * plan.stage_stride;
-                put(offset, bytemuck::bytes_of(&ChunkUniform { stage, ..*uniform }));
-            }
-        }
-        put(plan.requests_offset, bytemuck::cast_slice(self.requests));
-        put(plan.rows_offset, bytemuck::cast_slice(self.rows));
-        upload
     }
 }
 
@@ -121,11 +134,6 @@ pub(crate) struct Bound<'a> {
     pub(crate) outs: Vec<Range<'a>>,
 }
 
-/// The heads of rows that are only observed.
-pub(crate) fn heads(targets: &[Option<u32>], rows: usize) -> Vec<[u32; 4]> {
-    (0..rows).map(|row| [0, targets.get(row).copied().flatten().unwrap_or(NO_TOKEN), 0, 0]).collect()
-}
-
 /// Tiles of a row.
 pub(crate) fn tiles_of(vocab: usize) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "a vocabulary has at most 2^20 tokens")]
@@ -133,64 +141,51 @@ pub(crate) fn tiles_of(vocab: usize) -> u32 {
     tiles
 }
 
-impl Sampler {
-    /// A job without requests, rows and buffers beside the logits.
-    pub(super) fn job<'a>(&self, plan: &'a Plan, logits: &'a GpuLogits<'a>) -> Job<'a> {
-        Job {
-            plan,
-            logits,
-            requests: &[],
-            rows: &[],
-            mask: None,
-            draft: None,
-            outs: &[],
-            out_row_bytes: 0,
-            alignment: self.limits.offset_alignment,
+impl Call {
+    /// Puts what the chunks, and their stages, are told.
+    fn put_uniforms(&mut self) {
+        let Self { plan, upload, bindings, number, .. } = self;
+        let uniforms = bindings.iter().flat_map(|bindings| &bindings.uniforms);
+        for (chunk, uniform) in plan.chunks.iter().zip(uniforms) {
+            for stage in (0..).take(plan.demand.stages(plan.shape.dtype).max(1)) {
+                let offset = chunk.uniform_offset + u64::from(stage) * plan.stage_stride;
+                let uniform = ChunkUniform { stage, call: *number, ..*uniform };
+                upload.put(offset, bytemuck::bytes_of(&uniform));
+            }
         }
     }
+}
 
-    /// Records the passes of a job, the copies of its results, and the map of the staging buffer.
-    pub(super) fn schedule<R>(
+impl Sampler {
+    /// Records the passes of a job, the copies of its results, and the map of the staging buffer. `known` fills in what
+    /// the host knows of the rows.
+    pub(super) fn schedule<R: Answer>(
         &self,
         encoder: &mut wgpu::CommandEncoder,
         job: &Job<'_>,
+        plan: &Arc<Plan>,
         tokens: Option<GpuOutput<'_>>,
-        decode: impl Fn(usize, &[u32]) -> R + Send + Sync + 'static,
+        known: impl FnOnce(&mut Decoding),
     ) -> Result<Pending<R>> {
-        let plan = job.plan;
-        let mut call = None;
-        if plan.shape.rows > 0 {
-            let mut buffers = self.pool.call_buffers(plan, true)?;
-            let passes = self.encode(job, &mut buffers, |_, _| ())?;
-            let stopwatch = self.run(encoder, &passes)?;
-            if let Some(out) = tokens {
-                for chunk in &plan.chunks {
-                    let (at, bytes) = (out.byte_offset + chunk.first_row as u64 * 4, chunk.rows as u64 * 4);
-                    encoder.copy_buffer_to_buffer(
-                        &buffers.records,
-                        chunk.records_offset,
-                        out.buffer,
-                        at,
-                        bytes,
-                    );
-                }
-            }
-            if let Some(staging) = &buffers.staging {
-                encoder.copy_buffer_to_buffer(&buffers.records, 0, staging, 0, plan.records_bytes);
-            }
-            self.stop(encoder, stopwatch, true);
-            self.pool.count_back(plan.records_bytes);
-            call = Some(buffers);
+        let lists = job.asked.quads().iter().sum();
+        if plan.shape.rows == 0 {
+            return Ok(Pending::empty(self, plan, lists));
         }
-        Ok(Pending::schedule(
-            encoder,
-            self.device.clone(),
-            self.pool.ring(),
-            call,
-            plan.clone(),
-            Box::new(decode),
-            self.options.deadline,
-        ))
+        let mut call = self.encode(job, plan, |_, _| ())?;
+        let stopwatch = self.run(encoder, &call)?;
+        if let Some(out) = tokens {
+            for chunk in &plan.chunks {
+                let (at, bytes) = (out.byte_offset + chunk.first_row as u64 * 4, chunk.rows as u64 * 4);
+                encoder.copy_buffer_to_buffer(&call.records, chunk.records_offset, out.buffer, at, bytes);
+            }
+        }
+        if let Some(staging) = &call.staging {
+            encoder.copy_buffer_to_buffer(&call.records, 0, staging, 0, plan.records_bytes);
+        }
+        self.stop(encoder, stopwatch, true);
+        self.pool.count_back(plan.records_bytes);
+        known(&mut call.decoding);
+        Ok(Pending::schedule(self, encoder, call, lists))
     }
 
     /// Tile statistics and delegates of the chunk that ran last.
@@ -200,11 +195,8 @@ impl Sampler {
     }
 
     /// Records the passes, with a stopwatch if there is a clock.
-    pub(super) fn run(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        passes: &Passes,
-    ) -> Result<Option<Stopwatch>> {
+    pub(super) fn run(&self, encoder: &mut wgpu::CommandEncoder, call: &Call) -> Result<Option<Stopwatch>> {
+        let Some(Bindings { passes, .. }) = &call.bindings else { return Ok(None) };
         let stopwatch = match &self.clock {
             Some(clock) => clock.start(&self.device, passes.names())?,
             None => None,
@@ -229,25 +221,43 @@ impl Sampler {
     pub(super) fn encode(
         &self,
         job: &Job<'_>,
-        call: &mut CallBuffers,
+        plan: &Arc<Plan>,
         finish: impl Fn(&mut Passes, &Bound<'_>),
-    ) -> Result<Passes> {
-        let Job { plan, logits, .. } = *job;
-        let is_sampling = plan.demand.draws.is_some();
-        let tile_stats = self.first_pass(logits.dtype)?;
-        let second = if is_sampling { &row_sample::KERNEL } else { &row_logprobs::KERNEL };
-        let row_pass = self.pipelines.get(second, Some(logits.dtype), false)?;
-        let digits = match plan.demand.stages(logits.dtype) {
-            0 => None,
-            _ => Some(self.digit_kernels(logits.dtype)?),
-        };
+    ) -> Result<Call> {
+        let room = Room::of(plan, job.asked.quads(), self.limits.offset_alignment);
+        let mut call = self.pool.call(job.kind, plan, &room)?;
         let scratch = self.pool.scratch(plan)?;
-        let (table, scratch) = (Range::whole(&self.table), Range::whole(&scratch));
+        if !call.bindings.as_ref().is_some_and(|bindings| job.is_bound(bindings, &scratch)) {
+            call.bindings = Some(self.bind(job, &call, scratch, finish)?);
+        }
+        call.put_uniforms();
+        call.upload.put_asked(&job.asked, plan.shape.rows);
+        self.pool.send(&mut call.upload)?;
+        Ok(call)
+    }
+
+    fn bind(
+        &self,
+        job: &Job<'_>,
+        call: &Call,
+        scratch: wgpu::Buffer,
+        finish: impl Fn(&mut Passes, &Bound<'_>),
+    ) -> Result<Bindings> {
+        let (plan, dtype) = (&call.plan, job.logits.dtype);
+        let is_sampling = plan.demand.draws.is_some();
+        let tile_stats = self.first_pass(dtype)?;
+        let second = if is_sampling { &row_sample::KERNEL } else { &row_logprobs::KERNEL };
+        let row_pass = self.pipelines.get(second, Some(dtype), false)?;
+        let digits = match plan.demand.stages(dtype) {
+            0 => None,
+            _ => Some(self.digit_kernels(dtype)?),
+        };
         let mut uniforms = Vec::with_capacity(plan.chunks.len());
         let passes = guarded(&self.device, "binding the logits", || {
+            let (table, scratch) = (Range::whole(&self.table), Range::whole(&scratch));
             let mut passes = Passes::default();
             for chunk in &plan.chunks {
-                let bound = job.bind(chunk, call, table);
+                let bound = job.bind(chunk, call, self.limits.offset_alignment, table);
                 let Bound { uniform_words, uniform, logits, requests, rows, mask, draft, records, .. } =
                     bound;
                 // Too few bytes for one quad are not read as quads.
@@ -272,9 +282,14 @@ impl Sampler {
             }
             passes
         })?;
-        let upload = job.upload(&uniforms);
-        self.pool.send(call, &upload)?;
-        Ok(passes)
+        let others = job.others().map(|other| other.map(|(buffer, offset)| (buffer.clone(), offset)));
+        Ok(Bindings {
+            passes,
+            uniforms,
+            logits: job.logits.buffer.clone(),
+            others: others.collect(),
+            scratch,
+        })
     }
 
     /// Adds the passes that make lists of more than 1024 entries, stage by stage; the last leaves them in the records.

@@ -3,14 +3,14 @@
 use super::buffers::{GpuInput, GpuLogits, GpuOutput};
 use super::device::Gpu;
 use super::readback::Pending;
-use crate::answer::{Logprobs, LogprobsBits, Sample};
+use crate::answer::{Answer, Logprobs, LogprobsBits, Sample};
 use crate::engine::Engine;
 use crate::engine::sealed::Sealed;
 use crate::error::Result;
 use crate::logits::Logits;
 use crate::params::LogprobsParams;
 use crate::plan::Demand;
-use crate::request::{Inputs, Row, SampleInputs, validate_targets};
+use crate::request::{Row, SampleInputs, Steps, validate_targets};
 
 /// Most bytes of logits in one submit: a GPU that takes longer than some 100 ms is reset by its system.
 const BLOCK_BYTES: usize = 32 << 20;
@@ -39,12 +39,13 @@ impl Engine for Gpu {
         inputs: &SampleInputs<'_>,
     ) -> Result<Vec<Sample>> {
         let vocab = logits.vocab();
-        let mut rest = Inputs::new(rows, logits.rows(), vocab, inputs.mask)?;
-        inputs.validate(&rest)?;
-        let probabilities = inputs.draft.filter(|_| rest.wants_draft());
-        let result_words = Demand::sample(&rest, 0).record_words() + probabilities.map_or(0, |_| vocab);
+        let mut steps = Steps::default();
+        let all = steps.check(rows, logits.rows(), vocab, inputs.mask)?;
+        inputs.validate(&all)?;
+        let probabilities = inputs.draft.filter(|_| all.wants_draft());
+        let result_words = Demand::sample(&all, 0).record_words() + probabilities.map_or(0, |_| vocab);
         self.in_blocks(logits, result_words, |encoder, uploaded, first| {
-            let block = rest.split_first(uploaded.rows);
+            let block = all.slice(first, uploaded.rows);
             let own = probabilities.map(|all| &all[first * vocab..][..uploaded.rows * vocab]);
             let draft = own.map(|own| self.upload(bytemuck::cast_slice(own))).transpose()?;
             let draft = draft.as_ref().map(GpuInput::new);
@@ -88,7 +89,7 @@ impl Engine for Gpu {
 impl Gpu {
     /// Uploads the logits in blocks of rows, with results of so many words per row, and lets `record` fill an encoder
     /// for each: it hears the number of the block's first row. Two blocks are in flight.
-    fn in_blocks<R>(
+    fn in_blocks<R: Answer>(
         &self,
         logits: &Logits<'_>,
         result_words: usize,

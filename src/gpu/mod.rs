@@ -24,6 +24,7 @@ mod encode;
 mod guard;
 #[cfg(feature = "device")]
 mod host_logits;
+mod mapping;
 mod operations;
 mod passes;
 mod pipelines;
@@ -32,6 +33,8 @@ mod readback;
 mod sampler;
 mod self_check;
 mod timing;
+mod upload;
+mod waiter;
 
 #[cfg(feature = "device")]
 pub use adapters::{Adapter, adapters, best_hardware, find};

@@ -1,15 +1,17 @@
 //! The operations whose results stay on the device: maximum, log-sum-exp, log-softmax and top k of each row.
 
 use super::buffers::{GpuLogits, GpuOutput};
-use super::checks::{check_apart, check_logits, check_outputs};
-use super::encode::{Bound, Job, heads, tiles_of};
+use super::checks::{check_apart, check_outputs};
+use super::encode::{Bound, Job, tiles_of};
 use super::passes::Passes;
+use super::pool::Kind;
 use super::sampler::Sampler;
+use super::upload::Asked;
 use crate::arithmetic::lane::PassScale;
 use crate::error::Result;
 use crate::kernels::{log_softmax, row_scalar, top_entries};
 use crate::params::LogprobsParams;
-use crate::plan::{Demand, Plan};
+use crate::plan::Demand;
 use crate::request::RequestWords;
 
 impl Sampler {
@@ -55,7 +57,7 @@ impl Sampler {
         out: GpuOutput<'_>,
     ) -> Result<()> {
         let kernel = self.pipelines.get(&log_softmax::KERNEL, Some(logits.dtype), false)?;
-        self.operation(encoder, logits, 0, logits.vocab, &[out], |passes, bound| {
+        self.operation(encoder, "log_softmax", logits, 0, logits.vocab, &[out], |passes, bound| {
             let ranges = [bound.uniform, bound.logits, bound.records, bound.outs[0]];
             passes.add(&self.device, &kernel, &ranges, [tiles_of(logits.vocab), bound.uniform_words.rows, 1]);
         })
@@ -89,7 +91,7 @@ impl Sampler {
         check_apart(out_logits.buffer, out_tokens.buffer, "the two results")?;
         let kernel = self.pipelines.get(&top_entries::KERNEL, None, false)?;
         let outs = [out_logits, out_tokens];
-        self.operation(encoder, logits, k, k as usize, &outs, |passes, bound| {
+        self.operation(encoder, "top_k", logits, k, k as usize, &outs, |passes, bound| {
             let ranges = [bound.uniform, bound.records, bound.outs[0], bound.outs[1]];
             passes.add(&self.device, &kernel, &ranges, [k.div_ceil(64), bound.uniform_words.rows, 1]);
         })
@@ -103,16 +105,25 @@ impl Sampler {
         log_sum_exp: bool,
     ) -> Result<()> {
         let kernel = self.pipelines.get(&row_scalar::KERNEL, None, log_sum_exp)?;
-        self.operation(encoder, logits, 0, 1, &[out], |passes, bound| {
-            let ranges = [bound.uniform, bound.records, bound.outs[0]];
-            passes.add(&self.device, &kernel, &ranges, [bound.uniform_words.rows.div_ceil(64), 1, 1]);
-        })
+        self.operation(
+            encoder,
+            if log_sum_exp { "log_sum_exp" } else { "row_max" },
+            logits,
+            0,
+            1,
+            &[out],
+            |passes, bound| {
+                let ranges = [bound.uniform, bound.records, bound.outs[0]];
+                passes.add(&self.device, &kernel, &ranges, [bound.uniform_words.rows.div_ceil(64), 1, 1]);
+            },
+        )
     }
 
     /// The passes of `logprobs`, then per chunk what `finish` adds, which writes `out_row_words` words per row.
     fn operation(
         &self,
         encoder: &mut wgpu::CommandEncoder,
+        name: &'static str,
         logits: &GpuLogits<'_>,
         listed: u32,
         out_row_words: usize,
@@ -120,8 +131,7 @@ impl Sampler {
         finish: impl Fn(&mut Passes, &Bound<'_>),
     ) -> Result<()> {
         let out_row_bytes = out_row_words as u64 * 4;
-        let plan = Plan::of(&logits.shape(), Demand::operation(listed, out_row_bytes), &self.limits)?;
-        check_logits(logits, &plan)?;
+        let plan = self.plan(logits, Demand::operation(listed, out_row_bytes))?;
         for out in outs {
             check_apart(logits.buffer, out.buffer, "the logits and the result")?;
         }
@@ -129,14 +139,13 @@ impl Sampler {
         if logits.rows == 0 {
             return Ok(());
         }
-        let mut buffers = self.pool.call_buffers(&plan, false)?;
-        let requests = [RequestWords::observing(PassScale::new(1.0), false)];
-        let rows = heads(&[], logits.rows);
-        let job = Job { requests: &requests, rows: &rows, outs, out_row_bytes, ..self.job(&plan, logits) };
-        let passes = self.encode(&job, &mut buffers, finish)?;
-        let stopwatch = self.run(encoder, &passes)?;
+        let request = RequestWords::observing(PassScale::new(1.0), false);
+        let asked = Asked::Observe(&request, &[]);
+        let job = Job { outs, out_row_bytes, ..Job::new(Kind::Operation(name), logits, asked) };
+        let call = self.encode(&job, &plan, finish)?;
+        let stopwatch = self.run(encoder, &call)?;
         self.stop(encoder, stopwatch, false);
-        self.pool.give_back_when_done(encoder, buffers);
+        self.pool.give_back_when_done(encoder, call);
         Ok(())
     }
 }

@@ -33,6 +33,7 @@ impl<'a> Range<'a> {
 }
 
 /// A dispatch, bound.
+#[derive(Debug)]
 struct Dispatch {
     name: &'static str,
     pipeline: wgpu::ComputePipeline,
@@ -41,7 +42,7 @@ struct Dispatch {
 }
 
 /// Dispatches, bound and ready to be recorded.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Passes {
     list: Vec<Dispatch>,
 }

@@ -1,12 +1,18 @@
-//! The buffers that calls share: uploads, records and staging of each call in flight, scratch of all of them; and the
-//! bytes that go through them.
+//! What calls share: plans, the buffers and bindings of each call in flight, scratch of all of them; and the bytes that go
+//! through them. A call that asks for what an earlier one asked for finds all of it made.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::encode::Bindings;
 use super::guard::{guarded, lock};
+use super::mapping;
+use super::upload::{Room, Upload};
+use crate::answer::Decoding;
 use crate::error::Result;
-use crate::plan::Plan;
+use crate::logits::Shape;
+use crate::plan::{Demand, DeviceLimits, Plan};
+use crate::request::Steps;
 
 /// Bytes that a sampler has moved so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,23 +39,42 @@ pub(crate) fn buffer(
     })
 }
 
-/// Buffers of one call in flight. A slot is reused when its records have been read.
+/// What a call is for. Its buffers serve another of the kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Logprobs,
+    Sample,
+    /// An operation of this name, whose records nobody wants.
+    Operation(&'static str),
+}
+
+/// What one call in flight has of its own. It goes back to the ring when its records have been read.
 #[derive(Debug)]
-pub(crate) struct CallBuffers {
-    /// Which call has them; every record repeats it.
+pub(crate) struct Call {
+    /// Which call it is; every record repeats it.
     pub(crate) number: u32,
+    pub(crate) device: wgpu::Device,
+    kind: Kind,
+    pub(crate) plan: Arc<Plan>,
     /// What chunks are told, requests, rows.
-    pub(crate) upload: wgpu::Buffer,
-    /// What `upload` holds, so that only differences are sent.
-    pub(crate) held: Vec<u8>,
+    pub(crate) upload: Upload,
     /// Records on the device.
     pub(crate) records: wgpu::Buffer,
     /// Records on the host, for a call whose records the host wants.
     pub(crate) staging: Option<wgpu::Buffer>,
+    /// The passes over the buffers of the last call of this plan.
+    pub(crate) bindings: Option<Bindings>,
+    pub(crate) decoding: Decoding,
+    pub(crate) mapping: mapping::Shared,
 }
 
-/// Idle buffers, shared between the sampler and the calls in flight.
-pub(crate) type Ring = Arc<Mutex<Vec<CallBuffers>>>;
+/// Idle ones, shared between the sampler and the calls in flight.
+pub(crate) type Ring = Arc<Mutex<Vec<Call>>>;
+
+/// Calls after which something idle is let go, with the engine's buffers that it is bound to.
+const MAX_IDLE: u32 = 64;
+/// Plans that are remembered.
+const MAX_PLANS: usize = 16;
 
 /// The buffers of a sampler.
 #[derive(Debug)]
@@ -57,6 +82,10 @@ pub(crate) struct Pool {
     device: wgpu::Device,
     queue: wgpu::Queue,
     ring: Ring,
+    /// The one used last comes last.
+    plans: Mutex<Vec<Arc<Plan>>>,
+    /// Room for the changes of a step.
+    steps: Mutex<Steps>,
     /// Between the passes of a chunk: the device runs one chunk after the other, so all calls share it.
     scratch: Mutex<Option<wgpu::Buffer>>,
     next_call: AtomicU32,
@@ -70,6 +99,8 @@ impl Pool {
             device: device.clone(),
             queue: queue.clone(),
             ring: Ring::default(),
+            plans: Mutex::default(),
+            steps: Mutex::default(),
             scratch: Mutex::default(),
             next_call: AtomicU32::new(1),
             bytes_uploaded: AtomicU64::new(0),
@@ -85,61 +116,100 @@ impl Pool {
     }
 
     /// Where the buffers of a call go back to.
-    pub(crate) fn ring(&self) -> Ring {
-        self.ring.clone()
+    pub(crate) fn ring(&self) -> &Ring {
+        &self.ring
     }
 
     pub(crate) fn count_back(&self, bytes: u64) {
         self.bytes_back.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Returns the buffers to the ring once the encoder's commands have run.
-    pub(crate) fn give_back_when_done(&self, encoder: &wgpu::CommandEncoder, call: CallBuffers) {
-        let ring = self.ring();
+    /// Room for the changes of a step; to be given back.
+    pub(crate) fn take_steps(&self) -> Steps {
+        std::mem::take(&mut lock(&self.steps))
+    }
+
+    pub(crate) fn give_back_steps(&self, steps: Steps) {
+        *lock(&self.steps) = steps;
+    }
+
+    /// Returns a call to the ring once the encoder's commands have run.
+    pub(crate) fn give_back_when_done(&self, encoder: &wgpu::CommandEncoder, call: Call) {
+        let ring = self.ring.clone();
         encoder.on_submitted_work_done(move || lock(&ring).push(call));
     }
 
-    /// Makes the upload buffer hold these bytes.
-    pub(crate) fn send(&self, call: &mut CallBuffers, wanted: &[u8]) -> Result<()> {
-        let changed = changes(&call.held, wanted);
-        guarded(&self.device, "uploading the requests", || {
-            for range in &changed {
-                self.queue.write_buffer(&call.upload, range.start as u64, &wanted[range.clone()]);
-            }
-        })?;
-        call.held.resize(call.held.len().max(wanted.len()), 0);
-        call.held[..wanted.len()].copy_from_slice(wanted);
-        let sent: usize = changed.iter().map(ExactSizeIterator::len).sum();
-        self.bytes_uploaded.fetch_add(sent as u64, Ordering::Relaxed);
+    /// Sends what is to be uploaded and is not held yet.
+    pub(crate) fn send(&self, upload: &mut Upload) -> Result<()> {
+        let sent = upload.send(&self.device, &self.queue)?;
+        self.bytes_uploaded.fetch_add(sent, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Buffers for one call: idle ones that fit, or new ones. Only records that the host wants need a staging buffer.
-    pub(crate) fn call_buffers(&self, plan: &Plan, wants_staging: bool) -> Result<CallBuffers> {
-        let number = self.next_call.fetch_add(1, Ordering::Relaxed);
-        {
-            let mut idle = lock(&self.ring);
-            let fits = |call: &CallBuffers| {
-                call.staging.is_some() == wants_staging
-                    && call.upload.size() >= plan.upload_bytes
-                    && call.records.size() >= plan.records_bytes
-            };
-            if let Some(place) = idle.iter().position(fits) {
-                return Ok(CallBuffers { number, ..idle.swap_remove(place) });
-            }
-            // What is too small now stays too small: let it go instead of keeping every size ever asked for.
-            idle.retain(|call| call.staging.is_some() != wants_staging);
+    /// The plan of a call, without the lists of its rows.
+    pub(crate) fn plan(&self, shape: &Shape, demand: Demand, limits: &DeviceLimits) -> Result<Arc<Plan>> {
+        let demand = Demand { lists: 0, ..demand };
+        let mut plans = lock(&self.plans);
+        if let Some(place) = plans.iter().rposition(|plan| plan.shape == *shape && plan.demand == demand) {
+            plans[place..].rotate_left(1);
+            return Ok(plans[plans.len() - 1].clone());
         }
+        let plan = Arc::new(Plan::of(shape, demand, limits)?);
+        if plans.len() >= MAX_PLANS {
+            plans.remove(0);
+        }
+        plans.push(plan.clone());
+        Ok(plan)
+    }
+
+    /// What one call has of its own: idle and made for this plan, or of its kind and large enough, or new. Only records
+    /// that the host wants need a staging buffer.
+    pub(crate) fn call(&self, kind: Kind, plan: &Arc<Plan>, room: &Room) -> Result<Call> {
+        let number = self.next_call.fetch_add(1, Ordering::Relaxed);
+        let idle = {
+            let mut idle = lock(&self.ring);
+            idle.retain(|call| number.wrapping_sub(call.number) <= MAX_IDLE);
+            let is_of_plan = |call: &Call| call.kind == kind && Arc::ptr_eq(&call.plan, plan);
+            let fits = |call: &Call| call.kind == kind && call.records.size() >= plan.records_bytes;
+            let place = idle.iter().rposition(is_of_plan).or_else(|| idle.iter().rposition(fits));
+            place.map(|place| idle.remove(place))
+        };
+        let mut call = match idle {
+            Some(call) => call,
+            None => self.new_call(kind, plan, room)?,
+        };
+        call.number = number;
+        if !call.upload.holds(room) {
+            call.upload = Upload::new(&self.device, *room)?;
+            call.bindings = None;
+        }
+        if !Arc::ptr_eq(&call.plan, plan) {
+            call.plan = plan.clone();
+            call.bindings = None;
+        }
+        Ok(call)
+    }
+
+    fn new_call(&self, kind: Kind, plan: &Arc<Plan>, room: &Room) -> Result<Call> {
         use wgpu::BufferUsages as Usage;
-        let make = |label, bytes, usage| buffer(&self.device, label, bytes, usage);
-        let uploaded = Usage::UNIFORM | Usage::STORAGE | Usage::COPY_DST;
-        guarded(&self.device, "making the record buffers", || CallBuffers {
-            number,
-            held: Vec::new(),
-            upload: make("sortilege upload", plan.upload_bytes, uploaded),
-            records: make("sortilege records", plan.records_bytes, Usage::STORAGE | Usage::COPY_SRC),
-            staging: wants_staging
-                .then(|| make("sortilege staging", plan.records_bytes, Usage::MAP_READ | Usage::COPY_DST)),
+        let make = |label, usage| buffer(&self.device, label, plan.records_bytes, usage);
+        let upload = Upload::new(&self.device, *room)?;
+        let (records, staging) = guarded(&self.device, "making the record buffers", || {
+            let records = make("sortilege records", Usage::STORAGE | Usage::COPY_SRC);
+            let wants_staging = !matches!(kind, Kind::Operation(_));
+            (records, wants_staging.then(|| make("sortilege staging", Usage::MAP_READ | Usage::COPY_DST)))
+        })?;
+        Ok(Call {
+            number: 0,
+            device: self.device.clone(),
+            kind,
+            plan: plan.clone(),
+            upload,
+            records,
+            staging,
+            bindings: None,
+            decoding: Decoding::default(),
+            mapping: mapping::Shared::default(),
         })
     }
 
@@ -155,47 +225,5 @@ impl Pool {
         })?;
         *scratch = Some(made.clone());
         Ok(made)
-    }
-}
-
-/// The ranges, whole words, in which `wanted` differs from what the buffer holds. Those nearer to each other than
-/// `GAP` are one: a write costs more than the bytes.
-fn changes(held: &[u8], wanted: &[u8]) -> Vec<std::ops::Range<usize>> {
-    const GAP: usize = 128;
-    let mut ranges: Vec<std::ops::Range<usize>> = Vec::new();
-    for at in (0..wanted.len()).step_by(4) {
-        if held.get(at..at + 4) == Some(&wanted[at..at + 4]) {
-            continue;
-        }
-        match ranges.last_mut() {
-            Some(last) if at < last.end + GAP => last.end = at + 4,
-            _ => ranges.push(at..at + 4),
-        }
-    }
-    ranges
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn changes_are_what_differs_and_little_more() {
-        let held = vec![0u8; 1000];
-        let with = |places: &[usize]| {
-            let mut wanted = held.clone();
-            places.iter().for_each(|&place| wanted[place] = 1);
-            wanted
-        };
-        let changed = |held: &[u8], wanted: &[u8]| -> Vec<(usize, usize)> {
-            changes(held, wanted).into_iter().map(|range| (range.start, range.end)).collect()
-        };
-        assert_eq!(changed(&held, &held), []);
-        assert_eq!(changed(&[], &held[..8]), [(0, 8)], "nothing is held yet");
-        assert_eq!(changed(&held, &with(&[5])), [(4, 8)], "whole words");
-        assert_eq!(changed(&held, &with(&[0, 130])), [(0, 132)], "near ones are one");
-        assert_eq!(changed(&held, &with(&[0, 132])), [(0, 4), (132, 136)], "far ones are two");
-        assert_eq!(changed(&held[..500], &held[..504]), [(500, 504)], "past what is held");
-        assert_eq!(changed(&held, &held[..500]), [], "what is held beyond stays");
     }
 }

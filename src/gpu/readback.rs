@@ -2,107 +2,46 @@
 //! submitted, decoded when somebody asks.
 
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::guard::{lock, poll};
-use super::pool::{CallBuffers, Ring};
+use super::guard::poll;
+use super::mapping::{Shared, forget, is_settled, map_on_submit, outcome, wake_when_settled};
+use super::pool::{Call, Ring};
+use super::sampler::Sampler;
+use super::waiter::Waiter;
+use crate::answer::Answer;
 use crate::answer::words::record;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 
-#[derive(Debug)]
-pub(crate) enum Mapping {
-    /// Nobody has told yet.
-    Waiting(Option<Waker>),
-    /// The map's own result.
-    Done(std::result::Result<(), String>),
-    /// The encoder went away without a submit.
-    Abandoned,
-    /// The thread that polls for a future gave up.
-    TimedOut,
-}
-
-/// Tells the waiting side what became of the map; dropped unused, that there will be none.
-struct Notifier(Arc<Mutex<Mapping>>);
-
-impl Notifier {
-    fn mapped(self, result: std::result::Result<(), wgpu::BufferAsyncError>) {
-        settle(&self.0, Mapping::Done(result.map_err(|error| error.to_string())));
-    }
-}
-
-impl Drop for Notifier {
-    fn drop(&mut self) {
-        settle(&self.0, Mapping::Abandoned);
-    }
-}
-
-/// Says what became of the map; the first to say so counts.
-fn settle(state: &Mutex<Mapping>, outcome: Mapping) {
-    let mut state = lock(state);
-    if let Mapping::Waiting(waker) = &mut *state {
-        let waker = waker.take();
-        *state = outcome;
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-/// Whether it is known what became of the map.
-pub(crate) fn is_settled(state: &Mutex<Mapping>) -> bool {
-    !matches!(*lock(state), Mapping::Waiting(_))
-}
-
-/// Maps a range of a staging buffer once the encoder is submitted.
-pub(crate) fn map_on_submit(
-    encoder: &wgpu::CommandEncoder,
-    staging: &wgpu::Buffer,
-    bytes: u64,
-) -> Arc<Mutex<Mapping>> {
-    let state = Arc::new(Mutex::new(Mapping::Waiting(None)));
-    let notifier = Notifier(state.clone());
-    encoder.map_buffer_on_submit(staging, wgpu::MapMode::Read, ..bytes, |result| notifier.mapped(result));
-    state
-}
+/// Another thread's poll may hold our callback for a moment after the queue is empty.
+pub(super) const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Blocks until the map is there.
-pub(crate) fn wait_mapped(state: &Mutex<Mapping>, device: &wgpu::Device, deadline: Duration) -> Result<()> {
-    drive(|| is_settled(state), device, deadline)?;
-    outcome(state, deadline)
+pub(crate) fn wait_mapped(shared: &Shared, device: &wgpu::Device, deadline: Duration) -> Result<()> {
+    drive(|| is_settled(shared), device, deadline)?;
+    outcome(shared, deadline)
 }
-
-fn outcome(state: &Mutex<Mapping>, deadline: Duration) -> Result<()> {
-    match &*lock(state) {
-        Mapping::Done(Ok(())) => Ok(()),
-        Mapping::Done(Err(message)) => {
-            Err(Error::DeviceLost { doing: "reading the results", message: message.clone() })
-        }
-        Mapping::Abandoned => Err(Error::NotSubmitted),
-        Mapping::TimedOut | Mapping::Waiting(_) => Err(Error::Timeout { seconds: deadline.as_secs() }),
-    }
-}
-
-/// What becomes of a row's words.
-type Decode<R> = Box<dyn Fn(usize, &[u32]) -> R + Send + Sync>;
 
 /// Logprobs or samples on their way to the host. Submit the encoder, then [`wait`](Self::wait) or `.await`; several may
 /// be in flight, and they may be read in any order. Dropping one forgets its rows and disturbs nothing.
 #[must_use = "the rows are lost if nobody waits for them"]
 pub struct Pending<R> {
-    state: Arc<Mutex<Mapping>>,
     /// `None` for an empty batch, or once the rows are read.
-    call: Option<CallBuffers>,
+    call: Option<Call>,
     ring: Ring,
     device: wgpu::Device,
-    plan: Plan,
-    decode: Decode<R>,
+    waiter: Arc<Waiter>,
+    plan: Arc<Plan>,
+    /// Quads of lists that the plan does not know of.
+    lists: usize,
     deadline: Duration,
-    is_polled: bool,
+    is_awaited: bool,
+    rows: PhantomData<fn() -> R>,
 }
 
 impl<R> std::fmt::Debug for Pending<R> {
@@ -111,110 +50,148 @@ impl<R> std::fmt::Debug for Pending<R> {
     }
 }
 
+/// What nobody waited for goes back to the ring once the device is done with it.
+impl<R> Drop for Pending<R> {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            forget(call, &self.ring);
+        }
+    }
+}
+
 impl<R> Pending<R> {
-    /// Schedules the map of `call.staging` for the submit of `encoder`.
-    pub(crate) fn schedule(
+    /// The answer for no rows.
+    pub(super) fn empty(sampler: &Sampler, plan: &Arc<Plan>, lists: usize) -> Self {
+        Self {
+            call: None,
+            ring: sampler.pool.ring().clone(),
+            device: sampler.device.clone(),
+            waiter: sampler.waiter.clone(),
+            plan: plan.clone(),
+            lists,
+            deadline: sampler.options.deadline,
+            is_awaited: false,
+            rows: PhantomData,
+        }
+    }
+
+    /// Schedules the map of the call's staging buffer for the submit of `encoder`.
+    pub(super) fn schedule(
+        sampler: &Sampler,
         encoder: &wgpu::CommandEncoder,
-        device: wgpu::Device,
-        ring: Ring,
-        call: Option<CallBuffers>,
-        plan: Plan,
-        decode: Decode<R>,
-        deadline: Duration,
+        mut call: Call,
+        lists: usize,
     ) -> Self {
-        let state = match call.as_ref().and_then(|call| call.staging.as_ref()) {
-            Some(staging) => map_on_submit(encoder, staging, plan.records_bytes),
-            None => Arc::new(Mutex::new(Mapping::Done(Ok(())))),
-        };
-        Self { state, call, ring, device, plan, decode, deadline, is_polled: false }
+        let plan = call.plan.clone();
+        if let Some(staging) = &call.staging {
+            call.mapping =
+                map_on_submit(encoder, staging, plan.records_bytes, std::mem::take(&mut call.mapping));
+        }
+        let mut pending = Self::empty(sampler, &plan, lists);
+        pending.call = Some(call);
+        pending
     }
 
     /// What the call does on the device.
     #[must_use]
-    pub fn plan(&self) -> &Plan {
-        &self.plan
+    pub fn plan(&self) -> Plan {
+        self.plan.with_lists(self.lists)
+    }
+
+    fn is_settled(&self) -> bool {
+        self.call.as_ref().is_none_or(|call| is_settled(&call.mapping))
     }
 
     /// Whether [`wait`](Self::wait) would return at once. Polls the device without blocking.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        is_settled(&self.state) || poll(&self.device).is_err() || is_settled(&self.state)
+        self.is_settled() || poll(&self.device).is_err() || self.is_settled()
     }
+}
 
+impl<R: Answer> Pending<R> {
     /// Blocks until they are here: one per row.
     ///
     /// # Errors
     /// [`Error::NotSubmitted`] if the encoder was not submitted before, [`Error::Validation`] if the device rejected
     /// it, [`Error::DeviceLost`], or [`Error::Timeout`] past the deadline of the sampler's options.
-    pub fn wait(mut self) -> Result<Vec<R>> {
-        drive(|| is_settled(&self.state), &self.device, self.deadline)?;
-        self.read()
+    pub fn wait(self) -> Result<Vec<R>> {
+        let mut rows = Vec::new();
+        self.wait_into(&mut rows)?;
+        Ok(rows)
+    }
+
+    /// Blocks until they are here, and puts them in place of what `rows` holds, whose memory is used again: step after step
+    /// with one vector allocates nothing.
+    ///
+    /// # Errors
+    /// As for [`Pending::wait`]; what `rows` holds is then of no use.
+    pub fn wait_into(mut self, rows: &mut Vec<R>) -> Result<()> {
+        drive(|| self.is_settled(), &self.device, self.deadline)?;
+        self.read(rows)
     }
 
     /// Decodes the mapped records and returns the buffers to the ring.
-    fn read(&mut self) -> Result<Vec<R>> {
-        outcome(&self.state, self.deadline)?;
-        let Some(call) = self.call.take() else { return Ok(Vec::new()) };
-        let Some(staging) = &call.staging else { return Ok(Vec::new()) };
-        let lost = |error: wgpu::MapRangeError| Error::DeviceLost {
-            doing: "reading the records",
-            message: error.to_string(),
+    fn read(&mut self, answers: &mut Vec<R>) -> Result<()> {
+        let Some(call) = &mut self.call else {
+            answers.clear();
+            return Ok(());
         };
-        let view = staging.slice(..self.plan.records_bytes).get_mapped_range().map_err(lost)?;
-        let words: &[u32] = bytemuck::cast_slice(&view);
-        let demand = self.plan.demand;
-        let mut records = Vec::with_capacity(self.plan.shape.rows);
-        for chunk in &self.plan.chunks {
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "an offset into a buffer that is mapped here"
-            )]
-            let first = chunk.records_offset as usize / 4 + chunk.rows * demand.token_words();
-            let rows = words[first..].chunks_exact(demand.record_words()).take(chunk.rows);
-            for (row, words) in (chunk.first_row..).zip(rows) {
-                // A submit that the device rejects maps the buffer all the same, with what an earlier call left in it.
-                if words[record::CALL] != call.number {
-                    return Err(Error::Validation {
-                        doing: "the submitted commands",
-                        message: "they never ran; the device's error handler has the reason".to_owned(),
-                    });
-                }
-                records.push((self.decode)(row, words));
-            }
+        outcome(&call.mapping, self.deadline)?;
+        let decoded = decode(call, answers);
+        // Mapped, so that it goes back at once.
+        if let Some(call) = self.call.take() {
+            forget(call, &self.ring);
         }
-        drop(view);
-        staging.unmap();
-        lock(&self.ring).push(call);
-        Ok(records)
+        decoded
     }
 }
 
-impl<R> Future for Pending<R> {
+/// What the mapped records say.
+fn decode<R: Answer>(call: &mut Call, answers: &mut Vec<R>) -> Result<()> {
+    let (plan, Some(staging)) = (&call.plan, &call.staging) else { return Ok(()) };
+    let lost = |error: wgpu::MapRangeError| Error::DeviceLost {
+        doing: "reading the records",
+        message: error.to_string(),
+    };
+    let view = staging.slice(..plan.records_bytes).get_mapped_range().map_err(lost)?;
+    let words: &[u32] = bytemuck::cast_slice(&view);
+    answers.truncate(plan.shape.rows);
+    answers.resize_with(plan.shape.rows, R::empty);
+    for chunk in &plan.chunks {
+        #[expect(clippy::cast_possible_truncation, reason = "an offset into a buffer that is mapped here")]
+        let first = chunk.records_offset as usize / 4 + chunk.rows * plan.demand.token_words();
+        let rows = words[first..].chunks_exact(plan.demand.record_words()).take(chunk.rows);
+        for (row, words) in (chunk.first_row..).zip(rows) {
+            // A submit that the device rejects maps the buffer all the same, with what an earlier call left in it.
+            if words[record::CALL] != call.number {
+                return Err(Error::Validation {
+                    doing: "the submitted commands",
+                    message: "they never ran; the device's error handler has the reason".to_owned(),
+                });
+            }
+            answers[row].read(row, words, &mut call.decoding);
+        }
+    }
+    Ok(())
+}
+
+impl<R: Answer> Future for Pending<R> {
     type Output = Result<Vec<R>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Mapping::Waiting(waker) = &mut *lock(&self.state) {
-            *waker = Some(context.waker().clone());
-        } else {
-            return Poll::Ready(self.read());
-        }
+        let shared = self.call.as_ref().map(|call| call.mapping.clone());
+        let Some(shared) = shared.filter(|shared| wake_when_settled(shared, context.waker())) else {
+            let mut rows = Vec::new();
+            return Poll::Ready(self.read(&mut rows).map(|()| rows));
+        };
         // Natively a map completes only inside somebody's poll. A thread does it, so that the executor stays free.
-        if !self.is_polled {
-            self.is_polled = true;
-            if cfg!(not(target_family = "wasm")) {
-                let (state, device, deadline) = (self.state.clone(), self.device.clone(), self.deadline);
-                let polling = move || match drive(|| is_settled(&state), &device, deadline) {
-                    Ok(()) => {}
-                    Err(Error::NotSubmitted) => settle(&state, Mapping::Abandoned),
-                    Err(Error::DeviceLost { message, .. }) => settle(&state, Mapping::Done(Err(message))),
-                    Err(_) => settle(&state, Mapping::TimedOut),
-                };
-                if std::thread::Builder::new().name("sortilege".to_owned()).spawn(polling).is_err() {
-                    // No thread to be had: poll here, whenever the executor comes by.
-                    self.is_polled = false;
-                    let _ = poll(&self.device);
-                    context.waker().wake_by_ref();
-                }
+        if !self.is_awaited && cfg!(not(target_family = "wasm")) {
+            self.is_awaited = self.waiter.poll_for(&shared, self.deadline);
+            if !self.is_awaited {
+                // No thread to be had: poll here, whenever the executor comes by.
+                let _ = poll(&self.device);
+                context.waker().wake_by_ref();
             }
         }
         Poll::Pending
@@ -227,8 +204,6 @@ impl<R> Future for Pending<R> {
 pub(crate) fn drive(is_done: impl Fn() -> bool, device: &wgpu::Device, deadline: Duration) -> Result<()> {
     const SPIN: Duration = Duration::from_micros(100);
     const LONGEST_SLEEP: Duration = Duration::from_millis(1);
-    // Another thread's poll may hold our callback for a moment after the queue is empty.
-    const PATIENCE: Duration = Duration::from_millis(100);
     let start = Instant::now();
     let mut empty_since = None;
     while !is_done() {

@@ -8,6 +8,7 @@ use super::guard::guarded;
 use super::pipelines::{Known, Pipelines};
 use super::pool::{Pool, Traffic, buffer};
 use super::timing::{Clock, Timing};
+use super::waiter::Waiter;
 use crate::error::Result;
 use crate::kernels::kernel::{TABLES, TABLES_SIZE};
 use crate::plan::DeviceLimits;
@@ -81,6 +82,7 @@ pub struct Sampler {
     pub(super) pipelines: Pipelines,
     pub(super) pool: Pool,
     pub(super) clock: Option<Clock>,
+    pub(super) waiter: Arc<Waiter>,
 }
 
 impl Sampler {
@@ -136,6 +138,7 @@ impl Sampler {
             pipelines: Pipelines::new(device, known),
             pool: Pool::new(device, queue),
             clock: options.timestamps.then(|| Clock::new(device, queue)).transpose()?,
+            waiter: Waiter::of(device),
         })
     }
 

@@ -6,6 +6,7 @@ use super::guard::guarded;
 use super::pool::buffer;
 use super::readback::Pending;
 use super::sampler::Sampler;
+use crate::answer::Answer;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -102,7 +103,7 @@ impl Sampler {
         Ok(())
     }
 
-    fn check<R: PartialEq>(
+    fn check<R: Answer + PartialEq>(
         &self,
         bytes: &[u8],
         dtype: Dtype,

@@ -4,12 +4,12 @@
 //! every device with the feature can write them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use super::guard::{guarded, lock};
+use super::mapping::{Shared, is_settled, map_on_submit, outcome};
 use super::pool::buffer;
-use super::readback::{Mapping, is_settled, map_on_submit};
 use crate::error::{Error, Result};
 
 /// How long a call of a [`Sampler`](crate::Sampler) took on the device.
@@ -44,7 +44,7 @@ pub(crate) struct Clock {
     has_copy: bool,
     idle: Mutex<Vec<Queries>>,
     /// Recorded and not yet read, the oldest first.
-    unread: Mutex<VecDeque<(Arc<Mutex<Mapping>>, Stopwatch)>>,
+    unread: Mutex<VecDeque<(Shared, Stopwatch)>>,
 }
 
 /// Room for the timestamps of one call.
@@ -117,7 +117,7 @@ impl Clock {
         let bytes = u64::from(stamps) * 8;
         encoder.resolve_query_set(set, 0..stamps, resolved, 0);
         encoder.copy_buffer_to_buffer(resolved, 0, staging, 0, bytes);
-        let state = map_on_submit(encoder, staging, bytes);
+        let state = map_on_submit(encoder, staging, bytes, Shared::default());
         let mut unread = lock(&self.unread);
         if unread.len() >= MAX_UNREAD {
             unread.pop_front();
@@ -131,7 +131,7 @@ impl Clock {
         let mut unread = lock(&self.unread);
         while unread.front().is_some_and(|(state, _)| is_settled(state)) {
             let Some((state, stopwatch)) = unread.pop_front() else { break };
-            if !matches!(*lock(&state), Mapping::Done(Ok(()))) {
+            if outcome(&state, Duration::ZERO).is_err() {
                 continue; // an encoder that was dropped, or a lost device
             }
             if let Some(timing) = stopwatch.read(self.period) {

@@ -25,7 +25,7 @@ fn shared() -> BTreeMap<String, i64> {
         words::sample::NAMED,
         words::draw::NAMED,
         request::words::asks::NAMED,
-        request::words::change::NAMED,
+        request::table::change::NAMED,
         rng::purposes::NAMED,
     ];
     let of_lists = lists.into_iter().flatten().map(|(name, value)| (*name, (*value).cast_signed()));

@@ -41,7 +41,7 @@ pub(crate) const KERNEL: Kernel = Kernel {
 pub(crate) struct RowTask<'a> {
     pub(crate) row: RowBits<'a>,
     pub(crate) request: &'a Compiled,
-    pub(crate) changes: &'a Changes,
+    pub(crate) changes: Changes<'a>,
     pub(crate) key: Key,
     /// The draft token and the bits of its row of probabilities.
     pub(crate) draft: Option<(u32, &'a [u32])>,
@@ -50,13 +50,8 @@ pub(crate) struct RowTask<'a> {
 /// The twin on the CPU.
 pub(crate) fn run(task: &RowTask<'_>) -> SampleBits {
     let RowTask { row, request, changes, .. } = *task;
-    let is_changed = changes.allowed.is_some() || !changes.list.is_empty();
-    let changed: Vec<u32> = if is_changed {
-        (0..).zip(row.iter()).map(|(token, bits)| changes.apply(token, bits)).collect()
-    } else {
-        Vec::new()
-    };
-    let bits = if is_changed { RowBits::of_f32(&changed) } else { row };
+    let changed = if changes.is_some() { changes.applied(row) } else { Vec::new() };
+    let bits = if changes.is_some() { RowBits::of_f32(&changed) } else { row };
     let processed = view_of(bits, request.pass, request.needs_surprisal());
     let mut sample = if processed.stats.status == 0 {
         sample(&processed, task)
@@ -179,15 +174,19 @@ mod tests {
     use crate::arithmetic::exact::Scale;
     use crate::arithmetic::merge::STATUS_NAN;
     use crate::filter::tests_of_run::{KEY, bits_of};
+    use crate::request::Steps;
     use crate::{Request, SamplingParams, SamplingStep};
 
     fn sample_of(row: &[f32], params: SamplingParams, draft: Option<(u32, &[f32])>) -> SampleBits {
         let bits = bits_of(row);
         let request = Request::new(params).expect("sound");
+        let rows = [request.row(0)];
+        let mut steps = Steps::default();
+        let inputs = steps.check(&rows, 1, row.len(), None).expect("sound");
         run(&RowTask {
             row: RowBits::of_f32(&bits),
-            request: &Compiled::new(&request),
-            changes: &request.changes(0, row.len()),
+            request: &request.compiled,
+            changes: inputs.changes(0),
             key: KEY,
             draft: draft.map(|(token, probabilities)| (token, bytemuck::cast_slice(probabilities))),
         })

@@ -5,7 +5,7 @@ use crate::arithmetic::format::MOST_LISTED;
 use crate::arithmetic::lane::PassScale;
 use crate::kernels::digit_count;
 use crate::logits::Dtype;
-use crate::request::{Inputs, RowInputs};
+use crate::request::{Compiled, Inputs};
 
 /// What a call asks of the device, beside the shape of its logits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,25 +41,23 @@ impl Demand {
     }
 
     /// Demand of a `sample` call, with so many bytes of a grammar mask per row on the device.
-    pub(crate) fn sample(inputs: &Inputs, mask_row_bytes: u64) -> Self {
-        let most = |of: fn(&RowInputs) -> u32| inputs.rows.iter().map(of).max().unwrap_or(0);
-        let has_other_raw = |row: &RowInputs| {
-            let is_changed =
-                mask_row_bytes > 0 || row.changes.allowed.is_some() || !row.changes.list.is_empty();
-            row.compiled.top_raw.is_some() && (is_changed || row.compiled.pass != PassScale::new(1.0))
-        };
-        let lists = |row: &RowInputs| {
-            row.changes.list.len() + row.changes.allowed.as_ref().map_or(0, |words| words.len() / 4)
+    pub(crate) fn sample(inputs: &Inputs<'_>, mask_row_bytes: u64) -> Self {
+        let most = |of: fn(&Compiled) -> u32| inputs.compiled().map(of).max().unwrap_or(0);
+        let has_other_raw = |(row, compiled): (usize, &Compiled)| {
+            compiled.top_raw.is_some()
+                && (mask_row_bytes > 0
+                    || compiled.pass != PassScale::new(1.0)
+                    || inputs.changes(row).is_some())
         };
         let draft_row_bytes = if inputs.wants_draft() { inputs.vocab as u64 * 4 } else { 0 };
         Self {
-            listed: most(|row| row.compiled.top_processed),
-            top_raw: most(|row| row.compiled.top_raw.unwrap_or(0)),
-            draws: Some(most(|row| row.compiled.n_draws)),
-            views: if inputs.rows.iter().any(has_other_raw) { 2 } else { 1 },
+            listed: most(|request| request.top_processed),
+            top_raw: most(|request| request.top_raw.unwrap_or(0)),
+            draws: Some(most(|request| request.n_draws)),
+            views: if inputs.compiled().enumerate().any(has_other_raw) { 2 } else { 1 },
             records_stay: false,
-            requests: inputs.rows.len(),
-            lists: inputs.rows.iter().map(lists).sum(),
+            requests: inputs.len(),
+            lists: inputs.quads().iter().sum(),
             other_row_bytes: mask_row_bytes.max(draft_row_bytes),
         }
     }

@@ -19,7 +19,7 @@ use crate::kernels::digit_count;
 use crate::kernels::tile_stats::TILE_WORDS;
 use crate::logits::{Shape, bytes_needed, validate_shape};
 use crate::params::LogprobsParams;
-use crate::request::{Inputs, Row};
+use crate::request::{Row, Steps};
 
 /// What a call will do: its [`Cost`], and where everything lies. Prints as a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,9 +31,8 @@ pub struct Plan {
     pub(crate) upload_bytes: u64,
     /// Bytes from one stage's uniform to the next.
     pub(crate) stage_stride: u64,
-    /// Where the requests and the rows begin in the upload.
-    pub(crate) requests_offset: u64,
-    pub(crate) rows_offset: u64,
+    /// Bytes of what chunks are told, at the start of the upload.
+    pub(crate) uniform_bytes: u64,
     pub(crate) records_bytes: u64,
     pub(crate) scratch_bytes: u64,
 }
@@ -41,7 +40,7 @@ pub struct Plan {
 /// Bytes of the uniform of one chunk, of which each stage has its own.
 pub(crate) const UNIFORM_BYTES: u64 = 80;
 /// Bytes of a request.
-pub(crate) const REQUEST_BYTES: u64 = 288;
+pub(crate) const REQUEST_BYTES: u64 = 304;
 /// Bytes of a row's head, of a change, of 128 tokens of an allowed set.
 pub(crate) const ROW_BYTES: u64 = 16;
 /// Scratch of a chunk, 2 % of its f32 logits: keeps it flat however long the batch.
@@ -87,7 +86,8 @@ impl Plan {
     /// # Errors
     /// As for [`Plan::logprobs`], and [`Error::Params`] for rows that cannot be sampled.
     pub fn sample(shape: &Shape, rows: &[Row<'_>], has_mask: bool, limits: &DeviceLimits) -> Result<Self> {
-        let inputs = Inputs::new(rows, shape.rows, shape.vocab, None)?;
+        let mut steps = Steps::default();
+        let inputs = steps.check(rows, shape.rows, shape.vocab, None)?;
         let mask_row_bytes = if has_mask { shape.vocab.div_ceil(32) as u64 * 4 } else { 0 };
         Self::of(shape, Demand::sample(&inputs, mask_row_bytes), limits)
     }
@@ -121,7 +121,7 @@ impl Plan {
         let stages = demand.stages(shape.dtype).max(1) as u64;
         let stage_stride = aligned(UNIFORM_BYTES);
         let mut chunks = Vec::with_capacity(shape.rows.div_ceil(rows_per_chunk));
-        let mut requests_offset = 0;
+        let mut uniform_bytes = 0;
         let mut records_bytes = 0;
         for first_row in (0..shape.rows).step_by(rows_per_chunk) {
             let rows = rows_per_chunk.min(shape.rows - first_row);
@@ -132,13 +132,13 @@ impl Plan {
                 first_row,
                 rows,
                 logits: Window::new(first_byte, bytes, width, alignment),
-                uniform_offset: requests_offset,
+                uniform_offset: uniform_bytes,
                 records_offset,
             });
-            requests_offset += stages * stage_stride;
+            uniform_bytes += stages * stage_stride;
             records_bytes = records_bytes.max(aligned(records_offset + rows as u64 * row_bytes.record));
         }
-        let rows_offset = aligned(requests_offset + demand.requests as u64 * REQUEST_BYTES);
+        let rows_offset = aligned(uniform_bytes + demand.requests as u64 * REQUEST_BYTES);
         let upload_bytes = aligned(rows_offset + (shape.rows + demand.lists) as u64 * ROW_BYTES);
         Self {
             shape: *shape,
@@ -147,11 +147,25 @@ impl Plan {
             tiles: shape.vocab.div_ceil(TILE_TOKENS),
             upload_bytes: if shape.rows > 0 { upload_bytes } else { 0 },
             stage_stride,
-            requests_offset,
-            rows_offset,
+            uniform_bytes,
             records_bytes,
             scratch_bytes: rows_per_chunk.min(shape.rows) as u64 * row_bytes.scratch,
         }
+    }
+
+    /// The plan with so many quads of lists beside the heads of its rows.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn with_lists(&self, lists: usize) -> Self {
+        let mut plan = self.clone();
+        plan.demand.lists += lists;
+        plan.upload_bytes += lists as u64 * ROW_BYTES;
+        plan
+    }
+
+    /// Nothing, if the device can hold so many quads of lists.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn check_lists(&self, lists: usize, limits: &DeviceLimits) -> Result<()> {
+        check_upload(&self.shape, self.upload_bytes + lists as u64 * ROW_BYTES, limits)
     }
 
     /// Dispatches of `digit_count` and of `digit_scatter`, per chunk.

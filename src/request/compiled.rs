@@ -1,6 +1,5 @@
 //! A request's numbers as both engines take them: scales, and the cuts of its steps.
 
-use super::Request;
 use crate::arithmetic::draw_scale::{DrawScale, Dynamic};
 use crate::arithmetic::exact;
 use crate::arithmetic::lane::PassScale;
@@ -29,8 +28,8 @@ pub(crate) struct Compiled {
 }
 
 impl Compiled {
-    pub(crate) fn new(request: &Request) -> Self {
-        let params = &request.params;
+    /// Of these parameters, with the seed that was found and Mirostat's state.
+    pub(crate) fn new(params: &SamplingParams, seed: u64, mu: f64) -> Self {
         let is_greedy = params.temperature == 0.0;
         let one = DrawScale::new(1.0);
         let mut compiled = Self {
@@ -38,7 +37,7 @@ impl Compiled {
             draw: one,
             dynamic: None,
             is_greedy,
-            seed: request.seed,
+            seed,
             stream: params.stream,
             n_draws: if is_greedy { 1 } else { params.n },
             top_processed: params.processed_logprobs.unwrap_or(0),
@@ -57,7 +56,7 @@ impl Compiled {
                 compiled.draw = DrawScale::new(params.temperature);
             }
         }
-        compiled.cuts = order.iter().filter_map(|step| step.cut(params, request.mu)).collect();
+        compiled.cuts = order.iter().filter_map(|step| step.cut(params, mu)).collect();
         // Where no filter comes first, the draw itself wants the mass.
         let temperature_is_first = compiled.cuts.first() == Some(&Cut::TEMPERATURE);
         if compiled.dynamic.is_none() && temperature_is_first {

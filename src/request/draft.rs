@@ -27,16 +27,16 @@ pub enum Verification {
 /// // The draft says 2, 0; the target agrees with the first only.
 /// let logits = [0.0f32, 1.0, 5.0, /**/ 0.0, 3.0, 1.0, /**/ 9.0, 0.0, 0.0];
 /// let draft = DraftTokens::new(&request, 0, &[2, 0], Verification::SampleAndMatch)?;
-/// let samples = Cpu.sample(&Logits::f32(&logits, 3, 3)?, &draft.rows(), &SampleInputs::default())?;
+/// let rows: Vec<_> = draft.rows().collect();
+/// let samples = Cpu.sample(&Logits::f32(&logits, 3, 3)?, &rows, &SampleInputs::default())?;
 /// let verified = draft.verify(&samples);
 /// assert_eq!((verified.accepted, verified.tokens()), (1, vec![2, 1]));
 /// # Ok::<(), sortilege::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct DraftTokens {
-    /// The request as it will be at each position, if the draft is right so far.
-    requests: Vec<Request>,
-    draft: Vec<u32>,
+pub struct DraftTokens<'a> {
+    request: &'a Request,
+    draft: &'a [u32],
     position: u64,
     verification: Verification,
 }
@@ -53,12 +53,17 @@ pub struct Verified<'a> {
     pub samples: &'a [Sample],
 }
 
-impl DraftTokens {
+impl<'a> DraftTokens<'a> {
     /// Draft tokens for `request`, the first of them at `position`.
     ///
     /// # Errors
     /// [`Error::Params`] if the request asks for several draws, or has Mirostat, whose limit depends on what is drawn.
-    pub fn new(request: &Request, position: u64, draft: &[u32], verification: Verification) -> Result<Self> {
+    pub fn new(
+        request: &'a Request,
+        position: u64,
+        draft: &'a [u32],
+        verification: Verification,
+    ) -> Result<Self> {
         let params = request.params();
         if params.n > 1 {
             return Err(Error::Params(format!(
@@ -72,29 +77,19 @@ impl DraftTokens {
                     .to_owned(),
             ));
         }
-        let mut requests = vec![request.clone()];
-        for &token in draft {
-            let mut next = requests[requests.len() - 1].clone();
-            next.accept_token(token);
-            requests.push(next);
-        }
-        Ok(Self { requests, draft: draft.to_vec(), position, verification })
+        Ok(Self { request, draft, position, verification })
     }
 
-    /// The rows of the batch: one per draft token, and one for the bonus token.
-    #[must_use]
-    pub fn rows(&self) -> Vec<Row<'_>> {
-        let draft =
-            |i: usize| self.draft.get(i).copied().filter(|_| self.verification == Verification::Rejection);
-        self.requests
-            .iter()
-            .enumerate()
-            .map(|(i, request)| Row {
-                request,
-                position: self.position.wrapping_add(i as u64),
-                draft: draft(i),
-            })
-            .collect()
+    /// The rows of the batch: one per draft token, and one for the bonus token. Each takes the draft tokens before it for
+    /// accepted.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'a>> {
+        let Self { request, draft, position, verification } = *self;
+        (0..=draft.len()).map(move |i| Row {
+            request,
+            position: position.wrapping_add(i as u64),
+            draft: draft.get(i).copied().filter(|_| verification == Verification::Rejection),
+            ahead: &draft[..i],
+        })
     }
 
     /// What the samples of these rows mean for the draft.
@@ -102,13 +97,13 @@ impl DraftTokens {
     /// # Panics
     /// If there is not one sample per row.
     #[must_use]
-    pub fn verify<'a>(&self, samples: &'a [Sample]) -> Verified<'a> {
-        assert_eq!(samples.len(), self.requests.len(), "one sample per row of the draft");
+    pub fn verify<'s>(&self, samples: &'s [Sample]) -> Verified<'s> {
+        assert_eq!(samples.len(), self.draft.len() + 1, "one sample per row of the draft");
         let stands = |(sample, token): &(&Sample, &u32)| match self.verification {
             Verification::SampleAndMatch => sample.draws.first().is_some_and(|drawn| drawn.token == **token),
             Verification::Rejection => sample.accepted == Some(true),
         };
-        let accepted = samples.iter().zip(&self.draft).take_while(stands).count();
+        let accepted = samples.iter().zip(self.draft).take_while(stands).count();
         let sound = samples.iter().take_while(|sample| !sample.draws.is_empty()).count();
         Verified { accepted, samples: &samples[..sound.min(accepted + 1)] }
     }

@@ -1,6 +1,8 @@
-//! The rows of a sampling step as both engines take them: checked, compiled, laid out.
+//! The rows of a sampling step as both engines take them: checked, with what each does to its logits.
 
-use super::{Changes, Compiled, Row};
+use super::changes::{Changes, of_step};
+use super::table::{Change, ChangeTable};
+use super::{Compiled, Row};
 use crate::answer::DecodeInfo;
 use crate::arithmetic::rng::Key;
 use crate::error::{Error, Result};
@@ -17,14 +19,14 @@ pub struct SampleInputs<'a> {
 
 impl SampleInputs<'_> {
     /// The draft has a probability for every token, and is there if a row wants it.
-    pub(crate) fn validate(&self, inputs: &Inputs) -> Result<()> {
+    pub(crate) fn validate(&self, inputs: &Inputs<'_>) -> Result<()> {
         inputs.check_draft(self.draft.is_some())?;
-        let needed = inputs.rows.len() * inputs.vocab;
+        let needed = inputs.len() * inputs.vocab;
         match self.draft {
             Some(draft) if draft.len() != needed => Err(Error::Params(format!(
                 "the draft has {} probabilities, [{}][{}] are needed",
                 draft.len(),
-                inputs.rows.len(),
+                inputs.len(),
                 inputs.vocab
             ))),
             _ => Ok(()),
@@ -32,43 +34,70 @@ impl SampleInputs<'_> {
     }
 }
 
-/// The rows of a step.
-#[derive(Clone, Debug)]
-pub(crate) struct Inputs {
-    pub(crate) rows: Vec<RowInputs>,
+/// Room for the changes of a step; to be used again.
+#[derive(Debug, Default)]
+pub(crate) struct Steps {
+    /// The tables of all rows, one after the other.
+    places: Vec<Change>,
+    /// Where the table of each row ends.
+    ends: Vec<usize>,
+    table: ChangeTable,
+}
+
+/// The rows of a step, or some of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inputs<'a> {
     pub(crate) vocab: usize,
+    rows: &'a [Row<'a>],
+    /// The grammar mask, `[rows][ceil(vocab / 32)]`.
+    mask: Option<&'a [u32]>,
+    steps: &'a Steps,
+    /// Number of the first row in `steps`.
+    first: usize,
 }
 
-/// One of them.
-#[derive(Clone, Debug)]
-pub(crate) struct RowInputs {
-    pub(crate) compiled: Compiled,
-    pub(crate) changes: Changes,
-    pub(crate) key: Key,
-    pub(crate) draft: Option<u32>,
-}
-
-impl RowInputs {
-    fn new(row: &Row<'_>, vocab: usize, mask: Option<&[u32]>) -> Self {
-        let mut changes = row.request.changes(row.position, vocab);
-        if let Some(mask) = mask {
-            let mut words = mask.to_vec();
-            words.resize(vocab.div_ceil(128) * 4, 0);
-            if let Some(allowed) = &changes.allowed {
-                words.iter_mut().zip(allowed).for_each(|(word, allowed)| *word &= allowed);
-            }
-            changes.allowed = Some(words);
+impl Steps {
+    /// Checks the rows against the batch. `mask` is a grammar mask in host memory, `[rows][ceil(vocab / 32)]`.
+    pub(crate) fn check<'a>(
+        &'a mut self,
+        rows: &'a [Row<'a>],
+        count: usize,
+        vocab: usize,
+        mask: Option<&'a [u32]>,
+    ) -> Result<Inputs<'a>> {
+        if rows.len() != count {
+            return Err(Error::Params(format!(
+                "{} rows of requests for {count} rows of logits: give one per row",
+                rows.len()
+            )));
         }
-        let compiled = Compiled::new(row.request);
-        let key = Key { seed: compiled.seed, position: row.position, stream: compiled.stream };
-        Self { compiled, changes, key, draft: row.draft }
+        let mask_words = vocab.div_ceil(32);
+        if let Some(mask) = mask
+            && mask.len() != count * mask_words
+        {
+            return Err(Error::Params(format!(
+                "the grammar mask has {} words, [{count}][{mask_words}] are needed: one bit per token, rows of whole words",
+                mask.len()
+            )));
+        }
+        self.places.clear();
+        self.ends.clear();
+        for (number, row) in rows.iter().enumerate() {
+            check_row(row, number, vocab)?;
+            of_step(row, &mut self.table);
+            self.places.extend_from_slice(self.table.places());
+            self.ends.push(self.places.len());
+        }
+        Ok(Inputs { vocab, rows, mask, steps: self, first: 0 })
     }
 }
 
 /// The tokens that a row names are in the vocabulary, and a draft is one that can be verified.
 fn check_row(row: &Row<'_>, number: usize, vocab: usize) -> Result<()> {
     let params = row.request.params();
-    params.validate_tokens(vocab).map_err(|error| Error::Params(format!("row {number}: {error}")))?;
+    if row.request.largest_token.is_some_and(|token| token as usize >= vocab) {
+        params.validate_tokens(vocab).map_err(|error| Error::Params(format!("row {number}: {error}")))?;
+    }
     let Some(token) = row.draft else { return Ok(()) };
     if token as usize >= vocab {
         return Err(Error::Params(format!(
@@ -90,40 +119,66 @@ fn check_row(row: &Row<'_>, number: usize, vocab: usize) -> Result<()> {
     Ok(())
 }
 
-impl Inputs {
-    /// Checks the rows against the batch. `mask` is a grammar mask in host memory, `[rows][ceil(vocab / 32)]`.
-    pub(crate) fn new(rows: &[Row<'_>], count: usize, vocab: usize, mask: Option<&[u32]>) -> Result<Self> {
-        if rows.len() != count {
-            return Err(Error::Params(format!(
-                "{} rows of requests for {count} rows of logits: give one per row",
-                rows.len()
-            )));
-        }
-        let mask_words = vocab.div_ceil(32);
-        if let Some(mask) = mask
-            && mask.len() != count * mask_words
-        {
-            return Err(Error::Params(format!(
-                "the grammar mask has {} words, [{count}][{mask_words}] are needed: one bit per token, rows of whole words",
-                mask.len()
-            )));
-        }
-        let own_mask = |number: usize| mask.map(|mask| &mask[number * mask_words..][..mask_words]);
-        let rows = rows
-            .iter()
-            .enumerate()
-            .map(|(number, row)| {
-                check_row(row, number, vocab)?;
-                Ok(RowInputs::new(row, vocab, own_mask(number)))
-            })
-            .collect::<Result<_>>()?;
-        Ok(Self { rows, vocab })
+impl<'a> Inputs<'a> {
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
     }
 
-    /// The first rows as a step of their own; the others stay.
+    /// Some of the rows as a step of their own.
     #[cfg(feature = "device")]
-    pub(crate) fn split_first(&mut self, rows: usize) -> Self {
-        Self { rows: self.rows.drain(..rows).collect(), vocab: self.vocab }
+    pub(crate) fn slice(self, first: usize, count: usize) -> Self {
+        let words = self.vocab.div_ceil(32);
+        Self {
+            rows: &self.rows[first..][..count],
+            mask: self.mask.map(|mask| &mask[first * words..][..count * words]),
+            first: self.first + first,
+            ..self
+        }
+    }
+
+    /// The rows, in order.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn rows(&self) -> &'a [Row<'a>] {
+        self.rows
+    }
+
+    /// The requests of the rows, compiled.
+    pub(crate) fn compiled(&self) -> impl Iterator<Item = &'a Compiled> {
+        self.rows.iter().map(|row| &row.request.compiled)
+    }
+
+    /// What a row does to its logits.
+    pub(crate) fn changes(&self, row: usize) -> Changes<'a> {
+        let Row { request, .. } = self.rows[row];
+        let words = self.vocab.div_ceil(32);
+        let end_of = |number: usize| self.steps.ends[number];
+        let number = self.first + row;
+        Changes {
+            kept: &request.kept,
+            step: &self.steps.places[number.checked_sub(1).map_or(0, end_of)..end_of(number)],
+            repetition: request.params().repetition_penalty,
+            allowed: [request.allowed.as_deref(), self.mask.map(|mask| &mask[row * words..][..words])],
+        }
+    }
+
+    /// Quads of words that the changes and allowed tokens of all rows take on a device: those that requests keep, once
+    /// where rows of one request follow each other, and those of the step.
+    pub(crate) fn quads(&self) -> [usize; 2] {
+        let mut quads = [0; 2];
+        for (i, row) in self.rows.iter().enumerate() {
+            let changes = self.changes(i);
+            if i == 0 || !std::ptr::eq(row.request, self.rows[i - 1].request) {
+                quads[0] += changes.kept_quads(self.vocab);
+            }
+            quads[1] += changes.step_quads(self.vocab);
+        }
+        quads
+    }
+
+    /// Where the numbers of a row's draws come from.
+    pub(crate) fn key(&self, row: usize) -> Key {
+        let Row { request, position, .. } = self.rows[row];
+        Key { seed: request.compiled.seed, position, stream: request.compiled.stream }
     }
 
     /// Nothing, if there are probabilities of the draft or no row wants them.
@@ -139,18 +194,20 @@ impl Inputs {
 
     /// Whether a row needs probabilities of its draft: a greedy one compares tokens.
     pub(crate) fn wants_draft(&self) -> bool {
-        self.rows.iter().any(|row| row.draft.is_some() && !row.compiled.is_greedy)
+        self.rows.iter().any(|row| row.draft.is_some() && !row.request.compiled.is_greedy)
     }
 
     /// What the host needs to decode the rows' records.
-    pub(crate) fn decode_info(&self) -> Vec<DecodeInfo> {
-        let of = |row: &RowInputs| DecodeInfo {
-            seed: row.compiled.seed,
-            has_draft: row.draft.is_some(),
-            wants_raw: row.compiled.top_raw.is_some(),
-            n_draws: row.compiled.n_draws,
-            entropy: row.compiled.entropy,
-        };
-        self.rows.iter().map(of).collect()
+    pub(crate) fn decode_info(&self) -> impl Iterator<Item = DecodeInfo> {
+        self.rows.iter().map(|row| {
+            let compiled = &row.request.compiled;
+            DecodeInfo {
+                seed: compiled.seed,
+                has_draft: row.draft.is_some(),
+                wants_raw: compiled.top_raw.is_some(),
+                n_draws: compiled.n_draws,
+                entropy: compiled.entropy,
+            }
+        })
     }
 }

@@ -3,9 +3,13 @@
 mod changes;
 mod compiled;
 mod draft;
+mod history;
 mod inputs;
+mod penalties;
+mod repeats;
 #[expect(clippy::module_inception, reason = "a request is the noun of this room")]
 mod request;
+pub(crate) mod table;
 mod targets;
 mod validate;
 #[cfg(feature = "wgpu")]
@@ -17,7 +21,7 @@ pub use request::{Request, Row};
 
 pub(crate) use changes::Changes;
 pub(crate) use compiled::Compiled;
-pub(crate) use inputs::{Inputs, RowInputs};
+pub(crate) use inputs::{Inputs, Steps};
 pub(crate) use targets::validate_targets;
 #[cfg(all(test, feature = "wgpu"))]
 pub(crate) use words::NONE;

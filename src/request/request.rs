@@ -3,12 +3,22 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
+use super::changes::BadWords;
+use super::compiled::Compiled;
+use super::history::History;
+use super::penalties::Penalties;
+use super::repeats::Repeats;
+use super::table::{Change, ChangeTable};
 use crate::answer::Sample;
+use crate::arithmetic::format::MAX_VOCAB;
 use crate::error::Result;
 use crate::params::SamplingParams;
 
 /// A request in the making: its parameters, its seed, and the tokens that penalties, DRY and bad words look at. Keep it
 /// from step to step; it holds nothing of a device, so adding and removing requests moves no other's results.
+///
+/// What the tokens change is kept from token to token: an accepted token costs as much in the last step of a long text as
+/// in the first. (DRY costs as much as the last tokens of the text, up to four of them, occurred in it before.)
 ///
 /// # Example
 /// ```
@@ -27,10 +37,21 @@ use crate::params::SamplingParams;
 pub struct Request {
     pub(super) params: SamplingParams,
     pub(super) seed: u64,
-    pub(super) prompt: Vec<u32>,
-    pub(super) output: Vec<u32>,
+    /// Prompt, then output.
+    tokens: Vec<u32>,
+    prompt: usize,
     /// Mirostat's state, in bits.
     pub(super) mu: f64,
+    pub(crate) compiled: Compiled,
+    /// Changes of logits that last.
+    pub(super) kept: ChangeTable,
+    pub(super) penalties: Option<Penalties>,
+    pub(super) repeats: Option<Repeats>,
+    pub(super) bad_words: BadWords,
+    /// The allowed tokens as bits, in words of 32.
+    pub(super) allowed: Option<Vec<u32>>,
+    /// Of all tokens that the parameters name.
+    pub(super) largest_token: Option<u32>,
 }
 
 /// One row of a batch: which request it belongs to, and which of its tokens is drawn.
@@ -43,6 +64,14 @@ pub struct Row<'a> {
     pub position: u64,
     /// A draft token to verify by rejection; see [`DraftTokens`](crate::DraftTokens).
     pub draft: Option<u32>,
+    /// Draft tokens before it, which penalties, DRY and bad words take for accepted.
+    pub ahead: &'a [u32],
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn history(&self) -> History<'a> {
+        History { ahead: self.ahead, ..self.request.history() }
+    }
 }
 
 impl Request {
@@ -62,8 +91,49 @@ impl Request {
         params.validate()?;
         // The standard library's only source of randomness: two keys from the system, hashed.
         let seed = params.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
-        let mu = params.mirostat.map_or(0.0, |mirostat| 2.0 * f64::from(mirostat.tau));
-        Ok(Self { params, seed, prompt: prompt.to_vec(), output: Vec::new(), mu })
+        let mu = first_mu(&params);
+        let mut request = Self {
+            compiled: Compiled::new(&params, seed, mu),
+            params,
+            seed,
+            tokens: prompt.to_vec(),
+            prompt: prompt.len(),
+            mu,
+            kept: ChangeTable::default(),
+            penalties: None,
+            repeats: None,
+            bad_words: BadWords::default(),
+            allowed: None,
+            largest_token: None,
+        };
+        request.look_back();
+        Ok(request)
+    }
+
+    /// Finds what the parameters make of the tokens so far.
+    fn look_back(&mut self) {
+        let history = History { tokens: &self.tokens, prompt: self.prompt, ahead: &[] };
+        self.penalties = Penalties::new(&self.params);
+        self.repeats = self.params.dry.as_ref().map(|dry| Repeats::new(dry, &history));
+        self.bad_words = BadWords::new(&self.params.bad_words);
+        self.allowed = self.params.allowed_token_ids.as_deref().map(bits_of);
+        self.largest_token = self.params.token_lists().into_iter().flat_map(|(_, tokens)| tokens).max();
+        self.kept = ChangeTable::default();
+        for &(token, bias) in &self.params.logit_bias {
+            self.kept.edit(token, |change| change.bias += bias);
+        }
+        for word in &self.params.bad_words {
+            if let [token] = word[..] {
+                self.kept.edit(token, Change::ban);
+            }
+        }
+        if let Some(penalties) = &self.penalties {
+            penalties.see_all(&history, &mut self.kept);
+        }
+    }
+
+    pub(super) fn history(&self) -> History<'_> {
+        History { tokens: &self.tokens, prompt: self.prompt, ahead: &[] }
     }
 
     /// The parameters.
@@ -80,9 +150,11 @@ impl Request {
         params.validate()?;
         self.seed = params.seed.unwrap_or(self.seed);
         if params.mirostat != self.params.mirostat {
-            self.mu = params.mirostat.map_or(0.0, |mirostat| 2.0 * f64::from(mirostat.tau));
+            self.mu = first_mu(&params);
         }
         self.params = params;
+        self.compiled = Compiled::new(&self.params, self.seed, self.mu);
+        self.look_back();
         Ok(())
     }
 
@@ -95,7 +167,7 @@ impl Request {
     /// The accepted tokens.
     #[must_use]
     pub fn output(&self) -> &[u32] {
-        &self.output
+        &self.tokens[self.prompt..]
     }
 
     /// Mirostat's limit for the surprise of a token, in bits; it starts at twice `tau`.
@@ -107,22 +179,45 @@ impl Request {
     /// A row that draws this request's token number `position`.
     #[must_use]
     pub fn row(&self, position: u64) -> Row<'_> {
-        Row { request: self, position, draft: None }
+        Row { request: self, position, draft: None, ahead: &[] }
     }
 
     /// Takes the first drawn token into the output, where penalties, DRY and bad words see it, and moves Mirostat's
     /// limit (not that of a greedy request). A row without a token changes nothing.
     pub fn accept(&mut self, sample: &Sample) {
         let Some(drawn) = sample.draws.first() else { return };
-        self.output.push(drawn.token);
+        self.accept_token(drawn.token);
         if let Some(mirostat) = self.params.mirostat.filter(|_| self.params.temperature > 0.0) {
             let surprise = -drawn.logprob / std::f64::consts::LN_2;
             self.mu -= f64::from(mirostat.eta) * (surprise - f64::from(mirostat.tau));
+            self.compiled = Compiled::new(&self.params, self.seed, self.mu);
         }
     }
 
     /// Takes a token into the output that was not drawn here.
     pub fn accept_token(&mut self, token: u32) {
-        self.output.push(token);
+        self.tokens.push(token);
+        let history = History { tokens: &self.tokens, prompt: self.prompt, ahead: &[] };
+        if let Some(penalties) = &self.penalties {
+            penalties.see_last(&history, |token, edit| self.kept.edit(token, edit));
+        }
+        if let Some(repeats) = &mut self.repeats {
+            repeats.see_last(&history);
+        }
     }
+}
+
+/// Mirostat's state before the first draw.
+fn first_mu(params: &SamplingParams) -> f64 {
+    params.mirostat.map_or(0.0, |mirostat| 2.0 * f64::from(mirostat.tau))
+}
+
+/// A set of tokens as bits, in words of 32. Rows do not take a token past the largest vocabulary.
+fn bits_of(tokens: &[u32]) -> Vec<u32> {
+    let tokens = || tokens.iter().filter(|&&token| (token as usize) < MAX_VOCAB);
+    let mut words = vec![0; tokens().max().map_or(0, |&last| last as usize / 32 + 1)];
+    for &token in tokens() {
+        words[token as usize / 32] |= 1 << (token % 32);
+    }
+    words
 }

@@ -105,21 +105,7 @@ impl SamplingParams {
     /// # Errors
     /// [`Error::Params`] names the field and the token.
     pub fn validate_tokens(&self, vocab: usize) -> Result<()> {
-        let empty = Vec::new();
-        let lists: [(&str, Box<dyn Iterator<Item = u32> + '_>); 5] = [
-            ("logit_bias", Box::new(self.logit_bias.iter().map(|(token, _)| *token))),
-            ("bad_words", Box::new(self.bad_words.iter().flatten().copied())),
-            ("stop_token_ids", Box::new(self.stop_token_ids.iter().copied())),
-            (
-                "allowed_token_ids",
-                Box::new(self.allowed_token_ids.as_ref().unwrap_or(&empty).iter().copied()),
-            ),
-            (
-                "dry's sequence_breakers",
-                Box::new(self.dry.iter().flat_map(|dry| dry.sequence_breakers.iter().copied())),
-            ),
-        ];
-        for (name, mut tokens) in lists {
+        for (name, mut tokens) in self.token_lists() {
             if let Some(token) = tokens.find(|&token| token as usize >= vocab) {
                 return Err(Error::Params(format!(
                     "token {token} of {name} is outside the vocabulary of {vocab}: remove it"
@@ -128,7 +114,22 @@ impl SamplingParams {
         }
         Ok(())
     }
+
+    /// The fields that name tokens, and their tokens.
+    pub(super) fn token_lists(&self) -> [(&'static str, Tokens<'_>); 5] {
+        let allowed = self.allowed_token_ids.iter().flatten().copied();
+        let breakers = self.dry.iter().flat_map(|dry| dry.sequence_breakers.iter().copied());
+        [
+            ("logit_bias", Box::new(self.logit_bias.iter().map(|(token, _)| *token))),
+            ("bad_words", Box::new(self.bad_words.iter().flatten().copied())),
+            ("stop_token_ids", Box::new(self.stop_token_ids.iter().copied())),
+            ("allowed_token_ids", Box::new(allowed)),
+            ("dry's sequence_breakers", Box::new(breakers)),
+        ]
+    }
 }
+
+type Tokens<'a> = Box<dyn Iterator<Item = u32> + 'a>;
 
 fn in_range<T: PartialOrd + std::fmt::Display>(
     name: &str,

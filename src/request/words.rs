@@ -1,12 +1,11 @@
-//! Requests and rows as the device reads them, word by word: `shaders/lib/request.wgsl`, `shaders/lib/changes.wgsl`.
+//! Requests as the device reads them, word by word: `shaders/lib/request.wgsl`.
 
 use bytemuck::{Pod, Zeroable};
 
 use super::compiled::Compiled;
-use super::inputs::{Inputs, RowInputs};
 use crate::arithmetic::draw_scale::Dynamic;
 use crate::arithmetic::exact::Scale;
-use crate::arithmetic::format::{NO_TOKEN, layout};
+use crate::arithmetic::format::layout;
 use crate::arithmetic::lane::PassScale;
 use crate::arithmetic::rng::halves;
 use crate::filter::MAX_CUTS;
@@ -25,21 +24,14 @@ layout! {
     }
 }
 
-layout! {
-    /// Bits of the first word of a change; the rest of it is the token.
-    change: u32, "CHANGE_" {
-        BANNED = 1 << 31,
-        REPEATED = 1 << 30,
-        TOKEN = 0xf_ffff,
-    }
-}
-
 /// [`Compiled`] as the device reads it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub(crate) struct RequestWords {
-    pub(crate) first_change: u32,
-    pub(crate) n_changes: u32,
+    pub(crate) first_kept: u32,
+    pub(crate) kept_places: u32,
+    pub(crate) first_step: u32,
+    pub(crate) step_places: u32,
     pub(crate) repetition: u32,
     pub(crate) first_allowed: u32,
     pub(crate) pass_scale: [u32; 3],
@@ -56,7 +48,7 @@ pub(crate) struct RequestWords {
     pub(crate) dynamic_power: u32,
     pub(crate) n_cuts: u32,
     pub(crate) per_logit: u32,
-    pub(crate) padding: u32,
+    pub(crate) padding: [u32; 3],
     pub(crate) cuts: [[u32; 4]; MAX_CUTS],
 }
 
@@ -75,7 +67,7 @@ impl RequestWords {
         }
     }
 
-    /// The words of a request; where its changes and its allowed tokens lie is filled in by the caller.
+    /// The words of a request; where its changes and its allowed tokens lie is filled in by whoever places them.
     pub(crate) fn new(compiled: &Compiled) -> Self {
         let mut cuts = [[0; 4]; MAX_CUTS];
         for (words, cut) in cuts.iter_mut().zip(&compiled.cuts) {
@@ -109,37 +101,4 @@ impl RequestWords {
 
 fn words_of(scale: Scale) -> [u32; 3] {
     [scale.shift.cast_unsigned(), scale.rate, scale.half_window.to_bits()]
-}
-
-impl Inputs {
-    /// The requests, and the rows with what follows them: heads, changes, allowed sets.
-    pub(crate) fn words(&self) -> (Vec<RequestWords>, Vec<[u32; 4]>) {
-        #[expect(clippy::cast_possible_truncation, reason = "the plan keeps the buffer below 2^32 bytes")]
-        let place = |length: usize| length as u32;
-        let mut lists: Vec<[u32; 4]> = (0..)
-            .zip(&self.rows)
-            .map(|(request, row)| {
-                let [low, high] = halves(row.key.position);
-                [request, row.draft.unwrap_or(NO_TOKEN), low, high]
-            })
-            .collect();
-        let mut requests = Vec::with_capacity(self.rows.len());
-        for RowInputs { compiled, changes, .. } in &self.rows {
-            let mut request = RequestWords::new(compiled);
-            request.repetition = changes.repetition.to_bits();
-            request.first_change = place(lists.len());
-            request.n_changes = place(changes.list.len());
-            lists.extend(changes.list.iter().map(|change| {
-                let flags = (u32::from(change.is_banned) * change::BANNED)
-                    | (u32::from(change.is_repeated) * change::REPEATED);
-                [flags | change.token, change.bias.to_bits(), change.penalty.to_bits(), 0]
-            }));
-            if let Some(words) = &changes.allowed {
-                request.first_allowed = place(lists.len());
-                lists.extend(words.chunks_exact(4).map(|words| [words[0], words[1], words[2], words[3]]));
-            }
-            requests.push(request);
-        }
-        (requests, lists)
-    }
 }

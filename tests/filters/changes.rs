@@ -1,7 +1,7 @@
 //! What changes logits before the filters (bias, penalties, DRY, bans, masks), against the formulas in f64.
 
 use sortilege::synthetic::SplitMix64;
-use sortilege::{Cpu, Dry, Engine, Logits, Request, SampleInputs, SamplingParams, oracle};
+use sortilege::{Cpu, Dry, Engine, Logits, Request, Row, Sample, SampleInputs, SamplingParams, oracle};
 
 use crate::common::test_each;
 use crate::rows::row_of;
@@ -39,13 +39,28 @@ impl Case {
         oracle::changed_logits(&self.row, &self.params, &self.prompt, &self.output, self.position, &allows)
     }
 
-    /// The changed logits of the engine: what it lists, and −∞ for the others.
-    fn changed(&self) -> Vec<f64> {
-        let mut request = Request::with_prompt(self.params.clone(), &self.prompt).unwrap();
-        self.output.iter().for_each(|&token| request.accept_token(token));
+    /// The request after so many tokens of the output; at first with other parameters, if the number is odd.
+    fn request(&self, accepted: usize) -> Request {
+        let first = if accepted % 2 == 1 { SamplingParams::default() } else { self.params.clone() };
+        let mut request = Request::with_prompt(first, &self.prompt).unwrap();
+        self.output[..accepted / 2].iter().for_each(|&token| request.accept_token(token));
+        request.set_params(self.params.clone()).unwrap();
+        self.output[accepted / 2..accepted].iter().for_each(|&token| request.accept_token(token));
+        request
+    }
+
+    /// The sample of a row that takes what is left of the output for accepted.
+    fn sample(&self, accepted: usize) -> Sample {
+        let request = self.request(accepted);
         let inputs = SampleInputs { mask: self.mask.as_deref(), draft: None };
         let logits = Logits::f32(&self.row, 1, self.row.len()).unwrap();
-        let sample = Cpu.sample(&logits, &[request.row(self.position)], &inputs).unwrap().remove(0);
+        let row = Row { ahead: &self.output[accepted..], ..request.row(self.position) };
+        Cpu.sample(&logits, &[row], &inputs).unwrap().remove(0)
+    }
+
+    /// The changed logits of the engine: what it lists, and −∞ for the others.
+    fn changed(&self) -> Vec<f64> {
+        let sample = self.sample(self.output.len());
         let mut changed = vec![f64::NEG_INFINITY; self.row.len()];
         for entry in &sample.processed.top_logprobs {
             changed[entry.token as usize] = f64::from(entry.logit);
@@ -94,6 +109,18 @@ fn changed_logits_are_those_of_the_definition() {
             let is_near = got == expected || (got - expected).abs() <= 5e-7 * (expected.abs() + 10.0);
             let logit = case.row[token];
             assert!(is_near, "token {token}: {got} for {expected} from {logit}, {case:?}");
+        }
+    });
+}
+
+/// Tokens that a row takes for accepted do what accepted tokens do, to the bit.
+#[test]
+fn tokens_ahead_change_what_accepted_ones_change() {
+    test_each((0..300).map(|number| (format!("case {number}"), Case::new(number))), |case| {
+        let all = case.sample(case.output.len());
+        let most = case.output.len().min(9);
+        for ahead in 1..=most {
+            assert_eq!(case.sample(case.output.len() - ahead), all, "{ahead} of {case:?}");
         }
     });
 }

@@ -35,7 +35,8 @@ fn a_chain_is_verified_in_one_call() {
                 draft[right] = (draft[right] + 1) % VOCAB as u32;
             }
             let chain = DraftTokens::new(&start, 0, &draft, Verification::SampleAndMatch).expect("a chain");
-            let samples = gpu.sample(&logits, &chain.rows(), &SampleInputs::default()).expect("samples");
+            let rows: Vec<Row<'_>> = chain.rows().collect();
+            let samples = gpu.sample(&logits, &rows, &SampleInputs::default()).expect("samples");
             let verified = chain.verify(&samples);
             assert_eq!(verified.accepted, right);
             assert_eq!(verified.tokens(), plain.output()[..=right]);

@@ -7,7 +7,7 @@ use crate::answer::{Sample, Status};
 use crate::arithmetic::rng::{Key, Purpose};
 use crate::params::SamplingParams;
 use crate::proof::oracle::{self, Truncated};
-use crate::request::{Inputs, Row};
+use crate::request::{Row, Steps};
 
 /// A filter's decision nearer than this to its boundary may fall either way: a share of it, twice the bound of
 /// docs/exact.md, 12; of logits, which [`SamplingStep::TopNSigma`](crate::SamplingStep::TopNSigma) compares, in nats.
@@ -21,14 +21,15 @@ impl KnownRow {
     /// Where a filter's decision is too near to call, nothing is said of what it leaves.
     pub fn sample(&self, answer: &Sample, row: &Row<'_>, mask: Option<&[u32]>) -> Verdict {
         let mut verdict = Verdict::default();
-        let inputs = match Inputs::new(&[*row], 1, self.logits().len(), mask) {
+        let (rows, mut steps) = ([*row], Steps::default());
+        let inputs = match steps.check(&rows, 1, self.logits().len(), mask) {
             Ok(inputs) => inputs,
             Err(error) => {
                 verdict.fails(|| format!("the request is none: {error}"));
                 return verdict;
             }
         };
-        let changes = &inputs.rows[0].changes;
+        let changes = inputs.changes(0);
         let changed: Vec<f32> = (0..)
             .zip(self.logits())
             .map(|(token, logit)| f32::from_bits(changes.apply(token, logit.to_bits())))

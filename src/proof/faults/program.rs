@@ -132,7 +132,11 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "(~walk.mask & vec2<u32>(0xffffffffu, 0xffffffu))" => "(~walk.mask & vec2<u32>(0xffffffffu, 0u))";
     "status of an infinite row": "best_key == KEY_INFINITY" => "best_key >= KEY_INFINITY + 1";
     // changes, soft_float
-    "the last change is left out": "if place >= first + count {" => "if place + 1u >= first + count {";
+    "a change behind another is not found": "while change.x != CHANGE_EMPTY && (" => "while change.x == CHANGE_EMPTY && (";
+    "tokens are looked for elsewhere": "(spread ^ (spread >> 15u))" => "(spread ^ (spread >> 16u))";
+    "kept changes come first":
+        "find_change(requests[request].first_step, requests[request].step_places, token)"
+            => "find_change(requests[request].first_kept, requests[request].kept_places, token)";
     "who is penalised gains": "key_of_bits(x) > 0" => "key_of_bits(x) < 0";
     "a quotient without its sticky bit": "(quotient << 5u) | u32(rest != 0u)" => "(quotient << 5u)";
     "a product of half the size": "exponent_of(b) - 126" => "exponent_of(b) - 127";

@@ -1,0 +1,410 @@
+//! What a call uploads: where its parts lie, and what the buffer holds already, so that only differences are sent.
+
+use std::ops::Range;
+
+use super::guard::guarded;
+use super::pool::buffer;
+use crate::arithmetic::format::NO_TOKEN;
+use crate::arithmetic::rng::halves;
+use crate::error::Result;
+use crate::plan::{Plan, REQUEST_BYTES, ROW_BYTES};
+use crate::request::table::{ChangeTable, Stamp};
+use crate::request::{Inputs, RequestWords};
+
+/// How much of everything a buffer has room for. What is larger than needed lets parts stay where they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) alignment: u64,
+    /// Bytes of what chunks are told.
+    pub(crate) uniforms: u64,
+    pub(crate) requests: usize,
+    /// Heads of rows.
+    pub(crate) rows: usize,
+    /// Quads of what requests keep, and of what is of one step.
+    pub(crate) kept: usize,
+    pub(crate) step: usize,
+}
+
+impl Room {
+    /// What a plan needs, with so many quads of changes and allowed tokens: kept ones, and those of a step.
+    pub(crate) fn of(plan: &Plan, [kept, step]: [usize; 2], alignment: u64) -> Self {
+        Self {
+            alignment: alignment.max(4),
+            uniforms: plan.uniform_bytes,
+            requests: plan.demand.requests,
+            rows: plan.shape.rows,
+            kept,
+            step,
+        }
+    }
+
+    fn holds(&self, other: &Self) -> bool {
+        self.uniforms >= other.uniforms
+            && self.requests >= other.requests
+            && self.rows >= other.rows
+            && self.kept >= other.kept
+            && self.step >= other.step
+    }
+
+    /// Room for twice as much and less, within so many bytes.
+    fn with_reserve(self, most: u64) -> Self {
+        let reserve = |count: usize| (count + count / 2).next_power_of_two();
+        let more = Self {
+            uniforms: self.uniforms.next_power_of_two(),
+            requests: if self.requests > 1 { reserve(self.requests) } else { self.requests },
+            rows: reserve(self.rows),
+            kept: if self.kept > 0 { reserve(self.kept) } else { 0 },
+            step: if self.step > 0 { reserve(self.step) } else { 0 },
+            ..self
+        };
+        if more.bytes() <= most { more } else { self }
+    }
+
+    pub(crate) fn requests_offset(&self) -> u64 {
+        self.uniforms.next_multiple_of(self.alignment)
+    }
+
+    pub(crate) fn requests_bytes(&self) -> u64 {
+        self.requests as u64 * REQUEST_BYTES
+    }
+
+    /// Where heads, kept quads and quads of the step lie, in this order.
+    pub(crate) fn quads_offset(&self) -> u64 {
+        (self.requests_offset() + self.requests_bytes()).next_multiple_of(self.alignment)
+    }
+
+    pub(crate) fn quads_bytes(&self) -> u64 {
+        (self.rows + self.kept + self.step) as u64 * ROW_BYTES
+    }
+
+    fn bytes(&self) -> u64 {
+        self.quads_offset() + self.quads_bytes()
+    }
+}
+
+/// The kept quads of one request in a buffer.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    /// The state of the changes that the buffer holds, or `None` before they are sent.
+    held: Option<Stamp>,
+    table: Stamp,
+    first: usize,
+    quads: usize,
+}
+
+/// A buffer, and what it holds.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    pub(crate) buffer: wgpu::Buffer,
+    pub(crate) room: Room,
+    held: Vec<u8>,
+    /// Bytes of `held` that are not sent yet.
+    changed: Vec<Range<usize>>,
+    blocks: Vec<Block>,
+    blocks_before: Vec<Block>,
+    allowed: Vec<u32>,
+}
+
+impl Upload {
+    /// A buffer with room for this and some more.
+    pub(crate) fn new(device: &wgpu::Device, room: Room) -> Result<Self> {
+        use wgpu::BufferUsages as Usage;
+        let limits = device.limits();
+        let room = room.with_reserve(limits.max_buffer_size.min(limits.max_storage_buffer_binding_size));
+        let usage = Usage::UNIFORM | Usage::STORAGE | Usage::COPY_DST;
+        let buffer = guarded(device, "making the upload buffer", || {
+            buffer(device, "sortilege upload", room.bytes(), usage)
+        })?;
+        Ok(Self {
+            buffer,
+            room,
+            // No number of a call, no token: nothing that is put is taken for held by chance.
+            held: vec![0; usize_of(room.bytes())],
+            changed: Vec::new(),
+            blocks: Vec::new(),
+            blocks_before: Vec::new(),
+            allowed: Vec::new(),
+        })
+    }
+
+    pub(crate) fn holds(&self, room: &Room) -> bool {
+        self.room.holds(room)
+    }
+}
+
+/// What a call is asked, row by row.
+#[derive(Clone, Copy)]
+pub(crate) enum Asked<'a> {
+    /// To say something of the rows, for one request; of these tokens too, if there are some.
+    Observe(&'a RequestWords, &'a [Option<u32>]),
+    /// To draw.
+    Sample(&'a Inputs<'a>),
+}
+
+impl Asked<'_> {
+    /// Quads of changes and allowed tokens: kept ones, and those of this step.
+    pub(crate) fn quads(&self) -> [usize; 2] {
+        match self {
+            Self::Observe(..) => [0, 0],
+            Self::Sample(inputs) => inputs.quads(),
+        }
+    }
+}
+
+impl Upload {
+    /// Puts requests and rows with their lists where they belong. There is room for them.
+    pub(crate) fn put_asked(&mut self, asked: &Asked<'_>, rows: usize) {
+        match asked {
+            Asked::Observe(request, targets) => {
+                self.put_request(0, request);
+                for row in 0..rows {
+                    let target = targets.get(row).copied().flatten().unwrap_or(NO_TOKEN);
+                    self.put_quad(row, [0, target, 0, 0]);
+                }
+            }
+            Asked::Sample(inputs) => {
+                self.place_blocks(inputs);
+                self.put_inputs(inputs);
+            }
+        }
+    }
+
+    /// Finds places for what the requests keep. A request that was there before stays where it was.
+    fn place_blocks(&mut self, inputs: &Inputs<'_>) {
+        let is_same =
+            |(wanted, block): (Block, &Block)| wanted.table.is_of(block.table) && wanted.quads == block.quads;
+        let mut count = 0;
+        if blocks_of(inputs).all(|wanted| {
+            count += 1;
+            self.blocks.get(count - 1).is_some_and(|block| is_same((wanted, block)))
+        }) && count == self.blocks.len()
+        {
+            return;
+        }
+        std::mem::swap(&mut self.blocks, &mut self.blocks_before);
+        self.blocks.clear();
+        self.blocks_before.sort_unstable_by_key(|block| block.table);
+        for wanted in blocks_of(inputs) {
+            let before =
+                self.blocks_before.partition_point(|block| block.table.lineage() < wanted.table.lineage());
+            let known = self.blocks_before.get(before).filter(|block| is_same((wanted, block)));
+            self.blocks.push(known.copied().unwrap_or(wanted));
+        }
+        self.blocks_before.clear();
+        self.blocks_before.extend(self.blocks.iter().filter(|block| block.first != UNPLACED));
+        self.blocks_before.sort_unstable_by_key(|block| block.first);
+        if !self.fill_gaps() {
+            self.pack();
+        }
+    }
+
+    /// Places the new blocks between those that stay; `false` if one fits nowhere.
+    fn fill_gaps(&mut self) -> bool {
+        let (mut next_known, mut end) = (0, 0);
+        for block in self.blocks.iter_mut().filter(|block| block.first == UNPLACED) {
+            loop {
+                let gap_end = self.blocks_before.get(next_known).map_or(self.room.kept, |known| known.first);
+                if gap_end >= end + block.quads {
+                    break;
+                }
+                let Some(known) = self.blocks_before.get(next_known) else { return false };
+                end = end.max(known.first + known.quads);
+                next_known += 1;
+            }
+            block.first = end;
+            end += block.quads;
+        }
+        true
+    }
+
+    /// Places all blocks anew, one after the other.
+    fn pack(&mut self) {
+        let mut end = 0;
+        for block in &mut self.blocks {
+            (block.first, block.held) = (end, None);
+            end += block.quads;
+        }
+    }
+
+    fn put_inputs(&mut self, inputs: &Inputs<'_>) {
+        let mut block = 0;
+        let mut next_step = self.room.rows + self.room.kept;
+        for (i, row) in inputs.rows().iter().enumerate() {
+            let changes = inputs.changes(i);
+            let mut request = RequestWords::new(&row.request.compiled);
+            request.repetition = changes.repetition.to_bits();
+            let kept_quads = changes.kept_quads(inputs.vocab);
+            if kept_quads > 0 {
+                while !self.blocks[block].table.is_of(changes.kept.stamp()) {
+                    block += 1;
+                }
+                let first = self.room.rows + self.blocks[block].first;
+                self.put_block(block, changes.kept, changes.allowed[0], first);
+                request.first_kept = word(first);
+                request.kept_places = word(changes.kept.places().len());
+                if changes.allowed[0].is_some() {
+                    request.first_allowed = word(first + changes.kept.places().len());
+                }
+            }
+            if !changes.step.is_empty() {
+                request.first_step = word(next_step);
+                request.step_places = word(changes.step.len());
+                self.put_quads(next_step, bytemuck::cast_slice(changes.step));
+                next_step += changes.step.len();
+            }
+            if let Some(mask) = changes.allowed[1] {
+                request.first_allowed = word(next_step);
+                next_step += self.put_allowed(next_step, mask, changes.allowed[0], inputs.vocab);
+            }
+            self.put_request(i, &request);
+            let [low, high] = halves(row.position);
+            self.put_quad(i, [word(i), row.draft.unwrap_or(NO_TOKEN), low, high]);
+        }
+    }
+
+    /// What a request keeps: of a table that is there already, the places that were written since.
+    fn put_block(&mut self, block: usize, table: &ChangeTable, allowed: Option<&[u32]>, first: usize) {
+        let held = self.blocks[block].held.replace(table.stamp());
+        if let Some(places) = held.and_then(|held| table.written_since(held)) {
+            for place in places {
+                self.put_quads(first + place, bytemuck::bytes_of(&table.places()[place]));
+            }
+        } else {
+            self.put_quads(first, bytemuck::cast_slice(table.places()));
+            if let Some(allowed) = allowed {
+                let quads = self.blocks[block].quads - table.places().len();
+                self.put_words(first + table.places().len(), quads, allowed.iter().copied());
+            }
+        }
+    }
+
+    /// A grammar mask within the allowed tokens of its request.
+    fn put_allowed(&mut self, first: usize, mask: &[u32], allowed: Option<&[u32]>, vocab: usize) -> usize {
+        let quads = vocab.div_ceil(128);
+        let of_request = |i: usize| allowed.map_or(u32::MAX, |words| words.get(i).copied().unwrap_or(0));
+        self.put_words(first, quads, mask.iter().enumerate().map(|(i, word)| word & of_request(i)));
+        quads
+    }
+
+    /// So many quads of these words and, past their end, of zeros.
+    fn put_words(&mut self, first: usize, quads: usize, words: impl Iterator<Item = u32>) {
+        let mut room = std::mem::take(&mut self.allowed);
+        room.clear();
+        room.extend(words.chain(std::iter::repeat(0)).take(quads * 4));
+        self.put_quads(first, bytemuck::cast_slice(&room));
+        self.allowed = room;
+    }
+
+    fn put_request(&mut self, number: usize, request: &RequestWords) {
+        let at = self.room.requests_offset() + number as u64 * REQUEST_BYTES;
+        self.put(at, bytemuck::bytes_of(request));
+    }
+
+    fn put_quad(&mut self, number: usize, quad: [u32; 4]) {
+        self.put_quads(number, bytemuck::cast_slice(&quad));
+    }
+
+    fn put_quads(&mut self, first: usize, bytes: &[u8]) {
+        self.put(self.room.quads_offset() + first as u64 * ROW_BYTES, bytes);
+    }
+
+    /// Puts whole words, and remembers where they differ from what is held.
+    pub(crate) fn put(&mut self, at: u64, bytes: &[u8]) {
+        let at = usize_of(at);
+        let held = &mut self.held[at..][..bytes.len()];
+        if held == bytes {
+            return;
+        }
+        for (i, (held, word)) in held.chunks_exact_mut(4).zip(bytes.chunks_exact(4)).enumerate() {
+            if held != word {
+                held.copy_from_slice(word);
+                add(&mut self.changed, at + 4 * i);
+            }
+        }
+    }
+
+    /// Sends what changed, and says how many bytes that were.
+    pub(crate) fn send(&mut self, device: &wgpu::Device, queue: &wgpu::Queue) -> Result<u64> {
+        if self.changed.is_empty() {
+            return Ok(0);
+        }
+        join(&mut self.changed);
+        guarded(device, "uploading the requests", || {
+            for range in &self.changed {
+                queue.write_buffer(&self.buffer, range.start as u64, &self.held[range.clone()]);
+            }
+        })?;
+        let sent = self.changed.iter().map(|range| range.len() as u64).sum();
+        self.changed.clear();
+        Ok(sent)
+    }
+}
+
+/// Before a block has a place.
+const UNPLACED: usize = usize::MAX;
+
+/// What the requests of the rows keep, once where rows of one request follow each other.
+fn blocks_of(inputs: &Inputs<'_>) -> impl Iterator<Item = Block> {
+    let rows = inputs.rows();
+    (0..rows.len()).filter_map(move |i| {
+        let changes = inputs.changes(i);
+        let quads = changes.kept_quads(inputs.vocab);
+        let is_new = i == 0 || !std::ptr::eq(rows[i].request, rows[i - 1].request);
+        let block = Block { held: None, table: changes.kept.stamp(), first: UNPLACED, quads };
+        (is_new && quads > 0).then_some(block)
+    })
+}
+
+/// Changed bytes nearer to each other than this are sent as one: a write costs more than the bytes.
+const GAP: usize = 128;
+
+/// Adds a word to changed bytes that lie before it.
+fn add(changed: &mut Vec<Range<usize>>, at: usize) {
+    match changed.last_mut() {
+        Some(last) if at >= last.start && at < last.end + GAP => last.end = last.end.max(at + 4),
+        _ => changed.push(at..at + 4),
+    }
+}
+
+/// Puts changed bytes in order, and joins those that are near.
+fn join(changed: &mut Vec<Range<usize>>) {
+    changed.sort_unstable_by_key(|range| range.start);
+    changed.dedup_by(|next, last| {
+        let is_near = next.start < last.end + GAP;
+        if is_near {
+            last.end = last.end.max(next.end);
+        }
+        is_near
+    });
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the plan keeps the buffer below 2^32 bytes")]
+fn word(number: usize) -> u32 {
+    number as u32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "within one buffer")]
+fn usize_of(bytes: u64) -> usize {
+    bytes as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_what_differs_and_little_more() {
+        let changed = |places: &[usize]| {
+            let mut changed = Vec::new();
+            places.iter().for_each(|&place| add(&mut changed, place));
+            join(&mut changed);
+            changed.into_iter().map(|range| (range.start, range.end)).collect::<Vec<_>>()
+        };
+        assert_eq!(changed(&[]), []);
+        assert_eq!(changed(&[4]), [(4, 8)]);
+        assert_eq!(changed(&[0, 128]), [(0, 132)], "near ones are one");
+        assert_eq!(changed(&[0, 132]), [(0, 4), (132, 136)], "far ones are two");
+        assert_eq!(changed(&[1000, 0, 1100, 4]), [(0, 8), (1000, 1104)], "in any order");
+        assert_eq!(changed(&[0, 200, 0, 100]), [(0, 204)], "twice");
+    }
+}

@@ -1,0 +1,211 @@
+//! DRY: how far what stands before each place of a history equals its end, kept from token to token.
+
+use std::collections::{HashMap, HashSet};
+
+use super::history::History;
+use crate::params::Dry;
+
+/// A place of the history before which so many tokens equal its last ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Repeat {
+    place: usize,
+    length: usize,
+}
+
+/// Longest run of tokens that is looked up at once; what is longer grows from it, a token a step.
+const MOST_GRAM: usize = 4;
+/// In place of a place.
+const NONE: u32 = u32::MAX;
+
+/// The repeats of a history. A step costs as much as its last tokens, [`MOST_GRAM`] of them or
+/// [`Dry::allowed_length`] if that is less, occurred before.
+#[derive(Clone, Debug)]
+pub(crate) struct Repeats {
+    allowed_length: usize,
+    last_n: Option<usize>,
+    breakers: HashSet<u32>,
+    /// Of the shortest repeat that counts, and of longer ones.
+    penalties: Vec<f64>,
+    /// Tokens of a gram.
+    gram: usize,
+    /// The last place before which a gram stands.
+    last: HashMap<[u32; MOST_GRAM], u32>,
+    /// By place, the one before it with an equal gram.
+    earlier: Vec<u32>,
+    /// Places behind the last breaker.
+    reach: usize,
+    /// Those of the history, of a gram at least, the last place first.
+    repeats: Vec<Repeat>,
+    before: Vec<Repeat>,
+}
+
+impl Repeats {
+    pub(crate) fn new(dry: &Dry, history: &History<'_>) -> Self {
+        let mut repeats = Self {
+            allowed_length: dry.allowed_length as usize,
+            last_n: dry.last_n.map(|last| last as usize),
+            breakers: dry.sequence_breakers.iter().copied().collect(),
+            penalties: penalties(dry),
+            gram: MOST_GRAM.min(dry.allowed_length as usize),
+            last: HashMap::new(),
+            earlier: vec![NONE],
+            reach: 0,
+            repeats: Vec::new(),
+            before: Vec::new(),
+        };
+        for place in 0..history.tokens.len() {
+            repeats.see_last(&History { tokens: &history.tokens[..=place], ahead: &[], ..*history });
+        }
+        repeats
+    }
+
+    /// Takes in the last token of a history whose others are known.
+    pub(crate) fn see_last(&mut self, history: &History<'_>) {
+        let mut repeats = std::mem::take(&mut self.before);
+        self.extend(history, &self.repeats, &mut repeats);
+        self.before = std::mem::replace(&mut self.repeats, repeats);
+        let end = history.len();
+        self.reach = if self.breakers.contains(&history.at(end - 1)) { 0 } else { self.reach + 1 };
+        #[expect(clippy::cast_possible_truncation, reason = "2^32 tokens would not fit the memory")]
+        let place = end as u32;
+        let earlier = self.gram_before(history, end).and_then(|gram| self.last.insert(gram, place));
+        self.earlier.push(earlier.unwrap_or(NONE));
+    }
+
+    /// The repeats at the end of a history, out of those at the end of the history without its last token.
+    fn extend(&self, history: &History<'_>, before: &[Repeat], out: &mut Vec<Repeat>) {
+        out.clear();
+        let end = history.len();
+        let Some(gram) = self.gram_before(history, end) else { return };
+        let mut before = before.iter().peekable();
+        let mut push = |place: usize| {
+            while before.next_if(|earlier| earlier.place >= place).is_some() {}
+            let earlier = before.peek().filter(|earlier| earlier.place + 1 == place);
+            out.push(Repeat { place, length: earlier.map_or(self.gram, |earlier| earlier.length + 1) });
+        };
+        // Those that are not looked up yet, among the tokens that a row takes for accepted; then the known ones.
+        let known = self.earlier.len() - 1;
+        for place in (known + 1..end).rev().filter(|&place| self.gram_before(history, place) == Some(gram)) {
+            push(place);
+        }
+        let mut place = self.last.get(&gram).copied().unwrap_or(NONE);
+        while place != NONE {
+            push(place as usize);
+            place = self.earlier[place as usize];
+        }
+    }
+
+    /// The gram that stands before a place.
+    fn gram_before(&self, history: &History<'_>, place: usize) -> Option<[u32; MOST_GRAM]> {
+        let first = place.checked_sub(self.gram)?;
+        Some(std::array::from_fn(|i| if i < self.gram { history.at(first + i) } else { 0 }))
+    }
+
+    /// Tells the tokens that would go on with a repeat and what they lose by it, each perhaps several times, in no order.
+    pub(crate) fn each(&self, history: &History<'_>, mut tell: impl FnMut(u32, f64)) {
+        if history.ahead.is_empty() {
+            return self.each_of(history, &self.repeats, self.reach, &mut tell);
+        }
+        let (mut repeats, mut next, mut reach) = (self.repeats.clone(), Vec::new(), self.reach);
+        for count in 1..=history.ahead.len() {
+            self.extend(&history.with_ahead(count), &repeats, &mut next);
+            std::mem::swap(&mut repeats, &mut next);
+            reach = if self.breakers.contains(&history.ahead[count - 1]) { 0 } else { reach + 1 };
+        }
+        self.each_of(history, &repeats, reach, &mut tell);
+    }
+
+    fn each_of(
+        &self,
+        history: &History<'_>,
+        repeats: &[Repeat],
+        reach: usize,
+        tell: &mut dyn FnMut(u32, f64),
+    ) {
+        let first = self.last_n.map_or(0, |last| history.len().saturating_sub(last));
+        for &Repeat { place, length } in repeats.iter().take_while(|repeat| repeat.place > first) {
+            let length = length.min(reach).min(place - first);
+            let token = history.at(place);
+            if let Some(further) = length.checked_sub(self.allowed_length)
+                && !self.breakers.contains(&token)
+            {
+                tell(token, self.penalties[further.min(self.penalties.len() - 1)]);
+            }
+        }
+    }
+}
+
+/// What a token that repeats the shortest length loses, one more, and so on: powers by multiplications, whose bits every
+/// system agrees on; they stop where binary32 ends.
+fn penalties(dry: &Dry) -> Vec<f64> {
+    let most = f64::from(f32::MAX);
+    let next = |penalty: &f64| (*penalty < most).then(|| (penalty * f64::from(dry.base)).min(most));
+    std::iter::successors(Some(f64::from(dry.multiplier)), next).take(2001).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// What each token loses: after all of the tokens, and as if the last of them were taken for accepted.
+    fn lost(dry: &Dry, tokens: &[u32]) -> Vec<(u32, f64)> {
+        let of = |accepted: usize| {
+            let (tokens, ahead) = tokens.split_at(accepted);
+            let history = History { tokens, prompt: 0, ahead };
+            let mut lost: BTreeMap<u32, f64> = BTreeMap::new();
+            Repeats::new(dry, &history).each(&history, |token, penalty| {
+                let most = lost.entry(token).or_default();
+                *most = most.max(penalty);
+            });
+            lost.into_iter().collect::<Vec<_>>()
+        };
+        let whole = of(tokens.len());
+        for accepted in 0..tokens.len() {
+            assert_eq!(of(accepted), whole, "{accepted} of {tokens:?}");
+        }
+        whole
+    }
+
+    #[test]
+    fn dry_punishes_what_continues_a_repetition() {
+        let dry = Dry { multiplier: 1.0, base: 2.0, allowed_length: 2, ..Dry::default() };
+        // "1 2 3 … 1 2": 3 would continue a repetition of two.
+        assert_eq!(lost(&dry, &[1, 2, 3, 9, 1, 2]), [(3, 1.0)]);
+        // "5 1 2 3 … 5 1 2" is one longer; "1 2 4" matches two.
+        assert_eq!(lost(&dry, &[1, 2, 4, 5, 1, 2, 3, 9, 5, 1, 2]), [(3, 2.0), (4, 1.0)]);
+        assert_eq!(lost(&dry, &[1, 2, 3, 9, 2]), [], "too short");
+        let broken = Dry { sequence_breakers: vec![1], ..dry.clone() };
+        assert_eq!(lost(&broken, &[5, 1, 2, 3, 9, 5, 1, 2]), [], "the breaker cuts the end to one token");
+        let last = Dry { last_n: Some(4), ..dry.clone() };
+        assert_eq!(lost(&last, &[1, 2, 3, 9, 1, 2]), [], "the first is out of sight");
+        let long = Dry { allowed_length: 6, ..dry };
+        assert_eq!(
+            lost(&long, &[1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6]),
+            [(7, 1.0)],
+            "longer than what is looked up"
+        );
+        assert_eq!(lost(&long, &[1, 2, 3, 4, 5, 6, 7, 0, 2, 3, 4, 5, 6]), [], "one less");
+    }
+
+    /// The lengths are those of the definition, token by token, in text that repeats itself a lot.
+    #[test]
+    fn repeats_are_those_of_the_definition() {
+        let tokens: Vec<u32> = (0..300u32).map(|i| i * i % 7 % 3).chain([1, 1, 1, 2, 1, 2, 1, 2]).collect();
+        for allowed_length in [1, 2, 5] {
+            let dry = Dry { allowed_length, ..Dry::default() };
+            for end in 1..tokens.len() {
+                let history = History { tokens: &tokens[..end], prompt: 0, ahead: &[] };
+                let got = Repeats::new(&dry, &history).repeats;
+                let least = MOST_GRAM.min(allowed_length as usize);
+                let length = |place: usize| {
+                    let pairs = tokens[..place].iter().rev().zip(tokens[..end].iter().rev());
+                    pairs.take_while(|(a, b)| a == b).count()
+                };
+                let all = (1..end).rev().map(|place| Repeat { place, length: length(place) });
+                assert_eq!(got, all.filter(|repeat| repeat.length >= least).collect::<Vec<_>>(), "{end}");
+            }
+        }
+    }
+}
