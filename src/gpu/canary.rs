@@ -134,7 +134,8 @@ impl Sampler {
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             passes.run(&mut encoder, None);
             encoder.copy_buffer_to_buffer(&scratch, 0, &staging, 0, scratch_bytes);
-            let map = map_on_submit(&encoder, &staging, scratch_bytes, Shared::default());
+            let mut map = Shared::default();
+            map_on_submit(&encoder, &staging, scratch_bytes, &mut map);
             self.queue.submit([encoder.finish()]);
             (map, staging)
         })?;

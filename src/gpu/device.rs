@@ -231,7 +231,9 @@ impl Gpu {
         let staging = self.buffer(source.size(), Usage::MAP_READ | Usage::COPY_DST)?;
         let map = self.submit(|encoder| {
             encoder.copy_buffer_to_buffer(source, 0, &staging, 0, source.size());
-            Ok(map_on_submit(encoder, &staging, source.size(), Shared::default()))
+            let mut map = Shared::default();
+            map_on_submit(encoder, &staging, source.size(), &mut map);
+            Ok(map)
         })?;
         self.or_lost(wait_mapped(&map, &self.device, self.sampler.options().deadline))?;
         let view = self.or_lost(staging.slice(..).get_mapped_range().map_err(|error| Error::DeviceLost {

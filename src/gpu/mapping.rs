@@ -113,21 +113,20 @@ pub(crate) fn outcome(shared: &Shared, deadline: Duration) -> Result<()> {
     }
 }
 
-/// Maps a range of a staging buffer once the encoder is submitted. What is known of an earlier map is forgotten, unless
-/// somebody still looks at it.
+/// Maps a range of a staging buffer once the encoder is submitted. What is known of an earlier map is forgotten: in its
+/// place, unless somebody still looks at it.
 pub(crate) fn map_on_submit(
     encoder: &wgpu::CommandEncoder,
     staging: &wgpu::Buffer,
     bytes: u64,
-    mut shared: Shared,
-) -> Shared {
-    match Arc::get_mut(&mut shared) {
+    shared: &mut Shared,
+) {
+    match Arc::get_mut(shared) {
         Some(mapping) => *mapping = Mutex::default(),
-        None => shared = Shared::default(),
+        None => *shared = Shared::default(),
     }
     let notifier = Notifier(shared.clone());
     encoder.map_buffer_on_submit(staging, wgpu::MapMode::Read, ..bytes, |result| notifier.mapped(result));
-    shared
 }
 
 /// Lets the buffers of a call be used again: now, or once the callback has come.

@@ -84,8 +84,7 @@ impl<R> Pending<R> {
     ) -> Self {
         let plan = call.plan.clone();
         if let Some(staging) = &call.staging {
-            call.mapping =
-                map_on_submit(encoder, staging, plan.records_bytes, std::mem::take(&mut call.mapping));
+            map_on_submit(encoder, staging, plan.records_bytes, &mut call.mapping);
         }
         let mut pending = Self::empty(sampler, &plan, lists);
         pending.call = Some(call);

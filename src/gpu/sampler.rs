@@ -119,7 +119,7 @@ impl Sampler {
             queue.write_buffer(&table, 0, bytemuck::cast_slice(values));
             table
         })?;
-        Self::assemble(device, queue, options, table, Arc::default())
+        Self::assemble(device, queue, options, table, Arc::default(), Waiter::new(device))
     }
 
     fn assemble(
@@ -128,6 +128,7 @@ impl Sampler {
         options: SamplerOptions,
         table: wgpu::Buffer,
         known: Arc<Known>,
+        waiter: Arc<Waiter>,
     ) -> Result<Self> {
         Ok(Self {
             device: device.clone(),
@@ -138,17 +139,18 @@ impl Sampler {
             pipelines: Pipelines::new(device, known),
             pool: Pool::new(device, queue),
             clock: options.timestamps.then(|| Clock::new(device, queue)).transpose()?,
-            waiter: Waiter::of(device),
+            waiter,
         })
     }
 
     /// Another sampler on the same device, with these settings. The compiled kernels are shared, so that it costs
-    /// little to measure a step now and then.
+    /// little to measure a step now and then, and so is the thread that polls for those who await.
     ///
     /// # Errors
     /// As for [`Sampler::with_options`].
     pub fn with(&self, options: SamplerOptions) -> Result<Self> {
-        Self::assemble(&self.device, &self.queue, options, self.table.clone(), self.pipelines.shared())
+        let (table, known, waiter) = (self.table.clone(), self.pipelines.shared(), self.waiter.clone());
+        Self::assemble(&self.device, &self.queue, options, table, known, waiter)
     }
 
     /// The settings.

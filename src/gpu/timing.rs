@@ -117,7 +117,8 @@ impl Clock {
         let bytes = u64::from(stamps) * 8;
         encoder.resolve_query_set(set, 0..stamps, resolved, 0);
         encoder.copy_buffer_to_buffer(resolved, 0, staging, 0, bytes);
-        let state = map_on_submit(encoder, staging, bytes, Shared::default());
+        let mut state = Shared::default();
+        map_on_submit(encoder, staging, bytes, &mut state);
         let mut unread = lock(&self.unread);
         if unread.len() >= MAX_UNREAD {
             unread.pop_front();

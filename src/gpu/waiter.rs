@@ -1,6 +1,6 @@
 //! The thread that polls a device for those who await: one per device, while there is somebody.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::guard::{lock, poll};
@@ -38,17 +38,10 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
-    /// That of the device, shared by its samplers.
-    pub(crate) fn of(device: &wgpu::Device) -> Arc<Self> {
-        static ALL: Mutex<Vec<Weak<Waiter>>> = Mutex::new(Vec::new());
-        let mut all = lock(&ALL);
-        all.retain(|waiter| waiter.strong_count() > 0);
-        if let Some(waiter) = all.iter().filter_map(Weak::upgrade).find(|waiter| waiter.device == *device) {
-            return waiter;
-        }
-        let waiter = Arc::new(Self { device: device.clone(), list: Mutex::default(), woken: Condvar::new() });
-        all.push(Arc::downgrade(&waiter));
-        waiter
+    /// Nobody yet. Shared by the samplers that came about by [`Sampler::with`](crate::Sampler::with): devices of several
+    /// instances compare as equal, so that there is no finding it by its device.
+    pub(crate) fn new(device: &wgpu::Device) -> Arc<Self> {
+        Arc::new(Self { device: device.clone(), list: Mutex::default(), woken: Condvar::new() })
     }
 
     /// Polls the device until this is settled; `false` if there is no thread to be had.
