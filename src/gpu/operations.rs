@@ -14,6 +14,16 @@ use crate::params::LogprobsParams;
 use crate::plan::Demand;
 use crate::request::RequestWords;
 
+/// An operation and its results.
+struct Operation<'a> {
+    name: &'static str,
+    /// Entries of the list behind it.
+    listed: u32,
+    /// Words of one row in each of `outs`.
+    out_row_words: usize,
+    outs: &'a [GpuOutput<'a>],
+}
+
 impl Sampler {
     /// Records the maximum of each row into `out`, f32 `[rows]`; the result stays on the device. NaN for a row with a
     /// NaN, otherwise infinities as they are.
@@ -57,7 +67,9 @@ impl Sampler {
         out: GpuOutput<'_>,
     ) -> Result<()> {
         let kernel = self.pipelines.get(&log_softmax::KERNEL, Some(logits.dtype), false)?;
-        self.operation(encoder, "log_softmax", logits, 0, logits.vocab, &[out], |passes, bound| {
+        let operation =
+            Operation { name: "log_softmax", listed: 0, out_row_words: logits.vocab, outs: &[out] };
+        self.operation(encoder, logits, &operation, |passes, bound| {
             let ranges = [bound.uniform, bound.logits, bound.records, bound.outs[0]];
             passes.add(&self.device, &kernel, &ranges, [tiles_of(logits.vocab), bound.uniform_words.rows, 1]);
         })
@@ -91,7 +103,8 @@ impl Sampler {
         check_apart(out_logits.buffer, out_tokens.buffer, "the two results")?;
         let kernel = self.pipelines.get(&top_entries::KERNEL, None, false)?;
         let outs = [out_logits, out_tokens];
-        self.operation(encoder, "top_k", logits, k, k as usize, &outs, |passes, bound| {
+        let operation = Operation { name: "top_k", listed: k, out_row_words: k as usize, outs: &outs };
+        self.operation(encoder, logits, &operation, |passes, bound| {
             let ranges = [bound.uniform, bound.records, bound.outs[0], bound.outs[1]];
             passes.add(&self.device, &kernel, &ranges, [k.div_ceil(64), bound.uniform_words.rows, 1]);
         })
@@ -105,31 +118,23 @@ impl Sampler {
         log_sum_exp: bool,
     ) -> Result<()> {
         let kernel = self.pipelines.get(&row_scalar::KERNEL, None, log_sum_exp)?;
-        self.operation(
-            encoder,
-            if log_sum_exp { "log_sum_exp" } else { "row_max" },
-            logits,
-            0,
-            1,
-            &[out],
-            |passes, bound| {
-                let ranges = [bound.uniform, bound.records, bound.outs[0]];
-                passes.add(&self.device, &kernel, &ranges, [bound.uniform_words.rows.div_ceil(64), 1, 1]);
-            },
-        )
+        let name = if log_sum_exp { "log_sum_exp" } else { "row_max" };
+        let operation = Operation { name, listed: 0, out_row_words: 1, outs: &[out] };
+        self.operation(encoder, logits, &operation, |passes, bound| {
+            let ranges = [bound.uniform, bound.records, bound.outs[0]];
+            passes.add(&self.device, &kernel, &ranges, [bound.uniform_words.rows.div_ceil(64), 1, 1]);
+        })
     }
 
-    /// The passes of `logprobs`, then per chunk what `finish` adds, which writes `out_row_words` words per row.
+    /// The passes of `logprobs`, then per chunk what `finish` adds, which writes the results.
     fn operation(
         &self,
         encoder: &mut wgpu::CommandEncoder,
-        name: &'static str,
         logits: &GpuLogits<'_>,
-        listed: u32,
-        out_row_words: usize,
-        outs: &[GpuOutput<'_>],
+        operation: &Operation<'_>,
         finish: impl Fn(&mut Passes, &Bound<'_>),
     ) -> Result<()> {
+        let Operation { name, listed, out_row_words, outs } = *operation;
         let out_row_bytes = out_row_words as u64 * 4;
         let plan = self.plan(logits, Demand::operation(listed, out_row_bytes))?;
         for out in outs {

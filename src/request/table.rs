@@ -61,7 +61,7 @@ impl Change {
     }
 
     pub(crate) fn repeat(&mut self, is_repeated: bool) {
-        self.word = self.word & !change::REPEATED | u32::from(is_repeated) * change::REPEATED;
+        self.word = (self.word & !change::REPEATED) | (u32::from(is_repeated) * change::REPEATED);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -367,10 +367,12 @@ mod tests {
     #[test]
     fn tokens_past_the_largest_vocabulary_are_left_out() {
         let mut table = ChangeTable::default();
-        for token in [MAX_VOCAB as u32, u32::MAX, 1 << 30, MAX_VOCAB as u32 - 1] {
+        const END: u32 = 1 << 20;
+        assert_eq!(END as usize, MAX_VOCAB);
+        for token in [END, u32::MAX, 1 << 30, END - 1] {
             table.edit(token, Change::ban);
         }
-        assert_eq!(table.iter().map(Change::token).collect::<Vec<_>>(), [MAX_VOCAB as u32 - 1]);
-        assert!(table.get(u32::MAX).is_none() && table.get(MAX_VOCAB as u32).is_none());
+        assert_eq!(table.iter().map(Change::token).collect::<Vec<_>>(), [END - 1]);
+        assert!(table.get(u32::MAX).is_none() && table.get(END).is_none());
     }
 }
