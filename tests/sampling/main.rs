@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod drafts;
+mod history;
 
 use sortilege::device::{Gpu, adapters};
 use sortilege::wgpu::{BufferUsages, Limits};

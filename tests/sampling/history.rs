@@ -1,0 +1,105 @@
+//! Requests whose tokens change logits, step after step, while others come and go: what a device holds of them follows.
+
+use sortilege::synthetic::SplitMix64;
+use sortilege::{
+    Cpu, Dry, Dtype, Engine, GpuLogits, Logits, Mask, Request, Row, Sample, SampleBuffers, SampleInputs,
+    SamplingParams,
+};
+
+use crate::common::{encoder, gpus, upload};
+use crate::{VOCAB, row};
+
+const MOST_ROWS: usize = 9;
+
+/// A request of one of the kinds that look at tokens, or at none.
+fn request(kind: u64, seed: u64) -> Request {
+    let mut params =
+        SamplingParams { seed: Some(seed), processed_logprobs: Some(40), ..SamplingParams::default() };
+    match kind % 6 {
+        0 => (params.repetition_penalty, params.penalty_last_n) = (1.3, Some(7)),
+        1 => (params.presence_penalty, params.frequency_penalty) = (0.7, 0.2),
+        2 => params.dry = Some(Dry { allowed_length: 1, ..Dry::default() }),
+        3 => params.allowed_token_ids = Some((0..3000).step_by(3).collect()),
+        4 => params.logit_bias = (0..700).map(|token| (token * 7, token as f32 / 100.0)).collect(),
+        _ => {}
+    }
+    (params.min_tokens, params.stop_token_ids) = (seed % 30, vec![1, 2]);
+    Request::with_prompt(params, &[5, 6, 7, 5, 6]).expect("in range")
+}
+
+/// Requests, and who of them takes part.
+struct Batch {
+    numbers: SplitMix64,
+    requests: Vec<Request>,
+}
+
+impl Batch {
+    fn below(&mut self, n: usize) -> usize {
+        (self.numbers.next() % n as u64) as usize
+    }
+
+    /// One leaves, one comes, two change places, one gets other parameters: now and then.
+    fn change(&mut self, step: u64) {
+        let seed = self.numbers.next();
+        if self.requests.len() < 2 || (step % 3 == 0 && self.requests.len() < MOST_ROWS) {
+            let place = self.below(self.requests.len() + 1);
+            self.requests.insert(place, request(step / 3, seed));
+        } else if step % 5 == 1 {
+            let place = self.below(self.requests.len());
+            self.requests.remove(place);
+        } else if step % 7 == 2 {
+            let (a, b) = (self.below(self.requests.len()), self.below(self.requests.len()));
+            self.requests.swap(a, b);
+        } else if step % 11 == 3 {
+            let place = self.below(self.requests.len());
+            let params = request(step, seed).params().clone();
+            self.requests[place].set_params(params).expect("in range");
+        }
+    }
+}
+
+/// Rows of the requests; the last one stands in two rows, the second of which takes a token for accepted.
+fn rows<'a>(requests: &'a [Request], ahead: &'a [u32]) -> Vec<Row<'a>> {
+    let row = |request: &'a Request| request.row(request.output().len() as u64);
+    let last =
+        requests.last().map(|last| Row { ahead, position: last.output().len() as u64 + 1, ..row(last) });
+    requests.iter().map(row).chain(last).collect()
+}
+
+#[test]
+fn a_device_follows_requests_that_come_go_and_grow() {
+    let values: Vec<f32> = (0..=MOST_ROWS).flat_map(row).collect();
+    for gpu in gpus() {
+        let source = upload(&gpu, bytemuck::cast_slice(&values));
+        let mut batch = Batch { numbers: SplitMix64::new(1), requests: Vec::new() };
+        for step in 0..45 {
+            batch.change(step);
+            let ahead = [batch.below(VOCAB) as u32];
+            let asked = rows(&batch.requests, &ahead);
+            let words = asked.len() * VOCAB.div_ceil(32);
+            let mask: Vec<u32> = (0..words as u32).map(|i| i.wrapping_mul(0x9e37_79b1) | 0xffff).collect();
+            let mask = (step % 4 == 1).then_some(&mask[..]);
+            let logits = Logits::f32(&values[..asked.len() * VOCAB], asked.len(), VOCAB).expect("a batch");
+            let expected = Cpu.sample(&logits, &asked, &SampleInputs { mask, draft: None }).expect("samples");
+
+            let packed = GpuLogits::packed(&source, Dtype::F32, asked.len(), VOCAB);
+            let buffers = SampleBuffers { mask: mask.map(Mask::Host), ..SampleBuffers::default() };
+            let mut open = encoder(&gpu);
+            // Two calls in flight, of which one is forgotten now and then.
+            let record =
+                |open: &mut _| gpu.sampler().sample(open, &packed, &asked, &buffers).expect("recorded");
+            let (first, second) = (record(&mut open), record(&mut open));
+            gpu.queue().submit([open.finish()]);
+            if step % 6 == 0 {
+                drop(first);
+            } else {
+                assert_eq!(first.wait().expect("samples"), expected, "step {step}");
+            }
+            let got: Vec<Sample> = second.wait().expect("samples");
+            assert_eq!(got, expected, "step {step}");
+            for (request, sample) in batch.requests.iter_mut().zip(&got) {
+                request.accept(sample);
+            }
+        }
+    }
+}
