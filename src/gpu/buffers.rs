@@ -1,4 +1,4 @@
-//! The engine's buffers: where logits, masks, drafts and results lie.
+//! The engine's buffers, where logits, masks, drafts and results lie; and how our own are made.
 
 use crate::logits::{Dtype, Shape};
 
@@ -89,4 +89,19 @@ pub struct SampleBuffers<'a> {
     /// Where the first drawn token of each row goes, u32 `[rows]`: the next step's input. The buffer needs the usage
     /// `COPY_DST`. A row without a token gets [`NO_TOKEN`](crate::NO_TOKEN).
     pub tokens: Option<GpuOutput<'a>>,
+}
+
+/// A buffer, unmapped.
+pub(crate) fn buffer(
+    device: &wgpu::Device,
+    label: &str,
+    size: u64,
+    usage: wgpu::BufferUsages,
+) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size,
+        usage,
+        mapped_at_creation: false,
+    })
 }

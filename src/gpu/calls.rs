@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::buffers::{GpuInput, GpuLogits, GpuOutput, Mask, SampleBuffers};
 use super::checks::{check_logits, check_words};
-use super::encode::Job;
-use super::pool::Kind;
+use super::job::{Job, Kind};
 use super::readback::Pending;
 use super::sampler::Sampler;
 use super::upload::Asked;

@@ -2,11 +2,11 @@
 //! CPU, once for every type of logits, before the first record. A device whose compiler reorders floats takes the kernel
 //! with walls between them, one that rounds otherwise the kernel by integers (`docs/exact.md`, 11).
 
+use super::buffers::buffer;
 use super::guard::{guarded, lock};
 use super::mapping::{Shared, map_on_submit};
 use super::passes::{Passes, Range};
 use super::pipelines::Pipeline;
-use super::pool::buffer;
 use super::readback::wait_mapped;
 use super::sampler::Sampler;
 use crate::arithmetic::exact::{KEY_NEG_INFINITY, key_or_nan};

@@ -4,9 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use super::adapters::{Adapter, adapters};
+use super::buffers::buffer;
 use super::guard::{guarded, lock, panic_message, poll};
 use super::mapping::{Shared, map_on_submit};
-use super::pool::buffer;
 use super::readback::{drive, wait_mapped};
 use super::sampler::{Sampler, SamplerOptions};
 use super::self_check::Kernels;

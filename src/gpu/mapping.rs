@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::guard::{guarded, lock};
-use super::pool::{Call, Ring};
+use super::guard::lock;
 use crate::error::{Error, Result};
+
+/// Another thread's poll may hold our callback for a moment after the queue is empty.
+pub(super) const PATIENCE: Duration = Duration::from_millis(100);
 
 /// What the callback said.
 #[derive(Debug)]
@@ -27,13 +29,23 @@ pub(crate) enum GaveUp {
 }
 
 /// What is known of a map, shared with its callback.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Mapping {
     told: Option<Told>,
     gave_up: Option<GaveUp>,
     waker: Option<Waker>,
-    /// A call that nobody waits for, and where it goes once the callback has come.
-    forgotten: Option<(Box<Call>, Ring)>,
+    /// To be done once the callback has come.
+    then: Option<Then>,
+}
+
+/// Hears whether the buffer is mapped.
+type Then = Box<dyn FnOnce(bool) + Send>;
+
+impl std::fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { told, gave_up, .. } = self;
+        f.debug_struct("Mapping").field("told", told).field("gave_up", gave_up).finish_non_exhaustive()
+    }
 }
 
 /// Shared by whoever waits and the callback.
@@ -60,14 +72,27 @@ fn tell(shared: &Shared, told: Told) {
     if mapping.told.is_some() {
         return;
     }
+    let is_mapped = matches!(told, Told::Mapped);
     mapping.told = Some(told);
-    let (waker, forgotten) = (mapping.waker.take(), mapping.forgotten.take());
+    let (waker, then) = (mapping.waker.take(), mapping.then.take());
     drop(mapping);
     if let Some(waker) = waker {
         waker.wake();
     }
-    if let Some((call, ring)) = forgotten {
-        give_back(*call, &ring);
+    if let Some(then) = then {
+        then(is_mapped);
+    }
+}
+
+/// Does this once the callback has come, which may be now, with whether the buffer is mapped.
+pub(crate) fn when_told(shared: &Shared, then: impl FnOnce(bool) + Send + 'static) {
+    let mut mapping = lock(shared);
+    if let Some(told) = &mapping.told {
+        let is_mapped = matches!(told, Told::Mapped);
+        drop(mapping);
+        then(is_mapped);
+    } else {
+        mapping.then = Some(Box::new(then));
     }
 }
 
@@ -127,28 +152,4 @@ pub(crate) fn map_on_submit(
     }
     let notifier = Notifier(shared.clone());
     encoder.map_buffer_on_submit(staging, wgpu::MapMode::Read, ..bytes, |result| notifier.mapped(result));
-}
-
-/// Lets the buffers of a call be used again: now, or once the callback has come.
-pub(crate) fn forget(call: Call, ring: &Ring) {
-    let shared = call.mapping.clone();
-    let mut mapping = lock(&shared);
-    if mapping.told.is_some() {
-        drop(mapping);
-        drop(shared);
-        give_back(call, ring);
-    } else {
-        mapping.forgotten = Some((Box::new(call), ring.clone()));
-    }
-}
-
-fn give_back(call: Call, ring: &Ring) {
-    let is_mapped = matches!(lock(&call.mapping).told, Some(Told::Mapped));
-    if let Some(staging) = call.staging.as_ref().filter(|_| is_mapped)
-        // The device may be lost by now.
-        && guarded(&call.device, "letting the records go", || staging.unmap()).is_err()
-    {
-        return;
-    }
-    lock(ring).push(call);
 }

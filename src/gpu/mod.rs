@@ -3,17 +3,19 @@
 //! ```text
 //! calls, operations     what is asked, checked (checks), planned (crate::plan)
 //!    ▼                  (canary: may the weights be computed by floats?)
-//! encode                uploads and bindings of every chunk, out of the buffers of the pool
+//! encode                the call as a job, bound to the buffers of the pool; what changed is uploaded (upload,
+//!    │                  room, blocks)
 //!    ▼
 //! passes                dispatches of the pipelines in the engine's encoder, timed (timing)
 //!    ▼
-//! readback              the only place that waits; guard, the only one that catches
+//! readback              what came of the map (mapping), waited for here or by a thread (waiter); guard catches
 //! ```
 //! `sampler` is what a sampler owns. `adapters`, `device` and `host_logits` are for callers that have no device of
 //! their own.
 
 #[cfg(feature = "device")]
 mod adapters;
+mod blocks;
 mod buffers;
 mod calls;
 mod canary;
@@ -24,12 +26,14 @@ mod encode;
 mod guard;
 #[cfg(feature = "device")]
 mod host_logits;
+mod job;
 mod mapping;
 mod operations;
 mod passes;
 mod pipelines;
 mod pool;
 mod readback;
+mod room;
 mod sampler;
 mod self_check;
 mod timing;

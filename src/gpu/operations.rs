@@ -2,9 +2,9 @@
 
 use super::buffers::{GpuLogits, GpuOutput};
 use super::checks::{check_apart, check_outputs};
-use super::encode::{Bound, Job, tiles_of};
+use super::encode::tiles_of;
+use super::job::{Bound, Job, Kind};
 use super::passes::Passes;
-use super::pool::Kind;
 use super::sampler::Sampler;
 use super::upload::Asked;
 use crate::arithmetic::lane::PassScale;

@@ -4,10 +4,12 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::encode::Bindings;
+use super::buffers::buffer;
 use super::guard::{guarded, lock};
-use super::mapping;
-use super::upload::{Room, Upload};
+use super::job::{Bindings, Kind};
+use super::mapping::{self, when_told};
+use super::room::Room;
+use super::upload::Upload;
 use crate::answer::Decoding;
 use crate::error::Result;
 use crate::logits::Shape;
@@ -22,30 +24,6 @@ pub struct Traffic {
     pub bytes_uploaded: u64,
     /// Records and samples scheduled to come back.
     pub bytes_back: u64,
-}
-
-/// A buffer, unmapped.
-pub(crate) fn buffer(
-    device: &wgpu::Device,
-    label: &str,
-    size: u64,
-    usage: wgpu::BufferUsages,
-) -> wgpu::Buffer {
-    device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some(label),
-        size,
-        usage,
-        mapped_at_creation: false,
-    })
-}
-
-/// What a call is for. Its buffers serve another of the kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Logprobs,
-    Sample,
-    /// An operation of this name, whose records nobody wants.
-    Operation(&'static str),
 }
 
 /// What one call in flight has of its own. It goes back to the ring when its records have been read.
@@ -70,6 +48,20 @@ pub(crate) struct Call {
 
 /// Idle ones, shared between the sampler and the calls in flight.
 pub(crate) type Ring = Arc<Mutex<Vec<Call>>>;
+
+/// Lets what a call has be used again: now, or once its map's callback has come.
+pub(crate) fn forget(call: Call, ring: &Ring) {
+    let (shared, ring) = (call.mapping.clone(), ring.clone());
+    when_told(&shared, move |is_mapped| {
+        if let Some(staging) = call.staging.as_ref().filter(|_| is_mapped)
+            // The device may be lost by now.
+            && guarded(&call.device, "letting the records go", || staging.unmap()).is_err()
+        {
+            return;
+        }
+        lock(&ring).push(call);
+    });
+}
 
 /// Calls after which something idle is let go, with the engine's buffers that it is bound to.
 const MAX_IDLE: u32 = 64;

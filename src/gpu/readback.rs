@@ -9,17 +9,14 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::guard::poll;
-use super::mapping::{Shared, forget, is_settled, map_on_submit, outcome, wake_when_settled};
-use super::pool::{Call, Ring};
+use super::mapping::{PATIENCE, Shared, is_settled, map_on_submit, outcome, wake_when_settled};
+use super::pool::{Call, Ring, forget};
 use super::sampler::Sampler;
 use super::waiter::Waiter;
 use crate::answer::Answer;
 use crate::answer::words::record;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
-
-/// Another thread's poll may hold our callback for a moment after the queue is empty.
-pub(super) const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Blocks until the map is there.
 pub(crate) fn wait_mapped(shared: &Shared, device: &wgpu::Device, deadline: Duration) -> Result<()> {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::buffers::buffer;
 use super::checks::check_limits;
 use super::guard::guarded;
 use super::pipelines::{Known, Pipelines};
-use super::pool::{Pool, Traffic, buffer};
+use super::pool::{Pool, Traffic};
 use super::timing::{Clock, Timing};
 use super::waiter::Waiter;
 use crate::error::Result;

@@ -1,9 +1,9 @@
 //! A device against the CPU engine, in a small batch: a driver that miscompiles the kernels is found before it writes a
 //! log.
 
+use super::buffers::buffer;
 use super::buffers::{GpuLogits, SampleBuffers};
 use super::guard::guarded;
-use super::pool::buffer;
 use super::readback::Pending;
 use super::sampler::Sampler;
 use crate::answer::Answer;

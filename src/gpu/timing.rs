@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use super::buffers::buffer;
 use super::guard::{guarded, lock};
 use super::mapping::{Shared, is_settled, map_on_submit, outcome};
-use super::pool::buffer;
 use crate::error::{Error, Result};
 
 /// How long a call of a [`Sampler`](crate::Sampler) took on the device.

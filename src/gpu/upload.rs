@@ -2,95 +2,16 @@
 
 use std::ops::Range;
 
+use super::blocks::Blocks;
+use super::buffers::buffer;
 use super::guard::guarded;
-use super::pool::buffer;
+use super::room::Room;
 use crate::arithmetic::format::NO_TOKEN;
 use crate::arithmetic::rng::halves;
 use crate::error::Result;
-use crate::plan::{Plan, REQUEST_BYTES, ROW_BYTES};
-use crate::request::table::{ChangeTable, Stamp};
+use crate::plan::{REQUEST_BYTES, ROW_BYTES};
+use crate::request::table::ChangeTable;
 use crate::request::{Inputs, RequestWords};
-
-/// How much of everything a buffer has room for. What is larger than needed lets parts stay where they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Room {
-    pub(crate) alignment: u64,
-    /// Bytes of what chunks are told.
-    pub(crate) uniforms: u64,
-    pub(crate) requests: usize,
-    /// Heads of rows.
-    pub(crate) rows: usize,
-    /// Quads of what requests keep, and of what is of one step.
-    pub(crate) kept: usize,
-    pub(crate) step: usize,
-}
-
-impl Room {
-    /// What a plan needs, with so many quads of changes and allowed tokens: kept ones, and those of a step.
-    pub(crate) fn of(plan: &Plan, [kept, step]: [usize; 2], alignment: u64) -> Self {
-        Self {
-            alignment: alignment.max(4),
-            uniforms: plan.uniform_bytes,
-            requests: plan.demand.requests,
-            rows: plan.shape.rows,
-            kept,
-            step,
-        }
-    }
-
-    fn holds(&self, other: &Self) -> bool {
-        self.uniforms >= other.uniforms
-            && self.requests >= other.requests
-            && self.rows >= other.rows
-            && self.kept >= other.kept
-            && self.step >= other.step
-    }
-
-    /// Room for twice as much and less, within so many bytes.
-    fn with_reserve(self, most: u64) -> Self {
-        let reserve = |count: usize| (count + count / 2).next_power_of_two();
-        let more = Self {
-            uniforms: self.uniforms.next_power_of_two(),
-            requests: if self.requests > 1 { reserve(self.requests) } else { self.requests },
-            rows: reserve(self.rows),
-            kept: if self.kept > 0 { reserve(self.kept) } else { 0 },
-            step: if self.step > 0 { reserve(self.step) } else { 0 },
-            ..self
-        };
-        if more.bytes() <= most { more } else { self }
-    }
-
-    pub(crate) fn requests_offset(&self) -> u64 {
-        self.uniforms.next_multiple_of(self.alignment)
-    }
-
-    pub(crate) fn requests_bytes(&self) -> u64 {
-        self.requests as u64 * REQUEST_BYTES
-    }
-
-    /// Where heads, kept quads and quads of the step lie, in this order.
-    pub(crate) fn quads_offset(&self) -> u64 {
-        (self.requests_offset() + self.requests_bytes()).next_multiple_of(self.alignment)
-    }
-
-    pub(crate) fn quads_bytes(&self) -> u64 {
-        (self.rows + self.kept + self.step) as u64 * ROW_BYTES
-    }
-
-    fn bytes(&self) -> u64 {
-        self.quads_offset() + self.quads_bytes()
-    }
-}
-
-/// The kept quads of one request in a buffer.
-#[derive(Clone, Copy, Debug)]
-struct Block {
-    /// The state of the changes that the buffer holds, or `None` before they are sent.
-    held: Option<Stamp>,
-    table: Stamp,
-    first: usize,
-    quads: usize,
-}
 
 /// A buffer, and what it holds.
 #[derive(Debug)]
@@ -100,8 +21,7 @@ pub(crate) struct Upload {
     held: Vec<u8>,
     /// Bytes of `held` that are not sent yet.
     changed: Vec<Range<usize>>,
-    blocks: Vec<Block>,
-    blocks_before: Vec<Block>,
+    blocks: Blocks,
     allowed: Vec<u32>,
 }
 
@@ -121,8 +41,7 @@ impl Upload {
             // No number of a call, no token: nothing that is put is taken for held by chance.
             held: vec![0; usize_of(room.bytes())],
             changed: Vec::new(),
-            blocks: Vec::new(),
-            blocks_before: Vec::new(),
+            blocks: Blocks::default(),
             allowed: Vec::new(),
         })
     }
@@ -163,66 +82,9 @@ impl Upload {
                 }
             }
             Asked::Sample(inputs) => {
-                self.place_blocks(inputs);
+                self.blocks.place(inputs, self.room.kept);
                 self.put_inputs(inputs);
             }
-        }
-    }
-
-    /// Finds places for what the requests keep. A request that was there before stays where it was.
-    fn place_blocks(&mut self, inputs: &Inputs<'_>) {
-        let is_same =
-            |(wanted, block): (Block, &Block)| wanted.table.is_of(block.table) && wanted.quads == block.quads;
-        let mut count = 0;
-        if blocks_of(inputs).all(|wanted| {
-            count += 1;
-            self.blocks.get(count - 1).is_some_and(|block| is_same((wanted, block)))
-        }) && count == self.blocks.len()
-        {
-            return;
-        }
-        std::mem::swap(&mut self.blocks, &mut self.blocks_before);
-        self.blocks.clear();
-        self.blocks_before.sort_unstable_by_key(|block| block.table);
-        for wanted in blocks_of(inputs) {
-            let before =
-                self.blocks_before.partition_point(|block| block.table.lineage() < wanted.table.lineage());
-            let known = self.blocks_before.get(before).filter(|block| is_same((wanted, block)));
-            self.blocks.push(known.copied().unwrap_or(wanted));
-        }
-        self.blocks_before.clear();
-        self.blocks_before.extend(self.blocks.iter().filter(|block| block.first != UNPLACED));
-        self.blocks_before.sort_unstable_by_key(|block| block.first);
-        if !self.fill_gaps() {
-            self.pack();
-        }
-    }
-
-    /// Places the new blocks between those that stay; `false` if one fits nowhere.
-    fn fill_gaps(&mut self) -> bool {
-        let (mut next_known, mut end) = (0, 0);
-        for block in self.blocks.iter_mut().filter(|block| block.first == UNPLACED) {
-            loop {
-                let gap_end = self.blocks_before.get(next_known).map_or(self.room.kept, |known| known.first);
-                if gap_end >= end + block.quads {
-                    break;
-                }
-                let Some(known) = self.blocks_before.get(next_known) else { return false };
-                end = end.max(known.first + known.quads);
-                next_known += 1;
-            }
-            block.first = end;
-            end += block.quads;
-        }
-        true
-    }
-
-    /// Places all blocks anew, one after the other.
-    fn pack(&mut self) {
-        let mut end = 0;
-        for block in &mut self.blocks {
-            (block.first, block.held) = (end, None);
-            end += block.quads;
         }
     }
 
@@ -235,10 +97,10 @@ impl Upload {
             request.repetition = changes.repetition.to_bits();
             let kept_quads = changes.kept_quads(inputs.vocab);
             if kept_quads > 0 {
-                while !self.blocks[block].table.is_of(changes.kept.stamp()) {
+                while !self.blocks.list[block].table.is_of(changes.kept.stamp()) {
                     block += 1;
                 }
-                let first = self.room.rows + self.blocks[block].first;
+                let first = self.room.rows + self.blocks.list[block].first;
                 self.put_block(block, changes.kept, changes.allowed[0], first);
                 request.first_kept = word(first);
                 request.kept_places = word(changes.kept.places().len());
@@ -264,7 +126,7 @@ impl Upload {
 
     /// What a request keeps: of a table that is there already, the places that were written since.
     fn put_block(&mut self, block: usize, table: &ChangeTable, allowed: Option<&[u32]>, first: usize) {
-        let held = self.blocks[block].held.replace(table.stamp());
+        let held = self.blocks.list[block].held.replace(table.stamp());
         if let Some(places) = held.and_then(|held| table.written_since(held)) {
             for place in places {
                 self.put_quads(first + place, bytemuck::bytes_of(&table.places()[place]));
@@ -272,7 +134,7 @@ impl Upload {
         } else {
             self.put_quads(first, bytemuck::cast_slice(table.places()));
             if let Some(allowed) = allowed {
-                let quads = self.blocks[block].quads - table.places().len();
+                let quads = self.blocks.list[block].quads - table.places().len();
                 self.put_words(first + table.places().len(), quads, allowed.iter().copied());
             }
         }
@@ -338,21 +200,6 @@ impl Upload {
         self.changed.clear();
         Ok(sent)
     }
-}
-
-/// Before a block has a place.
-const UNPLACED: usize = usize::MAX;
-
-/// What the requests of the rows keep, once where rows of one request follow each other.
-fn blocks_of(inputs: &Inputs<'_>) -> impl Iterator<Item = Block> {
-    let rows = inputs.rows();
-    (0..rows.len()).filter_map(move |i| {
-        let changes = inputs.changes(i);
-        let quads = changes.kept_quads(inputs.vocab);
-        let is_new = i == 0 || !std::ptr::eq(rows[i].request, rows[i - 1].request);
-        let block = Block { held: None, table: changes.kept.stamp(), first: UNPLACED, quads };
-        (is_new && quads > 0).then_some(block)
-    })
 }
 
 /// Changed bytes nearer to each other than this are sent as one: a write costs more than the bytes.

@@ -4,8 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::guard::{lock, poll};
-use super::mapping::{GaveUp, Shared, give_up, is_settled};
-use super::readback::PATIENCE;
+use super::mapping::{GaveUp, PATIENCE, Shared, give_up, is_settled};
 use crate::error::{Error, Result};
 
 /// How long the thread stays when there is nobody.

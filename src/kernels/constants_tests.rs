@@ -25,7 +25,7 @@ fn shared() -> BTreeMap<String, i64> {
         words::sample::NAMED,
         words::draw::NAMED,
         request::words::asks::NAMED,
-        request::table::change::NAMED,
+        request::change::words::NAMED,
         rng::purposes::NAMED,
     ];
     let of_lists = lists.into_iter().flatten().map(|(name, value)| (*name, (*value).cast_signed()));

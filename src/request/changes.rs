@@ -1,10 +1,7 @@
 //! What a row does to single logits: the changes that its request keeps, those of this step alone, and the allowed tokens.
 
-use std::collections::HashMap;
-
-use super::history::History;
-use super::request::Row;
-use super::table::{Change, ChangeTable, find};
+use super::change::Change;
+use super::table::{ChangeTable, find};
 use crate::arithmetic::exact;
 use crate::logits::RowBits;
 
@@ -85,60 +82,5 @@ impl Changes<'_> {
             }
         }
         changed
-    }
-}
-
-/// Leaves in `step` the changes that stand in place of the kept ones for this row: what the tokens do that it takes for
-/// accepted, DRY, bad words that the next token would complete, and stop tokens that come too early.
-pub(super) fn of_step(row: &Row<'_>, step: &mut ChangeTable) {
-    step.clear();
-    let (request, history) = (row.request, row.history());
-    let params = request.params();
-    let mut edit = |token: u32, edit: &dyn Fn(&mut Change)| step.edit_over(&request.kept, token, edit);
-    if let Some(penalties) = &request.penalties {
-        for count in 1..=history.ahead.len() {
-            penalties.see_last(&history.with_ahead(count), &mut edit);
-        }
-    }
-    if let Some(repeats) = &request.repeats {
-        repeats.each(&history, |token, dry| {
-            edit(token, &|change| {
-                let other = request.penalties.map_or(0.0, |penalties| penalties.amount(change.count));
-                #[expect(clippy::cast_possible_truncation, reason = "rounded once, from double to single")]
-                let penalty = (other + dry) as f32;
-                // A longer repeat costs more.
-                change.penalty = change.penalty.max(penalty);
-            });
-        });
-    }
-    request.bad_words.each(&params.bad_words, &history, |token| edit(token, &Change::ban));
-    if row.position < params.min_tokens {
-        params.stop_token_ids.iter().for_each(|&token| edit(token, &Change::ban));
-    }
-}
-
-/// Bad words by the token before their last.
-#[derive(Clone, Debug, Default)]
-pub(super) struct BadWords(HashMap<u32, Vec<usize>>);
-
-impl BadWords {
-    pub(super) fn new(words: &[Vec<u32>]) -> Self {
-        let mut by_token: HashMap<u32, Vec<usize>> = HashMap::new();
-        for (number, word) in words.iter().enumerate() {
-            if let [.., before, _] = word[..] {
-                by_token.entry(before).or_default().push(number);
-            }
-        }
-        Self(by_token)
-    }
-
-    /// Tells the tokens that would complete a word of several tokens.
-    fn each(&self, words: &[Vec<u32>], history: &History<'_>, tell: impl FnMut(u32)) {
-        let ending = history.last_of_output().and_then(|token| self.0.get(&token));
-        let completed = ending.into_iter().flatten().filter_map(|&number| {
-            let (last, before) = words[number].split_last()?;
-            history.output_ends_with(before).then_some(*last)
-        });
-        completed.for_each(tell);
     }
 }

@@ -1,7 +1,9 @@
 //! The rows of a sampling step as both engines take them: checked, with what each does to its logits.
 
-use super::changes::{Changes, of_step};
-use super::table::{Change, ChangeTable};
+use super::change::Change;
+use super::changes::Changes;
+use super::step::of_step;
+use super::table::ChangeTable;
 use super::{Compiled, Row};
 use crate::answer::DecodeInfo;
 use crate::arithmetic::rng::Key;

@@ -1,5 +1,7 @@
 //! What a caller asks, checked and compiled; and what a request remembers of its tokens.
 
+mod bad_words;
+pub(crate) mod change;
 mod changes;
 mod compiled;
 mod draft;
@@ -9,6 +11,7 @@ mod penalties;
 mod repeats;
 #[expect(clippy::module_inception, reason = "a request is the noun of this room")]
 mod request;
+mod step;
 pub(crate) mod table;
 mod targets;
 mod validate;

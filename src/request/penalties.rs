@@ -1,7 +1,8 @@
 //! Repetition, presence and frequency penalties: which tokens were seen, kept from token to token.
 
+use super::change::Change;
 use super::history::History;
-use super::table::{Change, ChangeTable};
+use super::table::ChangeTable;
 use crate::params::SamplingParams;
 
 /// What the penalties of a request look at.

@@ -3,12 +3,13 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
-use super::changes::BadWords;
+use super::bad_words::BadWords;
+use super::change::Change;
 use super::compiled::Compiled;
 use super::history::History;
 use super::penalties::Penalties;
 use super::repeats::Repeats;
-use super::table::{Change, ChangeTable};
+use super::table::ChangeTable;
 use crate::answer::Sample;
 use crate::arithmetic::format::MAX_VOCAB;
 use crate::error::Result;

@@ -4,70 +4,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytemuck::{Pod, Zeroable};
-
-use crate::arithmetic::format::{MAX_VOCAB, layout};
-
-layout! {
-    /// Bits of the first word of a change; the rest of it is the token. `EMPTY` is the whole word of a place without one.
-    change: u32, "CHANGE_" {
-        BANNED = 1 << 31,
-        REPEATED = 1 << 30,
-        TOKEN = 0xf_ffff,
-        EMPTY = u32::MAX,
-        /// Spreads tokens over the places.
-        SPREAD = 0x9e37_79b1,
-    }
-}
-
-/// What happens to one token's logit.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
-pub(crate) struct Change {
-    /// The token, and whether it is banned or the repetition penalty applies, which comes second.
-    word: u32,
-    /// Added first.
-    pub(crate) bias: f32,
-    /// Subtracted last.
-    pub(crate) penalty: f32,
-    /// How often the token was seen, for the host.
-    pub(crate) count: u32,
-}
-
-impl Change {
-    const EMPTY: Self = Self { word: change::EMPTY, bias: 0.0, penalty: 0.0, count: 0 };
-
-    /// One that changes nothing.
-    pub(crate) fn none(token: u32) -> Self {
-        Self { word: token, ..Self::EMPTY }
-    }
-
-    pub(crate) fn token(&self) -> u32 {
-        self.word & change::TOKEN
-    }
-
-    /// Whether the token is impossible.
-    pub(crate) fn is_banned(&self) -> bool {
-        self.word & change::BANNED != 0
-    }
-
-    /// Whether the repetition penalty applies.
-    pub(crate) fn is_repeated(&self) -> bool {
-        self.word & change::REPEATED != 0
-    }
-
-    pub(crate) fn ban(&mut self) {
-        self.word |= change::BANNED;
-    }
-
-    pub(crate) fn repeat(&mut self, is_repeated: bool) {
-        self.word = (self.word & !change::REPEATED) | (u32::from(is_repeated) * change::REPEATED);
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.word == change::EMPTY
-    }
-}
+use super::change::{Change, words};
+use crate::arithmetic::format::MAX_VOCAB;
 
 /// Tells the contents of one table from those of any other, a copy's included. What grew out of the same by single
 /// changes has the same.
@@ -282,7 +220,7 @@ fn place_of(places: &[Change], token: u32) -> usize {
 
 /// Where a token is looked for first.
 fn home(token: u32, mask: usize) -> usize {
-    let spread = token.wrapping_mul(change::SPREAD);
+    let spread = token.wrapping_mul(words::SPREAD);
     (spread ^ (spread >> 15)) as usize & mask
 }
 

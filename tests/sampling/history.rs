@@ -41,7 +41,7 @@ impl Batch {
     /// One leaves, one comes, two change places, one gets other parameters: now and then.
     fn change(&mut self, step: u64) {
         let seed = self.numbers.next();
-        if self.requests.len() < 2 || (step % 3 == 0 && self.requests.len() < MOST_ROWS) {
+        if self.requests.len() < 2 || (step.is_multiple_of(3) && self.requests.len() < MOST_ROWS) {
             let place = self.below(self.requests.len() + 1);
             self.requests.insert(place, request(step / 3, seed));
         } else if step % 5 == 1 {
@@ -90,7 +90,7 @@ fn a_device_follows_requests_that_come_go_and_grow() {
                 |open: &mut _| gpu.sampler().sample(open, &packed, &asked, &buffers).expect("recorded");
             let (first, second) = (record(&mut open), record(&mut open));
             gpu.queue().submit([open.finish()]);
-            if step % 6 == 0 {
+            if step.is_multiple_of(6) {
                 drop(first);
             } else {
                 assert_eq!(first.wait().expect("samples"), expected, "step {step}");

@@ -1,0 +1,139 @@
+//! A call to be encoded, and what its passes are bound to.
+
+use super::buffers::{GpuInput, GpuLogits, GpuOutput};
+use super::passes::{Passes, Range};
+use super::upload::{Asked, Upload};
+use crate::kernels::kernel::ChunkUniform;
+use crate::plan::{Chunk, Plan, UNIFORM_BYTES, Window};
+
+/// What a call is for. Its buffers serve another of the kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Logprobs,
+    Sample,
+    /// An operation of this name, whose records nobody wants.
+    Operation(&'static str),
+}
+
+/// What to encode.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) logits: &'a GpuLogits<'a>,
+    pub(crate) asked: Asked<'a>,
+    pub(crate) mask: Option<GpuInput<'a>>,
+    pub(crate) draft: Option<GpuInput<'a>>,
+    pub(crate) outs: &'a [GpuOutput<'a>],
+    /// Bytes of one row in each of `outs`.
+    pub(crate) out_row_bytes: u64,
+}
+
+/// What a call has of its own, to be bound beside the engine's buffers.
+#[derive(Clone, Copy)]
+pub(crate) struct Own<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) upload: &'a Upload,
+    pub(crate) records: &'a wgpu::Buffer,
+    pub(crate) alignment: u64,
+}
+
+/// The passes of a call, and the engine's buffers that they are bound to.
+#[derive(Debug)]
+pub(crate) struct Bindings {
+    pub(crate) passes: Passes,
+    /// What each chunk is told, but for the number of the call.
+    pub(crate) uniforms: Vec<ChunkUniform>,
+    pub(crate) logits: wgpu::Buffer,
+    pub(crate) others: Vec<Option<(wgpu::Buffer, u64)>>,
+    pub(crate) scratch: wgpu::Buffer,
+}
+
+impl<'a> Job<'a> {
+    /// A job without buffers beside the logits.
+    pub(crate) fn new(kind: Kind, logits: &'a GpuLogits<'a>, asked: Asked<'a>) -> Self {
+        Job { kind, logits, asked, mask: None, draft: None, outs: &[], out_row_bytes: 0 }
+    }
+
+    /// The engine's buffers beside the logits, and where they begin.
+    pub(crate) fn others(&self) -> impl Iterator<Item = Option<(&'a wgpu::Buffer, u64)>> {
+        let inputs =
+            [self.mask, self.draft].map(|input| input.map(|input| (input.buffer, input.byte_offset)));
+        inputs.into_iter().chain(self.outs.iter().map(|out| Some((out.buffer, out.byte_offset))))
+    }
+
+    /// Whether these bindings, of the same plan, are of the same buffers.
+    pub(crate) fn is_bound(&self, bindings: &Bindings, scratch: &wgpu::Buffer) -> bool {
+        let others =
+            bindings.others.iter().map(|other| other.as_ref().map(|(buffer, offset)| (buffer, *offset)));
+        bindings.logits == *self.logits.buffer && bindings.scratch == *scratch && self.others().eq(others)
+    }
+
+    /// The bindings of one chunk. `unused` is bound where the engine gave no mask or draft.
+    pub(crate) fn bind(&self, chunk: &Chunk, own: &Own<'a>, unused: Range<'a>) -> Bound<'a> {
+        let Own { plan, upload, records, alignment } = *own;
+        let range = Range::new;
+        // A chunk's part of a buffer with so many bytes per row.
+        let window = |buffer, byte_offset: u64, row_bytes: u64| {
+            let first = byte_offset + chunk.first_row as u64 * row_bytes;
+            let window = Window::new(first, chunk.rows as u64 * row_bytes, 4, alignment);
+            (range(buffer, window.offset, window.bytes), window.element_base)
+        };
+        let vocab = plan.shape.vocab as u64;
+        let mask = self.mask.map(|mask| window(mask.buffer, mask.byte_offset, vocab.div_ceil(32) * 4));
+        let draft = self.draft.map(|draft| window(draft.buffer, draft.byte_offset, vocab * 4));
+        let (outs, bases): (Vec<_>, Vec<_>) =
+            self.outs.iter().map(|out| window(out.buffer, out.byte_offset, self.out_row_bytes)).unzip();
+        let record_words = plan.demand.record_words() + plan.demand.token_words();
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the plan keeps each below 2^32, and offsets in one buffer"
+        )]
+        let uniform_words = ChunkUniform {
+            vocab: plan.shape.vocab as u32,
+            tiles: plan.tiles as u32,
+            listed: plan.demand.listed,
+            rows: chunk.rows as u32,
+            element_base: chunk.logits.element_base,
+            row_stride: plan.shape.row_stride as u32,
+            record_words: plan.demand.record_words() as u32,
+            out_base: bases.first().copied().unwrap_or(0),
+            first_row: chunk.first_row as u32,
+            call: 0,
+            views: plan.demand.views,
+            mask_words: mask.map_or(0, |_| plan.shape.vocab.div_ceil(32) as u32),
+            mask_base: mask.map_or(0, |(_, base)| base),
+            draft_base: draft.map_or(0, |(_, base)| base),
+            draft_stride: draft.map_or(0, |_| plan.shape.vocab as u32),
+            draws: plan.demand.draws.unwrap_or(0),
+            top_raw: plan.demand.top_raw,
+            stage: 0,
+            nothing: 0,
+            unused: 0,
+        };
+        let room = &upload.room;
+        Bound {
+            uniform_words,
+            uniform: range(&upload.buffer, chunk.uniform_offset, UNIFORM_BYTES),
+            logits: range(self.logits.buffer, chunk.logits.offset, chunk.logits.bytes),
+            requests: range(&upload.buffer, room.requests_offset(), room.requests_bytes()),
+            rows: range(&upload.buffer, room.quads_offset(), room.quads_bytes()),
+            mask: mask.map_or(unused, |(range, _)| range),
+            draft: draft.map_or(unused, |(range, _)| range),
+            records: range(records, chunk.records_offset, (chunk.rows * record_words * 4) as u64),
+            outs,
+        }
+    }
+}
+
+/// One chunk's bindings, for the kernels that work on it.
+pub(crate) struct Bound<'a> {
+    pub(crate) uniform_words: ChunkUniform,
+    pub(crate) uniform: Range<'a>,
+    pub(crate) logits: Range<'a>,
+    pub(crate) requests: Range<'a>,
+    pub(crate) rows: Range<'a>,
+    pub(crate) mask: Range<'a>,
+    pub(crate) draft: Range<'a>,
+    pub(crate) records: Range<'a>,
+    pub(crate) outs: Vec<Range<'a>>,
+}

@@ -1,0 +1,74 @@
+//! How large the parts of an upload may become before they move.
+
+use crate::plan::{Plan, REQUEST_BYTES, ROW_BYTES};
+
+/// How much of everything a buffer has room for. What is larger than needed lets parts stay where they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) alignment: u64,
+    /// Bytes of what chunks are told.
+    pub(crate) uniforms: u64,
+    pub(crate) requests: usize,
+    /// Heads of rows.
+    pub(crate) rows: usize,
+    /// Quads of what requests keep, and of what is of one step.
+    pub(crate) kept: usize,
+    pub(crate) step: usize,
+}
+
+impl Room {
+    /// What a plan needs, with so many quads of changes and allowed tokens: kept ones, and those of a step.
+    pub(crate) fn of(plan: &Plan, [kept, step]: [usize; 2], alignment: u64) -> Self {
+        Self {
+            alignment: alignment.max(4),
+            uniforms: plan.uniform_bytes,
+            requests: plan.demand.requests,
+            rows: plan.shape.rows,
+            kept,
+            step,
+        }
+    }
+
+    pub(crate) fn holds(&self, other: &Self) -> bool {
+        self.uniforms >= other.uniforms
+            && self.requests >= other.requests
+            && self.rows >= other.rows
+            && self.kept >= other.kept
+            && self.step >= other.step
+    }
+
+    /// Room for twice as much and less, within so many bytes.
+    pub(crate) fn with_reserve(self, most: u64) -> Self {
+        let reserve = |count: usize| (count + count / 2).next_power_of_two();
+        let more = Self {
+            uniforms: self.uniforms.next_power_of_two(),
+            requests: if self.requests > 1 { reserve(self.requests) } else { self.requests },
+            rows: reserve(self.rows),
+            kept: if self.kept > 0 { reserve(self.kept) } else { 0 },
+            step: if self.step > 0 { reserve(self.step) } else { 0 },
+            ..self
+        };
+        if more.bytes() <= most { more } else { self }
+    }
+
+    pub(crate) fn requests_offset(&self) -> u64 {
+        self.uniforms.next_multiple_of(self.alignment)
+    }
+
+    pub(crate) fn requests_bytes(&self) -> u64 {
+        self.requests as u64 * REQUEST_BYTES
+    }
+
+    /// Where heads, kept quads and quads of the step lie, in this order.
+    pub(crate) fn quads_offset(&self) -> u64 {
+        (self.requests_offset() + self.requests_bytes()).next_multiple_of(self.alignment)
+    }
+
+    pub(crate) fn quads_bytes(&self) -> u64 {
+        (self.rows + self.kept + self.step) as u64 * ROW_BYTES
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.quads_offset() + self.quads_bytes()
+    }
+}

@@ -1,0 +1,34 @@
+//! The changes of one step: those that stand in place of what a request keeps.
+
+use super::change::Change;
+use super::request::Row;
+use super::table::ChangeTable;
+
+/// Leaves in `step` the changes that stand in place of the kept ones for this row: what the tokens do that it takes for
+/// accepted, DRY, bad words that the next token would complete, and stop tokens that come too early.
+pub(super) fn of_step(row: &Row<'_>, step: &mut ChangeTable) {
+    step.clear();
+    let (request, history) = (row.request, row.history());
+    let params = request.params();
+    let mut edit = |token: u32, edit: &dyn Fn(&mut Change)| step.edit_over(&request.kept, token, edit);
+    if let Some(penalties) = &request.penalties {
+        for count in 1..=history.ahead.len() {
+            penalties.see_last(&history.with_ahead(count), &mut edit);
+        }
+    }
+    if let Some(repeats) = &request.repeats {
+        repeats.each(&history, |token, dry| {
+            edit(token, &|change| {
+                let other = request.penalties.map_or(0.0, |penalties| penalties.amount(change.count));
+                #[expect(clippy::cast_possible_truncation, reason = "rounded once, from double to single")]
+                let penalty = (other + dry) as f32;
+                // A longer repeat costs more.
+                change.penalty = change.penalty.max(penalty);
+            });
+        });
+    }
+    request.bad_words.each(&params.bad_words, &history, |token| edit(token, &Change::ban));
+    if row.position < params.min_tokens {
+        params.stop_token_ids.iter().for_each(|&token| edit(token, &Change::ban));
+    }
+}
