@@ -184,7 +184,7 @@ fn draw(numbers: vec4<u32>, weigh: u32, scale: Scale, lane: u32) -> u32 {
         if round == 1u {
             first = workgroupUniformLoad(&picked).x * TILE + lane * 16u;
             own = vec2<u32>(0u, 0u);
-            for (var i = 0u; i < 16u; i++) {
+            for (var i = chunk.nothing; i < 16u; i++) {
                 own = add64(own, draw_weight(first + i, weigh, scale));
             }
         }
@@ -207,7 +207,7 @@ fn draw(numbers: vec4<u32>, weigh: u32, scale: Scale, lane: u32) -> u32 {
             if round == 0u {
                 picked.x = lane;
             } else {
-                for (var i = 0u; i < 16u; i++) {
+                for (var i = chunk.nothing; i < 16u; i++) {
                     before = add64(before, draw_weight(first + i, weigh, scale));
                     if !at_least64(point, before) {
                         picked.y = first + i;

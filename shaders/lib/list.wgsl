@@ -1,5 +1,7 @@
 // list: codes, by which items compare, and the lists of those that were chosen.
 // Provides: codes, write_entries, `chosen`, `winners`, `histogram`.
+// Loops over sixteen lanes or digits begin at `chunk.nothing`, so that no compiler knows their number and writes them out:
+// each access to memory is dozens of branches on Mesa's software drivers, which then took twice as long to compile.
 // Needs: format.wgsl, exact.wgsl, and the kernel's binding `records`.
 
 const LANES: u32 = 256u;

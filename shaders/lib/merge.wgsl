@@ -36,14 +36,14 @@ fn merge_tiles(view: u32, row: u32, scale: Scale, lane: u32) -> Merged {
     winners[lane].x = bitcast<u32>(best_key);
     workgroupBarrier(); // every tile's maximum before the row's
     if lane < 16u {
-        for (var i = 1u; i < 16u; i++) {
+        for (var i = 1u + chunk.nothing; i < 16u; i++) {
             best_key = max(best_key, bitcast<i32>(winners[lane + i * 16u].x));
         }
         winners[lane].x = bitcast<u32>(best_key);
     }
     workgroupBarrier(); // sixteen partial maxima before the last
     if lane == 0u {
-        for (var i = 1u; i < 16u; i++) {
+        for (var i = 1u + chunk.nothing; i < 16u; i++) {
             best_key = max(best_key, bitcast<i32>(winners[i].x));
         }
         merged.max_key = best_key;
@@ -80,7 +80,7 @@ fn merge_tiles(view: u32, row: u32, scale: Scale, lane: u32) -> Merged {
     winners[512u + lane] = counts;
     workgroupBarrier(); // every tile's part before the sixteen partial sums
     if lane < 16u {
-        for (var i = 1u; i < 16u; i++) {
+        for (var i = 1u + chunk.nothing; i < 16u; i++) {
             mass = add64(mass, winners[lane + i * 16u]);
             surprise = add64(surprise, winners[256u + lane + i * 16u]);
             counts += winners[512u + lane + i * 16u];
@@ -91,7 +91,7 @@ fn merge_tiles(view: u32, row: u32, scale: Scale, lane: u32) -> Merged {
     }
     workgroupBarrier(); // sixteen partial sums before the last
     if lane == 0u {
-        for (var i = 1u; i < 16u; i++) {
+        for (var i = 1u + chunk.nothing; i < 16u; i++) {
             mass = add64(mass, winners[i]);
             surprise = add64(surprise, winners[256u + i]);
             counts += winners[512u + i];

@@ -311,14 +311,14 @@ fn scan(task: Task, lane: u32) -> Outcome {
         // 3. sixteen lanes: sums of the lanes, or of sixteen digits
         if lane < 16u {
             if task.kind == SUM {
-                for (var i = 1u; i < 16u; i++) {
+                for (var i = 1u + chunk.nothing; i < 16u; i++) {
                     join(&own, lane + i * 16u);
                 }
                 leave(own, lane);
             }
             if selects {
                 var total = vec2<u32>(0u, 0u);
-                for (var i = 0u; i < 16u; i++) {
+                for (var i = chunk.nothing; i < 16u; i++) {
                     total = add64(total, digit_mass(lane * 16u + i, task.kind));
                 }
                 group_masses[lane] = total;
@@ -329,7 +329,7 @@ fn scan(task: Task, lane: u32) -> Outcome {
         // 4. one lane: the last sums, or the digit
         if lane == 0u {
             if task.kind == SUM {
-                for (var i = 1u; i < 16u; i++) {
+                for (var i = 1u + chunk.nothing; i < 16u; i++) {
                     join(&own, i);
                 }
             }

@@ -27,7 +27,7 @@ fn select_top(level: u32, count: u32, wanted: u32, lane: u32) -> vec2<u32> {
         workgroupBarrier(); // a full histogram before the search
         if lane < 16u {
             var sum = 0u;
-            for (var i = 0u; i < 16u; i++) {
+            for (var i = chunk.nothing; i < 16u; i++) {
                 sum += atomicLoad(&histogram[lane * 16u + i]);
             }
             group_counts[lane] = sum;
