@@ -118,6 +118,8 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     "a group of digits too many":
         "!at_least64(add64(before, group_masses[group]), wanted)"
             => "at_least64(wanted, add64(before, group_masses[group]))";
+    "a lane's sums are read before they are there":
+        "workgroupBarrier(); // every item is added before sixteen" => "// every item is added before sixteen";
     "nothing waits for an empty histogram":
         "workgroupBarrier(); // everything is empty before the adding"
             => "// everything is empty before the adding";
@@ -130,7 +132,7 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     // radix, list, merge
     "the largest of a prefix":
         "(~walk.mask & vec2<u32>(0xffffffffu, 0xffffffu))" => "(~walk.mask & vec2<u32>(0xffffffffu, 0u))";
-    "status of an infinite row": "best_key == KEY_INFINITY" => "best_key >= KEY_INFINITY + 1";
+    "status of an infinite row": "max_key == KEY_INFINITY" => "max_key >= KEY_INFINITY + 1";
     // changes, soft_float
     "the last change is left out": "if place >= first + count {" => "if place + 1u >= first + count {";
     "who is penalised gains": "key_of_bits(x) > 0" => "key_of_bits(x) < 0";
