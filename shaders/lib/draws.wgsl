@@ -44,9 +44,9 @@ fn advance_kept() {
 }
 
 // One draw; then AT_DESCRIBE, or AT_HEADER after the last. Its rounds say what the last move was:
-//   0  none yet               1  the run's first token, of a greedy request
-//   2  a rejected draft token, or a draw that its residual had no mass for       3  the sum that leaves the masses of the tiles
-//   4  a draw
+//   0  none yet        1  the run's first token, of a greedy request        4  a draw
+//   2  none since the draft was rejected, or since its residual was found to have no mass
+//   3  the sum that leaves the masses of the tiles
 fn advance_draw() {
     let draft_token = progress.head.token;
     if progress.draw >= requests[request].n_draws {
