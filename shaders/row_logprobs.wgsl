@@ -59,14 +59,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return; // digit_scatter writes the entries
     }
 
-    // Top k: subtiles by their delegates, then the tokens of those subtiles.
+    // Top k: subtiles by their delegates, then the tokens of those subtiles. Of a row that is no distribution in vain, so
+    // that all lanes are known to go the same way.
     var n_winners = 0u;
-    if stats.status == 0u && chunk.listed > 0u {
+    if chunk.listed > 0u {
         let n_subtiles = (chunk.vocab + SUBTILE - 1u) / SUBTILE;
-        let n_chosen = min(chunk.listed, n_subtiles);
-        take(OF_SUBTILES, n_subtiles, n_chosen, lane);
-        n_winners = min(chunk.listed, n_chosen * SUBTILE);
-        take(OF_TOKENS, n_chosen * SUBTILE, n_winners, lane);
+        if chunk.listed <= MOST_FEW {
+            n_winners = take_few(n_subtiles, chunk.listed, lane);
+        }
+        if chunk.listed > MOST_FEW || n_winners > MOST_LISTED {
+            let n_chosen = min(chunk.listed, n_subtiles);
+            take(OF_SUBTILES, n_subtiles, n_chosen, lane);
+            n_winners = min(chunk.listed, n_chosen * SUBTILE);
+            take(OF_TOKENS, n_chosen * SUBTILE, n_winners, lane);
+        }
     }
-    write_entries(record + RECORD_HEADER_WORDS, n_winners, chunk.listed, lane);
+    write_entries(record + RECORD_HEADER_WORDS, select(0u, n_winners, stats.status == 0u), chunk.listed, lane);
 }

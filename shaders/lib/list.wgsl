@@ -1,5 +1,7 @@
 // list: codes, by which items compare, and the lists of those that were chosen.
 // Provides: codes, write_entries, `chosen`, `winners`, `histogram`.
+// Loops over sixteen lanes or digits begin at `chunk.nothing`, so that no compiler knows their number and writes them out:
+// each access to memory is dozens of branches on Mesa's software drivers, which then took twice as long to compile.
 // Needs: format.wgsl, exact.wgsl, and the kernel's binding `records`.
 
 const LANES: u32 = 256u;
@@ -28,10 +30,10 @@ fn at_least(a: vec2<u32>, b: vec2<u32>) -> bool {
     return a.x > b.x || (a.x == b.x && a.y >= b.y);
 }
 
-// Writes the first n_winners of `winners` as (token, bits) in order, then (NO_TOKEN, -infinity) up to `count`. Each
-// winner counts the winners before it, which is its place: all differ.
+// Writes the first `count` of the n_winners in `winners` as (token, bits) in order, then (NO_TOKEN, -infinity) up to
+// `count`. Each winner counts the winners before it, which is its place: all differ.
 fn write_entries(out: u32, n_winners: u32, count: u32, lane: u32) {
-    for (var i = lane; i < count; i += LANES) {
+    for (var i = lane; i < max(count, n_winners); i += LANES) {
         var place = i;
         var token = NO_TOKEN;
         var bits = BITS_NEG_INFINITY;
@@ -52,7 +54,9 @@ fn write_entries(out: u32, n_winners: u32, count: u32, lane: u32) {
                 bits = bits_of_key(key);
             }
         }
-        records[out + 2u * place] = token;
-        records[out + 2u * place + 1u] = bits;
+        if place < count {
+            records[out + 2u * place] = token;
+            records[out + 2u * place + 1u] = bits;
+        }
     }
 }

@@ -1,6 +1,6 @@
 // numbers: quotients and roots of integers, for the filters; docs/sampling.md, src/arithmetic/numbers.rs.
 // Provides: ceil_ratio, quotient_q24, divide64, subtract64, root64, first_squared.
-// Needs: integers.wgsl.
+// Needs: integers.wgsl, and the kernel's uniform `chunk`, for loops that stay loops.
 
 // ⌈value · factor / 2^by⌉ for by >= 31 and a result below 2^64.
 fn ceil_ratio(value: vec2<u32>, factor: u32, by: u32) -> vec2<u32> {
@@ -39,16 +39,15 @@ fn subtract64(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
     return vec2<u32>(a.x - b.x, a.y - b.y - u32(a.x < b.x));
 }
 
-// ⌊a / b⌋ for 0 < b < 2^31.
+// ⌊a / b⌋ for 0 < b < 2^31: the quotient moves in where the dividend moves out.
 fn divide64(a: vec2<u32>, b: u32) -> vec2<u32> {
-    var quotient = vec2<u32>(0u, 0u);
+    var quotient = a;
     var rest = 0u;
-    for (var i = 0u; i < 64u; i++) {
-        rest = (rest << 1u) | (shift_right64(a, 63u - i).x & 1u);
-        let fits = rest >= b;
-        rest -= select(0u, b, fits);
-        quotient = shift_left64(quotient, 1u);
-        quotient.x |= u32(fits);
+    for (var i = chunk.nothing; i < 64u; i++) {
+        rest = (rest << 1u) | (quotient.y >> 31u);
+        let fits = u32(rest >= b);
+        rest -= fits * b;
+        quotient = vec2<u32>((quotient.x << 1u) | fits, (quotient.y << 1u) | (quotient.x >> 31u));
     }
     return quotient;
 }

@@ -33,8 +33,8 @@ fn digit_in(walk: Walk, code: vec2<u32>) -> u32 {
 // The digit is known: it has this value.
 fn narrow(walk: Walk, value: u32) -> Walk {
     let in_word = select(vec2<u32>(0u, 1u), vec2<u32>(1u, 0u), walk.in_key);
-    let prefix = walk.prefix | in_word * (value << walk.shift);
-    return Walk(prefix, walk.mask | in_word * (0xffu << walk.shift), walk.in_key, walk.shift);
+    let prefix = walk.prefix | (in_word * (value << walk.shift));
+    return Walk(prefix, walk.mask | (in_word * (0xffu << walk.shift)), walk.in_key, walk.shift);
 }
 
 // The largest code with the prefix; the prefix is the smallest.

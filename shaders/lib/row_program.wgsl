@@ -1,5 +1,7 @@
-// row_program: what comes next in the work on a row. One lane runs all of this, so there are no barriers.
-// Provides: Move, Progress, Found, first_progress, advance, the moves that several stations make, the header's writer.
+// row_program: what comes next in the work on a row. There are no barriers in it: every lane runs all of this and comes
+// to the same. What a lane knows lies in variables of its own, not in structs that are passed and returned, which
+// compilers copy with every call.
+// Provides: progress, next, found, begin, advance, the moves that several stations make, the header's writer.
 // Needs: format, words, integers, exact, request, list, merge, scan, thresholds, cuts, draws, views (.wgsl), the
 // kernel's bindings `requests`, `records`.
 
@@ -9,32 +11,28 @@ const AT_CUT: u32 = 1u;      // the request's cuts, one after the other
 const AT_KEPT: u32 = 2u;     // sums of what is kept
 const AT_DRAW: u32 = 3u;     // the draws, one after the other
 const AT_DESCRIBE: u32 = 4u; // what the view says of a drawn token
-const AT_LIST: u32 = 5u;     // the most probable tokens of the view
-const AT_RAW: u32 = 6u;      // the raw view begins
-const AT_RAW_DRAW: u32 = 7u; // the drawn tokens again
-const AT_END: u32 = 8u;
+const AT_HEADER: u32 = 5u;
+const AT_LIST: u32 = 6u;     // the most probable tokens of the view
+const AT_RAW: u32 = 7u;      // the raw view begins
+const AT_RAW_DRAW: u32 = 8u; // the drawn tokens again
+const AT_END: u32 = 9u;
 
 // What `main` does next, in this order.
+const DOES_END: u32 = 1u;
+const DOES_MERGE: u32 = 2u;      // the tiles of the view, at the task's scale
+const DOES_LOAD_TILES: u32 = 4u; // the tiles' masses, for draws where nothing was cut
+const DOES_SCAN: u32 = 8u;       // the task
+const DOES_LIST: u32 = 16u;      // the winners
+
 struct Move {
-    at_end: bool,
-    merges: bool,            // the tiles of the view
+    does: u32,               // DOES_*; 0 if there is only a step to take to another station
     opens: u32,              // so many subtiles, those with the largest delegates; 0 for none
     opens_to: bool,          // or every subtile that can hold a token whose code is at least `bound`
     bound: vec2<u32>,
     task: Task,
-    loads_tiles: bool,       // the tiles' masses, for draws where nothing was cut
-    draws: bool,             // a token, by these numbers
-    numbers: vec4<u32>,
-    lists: bool,             // `listed` winners in `places` places
-    listed: u32,
-    places: u32,
+    by_row_max: bool,        // weighs by the row's maximum, not the run's
+    places: u32,             // of the list
     out: u32,
-    // What every lane needs to know of the row.
-    view: u32,
-    run_first: vec2<u32>,
-    run_last: vec2<u32>,
-    max_bits: u32,           // of the run: what weighs one
-    draft_of: vec2<u32>,
 }
 
 struct Progress {
@@ -48,9 +46,6 @@ struct Progress {
     subtiles: u32,         // to be opened, while a selection widens
     stats: Merged,         // of the view
     is_raw: bool,
-    view: u32,
-    run_first: vec2<u32>,  // what is kept: the tokens whose codes lie between these, both included
-    run_last: vec2<u32>,
     scale: Scale,          // in force
     is_full: bool,         // nothing is cut yet
     sums: Sums,            // of the run, at the scale in force
@@ -60,125 +55,218 @@ struct Progress {
     kept: Sums,
     kept_mass: vec2<u32>,
     all_mass: vec2<u32>,
-    token: u32,            // drawn last
+    token: u32,            // drawn last; at first the draft's
+    code: vec2<u32>,       // of that token, while it is tried or described
+    numbers: vec4<u32>,    // random, for what the station does
     is_accepted: bool,
     listed: u32,
-    drawn: array<u32, 16>,
 }
 
-// What `main` has found since the last move.
+// What the last moves have found.
 struct Found {
     scan: Outcome,
-    token: u32,            // drawn
     merged: Merged,
     is_all: bool,          // every subtile is opened
     floor: vec2<u32>,      // every token whose code is at least this lies in an opened subtile
 }
 
+var<private> progress: Progress;
+var<private> next: Move;
+var<private> found: Found;
+var<private> is_writer: bool;          // one lane writes records
+var<private> last_of_opened: vec2<u32>; // the run's end when the whole row was opened
+var<workgroup> drawn: array<u32, 16>;
+
+// The scans of a move.
+const STEP_BOUND: u32 = 1u; // of the delegates: which are the largest
+const STEP_OPEN: u32 = 2u;  // of the delegates: takes these
+const STEP_OWN: u32 = 3u;   // its own
+
+var<private> step: u32;
+
 // The row before its first move: everything possible is kept.
-fn first_progress(head: Head, out: u32, out_token: u32) -> Progress {
-    var progress: Progress;
+fn begin(own_row: u32, lane: u32) {
+    row = own_row;
+    is_writer = lane == 0u;
+    if is_writer {
+        drawn[0] = NO_TOKEN;
+    }
+    let head = head_of(row);
+    request = head.request;
     progress.head = head;
-    progress.out = out;
-    progress.out_token = out_token;
-    progress.view = PROCESSED;
-    progress.run_first = HIGHEST;
-    progress.run_last = LOWEST;
+    progress.token = head.token;
+    progress.out = chunk.rows + row * chunk.record_words;
+    progress.out_token = row;
     progress.scale = SCALE_ONE;
     progress.is_full = true;
     progress.drawn_at = DrawScale(requests[request].draw_scale, requests[request].draw_unit);
-    progress.drawn[0] = NO_TOKEN;
-    return progress;
+    view = PROCESSED;
+    run_first = HIGHEST;
+    run_last = LOWEST;
+    last_of_opened = LOWEST;
+    found.floor = HIGHEST;
 }
 
-// What comes next.
-fn advance(progress: ptr<function, Progress>, found: Found) -> Move {
-    if (*progress).at == AT_CUT && (*progress).cut >= requests[request].n_cuts {
-        (*progress).at = AT_KEPT;
+// What comes next, one or more of DOES_*. A scan of tokens may need other subtiles than those that are open: two more
+// scans come before it.
+fn advance() -> u32 {
+    if step == STEP_BOUND {
+        step = STEP_OPEN;
+        task.kind = TAKE;
+        task.from_code = found.scan.code;
+        return DOES_SCAN;
     }
-    switch (*progress).at {
+    if step == STEP_OPEN {
+        opened = found.scan.count;
+        found.is_all = opened > MOST_CHOSEN;
+        found.floor = floor_of(task.from_code, next.opens_to);
+        if found.is_all {
+            open_all();
+        }
+    } else {
+        while !decide() {
+        }
+        if found.is_all && any(run_last != last_of_opened) {
+            // A narrower run may need fewer subtiles than the whole row.
+            found.is_all = false;
+            found.floor = HIGHEST;
+        }
+        if (next.does & DOES_MERGE) != 0u { // of a view of which nothing is opened yet
+            found.is_all = false;
+            found.floor = HIGHEST;
+        }
+        if next.opens >= n_subtiles() || next.opens > MOST_CHOSEN {
+            found.is_all = true;
+            open_all();
+        } else if next.opens > 0u || (next.opens_to && !at_least(next.bound, found.floor)) {
+            step = select(STEP_BOUND, STEP_OPEN, next.opens_to);
+            task = next.task;
+            task.level = OF_SUBTILES;
+            task.kind = select(SELECT_BY_COUNT, TAKE, next.opens_to);
+            task.wanted = vec2<u32>(next.opens, 0u);
+            task.from_code = select(NO_ITEM, vec2<u32>(next.bound.x, 0u), next.opens_to);
+            return DOES_SCAN;
+        }
+    }
+    step = STEP_OWN;
+    task = next.task;
+    opened_all = found.is_all;
+    task.floor = found.floor;
+    return next.does;
+}
+
+fn open_all() {
+    opened = n_subtiles();
+    found.floor = NO_ITEM;
+    last_of_opened = run_last;
+}
+
+// A subtile behind the threshold has smaller keys, or the same largest key and later tokens.
+fn floor_of(threshold: vec2<u32>, is_bound: bool) -> vec2<u32> {
+    let last_token = min(place_of_code(threshold) * SUBTILE + SUBTILE - 1u, LAST_TOKEN);
+    return vec2<u32>(threshold.x, select(LAST_TOKEN - last_token, 0u, is_bound));
+}
+
+// One step of the station at hand: the next move, if there is something to do, which it says.
+fn decide() -> bool {
+    next.does = 0u;
+    next.opens = 0u;
+    next.opens_to = false;
+    next.by_row_max = false;
+    next.task = Task(NOTHING, OF_TOKENS, BY_ROW, false, vec2<u32>(0u, 0u), LOWEST, HIGHEST, 0, 0u, progress.scale,
+        vec4<u32>(0u, 0u, 0u, 0u));
+    if progress.at == AT_CUT && progress.cut >= requests[request].n_cuts {
+        progress.at = AT_KEPT;
+    }
+    look_up();
+    switch progress.at {
         case AT_START: {
-            return advance_start(progress, found);
+            advance_start();
         }
         case AT_CUT: {
-            return advance_cut(progress, found);
+            advance_cut();
         }
         case AT_KEPT: {
-            return advance_kept(progress, found);
+            advance_kept();
         }
         case AT_DRAW: {
-            return advance_draw(progress, found);
+            advance_draw();
         }
         case AT_DESCRIBE: {
-            return advance_describe(progress, found);
+            advance_describe();
+        }
+        case AT_HEADER: {
+            write_header();
+            progress.at = AT_LIST;
         }
         case AT_LIST: {
-            return advance_list(progress, found);
+            advance_list();
         }
         case AT_RAW: {
-            return advance_raw(progress, found);
+            advance_raw();
         }
         case AT_RAW_DRAW: {
-            return advance_raw_draw(progress);
+            advance_raw_draw();
         }
         default: {
-            var next = no_move(*progress);
-            next.at_end = true;
-            return next;
+            next.does = DOES_END;
         }
     }
+    max_bits = bits_of_key(select(key_of_first(), progress.stats.max_key, next.by_row_max));
+    return next.does != 0u;
 }
 
-fn advance_start(progress: ptr<function, Progress>, found: Found) -> Move {
-    if (*progress).round == 0u {
-        (*progress).round = 1u;
-        var next = no_move(*progress);
-        next.merges = true;
+// What stations look up, here once for all of them.
+fn look_up() {
+    var purpose = FOR_XTC;
+    if progress.at == AT_DRAW {
+        purpose = FOR_DRAW + progress.draw;
+        if progress.head.token != NO_TOKEN {
+            // Whoever drafted may have used the numbers of the draw.
+            purpose = select(FOR_RESIDUAL, FOR_ACCEPT, progress.round == 0u);
+        }
+    }
+    progress.numbers = random(progress.head.position, purpose);
+    let is_tried = progress.at == AT_DRAW && progress.round == 0u;
+    if (is_tried || progress.at == AT_DESCRIBE) && progress.token < chunk.vocab {
+        progress.code = code_of_token(progress.token);
+    }
+}
+
+fn advance_start() {
+    if progress.round == 0u {
+        progress.round = 1u;
+        next.does = DOES_MERGE;
         next.task.scale = requests[request].pass_scale;
-        return next;
+        return;
     }
-    (*progress).stats = found.merged;
-    (*progress).round = 0u;
-    (*progress).at = AT_CUT;
-    if found.merged.status != 0u { // nothing to draw from
-        write_header(*progress);
-        (*progress).at = AT_LIST;
-    }
-    return no_move(*progress);
-}
-
-// What every lane needs to know, and nothing to do.
-fn no_move(progress: Progress) -> Move {
-    return Move(false, false, 0u, false, LOWEST,
-        Task(NOTHING, OF_TOKENS, BY_ROW, false, vec2<u32>(0u, 0u), LOWEST, HIGHEST, 0, 0u, progress.scale),
-        false, false, vec4<u32>(0u, 0u, 0u, 0u), false, 0u, 0u, 0u,
-        progress.view, progress.run_first, progress.run_last, bits_of_key(key_of_first(progress)), progress.kept.mass);
+    progress.stats = found.merged;
+    progress.round = 0u;
+    progress.at = select(AT_CUT, AT_HEADER, found.merged.status != 0u); // otherwise nothing to draw from
 }
 
 // A sum of the run from a place on, all of whose subtiles are opened.
-fn move_to_sum(from_code: vec2<u32>, scale: Scale, progress: Progress) -> Move {
-    var next = no_move(progress);
+fn move_to_sum(from_code: vec2<u32>, scale: Scale) {
+    next.does = DOES_SCAN;
     next.opens_to = true;
-    next.bound = earlier_of(from_code, progress.run_last);
+    next.bound = earlier_of(from_code, run_last);
     next.task.kind = SUM;
     next.task.scale = scale;
     next.task.from_code = from_code;
-    return next;
 }
 
 // A selection. Of the whole row only the largest subtiles are opened; of a narrower run all.
-fn move_to_select(kind: u32, wanted: vec2<u32>, progress: Progress) -> Move {
-    var next = no_move(progress);
+fn move_to_select(kind: u32, wanted: vec2<u32>) {
+    next.does = DOES_SCAN;
     next.opens = select(0u, progress.subtiles, progress.is_full);
     next.opens_to = !progress.is_full;
-    next.bound = progress.run_last;
+    next.bound = run_last;
     next.task.kind = kind;
     next.task.wanted = wanted;
-    return next;
 }
 
-fn key_of_first(progress: Progress) -> i32 {
-    return select(key_of_code(progress.run_first), progress.stats.max_key, all(progress.run_first == HIGHEST));
+fn key_of_first() -> i32 {
+    return select(key_of_code(run_first), progress.stats.max_key, all(run_first == HIGHEST));
 }
 
 // Q43 sums of the whole row, from pass 1.
@@ -190,11 +278,14 @@ fn same_scale(a: Scale, b: Scale) -> bool {
     return a.shift == b.shift && a.rate == b.rate;
 }
 
-// The header, and the first token; the raw view's words are zero until that view writes them.
-fn write_header(progress: Progress) {
+// The header, and the first token, but for the raw view's words.
+fn write_header() {
+    if !is_writer {
+        return;
+    }
     let out = progress.out;
-    records[progress.out_token] = progress.drawn[0];
-    records[out + SAMPLE_MAX_KEY] = bitcast<u32>(key_of_first(progress));
+    records[progress.out_token] = drawn[0];
+    records[out + SAMPLE_MAX_KEY] = bitcast<u32>(key_of_first());
     records[out + SAMPLE_STATUS] = progress.stats.status;
     write64(out + SAMPLE_MASS, progress.kept.mass);
     write64(out + SAMPLE_SURPRISAL, progress.kept.surprisal);
@@ -204,12 +295,7 @@ fn write_header(progress: Progress) {
     records[out + SAMPLE_CALL] = chunk.call;
     write64(out + SAMPLE_KEPT_MASS, progress.kept_mass);
     write64(out + SAMPLE_ALL_MASS, progress.all_mass);
-    records[out + SAMPLE_REOPENED] = 0u; // main writes it at the end
     records[out + SAMPLE_ACCEPTED] = u32(progress.is_accepted);
-    records[out + SAMPLE_RAW_MAX_KEY] = 0u;
-    records[out + SAMPLE_RAW_STATUS] = 0u;
-    write64(out + SAMPLE_RAW_MASS, vec2<u32>(0u, 0u));
-    write64(out + SAMPLE_RAW_SURPRISAL, vec2<u32>(0u, 0u));
 }
 
 fn write64(out: u32, value: vec2<u32>) {

@@ -1,6 +1,6 @@
 // thresholds: the lowest key within a limit, the standard deviation, the dynamic temperature; docs/sampling.md.
-// Provides: Sums, lowest_key, is_within, sigma_distance, mean_octaves, dynamic_scale.
-// Needs: integers, exact, request, numbers, scan (.wgsl), the kernel's bindings `table`, `requests`.
+// Provides: Sums, lowest_key, sigma_distance, mean_octaves, entropy_q26, dynamic_scale.
+// Needs: integers, exact, request, numbers, scan, cuts (.wgsl), the kernel's bindings `table`, `requests`.
 
 // Sums of the run.
 struct Sums {
@@ -14,7 +14,7 @@ const BY_WEIGHT: u32 = 0u;   // row weight >= limit
 const BY_OCTAVES: u32 = 1u;  // octaves <= limit.x
 const BY_DISTANCE: u32 = 2u; // distance, Q20, <= limit.x
 
-fn is_within(quantity: u32, limit: vec2<u32>, key: i32, scale: Scale) -> bool {
+fn is_within(key: i32, scale: Scale) -> bool {
     let bits = bits_of_key(key);
     if quantity == BY_DISTANCE {
         return distance_q20(bits) <= limit.x;
@@ -26,13 +26,13 @@ fn is_within(quantity: u32, limit: vec2<u32>, key: i32, scale: Scale) -> bool {
     return at_least64(row_weight(octaves), limit);
 }
 
-// The lowest key within the limit; the maximum's where not even that is.
-fn lowest_key(quantity: u32, limit: vec2<u32>, scale: Scale) -> i32 {
+// The lowest key within the limit of `quantity`; above the maximum's where not even that is.
+fn lowest_key(scale: Scale) -> i32 {
     var below = KEY_NEG_INFINITY; // never within
-    var within = key_of_bits(max_bits);
+    var within = key_of_bits(max_bits) + 1;
     while u32(within - below) > 1u { // keys are apart by less than 2^32
         let middle = below + i32(u32(within - below) >> 1u);
-        if is_within(quantity, limit, middle, scale) {
+        if is_within(middle, scale) {
             within = middle;
         } else {
             below = middle;

@@ -3,75 +3,71 @@
 // Needs: format, words, exact, request, merge, scan, row_program (.wgsl), the kernel's bindings `requests`,
 // `records`.
 
-// The most probable tokens of the view.
-fn advance_list(progress: ptr<function, Progress>, found: Found) -> Move {
-    let is_raw = (*progress).is_raw;
-    if (*progress).round == 0u {
+// The most probable tokens of the view. Its rounds: 1 the last of them is found, 2 all are taken.
+fn advance_list() {
+    let is_raw = progress.is_raw;
+    if progress.round == 0u {
         let wanted = select(requests[request].top_processed, requests[request].top_raw, is_raw);
-        let there = select((*progress).kept.count, (*progress).stats.n_greater, is_raw);
-        (*progress).listed = select(0u, min(wanted, there), (*progress).stats.status == 0u);
-        if (*progress).listed > 0u {
-            (*progress).round = 1u;
-            (*progress).subtiles = (*progress).listed;
-            return move_to_select(SELECT_BY_COUNT, vec2<u32>((*progress).listed, 0u), *progress);
+        let there = select(progress.kept.count, progress.stats.n_greater, is_raw);
+        progress.listed = select(0u, min(wanted, there), progress.stats.status == 0u);
+        if progress.listed > 0u {
+            progress.round = 1u;
+            progress.subtiles = progress.listed;
+            move_to_select(SELECT_BY_COUNT, vec2<u32>(progress.listed, 0u));
+            return;
         }
-    } else if (*progress).round == 1u {
-        (*progress).round = 2u;
-        var next = no_move(*progress);
+    }
+    next.does = DOES_LIST;
+    if progress.round == 1u {
+        next.does = DOES_SCAN | DOES_LIST;
         next.task.kind = TAKE;
         next.task.from_code = found.scan.code;
-        return next;
     }
-    var next = no_move(*progress);
-    next.lists = true;
-    next.listed = (*progress).listed;
     next.places = select(chunk.listed, chunk.top_raw, is_raw);
-    next.out = (*progress).out + SAMPLE_HEADER_WORDS + chunk.draws * DRAW_WORDS + select(0u, 2u * chunk.listed, is_raw);
-    (*progress).at = select(AT_RAW, AT_END, is_raw);
-    (*progress).round = 0u;
-    return next;
+    next.out = progress.out + SAMPLE_HEADER_WORDS + chunk.draws * DRAW_WORDS + select(0u, 2u * chunk.listed, is_raw);
+    progress.at = select(AT_RAW, AT_END, is_raw);
+    progress.round = 0u;
 }
 
-// The raw view: the row as it is, at temperature 1.
-fn advance_raw(progress: ptr<function, Progress>, found: Found) -> Move {
-    if (*progress).round == 0u {
-        (*progress).is_raw = true;
-        (*progress).listed = 0u;
-        if (requests[request].flags & ASKS_RAW) == 0u {
-            (*progress).stats.status = STATUS_EMPTY; // an empty list
-            (*progress).at = AT_LIST;
-            return no_move(*progress);
+// The raw view: the row as it is, at temperature 1. Where it is not asked for, its words are zero and its list is empty.
+fn advance_raw() {
+    let is_asked = (requests[request].flags & ASKS_RAW) != 0u;
+    if progress.round == 0u {
+        progress.is_raw = true;
+        progress.listed = 0u;
+        progress.round = 1u;
+        if is_asked {
+            view = chunk.views - 1u;
+            run_first = HIGHEST;
+            run_last = LOWEST;
+            progress.is_full = true;
+            progress.scale = SCALE_ONE;
+            next.does = DOES_MERGE;
+            next.task.scale = SCALE_ONE;
+            return;
         }
-        (*progress).view = chunk.views - 1u;
-        (*progress).run_first = HIGHEST;
-        (*progress).run_last = LOWEST;
-        (*progress).is_full = true;
-        (*progress).scale = SCALE_ONE;
-        (*progress).round = 1u;
-        var next = no_move(*progress);
-        next.merges = true;
-        return next;
+        found.merged = Merged(0, 0u, vec2<u32>(0u, 0u), vec2<u32>(0u, 0u), 0u, 0u);
     }
-    let is_sound = (*progress).stats.status == 0u; // the processed view's, until here
-    (*progress).stats = found.merged;
-    records[(*progress).out + SAMPLE_RAW_MAX_KEY] = bitcast<u32>(found.merged.max_key);
-    records[(*progress).out + SAMPLE_RAW_STATUS] = found.merged.status;
-    write64((*progress).out + SAMPLE_RAW_MASS, found.merged.mass);
-    write64((*progress).out + SAMPLE_RAW_SURPRISAL, found.merged.surprisal);
-    (*progress).round = 0u;
-    (*progress).draw = 0u;
-    (*progress).at = select(AT_LIST, AT_RAW_DRAW, is_sound && found.merged.status == 0u);
-    return no_move(*progress);
+    let is_sound = progress.stats.status == 0u; // the processed view's, until here
+    progress.stats = found.merged;
+    if is_writer {
+        records[progress.out + SAMPLE_RAW_MAX_KEY] = bitcast<u32>(found.merged.max_key);
+        records[progress.out + SAMPLE_RAW_STATUS] = found.merged.status;
+        write64(progress.out + SAMPLE_RAW_MASS, found.merged.mass);
+        write64(progress.out + SAMPLE_RAW_SURPRISAL, found.merged.surprisal);
+    }
+    progress.round = 0u;
+    progress.draw = 0u;
+    progress.at = select(AT_LIST, AT_RAW_DRAW, is_asked && is_sound && found.merged.status == 0u);
 }
 
 // The drawn tokens, one after the other, as the raw view has them; then its list.
-fn advance_raw_draw(progress: ptr<function, Progress>) -> Move {
-    (*progress).round = 0u;
-    if (*progress).draw < requests[request].n_draws {
-        (*progress).token = (*progress).drawn[(*progress).draw];
-        (*progress).at = AT_DESCRIBE;
+fn advance_raw_draw() {
+    progress.round = 0u;
+    if progress.draw < requests[request].n_draws {
+        progress.token = drawn[progress.draw];
+        progress.at = AT_DESCRIBE;
     } else {
-        (*progress).at = AT_LIST;
+        progress.at = AT_LIST;
     }
-    return no_move(*progress);
 }

@@ -71,17 +71,22 @@ fn shared() -> BTreeMap<String, i64> {
 }
 
 /// Names that only the lanes of one kernel tell each other: stations, tasks, ways to weigh.
-const OWN_PREFIXES: &[&str] = &["AT_", "BY_", "SELECT_BY_", "OF_", "ROUND_"];
+const OWN_PREFIXES: &[&str] = &["AT_", "BY_", "SELECT_BY_", "OF_", "ROUND_", "DOES_", "STEP_"];
 const OWN_NAMES: &[&str] = &[
     "NOTHING",
     "SUM",
     "TAKE",
+    "DRAW",
+    "DRAW_DIGITS",
     "PROCESSED",
     "FIRST_OPENED",
+    "MOST_FEW",
+    "CHAMPIONS",
     // Vectors and structures of them, whose parts stand beside them.
     "NO_ITEM",
     "LOWEST",
     "HIGHEST",
+    "FIRST_WEIGHT",
     "ROOT",
 ];
 

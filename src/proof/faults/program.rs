@@ -5,7 +5,7 @@ use super::Fault;
 pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     // row_program
     "a cut behind the last":
-        "(*progress).cut >= requests[request].n_cuts" => "(*progress).cut > requests[request].n_cuts";
+        "progress.cut >= requests[request].n_cuts" => "progress.cut > requests[request].n_cuts";
     "half the surprisal of pass 1":
         "shift_left64(stats.surprisal, 3u)" => "shift_left64(stats.surprisal, 2u)";
     "one unit makes one scale":
@@ -17,25 +17,24 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     "the row's mass is what is kept of it":
         "write64(out + SAMPLE_ALL_MASS, progress.all_mass)"
             => "write64(out + SAMPLE_ALL_MASS, progress.kept_mass)";
-    // row_sample
     "the bound is behind the floor":
-        "at_least(now.bound, found.floor)" => "at_least(found.floor, now.bound)";
+        "at_least(next.bound, found.floor)" => "at_least(found.floor, next.bound)";
     "a bound's floor is a count's": "select(LAST_TOKEN - last_token, 0u, is_bound)" => "0u";
-    "once the row is open, it stays open": "any(now.run_last != last_of_opened)" => "false", equivalent:
+    "once the row is open, it stays open": "any(run_last != last_of_opened)" => "false", equivalent:
         "only more is read than need be, which nobody compares";
-    "more subtiles than there is room for": "|| now.opens > MOST_CHOSEN" => "", equivalent:
+    "more subtiles than there is room for": "|| next.opens > MOST_CHOSEN" => "", equivalent:
         "the take counts them all the same, and the row is opened whole";
     "more subtiles are taken than there is room for":
-        "found.is_all = n_opened > MOST_CHOSEN" => "found.is_all = false";
+        "found.is_all = opened > MOST_CHOSEN" => "found.is_all = false";
     // cuts
     "a later cut widens the run":
-        "(*progress).run_last = earlier_of(code, (*progress).run_last)" => "(*progress).run_last = code";
+        "run_last = earlier_of(code, run_last)" => "run_last = code";
     "cut off below the floor":
         "at_least(found.scan.code, found.floor)" => "at_least(found.floor, found.scan.code)";
     "xtc wants three tokens": "found.scan.count >= 2u" => "found.scan.count > 2u";
     "xtc leaves the first":
-        "(*progress).run_first = found.scan.last" => "(*progress).run_first = found.scan.first";
-    "xtc's coin falls the other way": "FOR_XTC).x <= coin" => "FOR_XTC).x >= coin";
+        "run_first = found.scan.last" => "run_first = found.scan.first";
+    "xtc's coin falls the other way": "progress.numbers.x <= coin" => "progress.numbers.x >= coin";
     "a token too near the mean":
         "vec2<u32>(centre - deviation - 1u, 0u)" => "vec2<u32>(centre - deviation, 0u)";
     "a mean as far as the deviation": "centre > deviation" => "centre >= deviation";
@@ -44,19 +43,16 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "what is not opened lies at the floor or behind it, so deviates by no less than what already reaches the share";
     "typical_p settles with what is opened": "centre + deviation < at_floor" => "centre < at_floor";
     "a dynamic temperature of the whole row":
-        "has_sums || (requests[request].flags & ASKS_DYNAMIC) == 0u" => "true";
+        "return (requests[request].flags & ASKS_DYNAMIC) != 0u" => "return false";
     "sums of pass 1 at any scale":
-        "has_sums = (*progress).is_full &&" => "has_sums = (*progress).is_full ||";
+        "has_sums = progress.is_full &&" => "has_sums = progress.is_full ||";
     "top_k keeps all it reaches":
         "if found.scan.is_reached { // otherwise fewer are left" => "if !found.scan.is_reached {";
-    "a limit without the first token's own distance":
-        "let limit = first + sigma_distance" => "let limit = sigma_distance", equivalent:
-        "the run's first token is its maximum, at a distance of zero";
     "a first that is not enough stays with the second":
         "move_to_select(SELECT_BY_COUNT, vec2<u32>(1u, 0u)"
             => "move_to_select(SELECT_BY_COUNT, vec2<u32>(2u, 0u)";
     "min_p of a token one octave down":
-        "share_of(row_weight(octaves), share)" => "share_of(row_weight(1u << 24u), share)";
+        "vec2<u32>(0u, 0x800u)" => "vec2<u32>(0u, 0x400u)";
     // thresholds
     "a limit is outside": "distance_q20(bits) <= limit.x" => "distance_q20(bits) < limit.x";
     "a threshold one key too high": "u32(within - below) > 1u" => "u32(within - below) > 2u";
@@ -70,34 +66,39 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "the ratio is 1 then, its power no octave below one, and the table's entry of none the same 2^31";
     // draws
     "a greedy draft is never right":
-        "(*progress).is_accepted = (*progress).token == draft_token" => "(*progress).is_accepted = false";
+        "progress.is_accepted = progress.token == draft_token" => "progress.is_accepted = false";
     "the two numbers of a draw change places":
-        "select(numbers.xy, numbers.zw, round == 1u)" => "select(numbers.zw, numbers.xy, round == 1u)";
+        "select(task.numbers.xy, task.numbers.zw, digit == 1u)"
+            => "select(task.numbers.zw, task.numbers.xy, digit == 1u)";
     "a draft stands where it should fall":
         "return !at_least64(multiply_high64" => "return at_least64(multiply_high64";
     "raw words over processed ones":
-        "select(0u, 3u, (*progress).is_raw)" => "select(3u, 0u, (*progress).is_raw)";
-    "a draft that leaves nothing": "(*progress).round == 2u && found.token == NO_TOKEN" => "false";
+        "select(0u, 3u, progress.is_raw)" => "select(3u, 0u, progress.is_raw)";
+    "a draft that leaves nothing": "progress.weigh == BY_RESIDUAL && progress.token == NO_TOKEN" => "false";
     "a rejected draft's draw takes numbers of the first":
-        "random(progress.head.position, FOR_RESIDUAL)" => "random(progress.head.position, FOR_DRAW)";
+        "select(FOR_RESIDUAL, FOR_ACCEPT," => "select(FOR_DRAW, FOR_ACCEPT,";
     "the kept mass is a surprisal":
-        "(*progress).kept_mass = found.scan.mass;" => "(*progress).kept_mass = (*progress).kept.surprisal;";
+        "progress.kept_mass = found.scan.mass;" => "progress.kept_mass = progress.kept.surprisal;";
     "all draws of a row are the first": "FOR_DRAW + progress.draw" => "FOR_DRAW";
     "a residual below nothing":
-        "subtract64(own, select(taken, own, at_least64(taken, own)))" => "subtract64(own, taken)";
-    "lanes add what others have added already":
-        "workgroupBarrier(); // all are read before they are written"
-            => "// all are read before they are written";
+        "subtract64(mass, select(taken, mass, at_least64(taken, mass)))" => "subtract64(mass, taken)";
+    // scan, as a draw walks down it
+    "the point of sixteen tokens is that of their tile":
+        "if draws && digit < 2u {" => "if draws && digit < 1u {";
+    "the tiles before count as tokens before": "if digit == 0u {\n                before" => "if digit == 9u {\n                before";
+    "tokens of a tile in their opposite order":
+        "leave(select(lane, 255u - lane, draws))" => "leave(lane)";
+    "a mass of the tiles one place off": "place = 255u - token / TILE" => "place = 254u - token / TILE";
     // views
     "a list of as many as are kept":
-        "select((*progress).kept.count, (*progress).stats.n_greater, is_raw)" => "(*progress).kept.count";
+        "select(progress.kept.count, progress.stats.n_greater, is_raw)" => "progress.kept.count";
     "the raw list over the processed one":
         "select(0u, 2u * chunk.listed, is_raw)" => "select(0u, chunk.listed, is_raw)";
-    "the raw view is always the second": "(*progress).view = chunk.views - 1u" => "(*progress).view = 1u";
+    "the raw view is always the second": "view = chunk.views - 1u" => "view = 1u";
     "the raw view keeps the run's end":
-        "(*progress).run_last = LOWEST;\n        (*progress).is_full" => "(*progress).is_full";
+        "run_last = LOWEST;\n            progress.is_full" => "progress.is_full";
     "the last draw has no raw words":
-        "(*progress).draw < requests[request].n_draws" => "(*progress).draw + 1u < requests[request].n_draws";
+        "progress.draw < requests[request].n_draws" => "progress.draw + 1u < requests[request].n_draws";
     // scan
     "a sum of masses without its carry": "u32(before + mass.x < before)" => "0u";
     "weights of a run one bit too low": "vec2<u32>(m << 12u, m >> 20u)" => "vec2<u32>(m << 12u, m >> 21u)";
@@ -106,18 +107,19 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     "a digit that is not whole is":
         "atomicLoad(&histogram[value]) == 1u" => "atomicLoad(&histogram[value]) >= 1u";
     "a count of less than there are":
-        "task.kind == SELECT_BY_COUNT && all(through == task.wanted)"
-            => "task.kind == SELECT_BY_COUNT && any(through == task.wanted)";
-    "the floor is not looked at": "found.y == 2u && !has_floor" => "found.y == 2u";
+        "task.kind == SELECT_BY_COUNT && all(through == wanted)"
+            => "task.kind == SELECT_BY_COUNT && any(through == wanted)";
+    "the floor is not looked at": "is_all && !has_floor" => "is_all";
     "counts of equal logits from the scan before": "if lane < 3u {" => "if lane < 2u {";
     "a rank counts equal logits as greater": "u32(key > task.key)" => "u32(key >= task.key)";
     "the last of a run is its first":
-        "select((*own).last, last, at_least((*own).last, last))"
-            => "select((*own).last, last, at_least(last, (*own).last))";
-    "fewer lanes are joined": "join(&own, lane + i * 16u)" => "join(&own, lane + i * 8u)";
+        "select(own.last, last, at_least(own.last, last))" => "select(own.last, last, at_least(last, own.last))";
+    "fewer lanes are joined": "join(lane + i * lanes)" => "join(lane + i * (lanes >> 1u))";
     "a group of digits too many":
-        "!at_least64(add64(before, group_masses[group]), task.wanted)"
-            => "at_least64(task.wanted, add64(before, group_masses[group]))";
+        "!at_least64(add64(before, group_masses[group]), wanted)"
+            => "at_least64(wanted, add64(before, group_masses[group]))";
+    "a lane's sums are read before they are there":
+        "workgroupBarrier(); // every item is added before sixteen" => "// every item is added before sixteen";
     "nothing waits for an empty histogram":
         "workgroupBarrier(); // everything is empty before the adding"
             => "// everything is empty before the adding";
@@ -130,7 +132,7 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     // radix, list, merge
     "the largest of a prefix":
         "(~walk.mask & vec2<u32>(0xffffffffu, 0xffffffu))" => "(~walk.mask & vec2<u32>(0xffffffffu, 0u))";
-    "status of an infinite row": "best_key == KEY_INFINITY" => "best_key >= KEY_INFINITY + 1";
+    "status of an infinite row": "max_key == KEY_INFINITY" => "max_key >= KEY_INFINITY + 1";
     // changes, soft_float
     "a change behind another is not found": "while change.x != CHANGE_EMPTY && (" => "while change.x == CHANGE_EMPTY && (";
     "tokens are looked for elsewhere": "(spread ^ (spread >> 15u))" => "(spread ^ (spread >> 16u))";

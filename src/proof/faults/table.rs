@@ -111,13 +111,14 @@ const ROW_LOGPROBS: &[Fault] = faults! {
     "a token behind the last": "if token < chunk.vocab {" => "if token <= chunk.vocab {";
     "as many winners as subtiles": "min(chunk.listed, n_chosen * SUBTILE)" => "min(chunk.listed, n_chosen)";
     "a target keeps its -0": "bits_of_key(key_of_bits(logit_bits(head.token)))" => "logit_bits(head.token)";
-    "a row of nothing but -inf is sound": "best_key <= KEY_NEG_INFINITY" => "best_key < KEY_NEG_INFINITY";
-    "a row with +inf has a NaN": "if best_key > KEY_INFINITY {" => "if best_key >= KEY_INFINITY {";
+    "a row of nothing but -inf is sound": "max_key <= KEY_NEG_INFINITY" => "max_key < KEY_NEG_INFINITY";
+    "a row with +inf has a NaN": "if max_key > KEY_INFINITY {" => "if max_key >= KEY_INFINITY {";
     "a tile's mass at half its distance": "41u + (octaves >> 24u)" => "41u + (octaves >> 25u)";
     "a tile's surprisal twice": "35u + (octaves >> 24u)" => "34u + (octaves >> 24u)";
     "a mass without its carry": "(mass.y << 8u) | (mass.x >> 24u)" => "(mass.y << 8u)";
-    "counts of the first tiles alone":
-        "counts += winners[512u + lane + i * 16u]" => "counts += winners[512u + lane + i * 8u]";
+    "a row's sum without its carry": "value.y + u32(before + value.x < before)" => "value.y";
+    "surprisals on top of masses": "add_to_row(2u, add64(" => "add_to_row(0u, add64(";
+    "counts that are not equal are": "scratch[tile + TILE_N_EQUAL]" => "scratch[tile + TILE_N_GREATER]";
     "no lane waits for the maxima of the tiles":
         "workgroupBarrier(); // every tile's maximum before the row's"
             => "// every tile's maximum before the row's";
@@ -129,6 +130,15 @@ const ROW_LOGPROBS: &[Fault] = faults! {
     "what is taken begins behind the threshold": "at_least(one, threshold)" => "!at_least(threshold, one)";
     "as many as there are, selected the long way": "wanted >= count" => "wanted > count", equivalent:
         "the select then finds the last of them, and all are at least that";
+    "a champion too few": "if rank == wanted {" => "if rank + 1u == wanted {";
+    "one champion of two lanes": "i < LANES; i += CHAMPIONS" => "i < 2u * CHAMPIONS; i += CHAMPIONS", equivalent:
+        "the threshold only falls";
+    "a champion's lane keeps its own to itself": "if at_least(best, lowest) {" => "if at_least(lowest, best) {";
+    "candidates without their subtile": "place_of_code(one) / SUBTILE), lowest)" => "place_of_code(one)), lowest)";
+    "tokens where there is no room": "n_winners > MOST_LISTED {" => "n_winners > 2u * MOST_LISTED {";
+    "more candidates than are wanted are listed": "if place < count {" => "if place <= count {";
+    "no lane waits for the champions":
+        "workgroupBarrier(); // every champion before" => "// every champion before";
     "digits of the place in their wrong order":
         "16u - 8u * (digit - KEY_DIGITS)" => "8u * (digit - KEY_DIGITS)";
 };
