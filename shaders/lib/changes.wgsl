@@ -7,20 +7,34 @@ fn allowed_word(first: u32, token: u32) -> u32 {
     return row_data[first + (token >> 7u)][(token >> 5u) & 3u];
 }
 
-// The change of a token in a table of so many places, or an empty one: flags and token, bias, penalty, nothing. Tokens
-// that the same place is for lie behind each other; at least half of the places are empty.
-fn find_change(first: u32, places: u32, token: u32) -> vec4<u32> {
-    if places == 0u {
+// A bucket that a token may lie in, by this factor.
+fn bucket_of(token: u32, factor: u32, first: u32, buckets: u32) -> u32 {
+    let spread = token * factor;
+    return first + ((spread ^ (spread >> 15u)) & (buckets - 1u)) * 4u;
+}
+
+// Which of four words is this token's.
+fn is_of_token(words: vec4<u32>, token: u32) -> vec4<bool> {
+    return ((words & vec4<u32>(CHANGE_TOKEN)) == vec4<u32>(token)) & (words != vec4<u32>(CHANGE_EMPTY));
+}
+
+// The change of a token in a table of so many buckets, or an empty one: flags and token, bias, penalty, nothing. No loop:
+// Mesa before 25 cuts short what loops for more than 65 535 rounds in all.
+fn find_change(first: u32, buckets: u32, token: u32) -> vec4<u32> {
+    if buckets == 0u {
         return vec4<u32>(CHANGE_EMPTY);
     }
-    let spread = token * CHANGE_SPREAD;
-    var place = (spread ^ (spread >> 15u)) & (places - 1u);
-    var change = row_data[first + place];
-    while change.x != CHANGE_EMPTY && (change.x & CHANGE_TOKEN) != token {
-        place = (place + 1u) & (places - 1u);
-        change = row_data[first + place];
+    let here = bucket_of(token, CHANGE_FIRST, first, buckets);
+    let there = bucket_of(token, CHANGE_SECOND, first, buckets);
+    let is_here = is_of_token(row_data[here], token);
+    let is_there = is_of_token(row_data[there], token);
+    if !any(is_here | is_there) {
+        return vec4<u32>(CHANGE_EMPTY);
     }
-    return change;
+    let bucket = select(there, here, any(is_here));
+    let found = select(is_there, is_here, vec4<bool>(any(is_here)));
+    let place = select(select(select(3u, 2u, found.z), 1u, found.y), 0u, found.x);
+    return vec4<u32>(row_data[bucket][place], row_data[bucket + 1u][place], row_data[bucket + 2u][place], 0u);
 }
 
 // Bits of a token's logit after masks, bias and penalties: docs/sampling.md, "Changes of logits".
@@ -38,9 +52,9 @@ fn changed_bits(row: u32, request: u32, token: u32, bits: u32) -> u32 {
             return BITS_NEG_INFINITY;
         }
     }
-    var change = find_change(requests[request].first_step, requests[request].step_places, token);
+    var change = find_change(requests[request].first_step, requests[request].step_buckets, token);
     if change.x == CHANGE_EMPTY {
-        change = find_change(requests[request].first_kept, requests[request].kept_places, token);
+        change = find_change(requests[request].first_kept, requests[request].kept_buckets, token);
     }
     if change.x == CHANGE_EMPTY {
         return bits;

@@ -3,10 +3,10 @@
 // Needs: exact.wgsl, words.wgsl, and the kernel's binding `row_data`.
 
 struct Request {
-    first_kept: u32,    // changes in `row_data`, a table of so many places
-    kept_places: u32,   // a power of two, or 0
+    first_kept: u32,    // changes in `row_data`, a table of so many buckets of four quads
+    kept_buckets: u32,  // a power of two, or 0
     first_step: u32,    // those that stand in place of the kept ones
-    step_places: u32,
+    step_buckets: u32,
     repetition: u32,    // bits of an f32
     first_allowed: u32, // in `row_data`, 128 tokens each; NONE if every token is allowed
     pass_scale: Scale,  // of the view that is drawn from, in pass 1

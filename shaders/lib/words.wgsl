@@ -83,7 +83,8 @@ const CHANGE_BANNED: u32 = 0x80000000u;
 const CHANGE_REPEATED: u32 = 0x40000000u;
 const CHANGE_TOKEN: u32 = 0xfffffu;
 const CHANGE_EMPTY: u32 = 0xffffffffu; // the whole word of a place without a change
-const CHANGE_SPREAD: u32 = 0x9e3779b1u;
+const CHANGE_FIRST: u32 = 0x9e3779b1u;
+const CHANGE_SECOND: u32 = 0x85ebca6bu;
 
 // What the random numbers of a position are for, in the upper half of the counter's last word.
 const FOR_DRAW: u32 = 0u; // plus the number of the draw

@@ -10,6 +10,7 @@ use crate::arithmetic::format::NO_TOKEN;
 use crate::arithmetic::rng::halves;
 use crate::error::Result;
 use crate::plan::{REQUEST_BYTES, ROW_BYTES};
+use crate::request::change::BUCKET;
 use crate::request::table::ChangeTable;
 use crate::request::{Inputs, RequestWords};
 
@@ -103,16 +104,16 @@ impl Upload {
                 let first = self.room.rows + self.blocks.list[block].first;
                 self.put_block(block, changes.kept, changes.allowed[0], first);
                 request.first_kept = word(first);
-                request.kept_places = word(changes.kept.places().len());
+                request.kept_buckets = word(changes.kept.buckets().len());
                 if changes.allowed[0].is_some() {
-                    request.first_allowed = word(first + changes.kept.places().len());
+                    request.first_allowed = word(first + changes.kept.buckets().len() * BUCKET);
                 }
             }
             if !changes.step.is_empty() {
                 request.first_step = word(next_step);
-                request.step_places = word(changes.step.len());
+                request.step_buckets = word(changes.step.len());
                 self.put_quads(next_step, bytemuck::cast_slice(changes.step));
-                next_step += changes.step.len();
+                next_step += changes.step.len() * BUCKET;
             }
             if let Some(mask) = changes.allowed[1] {
                 request.first_allowed = word(next_step);
@@ -124,18 +125,20 @@ impl Upload {
         }
     }
 
-    /// What a request keeps: of a table that is there already, the places that were written since.
+    /// What a request keeps: of a table that is there already, the buckets that were written since.
     fn put_block(&mut self, block: usize, table: &ChangeTable, allowed: Option<&[u32]>, first: usize) {
         let held = self.blocks.list[block].held.replace(table.stamp());
-        if let Some(places) = held.and_then(|held| table.written_since(held)) {
-            for place in places {
-                self.put_quads(first + place, bytemuck::bytes_of(&table.places()[place]));
+        let buckets = table.buckets();
+        if let Some(written) = held.and_then(|held| table.written_since(held)) {
+            for bucket in written {
+                self.put_quads(first + bucket * BUCKET, bytemuck::bytes_of(&buckets[bucket]));
             }
         } else {
-            self.put_quads(first, bytemuck::cast_slice(table.places()));
+            self.put_quads(first, bytemuck::cast_slice(buckets));
             if let Some(allowed) = allowed {
-                let quads = self.blocks.list[block].quads - table.places().len();
-                self.put_words(first + table.places().len(), quads, allowed.iter().copied());
+                let of_table = buckets.len() * BUCKET;
+                let quads = self.blocks.list[block].quads - of_table;
+                self.put_words(first + of_table, quads, allowed.iter().copied());
             }
         }
     }

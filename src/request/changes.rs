@@ -1,6 +1,6 @@
 //! What a row does to single logits: the changes that its request keeps, those of this step alone, and the allowed tokens.
 
-use super::change::Change;
+use super::change::{BUCKET, Bucket, Change};
 use super::table::{ChangeTable, find};
 use crate::arithmetic::exact;
 use crate::logits::RowBits;
@@ -9,8 +9,8 @@ use crate::logits::RowBits;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Changes<'a> {
     pub(crate) kept: &'a ChangeTable,
-    /// Places of a table of those that stand in place of the kept ones.
-    pub(crate) step: &'a [Change],
+    /// Buckets of a table of those that stand in place of the kept ones.
+    pub(crate) step: &'a [Bucket],
     pub(crate) repetition: f32,
     /// The request's allowed tokens as bits, and the row's grammar mask. What lies past their end is not allowed.
     pub(crate) allowed: [Option<&'a [u32]>; 2],
@@ -22,14 +22,14 @@ impl Changes<'_> {
         !self.kept.is_empty() || !self.step.is_empty() || self.allowed.iter().any(Option::is_some)
     }
 
-    /// Quads of words on a device of what the request keeps: a place each, and 128 allowed tokens each.
+    /// Quads of words on a device of what the request keeps.
     pub(crate) fn kept_quads(&self, vocab: usize) -> usize {
-        self.kept.places().len() + self.allowed[0].map_or(0, |_| vocab.div_ceil(128))
+        self.kept.buckets().len() * BUCKET + self.allowed[0].map_or(0, |_| vocab.div_ceil(128))
     }
 
     /// Quads of words on a device of what is of this step alone.
     pub(crate) fn step_quads(&self, vocab: usize) -> usize {
-        self.step.len() + self.allowed[1].map_or(0, |_| vocab.div_ceil(128))
+        self.step.len() * BUCKET + self.allowed[1].map_or(0, |_| vocab.div_ceil(128))
     }
 
     /// Bits of a token's logit after the changes.
@@ -41,7 +41,7 @@ impl Changes<'_> {
             return exact::BITS_NEG_INFINITY;
         }
         match find(self.step, token).or_else(|| self.kept.get(token)) {
-            Some(change) => self.change(change, bits),
+            Some(change) => self.change(&change, bits),
             None => bits,
         }
     }
@@ -67,11 +67,11 @@ impl Changes<'_> {
     /// Bits of all logits of a row after the changes.
     pub(crate) fn applied(&self, row: RowBits<'_>) -> Vec<u32> {
         let mut changed: Vec<u32> = row.iter().collect();
-        let in_step = self.step.iter().filter(|change| !change.is_empty());
+        let in_step = self.step.iter().flat_map(Bucket::iter);
         let kept = self.kept.iter().filter(|change| find(self.step, change.token()).is_none());
         for change in in_step.chain(kept) {
             if let Some(bits) = changed.get_mut(change.token() as usize) {
-                *bits = self.change(change, *bits);
+                *bits = self.change(&change, *bits);
             }
         }
         for words in self.allowed.into_iter().flatten() {

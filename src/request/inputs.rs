@@ -1,6 +1,6 @@
 //! The rows of a sampling step as both engines take them: checked, with what each does to its logits.
 
-use super::change::Change;
+use super::change::Bucket;
 use super::changes::Changes;
 use super::step::of_step;
 use super::table::ChangeTable;
@@ -40,7 +40,7 @@ impl SampleInputs<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
     /// The tables of all rows, one after the other.
-    places: Vec<Change>,
+    buckets: Vec<Bucket>,
     /// Where the table of each row ends.
     ends: Vec<usize>,
     table: ChangeTable,
@@ -82,13 +82,13 @@ impl Steps {
                 mask.len()
             )));
         }
-        self.places.clear();
+        self.buckets.clear();
         self.ends.clear();
         for (number, row) in rows.iter().enumerate() {
             check_row(row, number, vocab)?;
             of_step(row, &mut self.table);
-            self.places.extend_from_slice(self.table.places());
-            self.ends.push(self.places.len());
+            self.buckets.extend_from_slice(self.table.buckets());
+            self.ends.push(self.buckets.len());
         }
         Ok(Inputs { vocab, rows, mask, steps: self, first: 0 })
     }
@@ -157,7 +157,7 @@ impl<'a> Inputs<'a> {
         let number = self.first + row;
         Changes {
             kept: &request.kept,
-            step: &self.steps.places[number.checked_sub(1).map_or(0, end_of)..end_of(number)],
+            step: &self.steps.buckets[number.checked_sub(1).map_or(0, end_of)..end_of(number)],
             repetition: request.params().repetition_penalty,
             allowed: [request.allowed.as_deref(), self.mask.map(|mask| &mask[row * words..][..words])],
         }

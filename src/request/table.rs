@@ -1,10 +1,12 @@
-//! Changes of single logits by token, in the words that the device reads: a hash table with linear probing (Knuth, The Art
-//! of Computer Programming 3, 6.4), at most half full, so that a token is found in a probe or two and a new one moves no
-//! other. `shaders/lib/changes.wgsl` looks up in the same way.
+//! Changes of single logits by token, in the words that the device reads: a hash table of buckets of four, at most half
+//! full, in which a token lies in one of two buckets (Pagh and Rodler, Cuckoo hashing, 2004; Dietzfelbinger and Weidling,
+//! Balanced allocation and dictionaries with tightly packed constant size bins, 2007). A look-up reads two quads of words
+//! and has no loop, which drivers and compilers make dear; a new token moves at most one other.
+//! `shaders/lib/changes.wgsl` looks up in the same way.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::change::{Change, words};
+use super::change::{BUCKET, Bucket, Change, words};
 use crate::arithmetic::format::MAX_VOCAB;
 
 /// Tells the contents of one table from those of any other, a copy's included. What grew out of the same by single
@@ -32,12 +34,12 @@ impl Clone for Lineage {
 #[derive(Clone, Debug)]
 pub(crate) struct ChangeTable {
     /// A power of two, or none.
-    places: Vec<Change>,
-    /// Room for the places while the table grows.
-    before: Vec<Change>,
+    buckets: Vec<Bucket>,
+    /// Room for them while the table grows.
+    before: Vec<Bucket>,
     used: usize,
     lineage: Lineage,
-    /// Places written so far.
+    /// Buckets written so far.
     version: u64,
     /// The last of them, in a ring.
     written: Vec<u32>,
@@ -46,7 +48,7 @@ pub(crate) struct ChangeTable {
 impl Default for ChangeTable {
     fn default() -> Self {
         Self {
-            places: Vec::new(),
+            buckets: Vec::new(),
             before: Vec::new(),
             used: 0,
             lineage: Lineage::new(),
@@ -56,7 +58,7 @@ impl Default for ChangeTable {
     }
 }
 
-/// A state of a table: its lineage, and how many places were written since.
+/// A state of a table: its lineage, and how many buckets were written since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg(any(test, feature = "wgpu"))]
 pub(crate) struct Stamp {
@@ -76,27 +78,26 @@ impl Stamp {
     }
 }
 
-/// Written places that a table remembers: a step writes a few.
+/// Written buckets that a table remembers: a step writes a few.
 const REMEMBERED: u64 = 256;
-const LEAST_PLACES: usize = 4;
 
 impl ChangeTable {
     pub(crate) fn is_empty(&self) -> bool {
         self.used == 0
     }
 
-    /// The words of the device.
-    pub(crate) fn places(&self) -> &[Change] {
-        &self.places
+    /// What the device reads.
+    pub(crate) fn buckets(&self) -> &[Bucket] {
+        &self.buckets
     }
 
     /// Every change, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Change> {
-        self.places.iter().filter(|change| !change.is_empty())
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Change> {
+        self.buckets.iter().flat_map(Bucket::iter)
     }
 
-    pub(crate) fn get(&self, token: u32) -> Option<&Change> {
-        find(&self.places, token)
+    pub(crate) fn get(&self, token: u32) -> Option<Change> {
+        find(&self.buckets, token)
     }
 
     /// Lets `edit` change what there is for a token; one that changes nothing afterwards is removed.
@@ -104,7 +105,7 @@ impl ChangeTable {
         if token as usize >= MAX_VOCAB {
             return;
         }
-        let mut change = self.get(token).copied().unwrap_or(Change::none(token));
+        let mut change = self.get(token).unwrap_or(Change::none(token));
         edit(&mut change);
         if change == Change::none(token) { self.remove(token) } else { self.put(change) }
     }
@@ -114,73 +115,91 @@ impl ChangeTable {
         if token as usize >= MAX_VOCAB {
             return;
         }
-        let mut change = self.get(token).or_else(|| below.get(token)).copied().unwrap_or(Change::none(token));
+        let mut change = self.get(token).or_else(|| below.get(token)).unwrap_or(Change::none(token));
         edit(&mut change);
         self.put(change);
     }
 
     /// Puts a change in the place of the one of its token.
     fn put(&mut self, change: Change) {
-        if (self.used + 1) * 2 > self.places.len() && self.get(change.token()).is_none() {
-            self.grow();
-        }
-        let place = place_of(&self.places, change.token());
-        self.used += usize::from(self.places[place].is_empty());
-        self.write(place, change);
-    }
-
-    /// Removes a token, and moves those forward that lie behind it because of it (Knuth, algorithm R).
-    fn remove(&mut self, token: u32) {
-        if self.get(token).is_none() {
+        if let Some((bucket, place)) = place_of(&self.buckets, change.token()) {
+            self.write(bucket, place, Some(change));
             return;
         }
-        let mask = self.places.len() - 1;
-        let mut gap = place_of(&self.places, token);
-        let mut next = gap;
-        loop {
-            next = (next + 1) & mask;
-            let change = self.places[next];
-            if change.is_empty() {
-                break;
-            }
-            // It may move if its first place does not lie behind the gap.
-            let from_home = next.wrapping_sub(home(change.token(), mask)) & mask;
-            if from_home >= next.wrapping_sub(gap) & mask {
-                self.write(gap, change);
-                gap = next;
+        if (self.used + 1) * 2 > self.buckets.len() * BUCKET {
+            self.grow();
+        }
+        while !self.insert(change) {
+            self.grow();
+        }
+    }
+
+    /// Puts a change where there is room, in the emptier of its buckets; where both are full, one that lies there moves to
+    /// its other bucket. `false` if none can: in a table half full that hardly happens.
+    fn insert(&mut self, change: Change) -> bool {
+        let own = homes(change.token(), self.buckets.len());
+        let is_emptier = |bucket: &usize| self.buckets[*bucket].iter().count();
+        let bucket = own.into_iter().min_by_key(is_emptier).unwrap_or(own[0]);
+        if let Some(place) = self.buckets[bucket].find_empty() {
+            self.used += 1;
+            self.write(bucket, place, Some(change));
+            return true;
+        }
+        for (bucket, place) in
+            own.into_iter().flat_map(|bucket| (0..BUCKET).map(move |place| (bucket, place)))
+        {
+            let Some(moved) = self.buckets[bucket].get(place) else { continue };
+            for other in homes(moved.token(), self.buckets.len()) {
+                if let Some(free) = self.buckets[other].find_empty() {
+                    self.used += 1;
+                    self.write(other, free, Some(moved));
+                    self.write(bucket, place, Some(change));
+                    return true;
+                }
             }
         }
-        self.write(gap, Change::EMPTY);
-        self.used -= 1;
+        false
+    }
+
+    fn remove(&mut self, token: u32) {
+        if let Some((bucket, place)) = place_of(&self.buckets, token) {
+            self.used -= 1;
+            self.write(bucket, place, None);
+        }
     }
 
     /// Forgets all changes, and keeps the room.
     pub(crate) fn clear(&mut self) {
-        self.places.clear();
+        self.buckets.clear();
         self.used = 0;
         self.lineage = Lineage::new();
     }
 
     fn grow(&mut self) {
-        let length = (self.places.len() * 2).max(LEAST_PLACES);
-        std::mem::swap(&mut self.places, &mut self.before);
-        self.places.clear();
-        self.places.resize(length, Change::EMPTY);
-        for change in self.before.drain(..).filter(|change| !change.is_empty()) {
-            let place = place_of(&self.places, change.token());
-            self.places[place] = change;
+        let mut length = (self.buckets.len() * 2).max(1);
+        std::mem::swap(&mut self.buckets, &mut self.before);
+        let before = std::mem::take(&mut self.before);
+        loop {
+            self.buckets.clear();
+            self.buckets.resize(length, Bucket::EMPTY);
+            self.used = 0;
+            if before.iter().flat_map(Bucket::iter).all(|change| self.insert(change)) {
+                break;
+            }
+            length *= 2;
         }
+        self.before = before;
         self.lineage = Lineage::new();
     }
 
-    fn write(&mut self, place: usize, change: Change) {
-        self.places[place] = change;
-        #[expect(clippy::cast_possible_truncation, reason = "at most twice the vocabulary")]
-        let place = place as u32;
+    fn write(&mut self, bucket: usize, place: usize, change: Option<Change>) {
+        self.buckets[bucket].set(place, change);
+        #[expect(clippy::cast_possible_truncation, reason = "fewer than the vocabulary has tokens")]
+        let bucket = bucket as u32;
         let at = self.version % REMEMBERED;
         match self.written.get_mut(at as usize) {
-            Some(written) => *written = place,
-            None => self.written.push(place),
+            Some(written) => *written = bucket,
+            None => self.written.push(bucket),
         }
         self.version += 1;
     }
@@ -191,7 +210,7 @@ impl ChangeTable {
         Stamp { lineage: self.lineage.0, version: self.version }
     }
 
-    /// Places written since a state, some perhaps twice; `None` where that is not known.
+    /// Buckets written since a state, some perhaps twice; `None` where that is not known.
     #[cfg(any(test, feature = "wgpu"))]
     pub(crate) fn written_since(&self, earlier: Stamp) -> Option<impl Iterator<Item = usize>> {
         let is_known = earlier.lineage == self.lineage.0 && self.version - earlier.version <= REMEMBERED;
@@ -200,28 +219,27 @@ impl ChangeTable {
     }
 }
 
-/// The change of a token in the places of a table.
-pub(crate) fn find(places: &[Change], token: u32) -> Option<&Change> {
-    if places.is_empty() || token as usize >= MAX_VOCAB {
+/// The change of a token in the buckets of a table.
+pub(crate) fn find(buckets: &[Bucket], token: u32) -> Option<Change> {
+    let (bucket, place) = place_of(buckets, token)?;
+    buckets[bucket].get(place)
+}
+
+/// Where a token is.
+fn place_of(buckets: &[Bucket], token: u32) -> Option<(usize, usize)> {
+    if buckets.is_empty() || token as usize >= MAX_VOCAB {
         return None;
     }
-    Some(&places[place_of(places, token)]).filter(|change| !change.is_empty())
+    let found = |bucket: usize| buckets[bucket].find(token).map(|place| (bucket, place));
+    homes(token, buckets.len()).into_iter().find_map(found)
 }
 
-/// Where a token is, or would be put. At least half of the places are empty.
-fn place_of(places: &[Change], token: u32) -> usize {
-    let mask = places.len() - 1;
-    let mut place = home(token, mask);
-    while !places[place].is_empty() && places[place].token() != token {
-        place = (place + 1) & mask;
-    }
-    place
-}
-
-/// Where a token is looked for first.
-fn home(token: u32, mask: usize) -> usize {
-    let spread = token.wrapping_mul(words::SPREAD);
-    (spread ^ (spread >> 15)) as usize & mask
+/// The two buckets that a token may lie in, which may be the same.
+fn homes(token: u32, buckets: usize) -> [usize; 2] {
+    [words::FIRST, words::SECOND].map(|factor| {
+        let spread = token.wrapping_mul(factor);
+        (spread ^ (spread >> 15)) as usize & (buckets - 1)
+    })
 }
 
 #[cfg(test)]
@@ -254,7 +272,7 @@ mod tests {
                 table.edit(token, |change| change.count = count);
                 map.insert(token, count);
                 map.retain(|_, count| *count > 0);
-                assert!(table.used * 2 <= table.places.len());
+                assert!(table.used * 2 <= table.buckets.len() * BUCKET);
             }
             assert_eq!(listed(&table), map);
             for token in 0..tokens * 97 {
@@ -278,16 +296,33 @@ mod tests {
                 table.edit(numbers.below(300), |change| change.count = count);
             }
             if let Some(places) = table.written_since(stamp) {
-                places.for_each(|place| held[place] = table.places()[place]);
+                places.for_each(|bucket| held[bucket] = table.buckets()[bucket]);
                 followed += 1;
             } else {
-                held = table.places().to_vec();
+                held = table.buckets().to_vec();
                 copied += 1;
             }
             stamp = table.stamp();
-            assert_eq!(held, table.places(), "round {round}");
+            assert_eq!(held, table.buckets(), "round {round}");
         }
         assert!(followed > 2000 && copied > 10, "{followed} {copied}");
+    }
+
+    /// Tokens that all want the same two buckets of a small table make it grow, and no further than they need.
+    #[test]
+    fn tokens_that_want_the_same_place_are_all_found() {
+        let wanted = homes(5, 16);
+        let same: Vec<u32> = (0..1 << 20).filter(|&token| homes(token, 16) == wanted).take(100).collect();
+        let mut table = ChangeTable::default();
+        for &token in &same {
+            table.edit(token, Change::ban);
+            assert!(table.get(token).is_some_and(|change| change.is_banned()));
+        }
+        assert!(same.len() == 100 && same.iter().all(|&token| table.get(token).is_some()));
+        assert!(table.buckets().len() <= 1024, "{}", table.buckets().len());
+        let mut large = ChangeTable::default();
+        (0..100_000).for_each(|token| large.edit(token * 7, Change::ban));
+        assert_eq!(large.buckets().len(), 65_536, "half full");
     }
 
     #[test]
@@ -310,7 +345,7 @@ mod tests {
         for token in [END, u32::MAX, 1 << 30, END - 1] {
             table.edit(token, Change::ban);
         }
-        assert_eq!(table.iter().map(Change::token).collect::<Vec<_>>(), [END - 1]);
+        assert_eq!(table.iter().map(|change| change.token()).collect::<Vec<_>>(), [END - 1]);
         assert!(table.get(u32::MAX).is_none() && table.get(END).is_none());
     }
 }

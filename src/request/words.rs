@@ -29,9 +29,9 @@ layout! {
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub(crate) struct RequestWords {
     pub(crate) first_kept: u32,
-    pub(crate) kept_places: u32,
+    pub(crate) kept_buckets: u32,
     pub(crate) first_step: u32,
-    pub(crate) step_places: u32,
+    pub(crate) step_buckets: u32,
     pub(crate) repetition: u32,
     pub(crate) first_allowed: u32,
     pub(crate) pass_scale: [u32; 3],

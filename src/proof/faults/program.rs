@@ -134,11 +134,11 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "(~walk.mask & vec2<u32>(0xffffffffu, 0xffffffu))" => "(~walk.mask & vec2<u32>(0xffffffffu, 0u))";
     "status of an infinite row": "max_key == KEY_INFINITY" => "max_key >= KEY_INFINITY + 1";
     // changes, soft_float
-    "a change behind another is not found": "while change.x != CHANGE_EMPTY && (" => "while change.x == CHANGE_EMPTY && (";
+    "a change in its second bucket is not found": "!any(is_here | is_there)" => "!any(is_here)";
     "tokens are looked for elsewhere": "(spread ^ (spread >> 15u))" => "(spread ^ (spread >> 16u))";
     "kept changes come first":
-        "find_change(requests[request].first_step, requests[request].step_places, token)"
-            => "find_change(requests[request].first_kept, requests[request].kept_places, token)";
+        "find_change(requests[request].first_step, requests[request].step_buckets, token)"
+            => "find_change(requests[request].first_kept, requests[request].kept_buckets, token)";
     "who is penalised gains": "key_of_bits(x) > 0" => "key_of_bits(x) < 0";
     "a quotient without its sticky bit": "(quotient << 5u) | u32(rest != 0u)" => "(quotient << 5u)";
     "a product of half the size": "exponent_of(b) - 126" => "exponent_of(b) - 127";

@@ -93,7 +93,7 @@ const TILE_STATS: &[Fault] = faults! {
     "a grammar mask without its bits":
         "mask[chunk.mask_base + row * chunk.mask_words + (token >> 5u)]"
             => "mask[chunk.mask_base + row * chunk.mask_words + (token >> 6u)]";
-    "a place behind the last one is looked at": "(place + 1u) & (places - 1u)" => "(place + 1u) & places";
+    "the last place of a bucket is the one before": "select(3u, 2u, found.z)" => "2u";
     "no ban": "if (change.x & CHANGE_BANNED) != 0u {" => "if false {";
     "a penalty is a bias": "change.z ^ 0x80000000u" => "change.z";
     "a zero is divided by the penalty": "key_of_bits(x) > 0" => "key_of_bits(x) >= 0", equivalent:
