@@ -11,19 +11,35 @@ pub(crate) fn top_tokens(row: RowBits<'_>, delegates: &[i32], count: usize) -> V
     if count == 0 {
         return Vec::new(); // sums alone are asked for
     }
-    let subtiles =
-        first(delegates.iter().zip(0..).map(|(key, subtile)| code(*key, subtile)).collect(), count);
-    let impossible = code(exact::KEY_NEG_INFINITY, 0); // and what comes after it
-    let mut tokens = Vec::with_capacity(subtiles.len() * SUBTILE_TOKENS);
+    let floor = floor_of(delegates, count);
+    let can_hold = delegates.iter().zip(0..).filter(|(key, _)| **key >= floor);
+    let subtiles = first(can_hold.map(|(key, subtile)| code(*key, subtile)).collect(), count);
+    // Every delegate is a token: so many are not below the last of them.
+    let last = subtiles.last().map_or(i32::MIN, |&subtile| decode(subtile).0);
+    let floor = if subtiles.len() < count { i32::MIN } else { last }.max(exact::KEY_NEG_INFINITY + 1);
+    let mut tokens = Vec::with_capacity(2 * count);
     for subtile in subtiles {
         let first = decode(subtile).1 as usize * SUBTILE_TOKENS;
-        let bits = row.range(first, row.len().min(first + SUBTILE_TOKENS)).iter();
+        let mut room = [0; SUBTILE_TOKENS];
+        let bits = row.range(first, row.len().min(first + SUBTILE_TOKENS)).widened(&mut room);
         #[expect(clippy::cast_possible_truncation, reason = "tokens are below 2^20")]
         let first = first as u32;
-        let codes = bits.zip(first..).map(|(bits, token)| code(exact::key_of_bits(bits), token));
-        tokens.extend(codes.filter(|code| *code < impossible));
+        let codes = bits.iter().zip(first..).map(|(&bits, token)| (exact::key_of_bits(bits), token));
+        tokens.extend(codes.filter(|(key, _)| *key >= floor).map(|(key, token)| code(key, token)));
     }
     first(tokens, count).into_iter().map(decode).collect()
+}
+
+/// A key that at least `count` of these reach, if there are so many: of the maxima of runs of them, the last that is
+/// wanted. Few more reach it.
+fn floor_of(keys: &[i32], count: usize) -> i32 {
+    const RUN: usize = 16;
+    if keys.len() / RUN < count {
+        return i32::MIN;
+    }
+    let mut maxima: Vec<i32> =
+        keys.chunks(RUN).map(|run| run.iter().fold(i32::MIN, |most, &key| most.max(key))).collect();
+    *maxima.select_nth_unstable_by(count - 1, |a, b| b.cmp(a)).1
 }
 
 /// The `count` first of the order by key descending, then position ascending, in that order.
@@ -75,6 +91,32 @@ mod tests {
     fn codes_come_back() {
         for item in [(i32::MIN, 0), (-1, 7), (0, u32::MAX), (i32::MAX, 5)] {
             assert_eq!(decode(code(item.0, item.1)), item);
+        }
+    }
+
+    /// The first tokens are those of a sort of all, ties, impossible tokens and short rows included.
+    #[test]
+    fn the_first_tokens_are_those_of_a_sort() {
+        for (len, different) in [(1, 1), (63, 5), (5000, 40), (5000, 3), (70_000, 60_000)] {
+            let bits: Vec<u32> = (0..len)
+                .map(|i: u32| match i.wrapping_mul(0x9e37_79b1) >> 8 {
+                    noise if noise % 7 == 0 => exact::BITS_NEG_INFINITY,
+                    noise => (noise as f32 % different as f32 - 2.0).to_bits(),
+                })
+                .collect();
+            let row = RowBits::of_f32(&bits);
+            let delegates: Vec<i32> = bits
+                .chunks(SUBTILE_TOKENS)
+                .filter_map(|run| run.iter().map(|&bits| exact::key_of_bits(bits)).max())
+                .collect();
+            let mut all: Vec<(i32, u32)> =
+                bits.iter().map(|&bits| exact::key_of_bits(bits)).zip(0..).collect();
+            all.retain(|(key, _)| *key > exact::KEY_NEG_INFINITY);
+            all.sort_by_key(|&(key, token)| (std::cmp::Reverse(key), token));
+            for count in [0, 1, 2, 20, 64, 65, 300, 100_000] {
+                let expected = &all[..count.min(all.len())];
+                assert_eq!(top_tokens(row, &delegates, count), expected, "{count} of {len}");
+            }
         }
     }
 
