@@ -1,5 +1,8 @@
 //! A row of logits with what pass 1 says of it: a row has one view as it came, and one after the changes.
 
+use fearless_simd::prelude::*;
+use fearless_simd::{Level, dispatch};
+
 use crate::arithmetic::exact::{self, Scale};
 use crate::arithmetic::format::SUBTILE_TOKENS;
 use crate::arithmetic::merge::{RowStats, TileStats, merge_tiles};
@@ -34,18 +37,27 @@ impl<'a> View<'a> {
     /// Bits of a token, and how many tokens have a larger logit, and an equal one.
     pub(crate) fn describe(&self, token: u32) -> [u32; 3] {
         let own = exact::key_of_bits(self.bits.get(token as usize));
-        let (mut greater, mut equal) = (0, 0);
-        for (subtile, delegate) in self.bits.runs(SUBTILE_TOKENS).zip(&self.delegates) {
-            if *delegate < own {
-                continue; // as nearly all of a likely token are
-            }
-            for bits in subtile.iter() {
-                let key = exact::key_of_bits(bits);
-                greater += u32::from(key > own);
-                equal += u32::from(key == own);
-            }
-        }
+        let [greater, equal] = self.counts(Level::new(), own);
         [exact::bits_of_key(own), greater, equal]
+    }
+
+    /// Tokens with a larger key, and with this one.
+    fn counts(&self, level: Level, own: i32) -> [u32; 2] {
+        dispatch!(level, simd => simd.vectorize(#[inline(always)] || {
+            let mut room = [0; SUBTILE_TOKENS];
+            let (mut greater, mut equal) = (0, 0);
+            for (subtile, delegate) in self.bits.runs(SUBTILE_TOKENS).zip(&self.delegates) {
+                if *delegate < own {
+                    continue; // as nearly all of a likely token are
+                }
+                for &bits in subtile.widened(&mut room) {
+                    let key = exact::key_of_bits(bits);
+                    greater += u32::from(key > own);
+                    equal += u32::from(key == own);
+                }
+            }
+            [greater, equal]
+        }))
     }
 }
 

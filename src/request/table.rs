@@ -134,16 +134,16 @@ impl ChangeTable {
         }
     }
 
-    /// Puts a change where there is room, in the emptier of its buckets; where both are full, one that lies there moves to
-    /// its other bucket. `false` if none can: in a table half full that hardly happens.
+    /// Puts a change where there is room, in its first bucket or in its second; where both are full, one that lies there
+    /// moves to its other bucket. `false` if none can: in a table half full that hardly happens.
     fn insert(&mut self, change: Change) -> bool {
         let own = homes(change.token(), self.buckets.len());
-        let is_emptier = |bucket: &usize| self.buckets[*bucket].iter().count();
-        let bucket = own.into_iter().min_by_key(is_emptier).unwrap_or(own[0]);
-        if let Some(place) = self.buckets[bucket].find_empty() {
-            self.used += 1;
-            self.write(bucket, place, Some(change));
-            return true;
+        for bucket in own {
+            if let Some(place) = self.buckets[bucket].find_empty() {
+                self.used += 1;
+                self.write(bucket, place, Some(change));
+                return true;
+            }
         }
         for (bucket, place) in
             own.into_iter().flat_map(|bucket| (0..BUCKET).map(move |place| (bucket, place)))
