@@ -8,10 +8,10 @@ mod drafts;
 mod history;
 
 use sortilege::device::{Gpu, adapters};
-use sortilege::wgpu::{BufferUsages, Limits};
+use sortilege::wgpu::{BufferUsages, Limits, PollType};
 use sortilege::{
-    Cpu, Dtype, Engine, Error, GpuInput, GpuLogits, GpuOutput, Kernels, Logits, Mask, Order, Request, Row,
-    Sample, SampleBuffers, SampleInputs, SamplingParams,
+    Cpu, Dtype, Engine, Error, GpuInput, GpuLogits, GpuOutput, Kernels, Logits, LogprobsParams, Mask, Order,
+    Request, Row, Sample, SampleBuffers, SampleInputs, SamplingParams,
 };
 
 use common::{buffer, encoder, gpus, read, test_each, upload};
@@ -175,6 +175,44 @@ fn steps_in_flight_upload_only_what_changed() {
         let sent = gpu.sampler().traffic().bytes_uploaded - before;
         assert!(sent > 0 && sent <= most, "{sent} bytes, at most {most}");
         assert!(sent * 10 < step(65).plan().cost().bytes_uploaded);
+    }
+}
+
+/// Calls of two kinds in turns, and calls that nobody waits for, find what they left: nothing is uploaded anew.
+#[test]
+fn what_a_call_leaves_is_found_again() {
+    let requests = requests(8);
+    for gpu in gpus() {
+        let source = upload(&gpu, bytemuck::cast_slice(&(0..8).flat_map(row).collect::<Vec<_>>()));
+        let batch = GpuLogits::packed(&source, Dtype::F32, 8, VOCAB);
+        let params = LogprobsParams { top_logprobs: 5, ..LogprobsParams::default() };
+        let targets = [Some(7); 8];
+        let step = |position: u64, is_forgotten: bool| {
+            let rows: Vec<Row<'_>> = requests.iter().map(|request| request.row(position)).collect();
+            let mut open = encoder(&gpu);
+            let samples =
+                gpu.sampler().sample(&mut open, &batch, &rows, &SampleBuffers::default()).expect("recorded");
+            let records = gpu.sampler().logprobs(&mut open, &batch, &params, &targets).expect("recorded");
+            let most = samples.plan().cost().bytes_uploaded_unchanged
+                + records.plan().cost().bytes_uploaded_unchanged;
+            if is_forgotten {
+                drop((samples, records));
+                gpu.queue().submit([open.finish()]);
+                gpu.device().poll(PollType::wait_indefinitely()).expect("done");
+            } else {
+                gpu.queue().submit([open.finish()]);
+                samples.wait().expect("samples");
+                records.wait().expect("records");
+            }
+            most
+        };
+        step(0, false);
+        for position in 1..12 {
+            let before = gpu.sampler().traffic().bytes_uploaded;
+            let most = step(position, position % 3 == 1);
+            let sent = gpu.sampler().traffic().bytes_uploaded - before;
+            assert!(sent > 0 && sent <= most, "step {position}: {sent} bytes, at most {most}");
+        }
     }
 }
 
