@@ -163,7 +163,8 @@ fn decode<R: Answer>(call: &mut Call, answers: &mut Vec<R>) -> Result<()> {
             if words[record::CALL] != call.number {
                 return Err(Error::Validation {
                     doing: "the submitted commands",
-                    message: "they never ran; the device's error handler has the reason".to_owned(),
+                    message: "they did not run to their end; the device's error handler may have the reason"
+                        .to_owned(),
                 });
             }
             answers[row].read(row, words, &mut call.decoding);
@@ -221,4 +222,31 @@ pub(crate) fn drive(is_done: impl Fn() -> bool, device: &wgpu::Device, deadline:
         }
     }
     Ok(())
+}
+
+#[cfg(all(test, feature = "device"))]
+mod tests {
+    use crate::engine::Engine;
+    use crate::error::Error;
+    use crate::gpu::{Gpu, SamplerOptions};
+    use crate::kernels::row_sample;
+    use crate::logits::Logits;
+    use crate::request::{Request, SampleInputs};
+
+    /// A row whose work is cut short, as by a driver that miscompiles the loop, is no sample.
+    #[test]
+    fn a_row_that_does_not_come_to_its_end_is_refused() {
+        let gpu = Gpu::any().expect("an adapter");
+        let request =
+            Request::new(crate::SamplingParams { top_p: 0.9, ..Default::default() }).expect("sound");
+        let logits = Logits::f32(&[1.0, 2.0, 3.0], 1, 3).expect("a row");
+        let sample = |gpu: &Gpu| gpu.sample(&logits, &[request.row(0)], &SampleInputs::default());
+        sample(&gpu).expect("a sample");
+        for moves in 1..5 {
+            let text = format!("const MOST_MOVES: u32 = {moves}u;");
+            let short = row_sample::KERNEL.replaced("const MOST_MOVES: u32 = 4096u;", &text);
+            let short = gpu.beside(SamplerOptions::default(), Some(short)).expect("compiles");
+            assert!(matches!(sample(&short), Err(Error::Validation { .. })), "{moves} moves");
+        }
+    }
 }

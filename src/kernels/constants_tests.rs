@@ -80,6 +80,7 @@ const OWN_NAMES: &[&str] = &[
     "DRAW_DIGITS",
     "PROCESSED",
     "FIRST_OPENED",
+    "MOST_MOVES",
     "MOST_FEW",
     "CHAMPIONS",
     // Vectors and structures of them, whose parts stand beside them.
