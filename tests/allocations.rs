@@ -24,14 +24,13 @@ const VOCAB: usize = 512;
 const WARM_UP: u64 = 8;
 const STEPS: u64 = 12;
 
-/// Allocations of recording a step, and of reading its results: the fewest of many, for what wgpu keeps grows now and
-/// then.
+/// Allocations of recording a step, and of reading its results: medians, for what wgpu keeps grows now and then.
 fn allocations<T>(
     gpu: &Gpu,
     mut record: impl FnMut(&mut wgpu::CommandEncoder, u64) -> T,
     mut read: impl FnMut(T),
 ) -> [usize; 2] {
-    let mut fewest = [usize::MAX; 2];
+    let mut found = [Vec::new(), Vec::new()];
     for step in 0..WARM_UP + STEPS {
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let region = Region::new(ALLOCATOR);
@@ -42,11 +41,14 @@ fn allocations<T>(
         let region = Region::new(ALLOCATOR);
         read(pending);
         if step >= WARM_UP {
-            let found = [recorded, region.change().allocations];
-            fewest = std::array::from_fn(|i| fewest[i].min(found[i]));
+            found[0].push(recorded);
+            found[1].push(region.change().allocations);
         }
     }
-    fewest
+    found.map(|mut part| {
+        part.sort_unstable();
+        part[part.len() / 2]
+    })
 }
 
 /// Those of the calls on wgpu, with uploads at so many places.

@@ -8,7 +8,8 @@ use crate::request::table::Stamp;
 pub(crate) struct Block {
     /// The state of the changes that the buffer holds, or `None` before they are sent.
     pub(crate) held: Option<Stamp>,
-    pub(crate) table: Stamp,
+    /// Of the request's table.
+    pub(crate) lineage: u64,
     pub(crate) first: usize,
     pub(crate) quads: usize,
 }
@@ -21,25 +22,25 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// Finds places for what the requests keep. A request that was there before stays where it was. There
-    /// is room for all of them, packed.
+    /// Finds places for what the requests of the rows keep, within so many quads.
     pub(crate) fn place(&mut self, inputs: &Inputs<'_>, room: usize) {
-        let is_same =
-            |(wanted, block): (Block, &Block)| wanted.table.is_of(block.table) && wanted.quads == block.quads;
-        let mut count = 0;
-        if blocks_of(inputs).all(|wanted| {
-            count += 1;
-            self.list.get(count - 1).is_some_and(|block| is_same((wanted, block)))
-        }) && count == self.list.len()
+        self.place_all(|| wanted(inputs), room);
+    }
+
+    /// Finds places for these. A block that was there before stays where it was. There is room for all of them, packed.
+    fn place_all<I: Iterator<Item = Block>>(&mut self, wanted: impl Fn() -> I, room: usize) {
+        let is_same = |a: &Block, b: &Block| a.lineage == b.lineage && a.quads == b.quads;
+        if wanted().zip(&self.list).all(|(wanted, block)| is_same(&wanted, block))
+            && wanted().count() == self.list.len()
         {
             return;
         }
         std::mem::swap(&mut self.list, &mut self.before);
         self.list.clear();
-        self.before.sort_unstable_by_key(|block| block.table);
-        for wanted in blocks_of(inputs) {
-            let before = self.before.partition_point(|block| block.table.lineage() < wanted.table.lineage());
-            let known = self.before.get(before).filter(|block| is_same((wanted, block)));
+        self.before.sort_unstable_by_key(|block| block.lineage);
+        for wanted in wanted() {
+            let before = self.before.partition_point(|block| block.lineage < wanted.lineage);
+            let known = self.before.get(before).filter(|block| is_same(&wanted, block));
             self.list.push(known.copied().unwrap_or(wanted));
         }
         self.before.clear();
@@ -83,13 +84,75 @@ impl Blocks {
 const UNPLACED: usize = usize::MAX;
 
 /// What the requests of the rows keep, once where rows of one request follow each other.
-fn blocks_of(inputs: &Inputs<'_>) -> impl Iterator<Item = Block> {
+fn wanted(inputs: &Inputs<'_>) -> impl Iterator<Item = Block> {
     let rows = inputs.rows();
     (0..rows.len()).filter_map(move |i| {
         let changes = inputs.changes(i);
         let quads = changes.kept_quads(inputs.vocab);
         let is_new = i == 0 || !std::ptr::eq(rows[i].request, rows[i - 1].request);
-        let block = Block { held: None, table: changes.kept.stamp(), first: UNPLACED, quads };
+        let block = Block { held: None, lineage: changes.kept.stamp().lineage(), first: UNPLACED, quads };
         (is_new && quads > 0).then_some(block)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Blocks come, go, and change places at random: they lie apart, within the room, and those that stay do not move
+    /// unless all are packed.
+    #[test]
+    fn blocks_lie_apart_and_stay() {
+        let mut state = 1u64;
+        let mut below = move |n: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 40).expect("24 bits") % n
+        };
+        let (mut blocks, mut present) = (Blocks::default(), Vec::<(u64, usize)>::new());
+        let (mut stayed, mut packed, mut filled) = (0, 0, 0);
+        for lineage in 1..4000 {
+            match below(4) {
+                0 if present.len() > 1 => drop(present.swap_remove(below(present.len()))),
+                1 if present.len() > 1 => present.rotate_left(1),
+                _ if present.iter().map(|block| block.1).sum::<usize>() < 900 => {
+                    present.push((lineage, 1 + below(90)));
+                }
+                _ => present.truncate(3),
+            }
+            let new =
+                |&(lineage, quads): &(u64, usize)| Block { held: None, lineage, first: UNPLACED, quads };
+            let before = blocks.list.clone();
+            blocks.place_all(|| present.iter().map(new), 1000);
+            let mut ranges: Vec<_> =
+                blocks.list.iter().map(|block| block.first..block.first + block.quads).collect();
+            assert!(
+                blocks
+                    .list
+                    .iter()
+                    .zip(&present)
+                    .all(|(block, wanted)| (block.lineage, block.quads) == *wanted)
+            );
+            ranges.sort_unstable_by_key(|range| range.start);
+            assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].start), "{ranges:?}");
+            assert!(ranges.last().is_none_or(|last| last.end <= 1000), "{ranges:?}");
+            let place = |list: &[Block], lineage| {
+                list.iter().find(|block| block.lineage == lineage).map(|block| block.first)
+            };
+            let moved = before
+                .iter()
+                .filter(|block| place(&blocks.list, block.lineage).is_some_and(|now| now != block.first));
+            if moved.count() > 0 {
+                packed += 1
+            } else {
+                stayed += 1
+            }
+            let end = before.iter().map(|block| block.first + block.quads).max().unwrap_or(0);
+            filled += blocks
+                .list
+                .iter()
+                .filter(|block| place(&before, block.lineage).is_none() && block.first < end)
+                .count();
+        }
+        assert!(stayed > 3000 && packed > 10 && filled > 100, "{stayed} {packed} {filled}");
+    }
 }

@@ -112,8 +112,8 @@ impl Sampler {
         finish: impl Fn(&mut Passes, &Bound<'_>),
     ) -> Result<Call> {
         let room = Room::of(plan, job.asked.quads(), self.limits.offset_alignment);
-        let mut call = self.pool.call(job.kind, plan, &room)?;
         let scratch = self.pool.scratch(plan)?;
+        let mut call = self.pool.call(job.kind, plan, &room, |bindings| job.is_bound(bindings, &scratch))?;
         if !call.bindings.as_ref().is_some_and(|bindings| job.is_bound(bindings, &scratch)) {
             call.bindings = Some(self.bind(job, &call, scratch, finish)?);
         }

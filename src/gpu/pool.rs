@@ -1,5 +1,5 @@
 //! What calls share: plans, the buffers and bindings of each call in flight, scratch of all of them; and the bytes that go
-//! through them. A call that asks for what an earlier one asked for finds all of it made.
+//! through them. A call that asks for what an earlier one asked for, of the same buffers, finds all of it made.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -65,6 +65,8 @@ pub(crate) fn forget(call: Call, ring: &Ring) {
 
 /// Calls after which something idle is let go, with the engine's buffers that it is bound to.
 const MAX_IDLE: u32 = 64;
+/// Calls after which something idle may serve another plan.
+const LONG_IDLE: u32 = 8;
 /// Plans that are remembered.
 const MAX_PLANS: usize = 16;
 
@@ -125,6 +127,13 @@ impl Pool {
         *lock(&self.steps) = steps;
     }
 
+    /// Lets go of everything idle.
+    pub(crate) fn trim(&self) {
+        lock(&self.ring).clear();
+        lock(&self.plans).clear();
+        *lock(&self.scratch) = None;
+    }
+
     /// Returns a call to the ring once the encoder's commands have run.
     pub(crate) fn give_back_when_done(&self, encoder: &wgpu::CommandEncoder, call: Call) {
         let ring = self.ring.clone();
@@ -154,25 +163,35 @@ impl Pool {
         Ok(plan)
     }
 
-    /// What one call has of its own: idle and made for this plan, or of its kind and large enough, or new. Only records
-    /// that the host wants need a staging buffer.
-    pub(crate) fn call(&self, kind: Kind, plan: &Arc<Plan>, room: &Room) -> Result<Call> {
+    /// What one call has of its own: idle and bound to these buffers, or made for this plan, or of its kind and long idle,
+    /// or new. Only records that the host wants need a staging buffer.
+    pub(crate) fn call(
+        &self,
+        kind: Kind,
+        plan: &Arc<Plan>,
+        room: &Room,
+        is_bound: impl Fn(&Bindings) -> bool,
+    ) -> Result<Call> {
         let number = self.next_call.fetch_add(1, Ordering::Relaxed);
         let idle = {
             let mut idle = lock(&self.ring);
-            idle.retain(|call| number.wrapping_sub(call.number) <= MAX_IDLE);
+            let age = |call: &Call| number.wrapping_sub(call.number);
+            idle.retain(|call| age(call) <= MAX_IDLE);
             let is_of_plan = |call: &Call| call.kind == kind && Arc::ptr_eq(&call.plan, plan);
-            let fits = |call: &Call| call.kind == kind && call.records.size() >= plan.records_bytes;
-            let place = idle.iter().rposition(is_of_plan).or_else(|| idle.iter().rposition(fits));
-            place.map(|place| idle.remove(place))
+            let is_same = |call: &Call| is_of_plan(call) && call.bindings.as_ref().is_some_and(&is_bound);
+            let fits = |call: &Call| {
+                call.kind == kind && call.records.size() >= plan.records_bytes && age(call) > LONG_IDLE
+            };
+            let place = idle.iter().position(is_same).or_else(|| idle.iter().position(is_of_plan));
+            place.or_else(|| idle.iter().position(fits)).map(|place| idle.remove(place))
         };
         let mut call = match idle {
             Some(call) => call,
             None => self.new_call(kind, plan, room)?,
         };
         call.number = number;
-        if !call.upload.holds(room) {
-            call.upload = Upload::new(&self.device, *room)?;
+        if !call.upload.room.holds(room) {
+            call.upload = Upload::new(&self.device, call.upload.room.and(room))?;
             call.bindings = None;
         }
         if !Arc::ptr_eq(&call.plan, plan) {

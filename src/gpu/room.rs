@@ -37,7 +37,19 @@ impl Room {
             && self.step >= other.step
     }
 
-    /// Room for twice as much and less, within so many bytes.
+    /// Room for both.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        Self {
+            alignment: self.alignment,
+            uniforms: self.uniforms.max(other.uniforms),
+            requests: self.requests.max(other.requests),
+            rows: self.rows.max(other.rows),
+            kept: self.kept.max(other.kept),
+            step: self.step.max(other.step),
+        }
+    }
+
+    /// Room for up to three times as much, within so many bytes.
     pub(crate) fn with_reserve(self, most: u64) -> Self {
         let reserve = |count: usize| (count + count / 2).next_power_of_two();
         let more = Self {

@@ -38,7 +38,8 @@ impl Default for SamplerOptions {
 /// Records the passes that draw tokens ([`Sampler::sample`]) and log their probabilities ([`Sampler::logprobs`]) into
 /// the engine's own encoder. Cheap to call every step: pipelines, tables and staging buffers are made once and reused. The
 /// first call for a type of logits compiles the kernels and waits for a check of the device's arithmetic, which polls the
-/// device: [`Sampler::prepare`] does both beforehand.
+/// device: [`Sampler::prepare`] does both beforehand. Bindings to the engine's buffers are kept for the next step;
+/// [`Sampler::trim`] lets them go.
 ///
 /// # Example
 /// ```
@@ -164,6 +165,13 @@ impl Sampler {
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.pool.traffic()
+    }
+
+    /// Lets go of the buffers and bindings of idle calls, which the next calls make anew. Bindings keep the engine's own
+    /// buffers alive, until [`Buffer::destroy`](wgpu::Buffer::destroy): without this, those of the calls that came back
+    /// last, for 64 calls more.
+    pub fn trim(&self) {
+        self.pool.trim();
     }
 
     /// How long the calls took on the device whose work it has finished, the oldest first, each told once; nothing

@@ -31,7 +31,8 @@ impl Upload {
     pub(crate) fn new(device: &wgpu::Device, room: Room) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let limits = device.limits();
-        let room = room.with_reserve(limits.max_buffer_size.min(limits.max_storage_buffer_binding_size));
+        let most = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size).min(u32::MAX.into());
+        let room = room.with_reserve(most);
         let usage = Usage::UNIFORM | Usage::STORAGE | Usage::COPY_DST;
         let buffer = guarded(device, "making the upload buffer", || {
             buffer(device, "sortilege upload", room.bytes(), usage)
@@ -39,16 +40,12 @@ impl Upload {
         Ok(Self {
             buffer,
             room,
-            // No number of a call, no token: nothing that is put is taken for held by chance.
+            // As wgpu makes it: zeros that are put are taken for held.
             held: vec![0; usize_of(room.bytes())],
             changed: Vec::new(),
             blocks: Blocks::default(),
             allowed: Vec::new(),
         })
-    }
-
-    pub(crate) fn holds(&self, room: &Room) -> bool {
-        self.room.holds(room)
     }
 }
 
@@ -98,7 +95,7 @@ impl Upload {
             request.repetition = changes.repetition.to_bits();
             let kept_quads = changes.kept_quads(inputs.vocab);
             if kept_quads > 0 {
-                while !self.blocks.list[block].table.is_of(changes.kept.stamp()) {
+                while self.blocks.list[block].lineage != changes.kept.stamp().lineage() {
                     block += 1;
                 }
                 let first = self.room.rows + self.blocks.list[block].first;

@@ -1,4 +1,4 @@
-//! The thread that polls a device for those who await: one per device, while there is somebody.
+//! The thread that polls a device for those who await: one for the samplers that share it, while there is somebody.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -62,6 +62,8 @@ impl Waiter {
     }
 
     fn run(&self) {
+        // A waker is foreign code: should it panic, the next who awaits starts a thread anew.
+        let _gone = Gone(self);
         let mut list = lock(&self.list);
         loop {
             list.waiting.retain(|waiting| !is_settled(&waiting.shared));
@@ -70,15 +72,21 @@ impl Waiter {
             } else {
                 drop(list);
                 let polled = poll(&self.device);
+                let given_up: Vec<_> = lock(&self.list)
+                    .waiting
+                    .iter_mut()
+                    .filter_map(|waiting| waiting.judge(&polled))
+                    .collect();
+                // With the list unlocked, for whoever is woken may await something else at once.
+                given_up.into_iter().for_each(|(shared, why)| give_up(&shared, why));
                 list = lock(&self.list);
-                list.waiting.iter_mut().for_each(|waiting| waiting.judge(&polled));
-                let longest =
-                    list.waiting.iter().map(|waiting| waiting.since.elapsed()).max().unwrap_or_default();
-                if longest < SPIN {
+                let waited =
+                    list.waiting.iter().map(|waiting| waiting.since.elapsed()).min().unwrap_or_default();
+                if waited < SPIN {
                     continue;
                 }
-                // A tenth of what was waited so far: little is lost, and nothing burnt.
-                (longest / 10).min(LONGEST_SLEEP)
+                // A tenth of what the newest has waited so far: little is lost, and nothing burnt.
+                (waited / 10).min(LONGEST_SLEEP)
             };
             let (woken, timeout) =
                 self.woken.wait_timeout(list, pause).unwrap_or_else(PoisonError::into_inner);
@@ -91,24 +99,32 @@ impl Waiter {
     }
 }
 
+/// Says that there is no thread, when it unwinds.
+struct Gone<'a>(&'a Waiter);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            lock(&self.0.list).has_thread = false;
+        }
+    }
+}
+
 impl Waiting {
-    /// Gives up where nothing can come any more.
-    fn judge(&mut self, polled: &Result<wgpu::PollStatus>) {
+    /// Why to give up, where nothing can come any more.
+    fn judge(&mut self, polled: &Result<wgpu::PollStatus>) -> Option<(Shared, GaveUp)> {
         if is_settled(&self.shared) {
-            return;
+            return None;
         }
         let is_empty = matches!(polled, Ok(wgpu::PollStatus::QueueEmpty));
         self.empty_since = is_empty.then(|| self.empty_since.unwrap_or_else(Instant::now));
-        if let Err(error) = polled {
-            let message = match error {
-                Error::DeviceLost { message, .. } => message.clone(),
-                other => other.to_string(),
-            };
-            give_up(&self.shared, GaveUp::Lost(message));
-        } else if self.empty_since.is_some_and(|since| since.elapsed() > PATIENCE) {
-            give_up(&self.shared, GaveUp::NotSubmitted);
-        } else if self.since.elapsed() > self.deadline {
-            give_up(&self.shared, GaveUp::TimedOut);
-        }
+        let why = match polled {
+            Err(Error::DeviceLost { message, .. }) => GaveUp::Lost(message.clone()),
+            Err(other) => GaveUp::Lost(other.to_string()),
+            Ok(_) if self.empty_since.is_some_and(|since| since.elapsed() > PATIENCE) => GaveUp::NotSubmitted,
+            Ok(_) if self.since.elapsed() > self.deadline => GaveUp::TimedOut,
+            Ok(_) => return None,
+        };
+        Some((self.shared.clone(), why))
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Demand {
     pub(crate) records_stay: bool,
     /// Requests that are uploaded.
     pub(crate) requests: usize,
-    /// Changes of logits, and 128 tokens each of allowed sets.
+    /// Quads of words of changes and of allowed sets.
     pub(crate) lists: usize,
     /// Bytes per row of the widest of the engine's further buffers: outputs, grammar mask, draft.
     pub(crate) other_row_bytes: u64,

@@ -29,6 +29,8 @@ pub struct Plan {
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) tiles: usize,
     pub(crate) upload_bytes: u64,
+    /// Of every binding.
+    alignment: u64,
     /// Bytes from one stage's uniform to the next.
     pub(crate) stage_stride: u64,
     /// Bytes of what chunks are told, at the start of the upload.
@@ -41,7 +43,7 @@ pub struct Plan {
 pub(crate) const UNIFORM_BYTES: u64 = 80;
 /// Bytes of a request.
 pub(crate) const REQUEST_BYTES: u64 = 304;
-/// Bytes of a row's head, of a change, of 128 tokens of an allowed set.
+/// Bytes of a row's head, and of every quad of the lists: a bucket of four changes has four, 128 allowed tokens have one.
 pub(crate) const ROW_BYTES: u64 = 16;
 /// Scratch of a chunk, 2 % of its f32 logits: keeps it flat however long the batch.
 const MAX_SCRATCH_BYTES: u64 = 36 << 20;
@@ -138,34 +140,42 @@ impl Plan {
             uniform_bytes += stages * stage_stride;
             records_bytes = records_bytes.max(aligned(records_offset + rows as u64 * row_bytes.record));
         }
-        let rows_offset = aligned(uniform_bytes + demand.requests as u64 * REQUEST_BYTES);
-        let upload_bytes = aligned(rows_offset + (shape.rows + demand.lists) as u64 * ROW_BYTES);
-        Self {
+        let plan = Self {
             shape: *shape,
             demand,
             chunks,
             tiles: shape.vocab.div_ceil(TILE_TOKENS),
-            upload_bytes: if shape.rows > 0 { upload_bytes } else { 0 },
+            upload_bytes: 0,
+            alignment,
             stage_stride,
             uniform_bytes,
             records_bytes,
             scratch_bytes: rows_per_chunk.min(shape.rows) as u64 * row_bytes.scratch,
-        }
+        };
+        Self { upload_bytes: plan.upload_bytes_with(demand.lists), ..plan }
     }
 
-    /// The plan with so many quads of lists beside the heads of its rows.
+    /// Bytes of the upload with so many quads of lists.
+    fn upload_bytes_with(&self, lists: usize) -> u64 {
+        if self.shape.rows == 0 {
+            return 0;
+        }
+        let aligned = |bytes: u64| bytes.next_multiple_of(self.alignment);
+        let rows_offset = aligned(self.uniform_bytes + self.demand.requests as u64 * REQUEST_BYTES);
+        aligned(rows_offset + (self.shape.rows + lists) as u64 * ROW_BYTES)
+    }
+
+    /// The plan with so many quads of lists.
     #[cfg(feature = "wgpu")]
     pub(crate) fn with_lists(&self, lists: usize) -> Self {
-        let mut plan = self.clone();
-        plan.demand.lists += lists;
-        plan.upload_bytes += lists as u64 * ROW_BYTES;
-        plan
+        let demand = Demand { lists, ..self.demand };
+        Self { demand, upload_bytes: self.upload_bytes_with(lists), ..self.clone() }
     }
 
     /// Nothing, if the device can hold so many quads of lists.
     #[cfg(feature = "wgpu")]
     pub(crate) fn check_lists(&self, lists: usize, limits: &DeviceLimits) -> Result<()> {
-        check_upload(&self.shape, self.upload_bytes + lists as u64 * ROW_BYTES, limits)
+        check_upload(&self.shape, self.upload_bytes_with(lists), limits)
     }
 
     /// Dispatches of `digit_count` and of `digit_scatter`, per chunk.

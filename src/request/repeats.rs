@@ -18,7 +18,8 @@ const MOST_GRAM: usize = 4;
 const NONE: u32 = u32::MAX;
 
 /// The repeats of a history. A step costs as much as its last tokens, [`MOST_GRAM`] of them or
-/// [`Dry::allowed_length`] if that is less, occurred before.
+/// [`Dry::allowed_length`] if that is less, occurred within the last [`Dry::last_n`]; nothing where a breaker stands among
+/// them.
 #[derive(Clone, Debug)]
 pub(crate) struct Repeats {
     allowed_length: usize,
@@ -40,7 +41,9 @@ pub(crate) struct Repeats {
 }
 
 impl Repeats {
+    /// Those of a history, without what is taken for accepted.
     pub(crate) fn new(dry: &Dry, history: &History<'_>) -> Self {
+        let history = &history.with_ahead(0);
         let mut repeats = Self {
             allowed_length: dry.allowed_length as usize,
             last_n: dry.last_n.map(|last| last as usize),
@@ -54,42 +57,71 @@ impl Repeats {
             before: Vec::new(),
         };
         for place in 0..history.tokens.len() {
-            repeats.see_last(&History { tokens: &history.tokens[..=place], ahead: &[], ..*history });
+            repeats.enter(&History { tokens: &history.tokens[..=place], ..*history });
         }
+        repeats.repeats = repeats.all(history);
         repeats
+    }
+
+    /// The repeats of a history by itself: the Z-function of its last tokens, reversed (Gusfield 1997, 1.3).
+    fn all(&self, history: &History<'_>) -> Vec<Repeat> {
+        let first = self.first(history);
+        let reversed: Vec<u32> = history.tokens[first..].iter().rev().copied().collect();
+        let lengths = z_function(&reversed);
+        let end = history.tokens.len();
+        let repeats =
+            lengths.iter().enumerate().skip(1).map(|(i, &length)| Repeat { place: end - i, length });
+        repeats.filter(|repeat| repeat.length >= self.gram && self.reach >= self.gram).collect()
+    }
+
+    /// The first place that is looked at.
+    fn first(&self, history: &History<'_>) -> usize {
+        self.last_n.map_or(0, |last| history.len().saturating_sub(last))
     }
 
     /// Takes in the last token of a history whose others are known.
     pub(crate) fn see_last(&mut self, history: &History<'_>) {
         let mut repeats = std::mem::take(&mut self.before);
-        self.extend(history, &self.repeats, &mut repeats);
+        self.extend(history, &self.repeats, self.reach_after(self.reach, history), &mut repeats);
         self.before = std::mem::replace(&mut self.repeats, repeats);
+        self.enter(history);
+    }
+
+    /// Makes the place behind the last token known.
+    fn enter(&mut self, history: &History<'_>) {
         let end = history.len();
-        self.reach = if self.breakers.contains(&history.at(end - 1)) { 0 } else { self.reach + 1 };
+        self.reach = self.reach_after(self.reach, history);
         #[expect(clippy::cast_possible_truncation, reason = "2^32 tokens would not fit the memory")]
         let place = end as u32;
         let earlier = self.gram_before(history, end).and_then(|gram| self.last.insert(gram, place));
         self.earlier.push(earlier.unwrap_or(NONE));
     }
 
+    /// Tokens behind the last breaker, out of those before the last token.
+    fn reach_after(&self, reach: usize, history: &History<'_>) -> usize {
+        if self.breakers.contains(&history.at(history.len() - 1)) { 0 } else { reach + 1 }
+    }
+
     /// The repeats at the end of a history, out of those at the end of the history without its last token.
-    fn extend(&self, history: &History<'_>, before: &[Repeat], out: &mut Vec<Repeat>) {
+    fn extend(&self, history: &History<'_>, before: &[Repeat], reach: usize, out: &mut Vec<Repeat>) {
         out.clear();
-        let end = history.len();
-        let Some(gram) = self.gram_before(history, end) else { return };
+        let (first, end) = (self.first(history), history.len());
+        let Some(gram) = self.gram_before(history, end).filter(|_| reach >= self.gram) else { return };
         let mut before = before.iter().peekable();
         let mut push = |place: usize| {
             while before.next_if(|earlier| earlier.place >= place).is_some() {}
             let earlier = before.peek().filter(|earlier| earlier.place + 1 == place);
             out.push(Repeat { place, length: earlier.map_or(self.gram, |earlier| earlier.length + 1) });
         };
-        // Those that are not looked up yet, among the tokens that a row takes for accepted; then the known ones.
+        // Those that are not known yet, among the tokens that a row takes for accepted; then the known ones.
         let known = self.earlier.len() - 1;
-        for place in (known + 1..end).rev().filter(|&place| self.gram_before(history, place) == Some(gram)) {
-            push(place);
+        for place in (known.max(first) + 1..end).rev() {
+            if self.gram_before(history, place) == Some(gram) {
+                push(place);
+            }
         }
         let mut place = self.last.get(&gram).copied().unwrap_or(NONE);
-        while place != NONE {
+        while place != NONE && place as usize > first {
             push(place as usize);
             place = self.earlier[place as usize];
         }
@@ -108,9 +140,10 @@ impl Repeats {
         }
         let (mut repeats, mut next, mut reach) = (self.repeats.clone(), Vec::new(), self.reach);
         for count in 1..=history.ahead.len() {
-            self.extend(&history.with_ahead(count), &repeats, &mut next);
+            let history = history.with_ahead(count);
+            reach = self.reach_after(reach, &history);
+            self.extend(&history, &repeats, reach, &mut next);
             std::mem::swap(&mut repeats, &mut next);
-            reach = if self.breakers.contains(&history.ahead[count - 1]) { 0 } else { reach + 1 };
         }
         self.each_of(history, &repeats, reach, &mut tell);
     }
@@ -122,7 +155,7 @@ impl Repeats {
         reach: usize,
         tell: &mut dyn FnMut(u32, f64),
     ) {
-        let first = self.last_n.map_or(0, |last| history.len().saturating_sub(last));
+        let first = self.first(history);
         for &Repeat { place, length } in repeats.iter().take_while(|repeat| repeat.place > first) {
             let length = length.min(reach).min(place - first);
             let token = history.at(place);
@@ -133,6 +166,21 @@ impl Repeats {
             }
         }
     }
+}
+
+/// For each place, how far what begins there equals the beginning.
+fn z_function(items: &[u32]) -> Vec<usize> {
+    let mut z = vec![0; items.len()];
+    let (mut left, mut right) = (0, 0);
+    for i in 1..items.len() {
+        let known = if i < right { z[i - left].min(right - i) } else { 0 };
+        let further = items[known..].iter().zip(&items[i + known..]).take_while(|(a, b)| a == b).count();
+        z[i] = known + further;
+        if i + z[i] > right {
+            (left, right) = (i, i + z[i]);
+        }
+    }
+    z
 }
 
 /// What a token that repeats the shortest length loses, one more, and so on: powers by multiplications, whose bits every
@@ -198,6 +246,10 @@ mod tests {
             for end in 1..tokens.len() {
                 let history = History { tokens: &tokens[..end], prompt: 0, ahead: &[] };
                 let got = Repeats::new(&dry, &history).repeats;
+                let start = History { tokens: &tokens[..end - 1], prompt: 0, ahead: &[] };
+                let mut stepped = Repeats::new(&dry, &start);
+                stepped.see_last(&history);
+                assert_eq!(stepped.repeats, got, "a step to {end}");
                 let least = MOST_GRAM.min(allowed_length as usize);
                 let length = |place: usize| {
                     let pairs = tokens[..place].iter().rev().zip(tokens[..end].iter().rev());

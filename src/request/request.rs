@@ -19,7 +19,7 @@ use crate::params::SamplingParams;
 /// from step to step; it holds nothing of a device, so adding and removing requests moves no other's results.
 ///
 /// What the tokens change is kept from token to token: an accepted token costs as much in the last step of a long text as
-/// in the first. (DRY costs as much as the last tokens of the text, up to four of them, occurred in it before.)
+/// in the first. (DRY costs as much as the last `allowed_length` tokens, at most four, occurred within the last `last_n`.)
 ///
 /// # Example
 /// ```
@@ -143,7 +143,8 @@ impl Request {
         &self.params
     }
 
-    /// Changes the parameters from the next row on; the seed stays unless the new ones name another.
+    /// Changes the parameters from the next row on; the seed stays unless the new ones name another. Where bias, penalties,
+    /// DRY, bad words or lists of tokens change, the tokens so far are looked at once more.
     ///
     /// # Errors
     /// As for [`SamplingParams::validate`]; the old ones stay then.
@@ -153,9 +154,12 @@ impl Request {
         if params.mirostat != self.params.mirostat {
             self.mu = first_mu(&params);
         }
+        let looks_back = !has_same_changes(&params, &self.params);
         self.params = params;
         self.compiled = Compiled::new(&self.params, self.seed, self.mu);
-        self.look_back();
+        if looks_back {
+            self.look_back();
+        }
         Ok(())
     }
 
@@ -206,6 +210,20 @@ impl Request {
             repeats.see_last(&history);
         }
     }
+}
+
+/// Whether these ask for the same changes of logits, and name the same tokens.
+fn has_same_changes(a: &SamplingParams, b: &SamplingParams) -> bool {
+    let penalties = |p: &SamplingParams| {
+        [p.repetition_penalty, p.presence_penalty, p.frequency_penalty].map(f32::to_bits)
+    };
+    penalties(a) == penalties(b)
+        && a.penalty_last_n == b.penalty_last_n
+        && a.dry == b.dry
+        && a.logit_bias == b.logit_bias
+        && a.bad_words == b.bad_words
+        && a.stop_token_ids == b.stop_token_ids
+        && a.allowed_token_ids == b.allowed_token_ids
 }
 
 /// Mirostat's state before the first draw.

@@ -71,11 +71,6 @@ impl Stamp {
     pub(crate) fn lineage(self) -> u64 {
         self.lineage
     }
-
-    /// Whether both are states of one table.
-    pub(crate) fn is_of(self, other: Self) -> bool {
-        self.lineage == other.lineage
-    }
 }
 
 /// Written buckets that a table remembers: a step writes a few.
