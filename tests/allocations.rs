@@ -82,6 +82,7 @@ fn requests(rows: usize) -> Vec<Request> {
 fn a_step_allocates_what_wgpu_allocates() {
     let gpu = Gpu::any().expect("an adapter");
     one_more_allocation_is_seen(&gpu);
+    two_buffers_in_turns(&gpu);
     let logits = buffer(&gpu, 64 * VOCAB as u64 * 4, BufferUsages::STORAGE);
     let tokens = buffer(&gpu, 64 * 4, BufferUsages::STORAGE | BufferUsages::COPY_DST);
     for rows in [1, 20] {
@@ -115,6 +116,40 @@ fn a_step_allocates_what_wgpu_allocates() {
         let wgpus = bare(&gpu, rows as u64 * 200, Some(rows as u64), 2);
         assert!(is_within(ours, wgpus), "samples of {rows} rows: {ours:?}, wgpu {wgpus:?}");
     }
+}
+
+/// Two batches of one shape in two buffers, as of an engine that works on halves of a batch in turns: each call finds what
+/// the last one of its buffer left.
+fn two_buffers_in_turns(gpu: &Gpu) {
+    const ROWS: usize = 3;
+    let logits = [0, 1].map(|_| buffer(gpu, (ROWS * VOCAB * 4) as u64, BufferUsages::STORAGE));
+    let requests = [requests(ROWS), requests(ROWS)];
+    let mut asked: [Vec<Row<'_>>; 2] = [Vec::new(), Vec::new()];
+    let mut answers: [Vec<Sample>; 2] = [Vec::new(), Vec::new()];
+    let ours = allocations(
+        gpu,
+        |encoder, step| {
+            std::array::from_fn::<_, 2, _>(|half| {
+                asked[half].clear();
+                asked[half].extend(requests[half].iter().map(|request| request.row(step)));
+                let batch = GpuLogits::packed(&logits[half], Dtype::F32, ROWS, VOCAB);
+                let buffers = SampleBuffers::default();
+                gpu.sampler().sample(encoder, &batch, &asked[half], &buffers).expect("recorded")
+            })
+        },
+        |pending| {
+            for (pending, answers) in pending.into_iter().zip(&mut answers) {
+                pending.wait_into(answers).expect("samples");
+            }
+        },
+    );
+    let halves = [0, 1].map(|_| BareStep::new(gpu, ROWS as u64 * 200, Some(ROWS as u64)));
+    let wgpus = allocations(
+        gpu,
+        |encoder, _| halves.iter().for_each(|half| half.record(gpu, encoder, 2)),
+        |()| halves.iter().for_each(|half| half.read(gpu)),
+    );
+    assert!(is_within(ours, wgpus), "{ours:?}, wgpu {wgpus:?}");
 }
 
 fn is_within(ours: [usize; 2], wgpus: [usize; 2]) -> bool {
