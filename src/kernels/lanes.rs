@@ -10,7 +10,7 @@ use crate::arithmetic::format::{SUBTILE_TOKENS, TILE_TOKENS};
 use crate::arithmetic::lane::{self, LaneScale};
 
 /// Tokens of a vector.
-const WIDTH: usize = 16;
+pub(super) const WIDTH: usize = 16;
 /// Lanes of a tile, of sixteen tokens each.
 const LANES: usize = TILE_TOKENS / 16;
 /// Lanes of a group of tokens: a vector of them.

@@ -4,7 +4,7 @@
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, dispatch, i32x16, u32x16};
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, WIDTH};
 use crate::arithmetic::exact;
 use crate::arithmetic::format::{SUBTILE_TOKENS, TILE_TOKENS};
 use crate::arithmetic::lane::PassScale;
@@ -117,9 +117,6 @@ fn scan<S: Simd, const SURPRISAL: bool>(
     }
     Tiles { stats, delegates }
 }
-
-/// Tokens of a vector.
-const WIDTH: usize = 16;
 
 /// Gives the subtiles with a NaN a key above all, and the tile.
 #[cold]

@@ -44,8 +44,8 @@ pub enum Order {
     /// the epsilon and eta cutoffs before min-p, top-a after it, XTC and Mirostat at the end.
     #[default]
     Vllm,
-    /// llama.cpp's: top-n-sigma, top-k, typical-p, top-p, min-p, XTC, temperature; top-a and the epsilon and eta cutoffs after min-p. With
-    /// Mirostat nothing but temperature and Mirostat, as there.
+    /// llama.cpp's: top-n-sigma, top-k, typical-p, top-p, min-p, XTC, temperature; top-a and the epsilon and eta cutoffs
+    /// after min-p. With Mirostat nothing but temperature and Mirostat, as there.
     Llama,
     /// An order of one's own, with every step that is to act.
     List(Vec<SamplingStep>),
