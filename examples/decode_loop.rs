@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use sortilege::device::Gpu;
 use sortilege::wgpu::{self, BufferUsages};
-use sortilege::{Dtype, GpuLogits, GpuOutput, Request, Row, Sample, SampleBuffers, SamplingParams};
+use sortilege::{Dtype, GpuLogits, GpuOutput, Kernels, Request, Row, Sample, SampleBuffers, SamplingParams};
 
 const ROWS: usize = 4;
 const VOCAB: usize = 1000;
@@ -43,6 +43,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .collect::<Result<_, _>>()?;
 
+    // Compiles the kernels, once. (A software device gains nothing by running ahead.)
+    gpu.sampler().prepare(Kernels::Sample, Dtype::F32)?;
     let start = Instant::now();
     engine.reset();
     let mut waited = Vec::new();

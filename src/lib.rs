@@ -8,8 +8,8 @@
 //! - **One read.** Two dispatches and one copy per batch, whatever is asked for; the logits are read once, in place,
 //!   and of the few subtiles that matter once more. (Only lists of more than 1024 tokens, up to all of them, take
 //!   further passes.)
-//! - **Exact.** By design the same bits on every device, driver and batch size, and on the CPU: single roundings for sixteen
-//!   tokens at a time, which a check of the device watches over, and integers for all else
+//! - **Exact.** By design the same bits on every device, driver and batch size, and on the CPU: weights by floats where a
+//!   check of the device finds that each rounds by itself, otherwise by integers, and all else by integers
 //!   (`docs/exact.md`, `docs/sampling.md`). Each logprob of a probability above 1e-9 lies within 1e-6 of the true one.
 //!   A log can be re-derived by anyone who has the logits and the seeds.
 //! - **At home in the engine.** [`Sampler::sample`] adds to the engine's own encoder, reads the engine's own buffer,

@@ -11,13 +11,16 @@ use crate::files::LogitsFile;
 /// Rows that are no distribution, and the time since the start.
 pub(crate) struct Tally {
     start: Instant,
+    /// What came back from the device before, of its self-check.
+    bytes_before: u64,
     unsound: Vec<(&'static str, usize)>,
 }
 
 impl Tally {
     /// No rows, and the clock starts.
-    pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), unsound: Vec::new() }
+    pub(crate) fn new(chosen: &Chosen) -> Self {
+        let bytes_before = chosen.bytes_back().unwrap_or(0);
+        Self { start: Instant::now(), bytes_before, unsound: Vec::new() }
     }
 
     /// Counts a row that is no distribution, by its status.
@@ -38,6 +41,7 @@ impl Tally {
         let device = chosen.describe().0;
         let speed = rows as f64 / seconds.max(1e-9);
         let read_back = chosen.bytes_back().map_or_else(String::new, |bytes| {
+            let bytes = bytes - self.bytes_before;
             let share = bytes as f64 / (rows * logits.row_bytes()).max(1) as f64 * 100.0;
             format!(", {bytes} bytes read back ({share:.3} % of the logits)")
         });

@@ -83,8 +83,8 @@ pub enum Mask<'a> {
 pub struct SampleBuffers<'a> {
     /// The grammar mask.
     pub mask: Option<Mask<'a>>,
-    /// Probabilities of the draft, f32 `[rows][vocab]`, for rows that verify a draft token by rejection. Only those
-    /// rows are read.
+    /// Probabilities of the draft, f32 `[rows][vocab]`: a row for each row of the batch, of which only those that verify
+    /// a draft token by rejection are read. Greedy rows need none.
     pub draft: Option<GpuInput<'a>>,
     /// Where the first drawn token of each row goes, u32 `[rows]`: the next step's input. The buffer needs the usage
     /// `COPY_DST`. A row without a token gets [`NO_TOKEN`](crate::NO_TOKEN).

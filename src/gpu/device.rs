@@ -41,7 +41,8 @@ const WELCOME: wgpu::Features =
     wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
 
 impl Gpu {
-    /// The device of an adapter, with all the limits of its adapter and its timestamps, after a self-check of the kernels on it.
+    /// The device of an adapter, with all the limits of its adapter and its timestamps, after a self-check of the kernels of
+    /// logprobs on it.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] if it is unfit or the driver refuses, and what [`Sampler::self_check`] says.

@@ -24,7 +24,7 @@ pub(crate) fn wait_mapped(shared: &Shared, device: &wgpu::Device, deadline: Dura
     outcome(shared, deadline)
 }
 
-/// Logprobs or samples on their way to the host. Submit the encoder, then [`wait`](Self::wait) or `.await`; several may
+/// Logprobs or samples on their way to the host. Submit the encoder, then [`wait`](Self::wait) or `.await`; any number may
 /// be in flight, and they may be read in any order. Dropping one forgets its rows and disturbs nothing.
 #[must_use = "the rows are lost if nobody waits for them"]
 pub struct Pending<R> {
@@ -110,7 +110,8 @@ impl<R: Answer> Pending<R> {
     ///
     /// # Errors
     /// [`Error::NotSubmitted`] if the encoder was not submitted before, [`Error::Validation`] if the device rejected
-    /// it, [`Error::DeviceLost`], or [`Error::Timeout`] past the deadline of the sampler's options.
+    /// it, [`Error::DeviceLost`], or [`Error::Timeout`] past the deadline of the sampler's options. The rows are lost then:
+    /// submit first.
     pub fn wait(self) -> Result<Vec<R>> {
         let mut rows = Vec::new();
         self.wait_into(&mut rows)?;

@@ -13,12 +13,18 @@ pub enum Verification {
     SampleAndMatch,
     /// Accepts a draft token with probability `min(1, p / q)` and otherwise draws from `max(0, p − q)` (Leviathan,
     /// Kalman, Matias 2023; Chen et al. 2023): more is accepted, and the output has the distribution of plain
-    /// decoding. Wants the draft's probabilities q.
+    /// decoding. Wants the draft's probabilities q: of the very distribution that the draft token was drawn from, after
+    /// the draft's own temperature and filters.
     Rejection,
 }
 
 /// The draft tokens of one request: the target model has computed logits for each of their positions and for the one
 /// after the last, and all rows of several requests may lie in one batch.
+///
+/// Penalties, DRY and bad words see the draft tokens before a row as if they were accepted. How many are is known on the
+/// host alone, so a verification is waited for before the next: `SampleBuffers::tokens` has a
+/// token for each row, accepted or not. The draft model may use the request's own seed and stream. Be done with the drafts,
+/// which borrow the requests, before [`Request::accept`].
 ///
 /// # Example
 /// ```

@@ -181,7 +181,9 @@ impl Request {
         self.mu
     }
 
-    /// A row that draws this request's token number `position`.
+    /// A row that draws this request's token number `position`: the length of the output, plus the steps in flight. With
+    /// penalties, DRY, bad words or Mirostat, accept every token before it first: they see accepted tokens only. Other
+    /// requests may run ahead.
     #[must_use]
     pub fn row(&self, position: u64) -> Row<'_> {
         Row { request: self, position, draft: None, ahead: &[] }

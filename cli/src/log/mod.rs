@@ -92,7 +92,7 @@ fn write(
     let failed = |error: std::io::Error| Failure::writing(&error);
     let mut writer = Writer::new(out, format, vocab).map_err(failed)?;
     let mut perplexity = Perplexity::default();
-    let mut tally = Tally::new();
+    let mut tally = Tally::new(chosen);
     let record_bytes = RECORD_BYTES[0] + RECORD_BYTES[1] * params.top_logprobs as usize;
     logits.each_block(record_bytes, |rows, block| {
         let targets = &targets[rows.clone()];

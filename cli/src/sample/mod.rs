@@ -57,7 +57,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
         |out| {
             let failed = |error: io::Error| Failure::writing(&error);
             let mut drawn = DrawTally::default();
-            let mut tally = Tally::new();
+            let mut tally = Tally::new(&chosen);
             let mut writer = Writer::new(out, format, vocab.as_ref()).map_err(failed)?;
             job.run(&chosen, |place, sample| {
                 tally.count(sample.status);
