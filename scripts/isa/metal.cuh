@@ -53,6 +53,7 @@ inline FN float clamp(float x, double low, double high) { return min(max(x, (flo
 inline FN float4 clamp(float4 x, double low, double high) {
     return min(max(x, (float4)(float)low), (float4)(float)high);
 }
+inline FN bool any(bool4 v) { return (v.x | v.y | v.z | v.w) != 0; }
 template <class T> FN T select(T no, T yes, bool which) { return which ? yes : no; }
 template <class T> FN T select(T no, T yes, bool2 which) {
     T r;
