@@ -85,13 +85,11 @@ const UNPLACED: usize = usize::MAX;
 
 /// What the requests of the rows keep, once where rows of one request follow each other.
 fn wanted(inputs: &Inputs<'_>) -> impl Iterator<Item = Block> {
-    let rows = inputs.rows();
-    (0..rows.len()).filter_map(move |i| {
-        let changes = inputs.changes(i);
+    (0..inputs.len()).filter(|&row| inputs.begins_request(row)).filter_map(|row| {
+        let changes = inputs.changes(row);
         let quads = changes.kept_quads(inputs.vocab);
-        let is_new = i == 0 || !std::ptr::eq(rows[i].request, rows[i - 1].request);
-        let block = Block { held: None, lineage: changes.kept.stamp().lineage(), first: UNPLACED, quads };
-        (is_new && quads > 0).then_some(block)
+        let lineage = changes.kept.stamp().lineage();
+        (quads > 0).then_some(Block { held: None, lineage, first: UNPLACED, quads })
     })
 }
 

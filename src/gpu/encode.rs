@@ -54,7 +54,7 @@ impl Sampler {
         tokens: Option<GpuOutput<'_>>,
         known: impl FnOnce(&mut Decoding),
     ) -> Result<Pending<R>> {
-        let lists = job.asked.quads().iter().sum();
+        let lists = job.quads.iter().sum();
         if plan.shape.rows == 0 {
             return Ok(Pending::empty(self, plan, lists));
         }
@@ -111,7 +111,7 @@ impl Sampler {
         plan: &Arc<Plan>,
         finish: impl Fn(&mut Passes, &Bound<'_>),
     ) -> Result<Call> {
-        let room = Room::of(plan, job.asked.quads(), self.limits.offset_alignment);
+        let room = Room::of(plan, job.quads, self.limits.offset_alignment);
         let scratch = self.pool.scratch(plan)?;
         let mut call = self.pool.call(job.kind, plan, &room, |bindings| job.is_bound(bindings, &scratch))?;
         if !call.bindings.as_ref().is_some_and(|bindings| job.is_bound(bindings, &scratch)) {

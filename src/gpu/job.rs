@@ -21,6 +21,8 @@ pub(crate) struct Job<'a> {
     pub(crate) kind: Kind,
     pub(crate) logits: &'a GpuLogits<'a>,
     pub(crate) asked: Asked<'a>,
+    /// What its lists take: [`Inputs::quads`](crate::request::Inputs::quads).
+    pub(crate) quads: [usize; 2],
     pub(crate) mask: Option<GpuInput<'a>>,
     pub(crate) draft: Option<GpuInput<'a>>,
     pub(crate) outs: &'a [GpuOutput<'a>],
@@ -51,7 +53,8 @@ pub(crate) struct Bindings {
 impl<'a> Job<'a> {
     /// A job without buffers beside the logits.
     pub(crate) fn new(kind: Kind, logits: &'a GpuLogits<'a>, asked: Asked<'a>) -> Self {
-        Job { kind, logits, asked, mask: None, draft: None, outs: &[], out_row_bytes: 0 }
+        let quads = asked.quads();
+        Job { kind, logits, asked, quads, mask: None, draft: None, outs: &[], out_row_bytes: 0 }
     }
 
     /// The engine's buffers beside the logits, and where they begin.

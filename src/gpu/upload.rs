@@ -60,7 +60,7 @@ pub(crate) enum Asked<'a> {
 
 impl Asked<'_> {
     /// Quads of changes and allowed tokens: kept ones, and those of this step.
-    pub(crate) fn quads(&self) -> [usize; 2] {
+    pub(super) fn quads(&self) -> [usize; 2] {
         match self {
             Self::Observe(..) => [0, 0],
             Self::Sample(inputs) => inputs.quads(),

@@ -167,14 +167,19 @@ impl<'a> Inputs<'a> {
     /// where rows of one request follow each other, and those of the step.
     pub(crate) fn quads(&self) -> [usize; 2] {
         let mut quads = [0; 2];
-        for (i, row) in self.rows.iter().enumerate() {
-            let changes = self.changes(i);
-            if i == 0 || !std::ptr::eq(row.request, self.rows[i - 1].request) {
+        for row in 0..self.rows.len() {
+            let changes = self.changes(row);
+            if self.begins_request(row) {
                 quads[0] += changes.kept_quads(self.vocab);
             }
             quads[1] += changes.step_quads(self.vocab);
         }
         quads
+    }
+
+    /// Whether the row before is another request's.
+    pub(crate) fn begins_request(&self, row: usize) -> bool {
+        row == 0 || !std::ptr::eq(self.rows[row].request, self.rows[row - 1].request)
     }
 
     /// Where the numbers of a row's draws come from.

@@ -59,7 +59,7 @@ impl Default for ChangeTable {
 }
 
 /// A state of a table: its lineage, and how many buckets were written since.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg(any(test, feature = "wgpu"))]
 pub(crate) struct Stamp {
     lineage: u64,
