@@ -21,6 +21,7 @@ var<private> deviation: u32; // from it, that is still within
 
 // One call of the cut at hand.
 fn advance_cut() {
+    rounds += 256u; // bisections and bits of logarithms, roots and quotients
     let cut = requests[request].cuts[progress.cut];
     let scale = progress.scale;
     if progress.round == 0u {

@@ -22,7 +22,7 @@ struct Chunk {
     top_raw: u32,      // entries of the list of the raw logits
     stage: u32,        // of a list of more than MOST_LISTED entries, digits.wgsl
     nothing: u32,      // zero, known at run time only
-    unused: u32,
+    most_rounds: u32,  // of loops, that an invocation of row_sample may take on this device
 }
 
 const TILE: u32 = 4096u;  // consecutive tokens that share a reference maximum

@@ -40,6 +40,7 @@ fn count_ranks(lane: u32) {
         atomicStore(&rank_counts[lane], 0u);
     }
     workgroupBarrier(); // both are empty before the adding
+    rounds += (n / (8u * LANES) + 1u) * select(1u, 5u, is_changed);
     var counts = vec4<u32>(0u); // a lane has at most 4096 tokens
     for (var i = lane; i < n; i += 8u * LANES) {
         var a = four_tokens(i, n);

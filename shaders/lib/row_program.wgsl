@@ -173,6 +173,7 @@ fn floor_of(threshold: vec2<u32>, is_bound: bool) -> vec2<u32> {
 
 // One step of the station at hand: the next move, if there is something to do, which it says.
 fn decide() -> bool {
+    rounds += 16u; // random numbers, and this one
     next.does = 0u;
     next.opens = 0u;
     next.opens_to = false;

@@ -45,6 +45,7 @@ struct Outcome {
 
 const LOWEST: vec2<u32> = vec2<u32>(0x00800000u, 0u); // code of the last possible token: just above -infinity
 const HIGHEST: vec2<u32> = vec2<u32>(0xffffffffu, 0xffffffffu);
+const ROUNDS_OF_DIGIT: u32 = 72u; // over sixteen lanes, digits and groups of them, twice
 const MOST_CHOSEN: u32 = 1024u; // subtiles that `chosen` can name
 const OF_NEIGHBOURS: u32 = 2u;  // the level of a run of tokens
 
@@ -58,6 +59,7 @@ var<private> run_last: vec2<u32>;
 var<private> opened: u32;          // subtiles
 var<private> opened_all: bool;
 var<private> reopened: u32;        // tokens read
+var<private> rounds: u32;          // of loops, at most, in any lane
 var<private> task: Task;
 var<private> first_token: u32;    // where no subtiles are named
 var<private> is_changed: bool;     // by masks, bias or penalties
@@ -364,6 +366,7 @@ fn scan(lane: u32) {
             n = i + neighbours;
         }
         // (Two a round: Mesa before 25 cuts short what loops for more than 65 535 rounds in all.)
+        rounds += select(n / (2u * LANES), neighbours / 2u, draws) + ROUNDS_OF_DIGIT;
         for (; i < n; i += 2u * stride) {
             visit(i, n, walk);
             visit(i + stride, n, walk);

@@ -75,14 +75,19 @@ fn divide_float(a: u32, b: u32) -> u32 {
         return a;
     }
     let lead = countLeadingZeros(significand_of(a)) - 8u;
-    let divisor = significand_of(b);
-    var rest = significand_of(a) << lead;
-    var quotient = 0u; // Q26
-    for (var i = 0u; i < 27u; i++) { // the rest stays below twice the divisor
-        let bit = u32(rest >= divisor);
-        quotient = (quotient << 1u) | bit;
-        rest = (rest - bit * divisor) << 1u;
-    }
+    let divisor = significand_of(b); // 24 bits, so that eight more of a quotient fit a word
+    var quotient = more_of_quotient(vec2<u32>(0u, significand_of(a) << lead), divisor, 0u);
+    quotient = more_of_quotient(quotient, divisor, 8u);
+    quotient = more_of_quotient(quotient, divisor, 8u);
+    quotient = more_of_quotient(quotient, divisor, 8u);
+    quotient = more_of_quotient(quotient, divisor, 2u); // Q26
     let exponent = exponent_of(a) - i32(lead) - exponent_of(b) + 127;
-    return pack_float((a ^ b) & 0x80000000u, exponent, (quotient << 5u) | u32(rest != 0u));
+    return pack_float((a ^ b) & 0x80000000u, exponent, (quotient.x << 5u) | u32(quotient.y != 0u));
+}
+
+// So many bits more of a quotient, of which the rest is left.
+fn more_of_quotient(quotient_and_rest: vec2<u32>, divisor: u32, bits: u32) -> vec2<u32> {
+    let rest = quotient_and_rest.y << bits;
+    let digit = rest / divisor;
+    return vec2<u32>((quotient_and_rest.x << bits) | digit, rest - digit * divisor);
 }

@@ -18,6 +18,7 @@ fn advance_list() {
         }
     }
     next.does = DOES_LIST;
+    rounds += (progress.listed / LANES + 1u) * (progress.listed / 4u + 2u) + chunk.listed / LANES; // write_entries
     if progress.round == 1u {
         next.does = DOES_SCAN | DOES_LIST;
         next.task.kind = TAKE;

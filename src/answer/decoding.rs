@@ -1,7 +1,7 @@
 //! From the words that come back to what a caller sees, in place: a caller's vector, and the room for the bits of a row,
 //! are filled again and again.
 
-use super::{DecodeInfo, Logprobs, LogprobsBits, Sample, SampleBits};
+use super::{DecodeInfo, Implausible, Logprobs, LogprobsBits, Sample, SampleBits};
 
 /// What the host knows of the rows of a call, and room for the bits of one.
 #[derive(Clone, Debug, Default)]
@@ -24,14 +24,20 @@ impl Answer for Logprobs {}
 impl Answer for Sample {}
 
 pub(crate) mod sealed {
-    use super::Decoding;
+    use super::{Decoding, Implausible};
 
     /// How an answer comes about.
     pub trait Answer: Sized {
         /// Before there is something to say.
         fn empty() -> Self;
-        /// Puts what the words of a row say in place of what it was.
-        fn read(&mut self, row: usize, words: &[u32], decoding: &mut Decoding);
+        /// Puts what the words of a row of so many tokens say in place of what it was; or says what cannot be.
+        fn read(
+            &mut self,
+            row: usize,
+            words: &[u32],
+            vocab: u32,
+            decoding: &mut Decoding,
+        ) -> Result<(), Implausible>;
     }
 }
 
@@ -40,10 +46,19 @@ impl sealed::Answer for Logprobs {
         Self::empty()
     }
 
-    fn read(&mut self, row: usize, words: &[u32], decoding: &mut Decoding) {
+    fn read(
+        &mut self,
+        row: usize,
+        words: &[u32],
+        vocab: u32,
+        decoding: &mut Decoding,
+    ) -> Result<(), Implausible> {
         let Decoding { temperature, entropy, ref targets, ref mut logprobs, .. } = *decoding;
+        let target = targets.get(row).copied().flatten();
         logprobs.read(words);
-        logprobs.decode_into(temperature, entropy, targets.get(row).copied().flatten(), self);
+        logprobs.check(vocab, target)?;
+        logprobs.decode_into(temperature, entropy, target, self);
+        Ok(())
     }
 }
 
@@ -52,9 +67,17 @@ impl sealed::Answer for Sample {
         Self::empty()
     }
 
-    fn read(&mut self, row: usize, words: &[u32], decoding: &mut Decoding) {
+    fn read(
+        &mut self,
+        row: usize,
+        words: &[u32],
+        vocab: u32,
+        decoding: &mut Decoding,
+    ) -> Result<(), Implausible> {
         let Decoding { draws, listed, ref info, ref mut sample, .. } = *decoding;
         sample.read(words, draws, listed, &info[row]);
+        sample.check(vocab)?;
         sample.decode_into(&info[row], self);
+        Ok(())
     }
 }

@@ -4,6 +4,8 @@
 mod decoding;
 mod distribution;
 mod logprobs;
+#[cfg(feature = "wgpu")]
+mod plausible;
 mod sample;
 pub(crate) mod words;
 
@@ -17,4 +19,6 @@ pub use decoding::Answer;
 pub(crate) use decoding::Decoding;
 pub(crate) use distribution::DistributionBits;
 pub(crate) use logprobs::LogprobsBits;
+#[cfg(feature = "wgpu")]
+pub(crate) use plausible::Implausible;
 pub(crate) use sample::{DecodeInfo, DrawnBits, SampleBits};

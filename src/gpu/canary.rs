@@ -3,11 +3,9 @@
 //! with walls between them, one that rounds otherwise the kernel by integers (`docs/exact.md`, 11).
 
 use super::buffers::buffer;
-use super::guard::{guarded, lock};
-use super::mapping::{Shared, map_on_submit};
+use super::guard::lock;
 use super::passes::{Passes, Range};
 use super::pipelines::Pipeline;
-use super::readback::wait_mapped;
 use super::sampler::Sampler;
 use crate::arithmetic::exact::{KEY_NEG_INFINITY, key_or_nan};
 use crate::arithmetic::format::{NO_TOKEN, SUBTILE_TOKENS, TILE_TOKENS};
@@ -18,8 +16,8 @@ use crate::kernels::tile_stats::{self, TILE_WORDS};
 use crate::logits::{Dtype, Logits};
 use crate::request::RequestWords;
 
-/// One with a target and the surprisal, one without: the two ways through the kernel.
-const ROWS: usize = 2;
+/// One with a target and the surprisal, one without: the two ways through the kernel. One that is no distribution.
+const ROWS: usize = 3;
 /// Two tiles, the second one ragged. Each row is a binding of its own, of few bytes, for devices with small bindings, and
 /// begins where whole tiles are read fast and a binding may begin: at a multiple of 256 bytes.
 const VOCAB: usize = TILE_TOKENS + 128;
@@ -97,18 +95,14 @@ impl Sampler {
     fn tiles_of_batch(&self, kernel: &Pipeline, bytes: &[u8]) -> Result<Vec<u32>> {
         use wgpu::BufferUsages as Usage;
         let row_bytes = (bytes.len() / ROWS) as u64;
-        let scratch_bytes = ROWS as u64 * SCRATCH_STRIDE;
-        let (map, staging) = guarded(&self.device, DOING, || {
-            let filled = |bytes: &[u8], usage| {
-                let made =
-                    buffer(&self.device, "sortilege check", bytes.len() as u64, usage | Usage::COPY_DST);
-                self.queue.write_buffer(&made, 0, bytes);
-                made
-            };
-            let empty = |usage| buffer(&self.device, "sortilege check", scratch_bytes, usage);
-            let logits = filled(bytes, Usage::STORAGE);
-            let (scratch, staging) =
-                (empty(Usage::STORAGE | Usage::COPY_SRC), empty(Usage::MAP_READ | Usage::COPY_DST));
+        self.words_after(DOING, || {
+            let logits = self.filled(bytes, Usage::STORAGE);
+            let scratch = buffer(
+                &self.device,
+                "sortilege check",
+                ROWS as u64 * SCRATCH_STRIDE,
+                Usage::STORAGE | Usage::COPY_SRC,
+            );
             let uniform = ChunkUniform {
                 vocab: VOCAB as u32,
                 tiles: TILES as u32,
@@ -117,13 +111,13 @@ impl Sampler {
                 views: 1,
                 ..ChunkUniform::default()
             };
-            let uniform = filled(bytemuck::bytes_of(&uniform), Usage::UNIFORM);
+            let uniform = self.filled(bytemuck::bytes_of(&uniform), Usage::UNIFORM);
             let mut passes = Passes::default();
             for row in 0..ROWS {
                 let head = [0, target_of(row).map_or(NO_TOKEN, |token| token as u32), 0, 0];
                 let request = RequestWords::observing(PassScale::new(TEMPERATURE), has_surprisal(row));
-                let head = filled(bytemuck::bytes_of(&head), Usage::STORAGE);
-                let request = filled(bytemuck::bytes_of(&request), Usage::STORAGE);
+                let head = self.filled(bytemuck::bytes_of(&head), Usage::STORAGE);
+                let request = self.filled(bytemuck::bytes_of(&request), Usage::STORAGE);
                 let [uniform, head, request, table] =
                     [&uniform, &head, &request, &self.table].map(Range::whole);
                 let logits = Range::new(&logits, row as u64 * row_bytes, row_bytes);
@@ -131,20 +125,8 @@ impl Sampler {
                 let ranges = [uniform, logits, logits, head, request, table, table, scratch];
                 passes.add(&self.device, kernel, &ranges, [TILES as u32, 1, 1]);
             }
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            passes.run(&mut encoder, None);
-            encoder.copy_buffer_to_buffer(&scratch, 0, &staging, 0, scratch_bytes);
-            let mut map = Shared::default();
-            map_on_submit(&encoder, &staging, scratch_bytes, &mut map);
-            self.queue.submit([encoder.finish()]);
-            (map, staging)
-        })?;
-        wait_mapped(&map, &self.device, self.options.deadline)?;
-        let view = staging
-            .slice(..)
-            .get_mapped_range()
-            .map_err(|error| Error::DeviceLost { doing: DOING, message: error.to_string() })?;
-        Ok(bytemuck::cast_slice(&view).to_vec())
+            (passes, scratch)
+        })
     }
 }
 
@@ -159,13 +141,18 @@ fn target_of(row: usize) -> Option<usize> {
 }
 
 /// Subtile by subtile: spread over many octaves, as models' logits are; within one octave; subnormals of both signs, which
-/// f16 can say; of few values; with -infinity; negative.
+/// f16 can say; of few values; with -infinity; negative. In the last row besides: NaN of both signs, and infinity.
 fn rows(dtype: Dtype) -> Vec<u8> {
     let mut bytes = vec![0; ROWS * VOCAB * dtype.bytes()];
     for (i, element) in bytes.chunks_exact_mut(dtype.bytes()).enumerate() {
         let noise = (i.wrapping_mul(2_654_435_761) >> 7) & 0xffff;
         let spread = noise as f32 / 4096.0;
-        let value = match i % VOCAB / SUBTILE_TOKENS % 6 {
+        let in_row = i % VOCAB;
+        let is_odd = i / VOCAB == 2 && in_row % SUBTILE_TOKENS == in_row / SUBTILE_TOKENS;
+        let value = match in_row / SUBTILE_TOKENS % 6 {
+            0 if is_odd => f32::NAN,
+            1 if is_odd => -f32::NAN,
+            2 if is_odd => f32::INFINITY,
             0 => spread * spread / 8.0 - 20.0,
             1 => spread / 24.0,
             2 => (spread - 8.0) * 7e-6,
@@ -287,6 +274,18 @@ mod tests {
         for (what, right, wrong) in [
             ("a sum cut short", "sum_of_four(first + 192u)", "vec2<u32>(0u)"),
             ("a lost carry", "a.y + b.y + u32(low < a.x)", "a.y + b.y"),
+            ("a test for NaN folded away", "(bits & 0x7fffffffu) > 0x7f800000u", "false"),
+            ("a test for NaN of a set sign folded away", "largest_bits > BITS_NEG_INFINITY", "false"),
+            (
+                "a shift by no places",
+                "((value.y << 1u) << (31u - part))",
+                "(value.y << (31u - (part + 31u) % 32u))",
+            ),
+            (
+                "a shift by a word",
+                "vec2<u32>(high, 0u), amount >= 32u)",
+                "vec2<u32>(high, 0u), amount > 32u)",
+            ),
         ] {
             for integers in [false, true] {
                 let options = SamplerOptions { integers, ..SamplerOptions::default() };

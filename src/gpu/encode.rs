@@ -144,6 +144,7 @@ impl Sampler {
             upload: &call.upload,
             records: &call.records,
             alignment: self.limits.offset_alignment,
+            most_rounds: if is_sampling { self.most_rounds()? } else { u32::MAX },
         };
         let mut uniforms = Vec::with_capacity(plan.chunks.len());
         let passes = guarded(&self.device, "binding the logits", || {

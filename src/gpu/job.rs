@@ -37,6 +37,7 @@ pub(crate) struct Own<'a> {
     pub(crate) upload: &'a Upload,
     pub(crate) records: &'a wgpu::Buffer,
     pub(crate) alignment: u64,
+    pub(crate) most_rounds: u32,
 }
 
 /// The passes of a call, and the engine's buffers that they are bound to.
@@ -73,7 +74,7 @@ impl<'a> Job<'a> {
 
     /// The bindings of one chunk. `unused` is bound where the engine gave no mask or draft.
     pub(crate) fn bind(&self, chunk: &Chunk, own: &Own<'a>, unused: Range<'a>) -> Bound<'a> {
-        let Own { plan, upload, records, alignment } = *own;
+        let Own { plan, upload, records, alignment, most_rounds } = *own;
         let range = Range::new;
         // A chunk's part of a buffer with so many bytes per row.
         let window = |buffer, byte_offset: u64, row_bytes: u64| {
@@ -111,7 +112,7 @@ impl<'a> Job<'a> {
             top_raw: plan.demand.top_raw,
             stage: 0,
             nothing: 0,
-            unused: 0,
+            most_rounds,
         };
         let room = &upload.room;
         Bound {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! calls, operations     what is asked, checked (checks), planned (crate::plan)
-//!    ▼                  (canary: may the weights be computed by floats?)
+//!    ▼                  (canary, loops: what the device may be trusted with, by a submit of our own, probe)
 //! encode                the call as a job, bound to the buffers of the pool; what changed is uploaded (upload,
 //!    │                  room, blocks)
 //!    ▼
@@ -27,11 +27,13 @@ mod guard;
 #[cfg(feature = "device")]
 mod host_logits;
 mod job;
+mod loops;
 mod mapping;
 mod operations;
 mod passes;
 mod pipelines;
 mod pool;
+mod probe;
 mod readback;
 mod room;
 mod sampler;

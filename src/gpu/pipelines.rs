@@ -9,12 +9,13 @@ use crate::kernels::kernel::{Kernel, Means, Slot};
 use crate::kernels::tile_stats;
 use crate::logits::Dtype;
 
-/// What is known of a device, shared by its samplers: what was compiled, and by what means weights of a type of logits are
-/// computed, for a sampler that asks for integers or one that does not.
+/// What is known of a device, shared by its samplers: what was compiled, by what means weights of a type of logits are
+/// computed, for a sampler that asks for integers or one that does not, and how many rounds of loops it carries out.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     compiled: Compiled,
     verdicts: Mutex<Verdicts>,
+    most_rounds: Mutex<Option<u32>>,
 }
 
 pub(super) type Verdicts = HashMap<(Dtype, bool), Means>;
@@ -81,6 +82,11 @@ impl Pipelines {
     /// By what means weights are computed, where that was found out.
     pub(super) fn verdicts(&self) -> &Mutex<Verdicts> {
         &self.known.verdicts
+    }
+
+    /// How many rounds of loops an invocation may take, where that was found out.
+    pub(super) fn most_rounds(&self) -> &Mutex<Option<u32>> {
+        &self.known.most_rounds
     }
 
     /// The pipeline of a kernel with its overrides.

@@ -136,6 +136,9 @@ impl<R: Answer> Pending<R> {
         };
         outcome(&call.mapping, self.deadline)?;
         let decoded = decode(call, answers);
+        if decoded.is_err() {
+            answers.clear(); // none that looks like an answer
+        }
         // Mapped, so that it goes back at once.
         if let Some(call) = self.call.take() {
             forget(call, &self.ring);
@@ -155,23 +158,41 @@ fn decode<R: Answer>(call: &mut Call, answers: &mut Vec<R>) -> Result<()> {
     let words: &[u32] = bytemuck::cast_slice(&view);
     answers.truncate(plan.shape.rows);
     answers.resize_with(plan.shape.rows, R::empty);
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "offsets into a buffer that is mapped here, and at most 2^20 tokens"
+    )]
     for chunk in &plan.chunks {
-        #[expect(clippy::cast_possible_truncation, reason = "an offset into a buffer that is mapped here")]
         let first = chunk.records_offset as usize / 4 + chunk.rows * plan.demand.token_words();
         let rows = words[first..].chunks_exact(plan.demand.record_words()).take(chunk.rows);
         for (row, words) in (chunk.first_row..).zip(rows) {
-            // A submit that the device rejects maps the buffer all the same, with what an earlier call left in it.
             if words[record::CALL] != call.number {
-                return Err(Error::Validation {
-                    doing: "the submitted commands",
-                    message: "they did not run to their end; the device's error handler may have the reason"
-                        .to_owned(),
-                });
+                return Err(not_done(row, words[record::CALL], call));
             }
-            answers[row].read(row, words, &mut call.decoding);
+            answers[row].read(row, words, plan.shape.vocab as u32, &mut call.decoding).map_err(|what| {
+                Error::Mismatch(format!("the device, which says what cannot be ({what}, in row {row}),"))
+            })?;
         }
     }
     Ok(())
+}
+
+/// Why a row's record is not that of this call.
+fn not_done(row: usize, number: u32, call: &Call) -> Error {
+    let is_cut = number == (!call.number).wrapping_sub(1);
+    let most_rounds = call.bindings.as_ref().and_then(|bindings| bindings.uniforms.first()?.most_rounds());
+    match most_rounds.filter(|_| is_cut) {
+        Some(most) => Error::Limit(format!(
+            "row {row} takes more than {most} rounds of loops, after which this device's driver stops: ask for fewer \
+             draws, filters or entries, or update the driver (Mesa from version 25 on)"
+        )),
+        // A submit that the device rejects maps the buffer all the same, with what an earlier call left in it.
+        None => Error::Validation {
+            doing: "the submitted commands",
+            message: "they did not run to their end; the device's error handler may have the reason"
+                .to_owned(),
+        },
+    }
 }
 
 impl<R: Answer> Future for Pending<R> {

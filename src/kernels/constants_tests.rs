@@ -81,6 +81,7 @@ const OWN_NAMES: &[&str] = &[
     "PROCESSED",
     "FIRST_OPENED",
     "MOST_MOVES",
+    "ROUNDS_OF_DIGIT",
     "MOST_FEW",
     "CHAMPIONS",
     // Vectors and structures of them, whose parts stand beside them.

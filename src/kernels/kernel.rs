@@ -132,5 +132,13 @@ pub(crate) struct ChunkUniform {
     pub(crate) stage: u32,
     /// Zero, known at run time only.
     pub(crate) nothing: u32,
-    pub(crate) unused: u32,
+    /// Rounds of loops that an invocation of `row_sample` may take.
+    pub(crate) most_rounds: u32,
+}
+
+impl ChunkUniform {
+    /// Rounds of loops after which the device stops, where it does.
+    pub(crate) fn most_rounds(&self) -> Option<u32> {
+        (self.most_rounds < u32::MAX).then_some(self.most_rounds)
+    }
 }

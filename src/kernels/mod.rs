@@ -13,6 +13,8 @@ pub(crate) mod kernel;
 mod kernel_tests;
 mod lanes;
 pub(crate) mod log_softmax;
+#[cfg(feature = "wgpu")]
+pub(crate) mod loop_rounds;
 mod octaves;
 pub(crate) mod row_logprobs;
 pub(crate) mod row_sample;
@@ -33,4 +35,5 @@ pub(crate) const ALL: &[kernel::Kernel] = &[
     log_softmax::KERNEL,
     row_scalar::KERNEL,
     top_entries::KERNEL,
+    loop_rounds::KERNEL,
 ];

@@ -28,6 +28,7 @@ use crate::arithmetic::format::MOST_LISTED;
 use crate::error::Error;
 use crate::gpu::{Gpu, adapters};
 use crate::kernels::kernel::{Kernel, Wgsl};
+use crate::kernels::loop_rounds;
 use crate::logits::Dtype;
 
 /// A change of a kernel's text.
@@ -203,7 +204,8 @@ fn faults_are_what_they_say() {
 /// At least three faults to be found in every kernel, and one in every library of the one that draws.
 #[test]
 fn faults_are_everywhere() {
-    for kernel in crate::kernels::ALL {
+    // That of the device's loops answers nobody's question but the test's beside it, src/gpu/loops.rs.
+    for kernel in crate::kernels::ALL.iter().filter(|kernel| kernel.name != loop_rounds::KERNEL.name) {
         let faults =
             table::FAULTS.iter().find(|faults| faults.kernel.name == kernel.name).expect(kernel.name);
         let real = faults.list.iter().filter(|fault| fault.equivalent.is_none()).count();

@@ -149,7 +149,7 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "find_change(requests[request].first_step, requests[request].step_buckets, token)"
             => "find_change(requests[request].first_kept, requests[request].kept_buckets, token)";
     "who is penalised gains": "key_of_bits(x) > 0" => "key_of_bits(x) < 0";
-    "a quotient without its sticky bit": "(quotient << 5u) | u32(rest != 0u)" => "(quotient << 5u)";
+    "a quotient without its sticky bit": "(quotient.x << 5u) | u32(quotient.y != 0u)" => "(quotient.x << 5u)";
     "a product of half the size": "exponent_of(b) - 126" => "exponent_of(b) - 127";
     "subnormals are one binade too high": "biased < 1 {" => "biased < 0 {";
     // numbers

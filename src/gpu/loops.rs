@@ -1,0 +1,81 @@
+//! How many rounds of loops a device carries out in one invocation. Mesa's software drivers before version 25 stop after
+//! 65 535 and say nothing; a row that takes more is refused there.
+
+use super::guard::lock;
+use super::passes::Range;
+use super::sampler::Sampler;
+use crate::error::{Error, Result};
+use crate::kernels::kernel::ChunkUniform;
+use crate::kernels::loop_rounds;
+
+/// So many times so many rounds are asked for.
+const OUTER: u32 = 300;
+const INNER: u32 = 256;
+const SEED: u32 = 0x5eed;
+/// Fewer than these no row could do with.
+const LEAST: u32 = 1 << 13;
+const DOING: &str = "checking the device's loops";
+
+impl Sampler {
+    /// Rounds that one invocation may take: as many as it likes, or a part of those after which the device stops. Found out
+    /// once for a device, with a submit of its own.
+    pub(super) fn most_rounds(&self) -> Result<u32> {
+        // Nothing can wait for the device in a browser, and what browsers run on is newer.
+        if cfg!(target_family = "wasm") {
+            return Ok(u32::MAX);
+        }
+        if let Some(rounds) = *lock(self.pipelines.most_rounds()) {
+            return Ok(rounds);
+        }
+        let carried_out = self.rounds_carried_out()?;
+        let most = match carried_out {
+            Some(rounds) if rounds == OUTER * INNER => u32::MAX,
+            // Some are spent on loops that the kernel does not count.
+            Some(rounds) if rounds >= LEAST => rounds / 8 * 7,
+            _ => return Err(Error::Mismatch("this device, which cuts loops short,".to_owned())),
+        };
+        *lock(self.pipelines.most_rounds()) = Some(most);
+        Ok(most)
+    }
+
+    /// How many of the inner rounds came about; nothing where that is no number of them at all.
+    fn rounds_carried_out(&self) -> Result<Option<u32>> {
+        use wgpu::BufferUsages as Usage;
+        let kernel = self.pipelines.get(&loop_rounds::KERNEL, None, false)?;
+        let words = self.words_after(DOING, || {
+            let uniform = ChunkUniform { rows: OUTER, vocab: INNER, call: SEED, ..ChunkUniform::default() };
+            let uniform = self.filled(bytemuck::bytes_of(&uniform), Usage::UNIFORM);
+            let out = self.filled(&[0; 4], Usage::STORAGE | Usage::COPY_SRC);
+            let mut passes = super::passes::Passes::default();
+            passes.add(&self.device, &kernel, &[&uniform, &out].map(Range::whole), [1, 1, 1]);
+            (passes, out)
+        })?;
+        Ok((0..=OUTER * INNER)
+            .zip(loop_rounds::states(SEED))
+            .find(|(_, state)| *state == words[0])
+            .map(|(n, _)| n))
+    }
+}
+
+#[cfg(all(test, feature = "device"))]
+mod tests {
+    use super::*;
+    use crate::gpu::{Gpu, SamplerOptions};
+
+    /// A device that stops short is found out, and is refused where it stops too soon.
+    #[test]
+    fn a_device_that_cuts_loops_is_told() {
+        let gpu = Gpu::any().expect("an adapter: scripts/test installs a software driver");
+        let rounds_of = |at: Option<u32>| {
+            let end =
+                at.map_or_else(String::new, |at| format!("if i * chunk.vocab + j >= {at}u {{ break; }}"));
+            let right = "state = state * 1664525u";
+            let cut = loop_rounds::KERNEL.replaced(right, &format!("{end} {right}"));
+            gpu.beside_checked(SamplerOptions::default(), cut).expect("a sampler").sampler().most_rounds()
+        };
+        let own = gpu.sampler().most_rounds().expect("a sound device");
+        assert_eq!(rounds_of(None).expect("sound"), own);
+        assert_eq!(rounds_of(Some(40_000)).expect("enough for most"), 35_000);
+        assert!(matches!(rounds_of(Some(300)), Err(Error::Mismatch(_))), "too few for any row");
+    }
+}

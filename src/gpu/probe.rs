@@ -1,0 +1,45 @@
+//! A submit of our own whose words are waited for: what is asked of a device before it is relied on.
+
+use super::buffers::buffer;
+use super::guard::guarded;
+use super::mapping::{Shared, map_on_submit};
+use super::passes::Passes;
+use super::readback::wait_mapped;
+use super::sampler::Sampler;
+use crate::error::{Error, Result};
+
+impl Sampler {
+    /// The words of a buffer after some passes: those that are made here, and the buffer.
+    pub(super) fn words_after(
+        &self,
+        doing: &'static str,
+        make: impl FnOnce() -> (Passes, wgpu::Buffer),
+    ) -> Result<Vec<u32>> {
+        let (map, staging) = guarded(&self.device, doing, || {
+            let (passes, source) = make();
+            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+            let staging = buffer(&self.device, "sortilege check", source.size(), usage);
+            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            passes.run(&mut encoder, None);
+            encoder.copy_buffer_to_buffer(&source, 0, &staging, 0, source.size());
+            let mut map = Shared::default();
+            map_on_submit(&encoder, &staging, source.size(), &mut map);
+            self.queue.submit([encoder.finish()]);
+            (map, staging)
+        })?;
+        wait_mapped(&map, &self.device, self.options.deadline)?;
+        let view = staging
+            .slice(..)
+            .get_mapped_range()
+            .map_err(|error| Error::DeviceLost { doing, message: error.to_string() })?;
+        Ok(bytemuck::cast_slice(&view).to_vec())
+    }
+
+    /// A buffer with these bytes.
+    pub(super) fn filled(&self, bytes: &[u8], usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        let usage = usage | wgpu::BufferUsages::COPY_DST;
+        let made = buffer(&self.device, "sortilege check", bytes.len() as u64, usage);
+        self.queue.write_buffer(&made, 0, bytes);
+        made
+    }
+}
