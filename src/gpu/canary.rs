@@ -3,7 +3,7 @@
 //! with walls between them, one that rounds otherwise the kernel by integers (`docs/exact.md`, 11).
 
 use super::buffers::buffer;
-use super::guard::lock;
+use super::guard::{alive, lock};
 use super::passes::{Passes, Range};
 use super::pipelines::Pipeline;
 use super::sampler::Sampler;
@@ -36,7 +36,9 @@ impl Sampler {
     /// # Errors
     /// [`Error::Mismatch`] if the bits differ from the CPU engine's by integers too, and what the device says.
     pub fn uses_integers(&self, dtype: Dtype) -> Result<bool> {
-        Ok(self.means(dtype)? == Means::Integers)
+        let means = self.means(dtype)?;
+        alive(&self.device, DOING)?;
+        Ok(means == Means::Integers)
     }
 
     /// The kernel of pass 1, by the quickest means that hold.

@@ -1,7 +1,8 @@
 //! wgpu's errors as values: error scopes, and the unwinding of the calls that panic.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::error::{Error, Result};
@@ -23,10 +24,42 @@ pub(crate) fn guarded<T>(device: &wgpu::Device, doing: &'static str, calls: impl
             Some(wgpu::Error::OutOfMemory { source }) => {
                 return Err(Error::OutOfMemory { doing, message: source.to_string() });
             }
+            // On a lost device everything is made in silence, and what uses it is no longer valid.
+            Some(_) if is_lost(device) => return Err(lost(doing)),
             Some(error) => return Err(Error::Validation { doing, message: error.to_string() }),
         }
     }
     Ok(made)
+}
+
+/// An error on a lost device, for what would seem to succeed there.
+pub(crate) fn alive(device: &wgpu::Device, doing: &'static str) -> Result<()> {
+    if is_lost(device) { Err(lost(doing)) } else { Ok(()) }
+}
+
+fn lost(doing: &'static str) -> Error {
+    Error::DeviceLost { doing, message: "nothing can be made on it any more".to_owned() }
+}
+
+/// Whether a buffer of four bytes, with memory for it, cannot be mapped. The callback that wgpu would tell of a loss is
+/// the engine's.
+fn is_lost(device: &wgpu::Device) -> bool {
+    let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+    let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let descriptor = wgpu::BufferDescriptor {
+        label: Some("sortilege probe"),
+        size: 4,
+        usage: wgpu::BufferUsages::MAP_READ,
+        mapped_at_creation: false,
+    };
+    let made = device.create_buffer(&descriptor);
+    let is_refused = Arc::new(AtomicBool::new(false));
+    let refused = is_refused.clone();
+    // At once on a lost device; on any other it takes a poll, or never comes about: the buffer goes first.
+    made.map_async(wgpu::MapMode::Read, .., move |mapped| refused.store(mapped.is_err(), Ordering::Relaxed));
+    let is_refused = is_refused.load(Ordering::Relaxed);
+    let _ = ready(validation.pop());
+    ready(memory.pop()).is_none() && is_refused
 }
 
 /// The result of a scope, which is there at once everywhere but in the browser; there it goes to the console.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::buffers::buffer;
 use super::checks::check_limits;
-use super::guard::guarded;
+use super::guard::{alive, guarded};
 use super::pipelines::{Known, Pipelines};
 use super::pool::{Pool, Traffic};
 use super::timing::{Clock, Timing};
@@ -151,6 +151,7 @@ impl Sampler {
     /// # Errors
     /// As for [`Sampler::with_options`].
     pub fn with(&self, options: SamplerOptions) -> Result<Self> {
+        alive(&self.device, "making a sampler")?;
         let (table, known, waiter) = (self.table.clone(), self.pipelines.shared(), self.waiter.clone());
         Self::assemble(&self.device, &self.queue, options, table, known, waiter)
     }

@@ -3,7 +3,7 @@
 
 use super::buffers::buffer;
 use super::buffers::{GpuLogits, SampleBuffers};
-use super::guard::guarded;
+use super::guard::{alive, guarded};
 use super::readback::Pending;
 use super::sampler::Sampler;
 use crate::answer::Answer;
@@ -44,7 +44,8 @@ impl Sampler {
             Kernels::Sample => &[row_sample::KERNEL],
         };
         self.first_pass(dtype)?;
-        kernels.iter().try_for_each(|kernel| self.pipelines.get(kernel, Some(dtype), false).map(|_| ()))
+        kernels.iter().try_for_each(|kernel| self.pipelines.get(kernel, Some(dtype), false).map(|_| ()))?;
+        alive(&self.device, "preparing the kernels")
     }
 
     /// Runs small batches of a type of logits on the device and compares every bit with the CPU engine's. Blocks for a
