@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use sortilege::device::{Gpu, find};
@@ -32,7 +32,7 @@ fn step(gpu: &Gpu, number: u64, draws: bool) -> Result<()> {
     } else {
         let pending = gpu.sampler().logprobs(&mut open, &packed, &LogprobsParams::default(), &[])?;
         gpu.queue().submit([open.finish()]);
-        let answers = if number % 2 == 0 { pending.wait() } else { pollster::block_on(pending) };
+        let answers = if number.is_multiple_of(2) { pending.wait() } else { pollster::block_on(pending) };
         answers.map(|records| assert_eq!(records.len(), ROWS))
     }
 }
@@ -91,29 +91,29 @@ fn every_method_says_that_the_device_is_lost() {
 /// The device goes while eight threads have steps under way, at ten points of time.
 #[test]
 fn a_device_lost_in_flight_is_an_error_for_everybody() {
-    const THREADS: usize = 8;
+    const THREADS: u32 = 8;
     for gpu in gpus().into_iter().take(1) {
-        for point in 0..10u64 {
+        for point in 0..10u32 {
             let gpu = anew(&gpu);
-            let done = AtomicUsize::new(0);
+            let done = AtomicU32::new(0);
             let start = Instant::now();
             std::thread::scope(|threads| {
-                for thread in 0..THREADS as u64 {
+                for thread in 0..THREADS {
                     let (gpu, done) = (&gpu, &done);
                     threads.spawn(move || {
-                        let failed = (thread..).find_map(|number| {
+                        let failed = (u64::from(thread)..).find_map(|number| {
                             let outcome = step(gpu, number, false);
-                            done.fetch_add(usize::from(outcome.is_ok()), Ordering::Relaxed);
+                            done.fetch_add(u32::from(outcome.is_ok()), Ordering::Relaxed);
                             outcome.err()
                         });
                         is_lost::<()>("a step", Err(failed.expect("there is no last step")));
                     });
                 }
                 // Somewhere in the first or a later step of each.
-                while done.load(Ordering::Relaxed) < THREADS * point as usize {
+                while done.load(Ordering::Relaxed) < THREADS * point {
                     std::thread::yield_now();
                 }
-                std::thread::sleep(Duration::from_micros(300 * point));
+                std::thread::sleep(Duration::from_micros(300) * point);
                 gpu.device().destroy();
             });
             assert!(start.elapsed() < Duration::from_secs(30), "point {point}: {:?}", start.elapsed());
