@@ -20,7 +20,7 @@ struct Request {
     top_raw: u32,
     dynamic_low: u32,   // lowest temperature, Q22
     dynamic_span: u32,  // highest minus lowest, Q22
-    dynamic_power: u32, // Q16
+    dynamic_power: u32, // Q24
     n_cuts: u32,
     per_logit: u32,     // of the view that is drawn from, in pass 1: bits of an f32, lane.wgsl
     cuts: array<vec4<u32>, MAX_CUTS>, // CUT_*, then the kind's own words

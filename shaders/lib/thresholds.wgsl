@@ -85,7 +85,7 @@ fn dynamic_scale(at_one: Sums) -> DrawScale {
             let ratio = divide64(mul_wide(entropy, 0x80000000u), most).x; // Q31
             // (entropy / most)^power as a number of octaves below one
             let octaves = shift_right64(
-                mul_wide((31u << 26u) - log2_q26(vec2<u32>(max(ratio, 1u), 0u)), requests[request].dynamic_power), 18u);
+                mul_wide((31u << 26u) - log2_q26(vec2<u32>(max(ratio, 1u), 0u)), requests[request].dynamic_power), 26u);
             raised = 0u;
             if octaves.y == 0u && octaves.x < (31u << 24u) {
                 raised = mantissa(table[table_index(octaves.x)], octaves.x) >> (octaves.x >> 24u);

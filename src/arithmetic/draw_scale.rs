@@ -50,7 +50,7 @@ pub(crate) fn entropy_q26(mass: u64, surprisal: u64) -> u32 {
     entropy.cast_unsigned()
 }
 
-/// The dynamic temperature: Q22 bounds and a Q16 exponent.
+/// The dynamic temperature: Q22 bounds and a Q24 exponent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Dynamic {
     pub(crate) low: u32,
@@ -68,7 +68,7 @@ impl Dynamic {
             raised = 1 << 31;
             if entropy < most {
                 let ratio = (u64::from(entropy) << 31) / u64::from(most); // Q31
-                let octaves = (u64::from((31 << 26) - log2_q26(ratio.max(1))) * u64::from(self.power)) >> 18;
+                let octaves = (u64::from((31 << 26) - log2_q26(ratio.max(1))) * u64::from(self.power)) >> 26;
                 raised = match u32::try_from(octaves) {
                     Ok(octaves) if octaves < 31 << 24 => mantissa(octaves) >> (octaves >> 24),
                     _ => 0,

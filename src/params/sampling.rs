@@ -16,7 +16,7 @@ pub struct SamplingParams {
     /// with `low = max(0.001, temperature − range)`, `high = temperature + range`, the entropy H and the number n of
     /// the tokens that are left.
     pub dynatemp_range: f32,
-    /// The exponent of the dynamic temperature, 0 to 1000.
+    /// The exponent of the dynamic temperature, 0 to 255.
     pub dynatemp_exponent: f32,
     /// Keeps the k most probable tokens; 0 keeps all.
     pub top_k: u32,

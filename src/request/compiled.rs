@@ -81,6 +81,6 @@ fn dynamic(params: &SamplingParams) -> Dynamic {
     Dynamic {
         low,
         span: fixed(temperature + range, 22) - low,
-        power: fixed(f64::from(params.dynatemp_exponent), 16),
+        power: fixed(f64::from(params.dynatemp_exponent), 24),
     }
 }

@@ -35,7 +35,7 @@ impl SamplingParams {
         }
         let range = 0.0..=temperatures.end() - self.temperature;
         in_range("dynatemp_range", self.dynatemp_range, range, "temperature + range stays within 1000")?;
-        in_range("dynatemp_exponent", self.dynatemp_exponent, 0.0..=1000.0, "1 is the plain entropy")
+        in_range("dynatemp_exponent", self.dynatemp_exponent, 0.0..=255.0, "1 is the plain entropy")
     }
 
     /// Bias, penalties, bans.
