@@ -98,3 +98,90 @@ impl SampleBits {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::DrawnBits;
+
+    const VOCAB: u32 = 100;
+    const HALF: u32 = 0x3f00_0000;
+    const ONE: u32 = 0x3f80_0000;
+
+    /// Of a row with one logit of 1 and the others at a half, cut to two tokens.
+    fn sample() -> SampleBits {
+        let view = |fraction: u32, top| DistributionBits {
+            max_key: key_of_bits(ONE),
+            mass: (1 << fraction) + (1 << (fraction - 1)),
+            top,
+            ..DistributionBits::default()
+        };
+        let top = vec![(7, ONE), (0, HALF), (1, HALF), (NO_TOKEN, BITS_NEG_INFINITY)];
+        SampleBits {
+            processed: view(RUN_FRACTION, top.clone()),
+            raw: Some(view(ROW_FRACTION, top)),
+            kept: 2,
+            unit: 1 << 24,
+            kept_mass: 3 << 42,
+            all_mass: 5 << 43,
+            draws: vec![
+                DrawnBits { token: 7, processed: [ONE, 0, 1], raw: [ONE, 0, 1] },
+                DrawnBits { token: 0, processed: [HALF, 1, 1], raw: [HALF, 1, 99] },
+            ],
+            ..SampleBits::default()
+        }
+    }
+
+    fn raw(bits: &mut SampleBits) -> &mut DistributionBits {
+        bits.raw.as_mut().expect("asked for")
+    }
+
+    #[test]
+    fn what_cannot_be_is_seen() {
+        type Change = (&'static str, fn(&mut SampleBits));
+        let changes: &[Change] = &[
+            ("a status of 3", |bits| bits.processed.status = 3),
+            ("key 2147483647", |bits| bits.processed.max_key = i32::MAX),
+            ("key -2139095041", |bits| raw(bits).max_key = KEY_NEG_INFINITY),
+            ("a mass of 0.5 in", |bits| bits.processed.mass = 1 << 42),
+            ("a mass of 101 in 100", |bits| raw(bits).mass = 101 << ROW_FRACTION),
+            ("behind its end", |bits| bits.processed.top[3].1 = HALF),
+            ("out of order", |bits| bits.processed.top.swap(1, 2)),
+            ("out of order", |bits| raw(bits).top[2] = raw(bits).top[1]),
+            ("token 100 of 100", |bits| raw(bits).top[2].0 = VOCAB),
+            ("a logit above the largest, of token 7", |bits| bits.processed.top[0].1 = ONE + 1),
+            ("0 tokens kept", |bits| bits.kept = 0),
+            ("101 tokens kept", |bits| bits.kept = VOCAB + 1),
+            ("kept of", |bits| bits.kept_mass = 6 << 43),
+            ("a temperature of 0 units", |bits| bits.unit = 0),
+            ("token 4294967295 of 100", |bits| bits.draws[1].token = NO_TOKEN),
+            ("above the largest, of token 0", |bits| bits.draws[1].raw[0] = ONE + 1),
+            ("0 equal", |bits| bits.draws[0].raw[2] = 0),
+            ("1098645505 logits greater", |bits| bits.draws[1].raw[1] = 1_098_645_505),
+            ("4294967295 equal", |bits| bits.draws[1].processed[2] = u32::MAX),
+            ("rank 1 of token 0", |bits| bits.draws[1].processed[1] = 0),
+            ("rank 2 of token 7", |bits| bits.draws[0].raw[1] = 1),
+        ];
+        assert_eq!(sample().check(VOCAB), Ok(()));
+        for (words, change) in changes {
+            let mut bits = sample();
+            change(&mut bits);
+            let outcome = bits.check(VOCAB);
+            assert!(outcome.as_ref().is_err_and(|what| what.contains(words)), "{words}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_cannot_be_is_seen() {
+        let distribution = sample().raw.expect("asked for");
+        let record = |target| LogprobsBits { distribution: distribution.clone(), target };
+        assert_eq!(record([HALF, 1, 99]).check(VOCAB, Some(99)), Ok(()));
+        assert_eq!(record([0, 0, 0]).check(VOCAB, None), Ok(()));
+        for target in [[HALF, 0, 99], [HALF, 1, 100], [ONE + 1, 0, 1], [HALF, 1, 0]] {
+            assert!(record(target).check(VOCAB, Some(99)).is_err(), "{target:?}");
+        }
+        let status = DistributionBits { status: STATUS_NAN, ..distribution.clone() };
+        let record = LogprobsBits { distribution: status, target: [0; 3] };
+        assert_eq!(record.check(VOCAB, Some(3)), Ok(()), "of no distribution nothing is said");
+    }
+}

@@ -251,8 +251,10 @@ mod tests {
     use crate::engine::Engine;
     use crate::error::Error;
     use crate::gpu::{Gpu, SamplerOptions};
+    use crate::kernels::row_logprobs;
     use crate::kernels::row_sample;
     use crate::logits::Logits;
+    use crate::params::LogprobsParams;
     use crate::request::{Request, SampleInputs};
 
     /// A row whose work is cut short, as by a driver that miscompiles the loop, is no sample.
@@ -270,5 +272,33 @@ mod tests {
             let short = gpu.beside(SamplerOptions::default(), Some(short)).expect("compiles");
             assert!(matches!(sample(&short), Err(Error::Validation { .. })), "{moves} moves");
         }
+    }
+
+    /// A kernel that says what cannot be gives an error, and no rows that look like answers.
+    #[test]
+    fn what_cannot_be_is_no_answer() {
+        let gpu = Gpu::any().expect("an adapter");
+        let logits = Logits::f32(&[1.0, 2.0, 3.0, 1.0, 2.0, 3.0], 2, 3).expect("two rows");
+        let request = Request::new(crate::SamplingParams::default()).expect("sound");
+        let faulty = |kernel| gpu.beside(SamplerOptions::default(), Some(kernel)).expect("compiles");
+        let says = |outcome: crate::Result<usize>, words: &str| {
+            let message = outcome.expect_err(words).to_string();
+            assert!(message.contains(words), "{message}");
+        };
+        let wrong = faulty(row_logprobs::KERNEL.replaced(
+            "records[record + RECORD_N_GREATER] = stats.n_greater;",
+            "records[record + RECORD_N_GREATER] = stats.n_greater + 1098645504u * row;",
+        ));
+        let outcome = wrong.logprobs(&logits, &LogprobsParams::default(), &[Some(1), Some(1)]);
+        says(
+            outcome.map(|rows| rows.len()),
+            "(1098645505 logits greater and 1 equal in 3, of token 1, in row 1)",
+        );
+        let wrong = faulty(row_sample::KERNEL.replaced(
+            "records[out + DRAW_TOKEN] = progress.token;",
+            "records[out + DRAW_TOKEN] = progress.token + 3u;",
+        ));
+        let outcome = wrong.sample(&logits, &[request.row(0), request.row(1)], &SampleInputs::default());
+        says(outcome.map(|rows| rows.len()), "of 3, in row 0)");
     }
 }
