@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::shown::shown_path;
+
 /// Why the program ends without success. The exit codes are documented in the help.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -32,7 +34,7 @@ pub(crate) use note;
 impl Failure {
     /// A file that cannot be used, and why.
     pub(crate) fn file(path: &Path, problem: impl std::fmt::Display) -> Self {
-        Self::Failed(format!("{}: {problem}", path.display()))
+        Self::Failed(format!("{}: {problem}", shown_path(path)))
     }
 
     /// A failed write: quietly if a pipe was closed.

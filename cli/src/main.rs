@@ -14,6 +14,7 @@ mod log;
 mod progress;
 mod sample;
 mod shared_args;
+mod shown;
 mod tally;
 mod text;
 mod validate;
@@ -60,7 +61,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let cli = Cli::parse();
+    if let Err(error) = files::leave_nothing_behind() {
+        note!("note: signals are not watched ({error}): an interrupted run may leave a temporary file");
+    }
+    let outcome = match cli.command {
         Command::Info(args) => info::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Sample(args) => sample::run(&args),

@@ -14,7 +14,7 @@ mod targets;
 mod task;
 mod times;
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use sortilege::Dtype;
@@ -44,8 +44,6 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         let (_, complaint) = Run::new(args, &targets, &sources, stdout).measure_all(targets, &sources)?;
         return complaint.map_or(Ok(()), Err);
     };
-    // Whether the file can be written is better known before the work.
-    drop(Draft::new(output)?);
     // In memory until all is there: nothing lies about if it is interrupted.
     let writer = Writer::new(Vec::new(), format).map_err(|error| Failure::writing(&error))?;
     let (text, complaint) = Run::new(args, &targets, &sources, writer).measure_all(targets, &sources)?;
@@ -55,7 +53,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
 
 fn deliver(output: &Path, text: &[u8]) -> Result<()> {
     let mut draft = Draft::new(output)?;
-    draft.writer().write_all(text).map_err(|error| Failure::writing(&error))?;
+    draft.write_all(text).map_err(|error| Failure::writing(&error))?;
     draft.keep()
 }
 

@@ -1,18 +1,21 @@
 //! A file of logits as a batch of rows, which is read block by block. It does not know what the rows are for.
 
 use std::ops::Range;
+use std::sync::mpsc;
 
 use indicatif::ProgressBar;
 use sortilege::{Dtype, Logits};
 
-use super::array::{Array, Element};
+use super::array::Array;
+use super::element::Element;
 use super::hints::Hints;
 use super::open::open_array;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, note};
 use crate::progress;
 use crate::shared_args::LogitsArgs;
+use crate::shown::shown_path;
 
-/// Bytes of logits that are mapped at a time.
+/// Bytes of logits that are read at a time.
 pub(crate) const BLOCK_BYTES: usize = 64 << 20;
 
 /// Logits in a file: rows, cut into requests of so many positions.
@@ -27,18 +30,29 @@ pub(crate) struct LogitsFile {
 impl LogitsFile {
     /// The file that the options name, if it holds logits in a shape that makes rows.
     pub(crate) fn open(args: &LogitsArgs) -> Result<Self> {
-        let hints = Hints { tensor: args.tensor.clone(), shape: args.shape.clone(), dtype: args.dtype };
+        let usual = &["logits"];
+        let hints =
+            Hints { tensor: args.tensor.clone(), usual, shape: args.shape.clone(), dtype: args.dtype };
         let path = &args.logits;
-        let array = open_array(path, &hints)?;
-        let Element::Logit(dtype) = array.element else {
-            return Err(Failure::file(
-                path,
-                "these are integers, not logits: give the logits first, and tokens by their option",
-            ));
+        let mut array = open_array(path, &hints)?;
+        let dtype = match array.element {
+            Element::Logit(dtype) => dtype,
+            Element::F64 => {
+                note!("note: {}: f64 logits are rounded to f32", shown_path(path));
+                Dtype::F32
+            }
+            _ => {
+                return Err(Failure::file(
+                    path,
+                    "these are integers, not logits: give the logits first, and tokens by their option",
+                ));
+            }
         };
         if hints.dtype.is_some_and(|wanted| wanted != dtype) {
             return Err(Failure::file(path, format!("the file says {dtype}: leave --dtype out")));
         }
+        let said = array.shape.clone();
+        drop_ones(&mut array.shape);
         let (positions, rows, vocab) = match array.shape[..] {
             [vocab] => (1, 1, vocab),
             [rows, vocab] => (rows, rows, vocab),
@@ -46,10 +60,7 @@ impl LogitsFile {
             _ => {
                 return Err(Failure::file(
                     path,
-                    format!(
-                        "shape {:?} is none of [vocab], [rows][vocab], [requests][positions][vocab]",
-                        array.shape
-                    ),
+                    format!("shape {said:?} is none of [vocab], [rows][vocab], [requests][positions][vocab]"),
                 ));
             }
         };
@@ -80,28 +91,83 @@ impl LogitsFile {
         mut work: impl FnMut(Range<usize>, &Logits<'_>) -> Result<()>,
     ) -> Result<()> {
         let bar = self.progress_bar();
-        let rows_per_block = self.rows_per_block(result_bytes);
-        for first in (0..self.rows).step_by(rows_per_block) {
-            let count = rows_per_block.min(self.rows - first);
-            let block = self.array.block(first * self.vocab, count * self.vocab)?;
-            work(first..first + count, &Logits::new(block.bytes(), self.dtype, count, self.vocab)?)?;
-            bar.inc(count as u64);
-        }
-        bar.finish_and_clear();
-        Ok(())
+        let most = self.rows_per_block(result_bytes);
+        let blocks = || (0..self.rows).step_by(most).map(|first| first..self.rows.min(first + most));
+        // The next block is read while this one is worked on.
+        std::thread::scope(|scope| {
+            let (filled, full) = mpsc::sync_channel(0);
+            let (emptied, empty) = mpsc::channel::<Vec<u8>>();
+            scope.spawn(move || {
+                for rows in blocks() {
+                    let mut buffer = empty.try_recv().unwrap_or_default();
+                    let read = self.read_rows(rows, &mut buffer);
+                    if filled.send(read.map(|()| buffer)).is_err() {
+                        return;
+                    }
+                }
+            });
+            for rows in blocks() {
+                let buffer = full.recv().expect("one for each block")?;
+                work(rows.clone(), &Logits::new(&buffer, self.dtype, rows.len(), self.vocab)?)?;
+                bar.inc(rows.len() as u64);
+                let _ = emptied.send(buffer); // nobody reads any more after the last block
+            }
+            bar.finish_and_clear();
+            Ok(())
+        })
+    }
+
+    /// Fills the buffer with the logits of these rows.
+    pub(crate) fn read_rows(&self, rows: Range<usize>, buffer: &mut Vec<u8>) -> Result<()> {
+        self.array.read(rows.start * self.vocab, rows.len() * self.vocab, buffer)
     }
 
     /// Copies of rows that do not lie one after the other.
     pub(crate) fn copy_rows(&self, rows: impl Iterator<Item = usize>) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+        let (mut bytes, mut row_bytes) = (Vec::new(), Vec::new());
         for row in rows {
-            bytes.extend_from_slice(self.array.block(row * self.vocab, self.vocab)?.bytes());
+            self.read_rows(row..row + 1, &mut row_bytes)?;
+            bytes.extend_from_slice(&row_bytes);
         }
         Ok(bytes)
+    }
+
+    /// Hashes the file while `each_block` reads it, for a sidecar.
+    pub(crate) fn hash_while_reading(&self) {
+        self.array.hash_what_is_read();
     }
 
     /// Progress through the rows.
     pub(crate) fn progress_bar(&self) -> ProgressBar {
         progress::bar(self.rows, "{wide_bar} {pos}/{len} rows, {per_sec}, {eta} left")
+    }
+}
+
+/// Drops dimensions of 1 until there are no more than three, those before the vocabulary.
+fn drop_ones(shape: &mut Vec<usize>) {
+    while let Some(place) =
+        (shape.len() > 3).then(|| shape[..shape.len() - 1].iter().position(|&n| n == 1)).flatten()
+    {
+        shape.remove(place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dimensions_of_one_are_dropped_where_there_are_too_many() {
+        let dropped = |shape: &[usize]| {
+            let mut shape = shape.to_vec();
+            drop_ones(&mut shape);
+            shape
+        };
+        assert_eq!(dropped(&[1, 1, 3, 7]), [1, 3, 7]);
+        assert_eq!(dropped(&[2, 3, 1, 7]), [2, 3, 7]);
+        assert_eq!(dropped(&[1, 1, 1, 1, 1]), [1, 1, 1]);
+        assert_eq!(dropped(&[2, 1, 7]), [2, 1, 7]);
+        assert_eq!(dropped(&[2, 2, 3, 7]), [2, 2, 3, 7]);
+        assert_eq!(dropped(&[]), [0; 0]);
     }
 }

@@ -1,68 +1,81 @@
 //! .npy files: one array, without a name.
 
-use std::fs::File;
-use std::io::{self, Seek};
 use std::path::Path;
 
-use npyz::{DType, Endianness, NpyHeader, Order, TypeChar};
+use sortilege::Dtype;
 
-use super::array::{Array, Element};
+use super::array::Array;
+use super::element::Element;
+use super::fortran::in_c_order;
 use super::hints::Hints;
+use super::input::Input;
+use super::npy_header::Header;
 use crate::failure::{Failure, Result};
+use crate::shown::shown;
 
-/// The array whose header starts at `start`, and which has `limit` bytes with it, or ends with the file.
-pub(super) fn open(
-    path: &Path,
-    mut file: File,
-    start: u64,
-    limit: Option<u64>,
-    hints: &Hints,
-) -> Result<Array> {
-    let bad = |error: io::Error| Failure::file(path, format!("no readable .npy header: {error}"));
-    file.seek(io::SeekFrom::Start(start)).map_err(bad)?;
-    let header = NpyHeader::from_reader(&mut file).map_err(bad)?;
-    let offset = file.stream_position().map_err(bad)?;
-    let element = element(path, &header, hints)?;
-    let shape: Vec<usize> =
-        header.shape().iter().map(|&n| usize::try_from(n)).collect::<Result<_, _>>().map_err(|_| {
-            Failure::file(path, format!("shape {:?} is more than memory can hold", header.shape()))
-        })?;
-    if header.order() == Order::Fortran && shape.iter().filter(|&&n| n > 1).count() > 1 {
-        return Err(Failure::file(
-            path,
-            "the array is in Fortran order: save it with numpy.ascontiguousarray(...)",
-        ));
-    }
-    let array = Array { path: path.to_owned(), file, offset, tensor: None, element, shape };
-    array.check_length(limit.map(|limit| start + limit))
+pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// Bytes of a header that is read: numpy's own reader takes 10 000 characters from strangers.
+const MOST_HEADER_BYTES: u64 = 64 << 10;
+
+/// The array whose magic number stands at `start` of the data, and which ends before `end`.
+pub(super) fn open(data: Input, start: u64, end: u64, hints: &Hints) -> Result<Array> {
+    let end = end.min(data.bytes);
+    let (header, offset) = read_header(&data, start, end)?;
+    let (element, is_big_endian) = element(&data.path, &header.descr, hints)?;
+    let Header { shape, is_fortran, .. } = header;
+    let array = Array { data, origin: None, offset, tensor: None, element, is_big_endian, shape };
+    let array = array.check_length(end)?;
+    if is_fortran { in_c_order(array) } else { Ok(array) }
 }
 
-fn element(path: &Path, header: &NpyHeader, hints: &Hints) -> Result<Element> {
-    let described = header.dtype().descr();
-    let DType::Plain(plain) = header.dtype() else { return Err(Element::unsupported(path, &described)) };
-    if plain.endianness() == Endianness::Big {
-        return Err(Failure::file(
-            path,
-            format!("{described} is big-endian: save it with array.astype(array.dtype.newbyteorder('<'))"),
-        ));
-    }
-    Ok(match (plain.type_char(), plain.size_field()) {
-        (TypeChar::Float, 4) => Element::Logit(sortilege::Dtype::F32),
-        (TypeChar::Float, 2) => Element::Logit(sortilege::Dtype::F16),
-        (TypeChar::Int, 4) => Element::I32,
-        (TypeChar::Int, 8) => Element::I64,
-        (TypeChar::Uint, 4) => Element::U32,
-        (TypeChar::Uint, 8) => Element::U64,
-        // numpy has no bf16; ml_dtypes saves it as two raw bytes
-        (TypeChar::RawData, 2) if hints.dtype == Some(sortilege::Dtype::Bf16) => {
-            Element::Logit(sortilege::Dtype::Bf16)
+/// The header at `start`, and where it ends.
+fn read_header(data: &Input, start: u64, end: u64) -> Result<(Header, u64)> {
+    let bad = |problem: &str| Failure::file(&data.path, format!("no readable .npy header: {problem}"));
+    let read = |from: u64, count: u64| {
+        if end.saturating_sub(from) < count {
+            return Err(bad("it is cut off"));
         }
-        (TypeChar::RawData, 2) => {
+        let mut bytes = vec![0; usize::try_from(count).unwrap_or(usize::MAX)];
+        data.read(from, &mut bytes).map(|()| bytes)
+    };
+    let magic = read(start, 8)?;
+    if !magic.starts_with(MAGIC) {
+        return Err(bad("its magic number is missing"));
+    }
+    let version = magic[6];
+    let (place, bytes) = match version {
+        1 => (10, read(start + 8, 2)?),
+        2 | 3 => (12, read(start + 8, 4)?),
+        _ => return Err(bad(&format!("version {version} is none of 1, 2 and 3"))),
+    };
+    let bytes = bytes.iter().rev().fold(0, |bytes, &byte| bytes << 8 | u64::from(byte));
+    if bytes > MOST_HEADER_BYTES {
+        return Err(bad(&format!("it claims {bytes} bytes, of which there are at most {MOST_HEADER_BYTES}")));
+    }
+    let text = read(start + place, bytes)?;
+    let header = Header::parse(&String::from_utf8_lossy(&text)).map_err(|problem| bad(&problem))?;
+    Ok((header, start + place + bytes))
+}
+
+/// The element type that a `descr` spells, and whether it is big-endian.
+fn element(path: &Path, descr: &str, hints: &Hints) -> Result<(Element, bool)> {
+    let (is_big_endian, name) = match descr.split_at_checked(1) {
+        Some((">", name)) => (true, name),
+        Some(("<" | "=" | "|", name)) => (false, name),
+        _ => (false, descr),
+    };
+    // numpy has no bf16; ml_dtypes saves it as two raw bytes
+    let element = match (name, hints.dtype) {
+        ("V2", Some(Dtype::Bf16)) => Element::Logit(Dtype::Bf16),
+        ("V2", _) => {
+            let descr = shown(descr);
             return Err(Failure::file(
                 path,
-                format!("{described} are two raw bytes: if they are bf16, give --dtype bf16"),
+                format!("{descr} are two raw bytes: if they are bf16, give --dtype bf16"),
             ));
         }
-        _ => return Err(Element::unsupported(path, &described)),
-    })
+        _ => Element::named(name).ok_or_else(|| Element::unsupported(path, descr))?,
+    };
+    Ok((element, is_big_endian))
 }

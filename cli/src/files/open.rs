@@ -1,55 +1,87 @@
 //! Which reader a file of arrays is for, by its first bytes, its name and what the user says of it.
 
-use std::fs::File;
-use std::io::{self, Read, Seek};
 use std::path::Path;
 
 use super::array::Array;
 use super::hints::Hints;
-use super::{npy, npz, raw, safetensors};
+use super::input::{Opened, is_stdin};
+use super::{foreign, npy, npz, raw, safetensors};
 use crate::failure::{Failure, Result};
+use crate::shown::shown_path;
 
-/// The array of a .npy, .npz, .safetensors or raw file, which holds what its header says.
-pub(crate) fn open_array(path: &Path, hints: &Hints) -> Result<Array> {
-    let mut file = File::open(path).map_err(|error| Failure::file(path, error))?;
-    let mut magic = [0; 8];
-    let read = read_up_to(&mut file, &mut magic).map_err(|error| Failure::file(path, error))?;
-    file.rewind().map_err(|error| Failure::file(path, error))?;
-    let magic = &magic[..read];
-    let is_npy = magic.starts_with(b"\x93NUMPY");
-    let is_npz = magic.starts_with(b"PK\x03\x04");
-    let is_safetensors = path.extension().is_some_and(|name| name.eq_ignore_ascii_case("safetensors"));
-    if let Some(shape) = &hints.shape {
-        if is_npy || is_npz || is_safetensors {
-            return Err(Failure::Usage(format!(
-                "--shape {shape:?}: the header of {} has the shape, leave --shape out",
-                path.display()
-            )));
+/// Formats that say what they hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Npy,
+    Npz,
+    Safetensors,
+    /// Of several .safetensors files.
+    Index,
+}
+
+impl Format {
+    /// The format of a file, if it is one of ours.
+    pub(super) fn of(opened: &Opened) -> Option<Self> {
+        let name = opened.path.to_string_lossy().to_lowercase();
+        let head = &opened.head[..];
+        let header_bytes = head.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+        let is_header =
+            header_bytes.is_some_and(|bytes| (2..=safetensors::MOST_HEADER_BYTES).contains(&bytes));
+        match () {
+            () if head.starts_with(npy::MAGIC) => Some(Self::Npy),
+            () if head.starts_with(b"PK\x03\x04") => Some(Self::Npz),
+            () if name.ends_with(".safetensors") || (is_header && head.get(8) == Some(&b'{')) => {
+                Some(Self::Safetensors)
+            }
+            () if name.ends_with(".json") && head.trim_ascii_start().starts_with(b"{") => Some(Self::Index),
+            () => None,
         }
-        return raw::open(path, file, hints);
-    }
-    if let (true, Some(name)) = (is_npy, &hints.tensor) {
-        return Err(Failure::Usage(format!("--tensor {name}: a .npy file holds one array without a name")));
-    }
-    match magic {
-        _ if is_npy => npy::open(path, file, 0, None, hints),
-        _ if is_npz => npz::open(path, file, hints),
-        _ if is_safetensors => safetensors::open(path, file, hints),
-        [] => Err(Failure::file(path, "the file is empty")),
-        _ => Err(Failure::file(
-            path,
-            "this is no .npy, .npz or .safetensors file; for raw numbers give --shape and --dtype",
-        )),
     }
 }
 
-fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut read = 0;
-    while read < buffer.len() {
-        match file.read(&mut buffer[read..])? {
-            0 => break,
-            n => read += n,
-        }
+/// The array of a .npy, .npz, .safetensors or raw file, which holds what its header says.
+pub(crate) fn open_array(path: &Path, hints: &Hints) -> Result<Array> {
+    let opened = Opened::new(path)?;
+    match (&hints.shape, Format::of(&opened)) {
+        (Some(shape), Some(_)) => Err(Failure::Usage(format!(
+            "--shape {shape:?}: the header of {} has the shape, leave --shape out",
+            shown_path(path)
+        ))),
+        (Some(_), None) => raw::open(opened, hints),
+        (None, Some(format)) => open_format(opened, format, hints, None),
+        (None, None) => Err(unknown(&opened)),
     }
-    Ok(read)
+}
+
+/// The array of a file that says what it holds; of a stream, no more than `most` bytes are taken.
+pub(super) fn open_format(opened: Opened, format: Format, hints: &Hints, most: Option<u64>) -> Result<Array> {
+    match format {
+        Format::Npy => {
+            if let Some(name) = &hints.tensor {
+                return Err(Failure::Usage(format!(
+                    "--tensor {name}: a .npy file holds one array without a name"
+                )));
+            }
+            npy::open(opened.seekable(most)?, 0, u64::MAX, hints)
+        }
+        Format::Npz => npz::open(opened.seekable(most)?, hints),
+        Format::Safetensors => safetensors::open(opened.seekable(most)?, hints),
+        Format::Index => safetensors::open_shard(opened, hints),
+    }
+}
+
+/// The failure of a file that is of no format of ours.
+fn unknown(opened: &Opened) -> Failure {
+    let path = &opened.path;
+    match foreign::check(path, &opened.head) {
+        Err(known) => known,
+        Ok(()) if opened.head.is_empty() && is_stdin(path) => {
+            Failure::file(path, "standard input is empty, or was read before")
+        }
+        Ok(()) if opened.head.is_empty() => Failure::file(path, "the file is empty"),
+        Ok(()) => Failure::file(
+            path,
+            "this is no .npy, .npz or .safetensors file; for raw numbers give --shape and --dtype",
+        ),
+    }
 }

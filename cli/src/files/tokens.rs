@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use super::array::{Array, Element};
-use super::hints::Hints;
-use super::open::open_array;
+use super::input::is_stdin;
+use super::integers::{self, Content};
 use crate::failure::{Failure, Result};
+use crate::shown::shown;
+
+/// Tokens of the longest prompt.
+const MOST_PROMPT: usize = 1 << 24;
 
 /// Targets from a file of integers or from a list, one per row of logits of this shape; `None` where negative.
 pub(crate) fn read_targets(
@@ -14,8 +17,8 @@ pub(crate) fn read_targets(
     leading: &[usize],
     vocab: usize,
 ) -> Result<Vec<Option<u32>>> {
-    let (tokens, shape) = read_integers("--tokens", source)?;
-    if tokens.len() != rows || shape.as_ref().is_some_and(|shape| shape != leading && shape.len() > 1) {
+    let (tokens, shape) = read_integers("--tokens", source, rows)?;
+    if tokens.len() != rows || !shape.as_ref().is_none_or(|shape| fits(shape, leading)) {
         return Err(Failure::Failed(format!(
             "--tokens {source} has {} for logits of {leading:?} rows: give one token per row",
             shape.map_or_else(|| format!("{} tokens", tokens.len()), |shape| format!("shape {shape:?}"))
@@ -35,9 +38,15 @@ pub(crate) fn read_targets(
         .collect()
 }
 
+/// Whether tokens of a shape lie as rows do: one after the other, or nested alike.
+fn fits(shape: &[usize], leading: &[usize]) -> bool {
+    let long = |shape: &[usize]| shape.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
+    shape.len() < 2 || long(shape) == long(leading)
+}
+
 /// Tokens of a prompt, from a file of integers or from a list.
 pub(crate) fn read_prompt(source: &str) -> Result<Vec<u32>> {
-    let (tokens, _) = read_integers("--prompt", source)?;
+    let (tokens, _) = read_integers("--prompt", source, MOST_PROMPT)?;
     let token = |token| {
         u32::try_from(token).map_err(|_| {
             Failure::Usage(format!("--prompt {source}: {token} is no token: ids are 0 to 2^32 - 1"))
@@ -50,62 +59,26 @@ pub(crate) fn read_prompt(source: &str) -> Result<Vec<u32>> {
 type Integers = (Vec<i64>, Option<Vec<usize>>);
 
 /// Integers of the file or of the list that an option names.
-fn read_integers(option: &str, source: &str) -> Result<Integers> {
+fn read_integers(option: &str, source: &str, most: usize) -> Result<Integers> {
     let path = Path::new(source);
-    if path.exists() {
-        return read_file(path);
+    if is_stdin(path) || path.exists() {
+        return read_file(path, most);
     }
     let wrong = |word: &str| {
-        let short: String = source.chars().take(60).collect();
-        Failure::Usage(format!("{option} {short}: {word:?} is no integer, and there is no such file"))
+        let (source, word) = (shown(source), shown(word));
+        Failure::Usage(format!("{option} {source}: \"{word}\" is no integer, and there is no such file"))
     };
     Ok((parse_list(source, wrong)?, None))
 }
 
-fn read_file(path: &Path) -> Result<Integers> {
-    let is_array = path.extension().is_some_and(|extension| {
-        ["npy", "npz", "safetensors"].iter().any(|format| extension.eq_ignore_ascii_case(format))
-    });
-    if !is_array {
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
-        let wrong = |word: &str| Failure::file(path, format!("{word:?} is no integer"));
-        return Ok((parse_list(&text, wrong)?, None));
-    }
-    // In a file with several arrays, the names that tokens usually have.
-    let named =
-        |tensor: &str| open_array(path, &Hints { tensor: Some(tensor.to_owned()), ..Hints::default() });
-    let is_tokens = |array: &Array| !matches!(array.element, Element::Logit(_));
-    let array = match open_array(path, &Hints::default()) {
-        Ok(array) if is_tokens(&array) => array,
-        first => ["tokens", "targets", "token_ids", "labels"]
-            .into_iter()
-            .find_map(|tensor| named(tensor).ok().filter(is_tokens))
-            .map_or(first, Ok)?,
-    };
-    let count = array.shape.iter().product();
-    let block = array.block(0, count)?;
-    let bytes = block.bytes().chunks_exact(array.element.bytes());
-    let too_large = |_| Failure::file(path, "a token is over 2^63");
-    let tokens = match array.element {
-        Element::I32 => bytes.map(|b| i64::from(i32::from_le_bytes(element(b)))).collect(),
-        Element::U32 => bytes.map(|b| i64::from(u32::from_le_bytes(element(b)))).collect(),
-        Element::I64 => bytes.map(|b| i64::from_le_bytes(element(b))).collect(),
-        Element::U64 => bytes
-            .map(|b| i64::try_from(u64::from_le_bytes(element(b))))
-            .collect::<Result<_, _>>()
-            .map_err(too_large)?,
-        Element::Logit(dtype) => {
-            return Err(Failure::file(
-                path,
-                format!("tokens must be 32- or 64-bit integers, these are {dtype}"),
-            ));
+fn read_file(path: &Path, most: usize) -> Result<Integers> {
+    match integers::read(path, most)? {
+        Content::Array(values, shape) => Ok((values, Some(shape))),
+        Content::Text(text) => {
+            let wrong = |word: &str| Failure::file(path, format!("\"{}\" is no integer", shown(word)));
+            Ok((parse_list(&text, wrong)?, None))
         }
-    };
-    Ok((tokens, Some(array.shape)))
-}
-
-fn element<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    bytes.try_into().expect("chunks have the element's size")
+    }
 }
 
 /// Integers between commas, white space and brackets; `null` counts as unknown.

@@ -4,7 +4,7 @@ mod args;
 mod output;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use sortilege::{Kernels, LogprobsParams};
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     let tokens = args.tokens.as_deref().map(Path::new);
     let files = args.vocab.files().map(|path| path.map(|path| path.as_path()));
     let inputs = [Some(args.logits.logits.as_path()), tokens].into_iter().chain(files);
-    check_output(args.run.output.as_deref(), inputs.flatten())?;
+    let inputs = check_output(args.run.output.as_deref(), inputs.flatten())?;
     let params = LogprobsParams { top_logprobs: args.top, temperature: args.temperature, entropy: true };
     params.validate()?;
     let logits = LogitsFile::open(&args.logits)?;
@@ -51,6 +51,9 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
         Some(source) => read_targets(source, logits.rows, logits.leading(), logits.vocab)?,
         None => vec![None; logits.rows],
     };
+    if args.run.output.is_some() {
+        logits.hash_while_reading();
+    }
     let vocab = args.vocab.load()?;
     let chosen = Chosen::new(&args.run.device)?;
     if args.top > 1024 {
@@ -58,6 +61,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     }
     deliver(
         args.run.output.as_deref(),
+        &inputs,
         |out| write(&logits, &targets, &params, &chosen, out, format, vocab.as_ref()),
         |output| Meta::new(&logits, &chosen, options(args, format)?, output),
     )
@@ -148,10 +152,10 @@ fn options(args: &LogArgs, format: LogFormat) -> Result<Options<'_>> {
         format: format!("{format:?}").to_lowercase(),
         device: &args.run.device,
         tokens: args.tokens.as_deref(),
-        tokens_sha256: tokens_file.map(sha256).transpose()?,
+        tokens_sha256: sha256(tokens_file)?,
         vocab_file: vocab_file.map(|path| path.display().to_string()),
-        vocab_file_sha256: vocab_file.map(|path| sha256(path)).transpose()?,
-        tokenizer_sha256: tokenizer.map(|path| sha256(path)).transpose()?,
+        vocab_file_sha256: sha256(vocab_file.map(PathBuf::as_path))?,
+        tokenizer_sha256: sha256(tokenizer.map(PathBuf::as_path))?,
         tokenizer: tokenizer.map(|path| path.display().to_string()),
     })
 }

@@ -38,9 +38,12 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     let [vocab_file, tokenizer] = args.vocab.files();
     let files = [Some(&args.logits.logits), args.params.as_ref(), args.mask.as_ref(), vocab_file, tokenizer];
     let inputs = files.into_iter().flatten().map(|path| path.as_path()).chain(prompt);
-    check_output(args.run.output.as_deref(), inputs)?;
+    let inputs = check_output(args.run.output.as_deref(), inputs)?;
     let logits = LogitsFile::open(&args.logits)?;
     let requests = Requests::new(args, &logits)?;
+    if args.run.output.is_some() && !args.feedback {
+        logits.hash_while_reading();
+    }
     let mask = args.mask.as_deref().map(|path| Mask::open(path, &logits)).transpose()?;
     let job = Job { logits: &logits, requests: &requests, mask, feedback: args.feedback };
     if args.plan {
@@ -54,6 +57,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     }
     deliver(
         args.run.output.as_deref(),
+        &inputs,
         |out| {
             let failed = |error: io::Error| Failure::writing(&error);
             let mut drawn = DrawTally::default();
@@ -127,7 +131,7 @@ struct Options<'a> {
 fn options<'a>(args: &'a SampleArgs, requests: &Requests, format: SampleFormat) -> Result<Options<'a>> {
     let [vocab_file, tokenizer] = args.vocab.files();
     let name = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
-    let hash = |path: Option<&PathBuf>| path.map(|path| sha256(path)).transpose();
+    let hash = |path: Option<&PathBuf>| sha256(path.map(PathBuf::as_path));
     let prompt_file = args.prompt.as_deref().map(Path::new).filter(|path| path.exists());
     let mut sampling = args.sampling.given();
     sampling.seed = sampling.seed.or(requests.found_seed);
@@ -136,7 +140,7 @@ fn options<'a>(args: &'a SampleArgs, requests: &Requests, format: SampleFormat) 
         params: name(args.params.as_ref()),
         params_sha256: hash(args.params.as_ref())?,
         prompt: args.prompt.as_deref(),
-        prompt_sha256: prompt_file.map(sha256).transpose()?,
+        prompt_sha256: sha256(prompt_file)?,
         mask: name(args.mask.as_ref()),
         mask_sha256: hash(args.mask.as_ref())?,
         feedback: args.feedback,

@@ -1,0 +1,52 @@
+//! Files of integers, as arrays or as text, of which a job wants no more than so many.
+
+use std::path::Path;
+
+use super::foreign;
+use super::hints::Hints;
+use super::input::Opened;
+use super::open::{Format, open_format};
+use crate::failure::{Failure, Result};
+
+/// Names that tokens usually have in a file with several arrays.
+const USUAL: &[&str] = &["tokens", "targets", "token_ids", "input_ids", "labels"];
+
+/// Bytes of text that an integer may take with what stands around it, and those of a file with few.
+const TEXT_BYTES: [u64; 2] = [64, 64 << 10];
+
+/// What a file of integers holds.
+pub(super) enum Content {
+    /// Their values and their shape.
+    Array(Vec<i64>, Vec<usize>),
+    /// Text that is to be parsed.
+    Text(String),
+}
+
+/// The integers of a file, if there are no more than `most`.
+pub(super) fn read(path: &Path, most: usize) -> Result<Content> {
+    let opened = Opened::new(path)?;
+    let most_bytes = (most as u64).saturating_mul(TEXT_BYTES[0]).saturating_add(TEXT_BYTES[1]);
+    let Some(format) = Format::of(&opened).filter(|format| *format != Format::Index) else {
+        foreign::check(path, &opened.head)?;
+        let text = String::from_utf8(opened.all(most_bytes, &wanted(most))?)
+            .map_err(|error| Failure::file(path, format!("is no text in UTF-8: {}", error.utf8_error())))?;
+        return Ok(Content::Text(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)));
+    };
+    let array = open_format(opened, format, &Hints { usual: USUAL, ..Hints::default() }, Some(most_bytes))?;
+    // Of another type, it is refused for that.
+    array.element.integers(path, &[])?;
+    let count = array.shape.iter().product();
+    if count > most {
+        return Err(Failure::file(
+            path,
+            format!("shape {:?} is {count} tokens: {}", array.shape, wanted(most)),
+        ));
+    }
+    let mut bytes = Vec::new();
+    array.read(0, count, &mut bytes)?;
+    Ok(Content::Array(array.element.integers(path, &bytes)?, array.shape))
+}
+
+fn wanted(most: usize) -> String {
+    format!("no more than {most} tokens are wanted")
+}
