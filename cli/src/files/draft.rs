@@ -1,15 +1,21 @@
 //! Output files: written beside their place and renamed once they are whole.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
+use super::input::Stamp;
 use super::interrupt::Names;
 use super::spool::words;
 use crate::failure::{Failure, Result};
 use crate::shown::shown_path;
+
+/// How long another program may rename its outputs, which takes it milliseconds.
+const MOST_WAIT: Duration = Duration::from_secs(3);
 
 /// A file in the making, invisible until it is whole.
 pub(crate) struct Draft {
@@ -64,9 +70,17 @@ impl Draft {
             let Some(file) = draft.file.take() else { continue };
             names.remove(file.path());
             let file = file.persist(&draft.place).map_err(|error| draft.failed(&error.error))?;
-            kept.push(file);
+            kept.push((file, &draft.place));
         }
-        drop((names, lock));
+        drop(names);
+        // Should there have been no lock, two programs notice that they have mixed their files.
+        for (file, place) in kept {
+            let is_there = file.metadata().is_ok_and(|metadata| Stamp::of(&metadata).is_at(place));
+            if !is_there {
+                return Err(Failure::file(place, "another program wrote it at the same time: run it again"));
+            }
+        }
+        drop(lock);
         Ok(())
     }
 
@@ -103,9 +117,16 @@ fn folder(place: &Path) -> &Path {
     place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The folder, held against other programs of ours until it is dropped; none where the system has no such lock.
+/// The folder, held against other programs of ours until it is dropped; none where the system has no such lock, or
+/// somebody else keeps it.
 fn lock(folder: &Path) -> Option<File> {
     let folder = File::open(folder).ok()?;
-    folder.lock().ok()?;
-    Some(folder)
+    let end = Instant::now() + MOST_WAIT;
+    loop {
+        match folder.try_lock() {
+            Ok(()) => return Some(folder),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(Duration::from_millis(5)),
+            Err(_) => return None,
+        }
+    }
 }

@@ -14,8 +14,8 @@ use crate::failure::{Failure, Result};
 /// Bytes at the start of a file that tell what it is.
 const HEAD_BYTES: usize = 512;
 
-/// Bytes that are hashed at a time where nobody else wants them.
-const HASH_BYTES: u64 = 1 << 20;
+/// Bytes that are hashed at a time.
+const HASH_BYTES: usize = 1 << 20;
 
 /// A file that was opened, and its first bytes.
 pub(super) struct Opened {
@@ -147,11 +147,13 @@ impl Reader {
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.hash_to(offset)?;
         self.file.seek(SeekFrom::Start(offset))?;
-        self.file.read_exact(buffer)?;
-        if let Some((digest, end)) = &mut self.hashed {
-            assert_eq!(*end, offset, "reads follow each other while they are hashed");
-            digest.update(buffer);
-            *end += buffer.len() as u64;
+        let Some((digest, end)) = &mut self.hashed else { return self.file.read_exact(buffer) };
+        assert_eq!(*end, offset, "reads follow each other while they are hashed");
+        // Hashed while they are in the processor's cache.
+        for bytes in buffer.chunks_mut(HASH_BYTES) {
+            self.file.read_exact(bytes)?;
+            digest.update(bytes);
+            *end += bytes.len() as u64;
         }
         Ok(())
     }
@@ -162,7 +164,8 @@ impl Reader {
         self.file.seek(SeekFrom::Start(*end))?;
         let mut buffer = Vec::new();
         while *end < place {
-            buffer.resize(usize::try_from((place - *end).min(HASH_BYTES)).unwrap_or(usize::MAX), 0);
+            let rest = usize::try_from(place - *end).unwrap_or(usize::MAX);
+            buffer.resize(rest.min(HASH_BYTES), 0);
             self.file.read_exact(&mut buffer)?;
             digest.update(&buffer);
             *end += buffer.len() as u64;

@@ -16,7 +16,7 @@ use crate::shared_args::LogitsArgs;
 use crate::shown::shown_path;
 
 /// Bytes of logits that are read at a time.
-pub(crate) const BLOCK_BYTES: usize = 64 << 20;
+pub(crate) const BLOCK_BYTES: usize = 16 << 20;
 
 /// Logits in a file: rows, cut into requests of so many positions.
 pub(crate) struct LogitsFile {

@@ -2,10 +2,17 @@
 
 mod bad_input;
 mod bench;
+#[cfg(unix)]
+mod changing;
 mod common;
 mod devices;
+#[cfg(unix)]
+mod interrupts;
+mod lying;
+mod masks;
 mod records;
 mod sample;
+mod streams;
 #[path = "../../../tests/common/table.rs"]
 mod table;
 
