@@ -47,8 +47,10 @@ impl Opened {
             let reader = Mutex::new(Reader { file, hashed: None });
             return Ok(Input { path, bytes, stamp: Some(stamp), reader, sha256: None });
         }
-        let spooled = spool(&path, (&head[..]).chain(file), most, |error| error.to_string())?;
-        Ok(Input { sha256: Some(spooled.sha256), ..Input::private(path, spooled.file, spooled.bytes) })
+        let mut digest = Digest::default();
+        let stream = (&head[..]).chain(file);
+        let (file, bytes) = spool(&path, stream, most, Some(&mut digest), |error| error.to_string())?;
+        Ok(Input { sha256: Some(digest.hex()), ..Input::private(path, file, bytes) })
     }
 
     /// All bytes, if there are no more than `most`, of which `remedy` says more.

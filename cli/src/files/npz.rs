@@ -23,23 +23,32 @@ pub(super) fn open(input: Input, hints: &Hints) -> Result<Array> {
     let bad = |error: ZipError| Failure::file(&path, format!("no readable .npz file: {error}"));
     let mut archive = ZipArchive::new(input.file()?).map_err(bad)?;
     let name = pick(&path, &archive, hints)?;
+    let damaged = |problem: &str| format!("the array {} is damaged: {problem}", shown(&name));
+    let unread = |error: io::Error| damaged(&error.to_string().to_lowercase());
     let mut member = archive.by_name(&format!("{name}.npy")).map_err(bad)?;
-    let damaged = |error: io::Error| {
-        format!("the array {} is damaged: {}", shown(&name), error.to_string().to_lowercase())
-    };
     let size = member.size();
     let place = (member.compression() == CompressionMethod::Stored).then(|| member.data_start()).flatten();
-    let array = if let Some(start) = place {
-        // The archive's reader fails at the end if the checksum is wrong.
-        io::copy(&mut BufReader::with_capacity(1 << 20, member), &mut io::sink())
-            .map_err(|error| Failure::file(&path, damaged(error)))?;
-        npy::open(input, start, start.saturating_add(size), hints)?
+    let mut inflated = None;
+    // The archive's reader fails at the end if the checksum is wrong.
+    let bytes = if place.is_some() {
+        let mut member = BufReader::with_capacity(1 << 20, &mut member);
+        io::copy(&mut member, &mut io::sink()).map_err(|error| Failure::file(&path, unread(error)))?
     } else {
-        let spooled = spool(&path, &mut member, Some(size), damaged)?;
-        drop(member);
-        input.check_unchanged()?;
-        let array = npy::open(Input::private(path, spooled.file, spooled.bytes), 0, spooled.bytes, hints)?;
-        Array { origin: Some(input), ..array }
+        let (file, bytes) = spool(&path, &mut member, Some(size), None, unread)?;
+        inflated = Some(Input::private(path.clone(), file, bytes));
+        bytes
+    };
+    drop(member);
+    input.check_unchanged()?;
+    if bytes != size {
+        let problem = format!("it is {bytes} bytes, and {size} bytes by the archive");
+        return Err(Failure::file(&path, damaged(&problem)));
+    }
+    let start = place.unwrap_or(0);
+    let end = start.saturating_add(size);
+    let array = match inflated {
+        Some(inflated) => Array { origin: Some(input), ..npy::open(inflated, start, end, hints)? },
+        None => npy::open(input, start, end, hints)?,
     };
     Ok(Array { tensor: Some(name), ..array })
 }

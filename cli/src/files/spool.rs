@@ -9,26 +9,20 @@ use super::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::shown::shown_path;
 
-/// A temporary file, what it holds, and the hash of that.
-#[derive(Debug)]
-pub(super) struct Spooled {
-    pub(super) file: File,
-    pub(super) bytes: u64,
-    pub(super) sha256: String,
-}
-
-/// Everything that `from` gives, if it is no more than `most` bytes; `problem` words a failed read.
+/// A temporary file with everything that `from` gives, and its length, if that is no more than `most` bytes; `problem`
+/// words a failed read.
 pub(super) fn spool(
     path: &Path,
     mut from: impl Read,
     most: Option<u64>,
+    mut digest: Option<&mut Digest>,
     problem: impl Fn(io::Error) -> String,
-) -> Result<Spooled> {
+) -> Result<(File, u64)> {
     let mut file = temporary(path)?;
-    let (mut digest, mut bytes, mut buffer) = (Digest::default(), 0, vec![0; 1 << 20]);
+    let (mut bytes, mut buffer) = (0, vec![0; 1 << 20]);
     loop {
         let read = match from.read(&mut buffer) {
-            Ok(0) => return Ok(Spooled { file, bytes, sha256: digest.hex() }),
+            Ok(0) => return Ok((file, bytes)),
             Ok(read) => &buffer[..read],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(Failure::file(path, problem(error))),
@@ -37,7 +31,9 @@ pub(super) fn spool(
         if let Some(most) = most.filter(|&most| bytes > most) {
             return Err(Failure::file(path, format!("holds more than {most} bytes")));
         }
-        digest.update(read);
+        if let Some(digest) = &mut digest {
+            digest.update(read);
+        }
         file.write_all(read).map_err(|error| cannot_spool(path, &error))?;
     }
 }

@@ -184,7 +184,8 @@ pub(crate) fn safetensors(tensors: &[(&str, &str, &[usize], &[u8])]) -> Vec<u8> 
         data.extend_from_slice(bytes);
     }
     let header = header.to_string();
-    let header = format!("{header:<width$}", width = header.len().next_multiple_of(8));
+    let padding = " ".repeat(header.len().next_multiple_of(8) - header.len());
+    let header = header + &padding;
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat()
 }
 

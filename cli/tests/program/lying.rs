@@ -26,7 +26,7 @@ fn refused(folder: &Folder, cases: Vec<Case<'_>>) {
 fn headers_are_bounded_before_they_are_read() {
     let long = |bytes: u32| [b"\x93NUMPY\x02\x00", &bytes.to_le_bytes()[..], b"{'descr': "].concat();
     let nested = |open: &str| npy(&format!("', 'descr': {}", open.repeat(9000)), "(1,)", b"");
-    let deep = format!("{{\"logits\": {}", "[".repeat(100_000));
+    let deep = format!("{{\"logits\": {{\"x\": {}", "[".repeat(100_000));
     let deep = [&(deep.len() as u64).to_le_bytes()[..], deep.as_bytes()].concat();
     let cases: Vec<Case<'_>> = vec![
         ("three_gigabytes.npy", long(3 << 30), &["3221225472 bytes", "at most 65536"]),
@@ -35,7 +35,7 @@ fn headers_are_bounded_before_they_are_read() {
         ("tuples.npy", nested("("), &["no readable .npy header"]),
         ("dictionaries.npy", nested("{'a': "), &["no readable .npy header"]),
         ("nested_shape.npy", npy("<f4", "((((2,),),),)", b""), &["no tuple of lengths"]),
-        ("deep.safetensors", deep, &["no readable .safetensors header", "recursion"]),
+        ("deep.safetensors", deep, &["no readable .safetensors header"]),
         ("exabytes.safetensors", [&(1u64 << 60).to_le_bytes()[..], b"{}"].concat(), &["at most 2"]),
     ];
     refused(&Folder::new(), cases);
@@ -85,7 +85,7 @@ fn members_hold_what_the_archive_says() {
     let inflated = npz(Deflated, &[("logits", zeros.clone())]);
     let cases: Vec<Case<'_>> = vec![
         ("more.npz", claim(&inflated, 200), &["logits is damaged", "larger than its declared"]),
-        ("less.npz", claim(&inflated, 1 << 30), &["less.npz"]),
+        ("less.npz", claim(&inflated, 1 << 30), &["logits is damaged", "1073741824 bytes"]),
         ("twice.npz", twice, &["two members of one name"]),
         ("others.npz", npz(Stored, &[("a", array.clone()), ("b", array.clone())]), &["--tensor", "a, b"]),
     ];
