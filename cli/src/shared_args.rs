@@ -13,8 +13,8 @@ use crate::text::Vocab;
 /// Where the logits are.
 #[derive(Args, Debug)]
 pub(crate) struct LogitsArgs {
-    /// Logits [vocab], [rows][vocab] or [requests][positions][vocab]: .npy, .npz, .safetensors, or raw little-endian
-    /// numbers with --shape and --dtype
+    /// Logits [vocab], [rows][vocab] or [requests][positions][vocab]: .npy, .npz, .safetensors (or the .index.json of
+    /// several), or raw little-endian numbers with --shape and --dtype; - is standard input
     pub(crate) logits: PathBuf,
     /// The array's name in an .npz or .safetensors file [default: `logits`, or the only one]
     #[arg(long, value_name = "NAME")]
@@ -22,7 +22,7 @@ pub(crate) struct LogitsArgs {
     /// Shape of a raw file, such as 512,128256
     #[arg(long, value_name = "N,N[,N]", value_delimiter = ',')]
     pub(crate) shape: Option<Vec<usize>>,
-    /// Element type of a raw file, or of a .npy file that calls bf16 `V2`
+    /// Element type of a raw file, or of a .npy file that calls bf16 `V2`; f64 is rounded to f32
     #[arg(long, value_parser = dtype_parser())]
     pub(crate) dtype: Option<Dtype>,
 }

@@ -71,3 +71,48 @@ fn pick(path: &Path, archive: &ZipArchive<File>, hints: &Hints) -> Result<String
     }
     hints.pick(path, &arrays)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use zip::write::{SimpleFileOptions, ZipWriter};
+
+    use super::*;
+    use crate::files::open_array;
+
+    #[test]
+    fn no_bit_of_a_member_may_be_wrong() {
+        let header = format!("{:<117}\n", "{'descr': '<f2', 'fortran_order': False, 'shape': (3,)}");
+        let array = [b"\x93NUMPY\x01\x00\x76\x00", header.as_bytes(), &[0, 60, 0, 61, 0, 62]].concat();
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+            let mut writer = ZipWriter::new(io::Cursor::new(Vec::new()));
+            let options = SimpleFileOptions::default().compression_method(method);
+            writer.start_file("logits.npy", options).expect("a new member");
+            writer.write_all(&array).expect("memory");
+            let mut archive = writer.finish().expect("memory").into_inner();
+            let is_directory = |word: &[u8]| word == b"PK\x01\x02";
+            let (start, end) = (40, archive.windows(4).position(is_directory).expect("a directory"));
+            let read = |bytes: &[u8]| {
+                std::fs::write(file.path(), bytes).expect("writable");
+                let array = open_array(file.path(), &Hints::default()).ok()?;
+                let mut elements = Vec::new();
+                array.read(0, 3, &mut elements).ok().map(|()| elements)
+            };
+            let whole = Some(vec![0, 60, 0, 61, 0, 62]);
+            assert_eq!(read(&archive), whole, "{method}");
+            for bit in start * 8..end * 8 {
+                archive[bit / 8] ^= 1 << (bit % 8);
+                // Bits behind the end of a compressed stream, in its last byte, mean nothing.
+                let may_be_read = method == CompressionMethod::Deflated && bit / 8 == end - 1;
+                let found = read(&archive);
+                assert!(
+                    found.is_none() || (may_be_read && found == whole),
+                    "{method}, bit {bit} of {end} bytes"
+                );
+                archive[bit / 8] ^= 1 << (bit % 8);
+            }
+        }
+    }
+}

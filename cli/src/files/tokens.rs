@@ -8,7 +8,7 @@ use crate::failure::{Failure, Result};
 use crate::shown::shown;
 
 /// Tokens of the longest prompt.
-const MOST_PROMPT: usize = 1 << 24;
+const MOST_PROMPT: usize = 1 << 20;
 
 /// Targets from a file of integers or from a list, one per row of logits of this shape; `None` where negative.
 pub(crate) fn read_targets(

@@ -41,8 +41,8 @@ pub(crate) struct SampleArgs {
     /// text) or a list such as 5,17
     #[arg(long, value_name = "FILE|LIST", allow_hyphen_values = true, help_heading = "Requests")]
     pub(crate) prompt: Option<String>,
-    /// Grammar bitmask, integers of 32 bits [rows][ceil(vocab / 32)], the lowest bit first: a token is possible where
-    /// its bit is set
+    /// Tokens that are possible, for each row or in one row for all: a grammar bitmask, integers of 32 bits
+    /// [rows][ceil(vocab / 32)], the lowest bit first, or bool or uint8 [rows][vocab]
     #[arg(long, value_name = "FILE", help_heading = "Requests")]
     pub(crate) mask: Option<PathBuf>,
     /// Draw the rows of a request one after the other: penalties, DRY, bad words and Mirostat see what was drawn before
