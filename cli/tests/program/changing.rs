@@ -16,14 +16,22 @@ fn open(folder: &Folder) -> std::fs::File {
     std::fs::OpenOptions::new().write(true).open(folder.path("logits.npy")).expect("it is there")
 }
 
+/// Other logits in one of the last rows.
+fn overwrite(folder: &Folder) {
+    open(folder).write_all_at(&[60; 4096], 500 << 18).expect("it is written");
+}
+
 const CHANGES: &[(&str, Change)] = &[
     ("cut short", |folder| open(folder).set_len(1 << 20).expect("it is cut")),
     ("emptied", |folder| open(folder).set_len(0).expect("it is cut")),
     ("longer", |folder| open(folder).set_len(1 << 30).expect("it grows")),
-    ("overwritten", |folder| open(folder).write_all_at(&[60; 4096], 1 << 20).expect("it is written")),
-    ("written anew", |folder| folder.put_zeros("logits.npy", 512)),
+    ("overwritten", overwrite),
+    ("written anew", |folder| {
+        folder.put_zeros("logits.npy", 512);
+        overwrite(folder);
+    }),
     ("replaced", |folder| {
-        folder.put_zeros("other.npy", 512);
+        folder.put_zeros("other.npy", 511);
         std::fs::rename(folder.path("other.npy"), folder.path("logits.npy")).expect("it is renamed");
     }),
     ("removed", |folder| std::fs::remove_file(folder.path("logits.npy")).expect("it is removed")),
