@@ -18,7 +18,7 @@ const HEAD_BYTES: usize = 512;
 const HASH_BYTES: usize = 1 << 20;
 
 /// A file that was opened, and its first bytes.
-pub(super) struct Opened {
+pub(crate) struct Opened {
     pub(super) path: PathBuf,
     pub(super) head: Vec<u8>,
     file: File,

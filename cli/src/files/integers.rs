@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use super::foreign;
+use super::formats::{Format, check_foreign, open_format};
 use super::hints::Hints;
 use super::input::Opened;
-use super::open::{Format, open_format};
 use crate::failure::{Failure, Result};
 
 /// Names that tokens usually have in a file with several arrays.
@@ -27,7 +26,7 @@ pub(super) fn read(path: &Path, most: usize) -> Result<Content> {
     let opened = Opened::new(path)?;
     let most_bytes = (most as u64).saturating_mul(TEXT_BYTES[0]).saturating_add(TEXT_BYTES[1]);
     let Some(format) = Format::of(&opened).filter(|format| *format != Format::Index) else {
-        foreign::check(path, &opened.head)?;
+        check_foreign(path, &opened.head)?;
         let text = String::from_utf8(opened.all(most_bytes, &wanted(most))?)
             .map_err(|error| Failure::file(path, format!("is no text in UTF-8: {}", error.utf8_error())))?;
         return Ok(Content::Text(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)));

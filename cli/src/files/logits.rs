@@ -8,8 +8,8 @@ use sortilege::{Dtype, Logits};
 
 use super::array::Array;
 use super::element::Element;
+use super::formats::open_array;
 use super::hints::Hints;
-use super::open::open_array;
 use crate::failure::{Failure, Result, note};
 use crate::progress;
 use crate::shared_args::LogitsArgs;

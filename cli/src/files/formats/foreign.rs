@@ -56,7 +56,7 @@ const TEXTS: &[Magic] = &[
 ];
 
 /// The failure of a file that is none of ours but is known by its first bytes.
-pub(super) fn check(path: &Path, head: &[u8]) -> Result<(), Failure> {
+pub(crate) fn check(path: &Path, head: &[u8]) -> Result<(), Failure> {
     let find = |table: &[Magic]| {
         let is_at =
             |(place, magic, _): &&Magic| head.get(*place..).is_some_and(|rest| rest.starts_with(magic));

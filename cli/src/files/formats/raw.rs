@@ -1,10 +1,10 @@
 //! Files of numbers without a header.
 
-use super::array::Array;
-use super::element::Element;
-use super::hints::Hints;
-use super::input::Opened;
 use crate::failure::{Failure, Result};
+use crate::files::array::Array;
+use crate::files::element::Element;
+use crate::files::hints::Hints;
+use crate::files::input::Opened;
 
 /// The logits that are the whole file, in the shape and the type that the user says.
 pub(super) fn open(opened: Opened, hints: &Hints) -> Result<Array> {

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use sortilege::Dtype;
 
-use super::array::Array;
-use super::element::Element;
 use super::fortran::in_c_order;
-use super::hints::Hints;
-use super::input::Input;
 use super::npy_header::Header;
 use crate::failure::{Failure, Result};
+use crate::files::array::Array;
+use crate::files::element::Element;
+use crate::files::hints::Hints;
+use crate::files::input::Input;
 use crate::shown::shown;
 
 pub(super) const MAGIC: &[u8] = b"\x93NUMPY";

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use super::array::Array;
-use super::hints::Hints;
-use super::input::{Opened, is_stdin};
 use super::{foreign, npy, npz, raw, safetensors};
 use crate::failure::{Failure, Result};
+use crate::files::array::Array;
+use crate::files::hints::Hints;
+use crate::files::input::{Opened, is_stdin};
 use crate::shown::shown_path;
 
 /// Formats that say what they hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(crate) enum Format {
     Npy,
     Npz,
     Safetensors,
@@ -21,7 +21,7 @@ pub(super) enum Format {
 
 impl Format {
     /// The format of a file, if it is one of ours.
-    pub(super) fn of(opened: &Opened) -> Option<Self> {
+    pub(crate) fn of(opened: &Opened) -> Option<Self> {
         let name = opened.path.to_string_lossy().to_lowercase();
         let head = &opened.head[..];
         let header_bytes = head.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
@@ -54,7 +54,7 @@ pub(crate) fn open_array(path: &Path, hints: &Hints) -> Result<Array> {
 }
 
 /// The array of a file that says what it holds; of a stream, no more than `most` bytes are taken.
-pub(super) fn open_format(opened: Opened, format: Format, hints: &Hints, most: Option<u64>) -> Result<Array> {
+pub(crate) fn open_format(opened: Opened, format: Format, hints: &Hints, most: Option<u64>) -> Result<Array> {
     match format {
         Format::Npy => {
             if let Some(name) = &hints.tensor {

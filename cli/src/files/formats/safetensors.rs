@@ -7,11 +7,11 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::array::Array;
-use super::element::Element;
-use super::hints::Hints;
-use super::input::{Input, Opened};
 use crate::failure::{Failure, Result};
+use crate::files::array::Array;
+use crate::files::element::Element;
+use crate::files::hints::Hints;
+use crate::files::input::{Input, Opened};
 use crate::shown::shown;
 
 /// Bytes of a header or of an index: the format's own limit.

@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 
-use super::array::Array;
-use super::input::Input;
-use super::spool::{cannot_spool, temporary};
 use crate::failure::Result;
+use crate::files::array::Array;
+use crate::files::input::Input;
+use crate::files::spool::{cannot_spool, temporary};
 
 /// Bytes that are reordered at a time.
 const BLOCK_BYTES: usize = 64 << 20;

@@ -8,13 +8,13 @@ use std::path::Path;
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::array::Array;
 use super::foreign;
-use super::hints::Hints;
-use super::input::Input;
 use super::npy;
-use super::spool::spool;
 use crate::failure::{Failure, Result};
+use crate::files::array::Array;
+use crate::files::hints::Hints;
+use crate::files::input::Input;
+use crate::files::spool::spool;
 use crate::shown::shown;
 
 /// The array that the hints pick, whose checksum is right. A compressed one is unpacked into a temporary file.
