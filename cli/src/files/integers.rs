@@ -10,28 +10,26 @@ use crate::failure::{Failure, Result};
 /// Names that tokens usually have in a file with several arrays.
 const USUAL: &[&str] = &["tokens", "targets", "token_ids", "input_ids", "labels"];
 
-/// Bytes of text that an integer may take with what stands around it, and those of a file with few.
-const TEXT_BYTES: [u64; 2] = [64, 64 << 10];
+/// Bytes of a file that an integer may take with what stands around it, and those of a file with few.
+const MOST_BYTES: [u64; 2] = [64, 64 << 10];
 
 /// What a file of integers holds.
 pub(super) enum Content {
     /// Their values and their shape.
     Array(Vec<i64>, Vec<usize>),
     /// Text that is to be parsed.
-    Text(String),
+    Text(Opened),
 }
 
 /// The integers of a file, if there are no more than `most`.
 pub(super) fn read(path: &Path, most: usize) -> Result<Content> {
     let opened = Opened::new(path)?;
-    let most_bytes = (most as u64).saturating_mul(TEXT_BYTES[0]).saturating_add(TEXT_BYTES[1]);
     let Some(format) = Format::of(&opened).filter(|format| *format != Format::Index) else {
         check_foreign(path, &opened.head)?;
-        let text = String::from_utf8(opened.all(most_bytes, &wanted(most))?)
-            .map_err(|error| Failure::file(path, format!("is no text in UTF-8: {}", error.utf8_error())))?;
-        return Ok(Content::Text(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)));
+        return Ok(Content::Text(opened));
     };
-    let array = open_format(opened, format, &Hints { usual: USUAL, ..Hints::default() }, Some(most_bytes))?;
+    let array =
+        open_format(opened, format, &Hints { usual: USUAL, ..Hints::default() }, Some(most_bytes(most)))?;
     // Of another type, it is refused for that.
     array.element.integers(path, &[])?;
     let count = array.shape.iter().product();
@@ -46,6 +44,12 @@ pub(super) fn read(path: &Path, most: usize) -> Result<Content> {
     Ok(Content::Array(array.element.integers(path, &bytes)?, array.shape))
 }
 
-fn wanted(most: usize) -> String {
+/// Bytes of a file of so many integers.
+pub(super) fn most_bytes(most: usize) -> u64 {
+    (most as u64).saturating_mul(MOST_BYTES[0]).saturating_add(MOST_BYTES[1])
+}
+
+/// What is said of a file with more integers.
+pub(super) fn wanted(most: usize) -> String {
     format!("no more than {most} tokens are wanted")
 }

@@ -74,9 +74,12 @@ fn read_integers(option: &str, source: &str, most: usize) -> Result<Integers> {
 fn read_file(path: &Path, most: usize) -> Result<Integers> {
     match integers::read(path, most)? {
         Content::Array(values, shape) => Ok((values, Some(shape))),
-        Content::Text(text) => {
+        Content::Text(opened) => {
+            let bytes = opened.all(integers::most_bytes(most), &integers::wanted(most))?;
+            let text = String::from_utf8_lossy(&bytes);
+            let text = text.trim_start_matches('\u{feff}');
             let wrong = |word: &str| Failure::file(path, format!("\"{}\" is no integer", shown(word)));
-            Ok((parse_list(&text, wrong)?, None))
+            Ok((parse_list(text, wrong)?, None))
         }
     }
 }

@@ -189,12 +189,12 @@ fn names_do_nothing_to_a_terminal() {
         names.iter().map(|name| (*name, "F32", &[2usize, 3][..], &data[..])).collect();
     let arrays: Vec<(&str, Vec<u8>)> =
         names[..3].iter().map(|name| (*name, npy("<f4", "(2, 3)", &data))).collect();
-    let words: &[&str] = &["--tensor", "\\u{1b}]0;title\\u{7}", "a\\nerror: b", "\\u{202e}gnp"];
+    let words: &[&str] = &["--tensor", "\\u001b]0;title\\u0007", "a\\nerror: b", "\\u202egnp"];
     let cases: Vec<Case<'_>> = vec![
         ("names.safetensors", safetensors(&tensors), words),
         ("names.npz", npz(Stored, &arrays), words),
-        ("type.npy", npy("\u{1b}[31m", "(2, 3)", &data), &["\\u{1b}[31m"]),
-        ("\u{1b}[31m.npy", b"nothing".to_vec(), &["\\u{1b}[31m.npy"]),
+        ("type.npy", npy("\u{1b}[31m", "(2, 3)", &data), &["\\u001b[31m"]),
+        ("\u{1b}[31m.npy", b"nothing".to_vec(), &["\\u001b[31m.npy"]),
     ];
     let folder = Folder::new();
     refused(&folder, cases);
