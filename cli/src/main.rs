@@ -15,6 +15,7 @@ mod progress;
 mod sample;
 mod shared_args;
 mod tally;
+mod terminal;
 mod text;
 mod validate;
 
@@ -60,7 +61,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let outcome = match cli.command {
         Command::Info(args) => info::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Sample(args) => sample::run(&args),
@@ -77,6 +82,21 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// The command line. A name that would steer the terminal, as a shell may find it in a folder, or one that would fill it,
+/// does so in no message.
+fn parse() -> std::result::Result<Cli, ExitCode> {
+    let is_harmless = |arg: std::ffi::OsString| terminal::is_harmless(&arg.to_string_lossy());
+    Cli::try_parse().map_err(|error| {
+        if !error.use_stderr() || std::env::args_os().all(is_harmless) {
+            error.exit();
+        }
+        for line in error.render().to_string().lines() {
+            note!("{line}");
+        }
+        ExitCode::from(2)
+    })
 }
 
 /// Prints the completion script.

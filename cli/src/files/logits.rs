@@ -22,6 +22,8 @@ pub(crate) struct LogitsFile {
     pub(crate) positions: usize,
     pub(crate) rows: usize,
     pub(crate) vocab: usize,
+    /// Elements from a row to the next one: more than the vocabulary where it is padded.
+    pub(crate) stride: usize,
 }
 
 impl LogitsFile {
@@ -39,10 +41,10 @@ impl LogitsFile {
         if hints.dtype.is_some_and(|wanted| wanted != dtype) {
             return Err(Failure::file(path, format!("the file says {dtype}: leave --dtype out")));
         }
-        let (positions, rows, vocab) = match array.shape[..] {
-            [vocab] => (1, 1, vocab),
-            [rows, vocab] => (rows, rows, vocab),
-            [requests, positions, vocab] => (positions, requests * positions, vocab),
+        let (positions, rows, stride) = match array.shape[..] {
+            [columns] => (1, 1, columns),
+            [rows, columns] => (rows, rows, columns),
+            [requests, positions, columns] => (positions, requests * positions, columns),
             _ => {
                 return Err(Failure::file(
                     path,
@@ -53,9 +55,16 @@ impl LogitsFile {
                 ));
             }
         };
+        let vocab = args.vocab_size.unwrap_or(stride);
+        if vocab > stride {
+            return Err(Failure::Usage(format!(
+                "--vocab-size {vocab}: {} has {stride} columns, and no more tokens",
+                path.display()
+            )));
+        }
         // The library's own words on a vocabulary that cannot be.
         Logits::new(&[], dtype, 0, vocab).map_err(|error| Failure::file(path, error))?;
-        Ok(Self { array, dtype, positions, rows, vocab })
+        Ok(Self { array, dtype, positions, rows, vocab, stride })
     }
 
     /// The shape without the vocabulary.
@@ -63,9 +72,9 @@ impl LogitsFile {
         &self.array.shape[..self.array.shape.len() - 1]
     }
 
-    /// Bytes of a row of logits.
+    /// Bytes from a row of logits to the next one.
     pub(crate) fn row_bytes(&self) -> usize {
-        self.vocab * self.dtype.bytes()
+        self.stride * self.dtype.bytes()
     }
 
     /// Rows whose logits, and whose results of so many bytes each, stay below the size of a block.
@@ -83,8 +92,9 @@ impl LogitsFile {
         let rows_per_block = self.rows_per_block(result_bytes);
         for first in (0..self.rows).step_by(rows_per_block) {
             let count = rows_per_block.min(self.rows - first);
-            let block = self.array.block(first * self.vocab, count * self.vocab)?;
-            work(first..first + count, &Logits::new(block.bytes(), self.dtype, count, self.vocab)?)?;
+            let block = self.array.block(first * self.stride, count * self.stride)?;
+            let logits = Logits::strided(block.bytes(), self.dtype, count, self.vocab, self.stride)?;
+            work(first..first + count, &logits)?;
             bar.inc(count as u64);
         }
         bar.finish_and_clear();
@@ -95,7 +105,7 @@ impl LogitsFile {
     pub(crate) fn copy_rows(&self, rows: impl Iterator<Item = usize>) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         for row in rows {
-            bytes.extend_from_slice(self.array.block(row * self.vocab, self.vocab)?.bytes());
+            bytes.extend_from_slice(self.array.block(row * self.stride, self.vocab)?.bytes());
         }
         Ok(bytes)
     }

@@ -6,6 +6,10 @@ use super::array::{Array, Element};
 use super::hints::Hints;
 use super::open::open_array;
 use crate::failure::{Failure, Result};
+use crate::text::read_text;
+
+/// Bytes of a text of tokens.
+const MAX_TEXT_BYTES: usize = 1 << 30;
 
 /// Targets from a file of integers or from a list, one per row of logits of this shape; `None` where negative.
 pub(crate) fn read_targets(
@@ -67,7 +71,7 @@ fn read_file(path: &Path) -> Result<Integers> {
         ["npy", "npz", "safetensors"].iter().any(|format| extension.eq_ignore_ascii_case(format))
     });
     if !is_array {
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
+        let text = read_text(path, MAX_TEXT_BYTES)?;
         let wrong = |word: &str| Failure::file(path, format!("{word:?} is no integer"));
         return Ok((parse_list(&text, wrong)?, None));
     }

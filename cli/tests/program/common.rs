@@ -107,6 +107,17 @@ pub(crate) fn difference(left: &[u8], right: &[u8]) -> Option<String> {
     ))
 }
 
+/// The text of a field of CSV, by the way back that the help gives.
+pub(crate) fn text_of_cell(cell: &str) -> String {
+    let json = format!("\"{}\"", cell.replace('"', "\\\""));
+    let text: String = serde_json::from_str(&json).expect("the inside of a JSON string");
+    let is_skipped = |c: char| c.is_whitespace() || ['\'', '\u{feff}'].contains(&c);
+    let is_formula = |text: &str| {
+        text.trim_start_matches(is_skipped).starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
+    };
+    text.strip_prefix('\'').filter(|rest| is_formula(rest)).map_or_else(|| text.clone(), str::to_owned)
+}
+
 /// A .npy file.
 pub(crate) fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     npy_in_order(descr, "False", shape, data)
