@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::shown::shown_path;
+
 /// Why the program ends without success. The exit codes are documented in the help.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -24,7 +26,7 @@ pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 /// Says something in one line on stderr; whoever closed it does not want to hear.
 macro_rules! note {
     ($($words:tt)*) => {
-        let words = crate::terminal::message(&format!($($words)*));
+        let words = crate::shown::message(&format!($($words)*));
         let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{words}\n"));
     };
 }
@@ -33,7 +35,7 @@ pub(crate) use note;
 impl Failure {
     /// A file that cannot be used, and why.
     pub(crate) fn file(path: &Path, problem: impl std::fmt::Display) -> Self {
-        Self::Failed(format!("{}: {problem}", path.display()))
+        Self::Failed(format!("{}: {problem}", shown_path(path)))
     }
 
     /// A failed write: quietly if a pipe was closed.

@@ -14,8 +14,9 @@ mod log;
 mod progress;
 mod sample;
 mod shared_args;
+mod shown;
 mod tally;
-mod terminal;
+
 mod text;
 mod validate;
 
@@ -87,7 +88,7 @@ fn main() -> ExitCode {
 /// The command line. A name that would steer the terminal, as a shell may find it in a folder, or one that would fill it,
 /// does so in no message.
 fn parse() -> std::result::Result<Cli, ExitCode> {
-    let is_harmless = |arg: std::ffi::OsString| terminal::is_harmless(&arg.to_string_lossy());
+    let is_harmless = |arg: std::ffi::OsString| shown::is_harmless(&arg.to_string_lossy());
     Cli::try_parse().map_err(|error| {
         if !error.use_stderr() || std::env::args_os().all(is_harmless) {
             error.exit();

@@ -8,6 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use sortilege::Dtype;
 
 use crate::failure::{Result, note};
+use crate::shown::shown_path;
 use crate::text::{Vocab, open_tokenizer, open_vocab_file};
 
 /// Where the logits are.
@@ -61,7 +62,7 @@ impl VocabArgs {
             (_, Some(path)) => (path, open_tokenizer(path)?),
             _ => return Ok(None),
         };
-        let (path, size) = (path.display(), vocab.size());
+        let (path, size) = (shown_path(path), vocab.size());
         if size < tokens {
             note!(
                 "note: {path} has {size} tokens, the logits have {tokens}: those from {size} on have no text; if they are \

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::args::BenchFormat;
 use super::cell::Cell;
-use crate::terminal::clip;
+use crate::shown::clip;
 
 /// Writes cells as they come.
 pub(crate) struct Writer<W: Write> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use sortilege::{Logprobs, Status, TargetLogprob, TopLogprob};
 
 use super::args::LogFormat;
-use crate::terminal::clip;
+use crate::shown::clip;
 use crate::text::columns::{bytes, number, optional, text, write_head, write_lines};
 use crate::text::{Alternative, Texts, Vocab, write_json, write_json_line};
 

@@ -9,7 +9,7 @@ use sortilege::{Distribution, Drawn, Sample, Status, TargetLogprob};
 
 use super::args::SampleFormat;
 use super::job::Place;
-use crate::terminal::clip;
+use crate::shown::clip;
 use crate::text::columns::{bytes, number, optional, text, write_head, write_lines};
 use crate::text::{Alternative, Texts, Vocab, write_json_line};
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::texts::Texts;
-use crate::terminal::push_escaped;
+use crate::shown::push_escaped;
 
 /// The name of a column, and its field of a line.
 pub(crate) type Column<L> = (&'static str, fn(&L) -> String);

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
-use crate::terminal::escaped;
+use crate::shown::escaped;
 
 /// Writes a value without a line break.
 pub(crate) fn write_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
@@ -31,7 +31,7 @@ impl Formatter for Escaped {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terminal::is_control;
+    use crate::shown::is_control;
 
     #[test]
     fn a_reader_finds_what_was_written() {

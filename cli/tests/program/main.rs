@@ -4,6 +4,7 @@ mod bad_input;
 mod bench;
 mod common;
 mod devices;
+mod padding;
 mod records;
 mod sample;
 #[path = "../../../tests/common/table.rs"]

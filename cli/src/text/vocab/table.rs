@@ -1,6 +1,6 @@
 //! The bytes of each token, by its id.
 
-use crate::terminal::{clip, escaped};
+use crate::shown::shown;
 
 /// Bytes of the longest token: far above any tokenizer's.
 const MAX_TOKEN_BYTES: usize = 1 << 16;
@@ -46,7 +46,7 @@ impl Vocab {
     pub(super) fn add(&mut self, id: u64, bytes: Vec<u8>) -> Result<(), String> {
         match u32::try_from(id).ok().and_then(|id| self.bytes(id)) {
             Some(first) => {
-                Err(format!("id {id} stands twice: for {} and for {}", shown(first), shown(&bytes)))
+                Err(format!("id {id} stands twice: for {} and for {}", quoted(first), quoted(&bytes)))
             }
             None => self.put(id, bytes),
         }
@@ -56,7 +56,7 @@ impl Vocab {
     pub(super) fn put(&mut self, id: u64, bytes: Vec<u8>) -> Result<(), String> {
         let limit = sortilege::MAX_VOCAB;
         let Some(place) = usize::try_from(id).ok().filter(|&id| id < limit) else {
-            return Err(format!("id {id} of {} is outside 0 to {}", shown(&bytes), limit - 1));
+            return Err(format!("id {id} of {} is outside 0 to {}", quoted(&bytes), limit - 1));
         };
         if bytes.len() > MAX_TOKEN_BYTES {
             return Err(format!("token {id} has {} bytes: {MAX_TOKEN_BYTES} are possible", bytes.len()));
@@ -70,8 +70,8 @@ impl Vocab {
 }
 
 /// A token as a message names it.
-fn shown(bytes: &[u8]) -> String {
-    format!("\"{}\"", escaped(&clip(&String::from_utf8_lossy(bytes), 40)))
+fn quoted(bytes: &[u8]) -> String {
+    format!("\"{}\"", shown(&String::from_utf8_lossy(bytes)))
 }
 
 #[cfg(test)]

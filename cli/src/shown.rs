@@ -1,9 +1,11 @@
-//! What may reach a terminal: no character that steers it, and no message without an end.
+//! What is shown to people: no character that steers a terminal, and nothing without an end.
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::path::Path;
 
-/// Characters of a message; what is longer loses its middle, since its end has the remedy.
+/// Characters of a name and of a message; what is longer loses its middle, since the end of a message has the remedy.
+const NAME_CHARS: usize = 160;
 const MESSAGE_CHARS: usize = 2000;
 
 /// Whether a character steers a terminal, ends a line or turns the order of what is read: C0, DEL and C1, the separators
@@ -41,17 +43,30 @@ pub(crate) fn push_escaped(text: &mut String, c: char) {
     }
 }
 
+/// A name out of a file or from a user, on one line that is not long.
+pub(crate) fn shown(name: &str) -> String {
+    bounded(&escaped(name), NAME_CHARS)
+}
+
+/// A path, as `shown`.
+pub(crate) fn shown_path(path: &Path) -> String {
+    shown(&path.to_string_lossy())
+}
+
 /// A message of one line, of bounded length.
 pub(crate) fn message(text: &str) -> String {
-    let text = escaped(text);
-    let all = text.chars().count();
-    if all <= MESSAGE_CHARS {
-        return text.into_owned();
+    bounded(&escaped(text), MESSAGE_CHARS)
+}
+
+/// The text, without its middle where it is longer.
+fn bounded(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_owned();
     }
-    let half = MESSAGE_CHARS / 2;
-    let place = |chars: usize| text.char_indices().nth(chars).map_or(text.len(), |(place, _)| place);
-    let left_out = all - 2 * half;
-    format!("{} … {left_out} characters … {}", &text[..place(half)], &text[place(all - half)..])
+    let half = most / 2;
+    let (start, end) = (text.chars().take(half), text.chars().skip(count - half));
+    start.chain(['…']).chain(end).collect()
 }
 
 /// A text that is cut to so many characters, the last of them an ellipsis.
@@ -76,11 +91,22 @@ mod tests {
     }
 
     #[test]
+    fn names_do_nothing_to_a_terminal() {
+        let (name, plain) =
+            ("a\u{1b}]0;x\u{7}b\nc\u{202e}d \"é\" ▁", "a\\u001b]0;x\\u0007b\\nc\\u202ed \"é\" ▁");
+        assert_eq!(shown(name), plain);
+        assert_eq!(shown(&"n".repeat(NAME_CHARS)), "n".repeat(NAME_CHARS));
+        let long = shown(&["start", &"n".repeat(1 << 20), "end"].concat());
+        assert!(long.chars().count() <= NAME_CHARS + 1, "{long}");
+        assert!(long.starts_with("startn") && long.contains("n…n") && long.ends_with("nend"), "{long}");
+    }
+
+    #[test]
     fn a_long_message_keeps_its_begin_and_its_end() {
         let long = format!("file {}: leave it out", "é".repeat(100_000));
         let short = message(&long);
         assert!(short.starts_with("file éé") && short.ends_with("éé: leave it out"), "{short}");
-        assert!(short.chars().count() < 2100 && short.contains(" … 98019 characters … "), "{short}");
+        assert_eq!(short.chars().count(), MESSAGE_CHARS + 1);
         assert_eq!(message("short"), "short");
     }
 }
