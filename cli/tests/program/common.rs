@@ -31,6 +31,10 @@ impl Folder {
         std::fs::write(self.0.path().join(name), bytes).expect(name);
     }
 
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
     pub(crate) fn get(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.0.path().join(name)).expect(name)
     }

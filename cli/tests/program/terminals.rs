@@ -107,6 +107,28 @@ fn a_spreadsheet_runs_no_cell() {
     }
 }
 
+/// The way back in docs/formats.md, by Python itself.
+#[test]
+fn the_documented_way_back_is_one() {
+    let page = include_str!("../../../docs/formats.md");
+    let code =
+        page.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("some Python");
+    let folder = folder();
+    let csv = folder.text(&format!("{LOG} csv"));
+    let read = "import csv, sys\nrows = csv.DictReader(sys.stdin)\n\
+                print(json.dumps([text_of(row['alternative_text']) for row in rows]))\n";
+    folder.put("read.py", format!("{code}{read}"));
+    folder.put("log.csv", csv);
+    let output = std::process::Command::new("python3")
+        .arg(folder.path("read.py"))
+        .env("PYTHONIOENCODING", "utf-8")
+        .stdin(std::fs::File::open(folder.path("log.csv")).expect("it is there"))
+        .output()
+        .expect("python3 starts");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(serde_json::from_slice::<Vec<String>>(&output.stdout).expect("JSON"), HOSTILE);
+}
+
 #[test]
 fn a_terminal_obeys_no_text() {
     let folder = folder();
@@ -167,6 +189,34 @@ fn bytes_tell_tokens_of_one_text_apart() {
         let found: Vec<&Value> = (0..3).map(|place| &sampled[0][list]["top"][place]["bytes"]).collect();
         assert_eq!(found, [&bytes[0], &bytes[1], &bytes[2]], "{list}");
     }
+}
+
+/// Every text that is read, with the byte order mark of an editor, and as UTF-16.
+#[test]
+fn a_byte_order_mark_is_no_text() {
+    let folder = folder();
+    let texts = [
+        ("log logits.npy --tokens FILE", "7"),
+        ("sample logits.npy --seed 1 --repetition-penalty 2 --prompt FILE", "1\n2\n"),
+        ("sample logits.npy --seed 1 --params FILE", r#"{"top_k": 3}"#),
+        ("log logits.npy --vocab-file FILE", "a\nb\n"),
+        ("log logits.npy --vocab-file FILE", r#"["a", "b"]"#),
+        ("log logits.npy --tokenizer FILE", "YQ== 0\nYg== 1\n"),
+        ("log logits.npy --tokenizer FILE", r#"{"model": {"vocab": {"a": 0, "b": 1}}}"#),
+    ];
+    test_each(texts.map(|case| (case.0, case)), |(line, text)| {
+        let run = |file: &str| folder.run(&format!("{} --device cpu", line.replace("FILE", file)));
+        folder.put("plain.txt", text);
+        folder.put("marked.txt", format!("\u{feff}{text}"));
+        folder.put(
+            "wide.txt",
+            format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>(),
+        );
+        let [plain, marked, wide] = ["plain.txt", "marked.txt", "wide.txt"].map(run);
+        assert_eq!(plain.status.code(), Some(0), "{}", stderr(&plain));
+        assert_eq!((marked.status.code(), &marked.stdout), (Some(0), &plain.stdout), "{}", stderr(&marked));
+        assert!(wide.status.code() > Some(0) && stderr(&wide).contains("UTF-16"), "{}", stderr(&wide));
+    });
 }
 
 const STEERING: &str = "\u{1b}[31m\n\r\u{9b}2J\u{202e}a\u{7f}";

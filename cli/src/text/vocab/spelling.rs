@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use super::table::MAX_TOKEN_BYTES;
+
 /// `SentencePiece`'s sign for a space.
 pub(super) const SPACE: &str = "▁";
 
@@ -68,6 +70,10 @@ impl Spelling {
     pub(super) fn spell(&self, piece: &str) -> Vec<u8> {
         let mut text = Cow::Borrowed(piece);
         for step in &self.0 {
+            // Too long for a token, which whoever takes it says: no step makes it longer still.
+            if text.len() > MAX_TOKEN_BYTES {
+                break;
+            }
             match step {
                 Step::ByteLevel => {
                     if let Some(bytes) = byte_level(&text) {

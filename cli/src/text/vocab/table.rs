@@ -3,7 +3,7 @@
 use crate::shown::shown;
 
 /// Bytes of the longest token: far above any tokenizer's.
-const MAX_TOKEN_BYTES: usize = 1 << 16;
+pub(super) const MAX_TOKEN_BYTES: usize = 1 << 16;
 
 /// Bytes of each token, by id; `None` where unknown.
 #[derive(Debug, Default)]

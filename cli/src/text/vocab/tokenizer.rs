@@ -13,6 +13,10 @@ use crate::failure::note;
 /// Bytes of a decoder and of each of its neighbours: the largest normalizers have some hundred thousand.
 const MAX_PART_BYTES: usize = 4 << 20;
 
+/// Steps of a decoder and bytes of a replacement: real ones have six, and three.
+const MAX_STEPS: usize = 64;
+const MAX_REPLACEMENT_BYTES: usize = 256;
+
 #[derive(Deserialize)]
 struct Tokenizer<'a> {
     model: Model,
@@ -61,6 +65,10 @@ pub(super) fn read(json: &str) -> Result<Vocab, String> {
 fn spelling(tokenizer: &Tokenizer<'_>) -> Result<Spelling, String> {
     let mut decoder = Decoder::default();
     decoder.add(&part(tokenizer.decoder)?);
+    let count = decoder.steps.len() + decoder.unknown.len();
+    if count > MAX_STEPS {
+        return Err(format!("its decoder has {count} steps: at most {MAX_STEPS} are read"));
+    }
     for step in &decoder.unknown {
         note!("note: the tokenizer's decoder has a step {step}, which is not known: texts are as without it");
     }
@@ -145,7 +153,9 @@ impl Decoder {
                 self.steps.push(Step::replace(text("word_delimiter_token").unwrap_or("|"), " "));
             }
             Some("Replace") => match (decoder["pattern"]["String"].as_str(), text("content")) {
-                (Some(from), Some(to)) if !from.is_empty() => self.steps.push(Step::replace(from, to)),
+                (Some(from), Some(to)) if !from.is_empty() && to.len() <= MAX_REPLACEMENT_BYTES => {
+                    self.steps.push(Step::replace(from, to))
+                }
                 _ => self.unknown.push(format!("Replace of {}", decoder["pattern"])),
             },
             Some("Fuse") => self.is_fused = true,
