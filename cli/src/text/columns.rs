@@ -45,9 +45,9 @@ pub(crate) fn number(value: f64) -> String {
     optional(Some(value).filter(|value| value.is_finite()))
 }
 
-/// The field of a token's text, as `cell` spells it; empty where there is none.
+/// The field of a token's text, as `text_cell` spells it; empty where there is none.
 pub(crate) fn text(texts: Texts<'_>, token: Option<u32>) -> String {
-    token.and_then(|token| texts.text(token)).map_or_else(String::new, |text| cell(&text))
+    token.and_then(|token| texts.text(token)).map_or_else(String::new, |text| text_cell(&text))
 }
 
 /// The field of a token's bytes, as JSON spells them; empty where they are not known.
@@ -64,7 +64,7 @@ const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 /// A text that no spreadsheet runs and no terminal obeys. Control characters and backslashes are spelled as in a JSON
 /// string. Before a formula goes an apostrophe, whatever spaces and apostrophes it begins with: so take one apostrophe off
 /// such a cell, and undo the escapes, and the text is back.
-fn cell(text: &str) -> String {
+pub(crate) fn text_cell(text: &str) -> String {
     let mut cell = String::with_capacity(text.len() + 1);
     if text.trim_start_matches(may_precede_formula).starts_with(FORMULA) {
         cell.push('\'');
@@ -122,7 +122,7 @@ mod tests {
             ("", ""),
         ];
         for (text, spelled) in texts {
-            assert_eq!(cell(text), spelled);
+            assert_eq!(text_cell(text), spelled);
             assert_eq!(text_of(spelled), text);
         }
     }
