@@ -23,10 +23,11 @@ pub(crate) enum Failure {
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// Says something on stderr; whoever closed it does not want to hear.
+/// Says something in one line on stderr; whoever closed it does not want to hear.
 macro_rules! note {
     ($($words:tt)*) => {
-        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($words)*)));
+        let words = crate::shown::message(&format!($($words)*));
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{words}\n"));
     };
 }
 pub(crate) use note;

@@ -7,8 +7,9 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use sortilege::Dtype;
 
-use crate::failure::Result;
-use crate::text::Vocab;
+use crate::failure::{Result, note};
+use crate::shown::shown_path;
+use crate::text::{Vocab, open_tokenizer, open_vocab_file};
 
 /// Where the logits are.
 #[derive(Args, Debug)]
@@ -22,6 +23,10 @@ pub(crate) struct LogitsArgs {
     /// Shape of a raw file, such as 512,128256
     #[arg(long, value_name = "N,N[,N]", value_delimiter = ',')]
     pub(crate) shape: Option<Vec<usize>>,
+    /// Tokens of the vocabulary, where the logits are padded to more columns: those from N on take no part, as if they were
+    /// not there
+    #[arg(long, value_name = "N", value_parser = vocab_size_parser())]
+    pub(crate) vocab_size: Option<usize>,
     /// Element type of a raw file, or of a .npy file that calls bf16 `V2`; f64 is rounded to f32
     #[arg(long, value_parser = dtype_parser())]
     pub(crate) dtype: Option<Dtype>,
@@ -33,25 +38,42 @@ pub(crate) fn dtype_parser() -> impl TypedValueParser<Value = Dtype> {
     PossibleValuesParser::new(names).try_map(|name| name.parse::<Dtype>())
 }
 
+fn vocab_size_parser() -> impl TypedValueParser<Value = usize> {
+    clap::value_parser!(u32).range(1..).map(|size| size as usize)
+}
+
 /// Where the texts of the tokens are.
 #[derive(Args, Debug)]
 pub(crate) struct VocabArgs {
-    /// Texts of the tokens: JSON object text -> id, JSON array, or one per line
+    /// Texts of the tokens: vocab.json (text -> id), a JSON array, one a line (vocab.txt), or any file that --tokenizer takes.
+    /// A byte-level alphabet, ▁ for a space and <0x0A> are recognised by the whole vocabulary; ## stays
     #[arg(long, value_name = "FILE", conflicts_with = "tokenizer")]
     pub(crate) vocab_file: Option<PathBuf>,
-    /// Texts of the tokens: a tokenizer.json of Hugging Face's tokenizers
+    /// Texts of the tokens: tokenizer.json, SentencePiece's .model or .vocab, tiktoken's ranks (base64), or tekken.json
     #[arg(long, value_name = "FILE")]
     pub(crate) tokenizer: Option<PathBuf>,
 }
 
 impl VocabArgs {
-    /// The texts, if a file of them is named.
-    pub(crate) fn load(&self) -> Result<Option<Vocab>> {
-        match (&self.vocab_file, &self.tokenizer) {
-            (Some(path), _) => Vocab::from_vocab_file(path).map(Some),
-            (_, Some(path)) => Vocab::from_tokenizer(path).map(Some),
-            _ => Ok(None),
+    /// The texts, if a file of them is named, for logits of so many tokens.
+    pub(crate) fn load(&self, tokens: usize) -> Result<Option<Vocab>> {
+        let (path, vocab) = match (&self.vocab_file, &self.tokenizer) {
+            (Some(path), _) => (path, open_vocab_file(path)?),
+            (_, Some(path)) => (path, open_tokenizer(path)?),
+            _ => return Ok(None),
+        };
+        let (path, size) = (shown_path(path), vocab.size());
+        if size < tokens {
+            note!(
+                "note: {path} has {size} tokens, the logits have {tokens}: those from {size} on have no text; if they are \
+                 padding, --vocab-size {size} leaves them out"
+            );
+        } else if size > tokens {
+            note!(
+                "note: {path} has {size} tokens, the logits have {tokens}: is it the tokenizer of their model?"
+            );
         }
+        Ok(Some(vocab))
     }
 
     /// The two files that may be named.

@@ -41,7 +41,7 @@ impl Source {
                 ));
             }
         };
-        let args = LogitsArgs { logits: path.to_owned(), tensor: None, shape: None, dtype };
+        let args = LogitsArgs { logits: path.to_owned(), tensor: None, shape: None, vocab_size: None, dtype };
         let logits = LogitsFile::open(&args)?;
         if logits.rows == 0 {
             return Err(Failure::file(path, "there are no rows to measure with"));

@@ -25,6 +25,8 @@ pub(crate) struct LogitsFile {
     pub(crate) positions: usize,
     pub(crate) rows: usize,
     pub(crate) vocab: usize,
+    /// Elements from a row to the next one: more than the vocabulary where it is padded.
+    pub(crate) stride: usize,
 }
 
 impl LogitsFile {
@@ -53,10 +55,10 @@ impl LogitsFile {
         }
         let said = array.shape.clone();
         drop_ones(&mut array.shape);
-        let (positions, rows, vocab) = match array.shape[..] {
-            [vocab] => (1, 1, vocab),
-            [rows, vocab] => (rows, rows, vocab),
-            [requests, positions, vocab] => (positions, requests * positions, vocab),
+        let (positions, rows, stride) = match array.shape[..] {
+            [columns] => (1, 1, columns),
+            [rows, columns] => (rows, rows, columns),
+            [requests, positions, columns] => (positions, requests * positions, columns),
             _ => {
                 return Err(Failure::file(
                     path,
@@ -64,9 +66,16 @@ impl LogitsFile {
                 ));
             }
         };
+        let vocab = args.vocab_size.unwrap_or(stride);
+        if vocab > stride {
+            return Err(Failure::Usage(format!(
+                "--vocab-size {vocab}: {} has {stride} columns, and no more tokens",
+                path.display()
+            )));
+        }
         // The library's own words on a vocabulary that cannot be.
         Logits::new(&[], dtype, 0, vocab).map_err(|error| Failure::file(path, error))?;
-        Ok(Self { array, dtype, positions, rows, vocab })
+        Ok(Self { array, dtype, positions, rows, vocab, stride })
     }
 
     /// The shape without the vocabulary.
@@ -74,9 +83,9 @@ impl LogitsFile {
         &self.array.shape[..self.array.shape.len() - 1]
     }
 
-    /// Bytes of a row of logits.
+    /// Bytes from a row of logits to the next one.
     pub(crate) fn row_bytes(&self) -> usize {
-        self.vocab * self.dtype.bytes()
+        self.stride * self.dtype.bytes()
     }
 
     /// Rows whose logits, and whose results of so many bytes each, stay below the size of a block.
@@ -108,7 +117,8 @@ impl LogitsFile {
             });
             for rows in blocks() {
                 let buffer = full.recv().expect("one for each block")?;
-                work(rows.clone(), &Logits::new(&buffer, self.dtype, rows.len(), self.vocab)?)?;
+                let logits = Logits::strided(&buffer, self.dtype, rows.len(), self.vocab, self.stride)?;
+                work(rows.clone(), &logits)?;
                 bar.inc(rows.len() as u64);
                 let _ = emptied.send(buffer); // nobody reads any more after the last block
             }
@@ -117,16 +127,16 @@ impl LogitsFile {
         })
     }
 
-    /// Fills the buffer with the logits of these rows.
+    /// Fills the buffer with the logits of these rows, a stride apart.
     pub(crate) fn read_rows(&self, rows: Range<usize>, buffer: &mut Vec<u8>) -> Result<()> {
-        self.array.read(rows.start * self.vocab, rows.len() * self.vocab, buffer)
+        self.array.read(rows.start * self.stride, rows.len() * self.stride, buffer)
     }
 
     /// Copies of rows that do not lie one after the other.
     pub(crate) fn copy_rows(&self, rows: impl Iterator<Item = usize>) -> Result<Vec<u8>> {
         let (mut bytes, mut row_bytes) = (Vec::new(), Vec::new());
         for row in rows {
-            self.read_rows(row..row + 1, &mut row_bytes)?;
+            self.array.read(row * self.stride, self.vocab, &mut row_bytes)?;
             bytes.extend_from_slice(&row_bytes);
         }
         Ok(bytes)

@@ -4,7 +4,7 @@ mod args;
 mod output;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 use sortilege::{Kernels, LogprobsParams};
@@ -30,6 +30,7 @@ struct Options<'a> {
     device: &'a str,
     tokens: Option<&'a str>,
     tokens_sha256: Option<String>,
+    vocab_size: Option<usize>,
     vocab_file: Option<String>,
     vocab_file_sha256: Option<String>,
     tokenizer: Option<String>,
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     if args.run.output.is_some() {
         logits.hash_while_reading();
     }
-    let vocab = args.vocab.load()?;
+    let vocab = args.vocab.load(logits.vocab)?;
     let chosen = Chosen::new(&args.run.device)?;
     if args.top > 1024 {
         chosen.check(Kernels::LongLists, logits.dtype)?;
@@ -63,7 +64,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
         args.run.output.as_deref(),
         &inputs,
         |out| write(&logits, &targets, &params, &chosen, out, format, vocab.as_ref()),
-        |output| Meta::new(&logits, &chosen, options(args, format)?, output),
+        |output| Meta::new(&logits, &chosen, options(args, format, vocab.as_ref())?, output),
     )
 }
 
@@ -138,12 +139,13 @@ impl std::fmt::Display for Perplexity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.count {
             0 => Ok(()),
-            count => write!(f, "\nperplexity {:.6} over {count} targets", (-self.sum / count as f64).exp()),
+            count => write!(f, "perplexity {:.6} over {count} targets", (-self.sum / count as f64).exp()),
         }
     }
 }
 
-fn options(args: &LogArgs, format: LogFormat) -> Result<Options<'_>> {
+fn options<'a>(args: &'a LogArgs, format: LogFormat, vocab: Option<&Vocab>) -> Result<Options<'a>> {
+    let vocab_sha256 = vocab.map(|vocab| vocab.sha256().to_owned());
     let [vocab_file, tokenizer] = args.vocab.files();
     let tokens_file = args.tokens.as_deref().map(Path::new).filter(|path| path.exists());
     Ok(Options {
@@ -153,9 +155,10 @@ fn options(args: &LogArgs, format: LogFormat) -> Result<Options<'_>> {
         device: &args.run.device,
         tokens: args.tokens.as_deref(),
         tokens_sha256: sha256(tokens_file)?,
+        vocab_size: args.logits.vocab_size,
         vocab_file: vocab_file.map(|path| path.display().to_string()),
-        vocab_file_sha256: sha256(vocab_file.map(PathBuf::as_path))?,
-        tokenizer_sha256: sha256(tokenizer.map(PathBuf::as_path))?,
+        vocab_file_sha256: vocab_sha256.clone().filter(|_| vocab_file.is_some()),
+        tokenizer_sha256: vocab_sha256.filter(|_| tokenizer.is_some()),
         tokenizer: tokenizer.map(|path| path.display().to_string()),
     })
 }

@@ -8,8 +8,9 @@ use serde::Serialize;
 use sortilege::{Logprobs, Status, TargetLogprob, TopLogprob};
 
 use super::args::LogFormat;
-use crate::text::columns::{number, optional, write_head, write_lines};
-use crate::text::{Alternative, Texts, Vocab, clip};
+use crate::shown::clip;
+use crate::text::columns::{bytes, number, optional, text, write_head, write_lines};
+use crate::text::{Alternative, Texts, Vocab, write_json, write_json_line};
 
 /// Where a row stands in the batch.
 #[derive(Clone, Copy)]
@@ -74,8 +75,7 @@ impl<'a> Writer<'a> {
             top: self.texts.alternatives(&record.distribution.top_logprobs),
             status: record.distribution.status.name(),
         };
-        serde_json::to_writer(&mut self.out, &line)?;
-        self.out.write_all(b"\n")
+        write_json_line(&mut self.out, &line)
     }
 
     /// One line per alternative, or one without an alternative.
@@ -122,7 +122,7 @@ impl<'a> Writer<'a> {
             token: self.openai_token(target, record.target.map(|target| target.logprob)),
             top_logprobs: record.distribution.top_logprobs.iter().map(alternative).collect(),
         };
-        serde_json::to_writer(&mut self.out, &entry)?;
+        write_json(&mut self.out, &entry)?;
         if place.is_last { self.out.write_all(b"],\"refusal\":null}\n") } else { Ok(()) }
     }
 
@@ -198,11 +198,14 @@ const CSV_COLUMNS: &[CsvColumn] = &[
     ("logsumexp", |line| number(line.record.distribution.logsumexp)),
     ("entropy", |line| number(line.record.distribution.entropy)),
     ("token", |line| optional(line.target)),
+    ("text", |line| text(line.texts, line.target)),
+    ("bytes", |line| bytes(line.texts, line.target)),
     ("logprob", |line| optional(line.record.target.map(|target| number(target.logprob)))),
     ("rank", |line| optional(line.record.target.map(|target| target.rank()))),
     ("alternative", |line| optional(line.alternative.map(|(number, _)| number))),
     ("alternative_token", |line| optional(line.entry().map(|entry| entry.token))),
-    ("alternative_text", |line| optional(line.entry().and_then(|entry| line.texts.text(entry.token)))),
+    ("alternative_text", |line| text(line.texts, line.entry().map(|entry| entry.token))),
+    ("alternative_bytes", |line| bytes(line.texts, line.entry().map(|entry| entry.token))),
     ("alternative_logprob", |line| optional(line.entry().map(|entry| number(entry.logprob)))),
 ];
 

@@ -92,7 +92,8 @@ pub(crate) enum SampleFormat {
     Table,
     /// One JSON object per row
     Jsonl,
-    /// One line per draw
+    /// One line per draw. In texts control characters and \ are spelled as in a JSON string, and ' goes before a
+    /// formula (= + - @), so that no spreadsheet runs it; bytes are JSON lists
     Csv,
     /// One line of token ids per row, - for a row without
     Tokens,

@@ -27,6 +27,7 @@ use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note};
 use crate::files::{LogitsFile, Meta, check_output, deliver, sha256};
 use crate::tally::Tally;
+use crate::text::Vocab;
 
 pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     let format = args.format.unwrap_or(if args.run.is_for_people() {
@@ -49,7 +50,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     if args.plan {
         return job.print_plan();
     }
-    let vocab = args.vocab.load()?;
+    let vocab = args.vocab.load(logits.vocab)?;
     let chosen = Chosen::new(&args.run.device)?;
     chosen.check(Kernels::Sample, logits.dtype)?;
     if let Some(seed) = requests.found_seed {
@@ -72,7 +73,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
             tally.print(&logits, &chosen, &drawn);
             Ok(())
         },
-        |output| Meta::new(&logits, &chosen, options(args, &requests, format)?, output),
+        |output| Meta::new(&logits, &chosen, options(args, &requests, format, vocab.as_ref())?, output),
     )
 }
 
@@ -97,7 +98,7 @@ impl DrawTally {
 impl fmt::Display for DrawTally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rows, draws, kept, reopened } = self;
-        write!(f, "\n{draws} tokens drawn")?;
+        write!(f, "{draws} tokens drawn")?;
         if *rows > 0 {
             write!(f, ", {:.1} kept on average", kept / *rows as f64)?;
         }
@@ -122,13 +123,20 @@ struct Options<'a> {
     feedback: bool,
     format: String,
     device: &'a str,
+    vocab_size: Option<usize>,
     vocab_file: Option<String>,
     vocab_file_sha256: Option<String>,
     tokenizer: Option<String>,
     tokenizer_sha256: Option<String>,
 }
 
-fn options<'a>(args: &'a SampleArgs, requests: &Requests, format: SampleFormat) -> Result<Options<'a>> {
+fn options<'a>(
+    args: &'a SampleArgs,
+    requests: &Requests,
+    format: SampleFormat,
+    vocab: Option<&Vocab>,
+) -> Result<Options<'a>> {
+    let vocab_sha256 = vocab.map(|vocab| vocab.sha256().to_owned());
     let [vocab_file, tokenizer] = args.vocab.files();
     let name = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
     let hash = |path: Option<&PathBuf>| sha256(path.map(PathBuf::as_path));
@@ -146,9 +154,10 @@ fn options<'a>(args: &'a SampleArgs, requests: &Requests, format: SampleFormat) 
         feedback: args.feedback,
         format: format!("{format:?}").to_lowercase(),
         device: &args.run.device,
+        vocab_size: args.logits.vocab_size,
         vocab_file: name(vocab_file),
-        vocab_file_sha256: hash(vocab_file)?,
+        vocab_file_sha256: vocab_sha256.clone().filter(|_| vocab_file.is_some()),
         tokenizer: name(tokenizer),
-        tokenizer_sha256: hash(tokenizer)?,
+        tokenizer_sha256: vocab_sha256.filter(|_| tokenizer.is_some()),
     })
 }

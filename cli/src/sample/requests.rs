@@ -9,6 +9,10 @@ use super::args::SampleArgs;
 use super::params::PartialParams;
 use crate::failure::{Failure, Result};
 use crate::files::{LogitsFile, read_prompt};
+use crate::text::read_text;
+
+/// Bytes of a file of parameters.
+const MAX_PARAMS_BYTES: usize = 1 << 30;
 
 /// Rough bytes of a sample in memory, of each of its list entries and of each of its draws.
 const SAMPLE_BYTES: [usize; 3] = [512, 64, 192];
@@ -135,7 +139,7 @@ impl RequestSpec {
 
 /// The parameters of a file, and whether it is a list with one object for each request.
 fn read_params(path: &Path, count: usize) -> Result<(Vec<PartialParams>, bool)> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
+    let text = read_text(path, MAX_PARAMS_BYTES)?;
     let bad = |error: serde_json::Error| Failure::file(path, format!("no parameters: {error}"));
     if !text.trim_start().starts_with('[') {
         return Ok((vec![serde_json::from_str(&text).map_err(bad)?], false));

@@ -31,6 +31,10 @@ impl Folder {
         std::fs::write(self.0.path().join(name), bytes).expect(name);
     }
 
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
     pub(crate) fn get(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.0.path().join(name)).expect(name)
     }
@@ -97,10 +101,6 @@ impl Folder {
         file.set_len(header + rows * 131_072 * 2).expect("a file with a hole");
     }
 
-    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
-        self.0.path().join(name)
-    }
-
     /// What a run that must succeed prints.
     pub(crate) fn printed(&self, line: &str) -> Vec<u8> {
         successful(line, self.run(line)).stdout
@@ -148,6 +148,17 @@ pub(crate) fn difference(left: &[u8], right: &[u8]) -> Option<String> {
         around(left),
         around(right)
     ))
+}
+
+/// The text of a field of CSV, by the way back that the help gives.
+pub(crate) fn text_of_cell(cell: &str) -> String {
+    let json = format!("\"{}\"", cell.replace('"', "\\\""));
+    let text: String = serde_json::from_str(&json).expect("the inside of a JSON string");
+    let is_skipped = |c: char| c.is_whitespace() || ['\'', '\u{feff}'].contains(&c);
+    let is_formula = |text: &str| {
+        text.trim_start_matches(is_skipped).starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
+    };
+    text.strip_prefix('\'').filter(|rest| is_formula(rest)).map_or_else(|| text.clone(), str::to_owned)
 }
 
 /// A .npy file.

@@ -10,11 +10,14 @@ mod devices;
 mod interrupts;
 mod lying;
 mod masks;
+mod padding;
 mod records;
 mod sample;
 mod streams;
 #[path = "../../../tests/common/table.rs"]
 mod table;
+mod terminals;
+mod vocabularies;
 
 use std::io::Read;
 use std::process::{Output, Stdio};
@@ -62,6 +65,7 @@ fn an_output_file_comes_with_how_it_was_made() {
                 "device": "cpu",
                 "tokens": "tokens.npy",
                 "tokens_sha256": sha256(&folder.get("tokens.npy")),
+                "vocab_size": null,
                 "vocab_file": null,
                 "vocab_file_sha256": null,
                 "tokenizer": options.contains("--tokenizer").then_some("tokenizer.json"),
