@@ -154,8 +154,8 @@ fn in_range<T: PartialOrd + Debug + Copy + Into<f64>>(
     // A neighbour of a round number ends a range without that number.
     let is_above_0 = least.into() == f64::from(f32::MIN_POSITIVE);
     let is_below_1 = most.into() == f64::from(1f32.next_down());
-    let least = if is_above_0 { "above 0".to_owned() } else { shown(least) };
-    let most = if is_below_1 { "below 1".to_owned() } else { shown(most) };
+    let least = if is_above_0 { "0 (excluded)".to_owned() } else { shown(least) };
+    let most = if is_below_1 { "1 (excluded)".to_owned() } else { shown(most) };
     Err(Error::Params(format!("{name} {} is outside {least} to {most}: {remedy}", shown(value))))
 }
 
@@ -182,7 +182,7 @@ mod tests {
             ("typical_p 2", |p| p.typical_p = 2.0),
             ("top_n_sigma -1", |p| p.top_n_sigma = -1.0),
             ("top_a 1.5", |p| p.top_a = 1.5),
-            ("epsilon_cutoff 1 is outside 0 to below 1: ", |p| p.epsilon_cutoff = 1.0),
+            ("epsilon_cutoff 1 is outside 0 to 1 (excluded): ", |p| p.epsilon_cutoff = 1.0),
             ("eta_cutoff 1", |p| p.eta_cutoff = 1.0),
             ("xtc_threshold 1.1", |p| p.xtc_threshold = 1.1),
             ("xtc_threshold 0 is below 2^-43 (1.1368684e-13)", |p| {
@@ -190,7 +190,7 @@ mod tests {
             }),
             ("xtc_threshold 1e-13 is below", |p| (p.xtc_threshold, p.xtc_probability) = (1e-13, 1.0)),
             ("xtc_probability -1", |p| p.xtc_probability = -1.0),
-            ("mirostat tau 0 is outside above 0 to 30: ", |p| {
+            ("mirostat tau 0 is outside 0 (excluded) to 30: ", |p| {
                 p.mirostat = Some(Mirostat { tau: 0.0, eta: 0.1 })
             }),
             ("mirostat eta 2", |p| p.mirostat = Some(Mirostat { tau: 5.0, eta: 2.0 })),

@@ -1,13 +1,13 @@
 //! The options of `sortilege bench`, and what they mean together.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use sortilege::synthetic::{Kind, LIKE_A_MODEL};
 use sortilege::{Dtype, LogprobsParams, MAX_VOCAB, SamplingParams};
 
 use crate::failure::{Failure, Result};
-use crate::shared_args::dtype_parser;
+use crate::shared_args::{choose_format, dtype_parser};
 
 /// What follows the options in the help.
 pub(crate) const EXAMPLES: &str = "\
@@ -111,7 +111,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) repeat: u32,
     /// Seconds after which a measurement stops before that; it has at least 3 calls, or as many as --repeat says
-    #[arg(long, value_name = "S", default_value_t = 0.5)]
+    #[arg(long, value_name = "S", default_value_t = 0.5, allow_negative_numbers = true)]
     pub(crate) seconds: f64,
     /// Output format [default: by the name of the output file; table on a terminal, otherwise jsonl]
     #[arg(long)]
@@ -152,7 +152,7 @@ impl BenchArgs {
     pub(crate) fn validate(&self) -> Result<()> {
         if !(self.seconds > 0.0 && self.seconds <= 3600.0) {
             return Err(Failure::Usage(format!(
-                "--seconds {} is outside 0 to 3600: give the time of one measurement, such as 0.5",
+                "--seconds {} is outside 0 (excluded) to 3600: give the time of one measurement, such as 0.5",
                 self.seconds
             )));
         }
@@ -172,14 +172,7 @@ impl BenchArgs {
 
     /// The format that is asked for, or that fits the output.
     pub(crate) fn format(&self) -> BenchFormat {
-        let extension = self.output.as_deref().and_then(Path::extension).and_then(|name| name.to_str());
-        let by_name = extension.and_then(|name| BenchFormat::from_str(name, true).ok());
-        let otherwise = if self.output.is_none() && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
-            BenchFormat::Table
-        } else {
-            BenchFormat::Jsonl
-        };
-        self.format.or(by_name).unwrap_or(otherwise)
+        choose_format(self.format, self.output.as_deref(), [BenchFormat::Table, BenchFormat::Jsonl])
     }
 
     /// The operations, each once.

@@ -21,4 +21,4 @@ pub(crate) use self::logits::{BLOCK_BYTES, LogitsFile};
 pub(crate) use self::open::open_array;
 pub(crate) use self::sha256::sha256;
 pub(crate) use self::sidecar::{Meta, check_output, deliver};
-pub(crate) use self::tokens::{read_prompt, read_targets};
+pub(crate) use self::tokens::{Form, Integers, read_integers};

@@ -1,5 +1,8 @@
-//! Token ids from files and lists: targets, one per row, and prompts. Their texts are in `text`.
+//! Token ids from files and lists. Their texts are in `text`; which row one belongs to is the matter of the command.
 
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use super::array::{Array, Element};
@@ -7,69 +10,65 @@ use super::hints::Hints;
 use super::open::open_array;
 use crate::failure::{Failure, Result};
 
-/// Targets from a file of integers or from a list, one per row of logits of this shape; `None` where negative.
-pub(crate) fn read_targets(
-    source: &str,
-    rows: usize,
-    leading: &[usize],
-    vocab: usize,
-) -> Result<Vec<Option<u32>>> {
-    let (tokens, shape) = read_integers("--tokens", source)?;
-    if tokens.len() != rows || shape.as_ref().is_some_and(|shape| shape != leading && shape.len() > 1) {
-        return Err(Failure::Failed(format!(
-            "--tokens {source} has {} for logits of {leading:?} rows: give one token per row",
-            shape.map_or_else(|| format!("{} tokens", tokens.len()), |shape| format!("shape {shape:?}"))
-        )));
+/// Integers of a file or a list, in its order.
+pub(crate) struct Integers {
+    pub(crate) values: Vec<i64>,
+    pub(crate) form: Form,
+}
+
+/// How integers are arranged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One after the other.
+    List,
+    /// An array of this shape.
+    Array(Vec<usize>),
+    /// A list of lists with so many integers.
+    Lists(Vec<usize>),
+}
+
+impl fmt::Display for Integers {
+    /// As a message says it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.form {
+            Form::List => write!(f, "{} tokens", self.values.len()),
+            Form::Array(shape) => write!(f, "shape {shape:?}"),
+            Form::Lists(lengths) => {
+                let some: Vec<String> = lengths.iter().take(8).map(usize::to_string).collect();
+                let dots = if lengths.len() > 8 { ", ..." } else { "" };
+                write!(f, "{} lists of {}{dots} tokens", lengths.len(), some.join(", "))
+            }
+        }
     }
-    tokens
-        .into_iter()
-        .enumerate()
-        .map(|(row, token)| match u32::try_from(token) {
-            Ok(id) if (id as usize) < vocab => Ok(Some(id)),
-            _ if token < 0 => Ok(None),
-            _ => Err(Failure::Failed(format!(
-                "--tokens {source}: token {token} of row {row} is outside the vocabulary of {vocab}; \
-                 negative means unknown"
-            ))),
-        })
-        .collect()
 }
 
-/// Tokens of a prompt, from a file of integers or from a list.
-pub(crate) fn read_prompt(source: &str) -> Result<Vec<u32>> {
-    let (tokens, _) = read_integers("--prompt", source)?;
-    let token = |token| {
-        u32::try_from(token).map_err(|_| {
-            Failure::Usage(format!("--prompt {source}: {token} is no token: ids are 0 to 2^32 - 1"))
-        })
-    };
-    tokens.into_iter().map(token).collect()
-}
-
-/// Integers, and their shape if they are an array.
-type Integers = (Vec<i64>, Option<Vec<usize>>);
-
-/// Integers of the file or of the list that an option names.
-fn read_integers(option: &str, source: &str) -> Result<Integers> {
+/// Integers of the file or of the list that an option names, if they are no more than `most`.
+pub(crate) fn read_integers(option: &str, source: &str, most: usize) -> Result<Integers> {
     let path = Path::new(source);
-    if path.exists() {
-        return read_file(path);
-    }
-    let wrong = |word: &str| {
+    let integers = if path.exists() {
+        read_file(path, most)?
+    } else {
         let short: String = source.chars().take(60).collect();
-        Failure::Usage(format!("{option} {short}: {word:?} is no integer, and there is no such file"))
+        parse_text(source).map_err(|problem| {
+            Failure::Usage(format!("{option} {short}: {problem}, and there is no such file"))
+        })?
     };
-    Ok((parse_list(source, wrong)?, None))
+    if integers.values.len() > most {
+        return Err(too_many(path, most));
+    }
+    Ok(integers)
 }
 
-fn read_file(path: &Path) -> Result<Integers> {
+fn too_many(path: &Path, most: usize) -> Failure {
+    Failure::Usage(format!("{}: over {most} tokens, more than these logits have use for", path.display()))
+}
+
+fn read_file(path: &Path, most: usize) -> Result<Integers> {
     let is_array = path.extension().is_some_and(|extension| {
         ["npy", "npz", "safetensors"].iter().any(|format| extension.eq_ignore_ascii_case(format))
     });
     if !is_array {
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
-        let wrong = |word: &str| Failure::file(path, format!("{word:?} is no integer"));
-        return Ok((parse_list(&text, wrong)?, None));
+        return read_text(path, most);
     }
     // In a file with several arrays, the names that tokens usually have.
     let named =
@@ -83,10 +82,13 @@ fn read_file(path: &Path) -> Result<Integers> {
             .map_or(first, Ok)?,
     };
     let count = array.shape.iter().product();
+    if count > most {
+        return Err(too_many(path, most));
+    }
     let block = array.block(0, count)?;
     let bytes = block.bytes().chunks_exact(array.element.bytes());
     let too_large = |_| Failure::file(path, "a token is over 2^63");
-    let tokens = match array.element {
+    let values = match array.element {
         Element::I32 => bytes.map(|b| i64::from(i32::from_le_bytes(element(b)))).collect(),
         Element::U32 => bytes.map(|b| i64::from(u32::from_le_bytes(element(b)))).collect(),
         Element::I64 => bytes.map(|b| i64::from_le_bytes(element(b))).collect(),
@@ -101,46 +103,76 @@ fn read_file(path: &Path) -> Result<Integers> {
             ));
         }
     };
-    Ok((tokens, Some(array.shape)))
+    Ok(Integers { values, form: Form::Array(array.shape) })
+}
+
+/// Bytes of text that an integer may have, with what stands between it and the next.
+const INTEGER_BYTES: u64 = 24;
+
+fn read_text(path: &Path, most: usize) -> Result<Integers> {
+    let failed = |error: io::Error| Failure::file(path, error);
+    let bytes = INTEGER_BYTES * most as u64;
+    let mut text = String::new();
+    File::open(path).map_err(failed)?.take(bytes + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > bytes {
+        return Err(too_many(path, most));
+    }
+    parse_text(&text).map_err(|problem| Failure::file(path, problem))
 }
 
 fn element<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("chunks have the element's size")
 }
 
-/// Integers between commas, white space and brackets; `null` counts as unknown.
-fn parse_list(text: &str, wrong: impl Fn(&str) -> Failure) -> Result<Vec<i64>> {
-    text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']'))
-        .filter(|word| !word.is_empty())
-        .map(|word| match word {
-            "null" => Ok(-1),
-            _ => word.parse().map_err(|_| wrong(word)),
-        })
-        .collect()
+/// Integers between commas, white space and brackets, or a JSON list of lists; `null` counts as unknown.
+fn parse_text(text: &str) -> Result<Integers, String> {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let is_nested = text.strip_prefix('[').is_some_and(|inner| inner.trim_start().starts_with('['));
+    if is_nested {
+        let lists: Vec<Vec<Option<i64>>> = serde_json::from_str(text)
+            .map_err(|error| format!("this is no list of lists of integers: {error}"))?;
+        let lengths = lists.iter().map(Vec::len).collect();
+        let values = lists.iter().flatten().map(|token| token.unwrap_or(-1)).collect();
+        return Ok(Integers { values, form: Form::Lists(lengths) });
+    }
+    let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']'));
+    let token = |word: &str| match word {
+        "null" => Ok(-1),
+        _ => word.parse().map_err(|_| {
+            let short: String = word.chars().take(60).collect();
+            format!("{short:?} is no integer")
+        }),
+    };
+    let values = words.filter(|word| !word.is_empty()).map(token).collect::<Result<_, _>>()?;
+    Ok(Integers { values, form: Form::List })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn lists_are_read_with_gaps() {
-        assert_eq!(
-            read_targets("5, -1,null [7]", 4, &[4], 8).expect("a list"),
-            [Some(5), None, None, Some(7)]
-        );
+    fn parsed(text: &str) -> (Vec<i64>, Form) {
+        let Integers { values, form } = parse_text(text).expect(text);
+        (values, form)
     }
 
     #[test]
-    fn what_does_not_fit_is_named() {
-        for (list, words) in [
-            ("1,2", "2 tokens for logits of [3] rows"),
-            ("1,2,8", "token 8 of row 2 is outside the vocabulary of 8"),
+    fn lists_are_read_with_gaps() {
+        assert_eq!(parsed("5, -1,null [7]"), (vec![5, -1, -1, 7], Form::List));
+        assert_eq!(parsed("[5,\n6]"), (vec![5, 6], Form::List));
+        assert_eq!(parsed("\u{feff}[ [1, null], [], [2]]"), (vec![1, -1, 2], Form::Lists(vec![2, 0, 1])));
+    }
+
+    #[test]
+    fn what_is_no_integer_is_named() {
+        for (text, words) in [
             ("1,x,3", "\"x\" is no integer"),
-            ("1,2,99999999999", "token 99999999999 of row 2"),
+            ("1.5", "\"1.5\" is no integer"),
+            ("[[1, 2], 3]", "no list of lists of integers"),
+            ("[[1, 0.5]]", "no list of lists of integers"),
         ] {
-            let message = read_targets(list, 3, &[3], 8).expect_err(list).to_string();
-            assert!(message.contains(words), "{message}");
+            let problem = parse_text(text).err().expect(text);
+            assert!(problem.contains(words), "{problem}");
         }
     }
 }

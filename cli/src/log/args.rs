@@ -8,6 +8,7 @@ use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs};
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   sortilege log logits.npy --tokens tokens.npy --tokenizer tokenizer.json
+  sortilege log prompt_logits.npy --tokens prompt_ids.npy --shift
   sortilege log run.safetensors --tensor logits --top 20 --format jsonl -o run.jsonl
   sortilege log logits.bin --shape 512,128256 --dtype bf16 --device gpu
 
@@ -17,10 +18,14 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
 pub(crate) struct LogArgs {
     #[command(flatten)]
     pub(crate) logits: LogitsArgs,
-    /// Target tokens, one per row: a file of integers (.npy, .npz, .safetensors, text) or a list such as 5,17,-1;
-    /// negative where unknown
+    /// Target tokens, one per row, each of which its row predicts: a file of integers (.npy, .npz, .safetensors, text)
+    /// or a list such as 5,17,-1; a negative one (-100 in padded labels) is no target
     #[arg(long, value_name = "FILE|LIST", allow_hyphen_values = true)]
     pub(crate) tokens: Option<String>,
+    /// The tokens are the text that the logits are of: row p predicts token p + 1 of its request and is the record of
+    /// that position; the first position has none, and the last row has no target
+    #[arg(long, requires = "tokens")]
+    pub(crate) shift: bool,
     #[command(flatten)]
     pub(crate) vocab: VocabArgs,
     /// Alternatives per row, 0 to 1048576, of which there are at most as many as tokens; more than 1024 take further
@@ -45,7 +50,7 @@ pub(crate) enum LogFormat {
     Jsonl,
     /// One line per row and alternative
     Csv,
-    /// One chat-completions `logprobs` object per request; needs --tokens, at most 20 alternatives; -9999.0 where a
-    /// token is impossible or the row is no distribution
+    /// One chat-completions `logprobs` object per request; needs --tokens, at most 20 alternatives; an entry for each
+    /// target, -9999.0 where it is impossible or the row is no distribution
     Openai,
 }

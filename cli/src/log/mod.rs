@@ -2,6 +2,7 @@
 
 mod args;
 mod output;
+mod targets;
 
 use std::io::Write;
 use std::path::Path;
@@ -12,9 +13,10 @@ use sortilege::{Kernels, LogprobsParams};
 use self::args::LogFormat;
 pub(crate) use self::args::{EXAMPLES, LogArgs};
 use self::output::{Place, Writer};
+use self::targets::Targets;
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result};
-use crate::files::{LogitsFile, Meta, check_output, deliver, read_targets, sha256};
+use crate::files::{LogitsFile, Meta, check_output, deliver, sha256};
 use crate::tally::Tally;
 use crate::text::Vocab;
 
@@ -29,6 +31,7 @@ struct Options<'a> {
     format: String,
     device: &'a str,
     tokens: Option<&'a str>,
+    shift: bool,
     tokens_sha256: Option<String>,
     vocab_file: Option<String>,
     vocab_file_sha256: Option<String>,
@@ -37,8 +40,7 @@ struct Options<'a> {
 }
 
 pub(crate) fn run(args: &LogArgs) -> Result<()> {
-    let format =
-        args.format.unwrap_or(if args.run.is_for_people() { LogFormat::Table } else { LogFormat::Jsonl });
+    let format = args.run.format(args.format, [LogFormat::Table, LogFormat::Jsonl]);
     check_options(args, format)?;
     let tokens = args.tokens.as_deref().map(Path::new);
     let files = args.vocab.files().map(|path| path.map(|path| path.as_path()));
@@ -48,8 +50,8 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     params.validate()?;
     let logits = LogitsFile::open(&args.logits)?;
     let targets = match &args.tokens {
-        Some(source) => read_targets(source, logits.rows, logits.leading(), logits.vocab)?,
-        None => vec![None; logits.rows],
+        Some(source) => Targets::read(source, &logits, args.shift)?,
+        None => Targets::none(logits.rows),
     };
     let vocab = args.vocab.load()?;
     let chosen = Chosen::new(&args.run.device)?;
@@ -82,7 +84,7 @@ fn check_options(args: &LogArgs, format: LogFormat) -> Result<()> {
 /// Writes the records of all rows, and prints what is said at the end.
 fn write(
     logits: &LogitsFile,
-    targets: &[Option<u32>],
+    targets: &Targets,
     params: &LogprobsParams,
     chosen: &Chosen,
     out: Box<dyn Write + '_>,
@@ -95,15 +97,15 @@ fn write(
     let mut tally = Tally::new(chosen);
     let record_bytes = RECORD_BYTES[0] + RECORD_BYTES[1] * params.top_logprobs as usize;
     logits.each_block(record_bytes, |rows, block| {
-        let targets = &targets[rows.clone()];
-        let records = chosen.engine().logprobs(block, params, targets)?;
-        for (row, (record, target)) in rows.zip(records.iter().zip(targets)) {
-            let position = row % logits.positions;
+        let tokens = &targets.tokens[rows.clone()];
+        let records = chosen.engine().logprobs(block, params, tokens)?;
+        for (row, (record, target)) in rows.zip(records.iter().zip(tokens)) {
+            let number = row % logits.positions;
             let place = Place {
                 request: row / logits.positions,
-                position,
-                is_first: position == 0,
-                is_last: position + 1 == logits.positions,
+                position: targets.first + number,
+                is_first: number == 0,
+                is_last: number + 1 == logits.positions,
             };
             writer.write(place, record, *target).map_err(failed)?;
             perplexity.add(record.target.map(|target| target.logprob));
@@ -148,6 +150,7 @@ fn options(args: &LogArgs, format: LogFormat) -> Result<Options<'_>> {
         format: format!("{format:?}").to_lowercase(),
         device: &args.run.device,
         tokens: args.tokens.as_deref(),
+        shift: args.shift,
         tokens_sha256: tokens_file.map(sha256).transpose()?,
         vocab_file: vocab_file.map(|path| path.display().to_string()),
         vocab_file_sha256: vocab_file.map(|path| sha256(path)).transpose()?,

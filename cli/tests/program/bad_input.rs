@@ -63,7 +63,7 @@ fn put_arrays(folder: &Folder, data: &[u8]) {
         ("wide.npy", &npy("<f2", "(1, 1048577)", &wide)),
         ("no_vocab.npy", &npy("<f4", "(2, 0)", b"")),
         ("floats.npy", &npy("<f4", "(2,)", data)),
-        ("square.npy", &npy("<i4", "(1, 2)", &i32s(&[0, 1]))),
+        ("square.npy", &npy("<i4", "(2, 2)", &i32s(&[0, 1, 1, 0]))),
     ];
     put_all(folder, files);
 }
@@ -143,11 +143,11 @@ const FILES: &[Case] = &[
 ];
 
 const OPTIONS: &[Case] = &[
-    ("good.npy --tokens 1,2,0", 1, &["3 tokens", "[2] rows"]),
-    ("good.npy --tokens 1,3", 1, &["token 3 of row 1", "vocabulary of 3"]),
-    ("good.npy --tokens 1,99999999999", 1, &["token 99999999999 of row 1"]),
+    ("good.npy --tokens 1,2,0", 2, &["3 tokens", "[2] rows"]),
+    ("good.npy --tokens 1,3", 2, &["token 3 of row 1", "vocabulary of 3"]),
+    ("good.npy --tokens 1,99999999999", 2, &["token 99999999999 of row 1"]),
     ("good.npy --tokens 1,9999999999999999999999", 2, &["9999999999999999999999"]),
-    ("good.npy --tokens square.npy", 1, &["square.npy", "[1, 2]", "[2] rows"]),
+    ("good.npy --tokens square.npy", 2, &["square.npy", "[2, 2]", "[2] rows"]),
     ("good.npy --tokens floats.npy", 1, &["floats.npy", "integers", "f32"]),
     ("good.npy --tokens floats.txt", 1, &["floats.txt", "1.5"]),
     ("good.npy --tokens missing.npy", 2, &["missing.npy", "no such file"]),
