@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -10,6 +11,14 @@ use sortilege::Dtype;
 
 use crate::failure::{Result, note};
 use crate::text::Vocab;
+
+/// Reads a whole number in a range.
+pub(crate) fn within<T: TryFrom<u64>>(text: &str, range: RangeInclusive<u64>) -> Result<T, String> {
+    let number = text.trim().parse().ok().filter(|number| range.contains(number));
+    number
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| format!("{text:?} is no whole number from {} to {}", range.start(), range.end()))
+}
 
 /// Where the logits are.
 #[derive(Args, Debug)]
@@ -21,7 +30,8 @@ pub(crate) struct LogitsArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) tensor: Option<String>,
     /// Shape of a raw file, such as 512,128256
-    #[arg(long, value_name = "N,N[,N]", value_delimiter = ',')]
+    #[arg(long, value_name = "N,N[,N]", value_delimiter = ',', allow_negative_numbers = true,
+          value_parser = |text: &str| within::<usize>(text, 0..=1 << 48))]
     pub(crate) shape: Option<Vec<usize>>,
     /// Element type of a raw file, or of a .npy file that calls bf16 `V2`
     #[arg(long, value_parser = dtype_parser())]

@@ -26,6 +26,11 @@ pub(crate) fn open_array(path: &Path, hints: &Hints) -> Result<Array> {
                 path.display()
             )));
         }
+        if let Some(name) = &hints.tensor {
+            return Err(Failure::Usage(format!(
+                "--tensor {name}: a raw file holds one array without a name"
+            )));
+        }
         return raw::open(path, file, hints);
     }
     if let (true, Some(name)) = (is_npy, &hints.tensor) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use super::array::{Array, Element};
@@ -45,18 +45,17 @@ impl fmt::Display for Integers {
 /// Integers of the file or of the list that an option names, if they are no more than `most`.
 pub(crate) fn read_integers(option: &str, source: &str, most: usize) -> Result<Integers> {
     let path = Path::new(source);
-    let integers = if path.exists() {
-        read_file(path, most)?
-    } else {
-        let short: String = source.chars().take(60).collect();
-        parse_text(source).map_err(|problem| {
-            Failure::Usage(format!("{option} {short}: {problem}, and there is no such file"))
-        })?
-    };
-    if integers.values.len() > most {
-        return Err(too_many(path, most));
+    if path.exists() {
+        return read_file(path, most);
     }
-    Ok(integers)
+    let short: String = source.chars().take(60).collect();
+    parse(source.as_bytes(), most).map_err(|problem| match problem {
+        Problem::TooMany => too_many(Path::new(&short), most),
+        Problem::Text(problem) => {
+            Failure::Usage(format!("{option} {short}: {problem}, and there is no such file"))
+        }
+        Problem::Reading(error) => unreachable!("memory is read: {error}"),
+    })
 }
 
 fn too_many(path: &Path, most: usize) -> Failure {
@@ -106,72 +105,154 @@ fn read_file(path: &Path, most: usize) -> Result<Integers> {
     Ok(Integers { values, form: Form::Array(array.shape) })
 }
 
-/// Bytes of text that an integer may have, with what stands between it and the next.
-const INTEGER_BYTES: u64 = 24;
-
 fn read_text(path: &Path, most: usize) -> Result<Integers> {
-    let failed = |error: io::Error| Failure::file(path, error);
-    let bytes = INTEGER_BYTES * most as u64;
-    let mut text = String::new();
-    File::open(path).map_err(failed)?.take(bytes + 1).read_to_string(&mut text).map_err(failed)?;
-    if text.len() as u64 > bytes {
-        return Err(too_many(path, most));
-    }
-    parse_text(&text).map_err(|problem| Failure::file(path, problem))
+    let file = File::open(path).map_err(|error| Failure::file(path, error))?;
+    parse(BufReader::new(file), most).map_err(|problem| match problem {
+        Problem::TooMany => too_many(path, most),
+        Problem::Text(problem) => Failure::file(path, problem),
+        Problem::Reading(error) => Failure::file(path, error),
+    })
 }
 
 fn element<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("chunks have the element's size")
 }
 
-/// Integers between commas, white space and brackets, or a JSON list of lists; `null` counts as unknown.
-fn parse_text(text: &str) -> Result<Integers, String> {
-    let text = text.trim_start_matches('\u{feff}').trim();
-    let is_nested = text.strip_prefix('[').is_some_and(|inner| inner.trim_start().starts_with('['));
-    if is_nested {
-        let lists: Vec<Vec<Option<i64>>> = serde_json::from_str(text)
-            .map_err(|error| format!("this is no list of lists of integers: {error}"))?;
-        let lengths = lists.iter().map(Vec::len).collect();
-        let values = lists.iter().flatten().map(|token| token.unwrap_or(-1)).collect();
-        return Ok(Integers { values, form: Form::Lists(lengths) });
+/// Why a text is not read.
+enum Problem {
+    TooMany,
+    Text(String),
+    Reading(io::Error),
+}
+
+/// Integers between commas, white space and brackets, or lists of them in a list; `null` counts as unknown. Of a text of
+/// any length no more than the integers is kept.
+fn parse(text: impl BufRead, most: usize) -> Result<Integers, Problem> {
+    let mut parser = Parser::default();
+    for (place, byte) in text.bytes().enumerate() {
+        match byte.map_err(Problem::Reading)? {
+            // A byte order mark, as some editors write it.
+            byte if place < 3 && "\u{feff}".as_bytes()[place] == byte => {}
+            byte if byte.is_ascii_whitespace() || matches!(byte, b',' | b'[' | b']') => {
+                parser.end_word().map_err(Problem::Text)?;
+                parser.bracket(byte).map_err(Problem::Text)?;
+            }
+            byte => parser.word.push(byte),
+        }
+        if parser.len() > most {
+            return Err(Problem::TooMany);
+        }
+        if parser.word.len() > MOST_WORD {
+            parser.end_word().map_err(Problem::Text)?;
+        }
     }
-    let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']'));
-    let token = |word: &str| match word {
-        "null" => Ok(-1),
-        _ => word.parse().map_err(|_| {
-            let short: String = word.chars().take(60).collect();
-            format!("{short:?} is no integer")
-        }),
-    };
-    let values = words.filter(|word| !word.is_empty()).map(token).collect::<Result<_, _>>()?;
-    Ok(Integers { values, form: Form::List })
+    parser.end_word().map_err(Problem::Text)?;
+    if parser.len() > most { Err(Problem::TooMany) } else { parser.finish().map_err(Problem::Text) }
+}
+
+/// Bytes of the longest word that could be an integer.
+const MOST_WORD: usize = 40;
+
+/// What was read so far.
+#[derive(Default)]
+struct Parser {
+    values: Vec<i64>,
+    /// Lengths of the lists in a list.
+    lists: Vec<usize>,
+    /// Brackets that are open.
+    depth: usize,
+    /// Whether an integer stands in no list of a list.
+    is_flat: bool,
+    word: Vec<u8>,
+}
+
+impl Parser {
+    /// Of what it keeps.
+    fn len(&self) -> usize {
+        self.values.len().max(self.lists.len())
+    }
+
+    fn end_word(&mut self) -> Result<(), String> {
+        let word = std::mem::take(&mut self.word);
+        let value = match &word[..] {
+            b"" => return Ok(()),
+            b"null" => -1,
+            word => {
+                let text = String::from_utf8_lossy(word);
+                text.parse().map_err(|_| format!("{text:?} is no integer"))?
+            }
+        };
+        self.values.push(value);
+        match self.lists.last_mut().filter(|_| self.depth == 2) {
+            Some(length) => *length += 1,
+            None => self.is_flat = true,
+        }
+        Ok(())
+    }
+
+    fn bracket(&mut self, byte: u8) -> Result<(), String> {
+        match byte {
+            b'[' if self.depth == 2 => return Err("lists of lists of lists are no tokens".to_owned()),
+            b'[' => {
+                self.depth += 1;
+                self.lists.extend((self.depth == 2).then_some(0));
+            }
+            b']' => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Integers, String> {
+        match (self.lists.is_empty(), self.is_flat) {
+            (true, _) => Ok(Integers { values: self.values, form: Form::List }),
+            (false, true) => Err("some tokens stand in lists of a list, and others do not".to_owned()),
+            (false, false) if self.depth > 0 => Err("a list has no end".to_owned()),
+            (false, false) => Ok(Integers { values: self.values, form: Form::Lists(self.lists) }),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> (Vec<i64>, Form) {
-        let Integers { values, form } = parse_text(text).expect(text);
-        (values, form)
+    fn parsed(text: &str) -> Result<(Vec<i64>, Form), String> {
+        match parse(text.as_bytes(), 10) {
+            Ok(Integers { values, form }) => Ok((values, form)),
+            Err(Problem::Text(problem)) => Err(problem),
+            Err(Problem::TooMany) => Err("too many".to_owned()),
+            Err(Problem::Reading(error)) => Err(error.to_string()),
+        }
     }
 
     #[test]
     fn lists_are_read_with_gaps() {
-        assert_eq!(parsed("5, -1,null [7]"), (vec![5, -1, -1, 7], Form::List));
-        assert_eq!(parsed("[5,\n6]"), (vec![5, 6], Form::List));
-        assert_eq!(parsed("\u{feff}[ [1, null], [], [2]]"), (vec![1, -1, 2], Form::Lists(vec![2, 0, 1])));
+        let flat = |values: &[i64]| Ok((values.to_vec(), Form::List));
+        assert_eq!(parsed("5, -1,null [7]"), flat(&[5, -1, -1, 7]));
+        assert_eq!(parsed("[5,\n6]"), flat(&[5, 6]));
+        assert_eq!(parsed(""), flat(&[]));
+        let nested = |values: &[i64], lists: &[usize]| Ok((values.to_vec(), Form::Lists(lists.to_vec())));
+        assert_eq!(parsed("\u{feff}[ [1, null], [], [2]]"), nested(&[1, -1, 2], &[2, 0, 1]));
+        assert_eq!(parsed("[[]]"), nested(&[], &[0]));
     }
 
     #[test]
-    fn what_is_no_integer_is_named() {
+    fn what_is_no_list_is_named() {
+        let long = "7".repeat(1000);
         for (text, words) in [
             ("1,x,3", "\"x\" is no integer"),
             ("1.5", "\"1.5\" is no integer"),
-            ("[[1, 2], 3]", "no list of lists of integers"),
-            ("[[1, 0.5]]", "no list of lists of integers"),
+            ("\0\0", "\"\\0\\0\" is no integer"),
+            (&long, &format!("\"{}\" is no integer", &long[..41])),
+            ("[[1, 2], 3]", "others do not"),
+            ("[[1, 0.5]]", "\"0.5\" is no integer"),
+            ("[[[1]]]", "lists of lists of lists"),
+            ("[[1, 2]", "a list has no end"),
+            ("1,2,3,4,5,6,7,8,9,10,11", "too many"),
+            ("[[],[],[],[],[],[],[],[],[],[],[]]", "too many"),
         ] {
-            let problem = parse_text(text).err().expect(text);
+            let problem = parsed(text).expect_err(text);
             assert!(problem.contains(words), "{problem}");
         }
     }

@@ -1,8 +1,9 @@
 //! The options of `sortilege log`.
 
 use clap::{Args, ValueEnum};
+use sortilege::LogprobsParams;
 
-use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs};
+use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs, within};
 
 /// What follows the options in the help.
 pub(crate) const EXAMPLES: &str = "\
@@ -28,9 +29,9 @@ pub(crate) struct LogArgs {
     pub(crate) shift: bool,
     #[command(flatten)]
     pub(crate) vocab: VocabArgs,
-    /// Alternatives per row, 0 to 1048576, of which there are at most as many as tokens; more than 1024 take further
-    /// passes
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1_048_576))]
+    /// Alternatives per row, 0 to 1048576, of which there are at most as many as tokens; -1 lists all; more than 1024
+    /// take further passes
+    #[arg(long, default_value_t = 5, allow_negative_numbers = true, value_parser = top)]
     pub(crate) top: u32,
     /// Divide the logits by this before the softmax
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
@@ -40,6 +41,12 @@ pub(crate) struct LogArgs {
     pub(crate) format: Option<LogFormat>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+}
+
+/// Reads how many alternatives there are; -1, as in vLLM, is all.
+fn top(text: &str) -> Result<u32, String> {
+    let most = LogprobsParams::MAX_TOP_LOGPROBS;
+    if text.trim() == "-1" { Ok(most) } else { within(text, 0..=u64::from(most)) }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -16,9 +16,9 @@ use super::params::PartialParams;
 use super::peers::{Translated, translate};
 use crate::failure::{Failure, Result, note};
 
-/// Bytes of text that an object may have, and for each token of the vocabulary: every list of tokens fits, and prompts of
-/// half a million.
-const OBJECT_BYTES: [u64; 2] = [4 << 20, 32];
+/// Bytes of text that an object may have, and more for each token of the vocabulary: every list of tokens fits, and
+/// prompts of half a million. Then those of all objects.
+const TEXT_BYTES: [u64; 3] = [4 << 20, 32, 1 << 30];
 /// What some editors put before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Most unused keys that are named.
@@ -88,18 +88,24 @@ fn short(key: &str) -> String {
 /// The text of a file that is no longer than parameters for so many requests can be.
 fn read_text(path: &Path, requests: usize, vocab: usize) -> Result<String> {
     let failed = |error: std::io::Error| Failure::file(path, error);
-    let [bytes, of_token] = OBJECT_BYTES;
-    let most = (bytes + of_token * vocab as u64).saturating_mul(requests.max(1) as u64);
+    let [bytes, of_token, most] = TEXT_BYTES;
+    let most = (bytes + of_token * vocab as u64).saturating_mul(requests.max(1) as u64).min(most);
     let mut text = Vec::new();
-    File::open(path).map_err(failed)?.take(most + 1).read_to_end(&mut text).map_err(failed)?;
+    let mut file = File::open(path).map_err(failed)?;
+    // What is no JSON is not read to its end, which it may not have.
+    file.by_ref().take(256).read_to_end(&mut text).map_err(failed)?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len());
+    }
+    if text.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| !matches!(byte, b'[' | b'{')) {
+        return Err(Failure::file(path, "no parameters: this is neither a JSON object nor an array of them"));
+    }
+    file.take(most).read_to_end(&mut text).map_err(failed)?;
     if text.len() as u64 > most {
         return Err(Failure::file(
             path,
             format!("over {most} bytes: parameters for {requests} requests of {vocab} tokens are shorter"),
         ));
-    }
-    if text.starts_with(BYTE_ORDER_MARK) {
-        text.drain(..BYTE_ORDER_MARK.len());
     }
     spell_infinities(&mut text);
     String::from_utf8(text).map_err(|error| Failure::file(path, format!("no UTF-8: {error}")))

@@ -96,10 +96,14 @@ impl Asked<'_> {
         let words = params.bad_words.iter().any(is_long);
         rules.push((
             words && self.seen == 0,
-            "a bad word of several tokens",
-            "its first ones are drawn tokens, which a row sees with --feedback alone",
+            "bad_words of several tokens",
+            "they follow drawn tokens, which a row sees with --feedback alone",
         ));
-        rules.push((words && self.seen > 0, "a bad word", "it is longer than what a request draws"));
+        rules.push((
+            words && self.seen > 0,
+            "some of bad_words",
+            "they are longer than what a request draws",
+        ));
         let stops = !params.stop_token_ids.is_empty();
         rules.push((
             params.min_tokens > 0 && !stops,

@@ -6,30 +6,17 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Whole numbers from 0 to their largest.
-pub(super) trait Whole: TryFrom<i128> {
-    const MOST: u64;
-}
+use crate::shared_args::within;
 
-impl Whole for u32 {
-    const MOST: u64 = Self::MAX as u64;
-}
-
-impl Whole for u64 {
-    const MOST: u64 = Self::MAX;
-}
-
-/// Reads a whole number.
-pub(super) fn whole<T: Whole>(text: &str) -> Result<T, String> {
-    let number: Option<i128> = text.trim().parse().ok();
-    number
-        .and_then(|number| number.try_into().ok())
-        .ok_or_else(|| format!("{text:?} is no whole number from 0 to {}", T::MOST))
+/// Reads a whole number of any size that its type has.
+pub(super) fn whole<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    let bits = 8 * size_of::<T>();
+    within(text, 0..=u64::MAX >> (64 - bits))
 }
 
 /// Whether a number is the -1 of the peers.
 fn is_minus_one(text: &str) -> bool {
-    text.trim().parse() == Ok(-1i128)
+    text.trim().parse() == Ok(-1i64)
 }
 
 /// How many tokens top-k keeps; 0, and -1 as in vLLM, keep all.

@@ -36,9 +36,9 @@ const CASES: &[(&str, &[&str])] = &[
     ("small.npy --dry-multiplier 1 --prompt 1,2,1 --dry-last-n 2", &["dry"]),
     ("nested.npy --dry-multiplier 1 --feedback", &[]),
     // Restrictions.
-    ("nested.npy --bad-words 0,1;2", &["a bad word of several tokens"]),
+    ("nested.npy --bad-words 0,1;2", &["bad_words of several tokens"]),
     ("nested.npy --bad-words 0,1;2 --feedback", &[]),
-    ("nested.npy --bad-words 1,2,3,4,5,6,7,8,9,10,11 --feedback", &["a bad word"]),
+    ("nested.npy --bad-words 1,2,3,4,5,6,7,8,9,10,11 --feedback", &["some of bad_words"]),
     ("nested.npy --min-tokens 4", &["min_tokens"]),
     ("nested.npy --stop-token-ids 4", &["stop_token_ids"]),
     ("nested.npy --min-tokens 4 --stop-token-ids 4", &[]),

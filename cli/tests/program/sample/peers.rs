@@ -142,6 +142,13 @@ fn a_file_is_read_in_proportion_to_the_job() {
     let refused = output(&long);
     assert_eq!(refused.status.code(), Some(1));
     assert!(stderr(&refused).contains("own.json: over 4194432 bytes"), "{}", stderr(&refused));
+    assert_eq!(output("top_k: 3").status.code(), Some(1));
+    #[cfg(unix)]
+    for option in ["--params", "--prompt"] {
+        let endless = folder.run(&format!("sample nested.npy {option} /dev/zero --seed 1 --device cpu"));
+        assert_eq!(endless.status.code(), Some(1), "{}", stderr(&endless));
+        assert!(stderr(&endless).contains("/dev/zero: "), "{}", stderr(&endless));
+    }
     assert_eq!(output("\u{feff} {\"top_k\": 1}").status.code(), Some(0), "a byte order mark");
     // As many keys as one likes are told in a line.
     let keys: Vec<String> = (0..10_000).map(|i| format!("\"stranger-{i}\": 0")).collect();
