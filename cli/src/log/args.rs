@@ -7,6 +7,10 @@ use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs, within};
 
 /// What follows the options in the help.
 pub(crate) const EXAMPLES: &str = "\
+Requests and positions are counted from 0: rows of [requests][positions][vocab] belong to requests, those of \
+[rows][vocab] are one request. Row p is scored with token p: the one that it predicts. Of a text that the logits are of, \
+that is the token after its own: --shift.
+
 Examples:
   sortilege log logits.npy --tokens tokens.npy --tokenizer tokenizer.json
   sortilege log prompt_logits.npy --tokens prompt_ids.npy --shift
@@ -36,7 +40,7 @@ pub(crate) struct LogArgs {
     /// Divide the logits by this before the softmax
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) temperature: f32,
-    /// Output format [default: table on a terminal, otherwise jsonl]
+    /// Output format [default: by the name of the output file; table on a terminal, otherwise jsonl]
     #[arg(long)]
     pub(crate) format: Option<LogFormat>,
     #[command(flatten)]
