@@ -27,6 +27,7 @@ const PARTS: &[(&str, &str, &str)] = &[
 /// Their keys for more of a list of ours.
 const MORE: &[(&str, &str)] = &[
     ("eos_token_id", "stop_token_ids"),
+    ("_eos_token_id", "stop_token_ids"),
     ("bad_words_ids", "bad_words"),
     ("_bad_words_token_ids", "bad_words"),
     ("suppress_tokens", "bad_words"),

@@ -3,8 +3,8 @@
 use crate::failure::{Failure, Result};
 use crate::files::{Form, Integers, read_integers};
 
-/// Most tokens of a prompt: more than any model reads.
-const MOST_TOKENS: usize = 1 << 24;
+/// Most tokens of a prompt.
+const MOST_TOKENS: usize = 1 << 22;
 
 /// Prompts of requests.
 pub(super) enum Prompts {
