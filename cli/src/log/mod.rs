@@ -15,7 +15,7 @@ pub(crate) use self::args::{EXAMPLES, LogArgs};
 use self::output::{Place, Writer};
 use self::targets::Targets;
 use crate::engine::Chosen;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, note};
 use crate::files::{LogitsFile, Meta, check_output, deliver, sha256};
 use crate::tally::Tally;
 use crate::text::Vocab;
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     )
 }
 
-/// An error if a format cannot have what the other options ask.
+/// An error if a format cannot have what the other options ask; what cannot act is told.
 fn check_options(args: &LogArgs, format: LogFormat) -> Result<()> {
     if format == LogFormat::Openai && args.tokens.is_none() {
         return Err(Failure::Usage(
@@ -77,6 +77,10 @@ fn check_options(args: &LogArgs, format: LogFormat) -> Result<()> {
             "--format openai has at most 20 alternatives, --top is {}",
             args.top
         )));
+    }
+    let [vocab_file, tokenizer] = args.vocab.files();
+    if args.top == 0 && args.tokens.is_none() && (vocab_file.is_some() || tokenizer.is_some()) {
+        note!("note: the texts of tokens are not written: with --top 0 and without --tokens there are none");
     }
     Ok(())
 }

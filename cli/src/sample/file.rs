@@ -1,4 +1,4 @@
-//! Files of parameters: a JSON object for all requests, or an array with one for each. What the keys of other programs
+//! Files of parameters: a JSON object for all requests, or an array or lines with one for each. What the keys of other programs
 //! mean is in `peers`.
 
 use std::collections::BTreeSet;
@@ -34,13 +34,15 @@ pub(super) fn read_params(
 ) -> Result<()> {
     let text = read_text(path, requests, vocab)?;
     let bad = |error: serde_json::Error| Failure::file(path, format!("no parameters: {error}"));
-    let text = text.trim_start();
-    let is_list = text.starts_with('[');
-    let objects: Vec<&RawValue> = if is_list {
-        serde_json::from_str(text).map_err(bad)?
+    let is_array = text.trim_start().starts_with('[');
+    let objects: Vec<&RawValue> = if is_array {
+        serde_json::from_str(&text).map_err(bad)?
     } else {
-        vec![serde_json::from_str(text).map_err(bad)?]
+        // One after the other, as in JSON lines.
+        let values = serde_json::Deserializer::from_str(&text).into_iter();
+        values.collect::<Result<_, _>>().map_err(bad)?
     };
+    let is_list = is_array || objects.len() != 1;
     if is_list && objects.len() != requests {
         return Err(Failure::Usage(format!(
             "{}: there are {} objects for {requests} requests: give one for each, or one object for all",

@@ -122,6 +122,7 @@ const SAME: &[(&str, &str)] = &[
     (r#"{"dry_multiplier": 0.8, "dry_penalty_last_n": 9}"#, r#"{"dry": {"multiplier": 0.8, "last_n": 9}}"#),
     (r#"{"dry_multiplier": 0.0, "dry_sequence_breakers": ["\n", ":"]}"#, r#"{"dry": {"multiplier": 0}}"#),
     (r#"{"n_probs": 4, "temp": 0.5}"#, r#"{"raw_logprobs": 4, "temperature": 0.5}"#),
+    (r#"{"n_probs": 0}"#, "{}"),
     // Tau and the multiplier are the switches.
     (r#"{"mirostat": {"eta": 0.2}, "dry": {"base": 2}}"#, "{}"),
 ];

@@ -173,8 +173,11 @@ fn choose_mirostat(object: &mut Map<String, Value>) -> Result<(), String> {
     Ok(())
 }
 
-/// vLLM's number of logprobs, or OpenAI's two keys: of the raw distribution, both.
+/// vLLM's number of logprobs, or OpenAI's two keys: of the raw distribution, both. (llama.cpp's 0 is none.)
 fn choose_logprobs(object: &mut Map<String, Value>, unused: &mut Vec<String>) -> Result<(), String> {
+    if object.get("n_probs").and_then(Value::as_u64) == Some(0) {
+        object.remove("n_probs");
+    }
     let top = object.remove("top_logprobs");
     let count = match object.remove("logprobs") {
         Some(Value::Bool(true)) => top.unwrap_or(Value::from(0)),

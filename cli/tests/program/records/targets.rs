@@ -114,6 +114,12 @@ fn tokens_that_may_be_the_rows_own_get_a_hint() {
         let said = stderr(&successful(&line, folder.run(&line)));
         assert_eq!(said.contains("row p predicts token p + 1: give --shift"), has_hint, "{said}");
     });
+    folder.put("words.txt", "a\nb\nc\nd\ne\n");
+    for (options, is_idle) in [("--top 0", true), ("--top 1", false), ("--top 0 --tokens 1,2,3,4", false)] {
+        let line = format!("log one.npy --vocab-file words.txt --device cpu {options}");
+        let said = stderr(&successful(&line, folder.run(&line)));
+        assert_eq!(said.contains("texts of tokens are not written"), is_idle, "{options}: {said}");
+    }
     let output = folder.run("log one.npy --shift --device cpu");
     assert_eq!(output.status.code(), Some(2), "nothing to shift");
 }

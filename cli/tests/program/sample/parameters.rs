@@ -116,6 +116,8 @@ fn parameters_of_a_file_are_those_of_the_command_line() {
     let objects: Vec<&str> = (0..40).map(|row| OBJECTS[row % OBJECTS.len()].1).collect();
     folder.put("own.json", format!("[{}]", objects.join(",\n")));
     let own = folder.lines("sample flat.npy --params own.json --seed 5 --device cpu");
+    folder.put("own.jsonl", objects.join("\n"));
+    assert_eq!(folder.lines("sample flat.npy --params own.jsonl --seed 5 --device cpu"), own, "lines");
     test_each(OBJECTS.iter().zip(0..).map(|(case, number)| (case.0, (case, number))), |(case, number)| {
         let (options, object) = case;
         let expected = folder.lines(&format!("sample flat.npy {options} --seed 5 --device cpu"));
@@ -202,6 +204,9 @@ const BAD_FILES: &[Case] = &[
     ("{", 1, &["own.json", "EOF"]),
     ("[{}, {}]", 2, &["own.json", "2 objects for 1 requests"]),
     ("[]", 2, &["own.json", "0 objects"]),
+    ("{}\n{}\n{}", 2, &["own.json", "3 objects for 1 requests"]),
+    (" \n", 2, &["own.json", "0 objects"]),
+    ("{} {", 1, &["own.json", "EOF"]),
     (r#"{"top_p": 1.5}"#, 2, &["own.json: top_p 1.5"]),
     (r#"[{"top_p": 1.5}]"#, 2, &["own.json: object 0: top_p 1.5"]),
     (r#"[{"n": 2, "do_sample": false}]"#, 2, &["own.json: object 0: n 2 at temperature 0"]),
