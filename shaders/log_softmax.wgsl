@@ -25,15 +25,40 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     let ln = workgroupUniformLoad(&ln_mass);
-    // 2. every lane its tokens; neighbouring lanes read neighbouring tokens
+    // 2. every lane its tokens, four at a time; neighbouring lanes read neighbouring tokens
     let max_bits = bits_of_key(bitcast<i32>(records[record + RECORD_MAX_KEY]));
+    let base = fine_base(max_bits, ln);
+    let row_start = chunk.element_base + row * chunk.row_stride;
     let end = min((group.x + 1u) * TILE, chunk.vocab);
-    for (var token = group.x * TILE + lane; token < end; token += LANES) {
-        var bits = BITS_NAN;
+    for (var token = group.x * TILE + lane; token < end; token += 4u * LANES) {
+        let tokens = vec4<u32>(token, token + LANES, token + 2u * LANES, token + 3u * LANES);
+        let elements = min(tokens, vec4<u32>(end - 1u)) + vec4<u32>(row_start);
+        var bits = vec4<u32>(
+            logit_bits(elements.x), logit_bits(elements.y), logit_bits(elements.z), logit_bits(elements.w));
+        var logprobs = vec4<u32>(BITS_NAN);
         if status == 0u {
-            let element = chunk.element_base + row * chunk.row_stride + token;
-            bits = log_softmax_bits(max_bits, ln, widen(logits[word_of_element(element)], element));
+            logprobs = log_softmax_of_four(base, bits);
+            if !all(is_fine(vec4<u32>(max_bits)) & is_fine(bits)) {
+                for (var i = 0u; i < 4u; i++) {
+                    logprobs = vec4<u32>(logprobs.yzw, log_softmax_bits(max_bits, ln, bits.x));
+                    bits = vec4<u32>(bits.yzw, bits.x);
+                }
+            }
         }
-        out[chunk.out_base + row * chunk.vocab + token] = bits;
+        let place = chunk.out_base + row * chunk.vocab;
+        write(place, tokens.x, end, logprobs.x);
+        write(place, tokens.y, end, logprobs.y);
+        write(place, tokens.z, end, logprobs.z);
+        write(place, tokens.w, end, logprobs.w);
+    }
+}
+
+fn logit_bits(element: u32) -> u32 {
+    return widen(logits[word_of_element(element)], element);
+}
+
+fn write(row_out: u32, token: u32, end: u32, bits: u32) {
+    if token < end {
+        out[row_out + token] = bits;
     }
 }

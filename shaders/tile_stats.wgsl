@@ -127,8 +127,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let element = row_start + head.token;
         target_bits = widen(logits[word_of_element(element)], element);
     }
-    let is_changed = chunk.mask_words > 0u || (requests[request].kept_buckets | requests[request].step_buckets) > 0u
-        || requests[request].first_allowed != NONE;
+    let is_changed = is_row_changed(request);
 
     for (var view = 0u; view < chunk.views; view++) {
         var tokens = raw;

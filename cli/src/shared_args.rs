@@ -1,15 +1,25 @@
 //! Options that several commands have. Those of one command are in its own room.
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
-use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
 use sortilege::Dtype;
 
 use crate::failure::{Result, note};
 use crate::shown::shown_path;
 use crate::text::{Vocab, open_tokenizer, open_vocab_file};
+
+/// Reads a whole number in a range.
+pub(crate) fn within<T: TryFrom<u64>>(text: &str, range: RangeInclusive<u64>) -> Result<T, String> {
+    let number = text.trim().parse().ok().filter(|number| range.contains(number));
+    number
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| format!("{text:?} is no whole number from {} to {}", range.start(), range.end()))
+}
 
 /// Where the logits are.
 #[derive(Args, Debug)]
@@ -21,7 +31,8 @@ pub(crate) struct LogitsArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) tensor: Option<String>,
     /// Shape of a raw file, such as 512,128256
-    #[arg(long, value_name = "N,N[,N]", value_delimiter = ',')]
+    #[arg(long, value_name = "N,N[,N]", value_delimiter = ',', allow_negative_numbers = true,
+          value_parser = |text: &str| within::<usize>(text, 0..=1 << 48))]
     pub(crate) shape: Option<Vec<usize>>,
     /// Tokens of the vocabulary, where the logits are padded to more columns: those from N on take no part, as if they were
     /// not there
@@ -94,8 +105,30 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
-    /// Whether people read the output.
-    pub(crate) fn is_for_people(&self) -> bool {
-        self.output.is_none() && io::stdout().is_terminal()
+    /// The format of the output.
+    pub(crate) fn format<F: ValueEnum>(&self, asked: Option<F>, [people, pipes]: [F; 2]) -> F {
+        choose_format(asked, self.output.as_deref(), [people, pipes])
     }
+}
+
+/// The format that is asked for, or else that of the output's ending, or else the one for people on a terminal and the
+/// one for pipes elsewhere. Says so where the ending promises another one.
+pub(crate) fn choose_format<F: ValueEnum>(
+    asked: Option<F>,
+    output: Option<&Path>,
+    [people, pipes]: [F; 2],
+) -> F {
+    let ending = output.and_then(Path::extension).and_then(OsStr::to_str).unwrap_or_default().to_lowercase();
+    let is_for_people = output.is_none() && io::stdout().is_terminal();
+    let by_default = || if is_for_people { people } else { pipes };
+    let chosen = asked.or_else(|| F::from_str(&ending, true).ok()).unwrap_or_else(by_default);
+    let name = chosen.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+    let is_promised = ["csv", "json", "jsonl"].contains(&ending.as_str()) && ending != name;
+    // Its objects stand one a line too.
+    if let (Some(output), true) =
+        (output, is_promised && (name.as_str(), ending.as_str()) != ("openai", "jsonl"))
+    {
+        note!("note: {} is written as {name}, whatever its ending says", output.display());
+    }
+    chosen
 }

@@ -1,5 +1,5 @@
 // changes: a token's logit after masks, bias and penalties; docs/sampling.md, src/request/changes.rs.
-// Provides: changed_bits.
+// Provides: changed_bits, is_row_changed.
 // Needs: words, exact, soft_float, request (.wgsl), the kernel's bindings `row_data`, `requests`, `mask`.
 
 // The word of a set of allowed tokens that has this token's bit.
@@ -35,6 +35,12 @@ fn find_change(first: u32, buckets: u32, token: u32) -> vec4<u32> {
     let found = select(is_there, is_here, vec4<bool>(any(is_here)));
     let place = select(select(select(3u, 2u, found.z), 1u, found.y), 0u, found.x);
     return vec4<u32>(row_data[bucket][place], row_data[bucket + 1u][place], row_data[bucket + 2u][place], 0u);
+}
+
+// Whether a request changes any logit.
+fn is_row_changed(request: u32) -> bool {
+    return chunk.mask_words > 0u || (requests[request].kept_buckets | requests[request].step_buckets) > 0u
+        || requests[request].first_allowed != NONE;
 }
 
 // Bits of a token's logit after masks, bias and penalties: docs/sampling.md, "Changes of logits".

@@ -120,9 +120,9 @@ fn advance_describe() {
     let key = key_of_code(progress.code);
     if progress.round == 0u {
         progress.round = 1u;
-        move_to_sum(LOWEST, progress.scale);
+        next.does = DOES_RANK;
+        next.opens_to = true;
         next.bound = earlier_of(code_of_lowest(key), run_last);
-        next.task.key = key;
         return;
     }
     if is_writer {
@@ -130,8 +130,8 @@ fn advance_describe() {
         records[out + DRAW_TOKEN] = progress.token;
         let out_view = out + DRAW_VIEWS + select(0u, 3u, progress.is_raw);
         records[out_view] = bits_of_key(key);
-        records[out_view + 1u] = found.scan.greater;
-        records[out_view + 2u] = found.scan.equal;
+        records[out_view + 1u] = found.greater;
+        records[out_view + 2u] = found.equal;
     }
     progress.draw += 1u;
     progress.round = 0u;

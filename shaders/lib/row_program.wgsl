@@ -23,6 +23,7 @@ const DOES_MERGE: u32 = 2u;      // the tiles of the view, at the task's scale
 const DOES_LOAD_TILES: u32 = 4u; // the tiles' masses, for draws where nothing was cut
 const DOES_SCAN: u32 = 8u;       // the task
 const DOES_LIST: u32 = 16u;      // the winners
+const DOES_RANK: u32 = 32u;      // of the code at hand, among what is opened
 
 struct Move {
     does: u32,               // DOES_*; 0 if there is only a step to take to another station
@@ -66,6 +67,8 @@ struct Progress {
 struct Found {
     scan: Outcome,
     merged: Merged,
+    greater: u32,          // tokens of the run with a larger key than the one at hand, and with an equal one
+    equal: u32,
     is_all: bool,          // every subtile is opened
     floor: vec2<u32>,      // every token whose code is at least this lies in an opened subtile
 }
@@ -93,6 +96,7 @@ fn begin(own_row: u32, lane: u32) {
     }
     let head = head_of(row);
     request = head.request;
+    is_changed = is_row_changed(request);
     progress.head = head;
     progress.token = head.token;
     progress.out = chunk.rows + row * chunk.record_words;
@@ -173,7 +177,7 @@ fn decide() -> bool {
     next.opens = 0u;
     next.opens_to = false;
     next.by_row_max = false;
-    next.task = Task(NOTHING, OF_TOKENS, BY_ROW, false, vec2<u32>(0u, 0u), LOWEST, HIGHEST, 0, 0u, progress.scale,
+    next.task = Task(NOTHING, OF_TOKENS, BY_ROW, false, vec2<u32>(0u, 0u), LOWEST, HIGHEST, 0u, progress.scale,
         vec4<u32>(0u, 0u, 0u, 0u));
     if progress.at == AT_CUT && progress.cut >= requests[request].n_cuts {
         progress.at = AT_KEPT;

@@ -27,7 +27,6 @@ struct Task {
     wanted: vec2<u32>,  // what a selection is to reach, at least 1
     from_code: vec2<u32>, // codes below do not count, nor are they taken
     floor: vec2<u32>,   // every token whose code is at least this lies in an opened subtile
-    key: i32,           // whose rank is counted
     centre: u32,        // octaves
     scale: Scale,
     numbers: vec4<u32>, // of a draw: two of 64 bits
@@ -39,8 +38,6 @@ struct Outcome {
     first: vec2<u32>,   // code, NO_ITEM if there is none
     last: vec2<u32>,
     count: u32,         // added to, or taken
-    greater: u32,       // tokens with a larger key than the task's
-    equal: u32,
     is_reached: bool,   // a selection reached what it was to
     code: vec2<u32>,    // ... at the last item that is at least this
     token: u32,         // drawn; NO_TOKEN where there is no mass at all
@@ -63,25 +60,38 @@ var<private> opened_all: bool;
 var<private> reopened: u32;        // tokens read
 var<private> task: Task;
 var<private> first_token: u32;    // where no subtiles are named
+var<private> is_changed: bool;     // by masks, bias or penalties
 var<private> own: Outcome;         // what this lane finds
 
 var<workgroup> low: array<atomic<u32>, 256>;  // masses of 64 bits, by digit; by tile, the last one first
 var<workgroup> high: array<atomic<u32>, 256>;
 var<workgroup> group_masses: array<vec2<u32>, 16>;
-var<workgroup> counters: array<atomic<u32>, 3>; // taken or counted, greater, equal
+var<workgroup> n_counted: atomic<u32>;        // or taken
 var<workgroup> digit_found: vec4<u32>;        // digit, 0 where it does not reach, 2 where it is the last; mass before it
 
 fn n_subtiles() -> u32 {
     return (chunk.vocab + SUBTILE - 1u) / SUBTILE;
 }
 
+fn raw_bits(token: u32) -> u32 {
+    let element = chunk.element_base + row * chunk.row_stride + min(token, chunk.vocab - 1u);
+    return widen(logits[word_of_element(element)], element);
+}
+
 fn code_of_token(token: u32) -> vec2<u32> {
-    let element = chunk.element_base + row * chunk.row_stride + token;
-    var bits = widen(logits[word_of_element(element)], element);
-    if view == PROCESSED {
+    var bits = raw_bits(token);
+    if view == PROCESSED && is_changed {
         bits = changed_bits(row, request, token, bits);
     }
     return code_of(key_of_bits(bits), token);
+}
+
+// The i-th token of what is opened, or of the neighbours that a draw looks at.
+fn token_at(i: u32) -> u32 {
+    if task.level == OF_TOKENS && !opened_all {
+        return chosen[i / SUBTILE] * SUBTILE + i % SUBTILE;
+    }
+    return first_token + i;
 }
 
 fn is_in_run(code: vec2<u32>) -> bool {
@@ -94,10 +104,7 @@ fn item(i: u32) -> vec2<u32> {
         let tile = tile_words(view, row, i / SUBTILES_PER_TILE);
         return code_of(bitcast<i32>(scratch[tile + TILE_DELEGATES + i % SUBTILES_PER_TILE]), i);
     }
-    var token = first_token + i;
-    if task.level == OF_TOKENS && !opened_all {
-        token = chosen[i / SUBTILE] * SUBTILE + i % SUBTILE;
-    }
+    let token = token_at(i);
     if token >= chunk.vocab {
         return NO_ITEM;
     }
@@ -173,7 +180,7 @@ fn visit(i: u32, n: u32, walk: Walk) {
         return;
     }
     if task.kind == TAKE {
-        let place = atomicAdd(&counters[0], 1u);
+        let place = atomicAdd(&n_counted, 1u);
         if place < MOST_CHOSEN {
             if task.level == OF_SUBTILES {
                 chosen[place] = i;
@@ -214,8 +221,6 @@ fn visit(i: u32, n: u32, walk: Walk) {
         own.first = select(own.first, code, at_least(code, own.first));
         own.last = select(own.last, code, at_least(own.last, code));
         own.count += 1u;
-        own.greater += u32(key > task.key);
-        own.equal += u32(key == task.key);
         if task.to_tiles {
             place = 255u - token / TILE;
         }
@@ -339,14 +344,14 @@ fn scan(lane: u32) {
     for (var digit = 0u; digit < CODE_DIGITS; digit++) {
         // 1. empty what is added to
         walk = look_at(walk, digit);
-        own = Outcome(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u), NO_ITEM, HIGHEST, 0u, 0u, 0u, false, NO_ITEM, NO_TOKEN);
+        own = Outcome(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u), NO_ITEM, HIGHEST, 0u, false, NO_ITEM, NO_TOKEN);
         atomicStore(&histogram[lane], 0u);
         if (selects && !draws) || task.to_tiles {
             atomicStore(&low[lane], 0u);
             atomicStore(&high[lane], 0u);
         }
-        if lane < 3u {
-            atomicStore(&counters[lane], 0u);
+        if lane == 0u {
+            atomicStore(&n_counted, 0u);
         }
         workgroupBarrier(); // everything is empty before the adding
 
@@ -367,9 +372,7 @@ fn scan(lane: u32) {
             reopened += select(n, neighbours * LANES, draws);
         }
         if task.kind == SUM {
-            atomicAdd(&counters[0], own.count);
-            atomicAdd(&counters[1], own.greater);
-            atomicAdd(&counters[2], own.equal);
+            atomicAdd(&n_counted, own.count);
         }
         if task.kind == SUM || draws {
             leave(select(lane, 255u - lane, draws));
@@ -424,9 +427,7 @@ fn scan(lane: u32) {
     }
     found.scan.code = walk.prefix;
     found.scan.token = select(NO_TOKEN, first_token, found.scan.is_reached);
-    found.scan.count = atomicLoad(&counters[0]);
-    found.scan.greater = atomicLoad(&counters[1]);
-    found.scan.equal = atomicLoad(&counters[2]);
+    found.scan.count = atomicLoad(&n_counted);
     found.scan.mass = winners[0];
     found.scan.surprisal = winners[256];
     found.scan.first = winners[512];

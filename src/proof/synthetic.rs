@@ -53,6 +53,8 @@ pub static KINDS: &[Kind] = &[
     Kind::token("zeros of both signs", |_, _, noise| if noise & 1 == 0 { 0.0 } else { -0.0 }),
     Kind::token("large and close", |_, _, noise| 30_000.0 + 16.0 * normal(noise)),
     Kind::token("long tail", |token, _, noise| if token == 0 { 18.0 } else { normal(noise) * 0.01 }),
+    Kind::token("below 2^31", |_, _, noise| of_exponent(16 + noise % 15, noise)),
+    Kind::token("above 2^31", |_, _, noise| of_exponent(31 + noise % 15, noise)),
 ];
 
 /// Kinds like the rows of a model, to measure with: `normal` of standard deviation 3; `peaked`, with five likely tokens
@@ -185,6 +187,11 @@ fn normal(noise: u64) -> f32 {
     (quarters(noise) as f32 / 65_536.0 - 2.0) * 3f32.sqrt()
 }
 
+/// A number of either sign with this exponent.
+fn of_exponent(exponent: u64, noise: u64) -> f32 {
+    f32::from_bits((((127 + exponent) as u32) << 23) | ((noise >> 16) as u32 & 0x807f_ffff))
+}
+
 /// Normal numbers of standard deviation 3: the sums of eight uniform ones, within 4.9 deviations of 0.
 fn long_normal(row: &mut [f32], numbers: &mut SplitMix64) {
     for logit in row {
@@ -212,7 +219,7 @@ mod tests {
     #[test]
     fn rows_are_what_they_always_were() {
         let kinds = (0..).zip(KINDS).map(|(row, kind)| kind.logits(64, 1000 << 40 ^ row << 24));
-        assert_eq!(checksum(kinds), 0x9698_1d12_371f_178c);
+        assert_eq!(checksum(kinds), 0x95c2_e476_e61c_9070);
         let [measured @ .., one_likely] = LIKE_A_MODEL else { panic!("no kinds") };
         let seed = 0x5eed_u64.wrapping_add(3u64.wrapping_mul(0xd6e8_feb8_6659_fd93));
         let measured = measured.iter().map(|kind| kind.logits(64, seed));

@@ -24,7 +24,7 @@ use self::data::Source;
 use self::output::Writer;
 use self::run::Run;
 use self::targets::targets;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, note};
 use crate::files::{Draft, check_output};
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
@@ -38,6 +38,10 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     check_output(args.output.as_deref(), args.input.as_deref().into_iter())?;
     let sources = sources(args)?;
     let targets = targets(args)?;
+    let has_gpu = targets.iter().any(Option::is_some);
+    for (option, why) in args.idle(targets.iter().any(Option::is_none), has_gpu) {
+        note!("note: {option} cannot act: {why}");
+    }
     let format = args.format();
     let Some(output) = args.output.as_deref().filter(|output| output.as_os_str() != "-") else {
         let stdout = Writer::new(io::stdout(), format).map_err(|error| Failure::writing(&error))?;

@@ -53,6 +53,11 @@ impl Opened {
         Ok(Input { sha256: Some(digest.hex()), ..Input::private(path, file, bytes) })
     }
 
+    /// Its bytes, from the first one.
+    pub(super) fn reader(&self) -> impl Read {
+        (&self.head[..]).chain(&self.file)
+    }
+
     /// All bytes, if there are no more than `most`, of which `remedy` says more.
     pub(super) fn all(self, most: u64, remedy: &str) -> Result<Vec<u8>> {
         let Self { path, head, file, stamp } = self;

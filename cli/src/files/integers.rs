@@ -6,6 +6,7 @@ use super::formats::{Format, check_foreign, open_format};
 use super::hints::Hints;
 use super::input::Opened;
 use crate::failure::{Failure, Result};
+use crate::shown::shown_path;
 
 /// Names that tokens usually have in a file with several arrays.
 const USUAL: &[&str] = &["tokens", "targets", "token_ids", "input_ids", "labels"];
@@ -28,28 +29,21 @@ pub(super) fn read(path: &Path, most: usize) -> Result<Content> {
         check_foreign(path, &opened.head)?;
         return Ok(Content::Text(opened));
     };
-    let array =
-        open_format(opened, format, &Hints { usual: USUAL, ..Hints::default() }, Some(most_bytes(most)))?;
+    let most_bytes = (most as u64).saturating_mul(MOST_BYTES[0]).saturating_add(MOST_BYTES[1]);
+    let array = open_format(opened, format, &Hints { usual: USUAL, ..Hints::default() }, Some(most_bytes))?;
     // Of another type, it is refused for that.
     array.element.integers(path, &[])?;
     let count = array.shape.iter().product();
     if count > most {
-        return Err(Failure::file(
-            path,
-            format!("shape {:?} is {count} tokens: {}", array.shape, wanted(most)),
-        ));
+        return Err(too_many(path, most));
     }
     let mut bytes = Vec::new();
     array.read(0, count, &mut bytes)?;
     Ok(Content::Array(array.element.integers(path, &bytes)?, array.shape))
 }
 
-/// Bytes of a file of so many integers.
-pub(super) fn most_bytes(most: usize) -> u64 {
-    (most as u64).saturating_mul(MOST_BYTES[0]).saturating_add(MOST_BYTES[1])
-}
-
-/// What is said of a file with more integers.
-pub(super) fn wanted(most: usize) -> String {
-    format!("no more than {most} tokens are wanted")
+/// The failure of a file with more integers than a job wants.
+pub(super) fn too_many(path: &Path, most: usize) -> Failure {
+    let path = shown_path(path);
+    Failure::Usage(format!("{path}: over {most} tokens, more than these logits have use for"))
 }

@@ -23,4 +23,4 @@ pub(crate) use self::hints::Hints;
 pub(crate) use self::interrupt::leave_nothing_behind;
 pub(crate) use self::logits::{BLOCK_BYTES, LogitsFile};
 pub(crate) use self::sidecar::{Meta, check_output, deliver, sha256};
-pub(crate) use self::tokens::{read_prompt, read_targets};
+pub(crate) use self::tokens::{Form, Integers, read_integers};

@@ -2,6 +2,7 @@
 
 mod args;
 mod output;
+mod targets;
 
 use std::io::Write;
 use std::path::Path;
@@ -12,9 +13,10 @@ use sortilege::{Kernels, LogprobsParams};
 use self::args::LogFormat;
 pub(crate) use self::args::{EXAMPLES, LogArgs};
 use self::output::{Place, Writer};
+use self::targets::Targets;
 use crate::engine::Chosen;
-use crate::failure::{Failure, Result};
-use crate::files::{LogitsFile, Meta, check_output, deliver, read_targets, sha256};
+use crate::failure::{Failure, Result, note};
+use crate::files::{LogitsFile, Meta, check_output, deliver, sha256};
 use crate::tally::Tally;
 use crate::text::Vocab;
 
@@ -29,6 +31,7 @@ struct Options<'a> {
     format: String,
     device: &'a str,
     tokens: Option<&'a str>,
+    shift: bool,
     tokens_sha256: Option<String>,
     vocab_size: Option<usize>,
     vocab_file: Option<String>,
@@ -38,8 +41,7 @@ struct Options<'a> {
 }
 
 pub(crate) fn run(args: &LogArgs) -> Result<()> {
-    let format =
-        args.format.unwrap_or(if args.run.is_for_people() { LogFormat::Table } else { LogFormat::Jsonl });
+    let format = args.run.format(args.format, [LogFormat::Table, LogFormat::Jsonl]);
     check_options(args, format)?;
     let tokens = args.tokens.as_deref().map(Path::new);
     let files = args.vocab.files().map(|path| path.map(|path| path.as_path()));
@@ -49,8 +51,8 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     params.validate()?;
     let logits = LogitsFile::open(&args.logits)?;
     let targets = match &args.tokens {
-        Some(source) => read_targets(source, logits.rows, logits.leading(), logits.vocab)?,
-        None => vec![None; logits.rows],
+        Some(source) => Targets::read(source, &logits, args.shift)?,
+        None => Targets::none(logits.rows),
     };
     if args.run.output.is_some() {
         logits.hash_while_reading();
@@ -68,7 +70,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     )
 }
 
-/// An error if a format cannot have what the other options ask.
+/// An error if a format cannot have what the other options ask; what cannot act is told.
 fn check_options(args: &LogArgs, format: LogFormat) -> Result<()> {
     if format == LogFormat::Openai && args.tokens.is_none() {
         return Err(Failure::Usage(
@@ -81,13 +83,17 @@ fn check_options(args: &LogArgs, format: LogFormat) -> Result<()> {
             args.top
         )));
     }
+    let [vocab_file, tokenizer] = args.vocab.files();
+    if args.top == 0 && args.tokens.is_none() && (vocab_file.is_some() || tokenizer.is_some()) {
+        note!("note: the texts of tokens are not written: with --top 0 and without --tokens there are none");
+    }
     Ok(())
 }
 
 /// Writes the records of all rows, and prints what is said at the end.
 fn write(
     logits: &LogitsFile,
-    targets: &[Option<u32>],
+    targets: &Targets,
     params: &LogprobsParams,
     chosen: &Chosen,
     out: Box<dyn Write + '_>,
@@ -100,15 +106,15 @@ fn write(
     let mut tally = Tally::new(chosen);
     let record_bytes = RECORD_BYTES[0] + RECORD_BYTES[1] * params.top_logprobs as usize;
     logits.each_block(record_bytes, |rows, block| {
-        let targets = &targets[rows.clone()];
-        let records = chosen.engine().logprobs(block, params, targets)?;
-        for (row, (record, target)) in rows.zip(records.iter().zip(targets)) {
-            let position = row % logits.positions;
+        let tokens = &targets.tokens[rows.clone()];
+        let records = chosen.engine().logprobs(block, params, tokens)?;
+        for (row, (record, target)) in rows.zip(records.iter().zip(tokens)) {
+            let number = row % logits.positions;
             let place = Place {
                 request: row / logits.positions,
-                position,
-                is_first: position == 0,
-                is_last: position + 1 == logits.positions,
+                position: targets.first + number,
+                is_first: number == 0,
+                is_last: number + 1 == logits.positions,
             };
             writer.write(place, record, *target).map_err(failed)?;
             perplexity.add(record.target.map(|target| target.logprob));
@@ -154,6 +160,7 @@ fn options<'a>(args: &'a LogArgs, format: LogFormat, vocab: Option<&Vocab>) -> R
         format: format!("{format:?}").to_lowercase(),
         device: &args.run.device,
         tokens: args.tokens.as_deref(),
+        shift: args.shift,
         tokens_sha256: sha256(tokens_file)?,
         vocab_size: args.logits.vocab_size,
         vocab_file: vocab_file.map(|path| path.display().to_string()),

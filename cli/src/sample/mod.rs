@@ -2,10 +2,17 @@
 //! `output` writes.
 
 mod args;
+mod file;
+mod idle;
 mod job;
 mod mask;
+mod numbers;
 mod output;
 mod params;
+#[cfg(test)]
+mod params_tests;
+mod peers;
+mod prompts;
 mod requests;
 mod values;
 
@@ -20,6 +27,7 @@ use self::args::SampleFormat;
 pub(crate) use self::args::{EXAMPLES, SampleArgs};
 use self::job::Job;
 use self::mask::Mask;
+use self::numbers::Seed;
 use self::output::Writer;
 use self::params::PartialParams;
 use self::requests::Requests;
@@ -30,11 +38,7 @@ use crate::tally::Tally;
 use crate::text::Vocab;
 
 pub(crate) fn run(args: &SampleArgs) -> Result<()> {
-    let format = args.format.unwrap_or(if args.run.is_for_people() {
-        SampleFormat::Table
-    } else {
-        SampleFormat::Jsonl
-    });
+    let format = args.run.format(args.format, [SampleFormat::Table, SampleFormat::Jsonl]);
     let prompt = args.prompt.as_deref().map(Path::new);
     let [vocab_file, tokenizer] = args.vocab.files();
     let files = [Some(&args.logits.logits), args.params.as_ref(), args.mask.as_ref(), vocab_file, tokenizer];
@@ -48,8 +52,10 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     let mask = args.mask.as_deref().map(|path| Mask::open(path, &logits)).transpose()?;
     let job = Job { logits: &logits, requests: &requests, mask, feedback: args.feedback };
     if args.plan {
+        tell_unplanned(args);
         return job.print_plan();
     }
+    tell_unwritten(args, &requests, format);
     let vocab = args.vocab.load(logits.vocab)?;
     let chosen = Chosen::new(&args.run.device)?;
     chosen.check(Kernels::Sample, logits.dtype)?;
@@ -75,6 +81,39 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
         },
         |output| Meta::new(&logits, &chosen, options(args, &requests, format, vocab.as_ref())?, output),
     )
+}
+
+/// Says which options a plan takes no notice of.
+fn tell_unplanned(args: &SampleArgs) {
+    let [vocab_file, tokenizer] = args.vocab.files();
+    for (option, is_given) in [
+        ("--device", args.run.device != "auto"),
+        ("--output", args.run.output.is_some()),
+        ("--format", args.format.is_some()),
+        ("--vocab-file", vocab_file.is_some()),
+        ("--tokenizer", tokenizer.is_some()),
+    ] {
+        if is_given {
+            note!("note: {option} cannot act: --plan prints a plan and does nothing");
+        }
+    }
+}
+
+/// Says what is asked for and the format has no room for.
+fn tell_unwritten(args: &SampleArgs, requests: &Requests, format: SampleFormat) {
+    let name = format!("{format:?}").to_lowercase();
+    let [vocab_file, tokenizer] = args.vocab.files();
+    if format == SampleFormat::Tokens && (vocab_file.is_some() || tokenizer.is_some()) {
+        note!("note: the texts of tokens are not written: --format {name} has ids alone");
+    }
+    let [raw, processed] = requests.asks_for_logprobs();
+    let has_raw = matches!(format, SampleFormat::Jsonl | SampleFormat::Csv);
+    if raw.is_some() && !has_raw {
+        note!("note: raw_logprobs are not written: --format {name} has no room for them, jsonl has");
+    }
+    if (raw > Some(0) && has_raw || processed.is_some()) && format != SampleFormat::Jsonl {
+        note!("note: lists of logprobs are not written: --format {name} has no room for them, jsonl has");
+    }
 }
 
 /// Tokens that were drawn, as the second line of what is said at the end.
@@ -142,7 +181,9 @@ fn options<'a>(
     let hash = |path: Option<&PathBuf>| sha256(path.map(PathBuf::as_path));
     let prompt_file = args.prompt.as_deref().map(Path::new).filter(|path| path.exists());
     let mut sampling = args.sampling.given();
-    sampling.seed = sampling.seed.or(requests.found_seed);
+    if !matches!(sampling.seed, Some(Seed(Some(_)))) {
+        sampling.seed = requests.found_seed.map(|seed| Seed(Some(seed)));
+    }
     Ok(Options {
         sampling,
         params: name(args.params.as_ref()),

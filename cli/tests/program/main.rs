@@ -64,6 +64,7 @@ fn an_output_file_comes_with_how_it_was_made() {
                 "format": format,
                 "device": "cpu",
                 "tokens": "tokens.npy",
+                "shift": false,
                 "tokens_sha256": sha256(&folder.get("tokens.npy")),
                 "vocab_size": null,
                 "vocab_file": null,

@@ -218,6 +218,7 @@ fn faults_are_everywhere() {
         "cuts",
         "draws",
         "views",
+        "ranks",
         "scan",
         "thresholds",
         "radix",

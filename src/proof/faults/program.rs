@@ -110,8 +110,17 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "task.kind == SELECT_BY_COUNT && all(through == wanted)"
             => "task.kind == SELECT_BY_COUNT && any(through == wanted)";
     "the floor is not looked at": "is_all && !has_floor" => "is_all";
-    "counts of equal logits from the scan before": "if lane < 3u {" => "if lane < 2u {";
-    "a rank counts equal logits as greater": "u32(key > task.key)" => "u32(key >= task.key)";
+    // ranks
+    "counts of equal logits from the draw before":
+        "atomicStore(&rank_counts[lane], 0u)" => "atomicStore(&rank_counts[0], 0u)";
+    "a rank counts equal logits as greater": "(keys > vec4<i32>(key))" => "(keys >= vec4<i32>(key))";
+    "a rank counts the logits before the run": "(keys < first) | " => "(keys <= first) | ";
+    "a rank counts equal logits behind the run": "(tokens <= vec4<u32>(end))" => "(tokens <= vec4<u32>(LAST_TOKEN))";
+    "a rank counts past the row": "(tokens != vec4<u32>(NO_TOKEN))" => "(tokens == tokens)";
+    "a rank leaves out the changes of a lane's second half":
+        "bits_b = vec4<u32>(bits_b.zw, x, y);" => "bits_b = vec4<u32>(bits_b.zw, bits_a.xy);";
+    "a rank's tokens are its first four": "ranks_among(bits_b, b, key)" => "ranks_among(bits_b, a, key)";
+    "a -0 is less than +0 in a rank": "raw == vec4<i32>(-1)" => "raw == vec4<i32>(-2)";
     "the last of a run is its first":
         "select(own.last, last, at_least(own.last, last))" => "select(own.last, last, at_least(last, own.last))";
     "fewer lanes are joined": "join(lane + i * lanes)" => "join(lane + i * (lanes >> 1u))";

@@ -181,15 +181,27 @@ const DIGIT_SCATTER: &[Fault] = faults! {
 const LOG_SOFTMAX: &[Fault] = faults! {
     "a tile's last token is left out":
         "(group.x + 1u) * TILE, chunk.vocab" => "(group.x + 1u) * TILE, chunk.vocab - 1u";
-    "rows without a gap": "row * chunk.row_stride + token" => "row * chunk.vocab + token";
+    "rows without a gap": "row * chunk.row_stride;" => "row * chunk.vocab;";
+    "one of four tokens is the one before": "logit_bits(elements.w)" => "logit_bits(elements.z)";
+    "tokens past the tile": "if token < end {" => "if token <= end {";
+    "a logit that is not fine is taken for one": "if !all(is_fine" => "if !any(is_fine";
+    "the third of four that are not fine": "bits = vec4<u32>(bits.yzw, bits.x);" => "bits = vec4<u32>(bits.yzz, bits.x);";
     "ties round up": "(tie && (kept & 1u) == 1u)" => "tie";
     "what is above a half by little rounds down": "(rest == 0x80u && aligned.x != 0u)" => "false";
+    "fine ties round up": "+ (kept & one)) >>" => "+ one) >>";
+    "fine, what is above a half by little rounds down": "((aligned | behind) & " => "((aligned) & ";
+    "a fine sum without its carry": "select(vec4<u32>(0u), one, added < vec4<u32>(base.x))" => "vec4<u32>(0u)";
+    "a fine logit of the lower word alone": "select(over, shifted, is_high)" => "over";
+    "fine logits are all positive": "bits >= vec4<u32>(0x80000000u)" => "bits > vec4<u32>(0xfffffff0u)";
+    "a fine distance of the lower word is a larger one":
+        "select(vec4<u32>(0u), vec4<u32>(32u), is_low)" => "vec4<u32>(0u)";
     "a logarithm of one bit less": "i < 26u; i++" => "i < 25u; i++";
     "a logarithm without its carry":
         "vec2<u32>(ln_mass << 4u, ln_mass >> 28u)" => "vec2<u32>(ln_mass << 4u, 0u)";
-    "-inf at a distance": "if bits == BITS_NEG_INFINITY {" => "if bits == BITS_NAN {";
+    "-inf at a distance":
+        "select(finite, bits, bits == vec4<u32>(BITS_NEG_INFINITY))" => "finite";
     "a row that is no distribution has logits":
-        "var bits = BITS_NAN;\n        if status == 0u {" => "var bits = BITS_NAN;\n        if status <= 1u {";
+        "vec4<u32>(BITS_NAN);\n        if status == 0u {" => "vec4<u32>(BITS_NAN);\n        if status <= 1u {";
     "a lead of the wrong word": "32u + countLeadingZeros(magnitude.x)" => "countLeadingZeros(magnitude.x)";
     "a difference is a sum": "negate64(fixed_wide(bits, point))" => "fixed_wide(bits, point)";
 };

@@ -7,7 +7,7 @@ use crate::failure::{Failure, Result};
 use crate::files::array::Array;
 use crate::files::hints::Hints;
 use crate::files::input::{Opened, is_stdin};
-use crate::shown::shown_path;
+use crate::shown::{shown, shown_path};
 
 /// Formats that say what they hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,13 @@ pub(crate) fn open_array(path: &Path, hints: &Hints) -> Result<Array> {
             "--shape {shape:?}: the header of {} has the shape, leave --shape out",
             shown_path(path)
         ))),
-        (Some(_), None) => raw::open(opened, hints),
+        (Some(_), None) => match &hints.tensor {
+            Some(name) => {
+                let name = shown(name);
+                Err(Failure::Usage(format!("--tensor {name}: a raw file holds one array without a name")))
+            }
+            None => raw::open(opened, hints),
+        },
         (None, Some(format)) => open_format(opened, format, hints, None),
         (None, None) => Err(unknown(&opened)),
     }

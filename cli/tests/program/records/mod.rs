@@ -1,6 +1,8 @@
 //! What the records say, in every format.
 
+mod endings;
 mod sources;
+mod targets;
 
 use serde_json::{Value, json};
 

@@ -1,0 +1,70 @@
+// ranks: how many tokens of the run are more probable than one of it, and how many as probable. Nothing is weighed, and
+// eight tokens are on their way to a lane at once: on a GPU the walk over a whole row is all waiting for memory.
+// Provides: count_ranks, which leaves both in `found`.
+// Needs: words, logits, exact, changes, list, scan (.wgsl), row_program's `found`, the kernel's binding `logits`.
+
+var<workgroup> rank_counts: array<atomic<u32>, 2>; // greater, equal
+
+// Tokens of what is opened, LANES apart; NO_TOKEN past its end.
+fn four_tokens(i: u32, n: u32) -> vec4<u32> {
+    let places = vec4<u32>(i, i + LANES, i + 2u * LANES, i + 3u * LANES);
+    let inside = min(places, vec4<u32>(n - 1u));
+    let tokens = vec4<u32>(token_at(inside.x), token_at(inside.y), token_at(inside.z), token_at(inside.w));
+    return select(vec4<u32>(NO_TOKEN), tokens, (places < vec4<u32>(n)) & (tokens < vec4<u32>(chunk.vocab)));
+}
+
+fn four_raw(tokens: vec4<u32>) -> vec4<u32> {
+    return vec4<u32>(raw_bits(tokens.x), raw_bits(tokens.y), raw_bits(tokens.z), raw_bits(tokens.w));
+}
+
+// Of four tokens those with a larger key in the lower half of the word, those with this one in the upper half.
+fn ranks_among(bits: vec4<u32>, tokens: vec4<u32>, key: i32) -> vec4<u32> {
+    let raw = bitcast<vec4<i32>>(bits) ^ ((bitcast<vec4<i32>>(bits) >> vec4<u32>(31u)) & vec4<i32>(0x7fffffff));
+    let keys = select(raw, vec4<i32>(0), raw == vec4<i32>(-1)); // key_of_bits
+    let first = vec4<i32>(key_of_code(run_first));
+    let is_behind_first = (keys < first) | ((keys == first) & (tokens >= vec4<u32>(place_of_code(run_first))));
+    let is_counted = is_behind_first & (tokens != vec4<u32>(NO_TOKEN));
+    // The run's last token may have equals behind it.
+    let end = select(LAST_TOKEN, place_of_code(run_last), key_of_code(run_last) == key);
+    let is_greater = is_counted & (keys > vec4<i32>(key));
+    let is_equal = is_counted & (keys == vec4<i32>(key)) & (tokens <= vec4<u32>(end));
+    return select(vec4<u32>(0u), vec4<u32>(1u), is_greater) + select(vec4<u32>(0u), vec4<u32>(0x10000u), is_equal);
+}
+
+fn count_ranks(lane: u32) {
+    let key = key_of_code(progress.code);
+    let n = opened * SUBTILE;
+    first_token = 0u;
+    workgroupBarrier(); // whoever reads the last counts has them
+    if lane < 2u {
+        atomicStore(&rank_counts[lane], 0u);
+    }
+    workgroupBarrier(); // both are empty before the adding
+    var counts = vec4<u32>(0u); // a lane has at most 4096 tokens
+    for (var i = lane; i < n; i += 8u * LANES) {
+        var a = four_tokens(i, n);
+        var b = four_tokens(i + 4u * LANES, n);
+        var bits_a = four_raw(a);
+        var bits_b = four_raw(b);
+        if view == PROCESSED && is_changed {
+            // Two a round, which go to the end of the eight: the text is there twice, not eight times.
+            for (var pair = chunk.nothing; pair < 4u; pair++) {
+                let x = changed_bits(row, request, min(a.x, chunk.vocab - 1u), bits_a.x);
+                let y = changed_bits(row, request, min(a.y, chunk.vocab - 1u), bits_a.y);
+                bits_a = vec4<u32>(bits_a.zw, bits_b.xy);
+                bits_b = vec4<u32>(bits_b.zw, x, y);
+                let first_two = a.xy;
+                a = vec4<u32>(a.zw, b.xy);
+                b = vec4<u32>(b.zw, first_two);
+            }
+        }
+        counts += ranks_among(bits_a, a, key) + ranks_among(bits_b, b, key);
+    }
+    let own = (counts.x + counts.y) + (counts.z + counts.w);
+    atomicAdd(&rank_counts[0], own & 0xffffu);
+    atomicAdd(&rank_counts[1], own >> 16u);
+    reopened += n;
+    workgroupBarrier(); // every lane's counts before they are read
+    found.greater = atomicLoad(&rank_counts[0]);
+    found.equal = atomicLoad(&rank_counts[1]);
+}
