@@ -60,3 +60,9 @@ pub enum Error {
 
 /// Result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A number of a message in few digits: people read it.
+pub(crate) fn shown(number: impl std::fmt::Debug) -> String {
+    let text = format!("{number:?}");
+    text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned)
+}

@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::shown::shown_path;
+
 /// Why the program ends without success. The exit codes are documented in the help.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -21,10 +23,11 @@ pub(crate) enum Failure {
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// Says something on stderr; whoever closed it does not want to hear.
+/// Says something in one line on stderr; whoever closed it does not want to hear.
 macro_rules! note {
     ($($words:tt)*) => {
-        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($words)*)));
+        let words = crate::shown::message(&format!($($words)*));
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{words}\n"));
     };
 }
 pub(crate) use note;
@@ -32,7 +35,7 @@ pub(crate) use note;
 impl Failure {
     /// A file that cannot be used, and why.
     pub(crate) fn file(path: &Path, problem: impl std::fmt::Display) -> Self {
-        Self::Failed(format!("{}: {problem}", path.display()))
+        Self::Failed(format!("{}: {problem}", shown_path(path)))
     }
 
     /// A failed write: quietly if a pipe was closed.

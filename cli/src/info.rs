@@ -9,6 +9,7 @@ use sortilege::wgpu::Features;
 
 use crate::engine::driver;
 use crate::failure::{Failure, Result};
+use crate::shown::shown;
 
 #[derive(Args, Debug)]
 pub(crate) struct InfoArgs {
@@ -105,9 +106,9 @@ fn print(out: &mut Vec<u8>, info: &Info) -> std::io::Result<()> {
     writeln!(out, "sortilege {}, arithmetic version {}\n", info.version, info.arithmetic_version)?;
     for adapter in &info.adapters {
         let yes = |has: bool, word: &'static str| if has { word } else { "-" };
-        writeln!(out, "{}  {}", adapter.number, adapter.name)?;
-        writeln!(out, "     adapter   {} ({}, {})", adapter.adapter, adapter.backend, adapter.kind)?;
-        writeln!(out, "     driver    {}", adapter.driver)?;
+        writeln!(out, "{}  {}", adapter.number, shown(&adapter.name))?;
+        writeln!(out, "     adapter   {} ({}, {})", shown(&adapter.adapter), adapter.backend, adapter.kind)?;
+        writeln!(out, "     driver    {}", shown(&adapter.driver))?;
         writeln!(
             out,
             "     limits    binding {} MiB, buffer {} MiB, workgroup memory {} KiB, subgroups of {} to {}",

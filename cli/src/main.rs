@@ -14,7 +14,9 @@ mod log;
 mod progress;
 mod sample;
 mod shared_args;
+mod shown;
 mod tally;
+
 mod text;
 mod validate;
 
@@ -60,7 +62,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    if let Err(error) = files::leave_nothing_behind() {
+        note!("note: signals are not watched ({error}): an interrupted run may leave a temporary file");
+    }
+    let outcome = match cli.command {
         Command::Info(args) => info::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Sample(args) => sample::run(&args),
@@ -77,6 +86,21 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// The command line. A name that would steer the terminal, as a shell may find it in a folder, or one that would fill it,
+/// does so in no message.
+fn parse() -> std::result::Result<Cli, ExitCode> {
+    let is_harmless = |arg: std::ffi::OsString| shown::is_harmless(&arg.to_string_lossy());
+    Cli::try_parse().map_err(|error| {
+        if !error.use_stderr() || std::env::args_os().all(is_harmless) {
+            error.exit();
+        }
+        for line in error.render().to_string().lines() {
+            note!("{line}");
+        }
+        ExitCode::from(2)
+    })
 }
 
 /// Prints the completion script.

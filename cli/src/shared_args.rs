@@ -1,28 +1,44 @@
 //! Options that several commands have. Those of one command are in its own room.
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
-use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
 use sortilege::Dtype;
 
-use crate::failure::Result;
-use crate::text::Vocab;
+use crate::failure::{Result, note};
+use crate::shown::shown_path;
+use crate::text::{Vocab, open_tokenizer, open_vocab_file};
+
+/// Reads a whole number in a range.
+pub(crate) fn within<T: TryFrom<u64>>(text: &str, range: RangeInclusive<u64>) -> Result<T, String> {
+    let number = text.trim().parse().ok().filter(|number| range.contains(number));
+    number
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| format!("{text:?} is no whole number from {} to {}", range.start(), range.end()))
+}
 
 /// Where the logits are.
 #[derive(Args, Debug)]
 pub(crate) struct LogitsArgs {
-    /// Logits [vocab], [rows][vocab] or [requests][positions][vocab]: .npy, .npz, .safetensors, or raw little-endian
-    /// numbers with --shape and --dtype
+    /// Logits [vocab], [rows][vocab] or [requests][positions][vocab]: .npy, .npz, .safetensors (or the .index.json of
+    /// several), or raw little-endian numbers with --shape and --dtype; - is standard input
     pub(crate) logits: PathBuf,
     /// The array's name in an .npz or .safetensors file [default: `logits`, or the only one]
     #[arg(long, value_name = "NAME")]
     pub(crate) tensor: Option<String>,
     /// Shape of a raw file, such as 512,128256
-    #[arg(long, value_name = "N,N[,N]", value_delimiter = ',')]
+    #[arg(long, value_name = "N,N[,N]", value_delimiter = ',', allow_negative_numbers = true,
+          value_parser = |text: &str| within::<usize>(text, 0..=1 << 48))]
     pub(crate) shape: Option<Vec<usize>>,
-    /// Element type of a raw file, or of a .npy file that calls bf16 `V2`
+    /// Tokens of the vocabulary, where the logits are padded to more columns: those from N on take no part, as if they were
+    /// not there
+    #[arg(long, value_name = "N", value_parser = vocab_size_parser())]
+    pub(crate) vocab_size: Option<usize>,
+    /// Element type of a raw file, or of a .npy file that calls bf16 `V2`; f64 is rounded to f32
     #[arg(long, value_parser = dtype_parser())]
     pub(crate) dtype: Option<Dtype>,
 }
@@ -33,25 +49,42 @@ pub(crate) fn dtype_parser() -> impl TypedValueParser<Value = Dtype> {
     PossibleValuesParser::new(names).try_map(|name| name.parse::<Dtype>())
 }
 
+fn vocab_size_parser() -> impl TypedValueParser<Value = usize> {
+    clap::value_parser!(u32).range(1..).map(|size| size as usize)
+}
+
 /// Where the texts of the tokens are.
 #[derive(Args, Debug)]
 pub(crate) struct VocabArgs {
-    /// Texts of the tokens: JSON object text -> id, JSON array, or one per line
+    /// Texts of the tokens: vocab.json (text -> id), a JSON array, one a line (vocab.txt), or any file that --tokenizer takes.
+    /// A byte-level alphabet, ▁ for a space and <0x0A> are recognised by the whole vocabulary; ## stays
     #[arg(long, value_name = "FILE", conflicts_with = "tokenizer")]
     pub(crate) vocab_file: Option<PathBuf>,
-    /// Texts of the tokens: a tokenizer.json of Hugging Face's tokenizers
+    /// Texts of the tokens: tokenizer.json, SentencePiece's .model or .vocab, tiktoken's ranks (base64), or tekken.json
     #[arg(long, value_name = "FILE")]
     pub(crate) tokenizer: Option<PathBuf>,
 }
 
 impl VocabArgs {
-    /// The texts, if a file of them is named.
-    pub(crate) fn load(&self) -> Result<Option<Vocab>> {
-        match (&self.vocab_file, &self.tokenizer) {
-            (Some(path), _) => Vocab::from_vocab_file(path).map(Some),
-            (_, Some(path)) => Vocab::from_tokenizer(path).map(Some),
-            _ => Ok(None),
+    /// The texts, if a file of them is named, for logits of so many tokens.
+    pub(crate) fn load(&self, tokens: usize) -> Result<Option<Vocab>> {
+        let (path, vocab) = match (&self.vocab_file, &self.tokenizer) {
+            (Some(path), _) => (path, open_vocab_file(path)?),
+            (_, Some(path)) => (path, open_tokenizer(path)?),
+            _ => return Ok(None),
+        };
+        let (path, size) = (shown_path(path), vocab.size());
+        if size < tokens {
+            note!(
+                "note: {path} has {size} tokens, the logits have {tokens}: those from {size} on have no text; if they are \
+                 padding, --vocab-size {size} leaves them out"
+            );
+        } else if size > tokens {
+            note!(
+                "note: {path} has {size} tokens, the logits have {tokens}: is it the tokenizer of their model?"
+            );
         }
+        Ok(Some(vocab))
     }
 
     /// The two files that may be named.
@@ -72,8 +105,30 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
-    /// Whether people read the output.
-    pub(crate) fn is_for_people(&self) -> bool {
-        self.output.is_none() && io::stdout().is_terminal()
+    /// The format of the output.
+    pub(crate) fn format<F: ValueEnum>(&self, asked: Option<F>, [people, pipes]: [F; 2]) -> F {
+        choose_format(asked, self.output.as_deref(), [people, pipes])
     }
+}
+
+/// The format that is asked for, or else that of the output's ending, or else the one for people on a terminal and the
+/// one for pipes elsewhere. Says so where the ending promises another one.
+pub(crate) fn choose_format<F: ValueEnum>(
+    asked: Option<F>,
+    output: Option<&Path>,
+    [people, pipes]: [F; 2],
+) -> F {
+    let ending = output.and_then(Path::extension).and_then(OsStr::to_str).unwrap_or_default().to_lowercase();
+    let is_for_people = output.is_none() && io::stdout().is_terminal();
+    let by_default = || if is_for_people { people } else { pipes };
+    let chosen = asked.or_else(|| F::from_str(&ending, true).ok()).unwrap_or_else(by_default);
+    let name = chosen.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+    let is_promised = ["csv", "json", "jsonl"].contains(&ending.as_str()) && ending != name;
+    // Its objects stand one a line too.
+    if let (Some(output), true) =
+        (output, is_promised && (name.as_str(), ending.as_str()) != ("openai", "jsonl"))
+    {
+        note!("note: {} is written as {name}, whatever its ending says", output.display());
+    }
+    chosen
 }

@@ -34,7 +34,7 @@ impl Tally {
         }
     }
 
-    /// Prints rows, time and device; `rest` is further lines.
+    /// Prints rows, time and device, and the lines of `rest`.
     pub(crate) fn print(self, logits: &LogitsFile, chosen: &Chosen, rest: &dyn std::fmt::Display) {
         let rows = logits.rows;
         let seconds = self.start.elapsed().as_secs_f64();
@@ -48,6 +48,9 @@ impl Tally {
         for (name, count) in self.unsound {
             note!("note: {count} of {rows} rows are no distribution: {name}");
         }
-        note!("{rows} rows in {seconds:.3} s on {device}, {speed:.0} rows/s{read_back}{rest}");
+        note!("{rows} rows in {seconds:.3} s on {device}, {speed:.0} rows/s{read_back}");
+        for line in rest.to_string().lines() {
+            note!("{line}");
+        }
     }
 }

@@ -340,6 +340,7 @@ fn documentation_names_files_that_exist() {
         "CHANGELOG.md",
         "docs/adding.md",
         "docs/exact.md",
+        "docs/formats.md",
         "docs/sampling.md",
         "docs/performance.md",
     ] {

@@ -1,7 +1,7 @@
 //! What a `logprobs` call asks of every row.
 
 use crate::arithmetic::format::MAX_VOCAB;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 
 /// What a `logprobs` call asks of every row. `Default` is the five best tokens at temperature 1,
 /// without the entropy.
@@ -40,7 +40,7 @@ impl LogprobsParams {
         if !range.contains(&self.temperature) {
             return Err(Error::Params(format!(
                 "temperature {} is outside {} to {}: for greedy decoding take the first entry at temperature 1",
-                self.temperature,
+                shown(self.temperature),
                 range.start(),
                 range.end()
             )));
@@ -78,6 +78,10 @@ mod tests {
                 "top_logprobs 1048577 is over the limit of 1048576",
             ),
             (LogprobsParams { temperature: 0.0, ..LogprobsParams::default() }, "temperature 0"),
+            (
+                LogprobsParams { temperature: 1e-40, ..LogprobsParams::default() },
+                "temperature 1e-40 is outside",
+            ),
             (LogprobsParams { temperature: f32::NAN, ..LogprobsParams::default() }, "temperature NaN"),
             (LogprobsParams { temperature: f32::INFINITY, ..LogprobsParams::default() }, "temperature inf"),
             (LogprobsParams { temperature: -1.0, ..LogprobsParams::default() }, "temperature -1"),

@@ -36,7 +36,8 @@ pub struct SamplingParams {
     /// Keeps tokens of at least the probability `min(ε, √ε · e^−H)` with this ε and the entropy H, 0 to below 1.
     pub eta_cutoff: f32,
     /// Excludes all but the last of the tokens of at least this probability, if there are two; with
-    /// [`xtc_probability`](Self::xtc_probability). 0 to 1, over 0.5 it never acts.
+    /// [`xtc_probability`](Self::xtc_probability). 0 to 1, over 0.5 it never acts; where the probability is not 0, at
+    /// least 2^-43, the least share that a weight has.
     pub xtc_threshold: f32,
     /// How often XTC acts, 0 to 1.
     pub xtc_probability: f32,

@@ -1,8 +1,9 @@
 //! What a request may ask: every field in its range, every token in the vocabulary.
 
+use std::fmt::Debug;
 use std::ops::RangeInclusive;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::filter;
 use crate::params::{Dry, LogprobsParams, Order, SamplingParams, SamplingStep};
 
@@ -18,6 +19,12 @@ impl SamplingParams {
                 in_range(parameter.name, value, parameter.range.clone(), parameter.remedy)?;
             }
         }
+        if self.xtc_probability > 0.0 && self.xtc_threshold < XTC_LEAST {
+            return Err(Error::Params(format!(
+                "xtc_threshold {} is below 2^-43 ({XTC_LEAST:e}), the least share that a weight has: raise it",
+                shown(self.xtc_threshold)
+            )));
+        }
         self.validate_changes()?;
         self.validate_counts()?;
         self.validate_order()
@@ -28,7 +35,7 @@ impl SamplingParams {
         if self.temperature != 0.0 && !temperatures.contains(&self.temperature) {
             return Err(Error::Params(format!(
                 "temperature {} is neither 0 nor in {} to {}: take 0 for greedy",
-                self.temperature,
+                shown(self.temperature),
                 temperatures.start(),
                 temperatures.end()
             )));
@@ -131,7 +138,10 @@ impl SamplingParams {
 
 type Tokens<'a> = Box<dyn Iterator<Item = u32> + 'a>;
 
-fn in_range<T: PartialOrd + std::fmt::Display>(
+/// The least threshold of XTC: a token's weight is a multiple of 2^-43 of the first token's, so lower ones all act alike.
+const XTC_LEAST: f32 = 1.0 / (1u64 << 43) as f32;
+
+fn in_range<T: PartialOrd + Debug + Copy + Into<f64>>(
     name: &str,
     value: T,
     range: RangeInclusive<T>,
@@ -141,7 +151,12 @@ fn in_range<T: PartialOrd + std::fmt::Display>(
         return Ok(());
     }
     let (least, most) = range.into_inner();
-    Err(Error::Params(format!("{name} {value} is outside {least} to {most}: {remedy}")))
+    // A neighbour of a round number ends a range without that number.
+    let is_above_0 = least.into() == f64::from(f32::MIN_POSITIVE);
+    let is_below_1 = most.into() == f64::from(1f32.next_down());
+    let least = if is_above_0 { "0 (excluded)".to_owned() } else { shown(least) };
+    let most = if is_below_1 { "1 (excluded)".to_owned() } else { shown(most) };
+    Err(Error::Params(format!("{name} {} is outside {least} to {most}: {remedy}", shown(value))))
 }
 
 #[cfg(test)]
@@ -160,17 +175,24 @@ mod tests {
             ("temperature inf", |p| p.temperature = f32::INFINITY),
             ("dynatemp_range 1000", |p| p.dynatemp_range = 1000.0),
             ("dynatemp_exponent -1", |p| p.dynatemp_exponent = -1.0),
+            ("top_p 1e38 is outside 0 to 1: ", |p| p.top_p = 1e38),
             ("top_p 1.5", |p| p.top_p = 1.5),
             ("top_p NaN", |p| p.top_p = f32::NAN),
             ("min_p -0.1", |p| p.min_p = -0.1),
             ("typical_p 2", |p| p.typical_p = 2.0),
             ("top_n_sigma -1", |p| p.top_n_sigma = -1.0),
             ("top_a 1.5", |p| p.top_a = 1.5),
-            ("epsilon_cutoff 1", |p| p.epsilon_cutoff = 1.0),
+            ("epsilon_cutoff 1 is outside 0 to 1 (excluded): ", |p| p.epsilon_cutoff = 1.0),
             ("eta_cutoff 1", |p| p.eta_cutoff = 1.0),
             ("xtc_threshold 1.1", |p| p.xtc_threshold = 1.1),
+            ("xtc_threshold 0 is below 2^-43 (1.1368684e-13)", |p| {
+                (p.xtc_threshold, p.xtc_probability) = (0.0, 0.5);
+            }),
+            ("xtc_threshold 1e-13 is below", |p| (p.xtc_threshold, p.xtc_probability) = (1e-13, 1.0)),
             ("xtc_probability -1", |p| p.xtc_probability = -1.0),
-            ("mirostat tau 0", |p| p.mirostat = Some(Mirostat { tau: 0.0, eta: 0.1 })),
+            ("mirostat tau 0 is outside 0 (excluded) to 30: ", |p| {
+                p.mirostat = Some(Mirostat { tau: 0.0, eta: 0.1 })
+            }),
             ("mirostat eta 2", |p| p.mirostat = Some(Mirostat { tau: 5.0, eta: 2.0 })),
             ("repetition_penalty 0", |p| p.repetition_penalty = 0.0),
             ("presence_penalty 101", |p| p.presence_penalty = 101.0),

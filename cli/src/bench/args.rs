@@ -1,13 +1,13 @@
 //! The options of `sortilege bench`, and what they mean together.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use sortilege::synthetic::{Kind, LIKE_A_MODEL};
 use sortilege::{Dtype, LogprobsParams, MAX_VOCAB, SamplingParams};
 
 use crate::failure::{Failure, Result};
-use crate::shared_args::dtype_parser;
+use crate::shared_args::{choose_format, dtype_parser, within};
 
 /// What follows the options in the help.
 pub(crate) const EXAMPLES: &str = "\
@@ -75,23 +75,24 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "log,sample")]
     pub(crate) op: Vec<OpArg>,
     /// Rows
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,8,64,512",
-          value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,8,64,512", allow_negative_numbers = true,
+          value_parser = |text: &str| within::<u32>(text, 1..=1 << 24))]
     pub(crate) rows: Vec<u32>,
     /// Tokens of a row, 1 to 1048576
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "128256",
-          value_parser = clap::value_parser!(u32).range(1..=MAX_VOCAB as i64))]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "128256", allow_negative_numbers = true,
+          value_parser = |text: &str| within::<u32>(text, 1..=MAX_VOCAB as u64))]
     pub(crate) vocab: Vec<u32>,
     /// Element types [default: f32,f16,bf16]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = dtype_parser())]
     pub(crate) dtype: Vec<Dtype>,
     /// Alternatives per row, for log, sample (raw logprobs; 0 asks for none) and top-k (where 0 is left out); --op all
     /// leaves sample out where there are more than 1024, the most it makes
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "20")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "20", allow_negative_numbers = true,
+          value_parser = |text: &str| within::<u32>(text, 0..=u64::from(LogprobsParams::MAX_TOP_LOGPROBS)))]
     pub(crate) top: Vec<u32>,
     /// Draws per row, for sample
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1",
-          value_parser = clap::value_parser!(u32).range(1..=i64::from(SamplingParams::MAX_DRAWS)))]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1", allow_negative_numbers = true,
+          value_parser = |text: &str| within::<u32>(text, 1..=u64::from(SamplingParams::MAX_DRAWS)))]
     pub(crate) draws: Vec<u32>,
     /// Divide the logits by this, for log and sample: 0.001 to 1000, and for sample 0, which is greedy and draws once
     #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
@@ -104,14 +105,15 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["rows", "vocab", "data"])]
     pub(crate) input: Option<PathBuf>,
     /// Threads of the CPU engine [default: one per core]
-    #[arg(long, value_name = "LIST", value_delimiter = ',',
-          value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true,
+          value_parser = |text: &str| within::<u32>(text, 1..=1024))]
     pub(crate) threads: Vec<u32>,
     /// Calls to time at most, after a quarter as many to warm up
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 200, allow_negative_numbers = true,
+          value_parser = |text: &str| within::<u32>(text, 1..=u64::from(u32::MAX)))]
     pub(crate) repeat: u32,
     /// Seconds after which a measurement stops before that; it has at least 3 calls, or as many as --repeat says
-    #[arg(long, value_name = "S", default_value_t = 0.5)]
+    #[arg(long, value_name = "S", default_value_t = 0.5, allow_negative_numbers = true)]
     pub(crate) seconds: f64,
     /// Output format [default: by the name of the output file; table on a terminal, otherwise jsonl]
     #[arg(long)]
@@ -152,7 +154,7 @@ impl BenchArgs {
     pub(crate) fn validate(&self) -> Result<()> {
         if !(self.seconds > 0.0 && self.seconds <= 3600.0) {
             return Err(Failure::Usage(format!(
-                "--seconds {} is outside 0 to 3600: give the time of one measurement, such as 0.5",
+                "--seconds {} is outside 0 (excluded) to 3600: give the time of one measurement, such as 0.5",
                 self.seconds
             )));
         }
@@ -170,16 +172,34 @@ impl BenchArgs {
         checked.map_err(|error| Failure::Usage(format!("--op {}: {error}", op.name())))
     }
 
+    /// Options that cannot act on these targets, and why.
+    pub(crate) fn idle(&self, has_cpu: bool, has_gpu: bool) -> Vec<(&'static str, &'static str)> {
+        let ops = self.ops();
+        let has = |op| ops.contains(&op);
+        let is_greedy = self.temperature == 0.0;
+        let rules = [
+            (
+                self.temperature != 1.0 && !has(Op::Log) && !has(Op::Sample),
+                "--temperature",
+                "log and sample have one",
+            ),
+            (self.draws != [1] && !has(Op::Sample), "--draws", "sample draws"),
+            (self.draws != [1] && has(Op::Sample) && is_greedy, "--draws", "a greedy row has one draw"),
+            (self.top != [20] && ops == [Op::LogSoftmax], "--top", "log-softmax lists nothing"),
+            (
+                !self.threads.is_empty() && !has_cpu,
+                "--threads",
+                "the CPU engine has some, and is not measured",
+            ),
+            (self.integers && !has_gpu, "--integers", "no GPU is measured"),
+            (self.allow_software && self.device == "cpu", "--allow-software", "the CPU engine is measured"),
+        ];
+        rules.into_iter().filter(|(is_idle, ..)| *is_idle).map(|(_, option, why)| (option, why)).collect()
+    }
+
     /// The format that is asked for, or that fits the output.
     pub(crate) fn format(&self) -> BenchFormat {
-        let extension = self.output.as_deref().and_then(Path::extension).and_then(|name| name.to_str());
-        let by_name = extension.and_then(|name| BenchFormat::from_str(name, true).ok());
-        let otherwise = if self.output.is_none() && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
-            BenchFormat::Table
-        } else {
-            BenchFormat::Jsonl
-        };
-        self.format.or(by_name).unwrap_or(otherwise)
+        choose_format(self.format, self.output.as_deref(), [BenchFormat::Table, BenchFormat::Jsonl])
     }
 
     /// The operations, each once.

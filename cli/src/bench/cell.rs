@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::times::gb_per_s;
 use crate::failure::{Failure, Result};
+use crate::text::read_text;
+
+/// Bytes of a file of results: a thousand times the longest campaign's.
+const MAX_FILE_BYTES: usize = 256 << 20;
 
 /// What was measured of one operation on one batch on one device. Null where a field does not apply or is not known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -119,7 +123,7 @@ impl Cell {
 
 /// The cells of a result file: a JSON array, or an object per line.
 pub(crate) fn load(path: &Path) -> Result<Vec<Cell>> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
+    let text = read_text(path, MAX_FILE_BYTES)?;
     let cells = if text.trim_start().starts_with('[') {
         serde_json::from_str(&text).map_err(|error| Failure::file(path, no_cells(&error.to_string())))?
     } else {

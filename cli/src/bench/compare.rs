@@ -7,10 +7,11 @@ use std::path::Path;
 use super::cell::{Cell, load};
 use super::output::{digits, or_dash};
 use crate::failure::{Failure, Result};
+use crate::shown::escaped;
 
 /// What makes two cells the same measurement.
 fn key(cell: &Cell) -> String {
-    format!(
+    let key = format!(
         "{} ({}) {} [{}][{}] {} top {} draws {} T {} threads {} kernels {} {} {}",
         cell.device,
         cell.adapter,
@@ -26,7 +27,8 @@ fn key(cell: &Cell) -> String {
         or_dash(cell.kernels.as_ref()),
         cell.data,
         or_dash(cell.cache.as_ref())
-    )
+    );
+    escaped(&key).into_owned()
 }
 
 /// Prints the times of B over those of A, cell by cell, and their geometric means.
@@ -113,6 +115,17 @@ mod tests {
         let mean = geometric_mean(&[0.5, 8.0]).expect("two ratios");
         assert!((mean - 2.0).abs() < 1e-12);
         assert_eq!(geometric_mean(&[]), None);
+    }
+
+    #[test]
+    fn a_terminal_obeys_no_name() {
+        let cell = Cell { device: "a\u{1b}[2J\nb".to_owned(), gpu_us: Some(1.0), ..Cell::default() };
+        let mut text = Vec::new();
+        write(&mut text, std::slice::from_ref(&cell), &[Cell { gpu_us: Some(2.0), ..cell.clone() }])
+            .expect("memory");
+        let text = String::from_utf8(text).expect("UTF-8");
+        assert!(text.contains("2.000") && text.contains("a\\u001b[2J\\nb ("), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
     }
 
     #[test]

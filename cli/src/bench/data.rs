@@ -41,7 +41,7 @@ impl Source {
                 ));
             }
         };
-        let args = LogitsArgs { logits: path.to_owned(), tensor: None, shape: None, dtype };
+        let args = LogitsArgs { logits: path.to_owned(), tensor: None, shape: None, vocab_size: None, dtype };
         let logits = LogitsFile::open(&args)?;
         if logits.rows == 0 {
             return Err(Failure::file(path, "there are no rows to measure with"));
@@ -54,7 +54,7 @@ impl Source {
     pub(crate) fn name(&self) -> String {
         match &self.origin {
             Origin::Synthetic(data) => data.name().to_owned(),
-            Origin::File(logits) => logits.array.path.display().to_string(),
+            Origin::File(logits) => logits.array.path().display().to_string(),
         }
     }
 
@@ -86,8 +86,7 @@ impl Source {
                     .for_each(|(row, bytes)| data.kind().store(self.dtype, seed_of(row), bytes));
             }
             Origin::File(logits) => {
-                let block = logits.array.block(rows.start * self.vocab, rows.len() * self.vocab)?;
-                bytes.extend_from_slice(block.bytes());
+                logits.read_rows(rows, &mut bytes)?;
             }
         }
         Ok(bytes)

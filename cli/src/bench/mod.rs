@@ -14,7 +14,7 @@ mod targets;
 mod task;
 mod times;
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use sortilege::Dtype;
@@ -24,7 +24,7 @@ use self::data::Source;
 use self::output::Writer;
 use self::run::Run;
 use self::targets::targets;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, note};
 use crate::files::{Draft, check_output};
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
@@ -38,14 +38,16 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     check_output(args.output.as_deref(), args.input.as_deref().into_iter())?;
     let sources = sources(args)?;
     let targets = targets(args)?;
+    let has_gpu = targets.iter().any(Option::is_some);
+    for (option, why) in args.idle(targets.iter().any(Option::is_none), has_gpu) {
+        note!("note: {option} cannot act: {why}");
+    }
     let format = args.format();
     let Some(output) = args.output.as_deref().filter(|output| output.as_os_str() != "-") else {
         let stdout = Writer::new(io::stdout(), format).map_err(|error| Failure::writing(&error))?;
         let (_, complaint) = Run::new(args, &targets, &sources, stdout).measure_all(targets, &sources)?;
         return complaint.map_or(Ok(()), Err);
     };
-    // Whether the file can be written is better known before the work.
-    drop(Draft::new(output)?);
     // In memory until all is there: nothing lies about if it is interrupted.
     let writer = Writer::new(Vec::new(), format).map_err(|error| Failure::writing(&error))?;
     let (text, complaint) = Run::new(args, &targets, &sources, writer).measure_all(targets, &sources)?;
@@ -55,7 +57,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
 
 fn deliver(output: &Path, text: &[u8]) -> Result<()> {
     let mut draft = Draft::new(output)?;
-    draft.writer().write_all(text).map_err(|error| Failure::writing(&error))?;
+    draft.write_all(text).map_err(|error| Failure::writing(&error))?;
     draft.keep()
 }
 

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::args::BenchFormat;
 use super::cell::Cell;
-use crate::text::clip;
+use crate::shown::{clip, escaped};
+use crate::text::columns::text_cell;
+use crate::text::{write_json, write_json_line};
 
 /// Writes cells as they come.
 pub(crate) struct Writer<W: Write> {
@@ -46,11 +48,10 @@ impl<W: Write> Writer<W> {
             }
             BenchFormat::Json => {
                 write!(self.out, "{}", if is_first { "\n" } else { ",\n" })?;
-                serde_json::to_writer(&mut self.out, cell)?;
+                write_json(&mut self.out, cell)?;
             }
             BenchFormat::Jsonl => {
-                serde_json::to_writer(&mut self.out, cell)?;
-                writeln!(self.out)?;
+                write_json_line(&mut self.out, cell)?;
             }
             BenchFormat::Csv => self.write_csv(cell)?,
             BenchFormat::Md => {
@@ -80,7 +81,7 @@ impl<W: Write> Writer<W> {
         let value: Value = serde_json::from_slice(&serde_json::to_vec(cell)?)?;
         let field = |column: &&str| match &value[*column] {
             Value::Null => String::new(),
-            Value::String(text) => text.clone(),
+            Value::String(text) => text_cell(text),
             other => other.to_string(),
         };
         let mut writer = csv::Writer::from_writer(&mut self.out);
@@ -114,7 +115,7 @@ const HEAD: [(&str, i32); 17] = [
 fn fields(cell: &Cell) -> [String; 17] {
     let number = |value: Option<f64>| or_dash(value.map(digits));
     [
-        clip(&cell.device, 18).into_owned(),
+        clip(&escaped(&cell.device), 18).into_owned(),
         or_dash(cell.kernels.as_ref()),
         cell.op.clone(),
         cell.dtype.clone(),
@@ -151,7 +152,7 @@ pub(crate) fn digits(value: f64) -> String {
 
 /// The error of a cell behind a gap, if there is one.
 fn error_after(cell: &Cell, gap: &str) -> String {
-    cell.error.as_ref().map_or_else(String::new, |error| format!("{gap}{error}"))
+    cell.error.as_ref().map_or_else(String::new, |error| format!("{gap}{}", escaped(error)))
 }
 
 /// Columns at their widths.
@@ -184,6 +185,18 @@ mod tests {
             ..Cell::default()
         };
         let failed = Cell { error: Some("too large".to_owned()), ..cell.clone() };
+        let hostile =
+            Cell { device: "=a\u{9b}\n".to_owned(), error: Some("=b\n".to_owned()), ..cell.clone() };
+        for (format, words) in [
+            (BenchFormat::Csv, "'=a\\u009b\\n,"),
+            (BenchFormat::Table, "=a\\u009b\\n"),
+            (BenchFormat::Md, "=a\\u009b\\n"),
+            (BenchFormat::Jsonl, "=a\\u009b\\n"),
+            (BenchFormat::Json, "=a\\u009b\\n"),
+        ] {
+            let text = written(format, std::slice::from_ref(&hostile));
+            assert!(text.contains(words) && !text.contains('\u{9b}'), "{format:?}: {text}");
+        }
         let cells = [cell, failed];
         for format in [BenchFormat::Json, BenchFormat::Jsonl] {
             let file = tempfile::NamedTempFile::new().expect("a file");

@@ -1,6 +1,7 @@
 //! Result files as an SVG: time against one of the dimensions, both logarithmic.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use plotters::prelude::*;
@@ -55,7 +56,7 @@ pub(crate) fn run(output: &Path, files: &[PathBuf], axis: Axis) -> Result<()> {
     let svg = draw(&series(&cells, axis), axis)
         .map_err(|error| Failure::Failed(format!("drawing {}: {error}", output.display())))?;
     let mut draft = Draft::new(output)?;
-    draft.writer().write_all(svg.as_bytes()).map_err(|error| Failure::writing(&error))?;
+    draft.write_all(svg.as_bytes()).map_err(|error| Failure::writing(&error))?;
     draft.keep()
 }
 

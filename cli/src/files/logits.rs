@@ -1,19 +1,22 @@
 //! A file of logits as a batch of rows, which is read block by block. It does not know what the rows are for.
 
 use std::ops::Range;
+use std::sync::mpsc;
 
 use indicatif::ProgressBar;
 use sortilege::{Dtype, Logits};
 
-use super::array::{Array, Element};
+use super::array::Array;
+use super::element::Element;
+use super::formats::open_array;
 use super::hints::Hints;
-use super::open::open_array;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, note};
 use crate::progress;
 use crate::shared_args::LogitsArgs;
+use crate::shown::shown_path;
 
-/// Bytes of logits that are mapped at a time.
-pub(crate) const BLOCK_BYTES: usize = 64 << 20;
+/// Bytes of logits that are read at a time.
+pub(crate) const BLOCK_BYTES: usize = 16 << 20;
 
 /// Logits in a file: rows, cut into requests of so many positions.
 pub(crate) struct LogitsFile {
@@ -22,40 +25,57 @@ pub(crate) struct LogitsFile {
     pub(crate) positions: usize,
     pub(crate) rows: usize,
     pub(crate) vocab: usize,
+    /// Elements from a row to the next one: more than the vocabulary where it is padded.
+    pub(crate) stride: usize,
 }
 
 impl LogitsFile {
     /// The file that the options name, if it holds logits in a shape that makes rows.
     pub(crate) fn open(args: &LogitsArgs) -> Result<Self> {
-        let hints = Hints { tensor: args.tensor.clone(), shape: args.shape.clone(), dtype: args.dtype };
+        let usual = &["logits"];
+        let hints =
+            Hints { tensor: args.tensor.clone(), usual, shape: args.shape.clone(), dtype: args.dtype };
         let path = &args.logits;
-        let array = open_array(path, &hints)?;
-        let Element::Logit(dtype) = array.element else {
-            return Err(Failure::file(
-                path,
-                "these are integers, not logits: give the logits first, and tokens by their option",
-            ));
+        let mut array = open_array(path, &hints)?;
+        let dtype = match array.element {
+            Element::Logit(dtype) => dtype,
+            Element::F64 => {
+                note!("note: {}: f64 logits are rounded to f32", shown_path(path));
+                Dtype::F32
+            }
+            _ => {
+                return Err(Failure::file(
+                    path,
+                    "these are integers, not logits: give the logits first, and tokens by their option",
+                ));
+            }
         };
         if hints.dtype.is_some_and(|wanted| wanted != dtype) {
             return Err(Failure::file(path, format!("the file says {dtype}: leave --dtype out")));
         }
-        let (positions, rows, vocab) = match array.shape[..] {
-            [vocab] => (1, 1, vocab),
-            [rows, vocab] => (rows, rows, vocab),
-            [requests, positions, vocab] => (positions, requests * positions, vocab),
+        let said = array.shape.clone();
+        drop_ones(&mut array.shape);
+        let (positions, rows, stride) = match array.shape[..] {
+            [columns] => (1, 1, columns),
+            [rows, columns] => (rows, rows, columns),
+            [requests, positions, columns] => (positions, requests * positions, columns),
             _ => {
                 return Err(Failure::file(
                     path,
-                    format!(
-                        "shape {:?} is none of [vocab], [rows][vocab], [requests][positions][vocab]",
-                        array.shape
-                    ),
+                    format!("shape {said:?} is none of [vocab], [rows][vocab], [requests][positions][vocab]"),
                 ));
             }
         };
+        let vocab = args.vocab_size.unwrap_or(stride);
+        if vocab > stride {
+            return Err(Failure::Usage(format!(
+                "--vocab-size {vocab}: {} has {stride} columns, and no more tokens",
+                path.display()
+            )));
+        }
         // The library's own words on a vocabulary that cannot be.
         Logits::new(&[], dtype, 0, vocab).map_err(|error| Failure::file(path, error))?;
-        Ok(Self { array, dtype, positions, rows, vocab })
+        Ok(Self { array, dtype, positions, rows, vocab, stride })
     }
 
     /// The shape without the vocabulary.
@@ -63,9 +83,9 @@ impl LogitsFile {
         &self.array.shape[..self.array.shape.len() - 1]
     }
 
-    /// Bytes of a row of logits.
+    /// Bytes from a row of logits to the next one.
     pub(crate) fn row_bytes(&self) -> usize {
-        self.vocab * self.dtype.bytes()
+        self.stride * self.dtype.bytes()
     }
 
     /// Rows whose logits, and whose results of so many bytes each, stay below the size of a block.
@@ -80,28 +100,84 @@ impl LogitsFile {
         mut work: impl FnMut(Range<usize>, &Logits<'_>) -> Result<()>,
     ) -> Result<()> {
         let bar = self.progress_bar();
-        let rows_per_block = self.rows_per_block(result_bytes);
-        for first in (0..self.rows).step_by(rows_per_block) {
-            let count = rows_per_block.min(self.rows - first);
-            let block = self.array.block(first * self.vocab, count * self.vocab)?;
-            work(first..first + count, &Logits::new(block.bytes(), self.dtype, count, self.vocab)?)?;
-            bar.inc(count as u64);
-        }
-        bar.finish_and_clear();
-        Ok(())
+        let most = self.rows_per_block(result_bytes);
+        let blocks = || (0..self.rows).step_by(most).map(|first| first..self.rows.min(first + most));
+        // The next block is read while this one is worked on.
+        std::thread::scope(|scope| {
+            let (filled, full) = mpsc::sync_channel(0);
+            let (emptied, empty) = mpsc::channel::<Vec<u8>>();
+            scope.spawn(move || {
+                for rows in blocks() {
+                    let mut buffer = empty.try_recv().unwrap_or_default();
+                    let read = self.read_rows(rows, &mut buffer);
+                    if filled.send(read.map(|()| buffer)).is_err() {
+                        return;
+                    }
+                }
+            });
+            for rows in blocks() {
+                let buffer = full.recv().expect("one for each block")?;
+                let logits = Logits::strided(&buffer, self.dtype, rows.len(), self.vocab, self.stride)?;
+                work(rows.clone(), &logits)?;
+                bar.inc(rows.len() as u64);
+                let _ = emptied.send(buffer); // nobody reads any more after the last block
+            }
+            bar.finish_and_clear();
+            Ok(())
+        })
+    }
+
+    /// Fills the buffer with the logits of these rows, a stride apart.
+    pub(crate) fn read_rows(&self, rows: Range<usize>, buffer: &mut Vec<u8>) -> Result<()> {
+        self.array.read(rows.start * self.stride, rows.len() * self.stride, buffer)
     }
 
     /// Copies of rows that do not lie one after the other.
     pub(crate) fn copy_rows(&self, rows: impl Iterator<Item = usize>) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+        let (mut bytes, mut row_bytes) = (Vec::new(), Vec::new());
         for row in rows {
-            bytes.extend_from_slice(self.array.block(row * self.vocab, self.vocab)?.bytes());
+            self.array.read(row * self.stride, self.vocab, &mut row_bytes)?;
+            bytes.extend_from_slice(&row_bytes);
         }
         Ok(bytes)
+    }
+
+    /// Hashes the file while `each_block` reads it, for a sidecar.
+    pub(crate) fn hash_while_reading(&self) {
+        self.array.hash_what_is_read();
     }
 
     /// Progress through the rows.
     pub(crate) fn progress_bar(&self) -> ProgressBar {
         progress::bar(self.rows, "{wide_bar} {pos}/{len} rows, {per_sec}, {eta} left")
+    }
+}
+
+/// Drops dimensions of 1 until there are no more than three, those before the vocabulary.
+fn drop_ones(shape: &mut Vec<usize>) {
+    while let Some(place) =
+        (shape.len() > 3).then(|| shape[..shape.len() - 1].iter().position(|&n| n == 1)).flatten()
+    {
+        shape.remove(place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dimensions_of_one_are_dropped_where_there_are_too_many() {
+        let dropped = |shape: &[usize]| {
+            let mut shape = shape.to_vec();
+            drop_ones(&mut shape);
+            shape
+        };
+        assert_eq!(dropped(&[1, 1, 3, 7]), [1, 3, 7]);
+        assert_eq!(dropped(&[2, 3, 1, 7]), [2, 3, 7]);
+        assert_eq!(dropped(&[1, 1, 1, 1, 1]), [1, 1, 1]);
+        assert_eq!(dropped(&[2, 1, 7]), [2, 1, 7]);
+        assert_eq!(dropped(&[2, 2, 3, 7]), [2, 2, 3, 7]);
+        assert_eq!(dropped(&[]), [0; 0]);
     }
 }

@@ -1,146 +1,210 @@
-//! Token ids from files and lists: targets, one per row, and prompts. Their texts are in `text`.
+//! Token ids from files and lists. Their texts are in `text`; which row one belongs to is the matter of the command.
 
+use std::fmt;
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use super::array::{Array, Element};
-use super::hints::Hints;
-use super::open::open_array;
+use super::input::is_stdin;
+use super::integers::{self, Content, too_many};
 use crate::failure::{Failure, Result};
 
-/// Targets from a file of integers or from a list, one per row of logits of this shape; `None` where negative.
-pub(crate) fn read_targets(
-    source: &str,
-    rows: usize,
-    leading: &[usize],
-    vocab: usize,
-) -> Result<Vec<Option<u32>>> {
-    let (tokens, shape) = read_integers("--tokens", source)?;
-    if tokens.len() != rows || shape.as_ref().is_some_and(|shape| shape != leading && shape.len() > 1) {
-        return Err(Failure::Failed(format!(
-            "--tokens {source} has {} for logits of {leading:?} rows: give one token per row",
-            shape.map_or_else(|| format!("{} tokens", tokens.len()), |shape| format!("shape {shape:?}"))
-        )));
-    }
-    tokens
-        .into_iter()
-        .enumerate()
-        .map(|(row, token)| match u32::try_from(token) {
-            Ok(id) if (id as usize) < vocab => Ok(Some(id)),
-            _ if token < 0 => Ok(None),
-            _ => Err(Failure::Failed(format!(
-                "--tokens {source}: token {token} of row {row} is outside the vocabulary of {vocab}; \
-                 negative means unknown"
-            ))),
-        })
-        .collect()
+/// Integers of a file or a list, in its order.
+pub(crate) struct Integers {
+    pub(crate) values: Vec<i64>,
+    pub(crate) form: Form,
 }
 
-/// Tokens of a prompt, from a file of integers or from a list.
-pub(crate) fn read_prompt(source: &str) -> Result<Vec<u32>> {
-    let (tokens, _) = read_integers("--prompt", source)?;
-    let token = |token| {
-        u32::try_from(token).map_err(|_| {
-            Failure::Usage(format!("--prompt {source}: {token} is no token: ids are 0 to 2^32 - 1"))
-        })
-    };
-    tokens.into_iter().map(token).collect()
+/// How integers are arranged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One after the other.
+    List,
+    /// An array of this shape.
+    Array(Vec<usize>),
+    /// A list of lists with so many integers.
+    Lists(Vec<usize>),
 }
 
-/// Integers, and their shape if they are an array.
-type Integers = (Vec<i64>, Option<Vec<usize>>);
-
-/// Integers of the file or of the list that an option names.
-fn read_integers(option: &str, source: &str) -> Result<Integers> {
-    let path = Path::new(source);
-    if path.exists() {
-        return read_file(path);
-    }
-    let wrong = |word: &str| {
-        let short: String = source.chars().take(60).collect();
-        Failure::Usage(format!("{option} {short}: {word:?} is no integer, and there is no such file"))
-    };
-    Ok((parse_list(source, wrong)?, None))
-}
-
-fn read_file(path: &Path) -> Result<Integers> {
-    let is_array = path.extension().is_some_and(|extension| {
-        ["npy", "npz", "safetensors"].iter().any(|format| extension.eq_ignore_ascii_case(format))
-    });
-    if !is_array {
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
-        let wrong = |word: &str| Failure::file(path, format!("{word:?} is no integer"));
-        return Ok((parse_list(&text, wrong)?, None));
-    }
-    // In a file with several arrays, the names that tokens usually have.
-    let named =
-        |tensor: &str| open_array(path, &Hints { tensor: Some(tensor.to_owned()), ..Hints::default() });
-    let is_tokens = |array: &Array| !matches!(array.element, Element::Logit(_));
-    let array = match open_array(path, &Hints::default()) {
-        Ok(array) if is_tokens(&array) => array,
-        first => ["tokens", "targets", "token_ids", "labels"]
-            .into_iter()
-            .find_map(|tensor| named(tensor).ok().filter(is_tokens))
-            .map_or(first, Ok)?,
-    };
-    let count = array.shape.iter().product();
-    let block = array.block(0, count)?;
-    let bytes = block.bytes().chunks_exact(array.element.bytes());
-    let too_large = |_| Failure::file(path, "a token is over 2^63");
-    let tokens = match array.element {
-        Element::I32 => bytes.map(|b| i64::from(i32::from_le_bytes(element(b)))).collect(),
-        Element::U32 => bytes.map(|b| i64::from(u32::from_le_bytes(element(b)))).collect(),
-        Element::I64 => bytes.map(|b| i64::from_le_bytes(element(b))).collect(),
-        Element::U64 => bytes
-            .map(|b| i64::try_from(u64::from_le_bytes(element(b))))
-            .collect::<Result<_, _>>()
-            .map_err(too_large)?,
-        Element::Logit(dtype) => {
-            return Err(Failure::file(
-                path,
-                format!("tokens must be 32- or 64-bit integers, these are {dtype}"),
-            ));
+impl fmt::Display for Integers {
+    /// As a message says it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.form {
+            Form::List => write!(f, "{} tokens", self.values.len()),
+            Form::Array(shape) => write!(f, "shape {shape:?}"),
+            Form::Lists(lengths) => {
+                let some: Vec<String> = lengths.iter().take(8).map(usize::to_string).collect();
+                let dots = if lengths.len() > 8 { ", ..." } else { "" };
+                write!(f, "{} lists of {}{dots} tokens", lengths.len(), some.join(", "))
+            }
         }
-    };
-    Ok((tokens, Some(array.shape)))
+    }
 }
 
-fn element<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    bytes.try_into().expect("chunks have the element's size")
+/// Integers of the file or of the list that an option names, if they are no more than `most`.
+pub(crate) fn read_integers(option: &str, source: &str, most: usize) -> Result<Integers> {
+    let path = Path::new(source);
+    if is_stdin(path) || path.exists() {
+        return read_file(path, most);
+    }
+    let short: String = source.chars().take(60).collect();
+    parse(source.as_bytes(), most).map_err(|problem| match problem {
+        Problem::TooMany => too_many(Path::new(&short), most),
+        Problem::Text(problem) => {
+            Failure::Usage(format!("{option} {short}: {problem}, and there is no such file"))
+        }
+        Problem::Reading(error) => unreachable!("memory is read: {error}"),
+    })
 }
 
-/// Integers between commas, white space and brackets; `null` counts as unknown.
-fn parse_list(text: &str, wrong: impl Fn(&str) -> Failure) -> Result<Vec<i64>> {
-    text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']'))
-        .filter(|word| !word.is_empty())
-        .map(|word| match word {
-            "null" => Ok(-1),
-            _ => word.parse().map_err(|_| wrong(word)),
-        })
-        .collect()
+fn read_file(path: &Path, most: usize) -> Result<Integers> {
+    match integers::read(path, most)? {
+        Content::Array(values, shape) => Ok(Integers { values, form: Form::Array(shape) }),
+        Content::Text(opened) => {
+            parse(BufReader::new(opened.reader()), most).map_err(|problem| match problem {
+                Problem::TooMany => too_many(path, most),
+                Problem::Text(problem) => Failure::file(path, problem),
+                Problem::Reading(error) => Failure::file(path, error),
+            })
+        }
+    }
+}
+
+/// Why a text is not read.
+enum Problem {
+    TooMany,
+    Text(String),
+    Reading(io::Error),
+}
+
+/// Integers between commas, white space and brackets, or lists of them in a list; `null` counts as unknown. Of a text of
+/// any length no more than the integers is kept.
+fn parse(text: impl BufRead, most: usize) -> Result<Integers, Problem> {
+    let mut parser = Parser::default();
+    for (place, byte) in text.bytes().enumerate() {
+        match byte.map_err(Problem::Reading)? {
+            // A byte order mark, as some editors write it.
+            byte if place < 3 && "\u{feff}".as_bytes()[place] == byte => {}
+            byte if byte.is_ascii_whitespace() || matches!(byte, b',' | b'[' | b']') => {
+                parser.end_word().map_err(Problem::Text)?;
+                parser.bracket(byte).map_err(Problem::Text)?;
+            }
+            byte => parser.word.push(byte),
+        }
+        if parser.len() > most {
+            return Err(Problem::TooMany);
+        }
+        if parser.word.len() > MOST_WORD {
+            parser.end_word().map_err(Problem::Text)?;
+        }
+    }
+    parser.end_word().map_err(Problem::Text)?;
+    if parser.len() > most { Err(Problem::TooMany) } else { parser.finish().map_err(Problem::Text) }
+}
+
+/// Bytes of the longest word that could be an integer.
+const MOST_WORD: usize = 40;
+
+/// What was read so far.
+#[derive(Default)]
+struct Parser {
+    values: Vec<i64>,
+    /// Lengths of the lists in a list.
+    lists: Vec<usize>,
+    /// Brackets that are open.
+    depth: usize,
+    /// Whether an integer stands in no list of a list.
+    is_flat: bool,
+    word: Vec<u8>,
+}
+
+impl Parser {
+    /// Of what it keeps.
+    fn len(&self) -> usize {
+        self.values.len().max(self.lists.len())
+    }
+
+    fn end_word(&mut self) -> Result<(), String> {
+        let word = std::mem::take(&mut self.word);
+        let value = match &word[..] {
+            b"" => return Ok(()),
+            b"null" => -1,
+            word => {
+                let text = String::from_utf8_lossy(word);
+                text.parse().map_err(|_| format!("{text:?} is no integer"))?
+            }
+        };
+        self.values.push(value);
+        match self.lists.last_mut().filter(|_| self.depth == 2) {
+            Some(length) => *length += 1,
+            None => self.is_flat = true,
+        }
+        Ok(())
+    }
+
+    fn bracket(&mut self, byte: u8) -> Result<(), String> {
+        match byte {
+            b'[' if self.depth == 2 => return Err("lists of lists of lists are no tokens".to_owned()),
+            b'[' => {
+                self.depth += 1;
+                self.lists.extend((self.depth == 2).then_some(0));
+            }
+            b']' => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Integers, String> {
+        match (self.lists.is_empty(), self.is_flat) {
+            (true, _) => Ok(Integers { values: self.values, form: Form::List }),
+            (false, true) => Err("some tokens stand in lists of a list, and others do not".to_owned()),
+            (false, false) if self.depth > 0 => Err("a list has no end".to_owned()),
+            (false, false) => Ok(Integers { values: self.values, form: Form::Lists(self.lists) }),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn lists_are_read_with_gaps() {
-        assert_eq!(
-            read_targets("5, -1,null [7]", 4, &[4], 8).expect("a list"),
-            [Some(5), None, None, Some(7)]
-        );
+    fn parsed(text: &str) -> Result<(Vec<i64>, Form), String> {
+        match parse(text.as_bytes(), 10) {
+            Ok(Integers { values, form }) => Ok((values, form)),
+            Err(Problem::Text(problem)) => Err(problem),
+            Err(Problem::TooMany) => Err("too many".to_owned()),
+            Err(Problem::Reading(error)) => Err(error.to_string()),
+        }
     }
 
     #[test]
-    fn what_does_not_fit_is_named() {
-        for (list, words) in [
-            ("1,2", "2 tokens for logits of [3] rows"),
-            ("1,2,8", "token 8 of row 2 is outside the vocabulary of 8"),
+    fn lists_are_read_with_gaps() {
+        let flat = |values: &[i64]| Ok((values.to_vec(), Form::List));
+        assert_eq!(parsed("5, -1,null [7]"), flat(&[5, -1, -1, 7]));
+        assert_eq!(parsed("[5,\n6]"), flat(&[5, 6]));
+        assert_eq!(parsed(""), flat(&[]));
+        let nested = |values: &[i64], lists: &[usize]| Ok((values.to_vec(), Form::Lists(lists.to_vec())));
+        assert_eq!(parsed("\u{feff}[ [1, null], [], [2]]"), nested(&[1, -1, 2], &[2, 0, 1]));
+        assert_eq!(parsed("[[]]"), nested(&[], &[0]));
+    }
+
+    #[test]
+    fn what_is_no_list_is_named() {
+        let long = "7".repeat(1000);
+        for (text, words) in [
             ("1,x,3", "\"x\" is no integer"),
-            ("1,2,99999999999", "token 99999999999 of row 2"),
+            ("1.5", "\"1.5\" is no integer"),
+            ("\0\0", "\"\\0\\0\" is no integer"),
+            (&long, &format!("\"{}\" is no integer", &long[..41])),
+            ("[[1, 2], 3]", "others do not"),
+            ("[[1, 0.5]]", "\"0.5\" is no integer"),
+            ("[[[1]]]", "lists of lists of lists"),
+            ("[[1, 2]", "a list has no end"),
+            ("1,2,3,4,5,6,7,8,9,10,11", "too many"),
+            ("[[],[],[],[],[],[],[],[],[],[],[]]", "too many"),
         ] {
-            let message = read_targets(list, 3, &[3], 8).expect_err(list).to_string();
-            assert!(message.contains(words), "{message}");
+            let problem = parsed(text).expect_err(text);
+            assert!(problem.contains(words), "{problem}");
         }
     }
 }

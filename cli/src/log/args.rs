@@ -1,13 +1,19 @@
 //! The options of `sortilege log`.
 
 use clap::{Args, ValueEnum};
+use sortilege::LogprobsParams;
 
-use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs};
+use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs, within};
 
 /// What follows the options in the help.
 pub(crate) const EXAMPLES: &str = "\
+Requests and positions are counted from 0: rows of [requests][positions][vocab] belong to requests, those of \
+[rows][vocab] are one request. Row p is scored with token p: the one that it predicts. Of a text that the logits are of, \
+that is the token after its own: --shift.
+
 Examples:
   sortilege log logits.npy --tokens tokens.npy --tokenizer tokenizer.json
+  sortilege log prompt_logits.npy --tokens prompt_ids.npy --shift
   sortilege log run.safetensors --tensor logits --top 20 --format jsonl -o run.jsonl
   sortilege log logits.bin --shape 512,128256 --dtype bf16 --device gpu
 
@@ -17,24 +23,34 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
 pub(crate) struct LogArgs {
     #[command(flatten)]
     pub(crate) logits: LogitsArgs,
-    /// Target tokens, one per row: a file of integers (.npy, .npz, .safetensors, text) or a list such as 5,17,-1;
-    /// negative where unknown
+    /// Target tokens, one per row, each of which its row predicts: a file of integers (.npy, .npz, .safetensors, text)
+    /// or a list such as 5,17,-1; a negative one (-100 in padded labels) is no target
     #[arg(long, value_name = "FILE|LIST", allow_hyphen_values = true)]
     pub(crate) tokens: Option<String>,
+    /// The tokens are the text that the logits are of: row p predicts token p + 1 of its request and is the record of
+    /// that position; the first position has none, and the last row has no target
+    #[arg(long, requires = "tokens")]
+    pub(crate) shift: bool,
     #[command(flatten)]
     pub(crate) vocab: VocabArgs,
-    /// Alternatives per row, 0 to 1048576, of which there are at most as many as tokens; more than 1024 take further
-    /// passes
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1_048_576))]
+    /// Alternatives per row, 0 to 1048576, of which there are at most as many as tokens; -1 lists all; more than 1024
+    /// take further passes
+    #[arg(long, default_value_t = 5, allow_negative_numbers = true, value_parser = top)]
     pub(crate) top: u32,
     /// Divide the logits by this before the softmax
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) temperature: f32,
-    /// Output format [default: table on a terminal, otherwise jsonl]
+    /// Output format [default: by the name of the output file; table on a terminal, otherwise jsonl]
     #[arg(long)]
     pub(crate) format: Option<LogFormat>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+}
+
+/// Reads how many alternatives there are; -1, as in vLLM, is all.
+fn top(text: &str) -> Result<u32, String> {
+    let most = LogprobsParams::MAX_TOP_LOGPROBS;
+    if text.trim() == "-1" { Ok(most) } else { within(text, 0..=u64::from(most)) }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -43,9 +59,10 @@ pub(crate) enum LogFormat {
     Table,
     /// One JSON object per row
     Jsonl,
-    /// One line per row and alternative
+    /// One line per row and alternative. In texts control characters and \ are spelled as in a JSON string, and ' goes before a
+    /// formula (= + - @), so that no spreadsheet runs it; bytes are JSON lists
     Csv,
-    /// One chat-completions `logprobs` object per request; needs --tokens, at most 20 alternatives; -9999.0 where a
-    /// token is impossible or the row is no distribution
+    /// One chat-completions `logprobs` object per request; needs --tokens, at most 20 alternatives; an entry for each
+    /// target, -9999.0 where it is impossible or the row is no distribution
     Openai,
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod output;
+mod targets;
 
 use std::io::Write;
 use std::path::Path;
@@ -12,9 +13,10 @@ use sortilege::{Kernels, LogprobsParams};
 use self::args::LogFormat;
 pub(crate) use self::args::{EXAMPLES, LogArgs};
 use self::output::{Place, Writer};
+use self::targets::Targets;
 use crate::engine::Chosen;
-use crate::failure::{Failure, Result};
-use crate::files::{LogitsFile, Meta, check_output, deliver, read_targets, sha256};
+use crate::failure::{Failure, Result, note};
+use crate::files::{LogitsFile, Meta, check_output, deliver, sha256};
 use crate::tally::Tally;
 use crate::text::Vocab;
 
@@ -29,7 +31,9 @@ struct Options<'a> {
     format: String,
     device: &'a str,
     tokens: Option<&'a str>,
+    shift: bool,
     tokens_sha256: Option<String>,
+    vocab_size: Option<usize>,
     vocab_file: Option<String>,
     vocab_file_sha256: Option<String>,
     tokenizer: Option<String>,
@@ -37,33 +41,36 @@ struct Options<'a> {
 }
 
 pub(crate) fn run(args: &LogArgs) -> Result<()> {
-    let format =
-        args.format.unwrap_or(if args.run.is_for_people() { LogFormat::Table } else { LogFormat::Jsonl });
+    let format = args.run.format(args.format, [LogFormat::Table, LogFormat::Jsonl]);
     check_options(args, format)?;
     let tokens = args.tokens.as_deref().map(Path::new);
     let files = args.vocab.files().map(|path| path.map(|path| path.as_path()));
     let inputs = [Some(args.logits.logits.as_path()), tokens].into_iter().chain(files);
-    check_output(args.run.output.as_deref(), inputs.flatten())?;
+    let inputs = check_output(args.run.output.as_deref(), inputs.flatten())?;
     let params = LogprobsParams { top_logprobs: args.top, temperature: args.temperature, entropy: true };
     params.validate()?;
     let logits = LogitsFile::open(&args.logits)?;
     let targets = match &args.tokens {
-        Some(source) => read_targets(source, logits.rows, logits.leading(), logits.vocab)?,
-        None => vec![None; logits.rows],
+        Some(source) => Targets::read(source, &logits, args.shift)?,
+        None => Targets::none(logits.rows),
     };
-    let vocab = args.vocab.load()?;
+    if args.run.output.is_some() {
+        logits.hash_while_reading();
+    }
+    let vocab = args.vocab.load(logits.vocab)?;
     let chosen = Chosen::new(&args.run.device)?;
     if args.top > 1024 {
         chosen.check(Kernels::LongLists, logits.dtype)?;
     }
     deliver(
         args.run.output.as_deref(),
+        &inputs,
         |out| write(&logits, &targets, &params, &chosen, out, format, vocab.as_ref()),
-        |output| Meta::new(&logits, &chosen, options(args, format)?, output),
+        |output| Meta::new(&logits, &chosen, options(args, format, vocab.as_ref())?, output),
     )
 }
 
-/// An error if a format cannot have what the other options ask.
+/// An error if a format cannot have what the other options ask; what cannot act is told.
 fn check_options(args: &LogArgs, format: LogFormat) -> Result<()> {
     if format == LogFormat::Openai && args.tokens.is_none() {
         return Err(Failure::Usage(
@@ -76,13 +83,17 @@ fn check_options(args: &LogArgs, format: LogFormat) -> Result<()> {
             args.top
         )));
     }
+    let [vocab_file, tokenizer] = args.vocab.files();
+    if args.top == 0 && args.tokens.is_none() && (vocab_file.is_some() || tokenizer.is_some()) {
+        note!("note: the texts of tokens are not written: with --top 0 and without --tokens there are none");
+    }
     Ok(())
 }
 
 /// Writes the records of all rows, and prints what is said at the end.
 fn write(
     logits: &LogitsFile,
-    targets: &[Option<u32>],
+    targets: &Targets,
     params: &LogprobsParams,
     chosen: &Chosen,
     out: Box<dyn Write + '_>,
@@ -95,15 +106,15 @@ fn write(
     let mut tally = Tally::new(chosen);
     let record_bytes = RECORD_BYTES[0] + RECORD_BYTES[1] * params.top_logprobs as usize;
     logits.each_block(record_bytes, |rows, block| {
-        let targets = &targets[rows.clone()];
-        let records = chosen.engine().logprobs(block, params, targets)?;
-        for (row, (record, target)) in rows.zip(records.iter().zip(targets)) {
-            let position = row % logits.positions;
+        let tokens = &targets.tokens[rows.clone()];
+        let records = chosen.engine().logprobs(block, params, tokens)?;
+        for (row, (record, target)) in rows.zip(records.iter().zip(tokens)) {
+            let number = row % logits.positions;
             let place = Place {
                 request: row / logits.positions,
-                position,
-                is_first: position == 0,
-                is_last: position + 1 == logits.positions,
+                position: targets.first + number,
+                is_first: number == 0,
+                is_last: number + 1 == logits.positions,
             };
             writer.write(place, record, *target).map_err(failed)?;
             perplexity.add(record.target.map(|target| target.logprob));
@@ -134,12 +145,13 @@ impl std::fmt::Display for Perplexity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.count {
             0 => Ok(()),
-            count => write!(f, "\nperplexity {:.6} over {count} targets", (-self.sum / count as f64).exp()),
+            count => write!(f, "perplexity {:.6} over {count} targets", (-self.sum / count as f64).exp()),
         }
     }
 }
 
-fn options(args: &LogArgs, format: LogFormat) -> Result<Options<'_>> {
+fn options<'a>(args: &'a LogArgs, format: LogFormat, vocab: Option<&Vocab>) -> Result<Options<'a>> {
+    let vocab_sha256 = vocab.map(|vocab| vocab.sha256().to_owned());
     let [vocab_file, tokenizer] = args.vocab.files();
     let tokens_file = args.tokens.as_deref().map(Path::new).filter(|path| path.exists());
     Ok(Options {
@@ -148,10 +160,12 @@ fn options(args: &LogArgs, format: LogFormat) -> Result<Options<'_>> {
         format: format!("{format:?}").to_lowercase(),
         device: &args.run.device,
         tokens: args.tokens.as_deref(),
-        tokens_sha256: tokens_file.map(sha256).transpose()?,
+        shift: args.shift,
+        tokens_sha256: sha256(tokens_file)?,
+        vocab_size: args.logits.vocab_size,
         vocab_file: vocab_file.map(|path| path.display().to_string()),
-        vocab_file_sha256: vocab_file.map(|path| sha256(path)).transpose()?,
-        tokenizer_sha256: tokenizer.map(|path| sha256(path)).transpose()?,
+        vocab_file_sha256: vocab_sha256.clone().filter(|_| vocab_file.is_some()),
+        tokenizer_sha256: vocab_sha256.filter(|_| tokenizer.is_some()),
         tokenizer: tokenizer.map(|path| path.display().to_string()),
     })
 }

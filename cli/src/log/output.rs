@@ -8,8 +8,9 @@ use serde::Serialize;
 use sortilege::{Logprobs, Status, TargetLogprob, TopLogprob};
 
 use super::args::LogFormat;
-use crate::text::columns::{number, optional, write_head, write_lines};
-use crate::text::{Alternative, Texts, Vocab, clip};
+use crate::shown::clip;
+use crate::text::columns::{bytes, number, optional, text, write_head, write_lines};
+use crate::text::{Alternative, Texts, Vocab, write_json, write_json_line};
 
 /// Where a row stands in the batch.
 #[derive(Clone, Copy)]
@@ -26,6 +27,8 @@ pub(crate) struct Writer<'a> {
     out: Box<dyn Write + 'a>,
     format: LogFormat,
     texts: Texts<'a>,
+    /// Whether the object that is being written has an entry: there is none without a target.
+    has_entry: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -35,7 +38,7 @@ impl<'a> Writer<'a> {
         format: LogFormat,
         vocab: Option<&'a Vocab>,
     ) -> io::Result<Self> {
-        let mut writer = Self { out, format, texts: Texts(vocab) };
+        let mut writer = Self { out, format, texts: Texts(vocab), has_entry: false };
         match format {
             LogFormat::Csv => write_head(&mut writer.out, CSV_COLUMNS)?,
             LogFormat::Table => writeln!(writer.out, "{TABLE_HEAD}")?,
@@ -74,8 +77,7 @@ impl<'a> Writer<'a> {
             top: self.texts.alternatives(&record.distribution.top_logprobs),
             status: record.distribution.status.name(),
         };
-        serde_json::to_writer(&mut self.out, &line)?;
-        self.out.write_all(b"\n")
+        write_json_line(&mut self.out, &line)
     }
 
     /// One line per alternative, or one without an alternative.
@@ -114,27 +116,35 @@ impl<'a> Writer<'a> {
         writeln!(self.out)
     }
 
-    /// One `logprobs` object of a chat completion per request and line, written as the positions come.
+    /// One `logprobs` object of a chat completion per request and line, written as the positions come; an entry for each
+    /// target.
     fn write_openai(&mut self, place: Place, record: &Logprobs, target: Option<u32>) -> io::Result<()> {
-        self.out.write_all(if place.is_first { b"{\"content\":[" } else { b"," })?;
-        let alternative = |entry: &TopLogprob| self.openai_token(Some(entry.token), Some(entry.logprob));
-        let entry = OpenaiEntry {
-            token: self.openai_token(target, record.target.map(|target| target.logprob)),
-            top_logprobs: record.distribution.top_logprobs.iter().map(alternative).collect(),
-        };
-        serde_json::to_writer(&mut self.out, &entry)?;
+        if place.is_first {
+            self.out.write_all(b"{\"content\":[")?;
+            self.has_entry = false;
+        }
+        if let Some(target) = target {
+            if self.has_entry {
+                self.out.write_all(b",")?;
+            }
+            self.has_entry = true;
+            let alternative = |entry: &TopLogprob| self.openai_token(entry.token, entry.logprob);
+            let entry = OpenaiEntry {
+                token: self.openai_token(target, record.target.map_or(f64::NAN, |target| target.logprob)),
+                top_logprobs: record.distribution.top_logprobs.iter().map(alternative).collect(),
+            };
+            write_json(&mut self.out, &entry)?;
+        }
         if place.is_last { self.out.write_all(b"],\"refusal\":null}\n") } else { Ok(()) }
     }
 
-    fn openai_token(&self, token: Option<u32>, logprob: Option<f64>) -> OpenaiToken<'a> {
+    fn openai_token(&self, token: u32, logprob: f64) -> OpenaiToken<'a> {
         OpenaiToken {
-            token: token.and_then(|token| self.texts.text(token)).unwrap_or_else(|| {
-                Cow::Owned(token.map_or_else(String::new, |token| format!("token_id:{token}")))
-            }),
+            token: self.texts.text(token).unwrap_or_else(|| Cow::Owned(format!("token_id:{token}"))),
             token_id: token,
             // The schema's own word for "no such probability".
-            logprob: logprob.filter(|logprob| logprob.is_finite()).unwrap_or(-9999.0),
-            bytes: token.and_then(|token| self.texts.bytes(token)),
+            logprob: if logprob.is_finite() { logprob } else { -9999.0 },
+            bytes: self.texts.bytes(token),
         }
     }
 }
@@ -167,7 +177,7 @@ struct OpenaiEntry<'a> {
 struct OpenaiToken<'a> {
     token: Cow<'a, str>,
     /// Not in the schema, which has no way to tell two tokens of the same text apart.
-    token_id: Option<u32>,
+    token_id: u32,
     logprob: f64,
     bytes: Option<&'a [u8]>,
 }
@@ -198,11 +208,14 @@ const CSV_COLUMNS: &[CsvColumn] = &[
     ("logsumexp", |line| number(line.record.distribution.logsumexp)),
     ("entropy", |line| number(line.record.distribution.entropy)),
     ("token", |line| optional(line.target)),
+    ("text", |line| text(line.texts, line.target)),
+    ("bytes", |line| bytes(line.texts, line.target)),
     ("logprob", |line| optional(line.record.target.map(|target| number(target.logprob)))),
     ("rank", |line| optional(line.record.target.map(|target| target.rank()))),
     ("alternative", |line| optional(line.alternative.map(|(number, _)| number))),
     ("alternative_token", |line| optional(line.entry().map(|entry| entry.token))),
-    ("alternative_text", |line| optional(line.entry().and_then(|entry| line.texts.text(entry.token)))),
+    ("alternative_text", |line| text(line.texts, line.entry().map(|entry| entry.token))),
+    ("alternative_bytes", |line| bytes(line.texts, line.entry().map(|entry| entry.token))),
     ("alternative_logprob", |line| optional(line.entry().map(|entry| number(entry.logprob)))),
 ];
 

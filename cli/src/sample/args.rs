@@ -10,13 +10,22 @@ use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs};
 
 /// What follows the options in the help.
 pub(crate) const EXAMPLES: &str = "\
-Rows of [requests][positions][vocab] belong to requests: a row's position is its place in its request. Each row of \
-[rows][vocab] is a request of its own, at position 0; with --feedback they are one request. Request r draws from stream \
+Rows of [requests][positions][vocab] belong to requests: a row's position is its place in its request, \
+counted from 0. Each row of [rows][vocab] is a request of its own, at position 0; with --feedback they are one request. Request r draws from stream \
 S + r of --stream S, so that requests draw independently under one seed: the randomness of a draw comes from seed, \
 stream and position alone. Without --feedback every row sees the prompt only: penalties, DRY, bad words and Mirostat \
 take no notice of what other rows drew.
 
-Without --seed one is found, and told as `seed N`: give it to draw the same tokens again.
+Without --seed, or with -1, one is found, and told as `seed N`: give it to draw the same tokens again.
+
+--params reads the objects of other programs as they are: vLLM's SamplingParams, Hugging Face's generation_config.json, \
+OpenAI's and llama.cpp's requests. Of their keys these mean one of ours: eos_token_id (stop_token_ids), do_sample: false \
+(temperature 0), bad_words_ids and suppress_tokens (bad_words), min_new_tokens (min_tokens), num_return_sequences (n), \
+logprobs, top_logprobs and n_probs (raw_logprobs), repeat_penalty, repeat_last_n, mirostat: 0 or 2 with mirostat_tau and \
+mirostat_eta, and dry_multiplier and its like. Keys without a meaning here are told once; one that is nearly a known one \
+is an error. Numbers may be texts, and -Infinity or false bans in logit_bias.
+
+What is asked and cannot act is told in a line each.
 
 Examples:
   sortilege sample logits.npy --temperature 0.8 --top-p 0.95 --seed 1 --tokenizer tokenizer.json
@@ -32,25 +41,28 @@ pub(crate) struct SampleArgs {
     pub(crate) logits: LogitsArgs,
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,
-    /// Parameters of each request, over those of the command line: a JSON array of objects, or one object for all. Keys
-    /// are the options' names with _ for -, save `n`, `mirostat`: {tau, eta}, `dry`: {multiplier, base, allowed_length,
-    /// last_n, sequence_breakers}, `order`: "vllm", "llama" or a list; `prompt`: [ids]; `position`: of the first row
+    /// Parameters of each request, over those of the command line: a JSON array or lines of objects, or one object for
+    /// all. Keys are the options' names with _ for -, save `n`, `mirostat`: {tau, eta}, `dry`: {multiplier, base, allowed_length,
+    /// last_n, sequence_breakers}, `order`: "vllm", "llama" or a list; `prompt`: [ids]; `position`: of the first row,
+    /// counted from 0. Other programs' keys: see below
     #[arg(long, value_name = "FILE", help_heading = "Requests")]
     pub(crate) params: Option<PathBuf>,
     /// Tokens before the first position, which penalties and DRY look at: a file of integers (.npy, .npz, .safetensors,
-    /// text) or a list such as 5,17
+    /// text) or a list such as 5,17. An array of rows, or lists such as [[5,17],[3]], is a prompt for each request;
+    /// negative ids at the ends of a row are padding
     #[arg(long, value_name = "FILE|LIST", allow_hyphen_values = true, help_heading = "Requests")]
     pub(crate) prompt: Option<String>,
-    /// Grammar bitmask, integers of 32 bits [rows][ceil(vocab / 32)], the lowest bit first: a token is possible where
-    /// its bit is set
+    /// Tokens that are possible, for each row or in one row for all: a grammar bitmask, integers of 32 bits
+    /// [rows][ceil(vocab / 32)], the lowest bit first, or bool or uint8 [rows][vocab]
     #[arg(long, value_name = "FILE", help_heading = "Requests")]
     pub(crate) mask: Option<PathBuf>,
-    /// Draw the rows of a request one after the other: penalties, DRY, bad words and Mirostat see what was drawn before
+    /// Draw the rows of a request one after the other: penalties, DRY, bad words and Mirostat see what was drawn before,
+    /// the first of several draws
     #[arg(long, help_heading = "Requests")]
     pub(crate) feedback: bool,
     #[command(flatten)]
     pub(crate) vocab: VocabArgs,
-    /// Output format [default: table on a terminal, otherwise jsonl]
+    /// Output format [default: by the name of the output file; table on a terminal, otherwise jsonl]
     #[arg(long)]
     pub(crate) format: Option<SampleFormat>,
     /// Print what a device would be asked to do at WebGPU's least limits, and do nothing
@@ -92,7 +104,8 @@ pub(crate) enum SampleFormat {
     Table,
     /// One JSON object per row
     Jsonl,
-    /// One line per draw
+    /// One line per draw. In texts control characters and \ are spelled as in a JSON string, and ' goes before a
+    /// formula (= + - @), so that no spreadsheet runs it; bytes are JSON lists
     Csv,
     /// One line of token ids per row, - for a row without
     Tokens,

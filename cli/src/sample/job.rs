@@ -130,7 +130,7 @@ impl Job<'_> {
     /// Prints the plan of the first call, and says how many there are.
     pub(super) fn print_plan(&self) -> Result<()> {
         let Requests { count, positions, .. } = *self.requests;
-        let LogitsFile { dtype, vocab, rows: all, .. } = *self.logits;
+        let LogitsFile { dtype, vocab, stride, rows: all, .. } = *self.logits;
         let (rows, calls): (Vec<usize>, usize) = if self.feedback {
             let together = self.requests_together();
             let rows =
@@ -141,7 +141,13 @@ impl Job<'_> {
             ((0..most.min(all)).collect(), all.div_ceil(most))
         };
         let requests = self.requests.start(0..rows.last().map_or(0, |row| row / positions + 1))?;
-        let shape = Shape { dtype, rows: rows.len(), vocab, row_stride: vocab, byte_offset: 0 };
+        let shape = Shape {
+            dtype,
+            rows: rows.len(),
+            vocab,
+            row_stride: if self.feedback { vocab } else { stride },
+            byte_offset: 0,
+        };
         let rows = self.rows(&requests, 0, rows.into_iter());
         let plan = Plan::sample(&shape, &rows, self.mask.is_some(), &DeviceLimits::default())?;
         if self.mask.is_some() {

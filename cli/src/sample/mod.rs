@@ -2,10 +2,17 @@
 //! `output` writes.
 
 mod args;
+mod file;
+mod idle;
 mod job;
 mod mask;
+mod numbers;
 mod output;
 mod params;
+#[cfg(test)]
+mod params_tests;
+mod peers;
+mod prompts;
 mod requests;
 mod values;
 
@@ -20,6 +27,7 @@ use self::args::SampleFormat;
 pub(crate) use self::args::{EXAMPLES, SampleArgs};
 use self::job::Job;
 use self::mask::Mask;
+use self::numbers::Seed;
 use self::output::Writer;
 use self::params::PartialParams;
 use self::requests::Requests;
@@ -27,26 +35,28 @@ use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note};
 use crate::files::{LogitsFile, Meta, check_output, deliver, sha256};
 use crate::tally::Tally;
+use crate::text::Vocab;
 
 pub(crate) fn run(args: &SampleArgs) -> Result<()> {
-    let format = args.format.unwrap_or(if args.run.is_for_people() {
-        SampleFormat::Table
-    } else {
-        SampleFormat::Jsonl
-    });
+    let format = args.run.format(args.format, [SampleFormat::Table, SampleFormat::Jsonl]);
     let prompt = args.prompt.as_deref().map(Path::new);
     let [vocab_file, tokenizer] = args.vocab.files();
     let files = [Some(&args.logits.logits), args.params.as_ref(), args.mask.as_ref(), vocab_file, tokenizer];
     let inputs = files.into_iter().flatten().map(|path| path.as_path()).chain(prompt);
-    check_output(args.run.output.as_deref(), inputs)?;
+    let inputs = check_output(args.run.output.as_deref(), inputs)?;
     let logits = LogitsFile::open(&args.logits)?;
     let requests = Requests::new(args, &logits)?;
+    if args.run.output.is_some() && !args.feedback {
+        logits.hash_while_reading();
+    }
     let mask = args.mask.as_deref().map(|path| Mask::open(path, &logits)).transpose()?;
     let job = Job { logits: &logits, requests: &requests, mask, feedback: args.feedback };
     if args.plan {
+        tell_unplanned(args);
         return job.print_plan();
     }
-    let vocab = args.vocab.load()?;
+    tell_unwritten(args, &requests, format);
+    let vocab = args.vocab.load(logits.vocab)?;
     let chosen = Chosen::new(&args.run.device)?;
     chosen.check(Kernels::Sample, logits.dtype)?;
     if let Some(seed) = requests.found_seed {
@@ -54,6 +64,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     }
     deliver(
         args.run.output.as_deref(),
+        &inputs,
         |out| {
             let failed = |error: io::Error| Failure::writing(&error);
             let mut drawn = DrawTally::default();
@@ -68,8 +79,41 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
             tally.print(&logits, &chosen, &drawn);
             Ok(())
         },
-        |output| Meta::new(&logits, &chosen, options(args, &requests, format)?, output),
+        |output| Meta::new(&logits, &chosen, options(args, &requests, format, vocab.as_ref())?, output),
     )
+}
+
+/// Says which options a plan takes no notice of.
+fn tell_unplanned(args: &SampleArgs) {
+    let [vocab_file, tokenizer] = args.vocab.files();
+    for (option, is_given) in [
+        ("--device", args.run.device != "auto"),
+        ("--output", args.run.output.is_some()),
+        ("--format", args.format.is_some()),
+        ("--vocab-file", vocab_file.is_some()),
+        ("--tokenizer", tokenizer.is_some()),
+    ] {
+        if is_given {
+            note!("note: {option} cannot act: --plan prints a plan and does nothing");
+        }
+    }
+}
+
+/// Says what is asked for and the format has no room for.
+fn tell_unwritten(args: &SampleArgs, requests: &Requests, format: SampleFormat) {
+    let name = format!("{format:?}").to_lowercase();
+    let [vocab_file, tokenizer] = args.vocab.files();
+    if format == SampleFormat::Tokens && (vocab_file.is_some() || tokenizer.is_some()) {
+        note!("note: the texts of tokens are not written: --format {name} has ids alone");
+    }
+    let [raw, processed] = requests.asks_for_logprobs();
+    let has_raw = matches!(format, SampleFormat::Jsonl | SampleFormat::Csv);
+    if raw.is_some() && !has_raw {
+        note!("note: raw_logprobs are not written: --format {name} has no room for them, jsonl has");
+    }
+    if (raw > Some(0) && has_raw || processed.is_some()) && format != SampleFormat::Jsonl {
+        note!("note: lists of logprobs are not written: --format {name} has no room for them, jsonl has");
+    }
 }
 
 /// Tokens that were drawn, as the second line of what is said at the end.
@@ -93,7 +137,7 @@ impl DrawTally {
 impl fmt::Display for DrawTally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rows, draws, kept, reopened } = self;
-        write!(f, "\n{draws} tokens drawn")?;
+        write!(f, "{draws} tokens drawn")?;
         if *rows > 0 {
             write!(f, ", {:.1} kept on average", kept / *rows as f64)?;
         }
@@ -118,33 +162,43 @@ struct Options<'a> {
     feedback: bool,
     format: String,
     device: &'a str,
+    vocab_size: Option<usize>,
     vocab_file: Option<String>,
     vocab_file_sha256: Option<String>,
     tokenizer: Option<String>,
     tokenizer_sha256: Option<String>,
 }
 
-fn options<'a>(args: &'a SampleArgs, requests: &Requests, format: SampleFormat) -> Result<Options<'a>> {
+fn options<'a>(
+    args: &'a SampleArgs,
+    requests: &Requests,
+    format: SampleFormat,
+    vocab: Option<&Vocab>,
+) -> Result<Options<'a>> {
+    let vocab_sha256 = vocab.map(|vocab| vocab.sha256().to_owned());
     let [vocab_file, tokenizer] = args.vocab.files();
     let name = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
-    let hash = |path: Option<&PathBuf>| path.map(|path| sha256(path)).transpose();
+    let hash = |path: Option<&PathBuf>| sha256(path.map(PathBuf::as_path));
     let prompt_file = args.prompt.as_deref().map(Path::new).filter(|path| path.exists());
     let mut sampling = args.sampling.given();
-    sampling.seed = sampling.seed.or(requests.found_seed);
+    if !matches!(sampling.seed, Some(Seed(Some(_)))) {
+        sampling.seed = requests.found_seed.map(|seed| Seed(Some(seed)));
+    }
     Ok(Options {
         sampling,
         params: name(args.params.as_ref()),
         params_sha256: hash(args.params.as_ref())?,
         prompt: args.prompt.as_deref(),
-        prompt_sha256: prompt_file.map(sha256).transpose()?,
+        prompt_sha256: sha256(prompt_file)?,
         mask: name(args.mask.as_ref()),
         mask_sha256: hash(args.mask.as_ref())?,
         feedback: args.feedback,
         format: format!("{format:?}").to_lowercase(),
         device: &args.run.device,
+        vocab_size: args.logits.vocab_size,
         vocab_file: name(vocab_file),
-        vocab_file_sha256: hash(vocab_file)?,
+        vocab_file_sha256: vocab_sha256.clone().filter(|_| vocab_file.is_some()),
         tokenizer: name(tokenizer),
-        tokenizer_sha256: hash(tokenizer)?,
+        tokenizer_sha256: vocab_sha256.filter(|_| tokenizer.is_some()),
     })
 }

@@ -9,8 +9,9 @@ use sortilege::{Distribution, Drawn, Sample, Status, TargetLogprob};
 
 use super::args::SampleFormat;
 use super::job::Place;
-use crate::text::columns::{number, optional, write_head, write_lines};
-use crate::text::{Alternative, Texts, Vocab, clip};
+use crate::shown::clip;
+use crate::text::columns::{bytes, number, optional, text, write_head, write_lines};
+use crate::text::{Alternative, Texts, Vocab, write_json_line};
 
 /// Writes samples in one format.
 pub(crate) struct Writer<'a> {
@@ -65,8 +66,7 @@ impl<'a> Writer<'a> {
             processed: self.json_distribution(&sample.processed),
             raw: sample.raw.as_ref().map(|raw| self.json_distribution(raw)),
         };
-        serde_json::to_writer(&mut self.out, &line)?;
-        self.out.write_all(b"\n")
+        write_json_line(&mut self.out, &line)
     }
 
     fn json_draw(&self, drawn: &Drawn) -> JsonDraw<'a> {
@@ -194,7 +194,8 @@ const CSV_COLUMNS: &[CsvColumn] = &[
     ("entropy", |line| number(line.sample.processed.entropy)),
     ("draw", |line| optional(line.draw.map(|(number, _)| number))),
     ("token", |line| optional(line.drawn().map(|drawn| drawn.token))),
-    ("text", |line| optional(line.drawn().and_then(|drawn| line.texts.text(drawn.token)))),
+    ("text", |line| text(line.texts, line.drawn().map(|drawn| drawn.token))),
+    ("bytes", |line| bytes(line.texts, line.drawn().map(|drawn| drawn.token))),
     ("logprob", |line| optional(line.drawn().map(|drawn| number(drawn.logprob)))),
     ("rank", |line| optional(line.drawn().map(|drawn| drawn.processed.rank()))),
     ("raw_logprob", |line| optional(line.raw().map(|raw| number(raw.logprob)))),

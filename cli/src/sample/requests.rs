@@ -1,14 +1,16 @@
 //! The requests of a file of logits: what the command line and the file of parameters ask of each. It draws nothing.
 
 use std::ops::Range;
-use std::path::Path;
 
 use sortilege::{Request, SamplingParams};
 
 use super::args::SampleArgs;
+use super::file::read_params;
+use super::idle::{Asked, IdleTally};
 use super::params::PartialParams;
+use super::prompts::Prompts;
 use crate::failure::{Failure, Result};
-use crate::files::{LogitsFile, read_prompt};
+use crate::files::LogitsFile;
 
 /// Rough bytes of a sample in memory, of each of its list entries and of each of its draws.
 const SAMPLE_BYTES: [usize; 3] = [512, 64, 192];
@@ -21,6 +23,8 @@ pub(crate) struct Requests {
     pub(crate) positions: usize,
     /// One for all, or one per request.
     specs: Vec<RequestSpec>,
+    /// Of requests without one of their own.
+    prompts: Prompts,
     /// The seed that was found for requests without.
     pub(crate) found_seed: Option<u64>,
 }
@@ -28,57 +32,105 @@ pub(crate) struct Requests {
 /// What is asked of a request.
 struct RequestSpec {
     params: SamplingParams,
-    prompt: Vec<u32>,
+    /// In place of the prompt of all.
+    prompt: Option<Vec<u32>>,
     /// The position of its first row.
-    position: Option<u64>,
+    position: u64,
     /// Whether the stream was given for this request alone.
     has_own_stream: bool,
 }
 
 impl Requests {
-    /// What the options ask, if the library takes it for these logits.
+    /// What the options ask, if the library takes it for these logits; what of it cannot act is told.
     pub(crate) fn new(args: &SampleArgs, logits: &LogitsFile) -> Result<Self> {
         let is_flat = logits.array.shape.len() == 2 && !args.feedback;
         let positions = if is_flat { 1 } else { logits.positions };
         let count = logits.rows.checked_div(positions).unwrap_or(0);
+        let prompts = match &args.prompt {
+            Some(source) => Prompts::read(source, count)?,
+            None => Prompts::All(Vec::new()),
+        };
+        let mut requests = Self { count, positions, specs: Vec::new(), prompts, found_seed: None };
         let common = args.sampling.given();
-        let prompt = args.prompt.as_deref().map_or(Ok(Vec::new()), read_prompt)?;
-        let (own, is_list) = match &args.params {
-            Some(path) => read_params(path, count)?,
-            None => (vec![PartialParams::default()], false),
-        };
-        let has_seed = |own: &PartialParams| own.seed.or(common.seed).is_some();
-        // Below 2^53: readers of JSON keep it.
-        let found_seed = if own.iter().all(has_seed) {
-            None
-        } else {
-            Some(Request::new(SamplingParams::default())?.seed() >> 11)
-        };
-        let spec = |(number, own): (usize, &PartialParams)| {
-            let mut params = SamplingParams { seed: found_seed, entropy: true, ..SamplingParams::default() };
-            common.apply_to(&mut params);
-            own.apply_to(&mut params);
-            let spec = RequestSpec {
-                params,
-                prompt: own.prompt.clone().unwrap_or_else(|| prompt.clone()),
-                position: own.position,
-                has_own_stream: is_list && own.stream.is_some(),
-            };
-            match (spec.check(logits), &args.params) {
-                (Ok(()), _) => Ok(spec),
-                (Err(problem), None) => Err(problem.into()),
-                (Err(problem), Some(path)) if is_list => {
-                    Err(Failure::Usage(format!("{}: object {number}: {problem}", path.display())))
-                }
-                (Err(problem), Some(path)) => Err(Failure::Usage(format!("{}: {problem}", path.display()))),
+        let mut idle = IdleTally::default();
+        let mut take = |number: Option<usize>, own: PartialParams| {
+            let given = own.over(&common);
+            let spec = RequestSpec::new(&given, number.is_some() && own.stream.is_some());
+            spec.check(logits)?;
+            requests.specs.push(spec);
+            for request in requests.of_last_spec(number) {
+                idle.count(&requests.asked(request, &given, args, logits));
             }
+            Ok(())
         };
-        let specs = own.iter().enumerate().map(spec).collect::<Result<_>>()?;
-        Ok(Self { count, positions, specs, found_seed })
+        match &args.params {
+            Some(path) => read_params(path, count, logits.vocab, take)?,
+            None => take(None, PartialParams::default())?,
+        }
+        if args.feedback && count > 0 {
+            idle.tell_feedback(positions - 1);
+        }
+        idle.tell();
+        requests.find_seed()?;
+        Ok(requests)
+    }
+
+    /// Numbers of requests that differ in what they ask, of those that the last spec is for.
+    fn of_last_spec(&self, number: Option<usize>) -> Range<usize> {
+        match (number, &self.prompts) {
+            (Some(number), _) => number..number + 1,
+            (None, Prompts::All(_)) => 0..self.count.min(1),
+            (None, Prompts::Each(_)) => 0..self.count,
+        }
+    }
+
+    /// A request with what its rows can see.
+    fn asked<'a>(
+        &'a self,
+        request: usize,
+        given: &'a PartialParams,
+        args: &SampleArgs,
+        logits: &LogitsFile,
+    ) -> Asked<'a> {
+        let spec = self.spec(request);
+        Asked {
+            given,
+            params: &spec.params,
+            prompt: self.prompt(request),
+            vocab: logits.vocab,
+            first: spec.position,
+            seen: if args.feedback { self.positions - 1 } else { 0 },
+        }
+    }
+
+    /// Finds a seed for requests without.
+    fn find_seed(&mut self) -> Result<()> {
+        let mut without = self.specs.iter_mut().filter(|spec| spec.params.seed.is_none()).peekable();
+        if without.peek().is_some() {
+            // Below 2^53: readers of JSON keep it.
+            let seed = Request::new(SamplingParams::default())?.seed() >> 11;
+            without.for_each(|spec| spec.params.seed = Some(seed));
+            self.found_seed = Some(seed);
+        }
+        Ok(())
+    }
+
+    /// The tokens before the first position of a request.
+    fn prompt(&self, request: usize) -> &[u32] {
+        self.spec(request).prompt.as_deref().unwrap_or_else(|| self.prompts.of(request))
     }
 
     fn spec(&self, request: usize) -> &RequestSpec {
         &self.specs[if self.specs.len() == 1 { 0 } else { request }]
+    }
+
+    /// The longest raw and processed lists that a request asks for.
+    pub(crate) fn asks_for_logprobs(&self) -> [Option<u32>; 2] {
+        let params = || self.specs.iter().map(|spec| &spec.params);
+        [
+            params().filter_map(|params| params.raw_logprobs).max(),
+            params().filter_map(|params| params.processed_logprobs).max(),
+        ]
     }
 
     /// The requests with these numbers, before their first row.
@@ -92,7 +144,7 @@ impl Requests {
                 let request = number as u32;
                 params.stream = params.stream.wrapping_add(request);
             }
-            Ok(Request::with_prompt(params, &spec.prompt)?)
+            Ok(Request::with_prompt(params, self.prompt(number))?)
         };
         numbers.map(start).collect()
     }
@@ -100,21 +152,37 @@ impl Requests {
     /// The number, in its request, of the token that a row draws.
     pub(crate) fn position(&self, row: usize) -> u64 {
         let request = row / self.positions;
-        let first = self.spec(request).position.unwrap_or(0);
+        let first = self.spec(request).position;
         first.wrapping_add((row % self.positions) as u64)
     }
 
     /// Rough bytes of memory that a row needs beside its logits.
     pub(crate) fn row_bytes(&self) -> usize {
-        self.specs.iter().map(RequestSpec::row_bytes).max().unwrap_or(0)
+        let own = self.specs.iter().map(RequestSpec::row_bytes).max().unwrap_or(0);
+        own + 4 * self.prompts.longest()
     }
 }
 
 impl RequestSpec {
+    fn new(given: &PartialParams, has_own_stream: bool) -> Self {
+        Self {
+            params: given.params(),
+            prompt: given.prompt.clone(),
+            position: given.position.unwrap_or(0),
+            has_own_stream,
+        }
+    }
+
     /// An error unless the library takes it for these logits.
-    fn check(&self, logits: &LogitsFile) -> sortilege::Result<()> {
+    fn check(&self, logits: &LogitsFile) -> Result<()> {
         self.params.validate()?;
-        self.params.validate_tokens(logits.vocab)
+        if self.params.temperature == 0.0 && self.params.n > 1 {
+            return Err(Failure::Usage(format!(
+                "n {} at temperature 0: a greedy row has one draw, leave n at 1",
+                self.params.n
+            )));
+        }
+        Ok(self.params.validate_tokens(logits.vocab)?)
     }
 
     /// Rough bytes of memory that a row needs beside its logits.
@@ -128,27 +196,7 @@ impl RequestSpec {
         sample
             + entry * entries as usize
             + draw * params.n as usize
-            + 4 * (self.prompt.len() + listed)
+            + 4 * (self.prompt.as_ref().map_or(0, Vec::len) + listed)
             + 32 * params.logit_bias.len()
     }
-}
-
-/// The parameters of a file, and whether it is a list with one object for each request.
-fn read_params(path: &Path, count: usize) -> Result<(Vec<PartialParams>, bool)> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
-    let bad = |error: serde_json::Error| Failure::file(path, format!("no parameters: {error}"));
-    if !text.trim_start().starts_with('[') {
-        return Ok((vec![serde_json::from_str(&text).map_err(bad)?], false));
-    }
-    let list: Vec<PartialParams> = serde_json::from_str(&text).map_err(bad)?;
-    if list.len() != count {
-        return Err(Failure::file(
-            path,
-            format!(
-                "has {} objects for {count} requests: give one for each, or one object for all",
-                list.len()
-            ),
-        ));
-    }
-    Ok((list, true))
 }

@@ -4,10 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use clap::ValueEnum;
-use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use sortilege::{Order, SamplingStep};
+
+use super::numbers::whole;
 
 /// An order of temperature and filters by whose it is.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, ValueEnum)]
@@ -71,7 +73,7 @@ impl From<OrderValue> for Order {
 }
 
 /// A token and what is added to its logit.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Bias(pub(super) u32, pub(super) f32);
 
 impl FromStr for Bias {
@@ -84,37 +86,38 @@ impl FromStr for Bias {
     }
 }
 
+impl Bias {
+    /// A bias of JSON. Where JSON has no number for it, it is spelled: "-inf", or `false` as in llama.cpp, is a ban.
+    fn of(token: u32, bias: &Value) -> Result<Self, String> {
+        let bias = match bias {
+            Value::Bool(false) => Some(f32::NEG_INFINITY),
+            Value::String(text) => text.trim().parse().ok(),
+            number => f32::deserialize(number).ok(),
+        };
+        bias.map(|bias| Self(token, bias)).ok_or_else(|| format!("the bias of token {token} is no number"))
+    }
+}
+
 /// Reads biases of `{"ID": bias}`, `[[ID, bias]]` or null.
 pub(super) fn biases<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Bias>>, D::Error> {
-    struct Biases;
-    impl<'de> Visitor<'de> for Biases {
-        type Value = Option<Vec<Bias>>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("logit_bias as {\"ID\": bias} or [[ID, bias]]")
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut list = Vec::new();
-            while let Some((token, bias)) = map.next_entry()? {
-                list.push(Bias(token, bias));
-            }
-            Ok(Some(list))
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-            let mut list = Vec::new();
-            while let Some(bias) = entries.next_element()? {
-                list.push(bias);
-            }
-            Ok(Some(list))
-        }
-    }
-    deserializer.deserialize_any(Biases)
+    const FORMS: &str = "logit_bias is {\"ID\": bias} or [[ID, bias]]";
+    let no_id = |id: &dyn fmt::Display| format!("logit_bias: {id} is no token id; {FORMS}");
+    let list = match Value::deserialize(deserializer)? {
+        Value::Null => return Ok(None),
+        Value::Object(map) => map
+            .iter()
+            .map(|(id, bias)| Bias::of(whole(id).map_err(|_| no_id(&format_args!("{id:?}")))?, bias))
+            .collect(),
+        Value::Array(list) => list
+            .iter()
+            .map(|pair| match pair.as_array().map(Vec::as_slice) {
+                Some([id, bias]) => Bias::of(whole(&id.to_string()).map_err(|_| no_id(id))?, bias),
+                _ => Err(FORMS.to_owned()),
+            })
+            .collect(),
+        _ => Err(FORMS.to_owned()),
+    };
+    list.map(Some).map_err(D::Error::custom)
 }
 
 /// Sequences of tokens; `1,2;7` on the command line.

@@ -32,6 +32,7 @@ impl<'a> Texts<'a> {
         let alternative = |entry: &TopLogprob| Alternative {
             token: entry.token,
             text: self.text(entry.token),
+            bytes: self.bytes(entry.token),
             logprob: entry.logprob,
         };
         top.iter().map(alternative).collect()
@@ -43,13 +44,6 @@ impl<'a> Texts<'a> {
 pub(crate) struct Alternative<'a> {
     token: u32,
     text: Option<Cow<'a, str>>,
+    bytes: Option<&'a [u8]>,
     logprob: f64,
-}
-
-/// A text that is cut to so many characters, the last of them an ellipsis.
-pub(crate) fn clip(text: &str, width: usize) -> Cow<'_, str> {
-    if text.chars().count() <= width {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(text.chars().take(width - 1).chain(['…']).collect())
 }

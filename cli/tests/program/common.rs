@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -31,6 +31,10 @@ impl Folder {
         std::fs::write(self.0.path().join(name), bytes).expect(name);
     }
 
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
     pub(crate) fn get(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.0.path().join(name)).expect(name)
     }
@@ -56,6 +60,45 @@ impl Folder {
 
     pub(crate) fn run(&self, line: &str) -> Output {
         self.command(line).output().expect("the program starts")
+    }
+
+    /// The outcome of a run that reads these bytes from a pipe.
+    pub(crate) fn fed(&self, line: &str, bytes: &[u8]) -> Output {
+        let mut child = self.started(self.command(line).stdin(Stdio::piped()));
+        let mut stdin = child.stdin.take().expect("piped");
+        // Who has read enough may close it.
+        let feeding = bytes.to_vec();
+        let feeder = std::thread::spawn(move || drop(stdin.write_all(&feeding)));
+        let output = child.wait_with_output().expect("it ends");
+        feeder.join().expect("it was fed");
+        output
+    }
+
+    /// A run that has begun, whose output is kept.
+    pub(crate) fn started(&self, command: &mut Command) -> Child {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
+    }
+
+    /// Waits until the folder holds an output in the making, of which something was written.
+    pub(crate) fn wait_for_draft(&self, name: &str) {
+        let is_growing = |(name, bytes): (&String, &Option<Vec<u8>>)| {
+            name.starts_with(".sortilege-") && bytes.as_ref().is_some_and(|bytes| !bytes.is_empty())
+        };
+        for _ in 0..10_000 {
+            if self.contents(name).iter().any(is_growing) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        panic!("no output is written to {name}");
+    }
+
+    /// A .npy file of zeros as f16, of so many rows of 131072: its rows take a while, and no room on a disk.
+    pub(crate) fn put_zeros(&self, name: &str, rows: u64) {
+        self.put(name, npy("<f2", &format!("({rows}, 131072)"), b""));
+        let file = std::fs::OpenOptions::new().append(true).open(self.path(name)).expect(name);
+        let header = file.metadata().expect(name).len();
+        file.set_len(header + rows * 131_072 * 2).expect("a file with a hole");
     }
 
     /// What a run that must succeed prints.
@@ -107,6 +150,17 @@ pub(crate) fn difference(left: &[u8], right: &[u8]) -> Option<String> {
     ))
 }
 
+/// The text of a field of CSV, by the way back that the help gives.
+pub(crate) fn text_of_cell(cell: &str) -> String {
+    let json = format!("\"{}\"", cell.replace('"', "\\\""));
+    let text: String = serde_json::from_str(&json).expect("the inside of a JSON string");
+    let is_skipped = |c: char| c.is_whitespace() || ['\'', '\u{feff}'].contains(&c);
+    let is_formula = |text: &str| {
+        text.trim_start_matches(is_skipped).starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
+    };
+    text.strip_prefix('\'').filter(|rest| is_formula(rest)).map_or_else(|| text.clone(), str::to_owned)
+}
+
 /// A .npy file.
 pub(crate) fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     npy_in_order(descr, "False", shape, data)
@@ -141,7 +195,8 @@ pub(crate) fn safetensors(tensors: &[(&str, &str, &[usize], &[u8])]) -> Vec<u8> 
         data.extend_from_slice(bytes);
     }
     let header = header.to_string();
-    let header = format!("{header:<width$}", width = header.len().next_multiple_of(8));
+    let padding = " ".repeat(header.len().next_multiple_of(8) - header.len());
+    let header = header + &padding;
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat()
 }
 

@@ -53,6 +53,9 @@ fn every_device_prints_the_bytes_of_the_cpu() {
         "log bf16.npy --dtype bf16 --tokens 5000,0,7,4999,1,-1,3,4096,9 --top 1024".to_owned(),
         "log f32.npy --tokens 5000,0,7,4999,1,-1,3,4096,9 --top 5001 --format csv".to_owned(),
         "log bf16.npy --dtype bf16 --top 1025".to_owned(),
+        "log bf16.npy --dtype bf16 --vocab-size 4097 --top 40".to_owned(),
+        "log f32.npy --vocab-size 4999 --top 1030 --format csv".to_owned(),
+        "sample f32.npy --vocab-size 1001 --seed 2 --draws 3 --top-p 0.9 --raw-logprobs 3".to_owned(),
     ];
     test_each(lines.map(|line| (line.clone(), line)), |line| {
         let expected = folder.printed(&format!("{line} --device cpu"));

@@ -2,12 +2,22 @@
 
 mod bad_input;
 mod bench;
+#[cfg(unix)]
+mod changing;
 mod common;
 mod devices;
+#[cfg(unix)]
+mod interrupts;
+mod lying;
+mod masks;
+mod padding;
 mod records;
 mod sample;
+mod streams;
 #[path = "../../../tests/common/table.rs"]
 mod table;
+mod terminals;
+mod vocabularies;
 
 use std::io::Read;
 use std::process::{Output, Stdio};
@@ -54,7 +64,9 @@ fn an_output_file_comes_with_how_it_was_made() {
                 "format": format,
                 "device": "cpu",
                 "tokens": "tokens.npy",
+                "shift": false,
                 "tokens_sha256": sha256(&folder.get("tokens.npy")),
+                "vocab_size": null,
                 "vocab_file": null,
                 "vocab_file_sha256": null,
                 "tokenizer": options.contains("--tokenizer").then_some("tokenizer.json"),

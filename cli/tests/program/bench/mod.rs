@@ -1,5 +1,6 @@
 //! `sortilege bench`: what its files say and what it refuses. Times themselves are not tested.
 
+mod idle;
 mod results;
 
 use std::process::Output;
@@ -281,16 +282,20 @@ fn cell(changes: Value) -> String {
 
 /// A command line, its exit code, and words of its message.
 const REFUSED: &[(&str, i32, &str)] = &[
-    ("bench --rows 0", 2, "0 is not in 1..=16777216"),
+    ("bench --rows 0", 2, "\"0\" is no whole number from 1 to 16777216"),
     ("bench --rows 1,x", 2, "invalid value 'x'"),
-    ("bench --vocab 0", 2, "0 is not in 1..=1048576"),
-    ("bench --vocab 1048577", 2, "1048577 is not in 1..=1048576"),
+    ("bench --vocab 0", 2, "\"0\" is no whole number from 1 to 1048576"),
+    ("bench --vocab 1048577", 2, "\"1048577\" is no whole number from 1 to 1048576"),
     ("bench --dtype f64", 2, "f64"),
     ("bench --op nosuch", 2, "nosuch"),
-    ("bench --draws 0", 2, "0 is not in"),
-    ("bench --threads 0", 2, "0 is not in"),
-    ("bench --repeat 0", 2, "0 is not in"),
-    ("bench --seconds 0", 2, "--seconds 0 is outside"),
+    ("bench --rows 1,-8", 2, "\"-8\" is no whole number from 1 to 16777216"),
+    ("bench --top 1048577", 2, "from 0 to 1048576"),
+    ("bench --draws 0", 2, "from 1 to 16"),
+    ("bench --threads 0", 2, "from 1 to 1024"),
+    ("bench --repeat 0", 2, "from 1 to 4294967295"),
+    ("bench --seconds 0", 2, "--seconds 0 is outside 0 (excluded) to 3600"),
+    ("bench --seconds -1", 2, "--seconds -1 is outside 0 (excluded) to 3600"),
+    ("bench --seconds 3601", 2, "--seconds 3601 is outside"),
     ("bench --seconds NaN", 2, "--seconds NaN is outside"),
     ("bench --temperature -1", 2, "--op log: temperature -1 is outside 0.001 to 1000"),
     ("bench --temperature 0", 2, "--op log: temperature 0 is outside"),

@@ -1,10 +1,14 @@
 //! What the records say, in every format.
 
+mod endings;
 mod sources;
+mod targets;
 
 use serde_json::{Value, json};
 
-use crate::common::{Folder, Question, check_line, difference, npy, stderr, stored, successful};
+use crate::common::{
+    Folder, Question, check_line, difference, npy, stderr, stored, successful, text_of_cell,
+};
 use crate::table::test_each;
 
 const ASSET: &str = "log logits.npy --tokens tokens.npy --tokenizer tokenizer.json --device cpu";
@@ -68,7 +72,7 @@ fn jsonl_has_its_schema_and_its_texts() {
         assert_eq!(keys(line).join(" "), names);
         assert_eq!(String::from_utf8_lossy(&bytes_of(line)), line["text"].as_str().expect("a text"));
         assert_eq!(line["top"].as_array().expect("an array").len(), 5);
-        assert_eq!(keys(&line["top"][0]).join(" "), "logprob text token");
+        assert_eq!(keys(&line["top"][0]).join(" "), "bytes logprob text token");
         said += line["text"].as_str().expect("a text");
     }
     assert!(said.starts_with(" whole party were in hopes of a letter from Mr. Bennet the next"), "{said}");
@@ -102,10 +106,10 @@ fn csv_has_the_numbers_of_jsonl() {
     let head: Vec<String> = reader.headers().expect("a head").iter().map(str::to_owned).collect();
     assert_eq!(
         head.join(","),
-        "request,position,status,logsumexp,entropy,token,logprob,rank,\
-         alternative,alternative_token,alternative_text,alternative_logprob"
+        "request,position,status,logsumexp,entropy,token,text,bytes,logprob,rank,\
+         alternative,alternative_token,alternative_text,alternative_bytes,alternative_logprob"
     );
-    let records: Vec<csv::StringRecord> = reader.records().map(|record| record.expect("12 fields")).collect();
+    let records: Vec<csv::StringRecord> = reader.records().map(|record| record.expect("15 fields")).collect();
     assert_eq!(records.len(), ROWS * 5);
     for (record, (line, entry)) in
         records.iter().zip(lines.iter().flat_map(|line| (0..5).map(move |entry| (line, entry))))
@@ -118,17 +122,21 @@ fn csv_has_the_numbers_of_jsonl() {
             &line["logsumexp"],
             &line["entropy"],
             &line["token"],
+            &line["text"],
+            &line["bytes"],
             &line["logprob"],
             &line["rank"],
             &json!(entry + 1),
             &top["token"],
             &top["text"],
+            &top["bytes"],
             &top["logprob"],
         ];
         for ((field, expected), name) in record.iter().zip(expected).zip(&head) {
-            let is_same = match expected.as_str() {
-                Some(text) => field == text,
-                None => field.parse().ok() == expected.as_f64(),
+            let is_same = match expected {
+                Value::String(text) => text_of_cell(field) == *text,
+                Value::Array(_) => *field == *expected.to_string(),
+                _ => field.parse().ok() == expected.as_f64(),
             };
             assert!(is_same, "{name} {field:?} of {line}");
         }
@@ -271,7 +279,7 @@ impl Printed {
         assert_eq!(json!([line["logprob"], line["rank"]]), json!([null, 7]));
         assert_eq!(self.openai[row]["logprob"], json!(-9999.0));
         let start = format!("0,{row},ok");
-        let empty = self.csv.lines().filter(|line| line.starts_with(&start) && line.contains(",4,,7,"));
+        let empty = self.csv.lines().filter(|line| line.starts_with(&start) && line.contains(",4,,,,7,"));
         assert_eq!(empty.count(), 6);
     }
 
@@ -284,7 +292,7 @@ impl Printed {
         assert_eq!(self.lines[row], expected);
         let object = &self.openai[row];
         assert_eq!(json!([object["logprob"], object["top_logprobs"]]), json!([-9999.0, []]));
-        let in_csv = format!("\n0,{row},{status},,,{target},,,,,,\n");
+        let in_csv = format!("\n0,{row},{status},,,{target},,,,,,,,,\n");
         assert!(self.csv.contains(&in_csv), "{}", self.csv);
         assert!(self.table.lines().nth(row + 1).is_some_and(|line| line.ends_with(status)), "{}", self.table);
     }

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use zip::CompressionMethod::{Deflated, Stored};
 
 use crate::common::{
-    Folder, Question, check_line, difference, i32s, npy, npy_in_order, npz, safetensors, stderr, stored,
+    Folder, Question, check_line, difference, i32s, npy, npy_in_order, npz, safetensors, sha256, stderr,
+    stored,
 };
 use crate::table::test_each;
 
@@ -18,11 +19,28 @@ fn small_logits() -> Vec<f32> {
 const TOKENS: [i32; 6] = [5, 0, -1, 6, 2, 1];
 const SHAPE: &str = "(2, 3, 7)";
 
+/// The elements in the other byte order.
+fn swapped(width: usize, bytes: &[u8]) -> Vec<u8> {
+    bytes.chunks(width).flat_map(|element| element.iter().rev().copied()).collect()
+}
+
+/// The elements of [2][3][7], the first index fastest.
+fn fortran(bytes: &[u8], width: usize) -> Vec<u8> {
+    let places = (0..7).flat_map(|k| (0..3).flat_map(move |j| (0..2).map(move |i| (i * 3 + j) * 7 + k)));
+    places.flat_map(|place| bytes[place * width..][..width].iter().copied()).collect()
+}
+
+/// A .npy file with a length field of four bytes.
+fn version_2(version_1: &[u8]) -> Vec<u8> {
+    [b"\x93NUMPY\x02\x00", &version_1[8..10], &[0, 0], &version_1[10..]].concat()
+}
+
 #[test]
 fn every_container_holds_the_same_logits() {
     let folder = Folder::new();
     let values = small_logits();
     let (f32s, f16s, bf16s) = (stored("f32", &values), stored("f16", &values), stored("bf16", &values));
+    let f64s: Vec<u8> = values.iter().flat_map(|value| f64::from(*value).to_le_bytes()).collect();
     let (other, shape) = (stored("f32", &[0.5; 9]), &[2, 3, 7][..]);
     let arrays = |name| [("odd", npy("<f4", "(9,)", &other)), (name, npy("<f2", SHAPE, &f16s))];
     let tensors =
@@ -32,6 +50,24 @@ fn every_container_holds_the_same_logits() {
         ("f16.npy", npy("<f2", SHAPE, &f16s), ""),
         ("said.npy", npy("<f2", SHAPE, &f16s), "--dtype f16"),
         ("bf16.npy", npy("|V2", SHAPE, &bf16s), "--dtype bf16"),
+        ("native.npy", npy("float32", SHAPE, &f32s), ""),
+        ("half.npy", npy("=f2", SHAPE, &f16s), ""),
+        ("named.npy", npy("bfloat16", SHAPE, &bf16s), ""),
+        ("ordered.npy", npy("<bfloat16", SHAPE, &bf16s), "--dtype bf16"),
+        ("big_f32.npy", npy(">f4", SHAPE, &swapped(4, &f32s)), ""),
+        ("big_f16.npy", npy(">f2", SHAPE, &swapped(2, &f16s)), ""),
+        ("big_bf16.npy", npy(">V2", SHAPE, &swapped(2, &bf16s)), "--dtype bf16"),
+        ("f64.npy", npy("<f8", SHAPE, &f64s), ""),
+        ("big_f64.npy", npy(">f8", SHAPE, &swapped(8, &f64s)), "--dtype f32"),
+        ("f64.safetensors", tensors("logits", "F64", &f64s), ""),
+        ("fortran.npy", npy_in_order("<f4", "True", SHAPE, &fortran(&f32s, 4)), ""),
+        ("big_fortran.npy", npy_in_order(">f8", "True", SHAPE, &swapped(8, &fortran(&f64s, 8))), ""),
+        ("fortran.npz", npz(Deflated, &[("x", npy_in_order("<f2", "True", SHAPE, &fortran(&f16s, 2)))]), ""),
+        ("deep.npy", npy("<f4", "(2, 1, 3, 7)", &f32s), ""),
+        ("deeper.npy", npy("<f4", "(1, 2, 1, 3, 7)", &f32s), ""),
+        ("deep.bin", f16s.clone(), "--shape 2,3,1,7 --dtype f16"),
+        ("two_versions.npy", version_2(&npy("<f4", SHAPE, &f32s)), ""),
+        ("without_end", tensors("logits", "F32", &f32s), ""),
         ("stored.npz", npz(Stored, &arrays("scores")), "--tensor scores"),
         ("deflated.npz", npz(Deflated, &arrays("scores")), "--tensor scores"),
         ("logits.npz", npz(Stored, &arrays("logits")), ""),
@@ -50,6 +86,8 @@ fn every_container_holds_the_same_logits() {
     test_each(cases.into_iter().map(|case| (case.0, case)), |(name, bytes, options)| {
         folder.put(name, bytes);
         let output = folder.run(&format!("log {name} {options} --tokens tokens.npy --device cpu --top 7"));
+        let notes = stderr(&output).matches(&format!("note: {name}: f64 logits are rounded to f32")).count();
+        assert_eq!(notes, usize::from(name.contains("f64") || name.starts_with("big_fortran")), "notes");
         let first = first.get_or_insert_with(|| output.stdout.clone());
         assert_eq!(difference(first, &output.stdout), None, "{}", stderr(&output));
     });
@@ -68,6 +106,78 @@ fn every_container_holds_the_same_logits() {
     let flat: Vec<_> = folder.lines("log flat.npy --device cpu").iter().map(places).collect();
     assert_eq!(flat, (0..6).map(|position| (json!(0), json!(position))).collect::<Vec<_>>());
     assert_eq!(folder.lines("log row.npy --device cpu --top 7")[0]["top"], lines[0]["top"]);
+}
+
+#[test]
+fn shards_are_found_by_their_index() {
+    let folder = Folder::new();
+    let data = stored("f32", &[1.0, 2.0, 3.0, 3.0, 2.0, 1.0]);
+    let zeros = stored("f32", &[0.0; 6]);
+    folder.put("m-1.safetensors", safetensors(&[("other", "F32", &[2, 3], &zeros)]));
+    folder.put(
+        "m-2.safetensors",
+        safetensors(&[("logits", "F32", &[2, 3], &data), ("x", "F32", &[2, 3], &zeros)]),
+    );
+    let map = json!({"other": "m-1.safetensors", "logits": "m-2.safetensors", "x": "m-2.safetensors"});
+    folder.put(
+        "m.safetensors.index.json",
+        json!({"metadata": {"total_size": 72}, "weight_map": map}).to_string(),
+    );
+    for (options, file) in [("", "m-2"), ("--tensor other", "m-1"), ("--tensor x", "m-2")] {
+        let expected = folder.printed(&format!("log {file}.safetensors {options} --device cpu"));
+        let line = format!("log m.safetensors.index.json {options} --device cpu");
+        assert_eq!(difference(&folder.printed(&line), &expected), None, "{options}");
+        folder.printed(&format!("{line} -o records"));
+        let meta: Value = serde_json::from_slice(&folder.get("records.meta.json")).expect("JSON");
+        let shard = format!("{file}.safetensors");
+        assert_eq!(meta["input"]["sha256"], sha256(&folder.get(&shard)).as_str(), "{options}");
+        assert_eq!(meta["input"]["file"], shard, "{options}");
+    }
+    let index = |file: &str| json!({"weight_map": {"logits": file}}).to_string();
+    let cases = [
+        ("elsewhere", index("../m-1.safetensors"), "no plain name"),
+        ("absolute", index("/etc/passwd"), "no plain name"),
+        ("missing", index("m-3.safetensors"), "m-3.safetensors: No such file"),
+        ("itself", index("index.json"), "index.json: no readable .safetensors header"),
+        ("without the tensor", index("m-1.safetensors"), "m-1.safetensors: no array logits"),
+        ("no map", "{\"weight_map\": [1]}".to_owned(), "no index of .safetensors files"),
+    ];
+    test_each(cases.map(|(name, text, words)| (name, (text, words))), |(text, words)| {
+        folder.put("index.json", text);
+        let output = folder.run("log index.json --device cpu");
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains(words), "{message}");
+    });
+}
+
+/// Ids of every width say the same, and a padding label stays unknown.
+#[test]
+fn tokens_of_every_integer_type_are_read() {
+    let folder = Folder::new();
+    folder.put("logits.npy", npy("<f4", SHAPE, &stored("f32", &small_logits())));
+    let expected = folder.printed("log logits.npy --tokens 5,0,1,6,2,1 --device cpu");
+    let padded = folder.printed("log logits.npy --tokens 5,0,-1,6,2,1 --device cpu");
+    for (kind, width) in [('i', 1), ('i', 2), ('i', 4), ('i', 8), ('u', 1), ('u', 2), ('u', 4), ('u', 8)] {
+        for order in ['<', '>'] {
+            let ids = |ids: [i64; 6]| -> Vec<u8> {
+                let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()[..width].to_vec()).collect();
+                if order == '>' { swapped(width, &bytes) } else { bytes }
+            };
+            let descr = format!("{order}{kind}{width}");
+            folder.put("ids.npy", npy(&descr, "(2, 1, 3)", &ids([5, 0, 1, 6, 2, 1])));
+            let found = folder.printed("log logits.npy --tokens ids.npy --device cpu");
+            assert_eq!(difference(&found, &expected), None, "{descr}");
+            if kind == 'i' {
+                folder.put("ids.npy", npy(&descr, "(6,)", &ids([5, 0, -100, 6, 2, 1])));
+                let found = folder.printed("log logits.npy --tokens ids.npy --device cpu");
+                assert_eq!(difference(&found, &padded), None, "{descr}, padded");
+            }
+        }
+    }
+    folder.put("ids.npy", npy("|u1", "(6,)", &[5, 0, 255, 6, 2, 1]));
+    let message = stderr(&folder.run("log logits.npy --tokens ids.npy --device cpu"));
+    assert!(message.contains("token 255 of row 2 is outside the vocabulary of 7"), "{message}");
 }
 
 #[test]
@@ -128,7 +238,7 @@ fn vocabulary_files_name_the_tokens() {
         let csv = folder.printed(&format!("{line} --format csv"));
         let texts = csv::Reader::from_reader(&csv[..])
             .into_records()
-            .map(|record| record.expect("a row")[10].to_owned());
-        assert_eq!(texts.collect::<Vec<_>>(), ["", "é,\n", "a"], "{name}");
+            .map(|record| record.expect("a row")[12].to_owned());
+        assert_eq!(texts.collect::<Vec<_>>(), ["", "é,\\n", "a"], "{name}");
     }
 }

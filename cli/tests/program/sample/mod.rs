@@ -1,7 +1,10 @@
 //! `sortilege sample`: what is drawn and from what.
 
+mod idle;
 mod output;
 mod parameters;
+mod peers;
+mod prompts;
 
 use serde_json::{Value, json};
 

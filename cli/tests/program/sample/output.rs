@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::folder;
-use crate::common::{Folder, i32s, npy, sha256, stderr, successful};
+use crate::common::{Folder, i32s, npy, sha256, stderr, successful, text_of_cell};
 
 /// A folder with words for the tokens, a command that draws twice from 40 rows, and its lines.
 fn drawn() -> (Folder, &'static str, Vec<Value>) {
@@ -30,7 +30,7 @@ fn jsonl_has_its_schema() {
         assert_eq!(keys(&line["raw"]), "entropy logsumexp status top");
         let top = |view: &str| line[view]["top"].as_array().expect("an array").len();
         assert_eq!((top("processed"), top("raw")), (3, 2));
-        assert_eq!(keys(&line["raw"]["top"][0]), "logprob text token");
+        assert_eq!(keys(&line["raw"]["top"][0]), "bytes logprob text token");
         for draw in line["draws"].as_array().expect("an array") {
             assert_eq!(draw["text"], format!(" t,{}", draw["token"]));
             let difference = draw["raw_logprob"].as_f64().expect("a number")
@@ -53,7 +53,7 @@ fn tokens_and_csv_are_those_of_jsonl() {
     let csv = folder.printed(&format!("{line} --format csv"));
     let mut reader = csv::Reader::from_reader(&csv[..]);
     let head: Vec<String> = reader.headers().expect("a head").iter().map(str::to_owned).collect();
-    let records: Vec<csv::StringRecord> = reader.records().map(|record| record.expect("16 fields")).collect();
+    let records: Vec<csv::StringRecord> = reader.records().map(|record| record.expect("17 fields")).collect();
     assert_eq!(records.len(), 80);
     for (place, record) in records.iter().enumerate() {
         let (line, draw) = (&lines[place / 2], &lines[place / 2]["draws"][place % 2]);
@@ -64,9 +64,10 @@ fn tokens_and_csv_are_those_of_jsonl() {
                 name if draw.get(name).is_some() => &draw[name],
                 name => &line[name],
             };
-            let is_same = match expected.as_str() {
-                Some(text) => field == text,
-                None => field.parse().ok() == expected.as_f64(),
+            let is_same = match expected {
+                Value::String(text) => text_of_cell(field) == *text,
+                Value::Array(_) => *field == *expected.to_string(),
+                _ => field.parse().ok() == expected.as_f64(),
             };
             assert!(is_same, "{name} {field:?} of {line}");
         }

@@ -25,7 +25,8 @@ const KEPT: &[(&str, &str, u64)] = &[
     ("small.npy", "--xtc-probability 1 --xtc-threshold 0.1", 3),
     ("small.npy", "--xtc-probability 1 --xtc-threshold 0.5", 4),
     ("small.npy", "--mirostat-tau 2", 2),
-    ("small.npy", "--mirostat-eta 0.2", 3),
+    ("small.npy", "--mirostat-tau 5 --mirostat-eta 0.2", 3),
+    ("small.npy", "--mirostat-eta 0.2", 4),
     ("small.npy", "--allowed-token-ids 1,3", 2),
     ("small.npy", "--bad-words 1,2;0", 3),
     ("small.npy", "--min-tokens 1 --stop-token-ids 0,2", 2),
@@ -101,7 +102,7 @@ const OBJECTS: &[(&str, &str)] = &[
     ),
     (
         "--dry-multiplier 0.8 --dry-base 2 --dry-allowed-length 1 --dry-last-n 8 --prompt 1,2,1",
-        r#"{"dry": {"base": 2, "allowed_length": 1, "last_n": 8}, "prompt": [1, 2, 1]}"#,
+        r#"{"dry": {"multiplier": 0.8, "base": 2, "allowed_length": 1, "last_n": 8}, "prompt": [1, 2, 1]}"#,
     ),
     (
         "--bad-words 1,2;7 --allowed-token-ids 1,7,9,11 --raw-logprobs 3",
@@ -115,6 +116,8 @@ fn parameters_of_a_file_are_those_of_the_command_line() {
     let objects: Vec<&str> = (0..40).map(|row| OBJECTS[row % OBJECTS.len()].1).collect();
     folder.put("own.json", format!("[{}]", objects.join(",\n")));
     let own = folder.lines("sample flat.npy --params own.json --seed 5 --device cpu");
+    folder.put("own.jsonl", objects.join("\n"));
+    assert_eq!(folder.lines("sample flat.npy --params own.jsonl --seed 5 --device cpu"), own, "lines");
     test_each(OBJECTS.iter().zip(0..).map(|(case, number)| (case.0, (case, number))), |(case, number)| {
         let (options, object) = case;
         let expected = folder.lines(&format!("sample flat.npy {options} --seed 5 --device cpu"));
@@ -141,16 +144,18 @@ const BAD_OPTIONS: &[Case] = &[
     ("--temperature warm", 2, &["--temperature", "warm"]),
     ("--dynatemp-range 1000", 2, &["dynatemp_range 1000"]),
     ("--dynatemp-exponent -1", 2, &["dynatemp_exponent -1"]),
-    ("--top-k -1", 2, &["--top-k", "-1"]),
+    ("--top-k -2", 2, &["--top-k", "-2", "0 to 4294967295", "-1 keep all"]),
     ("--top-p 1.5", 2, &["top_p 1.5"]),
     ("--min-p -0.5", 2, &["min_p -0.5"]),
     ("--typical-p 2", 2, &["typical_p 2"]),
-    ("--top-n-sigma -1", 2, &["top_n_sigma -1"]),
+    ("--top-n-sigma -2", 2, &["top_n_sigma -2"]),
     ("--epsilon-cutoff 1", 2, &["epsilon_cutoff 1"]),
     ("--xtc-threshold 2", 2, &["xtc_threshold 2"]),
     ("--xtc-probability 2", 2, &["xtc_probability 2"]),
-    ("--mirostat-tau 0", 2, &["mirostat tau 0"]),
-    ("--mirostat-eta 2", 2, &["mirostat eta 2"]),
+    ("--xtc-probability 0.5 --xtc-threshold 0", 2, &["xtc_threshold 0", "2^-43"]),
+    ("--xtc-probability 1 --xtc-threshold 1e-13", 2, &["xtc_threshold 1e-13", "1.1368684e-13"]),
+    ("--mirostat-tau 0", 2, &["mirostat tau 0 is outside 0 (excluded) to 30:"]),
+    ("--mirostat-tau 5 --mirostat-eta 2", 2, &["mirostat eta 2"]),
     ("--profile openai", 2, &["--profile", "openai", "llama"]),
     ("--order top_q", 2, &["--order", "top_q", "top_n_sigma"]),
     ("--order top_k,top_k", 2, &["top_k stands twice"]),
@@ -162,19 +167,20 @@ const BAD_OPTIONS: &[Case] = &[
     ("--repetition-penalty 0", 2, &["repetition_penalty 0"]),
     ("--presence-penalty 101", 2, &["presence_penalty 101"]),
     ("--frequency-penalty -101", 2, &["frequency_penalty -101"]),
-    ("--penalty-last-n -1", 2, &["--penalty-last-n", "-1"]),
+    ("--penalty-last-n -2", 2, &["--penalty-last-n", "-2", "-1 looks at all"]),
     ("--dry-multiplier -1", 2, &["dry multiplier -1"]),
     ("--dry-multiplier 1 --dry-base 0.5", 2, &["dry base 0.5"]),
     ("--dry-base 2", 2, &["--dry-multiplier"]),
     ("--dry-multiplier 1 --dry-sequence-breakers 9", 2, &["token 9", "sequence_breakers"]),
     ("--bad-words 1,x", 2, &["--bad-words", "\"x\""]),
     ("--bad-words 1;9", 2, &["token 9 of bad_words"]),
-    ("--min-tokens -1", 2, &["--min-tokens", "-1"]),
+    ("--min-tokens -1", 2, &["--min-tokens", "-1", "0 to 18446744073709551615"]),
     ("--stop-token-ids 9", 2, &["token 9 of stop_token_ids"]),
     ("--allowed-token-ids 9", 2, &["token 9 of allowed_token_ids"]),
-    ("--seed -1", 2, &["--seed", "-1"]),
-    ("--stream 4294967296", 2, &["--stream", "4294967296"]),
+    ("--seed -2", 2, &["--seed", "-2", "-1 finds a seed"]),
+    ("--stream 4294967296", 2, &["--stream", "4294967296", "0 to 4294967295"]),
     ("--draws 0", 2, &["n 0", "1 to 16"]),
+    ("-n 2 --temperature 0", 2, &["n 2 at temperature 0", "greedy", "leave n at 1"]),
     ("-n 17", 2, &["n 17", "1 to 16"]),
     ("--raw-logprobs 1025", 2, &["raw_logprobs 1025"]),
     ("--processed-logprobs 1025", 2, &["processed_logprobs 1025"]),
@@ -189,17 +195,21 @@ const BAD_OPTIONS: &[Case] = &[
 ];
 
 const BAD_FILES: &[Case] = &[
-    (r#"{"topp": 1}"#, 1, &["own.json", "`topp`", "`top_p`", "column"]),
-    (r#"[{"top_p": 1, "seeds": 1}]"#, 1, &["own.json", "`seeds`"]),
-    (r#"{"mirostat": {"mu": 1}}"#, 1, &["own.json", "`mu`", "`tau`"]),
-    (r#"{"dry": {"range": 1}}"#, 1, &["own.json", "`range`"]),
-    (r#"{"order": ["top_q"]}"#, 1, &["own.json", "top_q"]),
-    (r#"{"top_k": 1.5}"#, 1, &["own.json", "1.5"]),
+    (r#"{"topp": 1}"#, 2, &["own.json", "\"topp\"", "\"top_p\""]),
+    (r#"[{"top_p": 1, "seeds": 1}]"#, 2, &["own.json: object 0: ", "\"seeds\"", "\"seed\""]),
+    (r#"{"mirostat": {"mu": 1}}"#, 2, &["own.json: mirostat", "`mu`", "`tau`"]),
+    (r#"{"dry": {"range": 1}}"#, 2, &["own.json: dry", "`range`"]),
+    (r#"{"order": ["top_q"]}"#, 2, &["own.json", "top_q"]),
+    (r#"{"top_k": 1.5}"#, 2, &["own.json: top_k", "1.5"]),
     ("{", 1, &["own.json", "EOF"]),
-    ("[{}, {}]", 1, &["own.json", "2 objects for 1 requests"]),
-    ("[]", 1, &["own.json", "0 objects"]),
+    ("[{}, {}]", 2, &["own.json", "2 objects for 1 requests"]),
+    ("[]", 2, &["own.json", "0 objects"]),
+    ("{}\n{}\n{}", 2, &["own.json", "3 objects for 1 requests"]),
+    (" \n", 2, &["own.json", "0 objects"]),
+    ("{} {", 1, &["own.json", "EOF"]),
     (r#"{"top_p": 1.5}"#, 2, &["own.json: top_p 1.5"]),
     (r#"[{"top_p": 1.5}]"#, 2, &["own.json: object 0: top_p 1.5"]),
+    (r#"[{"n": 2, "do_sample": false}]"#, 2, &["own.json: object 0: n 2 at temperature 0"]),
     (r#"[{"allowed_token_ids": [9]}]"#, 2, &["own.json: object 0: token 9 of allowed_token_ids"]),
 ];
 

@@ -1,0 +1,14 @@
+//! Formats of files of arrays: each its reader, and which of them a file is for.
+
+mod foreign;
+mod fortran;
+mod npy;
+mod npy_header;
+mod npz;
+mod open;
+mod raw;
+mod safetensors;
+
+pub(crate) use self::foreign::check as check_foreign;
+pub(crate) use self::open::open_array;
+pub(crate) use self::open::{Format, open_format};

@@ -1,0 +1,25 @@
+//! Files of numbers without a header.
+
+use crate::failure::{Failure, Result};
+use crate::files::array::Array;
+use crate::files::element::Element;
+use crate::files::hints::Hints;
+use crate::files::input::Opened;
+
+/// The logits that are the whole file, in the shape and the type that the user says.
+pub(super) fn open(opened: Opened, hints: &Hints) -> Result<Array> {
+    let (Some(shape), Some(dtype)) = (hints.shape.clone(), hints.dtype) else {
+        return Err(Failure::Usage("a raw file needs both --shape and --dtype".to_owned()));
+    };
+    let element = Element::Logit(dtype);
+    let needs = element.bytes_of(&opened.path, &shape)?;
+    let data = opened.seekable(Some(needs))?;
+    let has = data.bytes;
+    if has != needs {
+        return Err(Failure::file(
+            &data.path,
+            format!("holds {has} bytes, but {shape:?} {dtype} are {needs}: correct --shape or --dtype"),
+        ));
+    }
+    Ok(Array { data, origin: None, offset: 0, tensor: None, element, is_big_endian: false, shape })
+}

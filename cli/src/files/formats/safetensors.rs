@@ -1,0 +1,111 @@
+//! .safetensors files: named arrays behind a JSON header; one of several files behind an index.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use safetensors::tensor::{Metadata, TensorInfo};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+
+use crate::failure::{Failure, Result};
+use crate::files::array::Array;
+use crate::files::element::Element;
+use crate::files::hints::Hints;
+use crate::files::input::{Input, Opened};
+use crate::shown::shown;
+
+/// Bytes of a header or of an index: the format's own limit.
+pub(super) const MOST_HEADER_BYTES: u64 = 100_000_000;
+
+/// The array that the hints pick.
+pub(super) fn open(data: Input, hints: &Hints) -> Result<Array> {
+    let bad =
+        |problem: String| Failure::file(&data.path, format!("no readable .safetensors header: {problem}"));
+    if data.bytes < 8 {
+        return Err(bad("it is cut off".to_owned()));
+    }
+    let mut length = [0; 8];
+    data.read(0, &mut length)?;
+    let length = u64::from_le_bytes(length);
+    let most = MOST_HEADER_BYTES.min(data.bytes - 8);
+    if length > most {
+        return Err(bad(format!("it claims {length} bytes, of which there are at most {most}")));
+    }
+    let mut text = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+    data.read(8, &mut text)?;
+    let Tensors(mut tensors) = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
+    tensors.sort_by_key(|(_, info)| info.data_offsets);
+    let names: Vec<String> = tensors.iter().map(|(name, _)| name.clone()).collect();
+    // Tensors of their sizes, one right after the other.
+    let metadata = Metadata::new(None, tensors).map_err(|error| bad(shown(&error.to_string())))?;
+    let (has, needs) = (data.bytes - 8 - length, metadata.data_len() as u64);
+    if has != needs {
+        return Err(bad(format!("its tensors are {needs} bytes, {has} follow it")));
+    }
+    let name = hints.pick(&data.path, &names)?;
+    let Some(info) = metadata.info(&name) else { return Err(bad(format!("no tensor {}", shown(&name)))) };
+    let dtype = format!("{:?}", info.dtype);
+    let element = Element::named(&dtype).ok_or_else(|| Element::unsupported(&data.path, &dtype))?;
+    let offset = 8 + length + info.data_offsets.0 as u64;
+    let (end, shape) = (offset + (info.data_offsets.1 - info.data_offsets.0) as u64, info.shape.clone());
+    Array { data, origin: None, offset, tensor: Some(name), element, is_big_endian: false, shape }
+        .check_length(end)
+}
+
+/// The array that the hints pick, in the file of several that an index names.
+pub(super) fn open_shard(index: Opened, hints: &Hints) -> Result<Array> {
+    let path = index.path.clone();
+    let bad = |problem: &str| Failure::file(&path, format!("no index of .safetensors files: {problem}"));
+    let text = index.all(MOST_HEADER_BYTES, "is it the index?")?;
+    let index: Index = serde_json::from_slice(&text).map_err(|error| bad(&shown(&error.to_string())))?;
+    let names: Vec<String> = index.weight_map.keys().cloned().collect();
+    let name = hints.pick(&path, &names)?;
+    let file = &index.weight_map[&name];
+    if Path::new(file).file_name().is_none_or(|plain| plain != file.as_str()) {
+        return Err(bad(&format!("{} is no plain name of a file beside it", shown(file))));
+    }
+    let shard = Opened::new(&path.with_file_name(file))?;
+    open(shard.seekable(None)?, &Hints { tensor: Some(name), ..hints.clone() })
+}
+
+/// model.safetensors.index.json
+#[derive(Deserialize)]
+struct Index {
+    /// The file of each tensor.
+    weight_map: BTreeMap<String, String>,
+}
+
+/// Names and places of tensors, each name once.
+struct Tensors(Vec<(String, TensorInfo)>);
+
+impl<'de> Deserialize<'de> for Tensors {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(TensorsVisitor)
+    }
+}
+
+struct TensorsVisitor;
+
+impl<'de> Visitor<'de> for TensorsVisitor {
+    type Value = Tensors;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object of tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tensors, A::Error> {
+        let mut tensors = BTreeMap::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if name == "__metadata__" {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let (twice, info) =
+                (format!("the tensor {} stands there twice", shown(&name)), map.next_value()?);
+            if tensors.insert(name, info).is_some() {
+                return Err(A::Error::custom(twice));
+            }
+        }
+        Ok(Tensors(tensors.into_iter().collect()))
+    }
+}

@@ -1,0 +1,70 @@
+//! Which token is the target of a row.
+
+use crate::failure::{Failure, Result, note};
+use crate::files::{Form, Integers, LogitsFile, read_integers};
+
+/// Tokens past one for each row that are read before a file is refused: the message can say how many there are.
+const SPARE: usize = 1 << 16;
+
+/// Targets of all rows.
+pub(super) struct Targets {
+    /// None where there is no target.
+    pub(super) tokens: Vec<Option<u32>>,
+    /// The position, in its request, that the first row predicts.
+    pub(super) first: usize,
+}
+
+impl Targets {
+    /// None for so many rows.
+    pub(super) fn none(rows: usize) -> Self {
+        Self { tokens: vec![None; rows], first: 0 }
+    }
+
+    /// Those of a file or a list; a negative one, as in padding, is none. With `shift` the tokens are the text that the
+    /// logits are of: row p has the token after its own, and the last row of a request none.
+    pub(super) fn read(source: &str, logits: &LogitsFile, shift: bool) -> Result<Self> {
+        let (rows, positions) = (logits.rows, logits.positions);
+        let integers = read_integers("--tokens", source, rows + SPARE)?;
+        if !fits(&integers, logits) {
+            return Err(Failure::Usage(format!(
+                "--tokens {source} has {integers} for logits of {:?} rows: give one token per row",
+                logits.leading()
+            )));
+        }
+        let target = |(row, &token): (usize, &i64)| match u32::try_from(token) {
+            Ok(id) if (id as usize) < logits.vocab => Ok(Some(id)),
+            _ if token < 0 => Ok(None),
+            _ => Err(Failure::Usage(format!(
+                "--tokens {source}: token {token} of row {row} is outside the vocabulary of {}; negative means unknown",
+                logits.vocab
+            ))),
+        };
+        let mut targets: Vec<Option<u32>> =
+            integers.values.iter().enumerate().map(target).collect::<Result<_>>()?;
+        if shift {
+            for request in targets.chunks_mut(positions.max(1)) {
+                request.rotate_left(1);
+                request[positions - 1] = None;
+            }
+        } else if rows == positions && rows > 1 && targets[rows - 1].is_some() {
+            note!(
+                "note: row p is scored with token p; if the tokens are the text that the logits are of, row p predicts \
+                 token p + 1: give --shift"
+            );
+        }
+        Ok(Self { tokens: targets, first: usize::from(shift) })
+    }
+}
+
+/// Whether there is one token for each row: in a list, or in the arrangement of the rows.
+fn fits(integers: &Integers, logits: &LogitsFile) -> bool {
+    let without_ones = |shape: &[usize]| shape.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
+    integers.values.len() == logits.rows
+        && match &integers.form {
+            Form::List => true,
+            Form::Array(shape) => shape.len() == 1 || without_ones(shape) == without_ones(logits.leading()),
+            Form::Lists(lengths) => {
+                [logits.positions, 1].iter().any(|n| lengths.iter().all(|length| length == n))
+            }
+        }
+}

@@ -1,0 +1,214 @@
+//! Files of parameters: a JSON object for all requests, or an array or lines with one for each. What the keys of other programs
+//! mean is in `peers`.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::numbers::plain_numbers;
+use super::params::PartialParams;
+use super::peers::{Translated, translate};
+use crate::failure::{Failure, Result, note};
+
+/// Bytes of text that an object may have, and more for each token of the vocabulary: every list of tokens fits, and
+/// prompts of half a million. Then those of all objects.
+const TEXT_BYTES: [u64; 3] = [4 << 20, 32, 1 << 30];
+/// What some editors put before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+/// Most unused keys that are named.
+const MOST_NAMED: usize = 40;
+
+/// Calls `take` with the parameters of a file for so many requests of such a vocabulary: once, or for each request with
+/// its number. An error of `take` is told with the file, and the object's number. Keys that are not used are told.
+pub(super) fn read_params(
+    path: &Path,
+    requests: usize,
+    vocab: usize,
+    mut take: impl FnMut(Option<usize>, PartialParams) -> Result<()>,
+) -> Result<()> {
+    let text = read_text(path, requests, vocab)?;
+    let bad = |error: serde_json::Error| Failure::file(path, format!("no parameters: {error}"));
+    let is_array = text.trim_start().starts_with('[');
+    let objects: Vec<&RawValue> = if is_array {
+        serde_json::from_str(&text).map_err(bad)?
+    } else {
+        // One after the other, as in JSON lines.
+        let values = serde_json::Deserializer::from_str(&text).into_iter();
+        values.collect::<Result<_, _>>().map_err(bad)?
+    };
+    let is_list = is_array || objects.len() != 1;
+    if is_list && objects.len() != requests {
+        return Err(Failure::Usage(format!(
+            "{}: there are {} objects for {requests} requests: give one for each, or one object for all",
+            path.display(),
+            objects.len()
+        )));
+    }
+    let (own_keys, mut unused) = (own_keys(), BTreeSet::new());
+    for (number, object) in objects.into_iter().enumerate() {
+        let number = is_list.then_some(number);
+        let taken =
+            read_object(object.get(), &own_keys).map_err(Failure::Usage).and_then(|(params, keys)| {
+                unused.extend(keys);
+                take(number, params)
+            });
+        taken.map_err(|problem| {
+            let place = number.map_or_else(String::new, |number| format!("object {number}: "));
+            Failure::Usage(format!("{}: {place}{problem}", path.display()))
+        })?;
+        while unused.len() > MOST_NAMED + 1 {
+            unused.pop_last();
+        }
+    }
+    tell_unused(path, &unused);
+    Ok(())
+}
+
+/// Says once which keys are not used.
+fn tell_unused(path: &Path, keys: &BTreeSet<String>) {
+    if keys.is_empty() {
+        return;
+    }
+    let mut names: Vec<String> = keys.iter().take(MOST_NAMED).map(|key| short(key)).collect();
+    if keys.len() > MOST_NAMED {
+        names.push("and more".to_owned());
+    }
+    note!("note: {}: keys that are not used: {}", path.display(), names.join(", "));
+}
+
+/// A key for people: nothing of a file reaches a terminal raw.
+fn short(key: &str) -> String {
+    key.chars().take(60).flat_map(char::escape_debug).collect()
+}
+
+/// The text of a file that is no longer than parameters for so many requests can be.
+fn read_text(path: &Path, requests: usize, vocab: usize) -> Result<String> {
+    let failed = |error: std::io::Error| Failure::file(path, error);
+    let [bytes, of_token, most] = TEXT_BYTES;
+    let most = (bytes + of_token * vocab as u64).saturating_mul(requests.max(1) as u64).min(most);
+    let mut text = Vec::new();
+    let mut file = File::open(path).map_err(failed)?;
+    // What is no JSON is not read to its end, which it may not have.
+    file.by_ref().take(256).read_to_end(&mut text).map_err(failed)?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len());
+    }
+    if text.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| !matches!(byte, b'[' | b'{')) {
+        return Err(Failure::file(path, "no parameters: this is neither a JSON object nor an array of them"));
+    }
+    file.take(most).read_to_end(&mut text).map_err(failed)?;
+    if text.len() as u64 > most {
+        return Err(Failure::file(
+            path,
+            format!("over {most} bytes: parameters for {requests} requests of {vocab} tokens are shorter"),
+        ));
+    }
+    spell_infinities(&mut text);
+    String::from_utf8(text).map_err(|error| Failure::file(path, format!("no UTF-8: {error}")))
+}
+
+/// Makes texts of the infinities that Python writes as bare words, in as many bytes.
+fn spell_infinities(text: &mut [u8]) {
+    const WORD: &[u8] = b"Infinity";
+    let (mut is_inside, mut place) = (false, 0);
+    while place < text.len() {
+        match text[place] {
+            b'\\' if is_inside => place += 1,
+            b'"' => is_inside = !is_inside,
+            b'I' if !is_inside && text[place..].starts_with(WORD) => {
+                let is_negative = place > 0 && text[place - 1] == b'-';
+                let start = place - usize::from(is_negative);
+                let spelled: &[u8] = if is_negative { b"\"-inf\"   " } else { b"\"inf\"   " };
+                text[start..place + WORD.len()].copy_from_slice(spelled);
+                place += WORD.len() - 1;
+            }
+            _ => {}
+        }
+        place += 1;
+    }
+}
+
+/// The parameters of an object, and its keys that are not used.
+pub(super) fn read_object(text: &str, own_keys: &[String]) -> Result<(PartialParams, Vec<String>), String> {
+    let Object(object) = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let object = object.into_iter().map(|(key, value)| (key, plain_numbers(value))).collect();
+    let Translated { object, unused } = translate(object, own_keys)?;
+    let params = serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
+        let place = error.path().to_string();
+        format!("{place}: {}", in_words(&error.into_inner().to_string()))
+    })?;
+    Ok((params, unused))
+}
+
+/// What serde expected, as people say it.
+fn in_words(message: &str) -> String {
+    const WORDS: &[(&str, &str)] = &[
+        ("expected u32", "expected a whole number from 0 to 4294967295"),
+        ("expected u64", "expected a whole number from 0 to 18446744073709551615"),
+        ("expected f32", "expected a number"),
+        ("expected a sequence", "expected a list"),
+    ];
+    WORDS.iter().fold(message.to_owned(), |message, (from, to)| message.replace(from, to))
+}
+
+/// All keys of ours.
+pub(super) fn own_keys() -> Vec<String> {
+    match serde_json::to_value(PartialParams::default()) {
+        Ok(Value::Object(object)) => object.keys().cloned().collect(),
+        _ => unreachable!("a struct is an object"),
+    }
+}
+
+/// A JSON object with each key once.
+struct Object(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of parameters")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Object, A::Error> {
+                let mut object = Map::new();
+                while let Some((key, value)) = entries.next_entry::<String, Value>()? {
+                    if object.contains_key(&key) {
+                        return Err(A::Error::custom(format!("the key {key:?} stands twice")));
+                    }
+                    object.insert(key, value);
+                }
+                Ok(Object(object))
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A text with its infinities spelled.
+    pub(in super::super) fn spelled(text: &str) -> String {
+        let mut bytes = text.as_bytes().to_vec();
+        spell_infinities(&mut bytes);
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+
+    #[test]
+    fn infinities_are_spelled_outside_of_texts_alone() {
+        assert_eq!(spelled("[-Infinity, Infinity]"), r#"["-inf"   , "inf"   ]"#);
+        for text in [r#""-Infinity \" Infinity""#, "[Infinite]", "-Inf", ""] {
+            assert_eq!(spelled(text), text);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Objects of parameters as vLLM, Hugging Face, OpenAI and llama.cpp write them, in our keys.
+
+use serde_json::{Map, Value};
+
+/// Their keys that say the same as one of ours.
+const SAME: &[(&str, &str)] = &[
+    ("temp", "temperature"),
+    ("typical", "typical_p"),
+    ("repeat_penalty", "repetition_penalty"),
+    ("repeat_last_n", "penalty_last_n"),
+    ("min_new_tokens", "min_tokens"),
+    ("num_return_sequences", "n"),
+    ("n_probs", "raw_logprobs"),
+];
+
+/// Their keys for parts of one of ours.
+const PARTS: &[(&str, &str, &str)] = &[
+    ("mirostat_tau", "mirostat", "tau"),
+    ("mirostat_eta", "mirostat", "eta"),
+    ("dry_multiplier", "dry", "multiplier"),
+    ("dry_base", "dry", "base"),
+    ("dry_allowed_length", "dry", "allowed_length"),
+    ("dry_penalty_last_n", "dry", "last_n"),
+    ("dry_sequence_breakers", "dry", "sequence_breakers"),
+];
+
+/// Their keys for more of a list of ours.
+const MORE: &[(&str, &str)] = &[
+    ("eos_token_id", "stop_token_ids"),
+    ("_eos_token_id", "stop_token_ids"),
+    ("bad_words_ids", "bad_words"),
+    ("_bad_words_token_ids", "bad_words"),
+    ("suppress_tokens", "bad_words"),
+];
+
+/// Their keys that would pass for misspelt ones of ours, and nothing of ours says.
+const THEIRS: &[&str] = &[
+    "stop",
+    "best_of",
+    "stream",
+    "max_tokens",
+    "max_new_tokens",
+    "max_length",
+    "min_length",
+    "prompt_logprobs",
+    "top_h",
+    "n_keep",
+    "bos_token_id",
+    "pad_token_id",
+    "sep_token_id",
+    "unk_token_id",
+    "cls_token_id",
+    "mask_token_id",
+    "eot_token_id",
+    "eod_token_id",
+    "forced_eos_token_id",
+    "forced_bos_token_id",
+    "do_sample",
+    "ignore_eos",
+    "min_keep",
+    "top_logprobs",
+    "logprobs",
+    "typical_min",
+];
+
+/// An object in our keys.
+pub(super) struct Translated {
+    pub(super) object: Map<String, Value>,
+    /// Keys that are not used.
+    pub(super) unused: Vec<String>,
+}
+
+/// Puts our keys in place of theirs. `ours` are all that we have.
+pub(super) fn translate(mut object: Map<String, Value>, ours: &[String]) -> Result<Translated, String> {
+    object.retain(|_, value| !value.is_null());
+    let mut unused = Vec::new();
+    choose_greedy(&mut object, &mut unused);
+    choose_mirostat(&mut object)?;
+    choose_logprobs(&mut object, &mut unused)?;
+    if object.get("dry_multiplier").and_then(Value::as_f64) == Some(0.0) {
+        // llama.cpp writes all of DRY's numbers, with texts as breakers, when it is off.
+        object.retain(|key, _| key == "dry_multiplier" || !key.starts_with("dry_"));
+    }
+    for (theirs, ours) in SAME {
+        if let Some(value) = object.remove(*theirs) {
+            put(&mut object, theirs, ours, value)?;
+        }
+    }
+    for (theirs, ours, part) in PARTS {
+        if let Some(value) = object.remove(*theirs) {
+            match object.entry(*ours).or_insert_with(|| Value::Object(Map::new())) {
+                Value::Object(whole) => put(whole, theirs, part, value)?,
+                _ => return Err(format!("{ours} is an object, with {part}")),
+            }
+        }
+    }
+    for (theirs, ours) in MORE {
+        if let Some(value) = object.remove(*theirs) {
+            add(&mut object, theirs, ours, value)?;
+        }
+    }
+    if object.get("bad_words").and_then(Value::as_array).is_some_and(|list| list.iter().any(Value::is_string))
+    {
+        return Err("bad_words are texts: give their token ids, such as [[1, 2], [7]]".to_owned());
+    }
+    // A stream of answers is none of draws.
+    if object.get("stream").is_some_and(Value::is_boolean) {
+        unused.extend(object.remove("stream").map(|_| "stream".to_owned()));
+    }
+    let strangers: Vec<String> = object.keys().filter(|key| !ours.contains(key)).cloned().collect();
+    for key in strangers {
+        if let Some(near) = nearest(&key, ours) {
+            return Err(format!("there is no key {key:?}: is it {near:?}?"));
+        }
+        object.remove(&key);
+        unused.push(key);
+    }
+    Ok(Translated { object, unused })
+}
+
+/// Puts a value in its place, if that is free.
+fn put(object: &mut Map<String, Value>, theirs: &str, ours: &str, value: Value) -> Result<(), String> {
+    match object.insert(ours.to_owned(), value) {
+        None => Ok(()),
+        Some(_) => Err(format!("{theirs} and {ours} say the same: keep one of them")),
+    }
+}
+
+/// Adds ids to a list of ours.
+fn add(object: &mut Map<String, Value>, theirs: &str, ours: &str, value: Value) -> Result<(), String> {
+    let more = match value {
+        Value::Array(list) if theirs == "suppress_tokens" => {
+            list.into_iter().map(|id| Value::Array(vec![id])).collect()
+        }
+        Value::Array(list) => list,
+        id => vec![id],
+    };
+    match object.entry(ours).or_insert_with(|| Value::Array(Vec::new())) {
+        Value::Array(list) => list.extend(more),
+        _ => return Err(format!("{ours} is a list")),
+    }
+    Ok(())
+}
+
+/// Hugging Face's word for greedy, whatever the temperature says.
+fn choose_greedy(object: &mut Map<String, Value>, unused: &mut Vec<String>) {
+    match object.get("do_sample") {
+        Some(Value::Bool(false)) => {
+            object.remove("do_sample");
+            object.insert("temperature".to_owned(), Value::from(0));
+        }
+        Some(_) => unused.extend(object.remove("do_sample").map(|_| "do_sample".to_owned())),
+        None => {}
+    }
+}
+
+/// llama.cpp's number of a version, of which there is the second; 0 is none.
+fn choose_mirostat(object: &mut Map<String, Value>) -> Result<(), String> {
+    let Some(version) = object.get("mirostat").filter(|value| !value.is_object()).cloned() else {
+        return Ok(());
+    };
+    object.remove("mirostat");
+    match version.as_u64() {
+        Some(0) => {
+            object.remove("mirostat_tau");
+            object.remove("mirostat_eta");
+        }
+        Some(2) => {
+            object.entry("mirostat_tau").or_insert_with(|| Value::from(5));
+        }
+        _ => return Err(format!("mirostat {version} is neither 0, off, nor 2: there is version 2 alone")),
+    }
+    Ok(())
+}
+
+/// vLLM's number of logprobs, or OpenAI's two keys: of the raw distribution, both. (llama.cpp's 0 is none.)
+fn choose_logprobs(object: &mut Map<String, Value>, unused: &mut Vec<String>) -> Result<(), String> {
+    if object.get("n_probs").and_then(Value::as_u64) == Some(0) {
+        object.remove("n_probs");
+    }
+    let top = object.remove("top_logprobs");
+    let count = match object.remove("logprobs") {
+        Some(Value::Bool(true)) => top.unwrap_or(Value::from(0)),
+        Some(Value::Bool(false)) | None => {
+            unused.extend(top.map(|_| "top_logprobs".to_owned()));
+            return Ok(());
+        }
+        Some(number) if number.as_i64() == Some(-1) => {
+            return Err(
+                "logprobs -1 is all tokens, and sample lists 1024 at most: take sortilege log".to_owned()
+            );
+        }
+        Some(number) => number,
+    };
+    put(object, "logprobs", "raw_logprobs", count)
+}
+
+/// The key of ours, or one that is read as ours, that a stranger is likely to mean.
+fn nearest<'a>(stranger: &str, ours: &'a [String]) -> Option<&'a str> {
+    if THEIRS.contains(&stranger) || stranger.len() > 40 {
+        return None;
+    }
+    let most = match stranger.len() {
+        0..=2 => 0,
+        3..=7 => 1,
+        _ => 2,
+    };
+    let theirs = SAME.iter().chain(MORE).map(|(theirs, _)| *theirs).chain(PARTS.iter().map(|(key, ..)| *key));
+    ours.iter()
+        .map(String::as_str)
+        .chain(theirs)
+        .map(|key| (strsim::osa_distance(stranger, key), key))
+        .filter(|(distance, _)| *distance <= most)
+        .min()
+        .map(|(_, key)| key)
+}
