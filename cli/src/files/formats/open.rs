@@ -91,3 +91,67 @@ fn unknown(opened: &Opened) -> Failure {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever a file holds, it is an array that can be read, or refused in a few words.
+    #[test]
+    fn no_bytes_are_too_strange() {
+        let npy = |descr: &str, order: &str| {
+            let header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': (2, 3), }}");
+            [b"\x93NUMPY\x01\x00\x76\x00", format!("{header:<117}\n").as_bytes(), &[7; 48]].concat()
+        };
+        let tensors = r#"{"logits":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}  "#;
+        let tensors = [&(tensors.len() as u64).to_le_bytes()[..], tensors.as_bytes(), &[7; 24]].concat();
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        zip.start_file("logits.npy", zip::write::SimpleFileOptions::default()).expect("a new member");
+        std::io::Write::write_all(&mut zip, &npy("<f4", "False")).expect("memory");
+        let zip = zip.finish().expect("memory").into_inner();
+        let index = br#"{"metadata":{},"weight_map":{"logits":"shard.safetensors"}}"#.to_vec();
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("shard.safetensors"), &tensors).expect("writable");
+        let seeds = [
+            ("a.npy", npy("<f4", "False")),
+            ("b.npy", npy(">f8", "True")),
+            ("c.safetensors", tensors),
+            ("d.npz", zip),
+            ("e.index.json", index),
+        ];
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % below as u64).expect("small")
+        };
+        let (mut read, mut refused) = (0, 0);
+        for (name, seed) in seeds {
+            let path = folder.path().join(name);
+            for _ in 0..500 {
+                let mut bytes = seed.clone();
+                for _ in 0..1 + random(4) {
+                    let place = random(bytes.len());
+                    match random(4) {
+                        0 => bytes.truncate(place.max(1)),
+                        1 => bytes.insert(place, b"[({'\"9-L\0\xff"[random(10)]),
+                        2 => bytes[place] ^= 1 << random(8),
+                        _ => drop(bytes.remove(place)),
+                    }
+                    bytes.push(0);
+                }
+                std::fs::write(&path, &bytes).expect("writable");
+                let array = open_array(&path, &Hints::default());
+                match array.and_then(|array| array.read(0, array.shape.iter().product(), &mut Vec::new())) {
+                    Ok(()) => read += 1,
+                    Err(failure) => {
+                        refused += 1;
+                        assert!(failure.to_string().len() < 2000, "{failure}");
+                    }
+                }
+            }
+        }
+        assert!(read > 50 && refused > 500, "{read} read, {refused} refused");
+    }
+}
