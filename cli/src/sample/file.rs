@@ -15,12 +15,11 @@ use super::numbers::plain_numbers;
 use super::params::PartialParams;
 use super::peers::{Translated, translate};
 use crate::failure::{Failure, Result, note};
+use crate::text::behind_mark;
 
 /// Bytes of text that an object may have, and more for each token of the vocabulary: every list of tokens fits, and
 /// prompts of half a million. Then those of all objects.
 const TEXT_BYTES: [u64; 3] = [4 << 20, 32, 1 << 30];
-/// What some editors put before UTF-8.
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Most unused keys that are named.
 const MOST_NAMED: usize = 40;
 
@@ -96,9 +95,8 @@ fn read_text(path: &Path, requests: usize, vocab: usize) -> Result<String> {
     let mut file = File::open(path).map_err(failed)?;
     // What is no JSON is not read to its end, which it may not have.
     file.by_ref().take(256).read_to_end(&mut text).map_err(failed)?;
-    if text.starts_with(BYTE_ORDER_MARK) {
-        text.drain(..BYTE_ORDER_MARK.len());
-    }
+    let mark = text.len() - behind_mark(&text).map_err(|problem| Failure::file(path, problem))?.len();
+    text.drain(..mark);
     if text.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| !matches!(byte, b'[' | b'{')) {
         return Err(Failure::file(path, "no parameters: this is neither a JSON object nor an array of them"));
     }

@@ -8,6 +8,6 @@ mod texts;
 mod vocab;
 
 pub(crate) use self::json::{write_json, write_json_line};
-pub(crate) use self::read::read_text;
+pub(crate) use self::read::{behind_mark, read_text};
 pub(crate) use self::texts::{Alternative, Texts};
 pub(crate) use self::vocab::{Vocab, open_tokenizer, open_vocab_file};

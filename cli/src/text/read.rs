@@ -27,12 +27,17 @@ pub(crate) fn read_bytes(path: &Path, limit: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text that the bytes are, without a byte order mark; otherwise what they are.
-pub(crate) fn decode(bytes: &[u8]) -> Result<&str, String> {
+/// What comes behind a byte order mark; an error for that of UTF-16.
+pub(crate) fn behind_mark(bytes: &[u8]) -> Result<&[u8], String> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err("this is UTF-16 (or UTF-32), by its byte order mark: save it as UTF-8".to_owned());
     }
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    Ok(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))
+}
+
+/// The text that the bytes are, without a byte order mark; otherwise what they are.
+pub(crate) fn decode(bytes: &[u8]) -> Result<&str, String> {
+    let text = behind_mark(bytes)?;
     std::str::from_utf8(text).map_err(|error| {
         let place = error.valid_up_to();
         let offset = bytes.len() - text.len() + place;
