@@ -9,7 +9,8 @@ use crate::files::{Array, Element, Hints, LogitsFile, open_array};
 pub(crate) struct Mask {
     array: Array,
     form: Form,
-    vocab: usize,
+    /// Elements of a row that stand for tokens, and all of them.
+    width: [usize; 2],
     is_for_all_rows: bool,
 }
 
@@ -50,13 +51,14 @@ impl Mask {
                 return Err(Failure::file(path, problem));
             }
         };
-        let vocab = logits.vocab;
-        let width = form.width(vocab);
+        // Of the vocabulary, or of logits that are padded.
+        let widths = [form.width(logits.vocab), form.width(logits.stride)];
+        let width = widths[0];
         let (last, before) = array.shape.split_last().unwrap_or((&0, &[]));
         let long = |shape: &[usize]| shape.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
         let is_for_all_rows = before.iter().all(|&n| n == 1);
         let is_for_each = long(before) == long(logits.leading()) || before == [logits.rows];
-        if *last != width || !(is_for_all_rows || is_for_each) {
+        if !widths.contains(last) || !(is_for_all_rows || is_for_each) {
             let each = [logits.leading(), &[width]].concat();
             let what = match form {
                 Form::Bits => "one bit per token in rows of whole words",
@@ -68,17 +70,18 @@ impl Mask {
             );
             return Err(Failure::file(path, problem));
         }
-        Ok(Self { array, form, vocab, is_for_all_rows })
+        let width = [width, *last];
+        Ok(Self { array, form, width, is_for_all_rows })
     }
 
     /// The words of these rows.
     pub(crate) fn rows(&self, rows: impl Iterator<Item = usize>) -> Result<Vec<u32>> {
-        let width = self.form.width(self.vocab);
+        let [used, all] = self.width;
         let (mut words, mut bytes) = (Vec::new(), Vec::new());
         for (number, row) in rows.enumerate() {
             if number == 0 || !self.is_for_all_rows {
                 let row = if self.is_for_all_rows { 0 } else { row };
-                self.array.read(row * width, width, &mut bytes)?;
+                self.array.read(row * all, used, &mut bytes)?;
                 self.check_flags(row, &bytes)?;
             }
             match self.form {

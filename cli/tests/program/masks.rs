@@ -82,6 +82,28 @@ fn masks_are_nested_as_their_logits() {
     }
 }
 
+/// Of padded logits a mask has as many tokens as the vocabulary, or as the logits have columns.
+#[test]
+fn masks_may_be_padded_as_their_logits() {
+    let folder = folder();
+    let all = [0, 1, 2, 3];
+    let line = format!("sample rows.npy --vocab-size 33 {LINE}");
+    let of_vocab: Vec<u8> = flags(&all).chunks(70).flat_map(|row| row[..33].to_vec()).collect();
+    folder.put("mask", npy("|b1", "(4, 33)", &of_vocab));
+    let expected = folder.printed(&format!("{line} mask"));
+    let short: Vec<i32> = words(&all).chunks(3).flat_map(|row| row[..2].to_vec()).collect();
+    let cases = [
+        ("flags of all columns", npy("|b1", "(4, 70)", &flags(&all))),
+        ("bits of all columns", npy("<i4", "(4, 3)", &i32s(&words(&all)))),
+        ("bits of the vocabulary", npy("<i4", "(4, 2)", &i32s(&short))),
+    ];
+    test_each(cases, |file| {
+        folder.put("mask", file);
+        let output = folder.run(&format!("{line} mask"));
+        assert_eq!(difference(&output.stdout, &expected), None, "{}", stderr(&output));
+    });
+}
+
 #[test]
 fn one_row_is_for_all_rows() {
     let folder = folder();
