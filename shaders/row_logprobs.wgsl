@@ -1,5 +1,5 @@
 // row_logprobs: merges the tiles of a row, selects its top k, looks up its target. Libraries: format, words,
-// logits, integers, exact, request, merge, list, radix, select. One workgroup per row, dispatch (1, rows). Opens only
+// logits, integers, exact, request, merge, list, radix, select, few. One workgroup per row, dispatch (1, rows). Opens only
 // the subtiles that can hold one of the top k: the k largest tokens lie in the k subtiles with the largest delegates,
 // because subtiles are runs of consecutive tokens and both orders are value descending, then token ascending.
 
@@ -74,5 +74,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             take(OF_TOKENS, n_chosen * SUBTILE, n_winners, lane);
         }
     }
-    write_entries(record + RECORD_HEADER_WORDS, select(0u, n_winners, stats.status == 0u), chunk.listed, lane);
+    n_winners = select(0u, n_winners, stats.status == 0u);
+    write_entries(record + RECORD_HEADER_WORDS, n_winners, chunk.listed, chunk.listed, lane);
 }

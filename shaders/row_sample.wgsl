@@ -1,6 +1,6 @@
 // row_sample: truncates a row's distribution, draws tokens from what is kept, and says what was drawn. Libraries:
-// format, words, logits, integers, exact, soft_float, request, changes, numbers, rng, list, merge, radix, scan, ranks,
-// thresholds, cuts, draws, views, row_program. One workgroup per row, dispatch (1, rows). Every filter keeps a run of
+// format, words, logits, integers, exact, soft_float, request, changes, numbers, rng, list, merge, radix, few, scan,
+// ranks, thresholds, cuts, draws, views, row_program. One workgroup per row, dispatch (1, rows). Every filter keeps a run of
 // the one total order; docs/sampling.md defines them. Only the subtiles that can hold a token of the run are opened;
 // where those are too many to name, the whole row.
 //
@@ -50,11 +50,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         if (does & DOES_SCAN) != 0u {
             scan(lane);
         }
+        if (does & DOES_FEW) != 0u {
+            found.few = take_few(n_subtiles(), progress.listed, lane);
+            reopened += min(few_found.x, MOST_LISTED) * SUBTILE;
+        }
         if (does & DOES_RANK) != 0u {
             count_ranks(lane);
         }
         if (does & DOES_LIST) != 0u {
-            write_entries(next.out, progress.listed, next.places, lane);
+            write_entries(next.out, next.winners, progress.listed, next.places, lane);
         }
     }
     if lane == 0u {

@@ -30,10 +30,10 @@ fn at_least(a: vec2<u32>, b: vec2<u32>) -> bool {
     return a.x > b.x || (a.x == b.x && a.y >= b.y);
 }
 
-// Writes the first `count` of the n_winners in `winners` as (token, bits) in order, then (NO_TOKEN, -infinity) up to
-// `count`. Each winner counts the winners before it, which is its place: all differ.
-fn write_entries(out: u32, n_winners: u32, count: u32, lane: u32) {
-    for (var i = lane; i < max(count, n_winners); i += LANES) {
+// Writes the first `listed` of the n_winners in `winners` as (token, bits) in order, then (NO_TOKEN, -infinity) in all
+// places. Each winner counts the winners before it, which is its place: all differ.
+fn write_entries(out: u32, n_winners: u32, listed: u32, places: u32, lane: u32) {
+    for (var i = lane; i < max(places, n_winners); i += LANES) {
         var place = i;
         var token = NO_TOKEN;
         var bits = BITS_NEG_INFINITY;
@@ -49,12 +49,12 @@ fn write_entries(out: u32, n_winners: u32, count: u32, lane: u32) {
             }
             place -= 1u; // itself
             let key = key_of_code(one);
-            if key > KEY_NEG_INFINITY {
+            if key > KEY_NEG_INFINITY && place < listed {
                 token = place_of_code(one);
                 bits = bits_of_key(key);
             }
         }
-        if place < count {
+        if place < places {
             records[out + 2u * place] = token;
             records[out + 2u * place + 1u] = bits;
         }

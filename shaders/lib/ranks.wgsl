@@ -9,7 +9,9 @@ var<workgroup> rank_counts: array<atomic<u32>, 2>; // greater, equal
 fn four_tokens(i: u32, n: u32) -> vec4<u32> {
     let places = vec4<u32>(i, i + LANES, i + 2u * LANES, i + 3u * LANES);
     let inside = min(places, vec4<u32>(n - 1u));
-    let tokens = vec4<u32>(token_at(inside.x), token_at(inside.y), token_at(inside.z), token_at(inside.w));
+    let tokens = vec4<u32>(
+        token_at(OF_TOKENS, inside.x), token_at(OF_TOKENS, inside.y),
+        token_at(OF_TOKENS, inside.z), token_at(OF_TOKENS, inside.w));
     return select(vec4<u32>(NO_TOKEN), tokens, (places < vec4<u32>(n)) & (tokens < vec4<u32>(chunk.vocab)));
 }
 

@@ -24,6 +24,7 @@ const DOES_LOAD_TILES: u32 = 4u; // the tiles' masses, for draws where nothing w
 const DOES_SCAN: u32 = 8u;       // the task
 const DOES_LIST: u32 = 16u;      // the winners
 const DOES_RANK: u32 = 32u;      // of the code at hand, among what is opened
+const DOES_FEW: u32 = 64u;       // the most probable tokens of a view of which nothing is cut
 
 struct Move {
     does: u32,               // DOES_*; 0 if there is only a step to take to another station
@@ -32,7 +33,8 @@ struct Move {
     bound: vec2<u32>,
     task: Task,
     by_row_max: bool,        // weighs by the row's maximum, not the run's
-    places: u32,             // of the list
+    winners: u32,            // of the list: so many lie in `winners`, for so many places
+    places: u32,
     out: u32,
 }
 
@@ -69,6 +71,7 @@ struct Found {
     merged: Merged,
     greater: u32,          // tokens of the run with a larger key than the one at hand, and with an equal one
     equal: u32,
+    few: u32,              // tokens among which the most probable ones are
     is_all: bool,          // every subtile is opened
     floor: vec2<u32>,      // every token whose code is at least this lies in an opened subtile
 }
@@ -135,7 +138,7 @@ fn advance() -> u32 {
             found.is_all = false;
             found.floor = HIGHEST;
         }
-        if (next.does & DOES_MERGE) != 0u { // of a view of which nothing is opened yet
+        if (next.does & (DOES_MERGE | DOES_FEW)) != 0u { // nothing of the view is opened yet, or any more
             found.is_all = false;
             found.floor = HIGHEST;
         }

@@ -89,8 +89,8 @@ fn code_of_token(token: u32) -> vec2<u32> {
 }
 
 // The i-th token of what is opened, or of the neighbours that a draw looks at.
-fn token_at(i: u32) -> u32 {
-    if task.level == OF_TOKENS && !opened_all {
+fn token_at(level: u32, i: u32) -> u32 {
+    if level == OF_TOKENS && !opened_all {
         return chosen[i / SUBTILE] * SUBTILE + i % SUBTILE;
     }
     return first_token + i;
@@ -101,12 +101,12 @@ fn is_in_run(code: vec2<u32>) -> bool {
 }
 
 // Code of a subtile, or of a token; NO_ITEM for a token outside the run.
-fn item(i: u32) -> vec2<u32> {
-    if task.level == OF_SUBTILES {
+fn item(level: u32, i: u32) -> vec2<u32> {
+    if level == OF_SUBTILES {
         let tile = tile_words(view, row, i / SUBTILES_PER_TILE);
         return code_of(bitcast<i32>(scratch[tile + TILE_DELEGATES + i % SUBTILES_PER_TILE]), i);
     }
-    let token = token_at(i);
+    let token = token_at(level, i);
     if token >= chunk.vocab {
         return NO_ITEM;
     }
@@ -177,7 +177,7 @@ fn visit(i: u32, n: u32, walk: Walk) {
     if i >= n {
         return;
     }
-    let code = item(i);
+    let code = item(task.level, i);
     if (task.level != OF_SUBTILES && !at_least(code, LOWEST)) || !at_least(code, task.from_code) {
         return;
     }

@@ -3,22 +3,30 @@
 // Needs: format, words, exact, request, merge, scan, row_program (.wgsl), the kernel's bindings `requests`,
 // `records`.
 
-// The most probable tokens of the view. Its rounds: 1 the last of them is found, 2 all are taken.
+// The most probable tokens of the view. Its rounds: 1 the last of them is found, 2 a few are taken, among which they are.
 fn advance_list() {
     let is_raw = progress.is_raw;
     if progress.round == 0u {
         let wanted = select(requests[request].top_processed, requests[request].top_raw, is_raw);
         let there = select(progress.kept.count, progress.stats.n_greater, is_raw);
         progress.listed = select(0u, min(wanted, there), progress.stats.status == 0u);
-        if progress.listed > 0u {
-            progress.round = 1u;
-            progress.subtiles = progress.listed;
-            move_to_select(SELECT_BY_COUNT, vec2<u32>(progress.listed, 0u));
+        if progress.is_full && progress.listed > 0u && progress.listed <= MOST_FEW {
+            progress.round = 2u;
+            rounds += n_subtiles() / 64u + 384u;
+            next.does = DOES_FEW;
             return;
         }
     }
+    let has_few = progress.round == 2u && found.few <= MOST_LISTED;
+    if progress.listed > 0u && progress.round != 1u && !has_few {
+        progress.round = 1u;
+        progress.subtiles = progress.listed;
+        move_to_select(SELECT_BY_COUNT, vec2<u32>(progress.listed, 0u));
+        return;
+    }
     next.does = DOES_LIST;
-    rounds += (progress.listed / LANES + 1u) * (progress.listed / 4u + 2u) + chunk.listed / LANES; // write_entries
+    next.winners = select(progress.listed, found.few, has_few);
+    rounds += (next.winners / LANES + 1u) * (next.winners / 4u + 2u) + 4u; // write_entries
     if progress.round == 1u {
         next.does = DOES_SCAN | DOES_LIST;
         next.task.kind = TAKE;

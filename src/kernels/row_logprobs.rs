@@ -16,7 +16,7 @@ use crate::logits::{RowBits, order};
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_logprobs",
     wgsl: wgsl!("row_logprobs": "format", "words", "logits", "integers", "exact", "request", "merge", "list", "radix",
-        "select"),
+        "select", "few"),
     slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
 };
 

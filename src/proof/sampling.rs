@@ -94,12 +94,14 @@ impl SamplingCase {
         let token = |row: usize, what: u64| (noise(row, what) % vocab as u64) as u32;
         let requests: Vec<Request> = (0..case.rows)
             .map(|row| {
+                let listed = case.params.top_logprobs;
                 let mut params = SamplingParams {
                     seed: Some(noise(row, 1)),
                     stream: row as u32,
-                    raw_logprobs: (row % 3 != 1).then_some(case.params.top_logprobs),
+                    // Rows of a batch want lists of different lengths.
+                    raw_logprobs: (row % 3 != 1).then_some(if row % 6 == 5 { listed / 2 } else { listed }),
                     entropy: row % 5 != 3,
-                    processed_logprobs: (row % 4 != 2).then_some(case.params.top_logprobs.min(40)),
+                    processed_logprobs: (row % 4 != 2).then_some(listed.min(40)),
                     ..SamplingParams::default()
                 };
                 setting_of(case, row).1(&mut params);

@@ -225,6 +225,7 @@ fn faults_are_everywhere() {
         "thresholds",
         "radix",
         "select",
+        "few",
         "merge",
         "list",
         "changes",

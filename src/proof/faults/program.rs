@@ -110,6 +110,10 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "task.kind == SELECT_BY_COUNT && all(through == wanted)"
             => "task.kind == SELECT_BY_COUNT && any(through == wanted)";
     "the floor is not looked at": "is_all && !has_floor" => "is_all";
+    "a few of a row that is cut": "if progress.is_full && progress.listed > 0u &&" => "if progress.listed > 0u &&";
+    "more than a few are taken for them": "&& found.few <= MOST_LISTED" => "";
+    "a few are listed, and not as many as are asked for":
+        "&& place < listed" => "";
     // ranks
     "counts of equal logits from the draw before":
         "atomicStore(&rank_counts[lane], 0u)" => "atomicStore(&rank_counts[0], 0u)";

@@ -122,7 +122,7 @@ const ROW_LOGPROBS: &[Fault] = faults! {
     "no lane waits for the maxima of the tiles":
         "workgroupBarrier(); // every tile's maximum before the row's"
             => "// every tile's maximum before the row's";
-    "an impossible token is listed": "key > KEY_NEG_INFINITY {" => "key >= KEY_NEG_INFINITY {";
+    "an impossible token is listed": "key > KEY_NEG_INFINITY &&" => "key >= KEY_NEG_INFINITY &&";
     "places of a list count what lies behind it": "j + 3u < n_winners" => "j < n_winners";
     "a digit too many is walked down":
         "group_counts[group] < still_wanted" => "group_counts[group] <= still_wanted";
@@ -136,7 +136,7 @@ const ROW_LOGPROBS: &[Fault] = faults! {
     "a champion's lane keeps its own to itself": "if at_least(best, lowest) {" => "if at_least(lowest, best) {";
     "candidates without their subtile": "place_of_code(one) / SUBTILE), lowest)" => "place_of_code(one)), lowest)";
     "tokens where there is no room": "n_winners > MOST_LISTED {" => "n_winners > 2u * MOST_LISTED {";
-    "more candidates than are wanted are listed": "if place < count {" => "if place <= count {";
+    "more candidates than are wanted are listed": "if place < places {" => "if place <= places {";
     "no lane waits for the champions":
         "workgroupBarrier(); // every champion before" => "// every champion before";
     "digits of the place in their wrong order":
