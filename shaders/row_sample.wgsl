@@ -27,7 +27,6 @@ const MOST_MOVES: u32 = 4096u;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     begin(group.y, lane);
     var is_done = false;
-    var is_cut = false; // by the rounds of loops that the device carries out
     for (var moves = 0u; moves < MOST_MOVES; moves++) {
         // 1. Every lane comes to the same; one lane's word for it makes the way uniform.
         let own_does = advance();
@@ -35,8 +34,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             first_lane_does = own_does;
         }
         let does = workgroupUniformLoad(&first_lane_does);
-        is_done = does == DOES_END;
-        is_cut = rounds > chunk.most_rounds;
+        // What came of more rounds than the device carries out is nothing.
+        let is_cut = rounds > chunk.most_rounds;
+        is_done = does == DOES_END && !is_cut;
         if is_done || is_cut {
             break;
         }
@@ -63,8 +63,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     if lane == 0u {
         records[progress.out + SAMPLE_REOPENED] = reopened;
-        if !is_done || is_cut {
-            records[progress.out + SAMPLE_CALL] = ~chunk.call - u32(is_cut); // a record that the host refuses
+        if !is_done {
+            records[progress.out + SAMPLE_CALL] = ~chunk.call; // a record that the host refuses
         }
     }
 }
