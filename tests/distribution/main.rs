@@ -10,6 +10,7 @@
 mod common;
 mod frequencies;
 mod independence;
+mod mutants;
 mod tail;
 
 use sortilege::{Cpu, Engine, Logits, Request, Row, Sample, SampleInputs, SamplingParams, oracle};
