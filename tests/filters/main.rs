@@ -3,6 +3,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "a test")]
 
 mod boundaries;
+mod bounds;
 mod changes;
 #[path = "../common/mod.rs"]
 mod common;

@@ -46,6 +46,9 @@ fn at_each(row: &mut Stored, bits: impl Fn(usize) -> u32) {
     row.logits.iter_mut().enumerate().for_each(|(token, logit)| *logit = bits(token));
 }
 
+/// So many of them are of logits, the others of masks and drafts.
+pub(crate) const OF_LOGITS: usize = 20;
+
 pub(crate) const POISONS: [(&str, Poison); 27] = [
     ("a NaN", |row, bits| at_one(row, bits.infinity + (bits.infinity & !(bits.infinity << 1)) / 2)),
     ("a NaN with the sign set", |row, bits| at_one(row, bits.sign | (bits.sign - 1))),

@@ -91,7 +91,7 @@ impl Case {
         params.temperature = match self.numbers.below(6) {
             0 => 0.0,
             1 => 1.0,
-            2 => 2f32.powi(self.numbers.below(20) as i32 - 9),
+            2 => 2f32.powi(self.numbers.below(19) as i32 - 9),
             3 => self.between(0.001, 1000.0),
             _ => self.between(0.1, 2.0),
         };

@@ -8,7 +8,7 @@ use sortilege::{
 };
 
 use crate::engines;
-use crate::poison::{Bits, POISONS, Stored};
+use crate::poison::{Bits, OF_LOGITS, POISONS, Stored};
 
 const ROWS: usize = 8;
 /// Two tiles, and not a whole number of mask words.
@@ -16,9 +16,25 @@ const VOCAB: usize = 4171;
 const WORDS: usize = VOCAB.div_ceil(32);
 const TOP_K: u32 = 7;
 
-/// Which rows are poisoned.
-const PLACES: [(&str, &[usize]); 4] =
-    [("first", &[0]), ("middle", &[4]), ("last", &[7]), ("alternating", &[1, 3, 5, 7])];
+/// Rows that are poisoned, and with what: numbers of `POISONS`.
+type Places = Vec<(usize, usize)>;
+
+/// Every other row, each with another poison, the first row among them or the last. `SORTILEGE_STRANGERS=all` adds each
+/// poison alone in the first row, the middle and the last, and in every other.
+fn places(poisons: usize) -> Vec<Places> {
+    let others =
+        |from: usize| move |first: usize| (0..4).map(|i| (from + 2 * i, (first + i) % poisons)).collect();
+    let mut places: Vec<Places> =
+        [0, 1].into_iter().flat_map(|from| (0..poisons).step_by(4).map(others(from))).collect();
+    if std::env::var("SORTILEGE_STRANGERS").is_ok_and(|value| value == "all") {
+        let sets: [&[usize]; 4] = [&[0], &[4], &[7], &[1, 3, 5, 7]];
+        places.extend(
+            sets.into_iter()
+                .flat_map(|rows| (0..poisons).map(|poison| rows.iter().map(|row| (*row, poison)).collect())),
+        );
+    }
+    places
+}
 
 /// A batch of rows.
 #[derive(Clone)]
@@ -143,22 +159,20 @@ fn disturbed(engine: &dyn Engine, dtypes: &[Dtype], reach: Reach) -> (usize, Vec
         for (name, operation) in OPERATIONS {
             let alone = answers(clean.clone(), operation);
             assert_eq!(alone.len(), ROWS);
-            for (number, (what, poison)) in POISONS.into_iter().enumerate() {
-                let reads_inputs = name.starts_with("sample");
-                if number >= 20 && !reads_inputs {
-                    continue; // masks and drafts are the samples' alone
+            // Masks and drafts are the samples' alone.
+            let poisons = if name.starts_with("sample") { POISONS.len() } else { OF_LOGITS };
+            for places in places(poisons) {
+                let mut poisoned = clean.clone();
+                for &(row, poison) in &places {
+                    POISONS[poison].1(&mut poisoned.rows[row], &Bits::of(dtype));
                 }
-                for (place, rows) in PLACES {
-                    let mut poisoned = clean.clone();
-                    rows.iter().for_each(|row| poison(&mut poisoned.rows[*row], &Bits::of(dtype)));
-                    let got = answers(poisoned, operation);
-                    let differs = |row: &usize| !rows.contains(row) && got[*row] != alone[*row];
-                    tried += ROWS - rows.len();
-                    found.extend(
-                        (0..ROWS)
-                            .filter(differs)
-                            .map(|row| format!("{what}, {place}, {dtype}, {name}, row {row}")),
-                    );
+                let got = answers(poisoned, operation);
+                for row in (0..ROWS).filter(|row| places.iter().all(|(poisoned, _)| poisoned != row)) {
+                    tried += 1;
+                    if got[row] != alone[row] {
+                        let names: Vec<&str> = places.iter().map(|(_, poison)| POISONS[*poison].0).collect();
+                        found.push(format!("{dtype}, {name}, row {row} beside {places:?}: {names:?}"));
+                    }
                 }
             }
         }
