@@ -1,5 +1,6 @@
-//! Numbers of 32 bits, all of them: keys, widened logits, weights against f64. `cargo test` takes every so-manieth and those
-//! at the seams; `scripts/nightly` all (the tests that are ignored).
+//! Numbers of 32 bits, all of them: keys, widened logits, weights against f64. `cargo test` takes every 257th and those at the
+//! seams; `scripts/nightly` all (the tests that are ignored).
+#![expect(clippy::cast_possible_truncation, reason = "numbers below 2^32 are counted in 64 bits")]
 
 use rayon::prelude::*;
 
@@ -21,22 +22,18 @@ fn first_wrong(
     wrong: impl Fn(u64) -> Option<String> + Sync,
 ) -> Option<String> {
     const CHUNK: u64 = 1 << 16;
-    let near = seams.iter().flat_map(|seam| seam.saturating_sub(3)..(seam + 3).min(end));
-    let at_seams = near.into_iter().find_map(&wrong);
-    let chunks = end.div_ceil(stride).div_ceil(CHUNK);
-    let found = || {
-        (0..chunks).into_par_iter().find_map_first(|chunk| {
-            let numbers = (chunk * CHUNK..(chunk + 1) * CHUNK).map(|i| i * stride).take_while(|n| *n < end);
-            numbers.into_iter().find_map(&wrong)
-        })
+    let at_seams = seams.iter().flat_map(|seam| seam.saturating_sub(3)..(seam + 3).min(end)).find_map(&wrong);
+    let of_chunk = |chunk: u64| {
+        let mut numbers = (chunk * CHUNK..(chunk + 1) * CHUNK).map(|i| i * stride).take_while(|n| *n < end);
+        numbers.find_map(&wrong)
     };
-    at_seams.or_else(found)
+    let chunks = end.div_ceil(stride).div_ceil(CHUNK);
+    at_seams.or_else(|| (0..chunks).into_par_iter().find_map_first(of_chunk))
 }
 
 /// Values of f32 that are numbers, by their place from -infinity to +infinity; zeros of both signs have one each.
 const VALUES: u64 = 2 * (0x7f80_0000 + 1);
 
-#[expect(clippy::cast_possible_truncation, reason = "two halves of 31 bits")]
 fn value_at(place: u64) -> f32 {
     let half = VALUES / 2;
     f32::from_bits(if place < half { 0xff80_0000 - place as u32 } else { (place - half) as u32 })
@@ -62,7 +59,6 @@ fn wrong_nan(
 ) -> Option<String> {
     let each = 0x7f_ffff; // NaN of one sign
     first_wrong(2 * each, stride, &[0, each, 2 * each], |number| {
-        #[expect(clippy::cast_possible_truncation, reason = "24 bits")]
         let number = number as u32;
         let bits = (number / 0x7f_ffff) << 31 | (0x7f80_0001 + number % 0x7f_ffff);
         let beyond =
@@ -143,7 +139,6 @@ fn by_definition(stored: u16, fraction_bits: i32) -> f64 {
 #[ignore = "all 2^32: scripts/nightly"]
 fn all_words_are_read_as_they_are() {
     let wrong = first_wrong(1 << 32, 1, &[], |bits| {
-        #[expect(clippy::cast_possible_truncation, reason = "below 2^32")]
         let bits = bits as u32;
         (Dtype::F32.widen(bits) != bits).then(|| format!("{bits:x}"))
     });
@@ -155,7 +150,6 @@ fn all_words_are_read_as_they_are() {
 fn all_mantissas_are_within_their_bounds() {
     let seams = [1 << 14, 1 << 23, (1 << 24) - 4];
     let wrong = first_wrong((1 << 24) - 1, 1, &seams, |fraction| {
-        #[expect(clippy::cast_possible_truncation, reason = "below 2^24")]
         let fraction = fraction as u32;
         let own = mantissa(fraction);
         let error = f64::from(own) / (31.0 - f64::from(fraction) * pow2(-24)).exp2() - 1.0;
@@ -176,7 +170,6 @@ fn all_mantissas_are_within_their_bounds() {
 fn wrong_weight(stride: u64, weight: impl Fn(f32) -> f32 + Sync) -> Option<String> {
     let seams = [1, 0x3f80_0000, 0x4b00_0000, 0x4b80_0000, 0x4c00_0000, u64::from(FARTHEST.to_bits())];
     first_wrong(FARTHEST.to_bits().into(), stride, &seams, |bits| {
-        #[expect(clippy::cast_possible_truncation, reason = "below 2^31")]
         let distance = f32::from_bits(bits as u32);
         let (own, next) = (weight(distance), weight(distance.next_up()));
         let error = f64::from(own) / (-f64::from(distance) * pow2(-23)).exp2() - 1.0;
@@ -203,19 +196,17 @@ fn all_weights_of_a_lane_are_within_their_bounds() {
 
 #[test]
 fn wrong_weights_are_found() {
-    let heavier = |distance: f32| lane_weight(distance) * (1.0 + 2.0 * f32::EPSILON);
-    assert!(wrong_weight(STRIDE, heavier).is_some(), "2.4e-7 too heavy");
-    let risen =
-        |distance: f32| lane_weight(if distance as u32 % 8192 == 8191 { distance + 2.0 } else { distance });
-    assert!(
-        wrong_weight(STRIDE, |distance| lane_weight(distance) * if distance > 1e8 { 0.5 } else { 1.0 })
-            .is_some()
-    );
-    assert!(wrong_weight(STRIDE, |distance| 2.0f32.powf(-distance * pow2(-23) as f32 * 1.000_001)).is_some());
-    assert!(
-        wrong_weight(1 << 20, risen).is_some() || wrong_weight(STRIDE, risen).is_some(),
-        "an order that breaks"
-    );
+    let mutants: [(&str, fn(f32) -> f32); 4] = [
+        ("2.4e-7 too heavy", |distance| lane_weight(distance) * (1.0 + 2.0 * f32::EPSILON)),
+        ("another base", |distance| (-distance * pow2(-23) as f32 * 1.000_001).exp2()),
+        ("halved past 12 octaves", |distance| lane_weight(distance) * if distance > 1e8 { 0.5 } else { 1.0 }),
+        ("one of 8192 out of order", |distance| {
+            lane_weight(if distance as u32 % 8192 == 8191 { distance + 2.0 } else { distance })
+        }),
+    ];
+    for (name, mutant) in mutants {
+        assert!(wrong_weight(STRIDE, mutant).is_some(), "{name}");
+    }
 }
 
 /// Every logit below a maximum of 0, through the lane's own difference and product: the weight never rises as logits fall,
@@ -229,7 +220,6 @@ fn wrong_logit(
     let scale = LaneScale::new(temperature);
     let seams = [0, 0x3380_0000, 0x3f80_0000, 0x4200_0000, 0x7f7f_fffe];
     first_wrong(0x7f80_0000, stride, &seams, |magnitude| {
-        #[expect(clippy::cast_possible_truncation, reason = "below 2^31")]
         let bits = magnitude as u32 | 1 << 31;
         let (own, next) = (weight(scale, bits), weight(scale, bits + 1));
         let distance = -f64::from(f32::from_bits(bits)) / f64::from(temperature);

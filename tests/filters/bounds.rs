@@ -9,25 +9,34 @@ use crate::sample_one;
 const KINDS: [&str; 6] = ["normal", "peaked", "integers", "bf16", "mostly -inf", "long tail"];
 const SIZES: [usize; 6] = [2, 33, 257, 1000, 4097, 33_000];
 
-/// Most of a dynamic temperature's error, as a share of the temperature: `docs/sampling.md`, 4.
-const TEMPERATURE_ERROR: f64 = 2e-6;
+/// Most of the error of a logprob at a dynamic temperature, in nats: `docs/sampling.md`, 4.
+const LOGPROB_ERROR: f64 = 1e-5;
 
-/// Errors of a dynamic temperature, and of the drawn token's logprob in nats, of a formula whose exponent has so many
-/// fraction bits: the engine has none of its own, so the formula bends instead.
+/// How far a dynamic temperature may be from the formula's: as far as an entropy that is wrong by 1e-6 nats moves it, and
+/// what its 22 fraction bits leave open.
+fn most_error(params: &SamplingParams, spread: f64, temperature: f64, tokens: usize) -> f64 {
+    let (middle, range) = (f64::from(params.temperature), f64::from(params.dynatemp_range));
+    let span = middle + range - (middle - range).max(0.001);
+    let by = 1e-6 / (tokens.max(2) as f64).ln();
+    let raised = |spread: f64| spread.clamp(0.0, 1.0).powf(params.dynatemp_exponent.into());
+    3e-7 + 1e-6 * temperature + span * (raised(spread + by) - raised(spread - by))
+}
+
+/// Errors of a dynamic temperature, in parts of the most that it may be, and of the drawn token's logprob, in nats. The
+/// formula may round the exponent to so many fraction bits, as an engine could.
 fn dynamic_errors(params: &SamplingParams, row: &[f32], fraction_bits: Option<i32>) -> [f64; 2] {
     let steps = oracle::steps(&params.order, false);
-    let rounded = |exponent: f32, bits: i32| {
-        let unit = 2f64.powi(bits);
-        ((f64::from(exponent) * unit).round() / unit) as f32
-    };
     let mut formula = params.clone();
-    formula.dynatemp_exponent =
-        fraction_bits.map_or(params.dynatemp_exponent, |bits| rounded(params.dynatemp_exponent, bits));
+    if let Some(bits) = fraction_bits {
+        let unit = 2f32.powi(bits);
+        formula.dynatemp_exponent = (params.dynatemp_exponent * unit).round() / unit;
+    }
     let truth = oracle::sampling(row, &formula, &steps, 0.0, false).unwrap();
     let got = sample_one(row, params);
     let drawn = got.draws[0];
     let place = truth.kept.iter().position(|token| *token == drawn.token).unwrap();
-    let error = (got.temperature - truth.temperature).abs() / truth.temperature;
+    let most = most_error(params, truth.spread.unwrap(), truth.temperature, truth.kept.len());
+    let error = (got.temperature - truth.temperature).abs() / most;
     [error, (drawn.logprob - truth.logprobs[place]).abs()]
 }
 
@@ -58,13 +67,13 @@ fn dynamic_grid(fraction_bits: Option<i32>) -> ([f64; 2], usize) {
 fn a_dynamic_temperature_is_the_formulas() {
     let ([temperature, logprob], cases) = dynamic_grid(None);
     println!(
-        "{cases} dynamic temperatures: within {temperature:.2e} of themselves, logprobs within {logprob:.2e} nats"
+        "{cases} dynamic temperatures: {temperature:.2} of the bound, logprobs within {logprob:.2e} nats"
     );
-    assert!(temperature <= TEMPERATURE_ERROR && logprob <= 1e-5, "{temperature:e} {logprob:e}");
+    assert!(temperature <= 1.0 && logprob <= LOGPROB_ERROR, "{temperature} {logprob:e}");
     // An exponent of 16 fraction bits would be found.
-    let ([temperature, _], _) = dynamic_grid(Some(16));
-    println!("with an exponent of 16 fraction bits {temperature:.2e}");
-    assert!(temperature > TEMPERATURE_ERROR, "{temperature:e}");
+    let ([temperature, logprob], _) = dynamic_grid(Some(16));
+    println!("with an exponent of 16 fraction bits {temperature:.2} of the bound, {logprob:.2e} nats");
+    assert!(temperature > 1.0, "{temperature}");
 }
 
 /// Most of the mass by which top-p may end too early or too late: `docs/sampling.md`, 4.
