@@ -1,6 +1,7 @@
 //! Load: threads that share one device, and thousands of steps in flight. No answer is wrong, and neither memory nor
 //! threads grow. `SORTILEGE_LOAD_SECONDS` says for how long.
 #![expect(clippy::cast_possible_truncation, reason = "a test")]
+#![expect(clippy::print_stdout, reason = "figures of docs/reliability.md")]
 
 mod common;
 

@@ -196,7 +196,8 @@ fn all_weights_of_a_lane_are_within_their_bounds() {
 
 #[test]
 fn wrong_weights_are_found() {
-    let mutants: [(&str, fn(f32) -> f32); 4] = [
+    type Weight = fn(f32) -> f32;
+    let mutants: [(&str, Weight); 4] = [
         ("2.4e-7 too heavy", |distance| lane_weight(distance) * (1.0 + 2.0 * f32::EPSILON)),
         ("another base", |distance| (-distance * pow2(-23) as f32 * 1.000_001).exp2()),
         ("halved past 12 octaves", |distance| lane_weight(distance) * if distance > 1e8 { 0.5 } else { 1.0 }),

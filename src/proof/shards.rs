@@ -1,6 +1,7 @@
 //! A vocabulary that is cut at tiles over several devices merges to the bits of the whole row, however it is cut and in
 //! whatever order its parts come (docs/exact.md, 8).
 #![expect(clippy::cast_possible_truncation, reason = "random numbers of a small range")]
+#![expect(clippy::print_stdout, reason = "figures of docs/reliability.md")]
 
 use super::synthetic::SplitMix64;
 use crate::arithmetic::exact::{KEY_NEG_INFINITY, ROW_FRACTION, key_of_bits};

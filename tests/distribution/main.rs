@@ -5,6 +5,7 @@
 //! level λ = 80 is found in 99 of 100 tries with 7 degrees of freedom, λ = 160 with 99. So a million draws show a token
 //! of p = 0.5 that is too frequent by 1 % (λ = 100), one of p = 0.01 by 10 % (λ = 101).
 #![expect(clippy::cast_possible_truncation, reason = "a test")]
+#![expect(clippy::print_stdout, reason = "figures of docs/reliability.md")]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,5 +1,6 @@
 //! What devices answer under hostile rows and at random: no row reaches another, and every engine gives the same bits.
 #![expect(clippy::cast_possible_truncation, reason = "a test")]
+#![expect(clippy::print_stdout, reason = "figures of docs/reliability.md")]
 
 #[path = "../common/mod.rs"]
 mod common;

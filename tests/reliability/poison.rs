@@ -58,12 +58,12 @@ pub(crate) const POISONS: [(&str, Poison); 27] = [
     ("a NaN at the last token", |row, bits| *row.logits.last_mut().expect("a token") = bits.sign - 1),
     ("NaN throughout", |row, bits| at_each(row, |_| bits.sign - 1)),
     ("NaN of both signs throughout", |row, bits| {
-        at_each(row, |i| (bits.infinity + 1) | bits.sign * (i as u32 & 1))
+        at_each(row, |i| (bits.infinity + 1) | (bits.sign * (i as u32 & 1)))
     }),
     ("an infinity", |row, bits| at_one(row, bits.infinity)),
     ("an infinity at the last token", |row, bits| *row.logits.last_mut().expect("a token") = bits.infinity),
     ("infinity throughout", |row, bits| at_each(row, |_| bits.infinity)),
-    ("infinities of both signs", |row, bits| at_each(row, |i| bits.infinity | bits.sign * (i as u32 & 1))),
+    ("infinities of both signs", |row, bits| at_each(row, |i| bits.infinity | (bits.sign * (i as u32 & 1)))),
     ("nothing possible", |row, bits| at_each(row, |_| bits.infinity | bits.sign)),
     ("one token possible", |row, bits| {
         at_each(row, |_| bits.infinity | bits.sign);
@@ -72,8 +72,8 @@ pub(crate) const POISONS: [(&str, Poison); 27] = [
     ("all equal", |row, bits| at_each(row, |_| bits.infinity / 2)),
     ("the largest throughout", |row, bits| at_each(row, |_| bits.largest())),
     ("the lowest throughout", |row, bits| at_each(row, |_| bits.largest() | bits.sign)),
-    ("largest and lowest", |row, bits| at_each(row, |i| bits.largest() | bits.sign * (i as u32 & 1))),
-    ("the least of both signs", |row, bits| at_each(row, |i| 1 | bits.sign * (i as u32 & 1))),
+    ("largest and lowest", |row, bits| at_each(row, |i| bits.largest() | (bits.sign * (i as u32 & 1)))),
+    ("the least of both signs", |row, bits| at_each(row, |i| 1 | (bits.sign * (i as u32 & 1)))),
     ("any bits", |row, bits| at_each(row, |i| mix(i as u64) as u32 & (bits.sign | (bits.sign - 1)))),
     ("a mask that allows nothing", |row, _| row.mask.fill(0)),
     ("a mask with bits past the vocabulary", |row, _| {

@@ -73,7 +73,8 @@ impl Batch {
 fn requests() -> Vec<Request> {
     let plain = SamplingParams { raw_logprobs: Some(3), processed_logprobs: Some(5), ..Default::default() };
     let of = |seed: u64| {
-        let mut params = SamplingParams { seed: Some(seed), entropy: seed % 2 == 0, ..plain.clone() };
+        let mut params =
+            SamplingParams { seed: Some(seed), entropy: seed.is_multiple_of(2), ..plain.clone() };
         match seed {
             0 => params.top_p = 0.9,
             1 => (params.temperature, params.n) = (0.7, 3),
