@@ -7,12 +7,16 @@ pub mod audit;
 mod faults;
 #[cfg(all(feature = "validate", feature = "device"))]
 mod grid;
+#[cfg(test)]
+mod numbers;
 #[cfg(all(feature = "validate", feature = "device"))]
 mod operations;
 #[cfg(feature = "validate")]
 pub mod oracle;
 #[cfg(all(feature = "validate", feature = "device"))]
 mod sampling;
+#[cfg(all(test, feature = "validate"))]
+mod shards;
 #[cfg(test)]
 pub(crate) mod simd;
 #[cfg(feature = "validate")]

@@ -7,7 +7,7 @@ use crate::{draws, misfit, probabilities, sixteen, small_row, unit};
 
 /// Pairs of draws against independence: the joint frequencies against the products, and the correlation of the token
 /// numbers; the larger as a multiple of its limit.
-fn dependence(pairs: &[(u32, u32)], row: &[f32]) -> f64 {
+pub(crate) fn dependence(pairs: &[(u32, u32)], row: &[f32]) -> f64 {
     let p = probabilities(row, &SamplingParams::default(), true);
     let mut counts = vec![0; p.len() * p.len()];
     pairs.iter().for_each(|(a, b)| counts[*a as usize * p.len() + *b as usize] += 1);

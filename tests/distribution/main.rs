@@ -5,11 +5,13 @@
 //! level λ = 80 is found in 99 of 100 tries with 7 degrees of freedom, λ = 160 with 99. So a million draws show a token
 //! of p = 0.5 that is too frequent by 1 % (λ = 100), one of p = 0.01 by 10 % (λ = 101).
 #![expect(clippy::cast_possible_truncation, reason = "a test")]
+#![expect(clippy::print_stdout, reason = "figures of docs/reliability.md")]
 
 #[path = "../common/mod.rs"]
 mod common;
 mod frequencies;
 mod independence;
+mod mutants;
 mod tail;
 
 use sortilege::{Cpu, Engine, Logits, Request, Row, Sample, SampleInputs, SamplingParams, oracle};

@@ -1,8 +1,10 @@
 //! Filters of the CPU engine: against the definition in f64, against tables by hand, and against llama.cpp's tables;
 //! then what changes logits before them, and what is reported beside them.
 #![expect(clippy::cast_possible_truncation, reason = "a test")]
+#![expect(clippy::print_stdout, reason = "figures of docs/reliability.md")]
 
 mod boundaries;
+mod bounds;
 mod changes;
 #[path = "../common/mod.rs"]
 mod common;
