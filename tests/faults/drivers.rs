@@ -101,9 +101,9 @@ fn at_point(&(point, results): &(Point, &[i32])) {
     let layer = Layer::open();
     // Once without a fault, so that what the process keeps is there.
     drop(new_device());
-    let before = (process::settled(threads), resident_bytes());
+    let before = (threads(), resident_bytes());
     let mut gpu = new_device();
-    let mut total = 0;
+    let mut all = Tally::default();
     for &(what, operation) in OPERATIONS {
         gpu = ready(point, operation, gpu);
         let reached = calls(&layer, point, &gpu, operation);
@@ -112,17 +112,25 @@ fn at_point(&(point, results): &(Point, &[i32])) {
             watch.begin(format!("{point:?}, call {number} of {what} fails with {result}"));
             gpu = one_fault(&layer, (point, number, result), operation, gpu, &mut tally);
         }
-        total += tally.faults;
+        (all.faults, all.right) = (all.faults + tally.faults, all.right + tally.right);
+        all.refused += tally.refused;
         println!("* {point:?} {what}: {reached} calls, {tally:?}, {watch:?}");
     }
     drop(gpu);
     watch.begin("the end".to_owned());
-    assert!(total > 0, "{point:?} is reached by nothing");
-    let after = (process::settled(|| threads().min(before.0)), resident_bytes());
+    // The driver does not let everything that fails go by unnoticed, but for the wait of a queue that goes.
+    assert!(all.right < all.faults || (point == Point::Idle && all.faults > 0), "{point:?}: {all:?}");
+    // wgpu 30 keeps what it has of a device that it fails to make.
+    let most = before.0 + all.refused as usize;
+    process::wait_for(|| threads() <= most);
+    let (faults, after) = (all.faults, (threads(), resident_bytes()));
     let (grown, panics) = (after.1.saturating_sub(before.1) >> 20, process::panics_of_wgpu());
-    println!("* {point:?}: {total} faults, {panics} panics of wgpu caught, {grown} MiB grown, {watch:?}");
-    assert_eq!(threads(), before.0, "threads");
-    assert!(grown < 64, "{grown} MiB more than before");
+    println!(
+        "* {point:?}: {faults} faults, {panics} panics of wgpu caught, {grown} MiB grown, {after:?} {before:?}, {watch:?}"
+    );
+    assert!(after.0 <= most, "{} threads, {} before", after.0, before.0);
+    // Compiling all kernels for the first time takes some 55; a device that stays, more than one each time.
+    assert!(grown < 96, "{grown} MiB more than before");
 }
 
 /// A device with a fresh sampler, whose kernels are compiled unless that is what fails.

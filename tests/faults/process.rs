@@ -111,17 +111,12 @@ pub(crate) fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").expect("Linux").count()
 }
 
-/// A number once it has been the same for longer than the thread stays that polls for those who await.
-pub(crate) fn settled(number: impl Fn() -> usize) -> usize {
-    let (mut last, mut since) = (number(), Instant::now());
-    while since.elapsed() < Duration::from_millis(1500) {
-        std::thread::sleep(Duration::from_millis(20));
-        let now = number();
-        if now != last {
-            (last, since) = (now, Instant::now());
-        }
+/// Waits for what is to come about, for longer than the thread stays that polls for those who await.
+pub(crate) fn wait_for(is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() && start.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(10));
     }
-    last
 }
 
 /// What of this process lies in memory.
