@@ -70,6 +70,8 @@ fn every_method_says_that_the_device_is_lost() {
         }
         is_lost("new", Sampler::new(gpu.device(), gpu.queue()));
         is_lost("with", sampler.with(SamplerOptions::default()));
+        is_lost("buffer", gpu.buffer(64, OUT));
+        is_lost("upload", gpu.upload(&[0; 64]));
         let open = &mut encoder(&gpu);
         is_lost("log_softmax", sampler.log_softmax(open, &packed, to));
         is_lost("row_max", sampler.row_max(open, &packed, to));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::adapters::{Adapter, adapters};
 use super::buffers::buffer;
-use super::guard::{guarded, lock, panic_message, poll};
+use super::guard::{alive, guarded, lock, panic_message, poll};
 use super::mapping::{Shared, map_on_submit};
 use super::readback::{drive, wait_mapped};
 use super::sampler::{Sampler, SamplerOptions};
@@ -197,9 +197,9 @@ impl Gpu {
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::Validation`] or [`Error::DeviceLost`].
     pub fn buffer(&self, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
-        self.or_lost(guarded(&self.device, "making a buffer", || {
-            buffer(&self.device, "sortilege", bytes, usage)
-        }))
+        let doing = "making a buffer";
+        let made = guarded(&self.device, doing, || buffer(&self.device, "sortilege", bytes, usage));
+        self.or_lost(made.and_then(|made| alive(&self.device, doing).map(|()| made)))
     }
 
     /// A buffer with these bytes, rounded up to whole words of 4, for kernels to read or write.
@@ -249,8 +249,9 @@ impl Gpu {
     /// # Errors
     /// What `record` says; as for [`Gpu::buffer`].
     pub fn submit<T>(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<T>) -> Result<T> {
-        let mut encoder =
-            self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("sortilege") });
+        let descriptor = wgpu::CommandEncoderDescriptor { label: Some("sortilege") };
+        let begun = guarded(&self.device, "recording", || self.device.create_command_encoder(&descriptor));
+        let mut encoder = self.or_lost(begun)?;
         let result = self.or_lost(record(&mut encoder))?;
         self.or_lost(guarded(&self.device, "submitting", || self.queue.submit([encoder.finish()])))?;
         Ok(result)

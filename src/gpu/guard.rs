@@ -17,19 +17,26 @@ pub(crate) fn guarded<T>(device: &wgpu::Device, doing: &'static str, calls: impl
     let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
     let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
     let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
-    let made = calls();
-    for scope in [validation, internal, memory] {
-        match ready(scope.pop()) {
-            None => {}
-            Some(wgpu::Error::OutOfMemory { source }) => {
-                return Err(Error::OutOfMemory { doing, message: source.to_string() });
-            }
-            // On a lost device everything is made in silence, and what uses it is no longer valid.
-            Some(_) if is_lost(device) => return Err(lost(doing)),
-            Some(error) => return Err(Error::Validation { doing, message: error.to_string() }),
+    let made = catch_unwind(AssertUnwindSafe(calls));
+    let [validation, internal, memory] = [validation, internal, memory].map(|scope| ready(scope.pop()));
+    let made = made.map_err(|panic| given_up(device, doing, &*panic))?;
+    // The memory first: what was not made is then not valid either.
+    match memory.or(internal).or(validation) {
+        None => Ok(made),
+        Some(wgpu::Error::OutOfMemory { source }) => {
+            Err(Error::OutOfMemory { doing, message: source.to_string() })
         }
+        // On a lost device everything is made in silence, and what uses it is no longer valid.
+        Some(_) if is_lost(device) => Err(lost(doing)),
+        Some(error) => Err(Error::Validation { doing, message: error.to_string() }),
     }
-    Ok(made)
+}
+
+/// A device on which wgpu panicked in a call other than a poll: out of memory for commands (`PendingWrites::activate`), or a
+/// fault of its own. Nobody knows what it left half done, so that the device goes, as after any other failure to encode.
+fn given_up(device: &wgpu::Device, doing: &'static str, panic: &(dyn std::any::Any + Send)) -> Error {
+    device.destroy();
+    Error::DeviceLost { doing, message: panic_message(panic) }
 }
 
 /// An error on a lost device, for what would seem to succeed there.

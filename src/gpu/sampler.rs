@@ -207,6 +207,6 @@ impl Sampler {
     /// ```
     #[must_use = "each timing is told once"]
     pub fn take_timings(&self) -> Vec<Timing> {
-        self.clock.as_ref().map_or_else(Vec::new, Clock::take)
+        self.clock.as_ref().map_or_else(Vec::new, |clock| clock.take(&self.device))
     }
 }

@@ -112,12 +112,11 @@ impl Sampler {
         record: impl FnOnce(&mut wgpu::CommandEncoder, &GpuLogits<'_>) -> Result<Pending<R>>,
     ) -> Result<()> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let logits = guarded(&self.device, DOING, || {
+        let (logits, mut encoder) = guarded(&self.device, DOING, || {
             let logits = buffer(&self.device, "sortilege check", bytes.len() as u64, usage);
             self.queue.write_buffer(&logits, 0, bytes);
-            logits
+            (logits, self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()))
         })?;
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let pending = record(&mut encoder, &GpuLogits::packed(&logits, dtype, ROWS, VOCAB))?;
         guarded(&self.device, DOING, || self.queue.submit([encoder.finish()]))?;
         if pending.wait()? != expected {

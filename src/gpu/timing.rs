@@ -127,7 +127,7 @@ impl Clock {
     }
 
     /// Timings of the calls that the device has finished, the oldest first, up to one that it has not.
-    pub(crate) fn take(&self) -> Vec<Timing> {
+    pub(crate) fn take(&self, device: &wgpu::Device) -> Vec<Timing> {
         let mut timings = Vec::new();
         let mut unread = lock(&self.unread);
         while unread.front().is_some_and(|(state, _)| is_settled(state)) {
@@ -137,8 +137,11 @@ impl Clock {
             }
             if let Some(timing) = stopwatch.read(self.period) {
                 timings.push(timing);
-                stopwatch.queries.staging.unmap();
-                lock(&self.idle).push(stopwatch.queries);
+                // The device may be lost by now.
+                let unmap = || stopwatch.queries.staging.unmap();
+                if guarded(device, "letting the timestamps go", unmap).is_ok() {
+                    lock(&self.idle).push(stopwatch.queries);
+                }
             }
         }
         timings
