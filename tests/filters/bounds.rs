@@ -13,13 +13,13 @@ const SIZES: [usize; 6] = [2, 33, 257, 1000, 4097, 33_000];
 const LOGPROB_ERROR: f64 = 1e-5;
 
 /// How far a dynamic temperature may be from the formula's: as far as an entropy that is wrong by 1e-6 nats moves it, and
-/// what its 22 fraction bits leave open.
+/// what its 22 fraction bits leave open: half a unit for either end, one for what lies above the lower.
 fn most_error(params: &SamplingParams, spread: f64, temperature: f64, tokens: usize) -> f64 {
     let (middle, range) = (f64::from(params.temperature), f64::from(params.dynatemp_range));
     let span = middle + range - (middle - range).max(0.001);
     let by = 1e-6 / (tokens.max(2) as f64).ln();
     let raised = |spread: f64| spread.clamp(0.0, 1.0).powf(params.dynatemp_exponent.into());
-    3e-7 + 1e-6 * temperature + span * (raised(spread + by) - raised(spread - by))
+    2.0 * 2f64.powi(-22) + 1e-6 * temperature + span * (raised(spread + by) - raised(spread - by))
 }
 
 /// Errors of a dynamic temperature, in parts of the most that it may be, and of the drawn token's logprob, in nats. The
