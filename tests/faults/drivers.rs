@@ -5,6 +5,7 @@
 //! which this test runs again. `SORTILEGE_FAULTS=all` takes every number of call, without it some of the later ones.
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "the layer is asked through C functions")]
+#![expect(clippy::print_stdout, reason = "figures of docs/reliability.md")]
 
 mod operations;
 mod process;

@@ -31,7 +31,7 @@ pub(crate) const OPERATIONS: &[(&str, Operation)] = &[
     }),
     ("self_check", |gpu| gpu.sampler().self_check(Kernels::Logprobs, Dtype::F32)),
     ("logprobs", step),
-    ("logprobs awaited", |gpu| logprobs_of_an_engine(gpu, |pending| pollster::block_on(pending))),
+    ("logprobs awaited", |gpu| logprobs_of_an_engine(gpu, pollster::block_on)),
     ("logprobs polled", |gpu| {
         logprobs_of_an_engine(gpu, |pending| {
             while !pending.is_ready() {}

@@ -56,7 +56,7 @@ fn outcomes(device: &wgpu::Device, queue: &wgpu::Queue) -> Vec<(&'static str, Re
     queue.submit([open.finish()]);
     drop(pollster::block_on(scope.pop()));
     outcomes.push(("logprobs", logprobs.and_then(|pending| pending.wait()).map(drop)));
-    outcomes.push(("sample", samples.and_then(|pending| pollster::block_on(pending)).map(drop)));
+    outcomes.push(("sample", samples.and_then(pollster::block_on).map(drop)));
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     outcomes
 }
