@@ -131,7 +131,8 @@ impl Case {
             params.eta_cutoff = small(self).min(1.0f32.next_down());
         }
         if self.is(4) {
-            (params.xtc_threshold, params.xtc_probability) = (small(self).max(2e-13), self.between(0.0, 1.0));
+            let threshold = small(self).max(2f32.powi(-43)); // a lower one is refused
+            (params.xtc_threshold, params.xtc_probability) = (threshold, self.between(0.0, 1.0));
         }
         if self.is(8) {
             let tau = self.between(f32::MIN_POSITIVE, 30.0);
