@@ -2,6 +2,7 @@
 //! gives an error and no record. What is not told from a right answer here is what validation is for.
 
 use super::{DistributionBits, LogprobsBits, SampleBits};
+use crate::arithmetic::draw_scale::DrawScale;
 use crate::arithmetic::exact::{
     BITS_NEG_INFINITY, KEY_INFINITY, KEY_NEG_INFINITY, ROW_FRACTION, RUN_FRACTION, key_of_bits,
 };
@@ -84,11 +85,12 @@ impl SampleBits {
         if self.processed.status != 0 {
             return Ok(());
         }
-        let Self { kept, unit, kept_mass, all_mass, .. } = *self;
+        let Self { kept, shift, unit, kept_mass, all_mass, .. } = *self;
         check((1..=vocab).contains(&kept), || format!("{kept} tokens kept of {vocab}"))?;
         // Both are sums of rounded weights, but not of the same.
         check(kept_mass / 64 <= all_mass / 63, || format!("a mass of {kept_mass} kept of {all_mass}"))?;
         check((1 << 23..=1 << 24).contains(&unit), || format!("a temperature of {unit} units"))?;
+        check(DrawScale::SHIFTS.contains(&shift), || format!("a temperature at the scale 2^-{shift}"))?;
         for drawn in &self.draws {
             self.processed.check_rank(vocab, drawn.token, drawn.processed)?;
             if let Some(raw) = self.raw.as_ref().filter(|raw| raw.status == 0) {
@@ -121,6 +123,7 @@ mod tests {
             processed: view(RUN_FRACTION, top.clone()),
             raw: Some(view(ROW_FRACTION, top)),
             kept: 2,
+            shift: 24,
             unit: 1 << 24,
             kept_mass: 3 << 42,
             all_mass: 5 << 43,
@@ -154,6 +157,9 @@ mod tests {
             ("101 tokens kept", |bits| bits.kept = VOCAB + 1),
             ("kept of", |bits| bits.kept_mass = 6 << 43),
             ("a temperature of 0 units", |bits| bits.unit = 0),
+            ("the scale 2^-13", |bits| bits.shift = 13),
+            ("the scale 2^-34", |bits| bits.shift = 34),
+            ("the scale 2^--2147483648", |bits| bits.shift = i32::MIN),
             ("token 4294967295 of 100", |bits| bits.draws[1].token = NO_TOKEN),
             ("above the largest, of token 0", |bits| bits.draws[1].raw[0] = ONE + 1),
             ("0 equal", |bits| bits.draws[0].raw[2] = 0),
@@ -169,6 +175,13 @@ mod tests {
             let outcome = bits.check(VOCAB);
             assert!(outcome.as_ref().is_err_and(|what| what.contains(words)), "{words}: {outcome:?}");
         }
+    }
+
+    /// Whatever temperature a request may have, its scale is no fault of the device.
+    #[test]
+    fn the_scales_of_all_temperatures_can_be() {
+        let shifts = [1e3, 1e-3].map(|temperature| DrawScale::new(temperature).scale.shift);
+        assert_eq!(shifts[0]..=shifts[1], DrawScale::SHIFTS);
     }
 
     #[test]
