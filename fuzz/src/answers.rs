@@ -33,7 +33,8 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
     decoding.info = vec![info];
     (decoding.draws, decoding.listed) = (draws, listed);
     if is_sample {
-        let answer: Option<Sample> = answer(u, SampleBits::words(draws, listed, listed), vocab, &mut decoding)?;
+        let answer: Option<Sample> =
+            answer(u, SampleBits::words(draws, listed, listed), vocab, &mut decoding)?;
         if let Some(sample) = answer {
             check_sample(&sample, vocab, info.n_draws);
         }

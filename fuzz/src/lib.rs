@@ -10,9 +10,9 @@
 #[path = "../../src/answer/mod.rs"]
 mod answer;
 mod answers;
-mod arrays;
 #[path = "../../src/arithmetic/mod.rs"]
 mod arithmetic;
+mod arrays;
 #[path = "../../cli/src/failure.rs"]
 mod failure;
 mod files;

@@ -8,7 +8,8 @@ use crate::{file, folder, told};
 /// A mask of three rows of 40 tokens, in any format.
 pub fn masks(data: &[u8]) {
     let folder = folder();
-    let logits = LogitsFile::open(&args(file(&folder, "logits.npy", &zeros("(3, 40)", 120)))).expect("logits");
+    let logits =
+        LogitsFile::open(&args(file(&folder, "logits.npy", &zeros("(3, 40)", 120)))).expect("logits");
     let Some(mask) = told(Mask::open(&file(&folder, "mask", data), &logits)) else { return };
     if let Some(words) = told(mask.rows(0..3)) {
         assert_eq!(words.len(), 3 * 2);

@@ -42,10 +42,8 @@ fn step(u: &mut Unstructured<'_>, request: &mut Request, position: u64, vocab: u
     let mut bytes = vec![0; columns * dtype.bytes()];
     u.fill_buffer(&mut bytes)?;
     let logits = Logits::new(&bytes, dtype, 1, columns).expect("a row");
-    let inputs = SampleInputs {
-        mask: has_mask.then_some(&mask[..]),
-        draft: has_draft.then_some(&probabilities[..]),
-    };
+    let inputs =
+        SampleInputs { mask: has_mask.then_some(&mask[..]), draft: has_draft.then_some(&probabilities[..]) };
     let row = Row { draft, ..request.row(position) };
     match Cpu.sample(&logits, &[row], &inputs) {
         Ok(samples) => {
@@ -108,8 +106,7 @@ fn params(u: &mut Unstructured<'_>, vocab: u32) -> Result<SamplingParams> {
     }
     params.penalty_last_n = if is_set(17) { Some(u32::from(u8::arbitrary(u)?)) } else { None };
     params.dry = if is_set(18) { Some(dry(u, vocab)?) } else { None };
-    params.bad_words =
-        if is_set(19) { vec![tokens(u, vocab)?, tokens(u, vocab)?] } else { Vec::new() };
+    params.bad_words = if is_set(19) { vec![tokens(u, vocab)?, tokens(u, vocab)?] } else { Vec::new() };
     if is_set(20) {
         params.min_tokens = u64::arbitrary(u)?;
         params.stop_token_ids = tokens(u, vocab)?;

@@ -44,7 +44,9 @@ impl DistributionBits {
 
     fn check_token(&self, vocab: u32, token: u32, bits: u32) -> Result<(), Implausible> {
         check(token < vocab, || format!("token {token} of {vocab}"))?;
-        check(key_of_bits(bits) <= self.max_key, || format!("a logit above the largest, of token {token}"))
+        let key = key_of_bits(bits);
+        check(KEY_NEG_INFINITY <= key, || format!("a logit that is no number, of token {token}"))?;
+        check(key <= self.max_key, || format!("a logit above the largest, of token {token}"))
     }
 
     /// A token, its bits, and how many logits are larger and equal.
@@ -153,6 +155,8 @@ mod tests {
             ("out of order", |bits| raw(bits).top[2] = raw(bits).top[1]),
             ("token 100 of 100", |bits| raw(bits).top[2].0 = VOCAB),
             ("a logit above the largest, of token 7", |bits| bits.processed.top[0].1 = ONE + 1),
+            ("no number, of token 1", |bits| bits.processed.top[2].1 = BITS_NEG_INFINITY + 1),
+            ("no number, of token 0", |bits| bits.draws[1].processed[0] = u32::MAX),
             ("0 tokens kept", |bits| bits.kept = 0),
             ("101 tokens kept", |bits| bits.kept = VOCAB + 1),
             ("kept of", |bits| bits.kept_mass = 6 << 43),
