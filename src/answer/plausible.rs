@@ -90,7 +90,9 @@ impl SampleBits {
         let Self { kept, shift, unit, kept_mass, all_mass, .. } = *self;
         check((1..=vocab).contains(&kept), || format!("{kept} tokens kept of {vocab}"))?;
         // Both are sums of rounded weights, but not of the same.
-        check(kept_mass / 64 <= all_mass / 63, || format!("a mass of {kept_mass} kept of {all_mass}"))?;
+        check(all_mass > 0 && kept_mass / 64 <= all_mass / 63, || {
+            format!("a mass of {kept_mass} kept of {all_mass}")
+        })?;
         check((1 << 23..=1 << 24).contains(&unit), || format!("a temperature of {unit} units"))?;
         check(DrawScale::SHIFTS.contains(&shift), || format!("a temperature at the scale 2^-{shift}"))?;
         for drawn in &self.draws {
@@ -160,6 +162,7 @@ mod tests {
             ("0 tokens kept", |bits| bits.kept = 0),
             ("101 tokens kept", |bits| bits.kept = VOCAB + 1),
             ("kept of", |bits| bits.kept_mass = 6 << 43),
+            ("0 kept of 0", |bits| (bits.kept_mass, bits.all_mass) = (0, 0)),
             ("a temperature of 0 units", |bits| bits.unit = 0),
             ("the scale 2^-13", |bits| bits.shift = 13),
             ("the scale 2^-34", |bits| bits.shift = 34),
