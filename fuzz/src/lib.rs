@@ -38,8 +38,11 @@ pub use parameters::params;
 pub use requests::requests;
 pub use texts::{tokens, vocabularies};
 
-/// Every target by its name, which is that of its corpus too.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A target and its name, which is that of its corpus too.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
     ("answers", answers),
     ("masks", masks),
     ("npy", npy),
