@@ -2,6 +2,7 @@
 //! gives an error and no record. What is not told from a right answer here is what validation is for.
 
 use super::{DistributionBits, LogprobsBits, SampleBits};
+use crate::arithmetic::draw_scale::DrawScale;
 use crate::arithmetic::exact::{
     BITS_NEG_INFINITY, KEY_INFINITY, KEY_NEG_INFINITY, ROW_FRACTION, RUN_FRACTION, key_of_bits,
 };
@@ -43,7 +44,9 @@ impl DistributionBits {
 
     fn check_token(&self, vocab: u32, token: u32, bits: u32) -> Result<(), Implausible> {
         check(token < vocab, || format!("token {token} of {vocab}"))?;
-        check(key_of_bits(bits) <= self.max_key, || format!("a logit above the largest, of token {token}"))
+        let key = key_of_bits(bits);
+        check(KEY_NEG_INFINITY <= key, || format!("a logit that is no number, of token {token}"))?;
+        check(key <= self.max_key, || format!("a logit above the largest, of token {token}"))
     }
 
     /// A token, its bits, and how many logits are larger and equal.
@@ -84,11 +87,14 @@ impl SampleBits {
         if self.processed.status != 0 {
             return Ok(());
         }
-        let Self { kept, unit, kept_mass, all_mass, .. } = *self;
+        let Self { kept, shift, unit, kept_mass, all_mass, .. } = *self;
         check((1..=vocab).contains(&kept), || format!("{kept} tokens kept of {vocab}"))?;
         // Both are sums of rounded weights, but not of the same.
-        check(kept_mass / 64 <= all_mass / 63, || format!("a mass of {kept_mass} kept of {all_mass}"))?;
+        check(all_mass > 0 && kept_mass / 64 <= all_mass / 63, || {
+            format!("a mass of {kept_mass} kept of {all_mass}")
+        })?;
         check((1 << 23..=1 << 24).contains(&unit), || format!("a temperature of {unit} units"))?;
+        check(DrawScale::SHIFTS.contains(&shift), || format!("a temperature at the scale 2^-{shift}"))?;
         for drawn in &self.draws {
             self.processed.check_rank(vocab, drawn.token, drawn.processed)?;
             if let Some(raw) = self.raw.as_ref().filter(|raw| raw.status == 0) {
@@ -121,6 +127,7 @@ mod tests {
             processed: view(RUN_FRACTION, top.clone()),
             raw: Some(view(ROW_FRACTION, top)),
             kept: 2,
+            shift: 24,
             unit: 1 << 24,
             kept_mass: 3 << 42,
             all_mass: 5 << 43,
@@ -150,10 +157,16 @@ mod tests {
             ("out of order", |bits| raw(bits).top[2] = raw(bits).top[1]),
             ("token 100 of 100", |bits| raw(bits).top[2].0 = VOCAB),
             ("a logit above the largest, of token 7", |bits| bits.processed.top[0].1 = ONE + 1),
+            ("no number, of token 1", |bits| bits.processed.top[2].1 = BITS_NEG_INFINITY + 1),
+            ("no number, of token 0", |bits| bits.draws[1].processed[0] = u32::MAX),
             ("0 tokens kept", |bits| bits.kept = 0),
             ("101 tokens kept", |bits| bits.kept = VOCAB + 1),
             ("kept of", |bits| bits.kept_mass = 6 << 43),
+            ("0 kept of 0", |bits| (bits.kept_mass, bits.all_mass) = (0, 0)),
             ("a temperature of 0 units", |bits| bits.unit = 0),
+            ("the scale 2^-13", |bits| bits.shift = 13),
+            ("the scale 2^-34", |bits| bits.shift = 34),
+            ("the scale 2^--2147483648", |bits| bits.shift = i32::MIN),
             ("token 4294967295 of 100", |bits| bits.draws[1].token = NO_TOKEN),
             ("above the largest, of token 0", |bits| bits.draws[1].raw[0] = ONE + 1),
             ("0 equal", |bits| bits.draws[0].raw[2] = 0),
@@ -169,6 +182,13 @@ mod tests {
             let outcome = bits.check(VOCAB);
             assert!(outcome.as_ref().is_err_and(|what| what.contains(words)), "{words}: {outcome:?}");
         }
+    }
+
+    /// Whatever temperature a request may have, its scale is no fault of the device.
+    #[test]
+    fn the_scales_of_all_temperatures_can_be() {
+        let shifts = [1e3, 1e-3].map(|temperature| DrawScale::new(temperature).scale.shift);
+        assert_eq!(shifts[0]..=shifts[1], DrawScale::SHIFTS);
     }
 
     #[test]

@@ -15,6 +15,10 @@ pub(crate) struct DrawScale {
 pub(crate) const LOG2_E_Q54: u64 = 25_989_283_394_227_192;
 
 impl DrawScale {
+    /// Shifts of temperatures from 1000 to 0.001.
+    #[cfg(feature = "wgpu")]
+    pub(crate) const SHIFTS: std::ops::RangeInclusive<i32> = 14..=33;
+
     /// Scale of a fixed temperature.
     pub(crate) fn new(temperature: f32) -> Self {
         let scale = Scale::new(temperature);

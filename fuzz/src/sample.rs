@@ -1,0 +1,26 @@
+//! What `sample` of the program reads.
+
+#[path = "../../cli/src/sample/args.rs"]
+mod args;
+#[path = "../../cli/src/sample/file.rs"]
+mod file;
+#[path = "../../cli/src/sample/idle.rs"]
+mod idle;
+#[path = "../../cli/src/sample/mask.rs"]
+mod mask;
+#[path = "../../cli/src/sample/numbers.rs"]
+mod numbers;
+#[path = "../../cli/src/sample/params.rs"]
+mod params;
+#[path = "../../cli/src/sample/peers.rs"]
+mod peers;
+#[path = "../../cli/src/sample/prompts.rs"]
+mod prompts;
+#[path = "../../cli/src/sample/requests.rs"]
+mod requests;
+#[path = "../../cli/src/sample/values.rs"]
+mod values;
+
+pub(crate) use self::args::SampleArgs;
+pub(crate) use self::mask::Mask;
+pub(crate) use self::requests::Requests;
