@@ -32,6 +32,22 @@ macro_rules! note {
 }
 pub(crate) use note;
 
+/// Says that something was asked for and cannot act, and why.
+pub(crate) fn tell_idle(what: &str, why: &str) {
+    note!("note: {what} cannot act: {why}");
+}
+
+/// How the program ends, as the help says it; behind another text of the help.
+macro_rules! exit_codes {
+    () => {
+        "Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter"
+    };
+    ($text:literal) => {
+        concat!($text, "\n\n", exit_codes!())
+    };
+}
+pub(crate) use exit_codes;
+
 impl Failure {
     /// A file that cannot be used, and why.
     pub(crate) fn file(path: &Path, problem: impl std::fmt::Display) -> Self {

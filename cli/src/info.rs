@@ -10,6 +10,7 @@ use sortilege::wgpu::Features;
 use crate::engine::driver;
 use crate::failure::{Failure, Result};
 use crate::shown::shown;
+use crate::text::write_json_pretty;
 
 #[derive(Args, Debug)]
 pub(crate) struct InfoArgs {
@@ -69,13 +70,7 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
         adapters: list.iter().enumerate().map(describe).collect(),
     };
     let mut text = Vec::new();
-    let written = if args.json {
-        serde_json::to_writer_pretty(&mut text, &info)
-            .map_err(std::io::Error::from)
-            .and_then(|()| writeln!(text))
-    } else {
-        print(&mut text, &info)
-    };
+    let written = if args.json { write_json_pretty(&mut text, &info) } else { print(&mut text, &info) };
     written.and_then(|()| std::io::stdout().write_all(&text)).map_err(|error| Failure::writing(&error))
 }
 

@@ -9,14 +9,15 @@ mod bench;
 mod engine;
 mod failure;
 mod files;
+mod foreign;
 mod info;
+mod input;
 mod log;
 mod progress;
 mod sample;
 mod shared_args;
 mod shown;
 mod tally;
-
 mod text;
 mod validate;
 
@@ -25,17 +26,15 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::failure::{Failure, Result, note};
+use crate::failure::{Failure, Result, exit_codes, note};
 
 /// Token probabilities from logits, on the GPU and on the CPU, with the same bits.
 #[derive(Debug, Parser)]
-#[command(name = "sortilege", version, after_help = EXIT_CODES)]
+#[command(name = "sortilege", version, after_help = exit_codes!())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
-
-const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -48,7 +47,7 @@ enum Command {
     #[command(after_help = sample::EXAMPLES)]
     Sample(Box<sample::SampleArgs>),
     /// Compare every kernel with the CPU engine bit for bit, and with an f64 oracle
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit_codes!())]
     Validate(validate::ValidateArgs),
     /// Measure the operations on devices and on the CPU engine, after a check of their outputs; compare and plot
     /// results
@@ -82,6 +81,7 @@ fn main() -> ExitCode {
         // Whoever reads our output has seen enough.
         Err(Failure::OutputClosed) => ExitCode::SUCCESS,
         Err(failure) => {
+            files::yield_to_signal();
             note!("error: {failure}");
             failure.exit_code()
         }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use sortilege::Dtype;
+use serde::Serialize;
+use sortilege::{Dtype, MAX_VOCAB};
 
 use crate::failure::{Result, note};
 use crate::shown::shown_path;
@@ -36,7 +37,7 @@ pub(crate) struct LogitsArgs {
     pub(crate) shape: Option<Vec<usize>>,
     /// Tokens of the vocabulary, where the logits are padded to more columns: those from N on take no part, as if they were
     /// not there
-    #[arg(long, value_name = "N", value_parser = vocab_size_parser())]
+    #[arg(long, value_name = "N", value_parser = |text: &str| within::<usize>(text, 1..=MAX_VOCAB as u64))]
     pub(crate) vocab_size: Option<usize>,
     /// Element type of a raw file, or of a .npy file that calls bf16 `V2`; f64 is rounded to f32
     #[arg(long, value_parser = dtype_parser())]
@@ -47,10 +48,6 @@ pub(crate) struct LogitsArgs {
 pub(crate) fn dtype_parser() -> impl TypedValueParser<Value = Dtype> {
     let names = Dtype::ALL.iter().map(|dtype| dtype.name());
     PossibleValuesParser::new(names).try_map(|name| name.parse::<Dtype>())
-}
-
-fn vocab_size_parser() -> impl TypedValueParser<Value = usize> {
-    clap::value_parser!(u32).range(1..).map(|size| size as usize)
 }
 
 /// Where the texts of the tokens are.
@@ -67,8 +64,8 @@ pub(crate) struct VocabArgs {
 
 impl VocabArgs {
     /// The texts, if a file of them is named, for logits of so many tokens.
-    pub(crate) fn load(&self, tokens: usize) -> Result<Option<Vocab>> {
-        let (path, vocab) = match (&self.vocab_file, &self.tokenizer) {
+    pub(crate) fn load(&self, tokens: usize) -> Result<Option<(Vocab, VocabSource)>> {
+        let (path, (vocab, sha256)) = match (&self.vocab_file, &self.tokenizer) {
             (Some(path), _) => (path, open_vocab_file(path)?),
             (_, Some(path)) => (path, open_tokenizer(path)?),
             _ => return Ok(None),
@@ -84,12 +81,35 @@ impl VocabArgs {
                 "note: {path} has {size} tokens, the logits have {tokens}: is it the tokenizer of their model?"
             );
         }
-        Ok(Some(vocab))
+        Ok(Some((vocab, VocabSource::new(self, &sha256))))
     }
 
     /// The two files that may be named.
     pub(crate) fn files(&self) -> [Option<&PathBuf>; 2] {
         [self.vocab_file.as_ref(), self.tokenizer.as_ref()]
+    }
+}
+
+/// The file of a vocabulary, as a sidecar tells it.
+#[derive(Default, Serialize)]
+pub(crate) struct VocabSource {
+    vocab_file: Option<String>,
+    vocab_file_sha256: Option<String>,
+    tokenizer: Option<String>,
+    tokenizer_sha256: Option<String>,
+}
+
+impl VocabSource {
+    fn new(args: &VocabArgs, sha256: &str) -> Self {
+        let name = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
+        let hash = |path: Option<&PathBuf>| path.map(|_| sha256.to_owned());
+        let [vocab_file, tokenizer] = args.files();
+        Self {
+            vocab_file: name(vocab_file),
+            vocab_file_sha256: hash(vocab_file),
+            tokenizer: name(tokenizer),
+            tokenizer_sha256: hash(tokenizer),
+        }
     }
 }
 
@@ -101,14 +121,24 @@ pub(crate) struct RunArgs {
     pub(crate) device: String,
     /// Write to this file, and how it was made to FILE.meta.json; - is standard output
     #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
+    output: Option<PathBuf>,
 }
 
 impl RunArgs {
+    /// The file to write to; none means standard output.
+    pub(crate) fn output(&self) -> Option<&Path> {
+        file_of(self.output.as_deref())
+    }
+
     /// The format of the output.
     pub(crate) fn format<F: ValueEnum>(&self, asked: Option<F>, [people, pipes]: [F; 2]) -> F {
-        choose_format(asked, self.output.as_deref(), [people, pipes])
+        choose_format(asked, self.output(), [people, pipes])
     }
+}
+
+/// The file that an option for an output names, unless it is `-`, standard output.
+pub(crate) fn file_of(output: Option<&Path>) -> Option<&Path> {
+    output.filter(|output| output.as_os_str() != "-")
 }
 
 /// The format that is asked for, or else that of the output's ending, or else the one for people on a terminal and the
@@ -122,13 +152,18 @@ pub(crate) fn choose_format<F: ValueEnum>(
     let is_for_people = output.is_none() && io::stdout().is_terminal();
     let by_default = || if is_for_people { people } else { pipes };
     let chosen = asked.or_else(|| F::from_str(&ending, true).ok()).unwrap_or_else(by_default);
-    let name = chosen.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+    let name = name_of(&chosen);
     let is_promised = ["csv", "json", "jsonl"].contains(&ending.as_str()) && ending != name;
     // Its objects stand one a line too.
     if let (Some(output), true) =
         (output, is_promised && (name.as_str(), ending.as_str()) != ("openai", "jsonl"))
     {
-        note!("note: {} is written as {name}, whatever its ending says", output.display());
+        note!("note: {} is written as {name}, whatever its ending says", shown_path(output));
     }
     chosen
+}
+
+/// What the command line calls a value.
+pub(crate) fn name_of(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }

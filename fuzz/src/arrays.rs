@@ -67,7 +67,7 @@ fn read(path: &Path) {
     // The type that a .npy file cannot name.
     read_logits(LogitsArgs { dtype: Some(Dtype::Bf16), vocab_size: Some(3), ..args(path.to_owned()) });
     let source = path.to_str().expect("UTF-8");
-    if let Some(integers) = told(read_integers("--tokens", source, MOST_TOKENS)) {
+    if let Some(integers) = told(read_integers("--tokens", source, &["tokens"], MOST_TOKENS)) {
         assert!(integers.values.len() <= MOST_TOKENS);
     }
 }

@@ -2,22 +2,16 @@
 
 #[path = "../../cli/src/files/array.rs"]
 mod array;
-#[path = "../../cli/src/files/digest.rs"]
-mod digest;
 #[path = "../../cli/src/files/element.rs"]
 mod element;
 #[path = "../../cli/src/files/formats/mod.rs"]
 mod formats;
 #[path = "../../cli/src/files/hints.rs"]
 mod hints;
-#[path = "../../cli/src/files/input.rs"]
-mod input;
 #[path = "../../cli/src/files/integers.rs"]
 mod integers;
 #[path = "../../cli/src/files/logits.rs"]
 mod logits;
-#[path = "../../cli/src/files/spool.rs"]
-mod spool;
 #[path = "../../cli/src/files/tokens.rs"]
 mod tokens;
 
@@ -26,4 +20,4 @@ pub(crate) use self::element::Element;
 pub(crate) use self::formats::open_array;
 pub(crate) use self::hints::Hints;
 pub(crate) use self::logits::LogitsFile;
-pub(crate) use self::tokens::{Form, Integers, read_integers};
+pub(crate) use self::tokens::{Integers, Layout, read_integers};

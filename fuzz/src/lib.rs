@@ -16,6 +16,10 @@ mod arrays;
 #[path = "../../cli/src/failure.rs"]
 mod failure;
 mod files;
+#[path = "../../cli/src/foreign.rs"]
+mod foreign;
+#[path = "../../cli/src/input/mod.rs"]
+mod input;
 mod log;
 mod masks;
 mod parameters;

@@ -2,8 +2,6 @@
 
 #[path = "../../cli/src/sample/args.rs"]
 mod args;
-#[path = "../../cli/src/sample/file.rs"]
-mod file;
 #[path = "../../cli/src/sample/idle.rs"]
 mod idle;
 #[path = "../../cli/src/sample/mask.rs"]
@@ -12,12 +10,16 @@ mod mask;
 mod numbers;
 #[path = "../../cli/src/sample/params.rs"]
 mod params;
+#[path = "../../cli/src/sample/params_file.rs"]
+mod params_file;
 #[path = "../../cli/src/sample/peers.rs"]
 mod peers;
 #[path = "../../cli/src/sample/prompts.rs"]
 mod prompts;
 #[path = "../../cli/src/sample/requests.rs"]
 mod requests;
+#[path = "../../cli/src/sample/unique.rs"]
+mod unique;
 #[path = "../../cli/src/sample/values.rs"]
 mod values;
 

@@ -25,7 +25,7 @@ pub fn vocabularies(data: &[u8]) {
     let ending = endings[usize::from(kind / 2) % endings.len()];
     let path = file(&folder, &format!("vocabulary.{ending}"), rest);
     let opened = if kind % 2 == 0 { open_tokenizer(&path) } else { open_vocab_file(&path) };
-    let Some(vocab) = told(opened) else { return };
+    let Some((vocab, _)) = told(opened) else { return };
     assert!((1..=sortilege::MAX_VOCAB).contains(&vocab.size()));
     let bytes: usize = (0..).take(vocab.size()).filter_map(|token| vocab.bytes(token)).map(<[u8]>::len).sum();
     assert!(bytes <= 64 * data.len() + 4096, "{bytes} bytes of tokens in {} of a file", data.len());

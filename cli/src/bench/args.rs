@@ -1,16 +1,17 @@
 //! The options of `sortilege bench`, and what they mean together.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use sortilege::synthetic::{Kind, LIKE_A_MODEL};
 use sortilege::{Dtype, LogprobsParams, MAX_VOCAB, SamplingParams};
 
-use crate::failure::{Failure, Result};
-use crate::shared_args::{choose_format, dtype_parser, within};
+use crate::failure::{Failure, Result, exit_codes};
+use crate::shared_args::{choose_format, dtype_parser, file_of, within};
 
 /// What follows the options in the help.
-pub(crate) const EXAMPLES: &str = "\
+pub(crate) const EXAMPLES: &str = exit_codes!(
+    "\
 Every cell is checked before it is timed: the results of a device must have the bits of the CPU engine's, those of the CPU \
 engine must agree with the definition in f64 (within 1e-6). All rows of a batch of up to 4194304 logits are looked at, of \
 a larger one the first, the middle and the last; by the definition at most these three.
@@ -34,9 +35,8 @@ Examples:
   sortilege bench --device all --rows 1,64 --vocab 32768,128256 --op all --format md
   sortilege bench --device cpu --threads 1,2 --dtype f16 --input logits.npy -o after.jsonl
   sortilege bench --compare before.jsonl after.jsonl
-  sortilege bench --rows 1,8,64,512 --vocab 32768 -o rows.json && sortilege bench --plot rows.svg rows.json
-
-Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
+  sortilege bench --rows 1,8,64,512 --vocab 32768 -o rows.json && sortilege bench --plot rows.svg rows.json"
+);
 
 /// What measures, and so has no meaning for files of results.
 const MEASURING: [&str; 17] = [
@@ -120,7 +120,7 @@ pub(crate) struct BenchArgs {
     pub(crate) format: Option<BenchFormat>,
     /// Write to this file, once all is measured; - is standard output
     #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
+    output: Option<PathBuf>,
     /// Compare two result files (json or jsonl) cell by cell: times of B over those of A
     #[arg(long, value_names = ["A", "B"], num_args = 2, conflicts_with_all = MEASURING,
           conflicts_with = "plot", help_heading = "Results")]
@@ -197,9 +197,14 @@ impl BenchArgs {
         rules.into_iter().filter(|(is_idle, ..)| *is_idle).map(|(_, option, why)| (option, why)).collect()
     }
 
+    /// The file to write to; none means standard output.
+    pub(crate) fn output(&self) -> Option<&Path> {
+        file_of(self.output.as_deref())
+    }
+
     /// The format that is asked for, or that fits the output.
     pub(crate) fn format(&self) -> BenchFormat {
-        choose_format(self.format, self.output.as_deref(), [BenchFormat::Table, BenchFormat::Jsonl])
+        choose_format(self.format, self.output(), [BenchFormat::Table, BenchFormat::Jsonl])
     }
 
     /// The operations, each once.

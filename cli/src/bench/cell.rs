@@ -10,7 +10,7 @@ use crate::failure::{Failure, Result};
 use crate::text::read_text;
 
 /// Bytes of a file of results: a thousand times the longest campaign's.
-const MAX_FILE_BYTES: usize = 256 << 20;
+const MAX_FILE_BYTES: u64 = 256 << 20;
 
 /// What was measured of one operation on one batch on one device. Null where a field does not apply or is not known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

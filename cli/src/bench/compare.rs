@@ -7,7 +7,7 @@ use std::path::Path;
 use super::cell::{Cell, load};
 use super::output::{digits, or_dash};
 use crate::failure::{Failure, Result};
-use crate::shown::escaped;
+use crate::shown::{escaped, shown_path};
 
 /// What makes two cells the same measurement.
 fn key(cell: &Cell) -> String {
@@ -41,8 +41,8 @@ pub(crate) fn run(a: &Path, b: &Path) -> Result<()> {
         return Err(Failure::Failed(format!(
             "no cell of {} is in {} with a time in both: they are joined by device, adapter, op, rows, \
              vocab, dtype, top, draws, temperature, threads, kernels, data and cache",
-            a.display(),
-            b.display()
+            shown_path(a),
+            shown_path(b)
         )));
     }
     Ok(())

@@ -14,7 +14,7 @@ mod targets;
 mod task;
 mod times;
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use sortilege::Dtype;
@@ -24,8 +24,8 @@ use self::data::Source;
 use self::output::Writer;
 use self::run::Run;
 use self::targets::targets;
-use crate::failure::{Failure, Result, note};
-use crate::files::{Draft, check_output};
+use crate::failure::{Failure, Result, tell_idle};
+use crate::files::{Inputs, write_file};
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     args.validate()?;
@@ -35,15 +35,15 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     if let Some(output) = &args.plot {
         return plot::run(output, &args.files, args.x);
     }
-    check_output(args.output.as_deref(), args.input.as_deref().into_iter())?;
+    Inputs::of([args.output().map(Path::to_owned)], args.input.as_deref())?;
     let sources = sources(args)?;
     let targets = targets(args)?;
     let has_gpu = targets.iter().any(Option::is_some);
     for (option, why) in args.idle(targets.iter().any(Option::is_none), has_gpu) {
-        note!("note: {option} cannot act: {why}");
+        tell_idle(option, why);
     }
     let format = args.format();
-    let Some(output) = args.output.as_deref().filter(|output| output.as_os_str() != "-") else {
+    let Some(output) = args.output() else {
         let stdout = Writer::new(io::stdout(), format).map_err(|error| Failure::writing(&error))?;
         let (_, complaint) = Run::new(args, &targets, &sources, stdout).measure_all(targets, &sources)?;
         return complaint.map_or(Ok(()), Err);
@@ -51,14 +51,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     // In memory until all is there: nothing lies about if it is interrupted.
     let writer = Writer::new(Vec::new(), format).map_err(|error| Failure::writing(&error))?;
     let (text, complaint) = Run::new(args, &targets, &sources, writer).measure_all(targets, &sources)?;
-    deliver(output, &text)?;
+    write_file(output, &text)?;
     complaint.map_or(Ok(()), Err)
-}
-
-fn deliver(output: &Path, text: &[u8]) -> Result<()> {
-    let mut draft = Draft::new(output)?;
-    draft.write_all(text).map_err(|error| Failure::writing(&error))?;
-    draft.keep()
 }
 
 /// The batches to measure with.

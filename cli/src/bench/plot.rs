@@ -1,7 +1,7 @@
 //! Result files as an SVG: time against one of the dimensions, both logarithmic.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use plotters::prelude::*;
@@ -9,7 +9,9 @@ use plotters::prelude::*;
 use super::args::Axis;
 use super::cell::{Cell, load};
 use crate::failure::{Failure, Result, note};
-use crate::files::{Draft, check_output};
+use crate::files::{Inputs, write_file};
+use crate::shared_args::file_of;
+use crate::shown::shown_path;
 
 const SIZE: (u32, u32) = (960, 600);
 
@@ -37,7 +39,8 @@ const COLORS: [RGBColor; 12] = [
 type Series = BTreeMap<String, Vec<(f64, f64)>>;
 
 pub(crate) fn run(output: &Path, files: &[PathBuf], axis: Axis) -> Result<()> {
-    check_output(Some(output), files.iter().map(PathBuf::as_path))?;
+    let file = file_of(Some(output));
+    Inputs::of([file.map(Path::to_owned)], files.iter().map(PathBuf::as_path))?;
     let mut cells = Vec::new();
     for file in files {
         cells.extend(load(file)?);
@@ -54,10 +57,11 @@ pub(crate) fn run(output: &Path, files: &[PathBuf], axis: Axis) -> Result<()> {
         note!("note: {} cells have no time or no {}, and are left out", all - cells.len(), axis.title());
     }
     let svg = draw(&series(&cells, axis), axis)
-        .map_err(|error| Failure::Failed(format!("drawing {}: {error}", output.display())))?;
-    let mut draft = Draft::new(output)?;
-    draft.write_all(svg.as_bytes()).map_err(|error| Failure::writing(&error))?;
-    draft.keep()
+        .map_err(|error| Failure::Failed(format!("drawing {}: {error}", shown_path(output))))?;
+    match file {
+        Some(file) => write_file(file, svg.as_bytes()),
+        None => io::stdout().write_all(svg.as_bytes()).map_err(|error| Failure::writing(&error)),
+    }
 }
 
 impl Axis {

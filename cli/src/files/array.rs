@@ -1,10 +1,23 @@
 //! Arrays in files, read block by block: memory stays flat however large the file. What a format's header looks like
 //! is the matter of its reader.
 
+use serde::Serialize;
+
 use super::element::Element;
-use super::input::Input;
+use super::hints::Hints;
 use crate::failure::{Failure, Result, note};
+use crate::input::Input;
 use crate::shown::shown_path;
+
+/// What to do with a file of another format.
+pub(super) const SAVE: &str = "save the array with numpy or safetensors";
+
+/// A file that was read whole, and its hash in hexadecimal.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct HashedFile {
+    pub(super) file: String,
+    pub(super) sha256: String,
+}
 
 /// An array in a file: where its bytes lie and what they mean.
 #[derive(Debug)]
@@ -14,6 +27,8 @@ pub(crate) struct Array {
     /// The file that the user named, where the data was unpacked or reordered from it.
     pub(super) origin: Option<Input>,
     pub(super) offset: u64,
+    /// The index of several files that led to it.
+    pub(crate) index: Option<HashedFile>,
     /// Its name, in a file with names.
     pub(crate) tensor: Option<String>,
     pub(crate) element: Element,
@@ -37,8 +52,9 @@ impl Array {
         self.element.bytes_of(self.path(), &self.shape)
     }
 
-    /// The array itself, if the bytes before `end` are enough; a note if there are more.
-    pub(super) fn check_length(self, end: u64) -> Result<Self> {
+    /// The array itself, if it is what the hints want and the bytes before `end` are enough; a note if there are more.
+    pub(super) fn checked(self, end: u64, hints: &Hints) -> Result<Self> {
+        hints.check_tokens(self.path(), self.element, &self.shape)?;
         let has = end.min(self.data.bytes).saturating_sub(self.offset);
         let needs = self.bytes()?;
         if has < needs {

@@ -1,7 +1,8 @@
 //! Temporary files that have names, and signals, which must not leave them behind.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// The temporary files that have names now. Whoever makes, renames or removes one holds it; a signal that ends the
 /// program takes it for good.
@@ -24,25 +25,38 @@ impl Names {
     }
 }
 
-/// From now on, signals that end the program take its temporary files away first: the exit code is 128 and the signal's
-/// number. A full quota of file sizes is an error of the write.
+/// Whether a signal has come that ends the program.
+static IS_ENDING: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// Does not come back if a signal is about to end the program: that standard input ended too, as in a pipeline that is
+/// interrupted, is not what it died of.
+pub(crate) fn yield_to_signal() {
+    while IS_ENDING.load(Ordering::SeqCst) {
+        std::thread::park();
+    }
+}
+
+/// From now on, signals that end the program take its temporary files away first; it still dies of them, so that a loop
+/// of a shell ends too. A full quota of file sizes is an error of the write.
 #[cfg(unix)]
 pub(crate) fn leave_nothing_behind() -> std::io::Result<()> {
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
-
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
     use signal_hook::iterator::Signals;
 
     signal_hook::flag::register(libc::SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
-    let ending = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, libc::SIGXCPU];
-    let mut signals = Signals::new(ending.into_iter().filter(|&signal| !is_ignored(signal)))?;
+    let ending = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM, SIGUSR1, SIGUSR2, libc::SIGXCPU];
+    let ending: Vec<i32> = ending.into_iter().filter(|&signal| !is_ignored(signal)).collect();
+    for &signal in &ending {
+        signal_hook::flag::register(signal, Arc::clone(&IS_ENDING))?;
+    }
+    let mut signals = Signals::new(ending)?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         if let Some(signal) = signals.forever().next() {
             let names = Names::hold();
             for path in names.0.iter() {
                 let _ = std::fs::remove_file(path); // it may never have been there
             }
+            let _ = signal_hook::low_level::emulate_default_handler(signal); // it does not come back
             signal_hook::low_level::exit(128 + signal);
         }
     })?;

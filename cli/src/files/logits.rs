@@ -32,9 +32,13 @@ pub(crate) struct LogitsFile {
 impl LogitsFile {
     /// The file that the options name, if it holds logits in a shape that makes rows.
     pub(crate) fn open(args: &LogitsArgs) -> Result<Self> {
-        let usual = &["logits"];
-        let hints =
-            Hints { tensor: args.tensor.clone(), usual, shape: args.shape.clone(), dtype: args.dtype };
+        let hints = Hints {
+            tensor: args.tensor.clone(),
+            default_names: &["logits"],
+            shape: args.shape.clone(),
+            dtype: args.dtype,
+            most_tokens: None,
+        };
         let path = &args.logits;
         let mut array = open_array(path, &hints)?;
         let dtype = match array.element {
@@ -43,11 +47,12 @@ impl LogitsFile {
                 note!("note: {}: f64 logits are rounded to f32", shown_path(path));
                 Dtype::F32
             }
-            _ => {
-                return Err(Failure::file(
-                    path,
-                    "these are integers, not logits: give the logits first, and tokens by their option",
-                ));
+            other => {
+                let problem = format!(
+                    "these are {}, not logits: give the logits first, tokens and masks by their options",
+                    other.name()
+                );
+                return Err(Failure::file(path, problem));
             }
         };
         if hints.dtype.is_some_and(|wanted| wanted != dtype) {
@@ -70,7 +75,7 @@ impl LogitsFile {
         if vocab > stride {
             return Err(Failure::Usage(format!(
                 "--vocab-size {vocab}: {} has {stride} columns, and no more tokens",
-                path.display()
+                shown_path(path)
             )));
         }
         // The library's own words on a vocabulary that cannot be.

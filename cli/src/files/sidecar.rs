@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::digest::Hashed;
-use super::draft::Draft;
-use super::input::{Opened, Stamp, changed};
+use super::array::HashedFile;
+use super::atomic_file::{AtomicFile, resolved};
 use super::logits::LogitsFile;
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result};
+use crate::input::{Hashed, Opened, Stamp, changed, is_stdin};
 use crate::shown::shown_path;
+use crate::text::write_json_pretty;
 
 /// `FILE.meta.json`; the options are those of the subcommand.
 #[derive(Serialize)]
@@ -33,6 +34,8 @@ pub(crate) struct Meta<'a, O> {
 #[derive(Serialize)]
 struct Input<'a> {
     file: String,
+    /// The index that led to the file.
+    index: Option<&'a HashedFile>,
     tensor: Option<&'a str>,
     sha256: String,
 }
@@ -54,6 +57,7 @@ impl<'a, O> Meta<'a, O> {
             driver,
             input: Input {
                 file: logits.array.path().display().to_string(),
+                index: logits.array.index.as_ref(),
                 tensor: logits.array.tensor.as_deref(),
                 sha256: logits.array.sha256()?,
             },
@@ -73,77 +77,84 @@ pub(crate) fn deliver<'a, O: Serialize>(
     write: impl FnOnce(Box<dyn Write + '_>) -> Result<()>,
     describe: impl FnOnce(String) -> Result<Meta<'a, O>>,
 ) -> Result<()> {
-    let Some(output) = output.filter(|output| !is_stdout(output)) else {
+    let [Some(output), Some(sidecar)] = with_sidecar(output) else {
         return write(Box::new(BufWriter::new(io::stdout().lock())));
     };
     let failed = |error: io::Error| Failure::writing(&error);
-    let mut draft = Draft::new(output)?;
-    let mut meta = Draft::new(&sidecar_place(output))?;
-    let mut hashed = Hashed::new(&mut draft);
+    let mut records = AtomicFile::new(&output)?;
+    let mut meta = AtomicFile::new(&sidecar)?;
+    let mut hashed = Hashed::new(&mut records);
     write(Box::new(BufWriter::new(&mut hashed)))?;
     let sha256 = hashed.hex();
-    let mut text = serde_json::to_string_pretty(&describe(sha256)?)
-        .map_err(|error| Failure::Failed(error.to_string()))?;
-    text.push('\n');
-    inputs.check()?;
-    meta.write_all(text.as_bytes()).map_err(failed)?;
+    let mut text = Vec::new();
+    write_json_pretty(&mut text, &describe(sha256)?).map_err(failed)?;
+    inputs.check_unchanged()?;
+    meta.write_all(&text).map_err(failed)?;
     // The sidecar first: should the second rename fail, its hash tells that it is not of the older records.
-    Draft::keep_all([meta, draft])
+    AtomicFile::keep_all([meta, records])
 }
 
-/// The files that an output is made from, as they were before the first of them was read.
-#[derive(Default)]
-pub(crate) struct Inputs(Vec<(PathBuf, Stamp)>);
+/// The files that outputs are made from, as they were before the first of them was read.
+pub(crate) struct Inputs {
+    outputs: Vec<PathBuf>,
+    stamps: Vec<(PathBuf, Stamp)>,
+}
 
 impl Inputs {
-    /// An error unless all of them are what they were.
-    fn check(&self) -> Result<()> {
-        self.0.iter().find(|(path, stamp)| !stamp.is_at(path)).map_or(Ok(()), |(path, _)| Err(changed(path)))
+    /// The inputs of these outputs. An error if an output cannot be written, or would take the place of an input.
+    pub(crate) fn of<'a>(
+        outputs: impl IntoIterator<Item = Option<PathBuf>>,
+        inputs: impl IntoIterator<Item = &'a Path>,
+    ) -> Result<Self> {
+        let inputs: Vec<&Path> = inputs.into_iter().collect();
+        if inputs.iter().filter(|input| is_stdin(input)).count() > 1 {
+            return Err(Failure::Usage(
+                "standard input holds one of the inputs: give the others as files".to_owned(),
+            ));
+        }
+        let mut all = Self { outputs: outputs.into_iter().flatten().collect(), stamps: Vec::new() };
+        inputs.into_iter().try_for_each(|input| all.add(input))?;
+        all.outputs.iter().try_for_each(|output| AtomicFile::new(output).map(drop))?;
+        Ok(all)
     }
-}
 
-/// The hash of a file that an output is made from, if there is one and it still holds what was read from it: a pipe does not. That nobody
-/// wrote to it meanwhile is the matter of `deliver`.
-pub(crate) fn sha256(path: Option<&Path>) -> Result<Option<String>> {
-    let Some(path) = path else { return Ok(None) };
-    let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-    if !is_file {
-        return Ok(None);
-    }
-    Opened::new(path)?.seekable(None)?.sha256().map(Some)
-}
-
-/// The inputs of an output. An error if it or its sidecar cannot be written, or would take the place of one of them.
-pub(crate) fn check_output<'a>(
-    output: Option<&Path>,
-    inputs: impl Iterator<Item = &'a Path>,
-) -> Result<Inputs> {
-    let Some(output) = output.filter(|output| !is_stdout(output)) else { return Ok(Inputs::default()) };
-    let outputs = [output.to_owned(), sidecar_place(output)];
-    let places = outputs.each_ref().map(|path| path.canonicalize().ok());
-    let mut stamped = Vec::new();
-    for input in inputs {
-        if input.canonicalize().is_ok_and(|input| places.contains(&Some(input))) {
+    /// One more, such as the file that an index leads to.
+    pub(crate) fn add(&mut self, input: &Path) -> Result<()> {
+        // Of a list of tokens, or of what is to be refused by its reader, there is no file.
+        let Some(stamp) = Stamp::at(input).filter(|_| !self.outputs.is_empty()) else { return Ok(()) };
+        let is_replaced =
+            |output: &&PathBuf| Stamp::at(output).is_some_and(|output| output.is_of_same_file(&stamp));
+        if let Some(output) = self.outputs.iter().find(is_replaced) {
             return Err(Failure::Usage(format!(
-                "-o {} would replace the input {}: choose another file",
+                "{} would replace the input {}: choose another output file",
                 shown_path(output),
                 shown_path(input)
             )));
         }
-        let metadata = std::fs::metadata(input).ok().filter(std::fs::Metadata::is_file);
-        stamped.extend(metadata.map(|metadata| (input.to_owned(), Stamp::of(&metadata))));
+        self.stamps.push((input.to_owned(), stamp));
+        Ok(())
     }
-    outputs.iter().try_for_each(|path| Draft::new(path).map(drop))?;
-    Ok(Inputs(stamped))
+
+    /// An error unless all of them are what they were.
+    fn check_unchanged(&self) -> Result<()> {
+        let other = self.stamps.iter().find(|(path, stamp)| !stamp.is_at(path));
+        other.map_or(Ok(()), |(path, _)| Err(changed(path)))
+    }
 }
 
-fn is_stdout(output: &Path) -> bool {
-    output.as_os_str() == "-"
+/// The hash of a file that an output is made from, if there is one and it still holds what was read from it: a pipe does not.
+/// That nobody wrote to it meanwhile is the matter of `deliver`.
+pub(crate) fn sha256(path: Option<&Path>) -> Result<Option<String>> {
+    let Some(path) = path.filter(|path| path.is_file()) else { return Ok(None) };
+    Opened::new(path)?.seekable(None)?.sha256().map(Some)
 }
 
-/// Where the sidecar of an output lies.
-fn sidecar_place(output: &Path) -> PathBuf {
-    let mut name = output.as_os_str().to_owned();
-    name.push(".meta.json");
-    PathBuf::from(name)
+/// An output and its sidecar, which lies beside it wherever a link leads.
+pub(crate) fn with_sidecar(output: Option<&Path>) -> [Option<PathBuf>; 2] {
+    let sidecar = |output: &Path| {
+        let mut name = resolved(output).into_os_string();
+        name.push(".meta.json");
+        PathBuf::from(name)
+    };
+    [output.map(Path::to_owned), output.map(sidecar)]
 }

@@ -4,19 +4,24 @@ use std::fmt;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use super::input::is_stdin;
-use super::integers::{self, Content, too_many};
+use super::hints::{Hints, too_many};
+use super::integers::{self, Content};
 use crate::failure::{Failure, Result};
+use crate::input::is_stdin;
+use crate::shown::shown;
+use crate::text::strip_bom;
 
 /// Integers of a file or a list, in its order.
 pub(crate) struct Integers {
     pub(crate) values: Vec<i64>,
-    pub(crate) form: Form,
+    pub(crate) layout: Layout,
+    /// The name of their array, in a file with names.
+    pub(crate) tensor: Option<String>,
 }
 
 /// How integers are arranged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum Layout {
     /// One after the other.
     List,
     /// An array of this shape.
@@ -28,10 +33,10 @@ pub(crate) enum Form {
 impl fmt::Display for Integers {
     /// As a message says it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.form {
-            Form::List => write!(f, "{} tokens", self.values.len()),
-            Form::Array(shape) => write!(f, "shape {shape:?}"),
-            Form::Lists(lengths) => {
+        match &self.layout {
+            Layout::List => write!(f, "{} tokens", self.values.len()),
+            Layout::Array(shape) => write!(f, "shape {shape:?}"),
+            Layout::Lists(lengths) => {
                 let some: Vec<String> = lengths.iter().take(8).map(usize::to_string).collect();
                 let dots = if lengths.len() > 8 { ", ..." } else { "" };
                 write!(f, "{} lists of {}{dots} tokens", lengths.len(), some.join(", "))
@@ -40,25 +45,32 @@ impl fmt::Display for Integers {
     }
 }
 
-/// Integers of the file or of the list that an option names, if they are no more than `most`.
-pub(crate) fn read_integers(option: &str, source: &str, most: usize) -> Result<Integers> {
+/// Integers of the file or of the list that an option names, if they are no more than `most`; in a file with names, of the
+/// array that has one of these.
+pub(crate) fn read_integers(
+    option: &str,
+    source: &str,
+    default_names: &'static [&'static str],
+    most: usize,
+) -> Result<Integers> {
     let path = Path::new(source);
     if is_stdin(path) || path.exists() {
-        return read_file(path, most);
+        return read_file(path, &Hints { default_names, most_tokens: Some(most), ..Hints::default() }, most);
     }
-    let short: String = source.chars().take(60).collect();
     parse(source.as_bytes(), most).map_err(|problem| match problem {
-        Problem::TooMany => too_many(Path::new(&short), most),
+        Problem::TooMany => too_many(path, most),
         Problem::Text(problem) => {
-            Failure::Usage(format!("{option} {short}: {problem}, and there is no such file"))
+            Failure::Usage(format!("{option} {}: {problem}, and there is no such file", shown(source)))
         }
         Problem::Reading(error) => unreachable!("memory is read: {error}"),
     })
 }
 
-fn read_file(path: &Path, most: usize) -> Result<Integers> {
-    match integers::read(path, most)? {
-        Content::Array(values, shape) => Ok(Integers { values, form: Form::Array(shape) }),
+fn read_file(path: &Path, hints: &Hints, most: usize) -> Result<Integers> {
+    match integers::read(path, hints)? {
+        Content::Array(values, shape, tensor) => {
+            Ok(Integers { values, layout: Layout::Array(shape), tensor })
+        }
         Content::Text(opened) => {
             parse(BufReader::new(opened.reader()), most).map_err(|problem| match problem {
                 Problem::TooMany => too_many(path, most),
@@ -78,12 +90,13 @@ enum Problem {
 
 /// Integers between commas, white space and brackets, or lists of them in a list; `null` counts as unknown. Of a text of
 /// any length no more than the integers is kept.
-fn parse(text: impl BufRead, most: usize) -> Result<Integers, Problem> {
+fn parse(mut text: impl BufRead, most: usize) -> Result<Integers, Problem> {
+    let head = text.fill_buf().map_err(Problem::Reading)?;
+    let mark = head.len() - strip_bom(head).map_err(Problem::Text)?.len();
+    text.consume(mark);
     let mut parser = Parser::default();
-    for (place, byte) in text.bytes().enumerate() {
+    for byte in text.bytes() {
         match byte.map_err(Problem::Reading)? {
-            // A byte order mark, as some editors write it.
-            byte if place < 3 && "\u{feff}".as_bytes()[place] == byte => {}
             byte if byte.is_ascii_whitespace() || matches!(byte, b',' | b'[' | b']') => {
                 parser.end_word().map_err(Problem::Text)?;
                 parser.bracket(byte).map_err(Problem::Text)?;
@@ -130,7 +143,7 @@ impl Parser {
             b"null" => -1,
             word => {
                 let text = String::from_utf8_lossy(word);
-                text.parse().map_err(|_| format!("{text:?} is no integer"))?
+                text.parse().map_err(|_| format!("\"{}\" is no integer", shown(&text)))?
             }
         };
         self.values.push(value);
@@ -148,19 +161,25 @@ impl Parser {
                 self.depth += 1;
                 self.lists.extend((self.depth == 2).then_some(0));
             }
-            b']' => self.depth = self.depth.saturating_sub(1),
+            b']' if self.depth == 0 => return Err("a ] closes no list".to_owned()),
+            b']' => self.depth -= 1,
             _ => {}
         }
         Ok(())
     }
 
     fn finish(self) -> Result<Integers, String> {
-        match (self.lists.is_empty(), self.is_flat) {
-            (true, _) => Ok(Integers { values: self.values, form: Form::List }),
-            (false, true) => Err("some tokens stand in lists of a list, and others do not".to_owned()),
-            (false, false) if self.depth > 0 => Err("a list has no end".to_owned()),
-            (false, false) => Ok(Integers { values: self.values, form: Form::Lists(self.lists) }),
+        if self.depth > 0 {
+            return Err("a list has no end".to_owned());
         }
+        let layout = match (self.lists.is_empty(), self.is_flat) {
+            (true, _) => Layout::List,
+            (false, true) => {
+                return Err("some tokens stand in lists of a list, and others do not".to_owned());
+            }
+            (false, false) => Layout::Lists(self.lists),
+        };
+        Ok(Integers { values: self.values, layout, tensor: None })
     }
 }
 
@@ -168,9 +187,9 @@ impl Parser {
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> Result<(Vec<i64>, Form), String> {
+    fn parsed(text: &str) -> Result<(Vec<i64>, Layout), String> {
         match parse(text.as_bytes(), 10) {
-            Ok(Integers { values, form }) => Ok((values, form)),
+            Ok(Integers { values, layout, .. }) => Ok((values, layout)),
             Err(Problem::Text(problem)) => Err(problem),
             Err(Problem::TooMany) => Err("too many".to_owned()),
             Err(Problem::Reading(error)) => Err(error.to_string()),
@@ -179,11 +198,11 @@ mod tests {
 
     #[test]
     fn lists_are_read_with_gaps() {
-        let flat = |values: &[i64]| Ok((values.to_vec(), Form::List));
+        let flat = |values: &[i64]| Ok((values.to_vec(), Layout::List));
         assert_eq!(parsed("5, -1,null [7]"), flat(&[5, -1, -1, 7]));
         assert_eq!(parsed("[5,\n6]"), flat(&[5, 6]));
         assert_eq!(parsed(""), flat(&[]));
-        let nested = |values: &[i64], lists: &[usize]| Ok((values.to_vec(), Form::Lists(lists.to_vec())));
+        let nested = |values: &[i64], lists: &[usize]| Ok((values.to_vec(), Layout::Lists(lists.to_vec())));
         assert_eq!(parsed("\u{feff}[ [1, null], [], [2]]"), nested(&[1, -1, 2], &[2, 0, 1]));
         assert_eq!(parsed("[[]]"), nested(&[], &[0]));
     }
@@ -191,15 +210,22 @@ mod tests {
     #[test]
     fn what_is_no_list_is_named() {
         let long = "7".repeat(1000);
+        for bytes in [&b"1\xbb2"[..], b"\xbf1", b"1,\xbf", b"\xef\xbb1", b"\xef\xbb\xbf\xef\xbb\xbf1"] {
+            assert!(parse(bytes, 10).is_err(), "a part of a byte order mark is no white space: {bytes:?}");
+        }
         for (text, words) in [
             ("1,x,3", "\"x\" is no integer"),
             ("1.5", "\"1.5\" is no integer"),
-            ("\0\0", "\"\\0\\0\" is no integer"),
+            ("\0\0", "\"\\u0000\\u0000\" is no integer"),
             (&long, &format!("\"{}\" is no integer", &long[..41])),
             ("[[1, 2], 3]", "others do not"),
             ("[[1, 0.5]]", "\"0.5\" is no integer"),
             ("[[[1]]]", "lists of lists of lists"),
             ("[[1, 2]", "a list has no end"),
+            ("[1, 2", "a list has no end"),
+            ("[", "a list has no end"),
+            ("1]", "a ] closes no list"),
+            ("[1]]]", "a ] closes no list"),
             ("1,2,3,4,5,6,7,8,9,10,11", "too many"),
             ("[[],[],[],[],[],[],[],[],[],[],[]]", "too many"),
         ] {

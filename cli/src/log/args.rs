@@ -3,10 +3,12 @@
 use clap::{Args, ValueEnum};
 use sortilege::LogprobsParams;
 
+use crate::failure::exit_codes;
 use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs, within};
 
 /// What follows the options in the help.
-pub(crate) const EXAMPLES: &str = "\
+pub(crate) const EXAMPLES: &str = exit_codes!(
+    "\
 Requests and positions are counted from 0: rows of [requests][positions][vocab] belong to requests, those of \
 [rows][vocab] are one request. Row p is scored with token p: the one that it predicts. Of a text that the logits are of, \
 that is the token after its own: --shift.
@@ -15,9 +17,8 @@ Examples:
   sortilege log logits.npy --tokens tokens.npy --tokenizer tokenizer.json
   sortilege log prompt_logits.npy --tokens prompt_ids.npy --shift
   sortilege log run.safetensors --tensor logits --top 20 --format jsonl -o run.jsonl
-  sortilege log logits.bin --shape 512,128256 --dtype bf16 --device gpu
-
-Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
+  sortilege log logits.bin --shape 512,128256 --dtype bf16 --device gpu"
+);
 
 #[derive(Args, Debug)]
 pub(crate) struct LogArgs {
@@ -50,7 +51,11 @@ pub(crate) struct LogArgs {
 /// Reads how many alternatives there are; -1, as in vLLM, is all.
 fn top(text: &str) -> Result<u32, String> {
     let most = LogprobsParams::MAX_TOP_LOGPROBS;
-    if text.trim() == "-1" { Ok(most) } else { within(text, 0..=u64::from(most)) }
+    if text.trim() == "-1" {
+        Ok(most)
+    } else {
+        within(text, 0..=u64::from(most)).map_err(|problem| format!("{problem}; -1 lists all"))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

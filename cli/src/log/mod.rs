@@ -16,7 +16,8 @@ use self::output::{Place, Writer};
 use self::targets::Targets;
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note};
-use crate::files::{LogitsFile, Meta, check_output, deliver, sha256};
+use crate::files::{Inputs, LogitsFile, Meta, deliver, sha256, with_sidecar};
+use crate::shared_args::{VocabSource, name_of};
 use crate::tally::Tally;
 use crate::text::Vocab;
 
@@ -31,13 +32,12 @@ struct Options<'a> {
     format: String,
     device: &'a str,
     tokens: Option<&'a str>,
+    tokens_tensor: Option<&'a str>,
     shift: bool,
     tokens_sha256: Option<String>,
     vocab_size: Option<usize>,
-    vocab_file: Option<String>,
-    vocab_file_sha256: Option<String>,
-    tokenizer: Option<String>,
-    tokenizer_sha256: Option<String>,
+    #[serde(flatten)]
+    vocab: VocabSource,
 }
 
 pub(crate) fn run(args: &LogArgs) -> Result<()> {
@@ -46,27 +46,31 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     let tokens = args.tokens.as_deref().map(Path::new);
     let files = args.vocab.files().map(|path| path.map(|path| path.as_path()));
     let inputs = [Some(args.logits.logits.as_path()), tokens].into_iter().chain(files);
-    let inputs = check_output(args.run.output.as_deref(), inputs.flatten())?;
+    let mut inputs = Inputs::of(with_sidecar(args.run.output()), inputs.flatten())?;
     let params = LogprobsParams { top_logprobs: args.top, temperature: args.temperature, entropy: true };
     params.validate()?;
     let logits = LogitsFile::open(&args.logits)?;
+    inputs.add(logits.array.path())?;
     let targets = match &args.tokens {
         Some(source) => Targets::read(source, &logits, args.shift)?,
         None => Targets::none(logits.rows),
     };
-    if args.run.output.is_some() {
+    if args.run.output().is_some() {
         logits.hash_while_reading();
     }
-    let vocab = args.vocab.load(logits.vocab)?;
+    let (vocab, vocab_source) = args.vocab.load(logits.vocab)?.unzip();
     let chosen = Chosen::new(&args.run.device)?;
     if args.top > 1024 {
         chosen.check(Kernels::LongLists, logits.dtype)?;
     }
     deliver(
-        args.run.output.as_deref(),
+        args.run.output(),
         &inputs,
         |out| write(&logits, &targets, &params, &chosen, out, format, vocab.as_ref()),
-        |output| Meta::new(&logits, &chosen, options(args, format, vocab.as_ref())?, output),
+        |output| {
+            let options = options(args, format, &targets, vocab_source.unwrap_or_default())?;
+            Meta::new(&logits, &chosen, options, output)
+        },
     )
 }
 
@@ -150,22 +154,23 @@ impl std::fmt::Display for Perplexity {
     }
 }
 
-fn options<'a>(args: &'a LogArgs, format: LogFormat, vocab: Option<&Vocab>) -> Result<Options<'a>> {
-    let vocab_sha256 = vocab.map(|vocab| vocab.sha256().to_owned());
-    let [vocab_file, tokenizer] = args.vocab.files();
+fn options<'a>(
+    args: &'a LogArgs,
+    format: LogFormat,
+    targets: &'a Targets,
+    vocab: VocabSource,
+) -> Result<Options<'a>> {
     let tokens_file = args.tokens.as_deref().map(Path::new).filter(|path| path.exists());
     Ok(Options {
         top: args.top,
         temperature: args.temperature,
-        format: format!("{format:?}").to_lowercase(),
+        format: name_of(&format),
         device: &args.run.device,
         tokens: args.tokens.as_deref(),
+        tokens_tensor: targets.tensor.as_deref(),
         shift: args.shift,
         tokens_sha256: sha256(tokens_file)?,
         vocab_size: args.logits.vocab_size,
-        vocab_file: vocab_file.map(|path| path.display().to_string()),
-        vocab_file_sha256: vocab_sha256.clone().filter(|_| vocab_file.is_some()),
-        tokenizer_sha256: vocab_sha256.filter(|_| tokenizer.is_some()),
-        tokenizer: tokenizer.map(|path| path.display().to_string()),
+        vocab,
     })
 }

@@ -1,10 +1,15 @@
 //! Which token is the target of a row.
 
 use crate::failure::{Failure, Result, note};
-use crate::files::{Form, Integers, LogitsFile, read_integers};
+use crate::files::{Integers, Layout, LogitsFile, read_integers};
+use crate::shown::shown;
 
 /// Tokens past one for each row that are read before a file is refused: the message can say how many there are.
 const SPARE: usize = 1 << 16;
+
+/// Names of targets in a file of several arrays. The ids of a text are targets where the rows are shifted.
+const DEFAULT_NAMES: &[&str] = &["targets", "labels", "tokens", "token_ids"];
+const DEFAULT_NAMES_OF_TEXT: &[&str] = &["targets", "labels", "tokens", "token_ids", "input_ids"];
 
 /// Targets of all rows.
 pub(super) struct Targets {
@@ -12,22 +17,26 @@ pub(super) struct Targets {
     pub(super) tokens: Vec<Option<u32>>,
     /// The position, in its request, that the first row predicts.
     pub(super) first: usize,
+    /// The name of their array, in a file with names.
+    pub(super) tensor: Option<String>,
 }
 
 impl Targets {
     /// None for so many rows.
     pub(super) fn none(rows: usize) -> Self {
-        Self { tokens: vec![None; rows], first: 0 }
+        Self { tokens: vec![None; rows], first: 0, tensor: None }
     }
 
     /// Those of a file or a list; a negative one, as in padding, is none. With `shift` the tokens are the text that the
     /// logits are of: row p has the token after its own, and the last row of a request none.
     pub(super) fn read(source: &str, logits: &LogitsFile, shift: bool) -> Result<Self> {
         let (rows, positions) = (logits.rows, logits.positions);
-        let integers = read_integers("--tokens", source, rows + SPARE)?;
+        let names = if shift { DEFAULT_NAMES_OF_TEXT } else { DEFAULT_NAMES };
+        let integers = read_integers("--tokens", source, names, rows + SPARE)?;
         if !fits(&integers, logits) {
             return Err(Failure::Usage(format!(
-                "--tokens {source} has {integers} for logits of {:?} rows: give one token per row",
+                "--tokens {} has {integers} for logits of {:?} rows: give one token per row",
+                shown(source),
                 logits.leading()
             )));
         }
@@ -35,7 +44,8 @@ impl Targets {
             Ok(id) if (id as usize) < logits.vocab => Ok(Some(id)),
             _ if token < 0 => Ok(None),
             _ => Err(Failure::Usage(format!(
-                "--tokens {source}: token {token} of row {row} is outside the vocabulary of {}; negative means unknown",
+                "--tokens {}: token {token} of row {row} is outside the vocabulary of {}; negative means unknown",
+                shown(source),
                 logits.vocab
             ))),
         };
@@ -52,7 +62,7 @@ impl Targets {
                  token p + 1: give --shift"
             );
         }
-        Ok(Self { tokens: targets, first: usize::from(shift) })
+        Ok(Self { tokens: targets, first: usize::from(shift), tensor: integers.tensor })
     }
 }
 
@@ -60,10 +70,10 @@ impl Targets {
 fn fits(integers: &Integers, logits: &LogitsFile) -> bool {
     let without_ones = |shape: &[usize]| shape.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
     integers.values.len() == logits.rows
-        && match &integers.form {
-            Form::List => true,
-            Form::Array(shape) => shape.len() == 1 || without_ones(shape) == without_ones(logits.leading()),
-            Form::Lists(lengths) => {
+        && match &integers.layout {
+            Layout::List => true,
+            Layout::Array(shape) => shape.len() == 1 || without_ones(shape) == without_ones(logits.leading()),
+            Layout::Lists(lengths) => {
                 [logits.positions, 1].iter().any(|n| lengths.iter().all(|length| length == n))
             }
         }

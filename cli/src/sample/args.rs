@@ -6,10 +6,12 @@ use clap::{Args, ValueEnum};
 
 use super::params::{FILTERS, PartialParams};
 use super::values::{FilterName, OrderValue, Profile};
+use crate::failure::exit_codes;
 use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs};
 
 /// What follows the options in the help.
-pub(crate) const EXAMPLES: &str = "\
+pub(crate) const EXAMPLES: &str = exit_codes!(
+    "\
 Rows of [requests][positions][vocab] belong to requests: a row's position is its place in its request, \
 counted from 0. Each row of [rows][vocab] is a request of its own, at position 0; with --feedback they are one request. Request r draws from stream \
 S + r of --stream S, so that requests draw independently under one seed: the randomness of a draw comes from seed, \
@@ -20,10 +22,10 @@ Without --seed, or with -1, one is found, and told as `seed N`: give it to draw 
 
 --params reads the objects of other programs as they are: vLLM's SamplingParams, Hugging Face's generation_config.json, \
 OpenAI's and llama.cpp's requests. Of their keys these mean one of ours: eos_token_id (stop_token_ids), do_sample: false \
-(temperature 0), bad_words_ids and suppress_tokens (bad_words), min_new_tokens (min_tokens), num_return_sequences (n), \
+(temperature 0; so is a file of transformers without do_sample), bad_words_ids and suppress_tokens (bad_words), min_new_tokens (min_tokens), num_return_sequences (n), \
 logprobs, top_logprobs and n_probs (raw_logprobs), repeat_penalty, repeat_last_n, mirostat: 0 or 2 with mirostat_tau and \
-mirostat_eta, and dry_multiplier and its like. Keys without a meaning here are told once; one that is nearly a known one \
-is an error. Numbers may be texts, and -Infinity or false bans in logit_bias.
+mirostat_eta, and dry_multiplier and its like. Keys without a meaning here are told once, a prompt that is a text among them; one that is nearly a known one is an \
+error where nothing else is another program's. Numbers may be texts, and -Infinity or false bans in logit_bias.
 
 What is asked and cannot act is told in a line each.
 
@@ -31,9 +33,8 @@ Examples:
   sortilege sample logits.npy --temperature 0.8 --top-p 0.95 --seed 1 --tokenizer tokenizer.json
   sortilege sample run.safetensors --profile llama --top-k 40 --min-p 0.05 --feedback -o drawn.jsonl
   sortilege sample logits.npy --params requests.json --mask grammar.npy --format tokens
-  sortilege sample logits.npy --draws 4 --raw-logprobs 5 --plan
-
-Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter";
+  sortilege sample logits.npy --draws 4 --raw-logprobs 5 --plan"
+);
 
 #[derive(Args, Debug)]
 pub(crate) struct SampleArgs {

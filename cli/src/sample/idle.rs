@@ -4,7 +4,7 @@ use sortilege::{Order, SamplingParams};
 
 use super::numbers::{LastN, Seed};
 use super::params::PartialParams;
-use crate::failure::note;
+use crate::failure::{note, tell_idle};
 
 /// A parameter, and why it cannot act.
 type Idle = (&'static str, &'static str);
@@ -145,6 +145,15 @@ impl Asked<'_> {
             let is_replaced = !is_greedy && only_mirostat && acts && name != "dynatemp_range";
             rules.push((is_replaced, name, "the order llama has no other filter beside mirostat"));
         }
+        // Two steps at least have an order.
+        let set = steps.iter().filter(|(_, acts)| *acts).count()
+            + usize::from(params.temperature != 1.0 && params.dynatemp_range == 0.0)
+            + usize::from(params.mirostat.is_some());
+        rules.push((
+            given.order.is_some() && !is_greedy && set < 2,
+            "order",
+            "there are no two of temperature and filters to put in it",
+        ));
         let of_draws = [
             ("mirostat", params.mirostat.is_some()),
             ("order", given.order.is_some()),
@@ -216,19 +225,21 @@ impl IdleTally {
     pub(super) fn tell(self) {
         for ((name, why), count) in self.idle {
             if count == self.requests {
-                note!("note: {name} cannot act: {why}");
+                tell_idle(name, why);
             } else {
-                note!("note: {name} cannot act in {count} of {} requests: {why}", self.requests);
+                let requests = self.requests;
+                note!("note: {name} cannot act in {count} of {requests} requests: {why}");
             }
         }
     }
 
-    /// Tells whether feedback cannot act: on rows of which each sees at most so many drawn tokens.
-    pub(super) fn tell_feedback(&self, seen: usize) {
+    /// Tells whether feedback cannot act: on rows of which each sees at most so many drawn tokens, and which it may have
+    /// made one request.
+    pub(super) fn tell_feedback(&self, seen: usize, makes_one_request: bool) {
         if seen == 0 {
-            note!("note: --feedback cannot act: every request has one row");
-        } else if !self.looks_back {
-            note!("note: --feedback cannot act: nothing that is asked looks at drawn tokens");
+            tell_idle("--feedback", "every request has one row");
+        } else if !self.looks_back && !makes_one_request {
+            tell_idle("--feedback", "nothing that is asked looks at drawn tokens");
         }
     }
 }

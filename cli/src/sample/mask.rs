@@ -7,7 +7,7 @@ use crate::files::{Array, Element, Hints, LogitsFile, open_array};
 
 /// Which tokens of a file of logits are possible: for each row, or the same for all.
 pub(crate) struct Mask {
-    array: Array,
+    pub(super) array: Array,
     form: Form,
     /// Elements of a row that stand for tokens, and all of them.
     width: [usize; 2],
@@ -24,7 +24,7 @@ enum Form {
 }
 
 /// Names that masks usually have in a file with several arrays.
-const USUAL: &[&str] = &["mask", "bitmask", "token_bitmask", "grammar_bitmask"];
+const DEFAULT_NAMES: &[&str] = &["mask", "bitmask", "token_bitmask", "grammar_bitmask"];
 
 impl Form {
     /// Elements of a row.
@@ -39,7 +39,7 @@ impl Form {
 impl Mask {
     /// The mask in a file, if it fits the logits.
     pub(crate) fn open(path: &Path, logits: &LogitsFile) -> Result<Self> {
-        let array = open_array(path, &Hints { usual: USUAL, ..Hints::default() })?;
+        let array = open_array(path, &Hints { default_names: DEFAULT_NAMES, ..Hints::default() })?;
         let form = match array.element {
             Element::Int(4) | Element::Uint(4) => Form::Bits,
             Element::Bool | Element::Int(1) | Element::Uint(1) => Form::Flags,

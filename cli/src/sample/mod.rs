@@ -2,18 +2,19 @@
 //! `output` writes.
 
 mod args;
-mod file;
 mod idle;
 mod job;
 mod mask;
 mod numbers;
 mod output;
 mod params;
+mod params_file;
 #[cfg(test)]
 mod params_tests;
 mod peers;
 mod prompts;
 mod requests;
+mod unique;
 mod values;
 
 use std::fmt;
@@ -32,10 +33,10 @@ use self::output::Writer;
 use self::params::PartialParams;
 use self::requests::Requests;
 use crate::engine::Chosen;
-use crate::failure::{Failure, Result, note};
-use crate::files::{LogitsFile, Meta, check_output, deliver, sha256};
+use crate::failure::{Failure, Result, note, tell_idle};
+use crate::files::{Inputs, LogitsFile, Meta, deliver, sha256, with_sidecar};
+use crate::shared_args::{VocabSource, name_of};
 use crate::tally::Tally;
-use crate::text::Vocab;
 
 pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     let format = args.run.format(args.format, [SampleFormat::Table, SampleFormat::Jsonl]);
@@ -43,27 +44,29 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     let [vocab_file, tokenizer] = args.vocab.files();
     let files = [Some(&args.logits.logits), args.params.as_ref(), args.mask.as_ref(), vocab_file, tokenizer];
     let inputs = files.into_iter().flatten().map(|path| path.as_path()).chain(prompt);
-    let inputs = check_output(args.run.output.as_deref(), inputs)?;
+    let mut inputs = Inputs::of(with_sidecar(args.run.output()), inputs)?;
     let logits = LogitsFile::open(&args.logits)?;
+    inputs.add(logits.array.path())?;
     let requests = Requests::new(args, &logits)?;
-    if args.run.output.is_some() && !args.feedback {
+    if args.run.output().is_some() && !args.feedback {
         logits.hash_while_reading();
     }
     let mask = args.mask.as_deref().map(|path| Mask::open(path, &logits)).transpose()?;
+    mask.iter().try_for_each(|mask| inputs.add(mask.array.path()))?;
     let job = Job { logits: &logits, requests: &requests, mask, feedback: args.feedback };
     if args.plan {
         tell_unplanned(args);
         return job.print_plan();
     }
     tell_unwritten(args, &requests, format);
-    let vocab = args.vocab.load(logits.vocab)?;
+    let (vocab, vocab_source) = args.vocab.load(logits.vocab)?.unzip();
     let chosen = Chosen::new(&args.run.device)?;
     chosen.check(Kernels::Sample, logits.dtype)?;
     if let Some(seed) = requests.found_seed {
         note!("seed {seed}");
     }
     deliver(
-        args.run.output.as_deref(),
+        args.run.output(),
         &inputs,
         |out| {
             let failed = |error: io::Error| Failure::writing(&error);
@@ -79,7 +82,10 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
             tally.print(&logits, &chosen, &drawn);
             Ok(())
         },
-        |output| Meta::new(&logits, &chosen, options(args, &requests, format, vocab.as_ref())?, output),
+        |output| {
+            let options = options(args, &job, format, vocab_source.unwrap_or_default())?;
+            Meta::new(&logits, &chosen, options, output)
+        },
     )
 }
 
@@ -88,20 +94,20 @@ fn tell_unplanned(args: &SampleArgs) {
     let [vocab_file, tokenizer] = args.vocab.files();
     for (option, is_given) in [
         ("--device", args.run.device != "auto"),
-        ("--output", args.run.output.is_some()),
+        ("--output", args.run.output().is_some()),
         ("--format", args.format.is_some()),
         ("--vocab-file", vocab_file.is_some()),
         ("--tokenizer", tokenizer.is_some()),
     ] {
         if is_given {
-            note!("note: {option} cannot act: --plan prints a plan and does nothing");
+            tell_idle(option, "--plan prints a plan and does nothing");
         }
     }
 }
 
 /// Says what is asked for and the format has no room for.
 fn tell_unwritten(args: &SampleArgs, requests: &Requests, format: SampleFormat) {
-    let name = format!("{format:?}").to_lowercase();
+    let name = name_of(&format);
     let [vocab_file, tokenizer] = args.vocab.files();
     if format == SampleFormat::Tokens && (vocab_file.is_some() || tokenizer.is_some()) {
         note!("note: the texts of tokens are not written: --format {name} has ids alone");
@@ -156,49 +162,46 @@ struct Options<'a> {
     params: Option<String>,
     params_sha256: Option<String>,
     prompt: Option<&'a str>,
+    prompt_tensor: Option<&'a str>,
     prompt_sha256: Option<String>,
     mask: Option<String>,
+    mask_tensor: Option<&'a str>,
     mask_sha256: Option<String>,
     feedback: bool,
     format: String,
     device: &'a str,
     vocab_size: Option<usize>,
-    vocab_file: Option<String>,
-    vocab_file_sha256: Option<String>,
-    tokenizer: Option<String>,
-    tokenizer_sha256: Option<String>,
+    #[serde(flatten)]
+    vocab: VocabSource,
 }
 
 fn options<'a>(
     args: &'a SampleArgs,
-    requests: &Requests,
+    job: &'a Job<'_>,
     format: SampleFormat,
-    vocab: Option<&Vocab>,
+    vocab: VocabSource,
 ) -> Result<Options<'a>> {
-    let vocab_sha256 = vocab.map(|vocab| vocab.sha256().to_owned());
-    let [vocab_file, tokenizer] = args.vocab.files();
     let name = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
     let hash = |path: Option<&PathBuf>| sha256(path.map(PathBuf::as_path));
     let prompt_file = args.prompt.as_deref().map(Path::new).filter(|path| path.exists());
     let mut sampling = args.sampling.given();
     if !matches!(sampling.seed, Some(Seed(Some(_)))) {
-        sampling.seed = requests.found_seed.map(|seed| Seed(Some(seed)));
+        sampling.seed = job.requests.found_seed.map(|seed| Seed(Some(seed)));
     }
     Ok(Options {
         sampling,
         params: name(args.params.as_ref()),
         params_sha256: hash(args.params.as_ref())?,
         prompt: args.prompt.as_deref(),
+        prompt_tensor: job.requests.prompts.tensor.as_deref(),
         prompt_sha256: sha256(prompt_file)?,
         mask: name(args.mask.as_ref()),
+        mask_tensor: job.mask.as_ref().and_then(|mask| mask.array.tensor.as_deref()),
         mask_sha256: hash(args.mask.as_ref())?,
         feedback: args.feedback,
-        format: format!("{format:?}").to_lowercase(),
+        format: name_of(&format),
         device: &args.run.device,
         vocab_size: args.logits.vocab_size,
-        vocab_file: name(vocab_file),
-        vocab_file_sha256: vocab_sha256.clone().filter(|_| vocab_file.is_some()),
-        tokenizer: name(tokenizer),
-        tokenizer_sha256: vocab_sha256.filter(|_| tokenizer.is_some()),
+        vocab,
     })
 }

@@ -104,7 +104,10 @@ macro_rules! read_as_options {
             type Error = String;
 
             fn try_from(value: Value) -> Result<Self, String> {
-                value.to_string().parse()
+                match value {
+                    Value::String(text) => text.parse(),
+                    other => other.to_string().parse(),
+                }
             }
         })*
     };

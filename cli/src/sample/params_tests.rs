@@ -2,8 +2,8 @@
 
 use sortilege::{Dry, Mirostat, Order, SamplingParams, SamplingStep};
 
-use super::file::{own_keys, read_object};
 use super::params::PartialParams;
+use super::params_file::{own_keys, read_object};
 
 fn read(json: &str) -> Result<(PartialParams, Vec<String>), String> {
     read_object(json, &own_keys())
@@ -102,6 +102,7 @@ const SAME: &[(&str, &str)] = &[
     (r#"{"logit_bias": [[3, false], ["4", 2]]}"#, r#"{"bad_words": [[3]], "logit_bias": {"4": 2}}"#),
     // Hugging Face.
     (r#"{"do_sample": false, "temperature": 0.6}"#, r#"{"temperature": 0}"#),
+    (r#"{"do_sample": "false"}"#, r#"{"temperature": 0}"#),
     (r#"{"eos_token_id": 2, "min_new_tokens": 4}"#, r#"{"stop_token_ids": [2], "min_tokens": 4}"#),
     (r#"{"eos_token_id": [2, 5], "stop_token_ids": [7]}"#, r#"{"stop_token_ids": [7, 2, 5]}"#),
     (r#"{"bad_words_ids": [[1, 2]], "suppress_tokens": [5, 6]}"#, r#"{"bad_words": [[1, 2], [5], [6]]}"#),
@@ -111,7 +112,16 @@ const SAME: &[(&str, &str)] = &[
     (r#"{"logprobs": true, "top_logprobs": 3, "stream": false}"#, r#"{"raw_logprobs": 3}"#),
     (r#"{"logprobs": true}"#, r#"{"raw_logprobs": 0}"#),
     (r#"{"logprobs": false, "top_logprobs": 3}"#, "{}"),
+    (r#"{"prompt": "once upon", "max_tokens": 1}"#, "{}"),
+    (r#"{"prompt": ["once", "upon"]}"#, "{}"),
+    // A key that is nearly one of ours may be another's where others of theirs are.
+    (r#"{"top_b": 3, "max_tokens": 1, "min_p": 0.1}"#, r#"{"min_p": 0.1}"#),
+    // transformers draws where do_sample says so, and its file may say nothing.
+    (r#"{"transformers_version": "4.51.0", "temperature": 0.6}"#, r#"{"temperature": 0}"#),
+    (r#"{"transformers_version": "4.51.0", "do_sample": true, "top_k": 5}"#, r#"{"top_k": 5}"#),
     // llama.cpp.
+    (r#"{"n_predict": 1, "seed": 4294967295}"#, r#"{"seed": -1}"#),
+    (r#"{"n_predict": 1, "seed": 4294967294}"#, r#"{"seed": 4294967294}"#),
     (
         r#"{"repeat_penalty": 1.1, "repeat_last_n": 64}"#,
         r#"{"repetition_penalty": 1.1, "penalty_last_n": 64}"#,
@@ -127,15 +137,27 @@ const SAME: &[(&str, &str)] = &[
     (r#"{"mirostat": {"eta": 0.2}, "dry": {"base": 2}}"#, "{}"),
 ];
 
+/// Their keys that say nothing here, as they are told.
+const UNUSED: &[&str] = &[
+    "stop",
+    "stream",
+    "top_logprobs",
+    "max_tokens",
+    "n_predict",
+    "transformers_version",
+    "do_sample",
+    "temperature (do_sample: false is greedy)",
+    "do_sample (missing: greedy, as in transformers)",
+    "prompt (texts are not tokenised here: give token ids)",
+    "top_b (is it top_a?)",
+];
+
 #[test]
 fn the_peers_words_are_understood() {
     for (theirs, ours) in SAME {
-        let theirs = &super::file::tests::spelled(theirs);
+        let theirs = &super::params_file::tests::spelled(theirs);
         let unused = read(theirs).expect(theirs).1;
-        assert!(
-            unused.iter().all(|key| ["stop", "stream", "top_logprobs"].contains(&key.as_str())),
-            "{unused:?}"
-        );
+        assert!(unused.iter().all(|key| UNUSED.contains(&key.as_str())), "{unused:?}");
         assert_eq!(params(theirs), params(ours), "{theirs}");
     }
 }
@@ -167,6 +189,7 @@ fn what_cannot_be_read_is_named() {
         (r#"{"order": [3]}"#, &["\"3\" is no step"]),
         (r#"{"top_k": -2}"#, &["top_k", "\"-2\"", "0 to 4294967295"]),
         (r#"{"top_k": 1.5}"#, &["top_k", "1.5"]),
+        (r#"{"top_k": "many"}"#, &["top_k: \"many\" is no whole number"]),
         (r#"{"seed": -2}"#, &["seed", "-1 finds a seed"]),
         (r#"{"n": -1}"#, &["n: ", "-1", "0 to 4294967295"]),
         (r#"{"n": 1.5}"#, &["n: ", "1.5", "a whole number"]),
@@ -177,10 +200,13 @@ fn what_cannot_be_read_is_named() {
         (r#"{"logit_bias": {"x": 1}}"#, &["logit_bias", "\"x\" is no token id"]),
         (r#"{"logit_bias": {"1": true}}"#, &["bias of token 1 is no number"]),
         (r#"{"bad_words": ["no"]}"#, &["bad_words are texts", "token ids"]),
-        (r#"{"prompt": "once"}"#, &["prompt", "a list"]),
+        (r#"{"prompt": 5}"#, &["prompt", "a list"]),
         (r#"{"logprobs": -1}"#, &["logprobs -1", "1024"]),
         (r#"{"logprobs": 3, "raw_logprobs": 4}"#, &["logprobs and raw_logprobs say the same"]),
         (r#"{"top_p": 1, "top_p": 0.5}"#, &["\"top_p\" stands twice"]),
+        (r#"{"dry": {"multiplier": 1, "base": 2, "base": 3}}"#, &["\"base\" stands twice"]),
+        (r#"{"logit_bias": {"3": 1, "3": -1}}"#, &["\"3\" stands twice"]),
+        (r#"{"x": [{"y": {"z": 1, "z": 2}}]}"#, &["\"z\" stands twice"]),
         ("[1]", &["an object of parameters"]),
     ] {
         let message = read(json).expect_err(json);

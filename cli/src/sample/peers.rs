@@ -35,33 +35,18 @@ const MORE: &[(&str, &str)] = &[
 
 /// Their keys that would pass for misspelt ones of ours, and nothing of ours says.
 const THEIRS: &[&str] = &[
-    "stop",
-    "best_of",
-    "stream",
     "max_tokens",
     "max_new_tokens",
-    "max_length",
-    "min_length",
-    "prompt_logprobs",
     "top_h",
-    "n_keep",
     "bos_token_id",
-    "pad_token_id",
-    "sep_token_id",
-    "unk_token_id",
     "cls_token_id",
-    "mask_token_id",
     "eot_token_id",
     "eod_token_id",
-    "forced_eos_token_id",
-    "forced_bos_token_id",
-    "do_sample",
-    "ignore_eos",
-    "min_keep",
-    "top_logprobs",
-    "logprobs",
-    "typical_min",
 ];
+
+/// Their keys that tell a request of llama.cpp.
+const LLAMA: &[&str] =
+    &["n_predict", "n_keep", "n_probs", "repeat_last_n", "repeat_penalty", "samplers", "cache_prompt"];
 
 /// An object in our keys.
 pub(super) struct Translated {
@@ -74,7 +59,14 @@ pub(super) struct Translated {
 pub(super) fn translate(mut object: Map<String, Value>, ours: &[String]) -> Result<Translated, String> {
     object.retain(|_, value| !value.is_null());
     let mut unused = Vec::new();
+    let is_theirs = |key: &String| {
+        !ours.contains(key)
+            && (THEIRS.contains(&key.as_str()) || nearest(key, ours).is_none_or(|near| near == key))
+    };
+    let has_theirs = object.keys().any(is_theirs);
     choose_greedy(&mut object, &mut unused);
+    choose_seed(&mut object);
+    leave_texts(&mut object, &mut unused);
     choose_mirostat(&mut object)?;
     choose_logprobs(&mut object, &mut unused)?;
     if object.get("dry_multiplier").and_then(Value::as_f64) == Some(0.0) {
@@ -109,11 +101,13 @@ pub(super) fn translate(mut object: Map<String, Value>, ours: &[String]) -> Resu
     }
     let strangers: Vec<String> = object.keys().filter(|key| !ours.contains(key)).cloned().collect();
     for key in strangers {
-        if let Some(near) = nearest(&key, ours) {
-            return Err(format!("there is no key {key:?}: is it {near:?}?"));
-        }
         object.remove(&key);
-        unused.push(key);
+        match nearest(&key, ours) {
+            None => unused.push(key),
+            // It may well be another program's.
+            Some(near) if has_theirs => unused.push(format!("{key} (is it {near}?)")),
+            Some(near) => return Err(format!("there is no key {key:?}: is it {near:?}?")),
+        }
     }
     Ok(Translated { object, unused })
 }
@@ -142,15 +136,40 @@ fn add(object: &mut Map<String, Value>, theirs: &str, ours: &str, value: Value) 
     Ok(())
 }
 
-/// Hugging Face's word for greedy, whatever the temperature says.
+/// Hugging Face's word for greedy, whatever the temperature says; greedy, too, is a file of transformers without it.
 fn choose_greedy(object: &mut Map<String, Value>, unused: &mut Vec<String>) {
     match object.get("do_sample") {
-        Some(Value::Bool(false)) => {
-            object.remove("do_sample");
+        None if object.contains_key("transformers_version") => {
+            unused.push("do_sample (missing: greedy, as in transformers)".to_owned());
             object.insert("temperature".to_owned(), Value::from(0));
+        }
+        Some(value) if *value == Value::Bool(false) || value == "false" => {
+            object.remove("do_sample");
+            let given = object.insert("temperature".to_owned(), Value::from(0));
+            let is_other = given.is_some_and(|given| given.as_f64() != Some(0.0));
+            unused.extend(is_other.then(|| "temperature (do_sample: false is greedy)".to_owned()));
         }
         Some(_) => unused.extend(object.remove("do_sample").map(|_| "do_sample".to_owned())),
         None => {}
+    }
+}
+
+/// llama.cpp's number for a seed that is to be found.
+fn choose_seed(object: &mut Map<String, Value>) {
+    let is_default = object.get("seed").and_then(Value::as_u64) == Some(u64::from(u32::MAX));
+    if is_default && LLAMA.iter().any(|key| object.contains_key(*key)) {
+        object.insert("seed".to_owned(), Value::from(-1));
+    }
+}
+
+/// A prompt of a completion's request may be a text, or some.
+fn leave_texts(object: &mut Map<String, Value>, unused: &mut Vec<String>) {
+    let has_text = |value: &Value| {
+        value.is_string() || value.as_array().is_some_and(|list| list.iter().any(Value::is_string))
+    };
+    if object.get("prompt").is_some_and(has_text) {
+        object.remove("prompt");
+        unused.push("prompt (texts are not tokenised here: give token ids)".to_owned());
     }
 }
 
@@ -197,9 +216,11 @@ fn choose_logprobs(object: &mut Map<String, Value>, unused: &mut Vec<String>) ->
 
 /// The key of ours, or one that is read as ours, that a stranger is likely to mean.
 fn nearest<'a>(stranger: &str, ours: &'a [String]) -> Option<&'a str> {
-    if THEIRS.contains(&stranger) || stranger.len() > 40 {
-        return None;
-    }
+    if THEIRS.contains(&stranger) || stranger.len() > 40 { None } else { likely(stranger, ours) }
+}
+
+/// The known key of nearly the same letters.
+fn likely<'a>(stranger: &str, ours: &'a [String]) -> Option<&'a str> {
     let most = match stranger.len() {
         0..=2 => 0,
         3..=7 => 1,
@@ -209,8 +230,22 @@ fn nearest<'a>(stranger: &str, ours: &'a [String]) -> Option<&'a str> {
     ours.iter()
         .map(String::as_str)
         .chain(theirs)
+        .filter(|key| key.len().abs_diff(stranger.len()) <= most)
         .map(|key| (strsim::osa_distance(stranger, key), key))
         .filter(|(distance, _)| *distance <= most)
         .min()
         .map(|(_, key)| key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::params_file::own_keys;
+
+    #[test]
+    fn each_of_their_keys_would_pass_for_a_misspelt_one() {
+        let ours = own_keys();
+        let dead: Vec<_> = THEIRS.iter().filter(|key| likely(key, &ours).is_none()).collect();
+        assert_eq!(dead, [&""; 0]);
+    }
 }

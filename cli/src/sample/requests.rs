@@ -5,9 +5,9 @@ use std::ops::Range;
 use sortilege::{Request, SamplingParams};
 
 use super::args::SampleArgs;
-use super::file::read_params;
 use super::idle::{Asked, IdleTally};
 use super::params::PartialParams;
+use super::params_file::read_params;
 use super::prompts::Prompts;
 use crate::failure::{Failure, Result};
 use crate::files::LogitsFile;
@@ -24,7 +24,7 @@ pub(crate) struct Requests {
     /// One for all, or one per request.
     specs: Vec<RequestSpec>,
     /// Of requests without one of their own.
-    prompts: Prompts,
+    pub(super) prompts: Prompts,
     /// The seed that was found for requests without.
     pub(crate) found_seed: Option<u64>,
 }
@@ -48,15 +48,20 @@ impl Requests {
         let count = logits.rows.checked_div(positions).unwrap_or(0);
         let prompts = match &args.prompt {
             Some(source) => Prompts::read(source, count)?,
-            None => Prompts::All(Vec::new()),
+            None => Prompts::none(),
         };
         let mut requests = Self { count, positions, specs: Vec::new(), prompts, found_seed: None };
         let common = args.sampling.given();
+        // What is wrong without a file, and still is with it, is no fault of the file's.
+        let common_problem = RequestSpec::new(&common, false).check(logits).err();
+        let mut is_common = false;
         let mut idle = IdleTally::default();
         let mut take = |number: Option<usize>, own: PartialParams| {
             let given = own.over(&common);
             let spec = RequestSpec::new(&given, number.is_some() && own.stream.is_some());
-            spec.check(logits)?;
+            spec.check(logits).inspect_err(|problem| {
+                is_common = common_problem.as_ref().is_some_and(|own| own.to_string() == problem.to_string());
+            })?;
             requests.specs.push(spec);
             for request in requests.of_last_spec(number) {
                 idle.count(&requests.asked(request, &given, args, logits));
@@ -64,11 +69,15 @@ impl Requests {
             Ok(())
         };
         match &args.params {
-            Some(path) => read_params(path, count, logits.vocab, take)?,
+            Some(path) => {
+                let read = read_params(path, count, logits.vocab, take);
+                read.map_err(|problem| common_problem.filter(|_| is_common).unwrap_or(problem))?;
+            }
             None => take(None, PartialParams::default())?,
         }
         if args.feedback && count > 0 {
-            idle.tell_feedback(positions - 1);
+            // Rows that are one request for it have other positions, and so other draws.
+            idle.tell_feedback(positions - 1, logits.array.shape.len() == 2);
         }
         idle.tell();
         requests.find_seed()?;
@@ -77,10 +86,10 @@ impl Requests {
 
     /// Numbers of requests that differ in what they ask, of those that the last spec is for.
     fn of_last_spec(&self, number: Option<usize>) -> Range<usize> {
-        match (number, &self.prompts) {
-            (Some(number), _) => number..number + 1,
-            (None, Prompts::All(_)) => 0..self.count.min(1),
-            (None, Prompts::Each(_)) => 0..self.count,
+        match number {
+            Some(number) => number..number + 1,
+            None if self.prompts.are_for_each() => 0..self.count,
+            None => 0..self.count.min(1),
         }
     }
 

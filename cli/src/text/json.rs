@@ -19,6 +19,13 @@ pub(crate) fn write_json_line(out: &mut dyn Write, value: &impl Serialize) -> io
     out.write_all(b"\n")
 }
 
+/// Writes a value over many lines.
+pub(crate) fn write_json_pretty(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    // No text has a line break of its own.
+    let text = serde_json::to_string_pretty(value)?;
+    text.lines().try_for_each(|line| writeln!(out, "{}", escaped(line)))
+}
+
 /// Compact JSON with every control character as an escape.
 struct Escaped;
 
@@ -41,5 +48,11 @@ mod tests {
         let line = String::from_utf8(line).expect("UTF-8");
         assert_eq!(line.trim_end().find(is_control), None, "{line}");
         assert_eq!(serde_json::from_str::<[String; 1]>(&line).expect("JSON"), [text]);
+        let mut pretty = Vec::new();
+        write_json_pretty(&mut pretty, &[text]).expect("memory");
+        let pretty = String::from_utf8(pretty).expect("UTF-8");
+        assert_eq!(pretty.lines().count(), 3);
+        assert!(!pretty.lines().any(|line| line.contains(is_control)), "{pretty}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&pretty).expect("JSON"), [text]);
     }
 }

@@ -7,7 +7,7 @@ mod read;
 mod texts;
 mod vocab;
 
-pub(crate) use self::json::{write_json, write_json_line};
-pub(crate) use self::read::{behind_mark, read_text};
+pub(crate) use self::json::{write_json, write_json_line, write_json_pretty};
+pub(crate) use self::read::{read_text, strip_bom};
 pub(crate) use self::texts::{Alternative, Texts};
 pub(crate) use self::vocab::{Vocab, open_tokenizer, open_vocab_file};

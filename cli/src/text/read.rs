@@ -1,34 +1,23 @@
 //! Text files as editors and shells leave them: a byte order mark is no part of the text, and there is an end to it.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use crate::failure::{Failure, Result};
+use crate::input::Opened;
 
 /// The text of a UTF-8 file of at most `limit` bytes, without a byte order mark.
-pub(crate) fn read_text(path: &Path, limit: usize) -> Result<String> {
-    let mut bytes = read_bytes(path, limit)?;
+pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String> {
+    let mut bytes = Opened::new(path)?.all(limit, RIGHT_ONE)?;
     let mark = bytes.len() - decode(&bytes).map_err(|problem| Failure::file(path, problem))?.len();
     bytes.drain(..mark);
     String::from_utf8(bytes).map_err(|error| Failure::file(path, error))
 }
 
-/// The bytes of a file, at most `limit`.
-pub(crate) fn read_bytes(path: &Path, limit: usize) -> Result<Vec<u8>> {
-    let file = File::open(path).map_err(|error| Failure::file(path, error))?;
-    let mut bytes = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(|error| Failure::file(path, error))?;
-    if bytes.len() > limit {
-        let problem =
-            format!("holds more than the {limit} bytes that are read of such a file: is it the right one?");
-        return Err(Failure::file(path, problem));
-    }
-    Ok(bytes)
-}
+/// What to do about a file that is too long to be what it is said to be.
+pub(super) const RIGHT_ONE: &str = "is it the right file?";
 
 /// What comes behind a byte order mark; an error for that of UTF-16.
-pub(crate) fn behind_mark(bytes: &[u8]) -> Result<&[u8], String> {
+pub(crate) fn strip_bom(bytes: &[u8]) -> Result<&[u8], String> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err("this is UTF-16 (or UTF-32), by its byte order mark: save it as UTF-8".to_owned());
     }
@@ -37,7 +26,7 @@ pub(crate) fn behind_mark(bytes: &[u8]) -> Result<&[u8], String> {
 
 /// The text that the bytes are, without a byte order mark; otherwise what they are.
 pub(crate) fn decode(bytes: &[u8]) -> Result<&str, String> {
-    let text = behind_mark(bytes)?;
+    let text = strip_bom(bytes)?;
     std::str::from_utf8(text).map_err(|error| {
         let place = error.valid_up_to();
         let offset = bytes.len() - text.len() + place;
@@ -66,6 +55,6 @@ mod tests {
         std::fs::write(&path, "\u{feff}1234567").expect("writable");
         assert_eq!(read_text(&path, 10).expect("ten bytes"), "1234567");
         let message = read_text(&path, 9).expect_err("too long").to_string();
-        assert!(message.contains("more than the 9 bytes"), "{message}");
+        assert!(message.contains("more than 9 bytes: is it the right file?"), "{message}");
     }
 }

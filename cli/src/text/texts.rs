@@ -6,6 +6,7 @@ use serde::Serialize;
 use sortilege::TopLogprob;
 
 use super::vocab::Vocab;
+use crate::shown::escaped;
 
 /// Texts of tokens, where a vocabulary was given.
 #[derive(Clone, Copy)]
@@ -24,7 +25,7 @@ impl<'a> Texts<'a> {
 
     /// The text for people, or the id; control characters are escaped.
     pub(crate) fn label(self, token: u32) -> String {
-        self.text(token).map_or_else(|| token.to_string(), |text| format!("{text:?}"))
+        self.text(token).map_or_else(|| token.to_string(), |text| format!("\"{}\"", escaped(&text)))
     }
 
     /// The entries of a list with their texts.

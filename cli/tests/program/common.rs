@@ -154,7 +154,8 @@ pub(crate) fn difference(left: &[u8], right: &[u8]) -> Option<String> {
 pub(crate) fn text_of_cell(cell: &str) -> String {
     let json = format!("\"{}\"", cell.replace('"', "\\\""));
     let text: String = serde_json::from_str(&json).expect("the inside of a JSON string");
-    let is_skipped = |c: char| c.is_whitespace() || ['\'', '\u{feff}'].contains(&c);
+    let is_skipped =
+        |c: char| c.is_whitespace() || matches!(c, '\'' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
     let is_formula = |text: &str| {
         text.trim_start_matches(is_skipped).starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
     };

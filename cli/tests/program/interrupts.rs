@@ -1,6 +1,8 @@
 //! Runs that are ended from outside, and two that write one output: nothing is left behind, and what is there is whole.
 
-use std::process::{Child, Command, Output};
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -37,17 +39,25 @@ fn a_signal_leaves_nothing_behind() {
         "log logits.npy --top 64 --device cpu -o out/records",
         "sample logits.npy --raw-logprobs 64 --seed 1 --device cpu -o out/records",
     ];
-    let signals = [("-INT", 130), ("-TERM", 143), ("-HUP", 129), ("-QUIT", 131)];
+    let signals = [
+        ("-INT", 2),
+        ("-TERM", 15),
+        ("-HUP", 1),
+        ("-QUIT", 3),
+        ("-XCPU", libc::SIGXCPU),
+        ("-USR1", libc::SIGUSR1),
+    ];
     let cases =
         lines.iter().flat_map(|line| signals.map(|signal| (format!("{line} {}", signal.0), (line, signal))));
-    test_each(cases, |(line, (signal, code))| {
+    test_each(cases, |(line, (signal, number))| {
         let folder = folder();
         let before = folder.contents("out");
         let child = folder.started(&mut folder.command(line));
         folder.wait_for_draft("out");
         kill(signal, &child);
         let output = child.wait_with_output().expect("it ends");
-        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        // Not by an exit code: a shell whose loop runs it goes on after one.
+        assert_eq!(output.status.signal(), Some(number), "{}", stderr(&output));
         assert!(folder.contents("out") == before, "{:?}", folder.contents("out").keys());
     });
 }
@@ -160,4 +170,54 @@ fn writers_rename_one_after_the_other() {
     place.unlock().expect("it is ours");
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+/// A link stays one, also one to what is not there yet; the sidecar lies beside the file, whose folder is locked.
+#[test]
+fn an_output_is_where_a_link_leads() {
+    let folder = folder();
+    folder.put("few.npy", npy("<f4", "(1, 3)", &stored("f32", &[1.0, 2.0, 3.0])));
+    folder.make_folder("links");
+    for (link, target) in [("old", "../out/records"), ("new", "../out/new"), ("far", "new"), ("loop", "loop")]
+    {
+        std::os::unix::fs::symlink(target, folder.path("links").join(link)).expect("a link");
+    }
+    for (link, name) in [("old", "records"), ("new", "new"), ("far", "new")] {
+        let place = std::fs::File::open(folder.path("out")).expect("it is there");
+        place.lock().expect("nobody else has it");
+        let mut command = folder.command(&format!("log few.npy --device cpu -o links/{link}"));
+        let mut child = folder.started(&mut command);
+        folder.wait_for_draft("out");
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(child.try_wait().expect("it is ours").is_none(), "{link}: it has not waited");
+        drop(place);
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(folder.path("links").join(link).is_symlink(), "{link} is no link any more");
+        let meta: Value =
+            serde_json::from_slice(&folder.get(&format!("out/{name}.meta.json"))).expect("JSON");
+        assert_eq!(meta["output_sha256"], sha256(&folder.get(&format!("out/{name}"))).as_str());
+        std::fs::remove_file(folder.path(&format!("out/{name}.meta.json"))).expect("it is there");
+        std::fs::remove_file(folder.path(&format!("out/{name}"))).expect("it is there");
+    }
+    assert_eq!(folder.contents("links").len(), 4, "links alone");
+    let output = folder.run("log few.npy --device cpu -o links/loop");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("links/loop: is a link that leads nowhere"), "{}", stderr(&output));
+}
+
+/// In a pipeline that is interrupted, standard input ends at the same time: the signal is what it dies of.
+#[test]
+fn an_end_of_standard_input_does_not_hide_a_signal() {
+    let folder = folder();
+    test_each((0..20).map(|round| (format!("round {round}"), round)), |_| {
+        let mut child = folder.started(folder.command("log - --device cpu").stdin(Stdio::piped()));
+        let mut stdin = child.stdin.take().expect("piped");
+        stdin.write_all(b"\x93NUMPY\x01\x00").expect("it reads");
+        std::thread::sleep(Duration::from_millis(100));
+        kill("-INT", &child);
+        drop(stdin);
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.signal(), Some(2), "{}", stderr(&output));
+    });
 }

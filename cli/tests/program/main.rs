@@ -55,7 +55,7 @@ fn an_output_file_comes_with_how_it_was_made() {
             "device": "cpu",
             "backend": "rust",
             "driver": format!("sortilege {}", env!("CARGO_PKG_VERSION")),
-            "input": {"file": "logits.npy", "tensor": null, "sha256": sha256(&folder.get("logits.npy"))},
+            "input": {"file": "logits.npy", "index": null, "tensor": null, "sha256": sha256(&folder.get("logits.npy"))},
             "dtype": "f16",
             "shape": [4, 48, 4096],
             "options": {
@@ -64,6 +64,7 @@ fn an_output_file_comes_with_how_it_was_made() {
                 "format": format,
                 "device": "cpu",
                 "tokens": "tokens.npy",
+                "tokens_tensor": null,
                 "shift": false,
                 "tokens_sha256": sha256(&folder.get("tokens.npy")),
                 "vocab_size": null,

@@ -70,7 +70,7 @@ fn a_vocabulary_that_cannot_end_there_is_named() {
     folder.put("logits.npy", npy("<f4", "(1, 7)", &stored("f32", &[1.0; 7])));
     for (options, words) in [
         ("--vocab-size 8", &["--vocab-size 8", "logits.npy has 7 columns"][..]),
-        ("--vocab-size 0", &["--vocab-size", "1.."]),
+        ("--vocab-size 0", &["--vocab-size", "from 1 to 1048576"]),
         ("--vocab-size 4 --tokens 4", &["token 4", "vocabulary of 4"]),
     ] {
         let output = folder.run(&format!("log logits.npy --device cpu {options}"));

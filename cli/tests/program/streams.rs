@@ -35,7 +35,9 @@ fn logits_come_through_a_pipe() {
             let meta: Value = serde_json::from_slice(&folder.get("records.meta.json")).expect("JSON");
             assert_eq!(
                 meta["input"],
-                json!({"file": source, "sha256": sha256(bytes), "tensor": meta["input"]["tensor"]})
+                json!({
+                    "file": source, "index": null, "sha256": sha256(bytes), "tensor": meta["input"]["tensor"],
+                })
             );
         });
     }
@@ -146,5 +148,28 @@ fn the_temporary_folder_is_named() {
         assert_eq!(output.status.code(), Some(1), "{message}");
         let start = format!("error: {name}: needs a temporary file in no/such/folder: ");
         assert!(message.starts_with(&start) && message.contains(variable), "{message}");
+    }
+}
+
+/// Every input may be standard input, and one at a time.
+#[test]
+fn a_dash_is_standard_input_everywhere() {
+    let folder = Folder::new();
+    folder.put("logits.npy", npy("<f4", "(2, 3)", &stored("f32", &VALUES)));
+    folder.put("texts.json", r#"["a", "b", "c"]"#);
+    folder.put("own.json", r#"{"top_k": 1}"#);
+    for (line, file) in [
+        ("log logits.npy --vocab-file texts.json --device cpu", "texts.json"),
+        ("sample logits.npy --params own.json --seed 1 --device cpu", "own.json"),
+    ] {
+        let expected = folder.printed(line);
+        let piped = line.replace(file, "-");
+        let output = successful(&piped, folder.fed(&piped, &folder.get(file)));
+        assert_eq!(difference(&output.stdout, &expected), None, "{piped}");
+    }
+    for line in ["log - --tokens -", "log - --vocab-file -", "sample logits.npy --params - --mask -"] {
+        let output = folder.fed(&format!("{line} --device cpu"), b"1,2");
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains("standard input holds one of the inputs"), "{}", stderr(&output));
     }
 }

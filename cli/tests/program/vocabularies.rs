@@ -307,7 +307,7 @@ fn a_vocabulary_has_limits() {
         ("long.json", "token 0 has 65537 bytes"),
         ("part.json", "more than 4194304 bytes"),
         #[cfg(target_os = "linux")]
-        ("/dev/zero", "more than the 134217728 bytes"),
+        ("/dev/zero", "more than 134217728 bytes: is it the right file?"),
     ] {
         let output = folder.run(&format!("log logits.npy --device cpu --vocab-file {file}"));
         let message = stderr(&output);

@@ -5,8 +5,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use crate::failure::Result;
 use crate::files::array::Array;
-use crate::files::input::Input;
-use crate::files::spool::{cannot_spool, temporary};
+use crate::input::{Input, cannot_spool, temporary};
 
 /// Bytes that are reordered at a time.
 const BLOCK_BYTES: usize = 64 << 20;
@@ -17,61 +16,78 @@ pub(super) fn in_c_order(array: Array) -> Result<Array> {
 }
 
 fn reordered(array: Array, block_bytes: usize) -> Result<Array> {
-    let bytes = array.bytes()?;
-    if bytes == 0 || array.shape.iter().filter(|&&n| n > 1).count() < 2 {
+    let (bytes, mut width) = (array.bytes()?, array.element.bytes());
+    let sides: Vec<usize> = array.shape.iter().copied().filter(|&n| n > 1).collect();
+    if bytes == 0 || sides.len() < 2 {
         return Ok(array);
     }
-    let mut file = temporary(&array.data.path)?;
-    // The last index is slowest: the file is one column after the other, each of all rows.
-    let (columns, width) = (array.shape[array.shape.len() - 1], array.element.bytes());
-    let places = places_of_rows(&array.shape[..array.shape.len() - 1]);
-    let rows = places.len();
-    // The shorter side whole: neither reads nor writes are many small ones.
-    let (tile_rows, tile_columns) = if rows <= columns {
-        (rows, (block_bytes / (rows * width)).clamp(1, columns))
-    } else {
-        ((block_bytes / (columns * width)).clamp(1, rows), columns)
-    };
-    let (mut block, mut run) = (Vec::new(), Vec::new());
+    let Array { mut data, mut origin, mut offset, .. } = array;
+    let mut columns: usize = sides.iter().product();
+    // The file has the last side outermost. Step by step the outermost one goes inwards, to those that went before.
+    for &rows in sides[1..].iter().rev() {
+        columns /= rows;
+        let file = transposed(&data, offset, Tiles { rows, columns, width, block_bytes })?;
+        let path = data.path.clone();
+        origin.get_or_insert(data);
+        data = Input::private(path, file, bytes);
+        (offset, width) = (0, width * rows);
+    }
+    Ok(Array { data, origin, offset, ..array })
+}
+
+/// Items `[rows][columns]` of so many bytes, and the bytes that are moved at a time.
+#[derive(Clone, Copy)]
+struct Tiles {
+    rows: usize,
+    columns: usize,
+    width: usize,
+    block_bytes: usize,
+}
+
+/// A temporary file with the items from `offset` on as `[columns][rows]`.
+fn transposed(data: &Input, offset: u64, tiles: Tiles) -> Result<File> {
+    let Tiles { rows, columns, width, block_bytes } = tiles;
+    let failed = |error: io::Error| cannot_spool(&data.path, &error);
+    let mut file = temporary(&data.path)?;
+    // The shorter side whole: there are neither many reads nor many writes.
+    let most = |side: usize, other: usize| (block_bytes / (side * width)).clamp(1, other);
+    let (tile_rows, tile_columns) =
+        if rows <= columns { (rows, most(rows, columns)) } else { (most(columns, rows), columns) };
+    let (mut block, mut turned) = (Vec::new(), Vec::new());
     for first_row in (0..rows).step_by(tile_rows) {
         let count = tile_rows.min(rows - first_row);
         for first_column in (0..columns).step_by(tile_columns) {
-            let tile = first_column..columns.min(first_column + tile_columns);
-            block.resize(tile.len() * count * width, 0);
-            for (column, part) in tile.clone().zip(block.chunks_exact_mut(count * width)) {
-                array.data.read(array.offset + ((column * rows + first_row) * width) as u64, part)?;
+            let tile = tile_columns.min(columns - first_column);
+            block.resize(count * tile * width, 0);
+            let place = |row: usize| ((row * columns + first_column) * width) as u64;
+            if tile == columns {
+                data.read(offset + place(first_row), &mut block)?;
+            } else {
+                for (row, part) in (first_row..).zip(block.chunks_exact_mut(tile * width)) {
+                    data.read(offset + place(row), part)?;
+                }
             }
-            for (row, place) in places[first_row..first_row + count].iter().enumerate() {
-                run.clear();
-                let elements = block.chunks_exact(width).skip(row).step_by(count);
-                elements.for_each(|element| run.extend_from_slice(element));
-                write_at(&mut file, ((place * columns + first_column) * width) as u64, &run)
-                    .map_err(|error| cannot_spool(&array.data.path, &error))?;
+            turn(&block, tile, width, &mut turned);
+            let run = if count == rows { turned.len() } else { count * width };
+            for (column, run) in (first_column..).zip(turned.chunks_exact(run)) {
+                file.seek(SeekFrom::Start(((column * rows + first_row) * width) as u64)).map_err(failed)?;
+                file.write_all(run).map_err(failed)?;
             }
         }
     }
-    let data = Input::private(array.data.path.clone(), file, bytes);
-    Ok(Array { data, origin: Some(array.origin.unwrap_or(array.data)), offset: 0, ..array })
+    Ok(file)
 }
 
-fn write_at(file: &mut File, place: u64, bytes: &[u8]) -> io::Result<()> {
-    file.seek(SeekFrom::Start(place))?;
-    file.write_all(bytes)
-}
-
-/// For each row in Fortran order, its number in C order.
-fn places_of_rows(leading: &[usize]) -> Vec<usize> {
-    let mut places = vec![0];
-    let mut stride: usize = leading.iter().product();
-    for &length in leading {
-        // Later indices count slower in the file, and faster in C order.
-        stride /= length;
-        places = (0..length)
-            .flat_map(|i| places.iter().map(move |&place| (i, place)))
-            .map(|(i, place)| place + i * stride)
-            .collect();
+/// Turns a block of rows with so many items each.
+fn turn(block: &[u8], columns: usize, width: usize, turned: &mut Vec<u8>) {
+    let rows = block.len() / (columns * width);
+    turned.resize(block.len(), 0);
+    for (column, run) in turned.chunks_exact_mut(rows * width).enumerate() {
+        for (row, item) in run.chunks_exact_mut(width).enumerate() {
+            let place = (row * columns + column) * width;
+            item.copy_from_slice(&block[place..place + width]);
+        }
     }
-    places
 }
 
 #[cfg(test)]
@@ -79,18 +95,12 @@ mod tests {
     use super::*;
     use crate::files::element::Element;
 
-    #[test]
-    fn rows_are_put_where_c_has_them() {
-        assert_eq!(places_of_rows(&[3]), [0, 1, 2]);
-        assert_eq!(places_of_rows(&[2, 3]), [0, 3, 1, 4, 2, 5]);
-        assert_eq!(places_of_rows(&[2, 1, 2]), [0, 2, 1, 3]);
-        assert_eq!(places_of_rows(&[]), [0]);
-    }
-
     /// Whatever the size of a block, the element at each index stays there.
     #[test]
     fn every_element_keeps_its_index() {
-        for shape in [&[2, 3][..], &[7, 2], &[1, 5], &[3, 4, 5], &[5, 4, 2], &[2, 3, 2, 3]] {
+        for shape in
+            [&[2, 3][..], &[7, 2], &[1, 5], &[3, 4, 5], &[5, 4, 2], &[2, 3, 2, 3], &[1, 3, 1, 2], &[40, 2]]
+        {
             let count: usize = shape.iter().product();
             let mut in_fortran_order = vec![0; 2 * count];
             for number in 0..count {
@@ -112,6 +122,7 @@ mod tests {
                     data,
                     origin: None,
                     offset: 0,
+                    index: None,
                     tensor: None,
                     element,
                     is_big_endian: false,

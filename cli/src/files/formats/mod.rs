@@ -1,6 +1,5 @@
 //! Formats of files of arrays: each its reader, and which of them a file is for.
 
-mod foreign;
 mod fortran;
 mod npy;
 mod npy_header;
@@ -9,6 +8,5 @@ mod open;
 mod raw;
 mod safetensors;
 
-pub(crate) use self::foreign::check as check_foreign;
 pub(crate) use self::open::open_array;
 pub(crate) use self::open::{Format, open_format};

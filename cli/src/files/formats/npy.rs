@@ -10,7 +10,7 @@ use crate::failure::{Failure, Result};
 use crate::files::array::Array;
 use crate::files::element::Element;
 use crate::files::hints::Hints;
-use crate::files::input::Input;
+use crate::input::Input;
 use crate::shown::shown;
 
 pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
@@ -24,8 +24,9 @@ pub(super) fn open(data: Input, start: u64, end: u64, hints: &Hints) -> Result<A
     let (header, offset) = read_header(&data, start, end)?;
     let (element, is_big_endian) = element(&data.path, &header.descr, hints)?;
     let Header { shape, is_fortran, .. } = header;
-    let array = Array { data, origin: None, offset, tensor: None, element, is_big_endian, shape };
-    let array = array.check_length(end)?;
+    let array =
+        Array { data, origin: None, offset, index: None, tensor: None, element, is_big_endian, shape };
+    let array = array.checked(end, hints)?;
     if is_fortran { in_c_order(array) } else { Ok(array) }
 }
 

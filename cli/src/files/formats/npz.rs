@@ -8,13 +8,11 @@ use std::path::Path;
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::foreign;
 use super::npy;
 use crate::failure::{Failure, Result};
-use crate::files::array::Array;
-use crate::files::hints::Hints;
-use crate::files::input::Input;
-use crate::files::spool::spool;
+use crate::files::array::{Array, SAVE};
+use crate::files::hints::{Hints, too_many};
+use crate::input::{Input, spool};
 use crate::shown::shown;
 
 /// The array that the hints pick, whose checksum is right. A compressed one is unpacked into a temporary file.
@@ -27,7 +25,18 @@ pub(super) fn open(input: Input, hints: &Hints) -> Result<Array> {
     let unread = |error: io::Error| damaged(&error.to_string().to_lowercase());
     let mut member = archive.by_name(&format!("{name}.npy")).map_err(bad)?;
     let size = member.size();
-    let place = (member.compression() == CompressionMethod::Stored).then(|| member.data_start()).flatten();
+    if let (Some(most), Some(most_bytes)) = (hints.most_tokens, hints.most_bytes())
+        && size > most_bytes
+    {
+        return Err(too_many(&path, most));
+    }
+    let method = member.compression();
+    if !matches!(method, CompressionMethod::Stored | CompressionMethod::Deflated) {
+        let problem =
+            format!("the array {} is compressed by {method}: save it by numpy's savez", shown(&name));
+        return Err(Failure::file(&path, problem));
+    }
+    let place = (method == CompressionMethod::Stored).then(|| member.data_start()).flatten();
     let mut inflated = None;
     // The archive's reader fails at the end if the checksum is wrong.
     let bytes = if place.is_some() {
@@ -59,7 +68,7 @@ fn pick(path: &Path, archive: &ZipArchive<File>, hints: &Hints) -> Result<String
     let names: Vec<String> =
         archive.file_names().map(|name| name.map(Cow::into_owned)).collect::<Result<_, _>>().map_err(bad)?;
     if names.iter().any(|name| name == "data.pkl" || name.ends_with("/data.pkl")) {
-        return Err(foreign::refuse(path, "a PyTorch file"));
+        return Err(Failure::file(path, format!("this is a PyTorch file: {SAVE}")));
     }
     if archive.has_duplicate_names() {
         return Err(Failure::file(path, "holds two members of one name: save it again, each name once"));
@@ -67,7 +76,7 @@ fn pick(path: &Path, archive: &ZipArchive<File>, hints: &Hints) -> Result<String
     let arrays: Vec<String> =
         names.iter().filter_map(|name| name.strip_suffix(".npy")).map(str::to_owned).collect();
     if arrays.is_empty() {
-        return Err(foreign::refuse(path, "a .zip archive without a .npy file"));
+        return Err(Failure::file(path, format!("this is a .zip archive without a .npy file: {SAVE}")));
     }
     hints.pick(path, &arrays)
 }

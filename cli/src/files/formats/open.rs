@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::{foreign, npy, npz, raw, safetensors};
+use super::{npy, npz, raw, safetensors};
 use crate::failure::{Failure, Result};
-use crate::files::array::Array;
+use crate::files::array::{Array, SAVE};
 use crate::files::hints::Hints;
-use crate::files::input::{Opened, is_stdin};
+use crate::foreign;
+use crate::input::{Opened, is_stdin};
 use crate::shown::{shown, shown_path};
 
 /// Formats that say what they hold.
@@ -54,18 +55,20 @@ pub(crate) fn open_array(path: &Path, hints: &Hints) -> Result<Array> {
             }
             None => raw::open(opened, hints),
         },
-        (None, Some(format)) => open_format(opened, format, hints, None),
+        (None, Some(format)) => open_format(opened, format, hints),
         (None, None) => Err(unknown(&opened)),
     }
 }
 
-/// The array of a file that says what it holds; of a stream, no more than `most` bytes are taken.
-pub(crate) fn open_format(opened: Opened, format: Format, hints: &Hints, most: Option<u64>) -> Result<Array> {
+/// The array of a file that says what it holds.
+pub(crate) fn open_format(opened: Opened, format: Format, hints: &Hints) -> Result<Array> {
+    let most = hints.most_bytes();
     match format {
         Format::Npy => {
             if let Some(name) = &hints.tensor {
                 return Err(Failure::Usage(format!(
-                    "--tensor {name}: a .npy file holds one array without a name"
+                    "--tensor {}: a .npy file holds one array without a name",
+                    shown(name)
                 )));
             }
             npy::open(opened.seekable(most)?, 0, u64::MAX, hints)
@@ -79,21 +82,21 @@ pub(crate) fn open_format(opened: Opened, format: Format, hints: &Hints, most: O
 /// The failure of a file that is of no format of ours.
 fn unknown(opened: &Opened) -> Failure {
     let path = &opened.path;
-    match foreign::check(path, &opened.head) {
-        Err(known) => known,
-        Ok(()) if opened.head.is_empty() && is_stdin(path) => {
-            Failure::file(path, "standard input is empty, or was read before")
+    let problem = match (foreign::name(&opened.head), &opened.head[..]) {
+        (Some(known), _) => known.told(SAVE),
+        (None, []) if is_stdin(path) => "standard input is empty, or was read before".to_owned(),
+        (None, []) => "the file is empty".to_owned(),
+        (None, _) => {
+            "this is no .npy, .npz or .safetensors file; for raw numbers give --shape and --dtype".to_owned()
         }
-        Ok(()) if opened.head.is_empty() => Failure::file(path, "the file is empty"),
-        Ok(()) => Failure::file(
-            path,
-            "this is no .npy, .npz or .safetensors file; for raw numbers give --shape and --dtype",
-        ),
-    }
+    };
+    Failure::file(path, problem)
 }
 
 #[cfg(test)]
 mod tests {
+    use sortilege::synthetic::SplitMix64;
+
     use super::*;
 
     /// Whatever a file holds, it is an array that can be read, or refused in a few words.
@@ -119,13 +122,9 @@ mod tests {
             ("d.npz", zip),
             ("e.index.json", index),
         ];
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            usize::try_from(state % below as u64).expect("small")
-        };
+        let mut numbers = SplitMix64::new(1);
+        let mut random =
+            |below: usize| usize::try_from(numbers.next() % below as u64).expect("below a length");
         let (mut read, mut refused) = (0, 0);
         for (name, seed) in seeds {
             let path = folder.path().join(name);
@@ -139,7 +138,9 @@ mod tests {
                         2 => bytes[place] ^= 1 << random(8),
                         _ => drop(bytes.remove(place)),
                     }
-                    bytes.push(0);
+                    if bytes.is_empty() {
+                        break;
+                    }
                 }
                 std::fs::write(&path, &bytes).expect("writable");
                 let array = open_array(&path, &Hints::default());

@@ -4,7 +4,7 @@ use crate::failure::{Failure, Result};
 use crate::files::array::Array;
 use crate::files::element::Element;
 use crate::files::hints::Hints;
-use crate::files::input::Opened;
+use crate::input::Opened;
 
 /// The logits that are the whole file, in the shape and the type that the user says.
 pub(super) fn open(opened: Opened, hints: &Hints) -> Result<Array> {
@@ -21,5 +21,14 @@ pub(super) fn open(opened: Opened, hints: &Hints) -> Result<Array> {
             format!("holds {has} bytes, but {shape:?} {dtype} are {needs}: correct --shape or --dtype"),
         ));
     }
-    Ok(Array { data, origin: None, offset: 0, tensor: None, element, is_big_endian: false, shape })
+    Ok(Array {
+        data,
+        origin: None,
+        offset: 0,
+        index: None,
+        tensor: None,
+        element,
+        is_big_endian: false,
+        shape,
+    })
 }

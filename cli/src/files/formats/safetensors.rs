@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use crate::failure::{Failure, Result};
-use crate::files::array::Array;
+use crate::files::array::{Array, HashedFile};
 use crate::files::element::Element;
 use crate::files::hints::Hints;
-use crate::files::input::{Input, Opened};
+use crate::input::{Input, Opened, sha256};
 use crate::shown::shown;
 
 /// Bytes of a header or of an index: the format's own limit.
@@ -48,8 +48,17 @@ pub(super) fn open(data: Input, hints: &Hints) -> Result<Array> {
     let element = Element::named(&dtype).ok_or_else(|| Element::unsupported(&data.path, &dtype))?;
     let offset = 8 + length + info.data_offsets.0 as u64;
     let (end, shape) = (offset + (info.data_offsets.1 - info.data_offsets.0) as u64, info.shape.clone());
-    Array { data, origin: None, offset, tensor: Some(name), element, is_big_endian: false, shape }
-        .check_length(end)
+    Array {
+        data,
+        origin: None,
+        offset,
+        index: None,
+        tensor: Some(name),
+        element,
+        is_big_endian: false,
+        shape,
+    }
+    .checked(end, hints)
 }
 
 /// The array that the hints pick, in the file of several that an index names.
@@ -65,7 +74,9 @@ pub(super) fn open_shard(index: Opened, hints: &Hints) -> Result<Array> {
         return Err(bad(&format!("{} is no plain name of a file beside it", shown(file))));
     }
     let shard = Opened::new(&path.with_file_name(file))?;
-    open(shard.seekable(None)?, &Hints { tensor: Some(name), ..hints.clone() })
+    let array = open(shard.seekable(None)?, &Hints { tensor: Some(name), ..hints.clone() })?;
+    let index = HashedFile { file: path.display().to_string(), sha256: sha256(&text) };
+    Ok(Array { index: Some(index), ..array })
 }
 
 /// model.safetensors.index.json

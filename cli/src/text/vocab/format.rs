@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::lines::{self, Lines};
 use super::sentencepiece;
+use crate::foreign;
 use crate::text::read::decode;
 
 /// A kind of file, with its text.
@@ -21,30 +22,16 @@ pub(super) enum Format<'a> {
     Lines(&'a str),
 }
 
-/// First bytes of files that are no vocabularies, what they are, and what to do.
-const OTHERS: &[(&[u8], &str)] = &[
-    (b"\x93NUMPY", "an .npy array"),
-    (b"PK\x03\x04", "a zip archive, such as PyTorch and numpy write"),
-    (b"GGUF", "a GGUF model: give the tokenizer.json or tokenizer.model that it was made from"),
-    (b"\x1f\x8b", "compressed by gzip: decompress it"),
-    (b"\x28\xb5\x2f\xfd", "compressed by zstd: decompress it"),
-    (b"\x80\x02", "a pickle of Python"),
-    (b"\x80\x03", "a pickle of Python"),
-    (b"\x80\x04", "a pickle of Python"),
-    (b"\x80\x05", "a pickle of Python"),
-    (b"version https://git-lfs", "a pointer of Git LFS, not the file: fetch it with git lfs pull"),
-    (b"<!DOCTYPE", "a web page"),
-    (b"<!doctype", "a web page"),
-    (b"<html", "a web page"),
-];
+/// What to do with a file of another kind.
+const REMEDY: &str = "give a tokenizer.json, a tokenizer.model, a vocab.json or another file of texts";
 
 /// What the bytes are. A name that ends in .txt or .json decides where the text alone may be both.
 pub(super) fn format_of<'a>(bytes: &'a [u8], ending: &str) -> Result<Format<'a>, String> {
-    if let Some((_, what)) = OTHERS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
-        return Err(format!("no vocabulary: this is {what}"));
+    if let Some(other) = foreign::name(bytes) {
+        return Err(format!("no vocabulary: {}", other.told(REMEDY)));
     }
     if bytes.get(8..10) == Some(b"{\"") && bytes[4..8] == [0; 4] {
-        return Err("no vocabulary: this is a .safetensors file".to_owned());
+        return Err(format!("no vocabulary: this is a .safetensors file: {REMEDY}"));
     }
     // A model begins with its first piece, field 1 of the message, a text with an empty line.
     if bytes.starts_with(b"\n") && (sentencepiece::is_model(bytes) || std::str::from_utf8(bytes).is_err()) {

@@ -55,7 +55,11 @@ fn all_lines(text: &str, kind: &str, is_one: impl Fn(&str) -> bool) -> Result<bo
     match wrong.first() {
         None => Ok(all > 0),
         Some(first) if wrong.len() * 4 <= all => {
-            Err(format!("these are {kind}, but line {first} is none (and {} more)", wrong.len() - 1))
+            let more = match wrong.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            Err(format!("these are {kind}, but line {first} is none{more}"))
         }
         Some(_) => Ok(false),
     }

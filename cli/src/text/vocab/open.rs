@@ -2,24 +2,23 @@
 
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use super::format::{Format, format_of};
 use super::table::Vocab;
 use super::{lines, pieces, sentencepiece, tekken, tiktoken, tokenizer};
 use crate::failure::{Failure, Result};
-use crate::text::read::read_bytes;
+use crate::input::{Opened, sha256};
+use crate::text::read::RIGHT_ONE;
 
 /// Bytes of the largest file that is read: four times the largest tokenizer.json that is known.
-const MAX_FILE_BYTES: usize = 128 << 20;
+const MAX_FILE_BYTES: u64 = 128 << 20;
 
-/// The tokens of any file of a vocabulary.
-pub(crate) fn open_vocab_file(path: &Path) -> Result<Vocab> {
+/// The tokens of any file of a vocabulary, and the file's hash.
+pub(crate) fn open_vocab_file(path: &Path) -> Result<(Vocab, String)> {
     open(path, |_| None)
 }
 
-/// The tokens of a tokenizer, which says itself how its pieces are spelled.
-pub(crate) fn open_tokenizer(path: &Path) -> Result<Vocab> {
+/// The tokens of a tokenizer, which says itself how its pieces are spelled, and the file's hash.
+pub(crate) fn open_tokenizer(path: &Path) -> Result<(Vocab, String)> {
     open(path, |format| match format {
         Format::JsonTexts(_) => {
             Some("no model.vocab: this is no tokenizer.json; texts of tokens go to --vocab-file")
@@ -31,8 +30,8 @@ pub(crate) fn open_tokenizer(path: &Path) -> Result<Vocab> {
     })
 }
 
-fn open(path: &Path, refused: impl FnOnce(&Format<'_>) -> Option<&'static str>) -> Result<Vocab> {
-    let bytes = read_bytes(path, MAX_FILE_BYTES)?;
+fn open(path: &Path, refused: impl FnOnce(&Format<'_>) -> Option<&'static str>) -> Result<(Vocab, String)> {
+    let bytes = Opened::new(path)?.all(MAX_FILE_BYTES, RIGHT_ONE)?;
     let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     let read = || {
         let format = format_of(&bytes, &ending)?;
@@ -43,8 +42,7 @@ fn open(path: &Path, refused: impl FnOnce(&Format<'_>) -> Option<&'static str>) 
         if vocab.size() == 0 {
             return Err("no token is in it".to_owned());
         }
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(vocab.of_file(sha256))
+        Ok((vocab, sha256(&bytes)))
     };
     read().map_err(|problem| Failure::file(path, problem))
 }
@@ -63,7 +61,10 @@ fn read(format: &Format<'_>) -> Result<Vocab, String> {
 
 #[cfg(test)]
 mod tests {
+    use sortilege::synthetic::SplitMix64;
+
     use super::*;
+    use crate::shown::is_harmless;
 
     const FILES: [&str; 8] = [
         r#"{"model": {"type": "BPE", "vocab": {"a": 0, "\u0120b": 1, "<0x0A>": 2}, "byte_fallback": true,
@@ -86,11 +87,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("vocab");
         let mut outcomes = [0, 0];
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut random = |below: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as usize % below
-        };
+        let mut numbers = SplitMix64::new(1);
+        let mut random =
+            |below: usize| usize::try_from(numbers.next() % below as u64).expect("below a length");
         for text in FILES {
             std::fs::write(&path, text).expect("writable");
             open_vocab_file(&path).expect("as it was written");
@@ -112,8 +111,13 @@ mod tests {
                 let outcome = open_vocab_file(&path);
                 outcomes[usize::from(outcome.is_ok())] += 1;
                 match outcome {
-                    Ok(vocab) => assert!(vocab.size() > 0),
-                    Err(failure) => assert!(failure.to_string().contains("vocab: "), "{failure}"),
+                    // Nothing but what the file holds: a byte of it makes no more than a space, three bytes of UTF-8.
+                    Ok((vocab, _)) => {
+                        let tokens = (0..).take(vocab.size()).filter_map(|token| vocab.bytes(token));
+                        let most = 3 * bytes.len() + 20 * "<SPECIAL_1048575>".len();
+                        assert!(tokens.map(<[u8]>::len).sum::<usize>() <= most, "{text}");
+                    }
+                    Err(failure) => assert!(is_harmless(&failure.to_string()), "{failure}"),
                 }
             }
         }

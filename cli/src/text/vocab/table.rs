@@ -5,11 +5,15 @@ use crate::shown::shown;
 /// Bytes of the longest token: far above any tokenizer's.
 pub(super) const MAX_TOKEN_BYTES: usize = 1 << 16;
 
+/// Bytes of all tokens: replacements may make many of few.
+const MAX_BYTES: usize = 256 << 20;
+
 /// Bytes of each token, by id; `None` where unknown.
 #[derive(Debug, Default)]
 pub(crate) struct Vocab {
     tokens: Vec<Option<Vec<u8>>>,
-    sha256: String,
+    /// Bytes of all.
+    total: usize,
 }
 
 impl Vocab {
@@ -25,16 +29,6 @@ impl Vocab {
     /// Bytes of a token.
     pub(crate) fn bytes(&self, token: u32) -> Option<&[u8]> {
         self.tokens.get(token as usize)?.as_deref()
-    }
-
-    /// The hash of the file that was read, in hexadecimal.
-    pub(crate) fn sha256(&self) -> &str {
-        &self.sha256
-    }
-
-    /// The tokens, read from a file with this hash.
-    pub(super) fn of_file(self, sha256: String) -> Self {
-        Self { sha256, ..self }
     }
 
     /// One more than the highest id.
@@ -61,6 +55,10 @@ impl Vocab {
         if bytes.len() > MAX_TOKEN_BYTES {
             return Err(format!("token {id} has {} bytes: {MAX_TOKEN_BYTES} are possible", bytes.len()));
         }
+        self.total += bytes.len();
+        if self.total > MAX_BYTES {
+            return Err(format!("its tokens have more than {MAX_BYTES} bytes in all"));
+        }
         if self.tokens.len() <= place {
             self.tokens.resize(place + 1, None);
         }
@@ -77,6 +75,15 @@ fn quoted(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each of its tokens is short enough.
+    #[test]
+    fn all_tokens_together_have_an_end() {
+        let long = |count: u64| (0..count).map(|id| (id, vec![b'x'; MAX_TOKEN_BYTES]));
+        assert_eq!(Vocab::new(long(4096)).expect("as many as there may be").size(), 4096);
+        let problem = Vocab::new(long(4097)).expect_err("one more");
+        assert!(problem.contains("more than 268435456 bytes in all"), "{problem}");
+    }
 
     #[test]
     fn an_id_has_one_token_and_an_end() {

@@ -242,3 +242,93 @@ fn vocabulary_files_name_the_tokens() {
         assert_eq!(texts.collect::<Vec<_>>(), ["", "é,\\n", "a"], "{name}");
     }
 }
+
+/// Of a batch with several arrays, the one that is called a target; where two are, none is taken.
+#[test]
+fn targets_are_found_by_their_name() {
+    let folder = Folder::new();
+    folder.put("logits.npy", npy("<f4", "(2, 3)", &stored("f32", &[1.0, 2.0, 3.0, 3.0, 2.0, 1.0])));
+    let array = |tokens: &[i32]| npy("<i4", "(2,)", &i32s(tokens));
+    let batch = |names: [&str; 2]| npz(Deflated, &[(names[0], array(&[0, 1])), (names[1], array(&[2, 2]))]);
+    let tokens =
+        |line: &str| -> Vec<Value> { folder.lines(line).iter().map(|line| line["token"].clone()).collect() };
+    let line = "log logits.npy --device cpu --tokens batch.npz";
+    for (names, options, expected) in [
+        (["input_ids", "labels"], "", json!([2, 2])),
+        (["targets", "input_ids"], "", json!([0, 1])),
+        (["input_ids", "attention_mask"], "--shift", json!([1, null])),
+    ] {
+        folder.put("batch.npz", batch(names));
+        assert_eq!(json!(tokens(&format!("{line} {options}"))), expected, "{names:?}");
+    }
+    for (names, options, words) in [
+        (["tokens", "labels"], "", "tokens or labels may be meant"),
+        (["input_ids", "labels"], "--shift", "input_ids or labels may be meant"),
+        (["input_ids", "attention_mask"], "", "none is called targets or labels or tokens"),
+    ] {
+        folder.put("batch.npz", batch(names));
+        let output = folder.run(&format!("{line} {options}"));
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    }
+    folder.put("batch.npz", batch(["input_ids", "labels"]));
+    folder.printed(&format!("{line} -o records"));
+    let meta: Value = serde_json::from_slice(&folder.get("records.meta.json")).expect("JSON");
+    assert_eq!(meta["options"]["tokens_tensor"], "labels");
+}
+
+/// No output takes the place of what it is made from, however the way to that.
+#[test]
+fn an_output_does_not_replace_a_shard() {
+    let folder = Folder::new();
+    let shard = safetensors(&[("logits", "F32", &[1, 3], &stored("f32", &[1.0, 2.0, 3.0]))]);
+    folder.put("m-1.safetensors", &shard);
+    let index = json!({"weight_map": {"logits": "m-1.safetensors"}}).to_string();
+    folder.put("m.index.json", &index);
+    for line in ["log m.index.json", "sample m.index.json --seed 1", "sample m.index.json --feedback"] {
+        let output = folder.run(&format!("{line} --device cpu -o m-1.safetensors"));
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains("would replace the input m-1.safetensors"), "{message}");
+        assert!(folder.get("m-1.safetensors") == shard, "{line}: the shard is another one");
+        assert_eq!(folder.contents(".").len(), 2, "nothing else is there");
+    }
+    folder.printed("log m.index.json --device cpu -o records");
+    let meta: Value = serde_json::from_slice(&folder.get("records.meta.json")).expect("JSON");
+    let expected = json!({"file": "m.index.json", "sha256": sha256(index.as_bytes())});
+    assert_eq!(meta["input"]["index"], expected);
+}
+
+/// A redirected file has no name here, and is an input all the same.
+#[test]
+fn an_output_does_not_replace_what_standard_input_is() {
+    let folder = Folder::new();
+    let logits = npy("<f4", "(1, 3)", &stored("f32", &[1.0, 2.0, 3.0]));
+    folder.put("logits.npy", &logits);
+    let input = std::fs::File::open(folder.path("logits.npy")).expect("it is there");
+    let output = folder.command("log - --device cpu -o logits.npy").stdin(input).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(folder.get("logits.npy") == logits, "it is another one");
+}
+
+/// More tokens than the rows have use for are refused before they are unpacked or reordered.
+#[test]
+fn too_many_tokens_are_not_unpacked() {
+    let folder = Folder::new();
+    folder.put("logits.npy", npy("<f4", "(2, 3)", &stored("f32", &[0.0; 6])));
+    let many = || vec![0; 8 << 20];
+    let refused: [(&str, Vec<u8>); 3] = [
+        ("packed.npz", npz(Deflated, &[("tokens", npy("|i1", "(8388608,)", &many()))])),
+        ("stored.npy", npy("|i1", "(8388608,)", &many())),
+        ("fortran.npy", npy_in_order("|i1", "True", "(2, 4194304)", &many())),
+    ];
+    for (name, bytes) in refused {
+        folder.put(name, bytes);
+        // Without a place for temporary files nothing can be unpacked.
+        let mut command = folder.command(&format!("log logits.npy --tokens {name} --device cpu"));
+        let output = command.env("TMPDIR", folder.path("nosuch")).output().expect("it starts");
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(&format!("{name}: over 65538 tokens")), "{message}");
+    }
+}

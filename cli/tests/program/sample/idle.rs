@@ -81,6 +81,13 @@ const CASES: &[(&str, &[&str])] = &[
     ),
     ("small.npy --temperature 0 --repetition-penalty 1.5 --prompt 0", &[]),
     ("nested.npy --feedback", &["--feedback"]),
+    // These rows it makes one request, with other draws.
+    ("flat.npy --feedback", &[]),
+    ("small.npy --profile llama", &["order"]),
+    ("small.npy --profile llama --top-k 2", &["order"]),
+    ("small.npy --profile llama --top-k 2 --temperature 0.5", &[]),
+    ("small.npy --order top_k,temperature --temperature 2", &["order"]),
+    ("small.npy --order top_k,min_p --top-k 2 --min-p 0.1", &[]),
     ("nested.npy --feedback --mirostat-tau 3", &[]),
     ("nested.npy --feedback --mirostat-tau 3 --temperature 0", &["--feedback", "mirostat"]),
     // What a plan, and what a format, takes no notice of.

@@ -231,6 +231,26 @@ fn bad_options_are_named() {
     });
 }
 
+/// What is wrong on the command line is not the file's fault, unless the file makes it wrong.
+#[test]
+fn errors_are_told_of_where_they_are() {
+    let folder = folder();
+    for (options, text, start) in [
+        ("--top-p 7", "{}", "error: top_p 7"),
+        ("--top-p 7", r#"[{"min_p": 0.1}]"#, "error: top_p 7"),
+        ("--top-p 0.7", r#"{"top_p": 7}"#, "error: own.json: top_p 7"),
+        ("--top-p 7", r#"{"top_p": 8}"#, "error: own.json: top_p 8"),
+        ("-n 2", r#"{"temperature": 0}"#, "error: own.json: n 2 at temperature 0"),
+    ] {
+        folder.put("own.json", text);
+        let output = folder.run(&format!("sample small.npy {options} --params own.json --device cpu"));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).starts_with(start), "{options} {text}: {}", stderr(&output));
+    }
+    folder.put("own.json", r#"{"temperature": 1}"#);
+    folder.printed("sample small.npy -n 2 --temperature 0 --params own.json --seed 1 --device cpu");
+}
+
 #[test]
 fn bad_files_are_named() {
     let folder = folder();

@@ -141,7 +141,12 @@ fn a_file_is_read_in_proportion_to_the_job() {
     let long = format!("{{{}}}", " ".repeat(5 << 20));
     let refused = output(&long);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(stderr(&refused).contains("own.json: over 4194432 bytes"), "{}", stderr(&refused));
+    assert!(
+        stderr(&refused)
+            .contains("own.json: holds more than 4194432 bytes: parameters for 1 requests of 4 tokens"),
+        "{}",
+        stderr(&refused)
+    );
     assert_eq!(output("top_k: 3").status.code(), Some(1));
     #[cfg(unix)]
     for option in ["--params", "--prompt"] {

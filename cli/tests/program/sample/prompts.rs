@@ -1,9 +1,10 @@
 //! Which prompt belongs to which request.
 
 use serde_json::Value;
+use zip::CompressionMethod::Deflated;
 
 use super::folder;
-use crate::common::{Folder, npy, stderr, stored};
+use crate::common::{Folder, i32s, npy, npz, stderr, stored};
 use crate::table::test_each;
 
 /// Tokens that a request was punished for: their processed logprob is below that of the others.
@@ -37,6 +38,10 @@ fn three() -> Folder {
     put("batch.npy", "<i4", "(1, 3, 2)", &[1, 2, 3, 4, 5, 6]);
     put("two.npy", "<i4", "(2, 3)", &[1, 2, 3, 4, 5, 6]);
     put("cube.npy", "<i4", "(3, 2, 1)", &[1, 2, 3, 4, 5, 6]);
+    for (name, shape) in [("endless.npy", "(1152921504606846976, 0)"), ("long.npy", "(100000000000, 0)")] {
+        put(name, "<i8", shape, &[]);
+    }
+    put("four_million.npy", "<i8", "(4000000, 0)", &[]);
     put("hole.npy", "<i4", "(3, 3)", &[1, 2, 3, 4, -1, 4, 5, 6, 7]);
     folder.put("ragged.json", "[[1], [2, 3,\n 4], []]");
     folder.put("ragged_two.json", "[[1], [2, 3]]");
@@ -78,6 +83,9 @@ fn prompts_that_fit_no_request_are_refused() {
     let cases: &[(&str, &[&str])] = &[
         ("two.npy", &["two.npy", "shape [2, 3]", "3 requests", "a row of tokens for each"]),
         ("cube.npy", &["shape [3, 2, 1]", "3 requests"]),
+        ("endless.npy", &["endless.npy: over 12582912 tokens"]),
+        ("long.npy", &["long.npy: over 12582912 tokens"]),
+        ("four_million.npy", &["shape [4000000, 0]", "3 requests"]),
         ("hole.npy", &["-1 is no token", "0 to 4294967295"]),
         ("ragged_two.json", &["2 lists of 1, 2 tokens", "3 requests"]),
         ("-1,2", &["-1 is no token"]),
@@ -91,4 +99,23 @@ fn prompts_that_fit_no_request_are_refused() {
     let output = folder.run("sample three.npy --prompt mixed.json --device cpu");
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("mixed.json: some tokens stand in lists"), "{}", stderr(&output));
+}
+
+/// Of a file with several arrays, the one that is called a prompt.
+#[test]
+fn a_prompt_is_found_by_its_name() {
+    let folder = three();
+    let array = |tokens: &[i32]| npy("<i4", &format!("({},)", tokens.len()), &i32s(tokens));
+    let line =
+        "sample three.npy --repetition-penalty 2 --processed-logprobs 8 --seed 1 --device cpu --prompt";
+    folder.put("batch.npz", npz(Deflated, &[("input_ids", array(&[1, 2])), ("labels", array(&[5, 6]))]));
+    assert_eq!(punished(&folder.lines(&format!("{line} batch.npz"))[0]), [1, 2]);
+    folder.printed(&format!("{line} batch.npz -o drawn"));
+    let meta: Value = serde_json::from_slice(&folder.get("drawn.meta.json")).expect("JSON");
+    assert_eq!(meta["options"]["prompt_tensor"], "input_ids");
+    folder.put("both.npz", npz(Deflated, &[("input_ids", array(&[1, 2])), ("prompt", array(&[5, 6]))]));
+    let output = folder.run(&format!("{line} both.npz"));
+    assert_eq!(output.status.code(), Some(1));
+    let message = stderr(&output);
+    assert!(message.contains("both.npz: input_ids or prompt may be meant"), "{message}");
 }

@@ -8,17 +8,16 @@ use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
-use super::input::Stamp;
 use super::interrupt::Names;
-use super::spool::words;
 use crate::failure::{Failure, Result};
+use crate::input::{Stamp, describe_io};
 use crate::shown::shown_path;
 
 /// How long another program may rename its outputs, which takes it milliseconds.
 const MOST_WAIT: Duration = Duration::from_secs(3);
 
 /// A file in the making, invisible until it is whole.
-pub(crate) struct Draft {
+pub(super) struct AtomicFile {
     /// None once it is in its place.
     file: Option<NamedTempFile>,
     place: PathBuf,
@@ -26,11 +25,13 @@ pub(crate) struct Draft {
     given: PathBuf,
 }
 
-impl Draft {
-    /// A draft beside its place, which may be written.
-    pub(crate) fn new(given: &Path) -> Result<Self> {
-        // A link keeps pointing where it points; its target is replaced.
-        let place = given.canonicalize().unwrap_or_else(|_| given.to_owned());
+impl AtomicFile {
+    /// A file beside its place, which may be written.
+    pub(super) fn new(given: &Path) -> Result<Self> {
+        let place = resolved(given);
+        if place.is_symlink() {
+            return Err(Failure::file(given, "is a link that leads nowhere: choose another file"));
+        }
         if place.exists() && !place.is_file() {
             return Err(Failure::file(given, "is no regular file: leave -o out and redirect the output"));
         }
@@ -47,40 +48,48 @@ impl Draft {
             builder.permissions(std::fs::Permissions::from_mode(0o666));
         }
         let mut names = Names::hold();
-        let file = builder.tempfile_in(folder).map_err(|error| Failure::file(given, words(&error)))?;
+        let file = builder.tempfile_in(folder).map_err(|error| Failure::file(given, describe_io(&error)))?;
         names.add(file.path());
         Ok(Self { file: Some(file), place, given: given.to_owned() })
     }
 
-    /// Puts the file in its place.
-    pub(crate) fn keep(self) -> Result<()> {
-        Self::keep_all([self])
-    }
-
-    /// Puts the files, all of one folder, in their places in turn: whole, and neither interrupted nor between those of
-    /// another program.
-    pub(super) fn keep_all<const N: usize>(mut drafts: [Self; N]) -> Result<()> {
-        for draft in &drafts {
-            draft.temporary().as_file().sync_all().map_err(|error| draft.failed(&error))?;
+    /// Puts the files in their places in turn: whole, and neither interrupted nor between those of another program.
+    pub(super) fn keep_all<const N: usize>(mut files: [Self; N]) -> Result<()> {
+        for file in &files {
+            file.temporary().as_file().sync_all().map_err(|error| file.failed(&error))?;
         }
-        let lock = drafts.first().map(|draft| lock(folder(&draft.place)));
+        let folder_of = |file: &Self| {
+            let folder = folder(&file.place);
+            folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
+        };
+        let mut folders: Vec<PathBuf> = files.iter().map(folder_of).collect();
+        // In one order, so that no two programs wait for each other.
+        folders.sort();
+        folders.dedup();
+        let locks: Vec<Option<File>> = folders.iter().map(|folder| lock(folder)).collect();
         let mut names = Names::hold();
         let mut kept = Vec::new();
-        for draft in &mut drafts {
-            let Some(file) = draft.file.take() else { continue };
+        for output in &mut files {
+            let Some(file) = output.file.take() else { continue };
             names.remove(file.path());
-            let file = file.persist(&draft.place).map_err(|error| draft.failed(&error.error))?;
-            kept.push((file, &draft.place));
+            let file = file.persist(&output.place).map_err(|error| output.failed(&error.error))?;
+            kept.push((file, &output.place));
         }
         drop(names);
         // Should there have been no lock, two programs notice that they have mixed their files.
         for (file, place) in kept {
-            let is_there = file.metadata().is_ok_and(|metadata| Stamp::of(&metadata).is_at(place));
+            let ours = file.metadata().map(|metadata| Stamp::of(&metadata));
+            let is_there =
+                Stamp::at(place).is_some_and(|stamp| ours.is_ok_and(|ours| ours.is_of_same_file(&stamp)));
             if !is_there {
                 return Err(Failure::file(place, "another program wrote it at the same time: run it again"));
             }
         }
-        drop(lock);
+        // The names last too, where the system can be asked for it.
+        for folder in &folders {
+            let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        }
+        drop(locks);
         Ok(())
     }
 
@@ -89,11 +98,18 @@ impl Draft {
     }
 
     fn failed(&self, error: &io::Error) -> Failure {
-        Failure::file(&self.given, words(error))
+        Failure::file(&self.given, describe_io(error))
     }
 }
 
-impl Write for Draft {
+/// Writes a file that has no sidecar.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = AtomicFile::new(path)?;
+    file.write_all(bytes).map_err(|error| Failure::writing(&error))?;
+    AtomicFile::keep_all([file])
+}
+
+impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.temporary().as_file().write(bytes)
     }
@@ -103,7 +119,7 @@ impl Write for Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for AtomicFile {
     fn drop(&mut self) {
         if let Some(file) = self.file.take() {
             let mut names = Names::hold();
@@ -111,6 +127,20 @@ impl Drop for Draft {
             drop(file);
         }
     }
+}
+
+/// Where a path leads through links, also through one to what is not there yet: a link keeps pointing where it points.
+pub(super) fn resolved(path: &Path) -> PathBuf {
+    let mut place = path.to_owned();
+    // Linux follows as many.
+    for _ in 0..40 {
+        if let Ok(place) = place.canonicalize() {
+            return place;
+        }
+        let Ok(target) = place.read_link() else { break };
+        place = folder(&place).join(target);
+    }
+    place
 }
 
 fn folder(place: &Path) -> &Path {

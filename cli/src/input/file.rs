@@ -19,8 +19,8 @@ const HASH_BYTES: usize = 1 << 20;
 
 /// A file that was opened, and its first bytes.
 pub(crate) struct Opened {
-    pub(super) path: PathBuf,
-    pub(super) head: Vec<u8>,
+    pub(crate) path: PathBuf,
+    pub(crate) head: Vec<u8>,
     file: File,
     /// What it was before its first byte was read.
     stamp: Option<Stamp>,
@@ -28,7 +28,7 @@ pub(crate) struct Opened {
 
 impl Opened {
     /// The file at a path, or standard input for `-`.
-    pub(super) fn new(path: &Path) -> Result<Self> {
+    pub(crate) fn new(path: &Path) -> Result<Self> {
         let bad = |error| Failure::file(path, error);
         let mut file = if is_stdin(path) { stdin() } else { File::open(path) }.map_err(bad)?;
         let metadata = file.metadata().map_err(bad)?;
@@ -40,7 +40,7 @@ impl Opened {
     }
 
     /// The file, to be read anywhere; a stream goes to a temporary file first, if it has no more than `most` bytes.
-    pub(super) fn seekable(self, most: Option<u64>) -> Result<Input> {
+    pub(crate) fn seekable(self, most: Option<u64>) -> Result<Input> {
         let Self { path, head, file, stamp } = self;
         if let Some(stamp) = stamp {
             let bytes = stamp.bytes;
@@ -54,12 +54,12 @@ impl Opened {
     }
 
     /// Its bytes, from the first one.
-    pub(super) fn reader(&self) -> impl Read {
+    pub(crate) fn reader(&self) -> impl Read {
         (&self.head[..]).chain(&self.file)
     }
 
     /// All bytes, if there are no more than `most`, of which `remedy` says more.
-    pub(super) fn all(self, most: u64, remedy: &str) -> Result<Vec<u8>> {
+    pub(crate) fn all(self, most: u64, remedy: &str) -> Result<Vec<u8>> {
         let Self { path, head, file, stamp } = self;
         let bad = |error| Failure::file(&path, error);
         let mut bytes = Vec::new();
@@ -74,10 +74,10 @@ impl Opened {
 
 /// A file whose bytes can be read in any order.
 #[derive(Debug)]
-pub(super) struct Input {
+pub(crate) struct Input {
     /// As the user gives it.
-    pub(super) path: PathBuf,
-    pub(super) bytes: u64,
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
     /// What it was when it was opened; none where nobody else can change it.
     stamp: Option<Stamp>,
     reader: Mutex<Reader>,
@@ -94,36 +94,36 @@ struct Reader {
 
 impl Input {
     /// What was made of the input at `path`, in a temporary file.
-    pub(super) fn private(path: PathBuf, file: File, bytes: u64) -> Self {
+    pub(crate) fn private(path: PathBuf, file: File, bytes: u64) -> Self {
         let reader = Mutex::new(Reader { file, hashed: None });
         Self { path, bytes, stamp: None, reader, sha256: None }
     }
 
     /// Fills the buffer with the bytes from `offset` on, of the file as it was when it was opened.
-    pub(super) fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+    pub(crate) fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let mut reader = self.reader();
         reader.read(offset, buffer).map_err(|error| self.failed(&error))?;
         self.check(&reader.file)
     }
 
     /// A reader of the whole file, for libraries; errors of it are told by `check_unchanged`.
-    pub(super) fn file(&self) -> Result<File> {
+    pub(crate) fn file(&self) -> Result<File> {
         self.reader().file.try_clone().map_err(|error| Failure::file(&self.path, error))
     }
 
     /// An error if it is not what it was.
-    pub(super) fn check_unchanged(&self) -> Result<()> {
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
         self.check(&self.reader().file)
     }
 
     /// From now on, what is read is hashed at once: everything up to the end of each read, so that reads must follow
     /// each other.
-    pub(super) fn hash_what_is_read(&self) {
+    pub(crate) fn hash_what_is_read(&self) {
         self.reader().hashed = Some((Digest::default(), 0));
     }
 
     /// The hash of the whole file in hexadecimal, of the bytes that were read.
-    pub(super) fn sha256(&self) -> Result<String> {
+    pub(crate) fn sha256(&self) -> Result<String> {
         if let Some(sha256) = &self.sha256 {
             return Ok(sha256.clone());
         }
@@ -183,47 +183,71 @@ impl Reader {
 
 /// What tells a file from another one, and from itself after somebody wrote to it.
 #[derive(Debug, PartialEq)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     bytes: u64,
     modified: Option<SystemTime>,
+    /// When anything of it changed last, which nobody can set.
+    #[cfg(unix)]
+    changed: (i64, i64),
     /// Device and number.
     #[cfg(unix)]
     place: (u64, u64),
 }
 
 impl Stamp {
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
         #[cfg(unix)]
         use std::os::unix::fs::MetadataExt;
         Self {
             bytes: metadata.len(),
             modified: metadata.modified().ok(),
             #[cfg(unix)]
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            #[cfg(unix)]
             place: (metadata.dev(), metadata.ino()),
         }
     }
 
+    /// The stamp of the file that a path names, of standard input for `-`; none of a pipe or a device.
+    pub(crate) fn at(path: &Path) -> Option<Self> {
+        let metadata =
+            if is_stdin(path) { stdin().and_then(|file| file.metadata()) } else { path.metadata() };
+        metadata.ok().filter(Metadata::is_file).map(|metadata| Self::of(&metadata))
+    }
+
+    /// Whether both are of one file, whatever was written to it.
+    #[cfg(unix)]
+    pub(crate) fn is_of_same_file(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+
+    /// Here no number tells files apart.
+    #[cfg(not(unix))]
+    pub(crate) fn is_of_same_file(&self, other: &Self) -> bool {
+        self == other
+    }
+
     /// An error unless the open file, and the one that its path names, still are this one.
     fn check(&self, file: &File, path: &Path) -> Result<()> {
-        if file.metadata().is_ok_and(|now| Self::of(&now) == *self) && (is_stdin(path) || self.is_at(path)) {
+        if file.metadata().is_ok_and(|now| Self::of(&now) == *self) && self.is_at(path) {
             return Ok(());
         }
         Err(changed(path))
     }
 
     /// Whether a path names what this is.
-    pub(super) fn is_at(&self, path: &Path) -> bool {
-        std::fs::metadata(path).is_ok_and(|now| Self::of(&now) == *self)
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        Self::at(path).is_some_and(|now| now == *self)
     }
 }
 
 /// The failure of a file that is not what it was when it was read.
-pub(super) fn changed(path: &Path) -> Failure {
+pub(crate) fn changed(path: &Path) -> Failure {
     Failure::file(path, "was changed or replaced while it was read: run it again when nobody writes to it")
 }
 
 /// Whether a path means standard input.
-pub(super) fn is_stdin(path: &Path) -> bool {
+pub(crate) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 

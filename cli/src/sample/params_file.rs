@@ -2,20 +2,19 @@
 //! mean is in `peers`.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-use serde::Deserialize;
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::numbers::plain_numbers;
 use super::params::PartialParams;
 use super::peers::{Translated, translate};
+use super::unique::Unique;
 use crate::failure::{Failure, Result, note};
-use crate::text::behind_mark;
+use crate::input::Opened;
+use crate::shown::{shown, shown_path};
+use crate::text::strip_bom;
 
 /// Bytes of text that an object may have, and more for each token of the vocabulary: every list of tokens fits, and
 /// prompts of half a million. Then those of all objects.
@@ -45,7 +44,7 @@ pub(super) fn read_params(
     if is_list && objects.len() != requests {
         return Err(Failure::Usage(format!(
             "{}: there are {} objects for {requests} requests: give one for each, or one object for all",
-            path.display(),
+            shown_path(path),
             objects.len()
         )));
     }
@@ -59,7 +58,7 @@ pub(super) fn read_params(
             });
         taken.map_err(|problem| {
             let place = number.map_or_else(String::new, |number| format!("object {number}: "));
-            Failure::Usage(format!("{}: {place}{problem}", path.display()))
+            Failure::Usage(format!("{}: {place}{problem}", shown_path(path)))
         })?;
         while unused.len() > MOST_NAMED + 1 {
             unused.pop_last();
@@ -74,39 +73,29 @@ fn tell_unused(path: &Path, keys: &BTreeSet<String>) {
     if keys.is_empty() {
         return;
     }
-    let mut names: Vec<String> = keys.iter().take(MOST_NAMED).map(|key| short(key)).collect();
+    let mut names: Vec<String> = keys.iter().take(MOST_NAMED).map(|key| shown(key)).collect();
     if keys.len() > MOST_NAMED {
         names.push("and more".to_owned());
     }
-    note!("note: {}: keys that are not used: {}", path.display(), names.join(", "));
-}
-
-/// A key for people: nothing of a file reaches a terminal raw.
-fn short(key: &str) -> String {
-    key.chars().take(60).flat_map(char::escape_debug).collect()
+    note!("note: {}: keys that are not used: {}", shown_path(path), names.join(", "));
 }
 
 /// The text of a file that is no longer than parameters for so many requests can be.
 fn read_text(path: &Path, requests: usize, vocab: usize) -> Result<String> {
-    let failed = |error: std::io::Error| Failure::file(path, error);
     let [bytes, of_token, most] = TEXT_BYTES;
     let most = (bytes + of_token * vocab as u64).saturating_mul(requests.max(1) as u64).min(most);
-    let mut text = Vec::new();
-    let mut file = File::open(path).map_err(failed)?;
+    let opened = Opened::new(path)?;
+    let bad = |problem: String| Failure::file(path, problem);
     // What is no JSON is not read to its end, which it may not have.
-    file.by_ref().take(256).read_to_end(&mut text).map_err(failed)?;
-    let mark = text.len() - behind_mark(&text).map_err(|problem| Failure::file(path, problem))?.len();
+    let start = strip_bom(&opened.head).map_err(bad)?;
+    if start.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| !matches!(byte, b'[' | b'{'))
+    {
+        return Err(bad("no parameters: this is neither a JSON object nor an array of them".to_owned()));
+    }
+    let mark = opened.head.len() - start.len();
+    let remedy = format!("parameters for {requests} requests of {vocab} tokens are shorter");
+    let mut text = opened.all(most, &remedy)?;
     text.drain(..mark);
-    if text.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| !matches!(byte, b'[' | b'{')) {
-        return Err(Failure::file(path, "no parameters: this is neither a JSON object nor an array of them"));
-    }
-    file.take(most).read_to_end(&mut text).map_err(failed)?;
-    if text.len() as u64 > most {
-        return Err(Failure::file(
-            path,
-            format!("over {most} bytes: parameters for {requests} requests of {vocab} tokens are shorter"),
-        ));
-    }
     spell_infinities(&mut text);
     String::from_utf8(text).map_err(|error| Failure::file(path, format!("no UTF-8: {error}")))
 }
@@ -134,7 +123,8 @@ fn spell_infinities(text: &mut [u8]) {
 
 /// The parameters of an object, and its keys that are not used.
 pub(super) fn read_object(text: &str, own_keys: &[String]) -> Result<(PartialParams, Vec<String>), String> {
-    let Object(object) = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let Unique(value) = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let Value::Object(object) = value else { return Err(format!("{value} is not an object of parameters")) };
     let object = object.into_iter().map(|(key, value)| (key, plain_numbers(value))).collect();
     let Translated { object, unused } = translate(object, own_keys)?;
     let params = serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
@@ -160,34 +150,6 @@ pub(super) fn own_keys() -> Vec<String> {
     match serde_json::to_value(PartialParams::default()) {
         Ok(Value::Object(object)) => object.keys().cloned().collect(),
         _ => unreachable!("a struct is an object"),
-    }
-}
-
-/// A JSON object with each key once.
-struct Object(Map<String, Value>);
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
-        impl<'de> Visitor<'de> for Keys {
-            type Value = Object;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object of parameters")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Object, A::Error> {
-                let mut object = Map::new();
-                while let Some((key, value)) = entries.next_entry::<String, Value>()? {
-                    if object.contains_key(&key) {
-                        return Err(A::Error::custom(format!("the key {key:?} stands twice")));
-                    }
-                    object.insert(key, value);
-                }
-                Ok(Object(object))
-            }
-        }
-        deserializer.deserialize_map(Keys)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::shown::shown_path;
 
 /// A temporary file with everything that `from` gives, and its length, if that is no more than `most` bytes; `problem`
 /// words a failed read.
-pub(super) fn spool(
+pub(crate) fn spool(
     path: &Path,
     mut from: impl Read,
     most: Option<u64>,
@@ -39,21 +39,21 @@ pub(super) fn spool(
 }
 
 /// An empty temporary file for what becomes of the input at `path`.
-pub(super) fn temporary(path: &Path) -> Result<File> {
+pub(crate) fn temporary(path: &Path) -> Result<File> {
     tempfile::tempfile().map_err(|error| cannot_spool(path, &error))
 }
 
 /// The failure of a temporary file.
-pub(super) fn cannot_spool(path: &Path, error: &io::Error) -> Failure {
-    let (folder, words) = (std::env::temp_dir(), words(error));
-    let folder = shown_path(&folder);
+pub(crate) fn cannot_spool(path: &Path, error: &io::Error) -> Failure {
+    let (folder, words) = (std::env::temp_dir(), describe_io(error));
+    let (folder, variable) = (shown_path(&folder), if cfg!(windows) { "TMP" } else { "TMPDIR" });
     Failure::file(
         path,
-        format!("needs a temporary file in {folder}: {words}: set TMPDIR to a folder with room"),
+        format!("needs a temporary file in {folder}: {words}: set {variable} to a folder with room"),
     )
 }
 
 /// What the system says of an error, without the name of a temporary file.
-pub(super) fn words(error: &io::Error) -> String {
+pub(crate) fn describe_io(error: &io::Error) -> String {
     if error.raw_os_error().is_some() { error.to_string() } else { error.kind().to_string() }
 }

@@ -1,4 +1,4 @@
-//! SHA-256 hashes that tie a sidecar to its files.
+//! SHA-256 hashes, which tie a sidecar to its files.
 
 use std::io::{self, Write};
 
@@ -6,32 +6,39 @@ use sha2::{Digest as _, Sha256};
 
 /// A hash in the making.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Digest(Sha256);
+pub(crate) struct Digest(Sha256);
 
 impl Digest {
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
     /// The hash in hexadecimal.
-    pub(super) fn hex(self) -> String {
+    pub(crate) fn hex(self) -> String {
         self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
+/// The hash of bytes in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    let mut digest = Digest::default();
+    digest.update(bytes);
+    digest.hex()
+}
+
 /// A writer that hashes what goes through it.
-pub(super) struct Hashed<W> {
+pub(crate) struct Hashed<W> {
     to: W,
     digest: Digest,
 }
 
 impl<W: Write> Hashed<W> {
-    pub(super) fn new(to: W) -> Self {
+    pub(crate) fn new(to: W) -> Self {
         Self { to, digest: Digest::default() }
     }
 
     /// The hash, in hexadecimal, of all that was written.
-    pub(super) fn hex(self) -> String {
+    pub(crate) fn hex(self) -> String {
         self.digest.hex()
     }
 }
