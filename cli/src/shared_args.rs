@@ -53,8 +53,8 @@ pub(crate) fn dtype_parser() -> impl TypedValueParser<Value = Dtype> {
 /// Where the texts of the tokens are.
 #[derive(Args, Debug)]
 pub(crate) struct VocabArgs {
-    /// Texts of the tokens: vocab.json (text -> id), a JSON array, one a line (vocab.txt), or any file that --tokenizer takes.
-    /// A byte-level alphabet, ▁ for a space and <0x0A> are recognised by the whole vocabulary; ## stays
+    /// Texts of the tokens: vocab.json (text -> id), a JSON array, one a line (vocab.txt), or any file that --tokenizer
+    /// takes. A byte-level alphabet, ▁ for a space and <0x0A> are recognised by the whole vocabulary; ## stays
     #[arg(long, value_name = "FILE", conflicts_with = "tokenizer")]
     pub(crate) vocab_file: Option<PathBuf>,
     /// Texts of the tokens: tokenizer.json, SentencePiece's .model or .vocab, tiktoken's ranks (base64), or tekken.json

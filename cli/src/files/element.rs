@@ -21,33 +21,36 @@ pub(crate) enum Element {
     Uint(usize),
 }
 
-/// Each element type by its names: numpy's code and name, and safetensors'.
-const NAMES: &[(Element, &[&str])] = &[
-    (Element::Logit(Dtype::F32), &["f4", "float32", "F32"]),
-    (Element::Logit(Dtype::F16), &["f2", "float16", "F16"]),
-    (Element::Logit(Dtype::Bf16), &["bfloat16", "BF16"]),
-    (Element::F64, &["f8", "float64", "F64"]),
-    (Element::Bool, &["b1", "bool", "BOOL"]),
-    (Element::Int(1), &["i1", "int8", "I8"]),
-    (Element::Int(2), &["i2", "int16", "I16"]),
-    (Element::Int(4), &["i4", "int32", "I32"]),
-    (Element::Int(8), &["i8", "int64", "I64"]),
-    (Element::Uint(1), &["u1", "uint8", "U8"]),
-    (Element::Uint(2), &["u2", "uint16", "U16"]),
-    (Element::Uint(4), &["u4", "uint32", "U32"]),
-    (Element::Uint(8), &["u8", "uint64", "U64"]),
+/// An element type, the name that numpy gives it, or `ml_dtypes`, and its others: numpy's code, and safetensors'.
+struct Names(Element, &'static str, &'static [&'static str]);
+
+const NAMES: &[Names] = &[
+    Names(Element::Logit(Dtype::F32), "float32", &["f4", "F32"]),
+    Names(Element::Logit(Dtype::F16), "float16", &["f2", "F16"]),
+    Names(Element::Logit(Dtype::Bf16), "bfloat16", &["BF16"]),
+    Names(Element::F64, "float64", &["f8", "F64"]),
+    Names(Element::Bool, "bool", &["b1", "BOOL"]),
+    Names(Element::Int(1), "int8", &["i1", "I8"]),
+    Names(Element::Int(2), "int16", &["i2", "I16"]),
+    Names(Element::Int(4), "int32", &["i4", "I32"]),
+    Names(Element::Int(8), "int64", &["i8", "I64"]),
+    Names(Element::Uint(1), "uint8", &["u1", "U8"]),
+    Names(Element::Uint(2), "uint16", &["u2", "U16"]),
+    Names(Element::Uint(4), "uint32", &["u4", "U32"]),
+    Names(Element::Uint(8), "uint64", &["u8", "U64"]),
 ];
 
 impl Element {
     /// The type of this name, without a byte order.
     pub(super) fn named(name: &str) -> Option<Self> {
-        NAMES.iter().find(|(_, names)| names.contains(&name)).map(|&(element, _)| element)
+        let is_named = |Names(_, plain, others): &&Names| *plain == name || others.contains(&name);
+        NAMES.iter().find(is_named).map(|Names(element, ..)| *element)
     }
 
     /// The name that numpy gives the type, or `ml_dtypes`.
     pub(crate) fn name(self) -> &'static str {
-        let (_, names) = NAMES.iter().find(|(element, _)| *element == self).unwrap_or(&NAMES[0]);
-        names[names.len() - 2]
+        let names = NAMES.iter().find(|Names(element, ..)| *element == self);
+        names.map_or("", |Names(_, name, _)| name)
     }
 
     /// Bytes of an element in a file.

@@ -56,7 +56,8 @@ impl LogitsFile {
             }
         };
         if hints.dtype.is_some_and(|wanted| wanted != dtype) {
-            return Err(Failure::file(path, format!("the file says {dtype}: leave --dtype out")));
+            let path = shown_path(path);
+            return Err(Failure::Usage(format!("{path}: the file says {dtype}: leave --dtype out")));
         }
         let said = array.shape.clone();
         drop_ones(&mut array.shape);

@@ -142,8 +142,8 @@ impl Inputs {
     }
 }
 
-/// The hash of a file that an output is made from, if there is one and it still holds what was read from it: a pipe does not.
-/// That nobody wrote to it meanwhile is the matter of `deliver`.
+/// The hash of a file that an output is made from, if there is one and it still holds what was read from it: a pipe
+/// does not. That nobody wrote to it meanwhile is the matter of `deliver`.
 pub(crate) fn sha256(path: Option<&Path>) -> Result<Option<String>> {
     let Some(path) = path.filter(|path| path.is_file()) else { return Ok(None) };
     Opened::new(path)?.seekable(None)?.sha256().map(Some)

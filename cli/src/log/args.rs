@@ -64,8 +64,8 @@ pub(crate) enum LogFormat {
     Table,
     /// One JSON object per row
     Jsonl,
-    /// One line per row and alternative. In texts control characters and \ are spelled as in a JSON string, and ' goes before a
-    /// formula (= + - @), so that no spreadsheet runs it; bytes are JSON lists
+    /// One line per row and alternative. In texts control characters and \ are spelled as in a JSON string, and ' goes
+    /// before a formula (= + - @), so that no spreadsheet runs it; bytes are JSON lists
     Csv,
     /// One chat-completions `logprobs` object per request; needs --tokens, at most 20 alternatives; an entry for each
     /// target, -9999.0 where it is impossible or the row is no distribution

@@ -62,6 +62,9 @@ impl Targets {
                  token p + 1: give --shift"
             );
         }
+        if rows > 0 && targets.iter().all(Option::is_none) {
+            note!("note: no row has a target: all of --tokens {} are negative", shown(source));
+        }
         Ok(Self { tokens: targets, first: usize::from(shift), tensor: integers.tensor })
     }
 }

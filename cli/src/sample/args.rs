@@ -43,8 +43,8 @@ pub(crate) struct SampleArgs {
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,
     /// Parameters of each request, over those of the command line: a JSON array or lines of objects, or one object for
-    /// all. Keys are the options' names with _ for -, save `n`, `mirostat`: {tau, eta}, `dry`: {multiplier, base, allowed_length,
-    /// last_n, sequence_breakers}, `order`: "vllm", "llama" or a list; `prompt`: [ids]; `position`: of the first row,
+    /// all. Keys are the options' names with _ for -, save `n`, `mirostat`: {tau, eta}, `dry`: {multiplier, base,
+    /// allowed_length, last_n, sequence_breakers}, `order`: "vllm", "llama" or a list; `prompt`: [ids]; `position`: of the first row,
     /// counted from 0. Other programs' keys: see below
     #[arg(long, value_name = "FILE", help_heading = "Requests")]
     pub(crate) params: Option<PathBuf>,

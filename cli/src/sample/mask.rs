@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::failure::{Failure, Result};
 use crate::files::{Array, Element, Hints, LogitsFile, open_array};
+use crate::shown::shown_path;
 
 /// Which tokens of a file of logits are possible: for each row, or the same for all.
 pub(crate) struct Mask {
@@ -64,11 +65,12 @@ impl Mask {
                 Form::Bits => "one bit per token in rows of whole words",
                 Form::Flags => "one flag per token",
             };
-            let problem = format!(
-                "shape {:?} does not fit logits {:?}: {each:?} is needed, or [{width}] for all rows, {what}",
-                array.shape, logits.array.shape
-            );
-            return Err(Failure::file(path, problem));
+            return Err(Failure::Usage(format!(
+                "{}: shape {:?} does not fit logits {:?}: {each:?} is needed, or [{width}] for all rows, {what}",
+                shown_path(path),
+                array.shape,
+                logits.array.shape
+            )));
         }
         let width = [width, *last];
         Ok(Self { array, form, width, is_for_all_rows })

@@ -62,7 +62,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     let (vocab, vocab_source) = args.vocab.load(logits.vocab)?.unzip();
     let chosen = Chosen::new(&args.run.device)?;
     chosen.check(Kernels::Sample, logits.dtype)?;
-    if let Some(seed) = requests.found_seed {
+    if let Some(seed) = requests.found_seed.filter(|_| requests.draw()) {
         note!("seed {seed}");
     }
     deliver(

@@ -261,8 +261,8 @@ impl PartialParams {
     pub(super) fn params(&self) -> SamplingParams {
         let mut params = SamplingParams { entropy: true, ..SamplingParams::default() };
         set!(params from self:
-            temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma top_a epsilon_cutoff eta_cutoff
-            xtc_threshold xtc_probability order repetition_penalty presence_penalty frequency_penalty penalty_last_n
+            temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma top_a epsilon_cutoff
+            eta_cutoff xtc_threshold xtc_probability order repetition_penalty presence_penalty frequency_penalty penalty_last_n
             bad_words min_tokens stop_token_ids allowed_token_ids seed stream n raw_logprobs processed_logprobs
         );
         for &Bias(token, bias) in self.logit_bias.iter().flatten() {

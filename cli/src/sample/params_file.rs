@@ -1,5 +1,5 @@
-//! Files of parameters: a JSON object for all requests, or an array or lines with one for each. What the keys of other programs
-//! mean is in `peers`.
+//! Files of parameters: a JSON object for all requests, or an array or lines with one for each. What the keys of other
+//! programs mean is in `peers`.
 
 use std::collections::BTreeSet;
 use std::path::Path;

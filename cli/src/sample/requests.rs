@@ -133,6 +133,11 @@ impl Requests {
         &self.specs[if self.specs.len() == 1 { 0 } else { request }]
     }
 
+    /// Whether a seed makes a difference to any of them.
+    pub(crate) fn draw(&self) -> bool {
+        self.specs.iter().any(|spec| spec.params.temperature != 0.0)
+    }
+
     /// The longest raw and processed lists that a request asks for.
     pub(crate) fn asks_for_logprobs(&self) -> [Option<u32>; 2] {
         let params = || self.specs.iter().map(|spec| &spec.params);

@@ -17,8 +17,8 @@ use super::numbers::whole;
 pub(super) enum Profile {
     /// Temperature, top-n-sigma, typical-p, epsilon and eta cutoff, min-p, top-a, top-k, top-p, XTC, Mirostat
     Vllm,
-    /// Top-n-sigma, top-k, typical-p, top-p, min-p, top-a, epsilon and eta cutoff, XTC, temperature; with Mirostat nothing but
-    /// temperature and Mirostat
+    /// Top-n-sigma, top-k, typical-p, top-p, min-p, top-a, epsilon and eta cutoff, XTC, temperature; with Mirostat
+    /// nothing but temperature and Mirostat
     Llama,
 }
 

@@ -117,7 +117,7 @@ const FILES: &[Case] = &[
     ("object.npy", 1, &["|O", "not supported"]),
     ("integers.npy", 1, &["integers.npy", "int32, not logits"]),
     ("raw_pair.npy", 1, &["V2", "--dtype bf16"]),
-    ("good.npy --dtype f16", 1, &["good.npy", "f32", "--dtype"]),
+    ("good.npy --dtype f16", 2, &["good.npy", "f32", "--dtype"]),
     ("scalar.npy", 1, &["shape []", "[rows][vocab]"]),
     ("block.npy", 1, &["shape [2, 2, 2, 3]", "[rows][vocab]"]),
     ("wide.npy", 1, &["wide.npy", "vocab 1048577 is outside 1 to 1048576"]),

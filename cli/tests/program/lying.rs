@@ -4,6 +4,7 @@ use zip::CompressionMethod::{Deflated, Stored};
 
 use crate::common::{Folder, npy, npy_in_order, npz, safetensors, stderr, stored};
 use crate::table::test_each;
+use crate::terminals::obeyed;
 
 /// A case: the name of a file, its bytes, and words of the message.
 type Case<'a> = (&'a str, Vec<u8>, &'a [&'a str]);
@@ -41,26 +42,18 @@ fn headers_are_bounded_before_they_are_read() {
     refused(&Folder::new(), cases);
 }
 
+/// Of one byte; the unit test has every bit.
 #[test]
-fn a_damaged_member_is_refused_whatever_bit_is_wrong() {
+fn a_damaged_member_is_refused() {
     let folder = Folder::new();
     let array = npy("<f4", "(2, 3)", &stored("f32", &[1.0, 2.0, 3.0, 3.0, 2.0, 1.0]));
     for method in [Stored, Deflated] {
-        let whole = npz(method, &[("logits", array.clone())]);
-        folder.put("whole.npz", &whole);
+        let mut damaged = npz(method, &[("logits", array.clone())]);
+        folder.put("whole.npz", &damaged);
         folder.printed("log whole.npz --device cpu");
-        // From behind the member's own header to the archive's directory.
-        let (start, end) = (30 + "logits.npy".len(), find(&whole, b"PK\x01\x02"));
-        assert!(end - start > 60, "a member");
-        test_each((start..end).map(|place| (format!("{method:?} byte {place}"), place)), |place| {
-            let mut damaged = whole.clone();
-            damaged[place] ^= 1 << (place % 8);
-            folder.put("damaged.npz", damaged);
-            let output = folder.run("log damaged.npz --device cpu");
-            let message = stderr(&output);
-            assert_eq!(output.status.code(), Some(1), "{message}");
-            assert!(output.stdout.is_empty() && message.contains("logits is damaged"), "{message}");
-        });
+        let place = find(&damaged, b"PK\x01\x02") - 10;
+        damaged[place] ^= 4;
+        refused(&folder, vec![("damaged.npz", damaged, &["logits is damaged"])]);
     }
 }
 
@@ -200,6 +193,6 @@ fn names_do_nothing_to_a_terminal() {
     refused(&folder, cases);
     for name in ["names.safetensors", "names.npz", "type.npy", "\u{1b}[31m.npy"] {
         let message = stderr(&folder.run(&format!("log {name} --device cpu")));
-        assert!(!message.trim_end().contains(char::is_control), "{message:?}");
+        assert_eq!(obeyed(&message), Vec::<char>::new(), "{message:?}");
     }
 }

@@ -16,7 +16,7 @@ fn is_obeyed(c: char) -> bool {
         || (0x2066..=0x2069).contains(&code)
 }
 
-fn obeyed(text: &str) -> Vec<char> {
+pub(crate) fn obeyed(text: &str) -> Vec<char> {
     text.chars().filter(|&c| is_obeyed(c) && c != '\n').collect()
 }
 

@@ -120,7 +120,8 @@ pub(super) fn end_of_word(sign: &str, is_byte_level: bool) -> Step {
 struct Votes {
     /// Pieces that are no names of special tokens.
     pieces: usize,
-    /// Pieces with a character that stands for another byte, which spell a part of a text; and pieces that cannot be spelled.
+    /// Pieces with a character that stands for another byte, which spell a part of a text; and pieces that
+    /// cannot be spelled.
     byte_level: usize,
     not_byte_level: usize,
     /// Pieces with ▁, pieces `<0x0A>`, and pieces with a space as it is.

@@ -305,7 +305,7 @@ const REFUSED: &[(&str, i32, &str)] = &[
     ("bench --input none.npy", 1, "no rows"),
     ("bench --input one.npy --rows 3", 2, "--rows"),
     ("bench --input one.npy --dtype f32,f16", 2, "leave --dtype out"),
-    ("bench --input one.npy --dtype f16", 1, "the file says f32"),
+    ("bench --input one.npy --dtype f16", 2, "the file says f32"),
     ("bench --input one.npy -o one.npy", 2, "would replace the input"),
     ("bench --device cpu -o nowhere/out", 1, "nowhere/out"),
     ("bench --device cpu -o .", 1, "is no regular file"),

@@ -120,6 +120,8 @@ fn tokens_that_may_be_the_rows_own_get_a_hint() {
         let said = stderr(&successful(&line, folder.run(&line)));
         assert_eq!(said.contains("texts of tokens are not written"), is_idle, "{options}: {said}");
     }
+    let said = stderr(&folder.run("log one.npy --tokens -1,-1,-100,-1 --device cpu"));
+    assert!(said.contains("note: no row has a target: all of --tokens -1,-1,-100,-1 are negative"), "{said}");
     let output = folder.run("log one.npy --shift --device cpu");
     assert_eq!(output.status.code(), Some(2), "nothing to shift");
 }

@@ -183,7 +183,7 @@ fn a_mask_says_what_is_possible() {
     let both = "sample rows.npy --mask mask.npy --allowed-token-ids 2,3,39 --format tokens --device cpu";
     assert!(folder.text(both).starts_with("2\n39\n"));
     let output = folder.run("sample rows.npy --mask nested_mask.npy --device cpu");
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("[4, 2] is needed"), "{}", stderr(&output));
 }
 

@@ -190,7 +190,7 @@ const BAD_OPTIONS: &[Case] = &[
     ("--params missing.json", 1, &["missing.json"]),
     ("--mask missing.npy", 1, &["missing.npy"]),
     ("--mask small.npy", 1, &["small.npy", "a mask of float32 is not read", "or int32"]),
-    ("--mask wide.npy", 1, &["wide.npy", "[1, 2]", "[1, 1] is needed"]),
+    ("--mask wide.npy", 2, &["wide.npy", "[1, 2]", "[1, 1] is needed"]),
     ("--device nosuch", 4, &["nosuch"]),
 ];
 
