@@ -33,6 +33,15 @@ fn behind(folder: &Folder, words: &str, line: &str) -> Command {
     command
 }
 
+/// The program, which ignores no signal: whoever runs the tests in the background may have it ignore some.
+fn attentive(folder: &Folder, line: &str) -> Command {
+    let env = if cfg!(target_os = "linux") { "env --default-signal=HUP,INT,QUIT,TERM" } else { "env" };
+    let mut command = Command::new("sh");
+    let line = format!("exec {env} {} {line}", env!("CARGO_BIN_EXE_sortilege"));
+    command.args(["-c", &line]).current_dir(folder.path("."));
+    command
+}
+
 #[test]
 fn a_signal_leaves_nothing_behind() {
     let lines = [
@@ -52,7 +61,7 @@ fn a_signal_leaves_nothing_behind() {
     test_each(cases, |(line, (signal, number))| {
         let folder = folder();
         let before = folder.contents("out");
-        let child = folder.started(&mut folder.command(line));
+        let child = folder.started(&mut attentive(&folder, line));
         folder.wait_for_draft("out");
         kill(signal, &child);
         let output = child.wait_with_output().expect("it ends");
@@ -211,7 +220,7 @@ fn an_output_is_where_a_link_leads() {
 fn an_end_of_standard_input_does_not_hide_a_signal() {
     let folder = folder();
     test_each((0..20).map(|round| (format!("round {round}"), round)), |_| {
-        let mut child = folder.started(folder.command("log - --device cpu").stdin(Stdio::piped()));
+        let mut child = folder.started(attentive(&folder, "log - --device cpu").stdin(Stdio::piped()));
         let mut stdin = child.stdin.take().expect("piped");
         stdin.write_all(b"\x93NUMPY\x01\x00").expect("it reads");
         std::thread::sleep(Duration::from_millis(100));
