@@ -29,15 +29,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var is_done = false;
     for (var moves = 0u; moves < MOST_MOVES; moves++) {
         // 1. Every lane comes to the same; one lane's word for it makes the way uniform.
-        let own_does = advance();
+        var own_does = advance();
+        if rounds > chunk.most_rounds {
+            own_does = DOES_CUT; // what came of more rounds than the device carries out is nothing
+        }
         if lane == 0u {
             first_lane_does = own_does;
         }
         let does = workgroupUniformLoad(&first_lane_does);
-        // What came of more rounds than the device carries out is nothing.
-        let is_cut = rounds > chunk.most_rounds;
-        is_done = does == DOES_END && !is_cut;
-        if is_done || is_cut {
+        is_done = does == DOES_END;
+        if is_done || does == DOES_CUT {
             break;
         }
         // 2. all lanes do

@@ -32,7 +32,7 @@ pub enum Error {
         /// The device's own words.
         message: String,
     },
-    /// The device is gone; open a new one.
+    /// The device is gone, or wgpu panicked on it and left nobody knows what half done: let it go and open a new one.
     #[error("the device was lost while {doing}: open a new device and record again ({message})")]
     DeviceLost {
         /// The step that failed.

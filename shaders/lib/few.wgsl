@@ -2,15 +2,15 @@
 // Provides: take_few, MOST_FEW.
 // Needs: list.wgsl, and the kernel's `item(level, i)`, a code that is larger where the item comes earlier.
 
-const MOST_FEW: u32 = 32u; // items that take_few finds
+const MOST_FEW: u32 = 32u; // the most that may be wanted of take_few; fewer than there are champions
 const CHAMPIONS: u32 = 64u;
 
 var<workgroup> threshold: vec2<u32>;
 var<workgroup> few_counts: array<atomic<u32>, 2>; // subtiles in `chosen`, tokens in `winners`
 var<workgroup> few_found: vec2<u32>;
 
-// Fills `winners` with tokens among which the `wanted` largest of the row are, at most MOST_FEW, and returns how many;
-// or more than there is room for, and then `winners` is of no use.
+// Fills `winners` with tokens among which the `wanted` largest of the row are, at most MOST_FEW of them, and returns how
+// many; or more than MOST_LISTED, for which there is no room, and then `winners` is of no use.
 // Each champion is the largest of the subtiles in its share; at the `wanted`-th largest champion at least as many tokens
 // are reached, the delegates of the champions before it. So no token behind it, by its logit and its subtile, is wanted, and
 // few are not behind it: 24 where 20 are wanted and the largest are spread evenly over the shares.

@@ -37,6 +37,8 @@ impl DistributionBits {
         check(rest.iter().all(|entry| *entry == (NO_TOKEN, BITS_NEG_INFINITY)), || {
             "a list that goes on behind its end".to_owned()
         })?;
+        let first = listed.first().is_none_or(|(_, bits)| key_of_bits(*bits) == max_key);
+        check(first, || "a list that does not begin with the largest".to_owned())?;
         let code = |&(token, bits): &(u32, u32)| (std::cmp::Reverse(key_of_bits(bits)), token);
         check(listed.is_sorted_by(|a, b| code(a) < code(b)), || "a list out of order".to_owned())?;
         listed.iter().try_for_each(|&(token, bits)| self.check_token(vocab, token, bits))

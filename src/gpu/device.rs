@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::adapters::{Adapter, adapters};
 use super::buffers::buffer;
-use super::guard::{alive, guarded, lock, panic_message, poll};
+use super::guard::{guarded, lock, panic_message, poll};
 use super::mapping::{Shared, map_on_submit};
 use super::readback::{drive, wait_mapped};
 use super::sampler::{Sampler, SamplerOptions};
@@ -198,8 +198,14 @@ impl Gpu {
     /// [`Error::OutOfMemory`], [`Error::Validation`] or [`Error::DeviceLost`].
     pub fn buffer(&self, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         let doing = "making a buffer";
-        let made = guarded(&self.device, doing, || buffer(&self.device, "sortilege", bytes, usage));
-        self.or_lost(made.and_then(|made| alive(&self.device, doing).map(|()| made)))
+        let made =
+            self.or_lost(guarded(&self.device, doing, || buffer(&self.device, "sortilege", bytes, usage)))?;
+        // The lost callback runs inside a poll.
+        poll(&self.device)?;
+        match &*lock(&self.lost) {
+            Some(message) => Err(Error::DeviceLost { doing, message: message.clone() }),
+            None => Ok(made),
+        }
     }
 
     /// A buffer with these bytes, rounded up to whole words of 4, for kernels to read or write.

@@ -19,7 +19,7 @@ pub(crate) fn guarded<T>(device: &wgpu::Device, doing: &'static str, calls: impl
     let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let made = catch_unwind(AssertUnwindSafe(calls));
     let [validation, internal, memory] = [validation, internal, memory].map(|scope| ready(scope.pop()));
-    let made = made.map_err(|panic| given_up(device, doing, &*panic))?;
+    let made = made.map_err(|panic| given_up(doing, &*panic))?;
     // The memory first: what was not made is then not valid either.
     match memory.or(internal).or(validation) {
         None => Ok(made),
@@ -32,11 +32,10 @@ pub(crate) fn guarded<T>(device: &wgpu::Device, doing: &'static str, calls: impl
     }
 }
 
-/// A device on which wgpu panicked in a call other than a poll: out of memory for commands (`PendingWrites::activate`), or a
-/// fault of its own. Nobody knows what it left half done, so that the device goes, as after any other failure to encode.
-fn given_up(device: &wgpu::Device, doing: &'static str, panic: &(dyn std::any::Any + Send)) -> Error {
-    device.destroy();
-    Error::DeviceLost { doing, message: panic_message(panic) }
+/// A panic of wgpu in a call other than a poll: out of memory for commands (`PendingWrites::activate`), or a fault of its
+/// own. Nobody knows what it left half done; the device is the caller's, who is told to let it go.
+fn given_up(doing: &'static str, panic: &(dyn std::any::Any + Send)) -> Error {
+    Error::DeviceLost { doing, message: format!("wgpu panicked: {}", panic_message(panic)) }
 }
 
 /// An error on a lost device, for what would seem to succeed there.
@@ -48,25 +47,27 @@ fn lost(doing: &'static str) -> Error {
     Error::DeviceLost { doing, message: "nothing can be made on it any more".to_owned() }
 }
 
-/// Whether a buffer of four bytes, with memory for it, cannot be mapped. The callback that wgpu would tell of a loss is
-/// the engine's.
+/// Whether a buffer of four bytes is made without a complaint and yet cannot be mapped. The callback that wgpu would tell of
+/// a loss is the engine's.
 fn is_lost(device: &wgpu::Device) -> bool {
-    let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-    let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let scopes = [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::Validation]
+        .map(|filter| device.push_error_scope(filter));
     let descriptor = wgpu::BufferDescriptor {
         label: Some("sortilege probe"),
         size: 4,
         usage: wgpu::BufferUsages::MAP_READ,
         mapped_at_creation: false,
     };
-    let made = device.create_buffer(&descriptor);
+    let made = catch_unwind(AssertUnwindSafe(|| device.create_buffer(&descriptor)));
+    let complaints = scopes.into_iter().rev().filter_map(|scope| ready(scope.pop())).count();
+    let (Ok(made), 0) = (made, complaints) else { return false };
     let is_refused = Arc::new(AtomicBool::new(false));
     let refused = is_refused.clone();
+    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
     // At once on a lost device; on any other it takes a poll, or never comes about: the buffer goes first.
     made.map_async(wgpu::MapMode::Read, .., move |mapped| refused.store(mapped.is_err(), Ordering::Relaxed));
-    let is_refused = is_refused.load(Ordering::Relaxed);
-    let _ = ready(validation.pop());
-    ready(memory.pop()).is_none() && is_refused
+    let _ = ready(scope.pop());
+    is_refused.load(Ordering::Relaxed)
 }
 
 /// The result of a scope, which is there at once everywhere but in the browser; there it goes to the console.

@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 use crate::kernels::kernel::ChunkUniform;
 use crate::kernels::loop_rounds;
 
-/// So many times so many rounds are asked for.
-const OUTER: u32 = 300;
+/// So many times so many rounds are asked for: more than any row takes.
+const OUTER: u32 = 2048;
 const INNER: u32 = 256;
 const SEED: u32 = 0x5eed;
-/// Fewer than these no row could do with.
+/// Fewer than these would leave hardly any row.
 const LEAST: u32 = 1 << 13;
 const DOING: &str = "checking the device's loops";
 

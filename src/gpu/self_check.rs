@@ -38,12 +38,16 @@ impl Sampler {
     /// # Errors
     /// What the device says of the kernels, and what [`Sampler::uses_integers`] says.
     pub fn prepare(&self, kernels: Kernels, dtype: Dtype) -> Result<()> {
+        let is_sampling = kernels == Kernels::Sample;
         let kernels = match kernels {
             Kernels::Logprobs => &[row_logprobs::KERNEL][..],
             Kernels::LongLists => &[digit_count::KERNEL, digit_scatter::KERNEL],
             Kernels::Sample => &[row_sample::KERNEL],
         };
         self.first_pass(dtype)?;
+        if is_sampling {
+            self.most_rounds()?;
+        }
         kernels.iter().try_for_each(|kernel| self.pipelines.get(kernel, Some(dtype), false).map(|_| ()))?;
         alive(&self.device, "preparing the kernels")
     }

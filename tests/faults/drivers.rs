@@ -225,6 +225,8 @@ fn one_fault(
     match operations::step(&gpu) {
         Ok(()) => gpu,
         Err(Error::DeviceLost { .. }) => {
+            // As whoever owns it should: where wgpu panicked it is not lost by itself.
+            gpu.device().destroy();
             operations::every_method_tells_of_the_loss(&gpu);
             drop(gpu);
             new_device()
