@@ -37,11 +37,11 @@ impl DistributionBits {
         check(rest.iter().all(|entry| *entry == (NO_TOKEN, BITS_NEG_INFINITY)), || {
             "a list that goes on behind its end".to_owned()
         })?;
-        let first = listed.first().is_none_or(|(_, bits)| key_of_bits(*bits) == max_key);
-        check(first, || "a list that does not begin with the largest".to_owned())?;
         let code = |&(token, bits): &(u32, u32)| (std::cmp::Reverse(key_of_bits(bits)), token);
         check(listed.is_sorted_by(|a, b| code(a) < code(b)), || "a list out of order".to_owned())?;
-        listed.iter().try_for_each(|&(token, bits)| self.check_token(vocab, token, bits))
+        listed.iter().try_for_each(|&(token, bits)| self.check_token(vocab, token, bits))?;
+        let first = listed.first().is_none_or(|(_, bits)| key_of_bits(*bits) == max_key);
+        check(first, || "a list that does not begin with the largest".to_owned())?
     }
 
     fn check_token(&self, vocab: u32, token: u32, bits: u32) -> Result<(), Implausible> {
@@ -155,6 +155,7 @@ mod tests {
             ("a mass of 0.5 in", |bits| bits.processed.mass = 1 << 42),
             ("a mass of 101 in 100", |bits| raw(bits).mass = 101 << ROW_FRACTION),
             ("behind its end", |bits| bits.processed.top[3].1 = HALF),
+            ("does not begin with the largest", |bits| drop(bits.processed.top.remove(0))),
             ("out of order", |bits| bits.processed.top.swap(1, 2)),
             ("out of order", |bits| raw(bits).top[2] = raw(bits).top[1]),
             ("token 100 of 100", |bits| raw(bits).top[2].0 = VOCAB),
