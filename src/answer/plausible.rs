@@ -41,7 +41,7 @@ impl DistributionBits {
         check(listed.is_sorted_by(|a, b| code(a) < code(b)), || "a list out of order".to_owned())?;
         listed.iter().try_for_each(|&(token, bits)| self.check_token(vocab, token, bits))?;
         let first = listed.first().is_none_or(|(_, bits)| key_of_bits(*bits) == max_key);
-        check(first, || "a list that does not begin with the largest".to_owned())?
+        check(first, || "a list that does not begin with the largest".to_owned())
     }
 
     fn check_token(&self, vocab: u32, token: u32, bits: u32) -> Result<(), Implausible> {
