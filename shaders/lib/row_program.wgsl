@@ -24,8 +24,8 @@ const DOES_LOAD_TILES: u32 = 4u; // the tiles' masses, for draws where nothing w
 const DOES_SCAN: u32 = 8u;       // the task
 const DOES_LIST: u32 = 16u;      // the winners
 const DOES_RANK: u32 = 32u;      // of the code at hand, among what is opened
-const DOES_CUT: u32 = 128u;      // nothing any more: the row takes too many rounds of loops
 const DOES_FEW: u32 = 64u;       // the most probable tokens of a view of which nothing is cut
+const DOES_CUT: u32 = 128u;      // nothing any more: the row takes too many rounds of loops
 
 struct Move {
     does: u32,               // DOES_*; 0 if there is only a step to take to another station

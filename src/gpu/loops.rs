@@ -2,7 +2,7 @@
 //! 65 535 and say nothing; a row that takes more is refused there.
 
 use super::guard::lock;
-use super::passes::Range;
+use super::passes::{Passes, Range};
 use super::sampler::Sampler;
 use crate::error::{Error, Result};
 use crate::kernels::kernel::ChunkUniform;
@@ -46,7 +46,7 @@ impl Sampler {
             let uniform = ChunkUniform { rows: OUTER, vocab: INNER, call: SEED, ..ChunkUniform::default() };
             let uniform = self.filled(bytemuck::bytes_of(&uniform), Usage::UNIFORM);
             let out = self.filled(&[0; 4], Usage::STORAGE | Usage::COPY_SRC);
-            let mut passes = super::passes::Passes::default();
+            let mut passes = Passes::default();
             passes.add(&self.device, &kernel, &[&uniform, &out].map(Range::whole), [1, 1, 1]);
             (passes, out)
         })?;
@@ -61,6 +61,7 @@ impl Sampler {
 mod tests {
     use super::*;
     use crate::gpu::{Gpu, SamplerOptions};
+    use crate::{Engine, Logits, Request, SampleInputs, SamplingParams};
 
     /// A device that stops short is found out, and is refused where it stops too soon.
     #[test]
@@ -77,5 +78,28 @@ mod tests {
         assert_eq!(rounds_of(None).expect("sound"), own);
         assert_eq!(rounds_of(Some(40_000)).expect("enough for most"), 35_000);
         assert!(matches!(rounds_of(Some(300)), Err(Error::Mismatch(_))), "too few for any row");
+    }
+
+    /// A row that takes more rounds than the device is trusted with is refused by the kernel's own count, whatever the
+    /// device would have done.
+    #[test]
+    fn a_row_over_the_limit_is_refused() {
+        const VOCAB: usize = 131_072;
+        let gpu = Gpu::any().expect("an adapter: scripts/test installs a software driver");
+        let right = "state = state * 1664525u";
+        let cut = loop_rounds::KERNEL
+            .replaced(right, &format!("if i * chunk.vocab + j >= {LEAST}u {{ break; }} {right}"));
+        let wary = gpu.beside_checked(SamplerOptions::default(), cut).expect("a sampler");
+        let flat = vec![0.0; VOCAB];
+        let logits = Logits::f32(&flat, 1, VOCAB).expect("a row");
+        let sample = |gpu: &Gpu, n| {
+            let params = SamplingParams { n, raw_logprobs: Some(20), seed: Some(1), ..Default::default() };
+            let request = Request::new(params).expect("in range");
+            gpu.sample(&logits, &[request.row(0)], &SampleInputs::default())
+        };
+        sample(&gpu, 16).expect("within the rounds of a sound device");
+        sample(&wary, 1).expect("within these");
+        let refused = sample(&wary, 16);
+        assert!(matches!(&refused, Err(Error::Limit(why)) if why.contains("7168 rounds")), "{refused:?}");
     }
 }
