@@ -23,6 +23,7 @@
 //! | logits in host memory | [`Cpu`], an [`Engine`] |
 //! | a sequence in the making | [`Request`], with [`SamplingParams`] |
 //! | a draft model | [`DraftTokens`] |
+//! | a log to write or to read | [`log`] |
 //! | doubts about a driver | [`Sampler::self_check`], [`validate`] |
 //! | doubts about an answer | [`audit`] |
 //!
@@ -56,6 +57,7 @@
 //! | `plan` | chunks, bindings, dispatches and bytes of a call, without a device |
 //! | `engine`, `cpu` | what every engine computes; the one on the CPU |
 //! | `gpu` | the one on the device, and the sampler in the engine's encoder; the only room that names wgpu |
+//! | `log` | records, written, read, and told how they were made |
 //! | `proof` | the definition in f64, audits, validation of kernels |
 //!
 //! # The order of tokens
@@ -64,6 +66,7 @@
 //! # Features
 //! - `wgpu` (default): [`Sampler`], and `wgpu` 30 re-exported. Without it the crate is the CPU engine alone.
 //! - `device` (default): [`device`], which finds adapters and opens them.
+//! - `log`: [`log`], logs of records; it brings serde.
 //! - `validate` (default): [`oracle`], [`audit`], [`synthetic`] and, with `device`, [`validate`].
 
 mod answer;
@@ -75,6 +78,8 @@ mod filter;
 #[cfg(feature = "wgpu")]
 mod gpu;
 mod kernels;
+#[cfg(feature = "log")]
+pub mod log;
 mod logits;
 mod params;
 mod plan;

@@ -5,12 +5,12 @@ use std::io::Write;
 use clap::Args;
 use serde::Serialize;
 use sortilege::device::{self, adapters};
+use sortilege::log::write_json_pretty;
 use sortilege::wgpu::Features;
 
 use crate::engine::driver;
 use crate::failure::{Failure, Result};
 use crate::shown::shown;
-use crate::text::write_json_pretty;
 
 #[derive(Args, Debug)]
 pub(crate) struct InfoArgs {

@@ -1,46 +1,17 @@
 //! What is shown to people: no character that steers a terminal, and nothing without an end.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 use std::path::Path;
+
+use sortilege::log::{escaped, is_control};
 
 /// Characters of a name and of a message; what is longer loses its middle, since the end of a message has the remedy.
 const NAME_CHARS: usize = 160;
 const MESSAGE_CHARS: usize = 2000;
 
-/// Whether a character steers a terminal, ends a line or turns the order of what is read: C0, DEL and C1, the separators
-/// of lines and paragraphs, and the marks, embeddings, overrides and isolates of bidirectional text.
-pub(crate) fn is_control(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
-}
-
 /// Whether a text may stand in a message as it is.
 pub(crate) fn is_harmless(text: &str) -> bool {
     text.len() <= MESSAGE_CHARS && !text.contains(is_control)
-}
-
-/// The text with its control characters spelled as in a JSON string.
-pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_control) {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(text.chars().fold(String::with_capacity(text.len() + 8), |mut escaped, c| {
-        push_escaped(&mut escaped, c);
-        escaped
-    }))
-}
-
-/// Adds a character, spelled as in a JSON string if it is a control character.
-pub(crate) fn push_escaped(text: &mut String, c: char) {
-    match c {
-        '\n' => text.push_str("\\n"),
-        '\r' => text.push_str("\\r"),
-        '\t' => text.push_str("\\t"),
-        // All of them have four digits. A string takes everything.
-        c if is_control(c) => _ = write!(text, "\\u{:04x}", u32::from(c)),
-        c => text.push(c),
-    }
 }
 
 /// A name out of a file or from a user, on one line that is not long.
@@ -56,6 +27,11 @@ pub(crate) fn shown_path(path: &Path) -> String {
 /// A message of one line, of bounded length.
 pub(crate) fn message(text: &str) -> String {
     bounded(&escaped(text), MESSAGE_CHARS)
+}
+
+/// The label of a token for people: its text, or its id; control characters are escaped.
+pub(crate) fn label(token: u32, text: Option<&str>) -> String {
+    text.map_or_else(|| token.to_string(), |text| format!("\"{}\"", escaped(text)))
 }
 
 /// The text, without its middle where it is longer.
@@ -80,15 +56,6 @@ pub(crate) fn clip(text: &str, width: usize) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_that_steers_gets_through() {
-        assert_eq!(
-            escaped("a\u{1b}[31m\u{9b}\n\t\u{7f}é\u{202e}"),
-            "a\\u001b[31m\\u009b\\n\\t\\u007fé\\u202e"
-        );
-        assert!(matches!(escaped("plain — é, 漢, 😀"), Cow::Borrowed(_)));
-    }
 
     #[test]
     fn names_do_nothing_to_a_terminal() {

@@ -9,6 +9,7 @@ use crate::arithmetic::merge::{STATUS_INFINITY, STATUS_NAN};
 
 /// Whether a row is a distribution, and if not why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "log", derive(serde::Deserialize, serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Status {
     /// At least one finite logit, no NaN and no +infinity.

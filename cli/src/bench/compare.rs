@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
+use sortilege::log::escaped;
+
 use super::cell::{Cell, load};
 use super::output::{digits, or_dash};
 use crate::failure::{Failure, Result};
-use crate::shown::{escaped, shown_path};
+use crate::shown::shown_path;
 
 /// What makes two cells the same measurement.
 fn key(cell: &Cell) -> String {

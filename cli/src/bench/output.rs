@@ -3,12 +3,11 @@
 use std::io::{self, Write};
 
 use serde_json::Value;
+use sortilege::log::{escaped, text_cell, write_json, write_json_line};
 
 use super::args::BenchFormat;
 use super::cell::Cell;
-use crate::shown::{clip, escaped};
-use crate::text::columns::text_cell;
-use crate::text::{write_json, write_json_line};
+use crate::shown::clip;
 
 /// Writes cells as they come.
 pub(crate) struct Writer<W: Write> {

@@ -1,7 +1,7 @@
 //! Arrays in files, read block by block: memory stays flat however large the file. What a format's header looks like
 //! is the matter of its reader.
 
-use serde::Serialize;
+use sortilege::log::HashedFile;
 
 use super::element::Element;
 use super::hints::Hints;
@@ -11,13 +11,6 @@ use crate::shown::shown_path;
 
 /// What to do with a file of another format.
 pub(super) const SAVE: &str = "save the array with numpy or safetensors";
-
-/// A file that was read whole, and its hash in hexadecimal.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct HashedFile {
-    pub(super) file: String,
-    pub(super) sha256: String,
-}
 
 /// An array in a file: where its bytes lie and what they mean.
 #[derive(Debug)]

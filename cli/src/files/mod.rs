@@ -19,5 +19,5 @@ pub(crate) use self::formats::open_array;
 pub(crate) use self::hints::Hints;
 pub(crate) use self::interrupt::{leave_nothing_behind, yield_to_signal};
 pub(crate) use self::logits::{BLOCK_BYTES, LogitsFile};
-pub(crate) use self::sidecar::{Inputs, Meta, deliver, sha256, with_sidecar};
+pub(crate) use self::sidecar::{Inputs, deliver, meta, sha256, with_sidecar};
 pub(crate) use self::tokens::{Integers, Layout, read_integers};

@@ -4,78 +4,49 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use sortilege::log::{Meta, MetaInput, write_json_pretty};
 
-use super::array::HashedFile;
 use super::atomic_file::{AtomicFile, resolved};
 use super::logits::LogitsFile;
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result};
 use crate::input::{Hashed, Opened, Stamp, changed, is_stdin};
 use crate::shown::shown_path;
-use crate::text::write_json_pretty;
 
-/// `FILE.meta.json`; the options are those of the subcommand.
-#[derive(Serialize)]
-pub(crate) struct Meta<'a, O> {
-    sortilege: &'static str,
-    arithmetic_version: u32,
-    device: String,
-    backend: String,
-    driver: String,
-    input: Input<'a>,
-    dtype: &'static str,
-    shape: &'a [usize],
+/// The sidecar, `FILE.meta.json`, of the output with this hash; the options are those of the subcommand.
+pub(crate) fn meta<O>(
+    logits: &LogitsFile,
+    chosen: &Chosen,
     options: O,
-    rows: usize,
     output_sha256: String,
-}
-
-/// The file of logits that an output was made from.
-#[derive(Serialize)]
-struct Input<'a> {
-    file: String,
-    /// The index that led to the file.
-    index: Option<&'a HashedFile>,
-    tensor: Option<&'a str>,
-    sha256: String,
-}
-
-impl<'a, O> Meta<'a, O> {
-    /// The sidecar of the output with this hash.
-    pub(crate) fn new(
-        logits: &'a LogitsFile,
-        chosen: &Chosen,
-        options: O,
-        output_sha256: String,
-    ) -> Result<Self> {
-        let (device, backend, driver) = chosen.describe();
-        Ok(Self {
-            sortilege: env!("CARGO_PKG_VERSION"),
-            arithmetic_version: sortilege::ARITHMETIC_VERSION,
-            device,
-            backend,
-            driver,
-            input: Input {
-                file: logits.array.path().display().to_string(),
-                index: logits.array.index.as_ref(),
-                tensor: logits.array.tensor.as_deref(),
-                sha256: logits.array.sha256()?,
-            },
-            dtype: logits.dtype.name(),
-            shape: &logits.array.shape,
-            options,
-            rows: logits.rows,
-            output_sha256,
-        })
-    }
+) -> Result<Meta<O>> {
+    let (device, backend, driver) = chosen.describe();
+    Ok(Meta {
+        sortilege: env!("CARGO_PKG_VERSION").to_owned(),
+        arithmetic_version: sortilege::ARITHMETIC_VERSION,
+        device,
+        backend,
+        driver,
+        input: MetaInput {
+            file: logits.array.path().display().to_string(),
+            index: logits.array.index.clone(),
+            tensor: logits.array.tensor.clone(),
+            sha256: logits.array.sha256()?,
+        },
+        dtype: logits.dtype.name().to_owned(),
+        shape: logits.array.shape.clone(),
+        options,
+        rows: logits.rows,
+        output_sha256,
+    })
 }
 
 /// Writes to standard output, or to a file that comes with its sidecar, which `describe` makes for the file's hash.
-pub(crate) fn deliver<'a, O: Serialize>(
+pub(crate) fn deliver<O: Serialize>(
     output: Option<&Path>,
     inputs: &Inputs,
     write: impl FnOnce(Box<dyn Write + '_>) -> Result<()>,
-    describe: impl FnOnce(String) -> Result<Meta<'a, O>>,
+    describe: impl FnOnce(String) -> Result<Meta<O>>,
 ) -> Result<()> {
     let [Some(output), Some(sidecar)] = with_sidecar(output) else {
         return write(Box::new(BufWriter::new(io::stdout().lock())));

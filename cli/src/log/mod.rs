@@ -8,15 +8,15 @@ use std::io::Write;
 use std::path::Path;
 
 use serde::Serialize;
+use sortilege::log::{Record, Texts};
 use sortilege::{Kernels, LogprobsParams};
 
 use self::args::LogFormat;
 pub(crate) use self::args::{EXAMPLES, LogArgs};
-use self::output::{Place, Writer};
 use self::targets::Targets;
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note};
-use crate::files::{Inputs, LogitsFile, Meta, deliver, sha256, with_sidecar};
+use crate::files::{Inputs, LogitsFile, deliver, meta, sha256, with_sidecar};
 use crate::shared_args::{VocabSource, name_of};
 use crate::tally::Tally;
 use crate::text::Vocab;
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
         |out| write(&logits, &targets, &params, &chosen, out, format, vocab.as_ref()),
         |output| {
             let options = options(args, format, &targets, vocab_source.unwrap_or_default())?;
-            Meta::new(&logits, &chosen, options, output)
+            meta(&logits, &chosen, options, output)
         },
     )
 }
@@ -105,7 +105,8 @@ fn write(
     vocab: Option<&Vocab>,
 ) -> Result<()> {
     let failed = |error: std::io::Error| Failure::writing(&error);
-    let mut writer = Writer::new(out, format, vocab).map_err(failed)?;
+    let texts = vocab.map_or(Texts::NONE, |vocab| Texts::new(vocab));
+    let mut writer = output::writer(out, format).map_err(failed)?;
     let mut perplexity = Perplexity::default();
     let mut tally = Tally::new(chosen);
     let record_bytes = RECORD_BYTES[0] + RECORD_BYTES[1] * params.top_logprobs as usize;
@@ -113,14 +114,10 @@ fn write(
         let tokens = &targets.tokens[rows.clone()];
         let records = chosen.engine().logprobs(block, params, tokens)?;
         for (row, (record, target)) in rows.zip(records.iter().zip(tokens)) {
-            let number = row % logits.positions;
-            let place = Place {
-                request: row / logits.positions,
-                position: targets.first + number,
-                is_first: number == 0,
-                is_last: number + 1 == logits.positions,
-            };
-            writer.write(place, record, *target).map_err(failed)?;
+            let [request, number] = [row / logits.positions, row % logits.positions];
+            let position = (targets.first + number) as u64;
+            let line = Record::logprobs(request as u64, position, *target, record, texts);
+            writer.write(&line).map_err(failed)?;
             perplexity.add(record.target.map(|target| target.logprob));
             tally.count(record.distribution.status);
         }

@@ -22,19 +22,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use sortilege::log::{Record, Texts};
 use sortilege::{Kernels, Sample};
 
 use self::args::SampleFormat;
 pub(crate) use self::args::{EXAMPLES, SampleArgs};
-use self::job::Job;
+use self::job::{Job, Place};
 use self::mask::Mask;
 use self::numbers::Seed;
-use self::output::Writer;
 use self::params::PartialParams;
 use self::requests::Requests;
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note, tell_idle};
-use crate::files::{Inputs, LogitsFile, Meta, deliver, sha256, with_sidecar};
+use crate::files::{Inputs, LogitsFile, deliver, meta, sha256, with_sidecar};
 use crate::shared_args::{VocabSource, name_of};
 use crate::tally::Tally;
 
@@ -72,11 +72,13 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
             let failed = |error: io::Error| Failure::writing(&error);
             let mut drawn = DrawTally::default();
             let mut tally = Tally::new(&chosen);
-            let mut writer = Writer::new(out, format, vocab.as_ref()).map_err(failed)?;
+            let texts = vocab.as_ref().map_or(Texts::NONE, |vocab| Texts::new(vocab));
+            let mut writer = output::writer(out, format).map_err(failed)?;
             job.run(&chosen, |place, sample| {
                 tally.count(sample.status);
                 drawn.count(sample);
-                writer.write(place, sample).map_err(failed)
+                let Place { request, position, stream } = place;
+                writer.write(&Record::sample(request as u64, position, stream, sample, texts)).map_err(failed)
             })?;
             writer.finish().map_err(failed)?;
             tally.print(&logits, &chosen, &drawn);
@@ -84,7 +86,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
         },
         |output| {
             let options = options(args, &job, format, vocab_source.unwrap_or_default())?;
-            Meta::new(&logits, &chosen, options, output)
+            meta(&logits, &chosen, options, output)
         },
     )
 }

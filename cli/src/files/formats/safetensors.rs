@@ -6,9 +6,10 @@ use std::path::Path;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use sortilege::log::HashedFile;
 
 use crate::failure::{Failure, Result};
-use crate::files::array::{Array, HashedFile};
+use crate::files::array::Array;
 use crate::files::element::Element;
 use crate::files::hints::Hints;
 use crate::input::{Input, Opened, sha256};

@@ -1,5 +1,7 @@
 //! The bytes of each token, by its id.
 
+use sortilege::log::TokenBytes;
+
 use crate::shown::shown;
 
 /// Bytes of the longest token: far above any tokenizer's.
@@ -14,6 +16,12 @@ pub(crate) struct Vocab {
     tokens: Vec<Option<Vec<u8>>>,
     /// Bytes of all.
     total: usize,
+}
+
+impl TokenBytes for Vocab {
+    fn bytes(&self, token: u32) -> Option<&[u8]> {
+        self.bytes(token)
+    }
 }
 
 impl Vocab {

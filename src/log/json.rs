@@ -6,21 +6,30 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
-use crate::shown::escaped;
+use super::spelling::escaped;
 
 /// Writes a value without a line break.
-pub(crate) fn write_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+///
+/// # Errors
+/// What the output says.
+pub fn write_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     value.serialize(&mut Serializer::with_formatter(out, Escaped)).map_err(io::Error::from)
 }
 
 /// Writes a value and a line break.
-pub(crate) fn write_json_line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+///
+/// # Errors
+/// What the output says.
+pub fn write_json_line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     write_json(out, value)?;
     out.write_all(b"\n")
 }
 
 /// Writes a value over many lines.
-pub(crate) fn write_json_pretty(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+///
+/// # Errors
+/// What the output says.
+pub fn write_json_pretty(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     // No text has a line break of its own.
     let text = serde_json::to_string_pretty(value)?;
     text.lines().try_for_each(|line| writeln!(out, "{}", escaped(line)))
@@ -38,7 +47,7 @@ impl Formatter for Escaped {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shown::is_control;
+    use crate::log::spelling::is_control;
 
     #[test]
     fn a_reader_finds_what_was_written() {

@@ -1,0 +1,164 @@
+//! Records through every format and back.
+
+use super::*;
+use crate::{Cpu, Engine, Logits, LogprobsParams, Request, SampleInputs, SamplingParams};
+
+/// Tokens of which some cannot be spelled, and none of id 3.
+struct Vocab;
+
+impl TokenBytes for Vocab {
+    fn bytes(&self, token: u32) -> Option<&[u8]> {
+        Some(match token {
+            0 => b" the",
+            1 => b"=1\"\n\\,",
+            2 => b"\xe2\x82",
+            _ => return None,
+        })
+    }
+}
+
+const ROWS: [[f32; 4]; 4] = [
+    [8.0, 6.0, 5.0, -1.0],
+    [f32::NEG_INFINITY, 0.0, 0.0, 1e-3],
+    [f32::NAN, 1.0, 2.0, 3.0],
+    [f32::NEG_INFINITY; 4],
+];
+
+fn logits() -> Vec<f32> {
+    ROWS.concat()
+}
+
+/// Records of rows that are no distribution, of targets that are impossible, and of none.
+fn logprobs_records(top: u32) -> Vec<Record<'static>> {
+    let logits = logits();
+    let params = LogprobsParams { top_logprobs: top, entropy: true, ..LogprobsParams::default() };
+    let targets = [Some(1), Some(0), Some(2), None];
+    let rows = Cpu.logprobs(&Logits::f32(&logits, 4, 4).expect("a shape"), &params, &targets);
+    let rows = rows.expect("answers");
+    let record = |((row, target), number): ((_, Option<u32>), u64)| {
+        Record::logprobs(number / 2, number % 2, target, row, Texts::new(&Vocab))
+    };
+    rows.iter().zip(targets).zip(0..).map(record).collect()
+}
+
+fn sample_records(n: u32) -> Vec<Record<'static>> {
+    let logits = logits();
+    let params = SamplingParams {
+        n,
+        seed: Some(u64::MAX),
+        raw_logprobs: Some(3),
+        processed_logprobs: Some(2),
+        entropy: true,
+        ..SamplingParams::default()
+    };
+    let request = Request::new(params).expect("parameters");
+    let rows: Vec<_> = (0..4).map(|position| request.row(position)).collect();
+    let rows = Cpu.sample(&Logits::f32(&logits, 4, 4).expect("a shape"), &rows, &SampleInputs::default());
+    let rows = rows.expect("answers");
+    rows.iter().zip(0..).map(|(row, number)| Record::sample(0, number, 7, row, Texts::new(&Vocab))).collect()
+}
+
+fn written(records: &[Record<'_>], writer: &mut dyn WriteRecord) {
+    records.iter().for_each(|record| writer.write(record).expect("memory"));
+    writer.finish().expect("memory");
+}
+
+fn jsonl(records: &[Record<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    written(records, &mut JsonlWriter::new(&mut bytes));
+    bytes
+}
+
+fn csv(records: &[Record<'_>], kind: Kind) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    written(records, &mut CsvWriter::new(&mut bytes, kind).expect("memory"));
+    bytes
+}
+
+fn read(bytes: &[u8]) -> LogResult<Vec<Record<'static>>> {
+    LogReader::new(bytes)?.collect()
+}
+
+#[test]
+fn json_lines_come_back_bit_for_bit() {
+    for records in [logprobs_records(4), logprobs_records(0), sample_records(3)] {
+        let bytes = jsonl(&records);
+        assert_eq!(read(&bytes).expect("a log"), records);
+        assert_eq!(jsonl(&read(&bytes).expect("a log")), bytes);
+    }
+    let records = logprobs_records(1);
+    assert_eq!(records[1].chosen().and_then(|chosen| chosen.logprob), Some(f64::NEG_INFINITY));
+}
+
+#[test]
+fn csv_comes_back_but_for_what_it_has_no_columns_for() {
+    for records in [logprobs_records(4), logprobs_records(0)] {
+        assert_eq!(read(&csv(&records, Kind::Logprobs)).expect("a log"), records);
+    }
+    let records = sample_records(3);
+    let bytes = csv(&records, Kind::Sample);
+    let back = read(&bytes).expect("a log");
+    assert_eq!(csv(&back, Kind::Sample), bytes);
+    for (back, record) in back.iter().zip(&records) {
+        let (Record::Sample(back), Record::Sample(record)) = (back, record) else { panic!("samples") };
+        assert_eq!((&back.draws, back.seed, back.kept_mass), (&record.draws, record.seed, record.kept_mass));
+        assert_eq!((back.processed.logsumexp, back.raw.is_none()), (None, true));
+    }
+}
+
+/// Wherever a log is cut, the records before the cut come, and then the end or an error.
+#[test]
+fn a_cut_log_gives_its_whole_records() {
+    let records = [logprobs_records(2), logprobs_records(1)].concat();
+    let bytes = jsonl(&records);
+    for end in 0..bytes.len() {
+        let whole = bytes[..end].iter().filter(|&&byte| byte == b'\n').count();
+        let mut reader = LogReader::new(&bytes[..end]).expect("a log");
+        let before: Vec<_> = reader.by_ref().map_while(Result::ok).collect();
+        // The last line may be whole without its end.
+        let is_whole = end + 1 == bytes.len() || bytes[end] == b'\n';
+        assert_eq!(before.len(), whole + usize::from(is_whole && !bytes[..end].ends_with(b"\n")), "{end}");
+        assert_eq!(before, records[..before.len()]);
+    }
+    let mut cut = LogReader::new(&bytes[..bytes.len() - 9]).expect("a log").skip_while(Result::is_ok);
+    assert!(matches!(cut.next(), Some(Err(LogError::Truncated { line: 8 }))));
+    assert!(cut.next().is_none());
+}
+
+#[test]
+fn what_is_no_log_is_told() {
+    let good = String::from_utf8(jsonl(&logprobs_records(1))).expect("UTF-8");
+    let table = csv(&logprobs_records(2), Kind::Logprobs);
+    let table = String::from_utf8(table).expect("UTF-8");
+    let other = String::from_utf8(jsonl(&sample_records(1))).expect("UTF-8");
+    let second = |text: &str, from: &str, to: &str| {
+        let (first, rest) = text.split_once('\n').expect("lines");
+        format!("{first}\n{}", rest.replacen(from, to, 1))
+    };
+    for (log, words) in [
+        ("hello\n".to_owned(), "this is no log"),
+        ("\0\0".to_owned(), "this is no log"),
+        ("{}\n".to_owned(), "line 1: missing field"),
+        ("{\"request\":1}x".to_owned(), "line 1: "),
+        (second(&good, "\"rank\":", "\"rang\":"), "line 2: unknown field `rang`"),
+        (second(&good, "\"position\":1", "\"position\":-1"), "line 2: invalid value"),
+        (second(&good, "\"ok\"", "\"fine\""), "line 2: unknown variant `fine`"),
+        (good.clone() + &other, "line 5: the records before it are of the other command"),
+        ("request,position\n".to_owned(), "the first line has other columns"),
+        (second(&table, ",1,", ",2,"), "line 3: its number does not follow"),
+        (table.replacen(",ok,", ",fine,", 1), "line 2: unknown variant `fine`"),
+        (table.replacen("0,0,", "0,", 1), "line 2: 14 fields instead of 15"),
+        (table.replacen("[32,", "[332,", 1), "bytes that are no list of bytes"),
+    ] {
+        let message = read(log.as_bytes()).expect_err(words).to_string();
+        assert!(message.contains(words), "{message} instead of {words}");
+    }
+    assert_eq!(read(b"").expect("no records"), []);
+}
+
+#[test]
+fn a_format_refuses_records_of_the_other_kind() {
+    let mut writer = CsvWriter::new(Vec::new(), Kind::Logprobs).expect("memory");
+    let refused = writer.write(&sample_records(1)[0]).expect_err("another kind");
+    assert_eq!(refused.kind(), std::io::ErrorKind::InvalidInput);
+}

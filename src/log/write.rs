@@ -1,0 +1,20 @@
+//! What every writer of a log does.
+
+use std::io;
+
+use super::record::Record;
+
+/// Writes the records of a log in one format, in the order in which they come.
+pub trait WriteRecord {
+    /// Writes a record.
+    ///
+    /// # Errors
+    /// What the output says; `InvalidInput` for a record that the format has no place for.
+    fn write(&mut self, record: &Record<'_>) -> io::Result<()>;
+
+    /// Writes what comes after the last record, and flushes the output.
+    ///
+    /// # Errors
+    /// What the output says.
+    fn finish(&mut self) -> io::Result<()>;
+}
