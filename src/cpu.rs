@@ -10,10 +10,11 @@ use crate::engine::Engine;
 use crate::engine::sealed::Sealed;
 use crate::error::Result;
 use crate::kernels::row_sample::RowTask;
+use crate::kernels::token_ranks::{self, Bounds};
 use crate::kernels::{log_softmax, row_logprobs, row_sample, row_scalar, tile_stats};
 use crate::logits::Logits;
 use crate::params::LogprobsParams;
-use crate::request::{Row, SampleInputs, Steps, validate_targets};
+use crate::request::{Row, SampleInputs, Steps, validate_targets, validate_token_ids};
 
 /// The CPU engine: vector instructions found at run time, all cores, nothing to open.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,17 +23,24 @@ pub struct Cpu;
 impl Sealed for Cpu {}
 
 impl Engine for Cpu {
-    fn logprobs(
+    fn logprobs_of(
         &self,
         logits: &Logits<'_>,
         params: &LogprobsParams,
         targets: &[Option<u32>],
+        token_ids: &[&[u32]],
     ) -> Result<Vec<Logprobs>> {
         params.validate()?;
         validate_targets(targets, logits.rows(), logits.vocab())?;
+        validate_token_ids(token_ids, logits.rows(), logits.vocab())?;
         Ok(each_row(logits, |row| {
             let target = targets.get(row).copied().flatten();
-            logprobs_bits(logits, row, params, target).decode(params.temperature, params.entropy, target)
+            let mut bits = logprobs_bits(logits, row, params, target);
+            if bits.distribution.status == 0 {
+                let tokens = token_ids.get(row).copied().unwrap_or(&[]);
+                bits.distribution.given = token_ranks::run(logits.row_bits(row), Bounds::ALL, 0, tokens);
+            }
+            bits.decode(params.temperature, params.entropy, target)
         }))
     }
 
@@ -57,6 +65,7 @@ impl Engine for Cpu {
                 changes: checked.changes(row),
                 key: checked.key(row),
                 draft: draft.map(|token| (token, bytemuck::cast_slice(probabilities))),
+                token_ids: checked.token_ids(row),
             };
             row_sample::run(&task).decode(&info[row])
         }))

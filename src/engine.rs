@@ -36,6 +36,36 @@ pub trait Engine: sealed::Sealed {
         logits: &Logits<'_>,
         params: &LogprobsParams,
         targets: &[Option<u32>],
+    ) -> Result<Vec<Logprobs>> {
+        self.logprobs_of(logits, params, targets, &[])
+    }
+
+    /// The same, and what each row says of given tokens: `token_ids` is empty, or a list per row of at most
+    /// [`SamplingParams::MAX_LOGPROB_TOKEN_IDS`](crate::SamplingParams::MAX_LOGPROB_TOKEN_IDS) tokens, in any order. They
+    /// come back as [`Distribution::token_logprobs`](crate::Distribution::token_logprobs). A row with given tokens is walked
+    /// over once more, however many there are.
+    ///
+    /// # Errors
+    /// As for [`Engine::logprobs`].
+    ///
+    /// # Example
+    /// ```
+    /// use sortilege::{Cpu, Engine, Logits, LogprobsParams};
+    /// let values = [8.0f32, 6.0, 5.0, -1.0];
+    /// let logits = Logits::f32(&values, 1, 4)?;
+    /// let labels: &[u32] = &[3, 1]; // which of two answers
+    /// let answers = Cpu.logprobs_of(&logits, &LogprobsParams::default(), &[], &[labels])?;
+    /// let distribution = &answers[0].distribution;
+    /// assert_eq!(distribution.token_logprobs[0].rank(), 4);
+    /// assert!((distribution.token_set_logprobs()[1].exp() - 0.99909).abs() < 1e-5);
+    /// # Ok::<(), sortilege::Error>(())
+    /// ```
+    fn logprobs_of(
+        &self,
+        logits: &Logits<'_>,
+        params: &LogprobsParams,
+        targets: &[Option<u32>],
+        token_ids: &[&[u32]],
     ) -> Result<Vec<Logprobs>>;
 
     /// Tokens drawn from each row, as the row's request asks, `[rows]`. `docs/sampling.md` defines every step.

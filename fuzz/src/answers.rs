@@ -3,8 +3,8 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 
 use crate::answer::{
-    Answer, DecodeInfo, Decoding, Distribution, Logprobs, LogprobsBits, Sample, SampleBits, Status,
-    TargetLogprob,
+    Answer, DecodeInfo, Decoding, Distribution, Logprobs, LogprobsBits, Sample, SampleBits, SampleParts,
+    Status, TargetLogprob,
 };
 
 /// A record: how it is to be read, then its words.
@@ -31,15 +31,16 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
     decoding.entropy = info.entropy;
     decoding.targets = vec![target];
     decoding.info = vec![info];
-    (decoding.draws, decoding.listed) = (draws, listed);
+    let token_ids = u32::from(token) % 3;
+    decoding.parts = SampleParts { draws, listed, top_raw: listed, token_ids, token_views: 1 + u32::from(flags & 1) };
     if is_sample {
         let answer: Option<Sample> =
-            answer(u, SampleBits::words(draws, listed, listed), vocab, &mut decoding)?;
+            answer(u, SampleBits::words(decoding.parts), vocab, &mut decoding)?;
         if let Some(sample) = answer {
             check_sample(&sample, vocab, info.n_draws);
         }
     } else {
-        let answer: Option<Logprobs> = answer(u, LogprobsBits::words(listed), vocab, &mut decoding)?;
+        let answer: Option<Logprobs> = answer(u, LogprobsBits::words(listed, token_ids), vocab, &mut decoding)?;
         if let Some(logprobs) = answer {
             check(&logprobs.distribution, vocab);
             logprobs.target.iter().for_each(|target| check_target(target, vocab));
@@ -80,6 +81,7 @@ fn check_sample(sample: &Sample, vocab: u32, draws: u32) {
 fn check(distribution: &Distribution, vocab: u32) {
     if distribution.status != Status::Ok {
         assert!(distribution.top_logprobs.is_empty(), "a list of nothing");
+        assert!(distribution.token_logprobs.is_empty(), "tokens of nothing");
         return;
     }
     assert!(distribution.max.is_finite() && distribution.logsumexp.is_finite(), "{distribution:?}");
@@ -87,6 +89,7 @@ fn check(distribution: &Distribution, vocab: u32) {
         assert!(entry.token < vocab && entry.logit <= distribution.max, "{entry:?}");
         assert!(entry.logprob <= 0.0, "{entry:?}");
     }
+    distribution.token_logprobs.iter().for_each(|target| check_target(target, vocab));
 }
 
 fn check_target(target: &TargetLogprob, vocab: u32) {

@@ -23,6 +23,8 @@ struct Chunk {
     stage: u32,        // of a list of more than MOST_LISTED entries, digits.wgsl
     nothing: u32,      // zero, known at run time only
     most_rounds: u32,  // of loops, that an invocation of row_sample may take on this device
+    token_ids: u32,    // given tokens of a row, the most of any
+    first_given: u32,  // where those of the call's first row lie in `row_data`, (token_ids + 3) / 4 quads a row
 }
 
 const TILE: u32 = 4096u;  // consecutive tokens that share a reference maximum

@@ -305,6 +305,13 @@ fn write_header() {
     write64(out + SAMPLE_KEPT_MASS, progress.kept_mass);
     write64(out + SAMPLE_ALL_MASS, progress.all_mass);
     records[out + SAMPLE_ACCEPTED] = u32(progress.is_accepted);
+    if chunk.token_ids > 0u {
+        let run = behind_lists(out);
+        records[run + RUN_FIRST_KEY] = bitcast<u32>(key_of_code(run_first));
+        records[run + RUN_FIRST_TOKEN] = place_of_code(run_first);
+        records[run + RUN_LAST_KEY] = bitcast<u32>(key_of_code(run_last));
+        records[run + RUN_LAST_TOKEN] = place_of_code(run_last);
+    }
 }
 
 fn write64(out: u32, value: vec2<u32>) {

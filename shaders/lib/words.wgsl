@@ -1,5 +1,6 @@
 // words: what each word means of everything that the host writes for the kernels, or one kernel for the next.
-// Provides: STATUS_*, TILE_*, tile_words, RECORD_*, SAMPLE_*, DRAW_*, ASKS_*, CUT_*, MAX_CUTS, CHANGE_*, FOR_*.
+// Provides: STATUS_*, TILE_*, tile_words, RECORD_*, SAMPLE_*, DRAW_*, RUN_*, GIVEN_*, given_words, ASKS_*, CUT_*, MAX_CUTS,
+// CHANGE_*, FOR_*.
 // Needs: format.wgsl, and the kernel's uniform `chunk`. The host has the same numbers, which a test compares.
 // Numbers of 64 bits stand low word first.
 
@@ -56,6 +57,28 @@ const SAMPLE_HEADER_WORDS: u32 = 22u;
 const DRAW_TOKEN: u32 = 0u;
 const DRAW_VIEWS: u32 = 1u; // bits, n_greater, n_equal of the processed view, then of the raw one
 const DRAW_WORDS: u32 = 7u;
+
+// Behind the lists of a record of row_sample, where tokens are given: keys and tokens of the run's first and last.
+const RUN_FIRST_KEY: u32 = 0u;
+const RUN_FIRST_TOKEN: u32 = 1u;
+const RUN_LAST_KEY: u32 = 2u;
+const RUN_LAST_TOKEN: u32 = 3u;
+const RUN_WORDS: u32 = 4u;
+
+// Words of a given token, of token_ranks: behind those of the run, or the list of a record of row_logprobs.
+const GIVEN_TOKEN: u32 = 0u;
+const GIVEN_BITS: u32 = 1u;
+const GIVEN_N_GREATER: u32 = 2u;
+const GIVEN_N_EQUAL: u32 = 3u;
+const GIVEN_WORDS: u32 = 4u;
+
+// What lies behind the lists of a record.
+fn behind_lists(record: u32) -> u32 {
+    if chunk.draws == 0u {
+        return record + RECORD_HEADER_WORDS + 2u * chunk.listed;
+    }
+    return record + SAMPLE_HEADER_WORDS + chunk.draws * DRAW_WORDS + 2u * (chunk.listed + chunk.top_raw);
+}
 
 // Flags of a request.
 const ASKS_GREEDY: u32 = 1u;

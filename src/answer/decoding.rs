@@ -1,7 +1,7 @@
 //! From the words that come back to what a caller sees, in place: a caller's vector, and the room for the bits of a row,
 //! are filled again and again.
 
-use super::{DecodeInfo, Implausible, Logprobs, LogprobsBits, Sample, SampleBits};
+use super::{DecodeInfo, Implausible, Logprobs, LogprobsBits, Sample, SampleBits, SampleParts};
 
 /// What the host knows of the rows of a call, and room for the bits of one.
 #[derive(Clone, Debug, Default)]
@@ -10,9 +10,8 @@ pub struct Decoding {
     pub(crate) entropy: bool,
     pub(crate) targets: Vec<Option<u32>>,
     pub(crate) info: Vec<DecodeInfo>,
-    /// Most draws of a row, and entries of its processed list.
-    pub(crate) draws: u32,
-    pub(crate) listed: u32,
+    /// Of every record: of one of logprobs, only `listed` counts.
+    pub(crate) parts: SampleParts,
     logprobs: LogprobsBits,
     sample: SampleBits,
 }
@@ -53,9 +52,9 @@ impl sealed::Answer for Logprobs {
         vocab: u32,
         decoding: &mut Decoding,
     ) -> Result<(), Implausible> {
-        let Decoding { temperature, entropy, ref targets, ref mut logprobs, .. } = *decoding;
+        let Decoding { temperature, entropy, parts, ref targets, ref mut logprobs, .. } = *decoding;
         let target = targets.get(row).copied().flatten();
-        logprobs.read(words);
+        logprobs.read(words, parts.listed);
         logprobs.check(vocab, target)?;
         logprobs.decode_into(temperature, entropy, target, self);
         Ok(())
@@ -74,8 +73,8 @@ impl sealed::Answer for Sample {
         vocab: u32,
         decoding: &mut Decoding,
     ) -> Result<(), Implausible> {
-        let Decoding { draws, listed, ref info, ref mut sample, .. } = *decoding;
-        sample.read(words, draws, listed, &info[row]);
+        let Decoding { parts, ref info, ref mut sample, .. } = *decoding;
+        sample.read(words, parts, &info[row]);
         sample.check(vocab)?;
         sample.decode_into(&info[row], self);
         Ok(())

@@ -125,12 +125,41 @@ pub struct Distribution {
     /// The most probable tokens, as many as were asked for: logit descending, then token ascending. Tokens at
     /// -infinity are left out.
     pub top_logprobs: Vec<TopLogprob>,
+    /// What it says of the tokens that were asked for by their ids, in that order
+    /// ([`SamplingParams::logprob_token_ids`](crate::SamplingParams::logprob_token_ids),
+    /// [`Engine::logprobs_of`](crate::Engine::logprobs_of)). One that a filter left out has a logit and a logprob of
+    /// -infinity, behind all that are kept.
+    pub token_logprobs: Vec<TargetLogprob>,
 }
 
 impl Distribution {
     /// In place of one that is none.
     pub(super) const fn none(status: Status) -> Self {
-        Self { status, max: f32::NAN, logsumexp: f64::NAN, entropy: f64::NAN, top_logprobs: Vec::new() }
+        Self {
+            status,
+            max: f32::NAN,
+            logsumexp: f64::NAN,
+            entropy: f64::NAN,
+            top_logprobs: Vec::new(),
+            token_logprobs: Vec::new(),
+        }
+    }
+
+    /// Natural logarithms of the probabilities of [`Self::token_logprobs`] among themselves, in the same order:
+    /// `logprob − ln Σ exp(logprob)`, the sum over each different token once. For a set of labels such as A, B, C, D.
+    /// NaN where no token of the set is possible.
+    ///
+    /// Computed in f64 with the system's `exp` and `ln`. What all logprobs share cancels, so that the error is a few
+    /// units in the last place of the logprobs, below 1e-13 where they are above -100.
+    #[must_use]
+    pub fn token_set_logprobs(&self) -> Vec<f64> {
+        let given = &self.token_logprobs;
+        let largest = given.iter().map(|entry| entry.logprob).fold(f64::NEG_INFINITY, f64::max);
+        let mut each: Vec<(u32, f64)> = given.iter().map(|entry| (entry.token, entry.logprob)).collect();
+        each.sort_by_key(|(token, _)| *token);
+        each.dedup_by_key(|(token, _)| *token);
+        let sum: f64 = each.iter().map(|(_, logprob)| (logprob - largest).exp()).sum();
+        given.iter().map(|entry| (entry.logprob - largest) - sum.ln()).collect()
     }
 
     /// Every field as bits, for comparisons.
@@ -141,11 +170,12 @@ impl Distribution {
             self.logsumexp.to_bits(),
             self.entropy.to_bits(),
             self.top_logprobs.len() as u64,
+            self.token_logprobs.len() as u64,
         ];
         let top = self.top_logprobs.iter().flat_map(|entry| {
             [u64::from(entry.token), u64::from(entry.logit.to_bits()), entry.logprob.to_bits()]
         });
-        head.into_iter().chain(top)
+        head.into_iter().chain(top).chain(self.token_logprobs.iter().flat_map(TargetLogprob::bits))
     }
 }
 
@@ -175,6 +205,8 @@ pub(crate) struct DistributionBits {
     pub(crate) surprisal: u64,
     /// (token, bits) in order; what comes after [`NO_TOKEN`] is past the last possible token.
     pub(crate) top: Vec<(u32, u32)>,
+    /// The given tokens, each with its bits and how many logits are larger and equal.
+    pub(crate) given: Vec<(u32, [u32; 3])>,
 }
 
 /// How the bits of a distribution are to be read.
@@ -190,27 +222,32 @@ pub(super) struct Reading {
 
 impl DistributionBits {
     /// Takes what a record says in place of what was there: a header, the places of status, key, mass and surprisal in
-    /// it, and a list.
+    /// it, a list, and given tokens.
     #[cfg(feature = "wgpu")]
-    pub(super) fn read(&mut self, header: &[u32], places: [usize; 4], list: &[u32]) {
-        use super::words::{pair, read_entries};
+    pub(super) fn read(&mut self, header: &[u32], places: [usize; 4], list: &[u32], given: &[u32]) {
+        use super::words::{pair, read_entries, read_given};
         let [status, max_key, mass, surprisal] = places;
         self.status = header[status];
         self.max_key = header[max_key].cast_signed();
         self.mass = pair(header, mass);
         self.surprisal = pair(header, surprisal);
         read_entries(list, &mut self.top);
+        // Nothing is said of a token of what is no distribution.
+        read_given(if self.status == 0 { given } else { &[] }, &mut self.given);
     }
 
     /// Puts what a caller sees in place of what `out` was: the last logarithms, in f64 (docs/exact.md, 9).
     pub(super) fn decode(&self, reading: Reading, out: &mut Distribution) {
         let mut top_logprobs = std::mem::take(&mut out.top_logprobs);
+        let mut token_logprobs = std::mem::take(&mut out.token_logprobs);
         top_logprobs.clear();
+        token_logprobs.clear();
         let status = Status::from_code(self.status);
         if status != Status::Ok {
-            *out = Distribution { top_logprobs, ..Distribution::none(status) };
+            *out = Distribution { top_logprobs, token_logprobs, ..Distribution::none(status) };
             return;
         }
+        token_logprobs.extend(self.given.iter().map(|&(token, bits)| self.target(reading, token, bits)));
         let ln_mass = ln_mass_at(self.mass, reading.fraction);
         let spread = self.surprisal as f64 / self.mass as f64 * std::f64::consts::LN_2;
         let listed = self.top.iter().take_while(|(token, _)| *token != NO_TOKEN);
@@ -225,6 +262,7 @@ impl DistributionBits {
             // H = ln S + E[distance]; the distance was summed in octaves.
             entropy: if reading.entropy { ln_mass + spread } else { f64::NAN },
             top_logprobs,
+            token_logprobs,
         };
     }
 
@@ -247,5 +285,38 @@ impl DistributionBits {
     /// The one expression of every logprob, so that equal logits have equal ones.
     fn logprob(&self, reading: Reading, ln_mass: f64, logit: f32) -> f64 {
         (f64::from(logit) - f64::from(self.max())) / reading.temperature - ln_mass
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn distribution(logprobs: &[(u32, f64)]) -> Distribution {
+        let given = |&(token, logprob): &(u32, f64)| TargetLogprob {
+            token,
+            logit: 0.0,
+            logprob,
+            n_greater: 0,
+            n_equal: 1,
+        };
+        Distribution {
+            token_logprobs: logprobs.iter().map(given).collect(),
+            ..Distribution::none(Status::Ok)
+        }
+    }
+
+    #[test]
+    fn a_set_of_tokens_has_a_distribution_of_its_own() {
+        let impossible = f64::NEG_INFINITY;
+        let given = [(4, -800.0 - 4f64.ln()), (9, impossible), (2, -800.0), (4, -800.0 - 4f64.ln())];
+        let among = distribution(&given).token_set_logprobs();
+        for (got, probability) in among.iter().zip([0.2, 0.0, 0.8, 0.2]) {
+            assert!((got.exp() - probability).abs() < 1e-12, "{among:?}");
+        }
+        assert_eq!(among[1], impossible);
+        let nothing = distribution(&[(1, impossible), (2, impossible)]).token_set_logprobs();
+        assert!(nothing.len() == 2 && nothing.iter().all(|logprob| logprob.is_nan()), "{nothing:?}");
+        assert!(distribution(&[]).token_set_logprobs().is_empty());
     }
 }

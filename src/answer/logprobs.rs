@@ -1,7 +1,7 @@
 //! What a `logprobs` call says of a row: its distribution and its target.
 
 use super::distribution::Reading;
-use super::words::record;
+use super::words::{given, record};
 use super::{Distribution, DistributionBits, Status, TargetLogprob};
 use crate::arithmetic::exact::ROW_FRACTION;
 
@@ -29,15 +29,16 @@ pub(crate) struct LogprobsBits {
 
 impl LogprobsBits {
     /// Words of a record on the device.
-    pub(crate) const fn words(listed: u32) -> usize {
-        record::HEADER_WORDS + 2 * listed as usize
+    pub(crate) const fn words(listed: u32, token_ids: u32) -> usize {
+        record::HEADER_WORDS + 2 * listed as usize + given::WORDS * token_ids as usize
     }
 
-    /// Takes the words that `row_logprobs` wrote in place of what was there.
+    /// Takes the words that `row_logprobs` wrote, and `token_ranks` for given tokens, in place of what was there.
     #[cfg(feature = "wgpu")]
-    pub(crate) fn read(&mut self, words: &[u32]) {
+    pub(crate) fn read(&mut self, words: &[u32], listed: u32) {
         let places = [record::STATUS, record::MAX_KEY, record::MASS, record::SURPRISAL];
-        self.distribution.read(words, places, &words[record::HEADER_WORDS..]);
+        let (list, tokens) = words[record::HEADER_WORDS..].split_at(2 * listed as usize);
+        self.distribution.read(words, places, list, tokens);
         self.target = [words[record::TARGET_BITS], words[record::N_GREATER], words[record::N_EQUAL]];
     }
 
@@ -76,6 +77,10 @@ mod tests {
     use super::*;
     use crate::answer::TopLogprob;
 
+    fn target(token: u32) -> TargetLogprob {
+        TargetLogprob { token, logit: 1.0, logprob: -1.0, n_greater: 0, n_equal: 1 }
+    }
+
     fn sample() -> Logprobs {
         let distribution = Distribution {
             status: Status::Ok,
@@ -83,11 +88,9 @@ mod tests {
             logsumexp: 2.0,
             entropy: 0.5,
             top_logprobs: vec![TopLogprob { token: 3, logit: 1.0, logprob: -1.0 }],
+            token_logprobs: vec![target(5)],
         };
-        Logprobs {
-            distribution,
-            target: Some(TargetLogprob { token: 3, logit: 1.0, logprob: -1.0, n_greater: 0, n_equal: 1 }),
-        }
+        Logprobs { distribution, target: Some(target(3)) }
     }
 
     /// The comparator behind every "same bits" test: each field alone makes two records differ.
@@ -108,6 +111,9 @@ mod tests {
                     f64::from_bits(r.distribution.top_logprobs[0].logprob.to_bits() ^ 1)
             }),
             ("top length", |r| r.distribution.top_logprobs.clear()),
+            ("given token", |r| r.distribution.token_logprobs[0].token = 4),
+            ("given rank", |r| r.distribution.token_logprobs[0].n_greater = 1),
+            ("given length", |r| r.distribution.token_logprobs.clear()),
             ("no target", |r| r.target = None),
             ("target token", |r| r.target.as_mut().expect("some").token = 4),
             ("target logit", |r| r.target.as_mut().expect("some").logit = 2.0),

@@ -21,4 +21,4 @@ pub(crate) use distribution::DistributionBits;
 pub(crate) use logprobs::LogprobsBits;
 #[cfg(feature = "wgpu")]
 pub(crate) use plausible::Implausible;
-pub(crate) use sample::{DecodeInfo, DrawnBits, SampleBits};
+pub(crate) use sample::{DecodeInfo, DrawnBits, SampleBits, SampleParts};

@@ -19,7 +19,7 @@ fn check(holds: bool, what: impl FnOnce() -> String) -> Result<(), Implausible> 
 impl DistributionBits {
     /// Of so many tokens. Masses are of this many fraction bits.
     fn check(&self, vocab: u32, fraction: u32) -> Result<(), Implausible> {
-        let Self { status, max_key, mass, ref top, .. } = *self;
+        let Self { status, max_key, mass, ref top, ref given, .. } = *self;
         if status != 0 {
             return check([STATUS_NAN, STATUS_INFINITY, STATUS_EMPTY].contains(&status), || {
                 format!("a status of {status}")
@@ -40,6 +40,7 @@ impl DistributionBits {
         let code = |&(token, bits): &(u32, u32)| (std::cmp::Reverse(key_of_bits(bits)), token);
         check(listed.is_sorted_by(|a, b| code(a) < code(b)), || "a list out of order".to_owned())?;
         listed.iter().try_for_each(|&(token, bits)| self.check_token(vocab, token, bits))?;
+        given.iter().try_for_each(|&(token, counts)| self.check_rank(vocab, token, counts))?;
         let first = listed.first().is_none_or(|(_, bits)| key_of_bits(*bits) == max_key);
         check(first, || "a list that does not begin with the largest".to_owned())
     }
@@ -122,6 +123,7 @@ mod tests {
             max_key: key_of_bits(ONE),
             mass: (1 << fraction) + (1 << (fraction - 1)),
             top,
+            given: vec![(1, [HALF, 1, 99])],
             ..DistributionBits::default()
         };
         let top = vec![(7, ONE), (0, HALF), (1, HALF), (NO_TOKEN, BITS_NEG_INFINITY)];
@@ -173,6 +175,9 @@ mod tests {
             ("token 4294967295 of 100", |bits| bits.draws[1].token = NO_TOKEN),
             ("above the largest, of token 0", |bits| bits.draws[1].raw[0] = ONE + 1),
             ("0 equal", |bits| bits.draws[0].raw[2] = 0),
+            ("1 logits greater and 0 equal in 100, of token 1", |bits| bits.processed.given[0].1[2] = 0),
+            ("rank 1 of token 1", |bits| raw(bits).given[0].1[1] = 0),
+            ("token 100 of 100", |bits| raw(bits).given[0].0 = VOCAB),
             ("1098645505 logits greater", |bits| bits.draws[1].raw[1] = 1_098_645_505),
             ("4294967295 equal", |bits| bits.draws[1].processed[2] = u32::MAX),
             ("rank 1 of token 0", |bits| bits.draws[1].processed[1] = 0),

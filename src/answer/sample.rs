@@ -1,7 +1,7 @@
 //! What a `sample` call says of a row: what was drawn, and from which distribution.
 
 use super::distribution::{Reading, Status};
-use super::words::{draw, sample};
+use super::words::{draw, given, run, sample};
 use super::{Distribution, DistributionBits, TargetLogprob};
 use crate::arithmetic::draw_scale::DrawScale;
 use crate::arithmetic::exact::{ROW_FRACTION, RUN_FRACTION};
@@ -140,20 +140,37 @@ pub(crate) struct DecodeInfo {
     pub(crate) entropy: bool,
 }
 
+/// How many of everything the record of any row of a batch has room for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SampleParts {
+    pub(crate) draws: u32,
+    /// Entries of the processed list.
+    pub(crate) listed: u32,
+    pub(crate) top_raw: u32,
+    /// Given tokens, and the views of which something is said of them: 2 where a row asks for the raw one.
+    pub(crate) token_ids: u32,
+    pub(crate) token_views: u32,
+}
+
 impl SampleBits {
     /// Words of a record on the device.
-    pub(crate) const fn words(draws: u32, top_processed: u32, top_raw: u32) -> usize {
-        sample::HEADER_WORDS + draw::WORDS * draws as usize + 2 * (top_processed + top_raw) as usize
+    pub(crate) const fn words(parts: SampleParts) -> usize {
+        let SampleParts { draws, listed, top_raw, token_ids, token_views } = parts;
+        let tokens = given::WORDS * (token_ids * token_views) as usize;
+        let tokens = if token_ids > 0 { run::WORDS + tokens } else { 0 };
+        sample::HEADER_WORDS + draw::WORDS * draws as usize + 2 * (listed + top_raw) as usize + tokens
     }
 
-    /// Takes the words that `row_sample` wrote for a row in place of what was there; `draws` and `top_processed` are the
-    /// batch's.
+    /// Takes the words that `row_sample` wrote for a row, and `token_ranks` for given tokens, in place of what was there.
     #[cfg(feature = "wgpu")]
-    pub(crate) fn read(&mut self, words: &[u32], draws: u32, top_processed: u32, info: &DecodeInfo) {
+    pub(crate) fn read(&mut self, words: &[u32], parts: SampleParts, info: &DecodeInfo) {
         use super::words::pair;
         let (header, rest) = words.split_at(sample::HEADER_WORDS);
-        let (drawn, lists) = rest.split_at(draw::WORDS * draws as usize);
-        let (processed, raw) = lists.split_at(2 * top_processed as usize);
+        let (drawn, lists) = rest.split_at(draw::WORDS * parts.draws as usize);
+        let (processed, lists) = lists.split_at(2 * parts.listed as usize);
+        let (raw, tokens) = lists.split_at(2 * parts.top_raw as usize);
+        let tokens = tokens.get(run::WORDS..).unwrap_or(&[]);
+        let (of_processed, of_raw) = tokens.split_at(given::WORDS * parts.token_ids as usize);
         let has_raw = info.wants_raw && header[sample::RAW_STATUS] == 0;
         let n_draws = if header[sample::STATUS] == 0 { info.n_draws as usize } else { 0 };
         let of_view = |words: &[u32], view: usize| std::array::from_fn(|i| words[draw::VIEWS + 3 * view + i]);
@@ -161,6 +178,7 @@ impl SampleBits {
             header,
             [sample::STATUS, sample::MAX_KEY, sample::MASS, sample::SURPRISAL],
             processed,
+            of_processed,
         );
         self.kept = header[sample::KEPT];
         self.shift = header[sample::SHIFT].cast_signed();
@@ -177,7 +195,7 @@ impl SampleBits {
         }));
         if info.wants_raw {
             let places = [sample::RAW_STATUS, sample::RAW_MAX_KEY, sample::RAW_MASS, sample::RAW_SURPRISAL];
-            self.raw.get_or_insert_default().read(header, places, raw);
+            self.raw.get_or_insert_default().read(header, places, raw, of_raw);
         } else {
             self.raw = None;
         }

@@ -1,5 +1,7 @@
 //! The words of a row's record on the device, by name: `shaders/lib/words.wgsl`, compared with it by a test.
 
+#[cfg(feature = "wgpu")]
+use crate::arithmetic::format::NO_TOKEN;
 use crate::arithmetic::format::layout;
 
 layout! {
@@ -52,10 +54,45 @@ layout! {
     }
 }
 
+layout! {
+    /// What `row_sample` leaves of a row's run for `token_ranks`: keys and tokens of its first and last one. Given tokens
+    /// follow, of the processed view, then of the raw one.
+    run: usize, "RUN_" {
+        FIRST_KEY = 0,
+        FIRST_TOKEN = 1,
+        LAST_KEY = 2,
+        LAST_TOKEN = 3,
+        WORDS = 4,
+    }
+}
+
+layout! {
+    /// A given token in one view: the token, then bits, n_greater and n_equal.
+    given: usize, "GIVEN_" {
+        TOKEN = 0,
+        BITS = 1,
+        N_GREATER = 2,
+        N_EQUAL = 3,
+        WORDS = 4,
+    }
+}
+
 /// The 64-bit number whose low word stands at this place.
 #[cfg(feature = "wgpu")]
 pub(crate) fn pair(words: &[u32], low: usize) -> u64 {
     u64::from(words[low]) | (u64::from(words[low + 1]) << 32)
+}
+
+/// Takes what is said of given tokens in place of what was there: up to the first place without a token.
+#[cfg(feature = "wgpu")]
+pub(crate) fn read_given(words: &[u32], tokens: &mut Vec<(u32, [u32; 3])>) {
+    tokens.clear();
+    let places = words.as_chunks::<{ given::WORDS }>().0.iter();
+    let there = places.take_while(|place| place[given::TOKEN] != NO_TOKEN);
+    tokens.extend(there.map(|place| {
+        let counts = [place[given::BITS], place[given::N_GREATER], place[given::N_EQUAL]];
+        (place[given::TOKEN], counts)
+    }));
 }
 
 /// Takes the entries of a list of (token, bits) in place of those that were there.

@@ -80,6 +80,15 @@ impl<'a> Run<'a> {
         self.order[self.places.clone()].to_vec()
     }
 
+    /// Keys and ids between which its tokens lie in the order, both included.
+    pub(crate) fn ends(&mut self) -> ((i32, u32), (i32, u32)) {
+        let first = if self.places.start == 0 { (i32::MAX, 0) } else { self.order[self.places.start] };
+        let is_cut = self.places.end < self.view.stats.n_greater as usize;
+        // All possible tokens need not be sorted to know where they end.
+        let last = if is_cut { self.at(self.len() - 1) } else { (exact::KEY_NEG_INFINITY + 1, u32::MAX) };
+        (first, last)
+    }
+
     /// Key of its first token.
     pub(crate) fn first_key(&self) -> i32 {
         match self.places.start {
@@ -219,6 +228,29 @@ pub(crate) mod tests {
         assert_eq!((ids(run.top(700)), ids(run.top(0))), (order[1500..1600].to_vec(), vec![]));
         assert_eq!(ids(&run.tokens()), order[1500..1600]);
         assert_eq!(run.max_bits(), bits[order[1500] as usize]);
+    }
+
+    #[test]
+    fn ends_hold_the_run_and_nothing_else() {
+        let row = row_of(500);
+        let (bits, order) = (bits_of(&row), sorted(&row));
+        let view = view_of(&bits);
+        for (start, end) in [(0, order.len()), (0, 7), (3, order.len()), (5, 100)] {
+            let mut run = Run::new(&view, Scale::new(1.0), KEY);
+            run.keep_first(end);
+            if start > 0 {
+                run.drop_first(start);
+            }
+            let (first, last) = run.ends();
+            let place = |(key, token): (i32, u32)| (std::cmp::Reverse(key), token);
+            let codes = bits.iter().map(|&bits| exact::key_of_bits(bits)).zip(0u32..);
+            let held = codes.filter(|&code| (place(first)..=place(last)).contains(&place(code)));
+            let mut held: Vec<u32> = held.map(|(_, token)| token).collect();
+            let mut expected = order[start..end].to_vec();
+            held.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(held, expected, "{start}..{end}");
+        }
     }
 
     #[test]

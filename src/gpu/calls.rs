@@ -7,13 +7,13 @@ use super::checks::{check_logits, check_words};
 use super::job::{Job, Kind};
 use super::readback::Pending;
 use super::sampler::Sampler;
-use super::upload::Asked;
+use super::upload::{Asked, most_of};
 use crate::answer::{Logprobs, Sample};
 use crate::arithmetic::lane::PassScale;
 use crate::error::Result;
 use crate::params::LogprobsParams;
 use crate::plan::{Demand, Plan};
-use crate::request::{Inputs, RequestWords, Row, validate_targets};
+use crate::request::{Inputs, RequestWords, Row, validate_targets, validate_token_ids};
 
 impl Sampler {
     /// Records the passes for one batch at the end of `encoder` and schedules the copy of the records: one per row.
@@ -34,22 +34,45 @@ impl Sampler {
         params: &LogprobsParams,
         targets: &[Option<u32>],
     ) -> Result<Pending<Logprobs>> {
+        self.logprobs_of(encoder, logits, params, targets, &[])
+    }
+
+    /// The same, and what each row says of given tokens: `token_ids` is empty, or a list per row of at most
+    /// [`SamplingParams::MAX_LOGPROB_TOKEN_IDS`](crate::SamplingParams::MAX_LOGPROB_TOKEN_IDS) tokens. They come back as
+    /// [`Distribution::token_logprobs`](crate::Distribution::token_logprobs). One dispatch more, in which one workgroup
+    /// walks over each row that has given tokens.
+    ///
+    /// # Errors
+    /// As for [`Sampler::logprobs`].
+    pub fn logprobs_of(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        logits: &GpuLogits<'_>,
+        params: &LogprobsParams,
+        targets: &[Option<u32>],
+        token_ids: &[&[u32]],
+    ) -> Result<Pending<Logprobs>> {
         params.validate()?;
         validate_targets(targets, logits.rows, logits.vocab)?;
-        let plan = self.plan(logits, Demand::logprobs(params.top_logprobs))?;
+        validate_token_ids(token_ids, logits.rows, logits.vocab)?;
+        let plan =
+            self.plan(logits, Demand::logprobs(params.top_logprobs, most_of(token_ids), logits.rows))?;
         let LogprobsParams { temperature, entropy, .. } = *params;
         let request = RequestWords::observing(PassScale::new(temperature), entropy);
-        let job = Job::new(Kind::Logprobs, logits, Asked::Observe(&request, targets));
+        let token_ids = if plan.demand.token_ids > 0 { token_ids } else { &[] };
+        let job = Job::new(Kind::Logprobs, logits, Asked::Observe(&request, targets, token_ids));
         self.schedule(encoder, &job, &plan, None, |decoding| {
             (decoding.temperature, decoding.entropy) = (temperature, entropy);
+            decoding.parts = plan.demand.parts();
             decoding.targets.clear();
             decoding.targets.extend_from_slice(targets);
         })
     }
 
     /// Records the passes that draw tokens from each row of logits, as the row's request asks, at the end of `encoder`,
-    /// and schedules the copy of the samples: one per row. Two dispatches, whatever the requests ask for. The logits
-    /// are read, never written, when the encoder is submitted.
+    /// and schedules the copy of the samples: one per row. Two dispatches, whatever the requests ask for, and a third
+    /// where one has [`logprob_token_ids`](crate::SamplingParams::logprob_token_ids). The logits are read, never written,
+    /// when the encoder is submitted.
     ///
     /// # Errors
     /// As for [`Sampler::logprobs`]; [`Error::Params`](crate::Error::Params) names the row.
@@ -139,7 +162,7 @@ impl Sampler {
         }
         let job = Job { mask, draft, ..Job::new(Kind::Sample, logits, Asked::Sample(inputs)) };
         self.schedule(encoder, &job, &plan, tokens, |decoding| {
-            (decoding.draws, decoding.listed) = (plan.demand.draws.unwrap_or(0), plan.demand.listed);
+            decoding.parts = plan.demand.parts();
             decoding.info.clear();
             decoding.info.extend(inputs.decode_info());
         })

@@ -17,7 +17,7 @@ use crate::answer::{Answer, Decoding};
 use crate::arithmetic::format::TILE_TOKENS;
 use crate::error::Result;
 use crate::kernels::kernel::ChunkUniform;
-use crate::kernels::{digit_count, digit_scatter, row_logprobs, row_sample};
+use crate::kernels::{digit_count, digit_scatter, row_logprobs, row_sample, token_ranks};
 use crate::logits::Dtype;
 use crate::plan::Plan;
 
@@ -104,7 +104,8 @@ impl Sampler {
         }
     }
 
-    /// Uploads requests and rows; binds the two passes, those of long lists, and what `finish` adds, chunk after chunk.
+    /// Uploads requests and rows; binds the two passes, those of long lists and of given tokens, and what `finish` adds,
+    /// chunk after chunk.
     pub(super) fn encode(
         &self,
         job: &Job<'_>,
@@ -139,6 +140,10 @@ impl Sampler {
             0 => None,
             _ => Some(self.digit_kernels(dtype)?),
         };
+        let token_ranks = match plan.demand.token_ids {
+            0 => None,
+            _ => Some(self.pipelines.get(&token_ranks::KERNEL, Some(dtype), false)?),
+        };
         let own = Own {
             plan,
             upload: &call.upload,
@@ -170,6 +175,11 @@ impl Sampler {
                 passes.add(&self.device, &row_pass, ranges, [1, uniform_words.rows, 1]);
                 if let Some(kernels) = &digits {
                     self.long_lists(&mut passes, kernels, plan, &bound, scratch);
+                }
+                if let Some(kernel) = &token_ranks {
+                    let ranges = [uniform, logits, rows, requests, mask, records];
+                    let workgroups = [plan.demand.token_views, uniform_words.rows, 1];
+                    passes.add(&self.device, kernel, &ranges, workgroups);
                 }
                 finish(&mut passes, &bound);
                 uniforms.push(uniform_words);

@@ -3,6 +3,7 @@
 use super::buffers::{GpuInput, GpuLogits, GpuOutput};
 use super::device::Gpu;
 use super::readback::Pending;
+use super::upload::most_of;
 use crate::answer::{Answer, Logprobs, LogprobsBits, Sample};
 use crate::engine::Engine;
 use crate::engine::sealed::Sealed;
@@ -10,7 +11,7 @@ use crate::error::Result;
 use crate::logits::Logits;
 use crate::params::LogprobsParams;
 use crate::plan::Demand;
-use crate::request::{Row, SampleInputs, Steps, validate_targets};
+use crate::request::{Row, SampleInputs, Steps, validate_targets, validate_token_ids};
 
 /// Most bytes of logits in one submit: a GPU that takes longer than some 100 ms is reset by its system.
 const BLOCK_BYTES: usize = 32 << 20;
@@ -18,17 +19,21 @@ const BLOCK_BYTES: usize = 32 << 20;
 impl Sealed for Gpu {}
 
 impl Engine for Gpu {
-    fn logprobs(
+    fn logprobs_of(
         &self,
         logits: &Logits<'_>,
         params: &LogprobsParams,
         targets: &[Option<u32>],
+        token_ids: &[&[u32]],
     ) -> Result<Vec<Logprobs>> {
         params.validate()?;
         validate_targets(targets, logits.rows(), logits.vocab())?;
-        self.in_blocks(logits, LogprobsBits::words(params.top_logprobs), |encoder, uploaded, first| {
+        validate_token_ids(token_ids, logits.rows(), logits.vocab())?;
+        let demand = Demand::logprobs(params.top_logprobs, most_of(token_ids), logits.rows());
+        self.in_blocks(logits, demand.record_words(), |encoder, uploaded, first| {
             let targets = targets.get(first..first + uploaded.rows).unwrap_or(&[]);
-            self.sampler().logprobs(encoder, uploaded, params, targets)
+            let token_ids = token_ids.get(first..first + uploaded.rows).unwrap_or(&[]);
+            self.sampler().logprobs_of(encoder, uploaded, params, targets, token_ids)
         })
     }
 
@@ -139,7 +144,8 @@ impl Gpu {
     ) -> Result<[Vec<u32>; OUTPUTS]> {
         use wgpu::BufferUsages as Usage;
         let mut results = [const { Vec::new() }; OUTPUTS];
-        let block_rows = rows_per_block(logits, words.iter().sum::<usize>().max(LogprobsBits::words(listed)));
+        let block_rows =
+            rows_per_block(logits, words.iter().sum::<usize>().max(LogprobsBits::words(listed, 0)));
         for first in (0..logits.rows()).step_by(block_rows) {
             let block = logits.slice_rows(first, block_rows.min(logits.rows() - first));
             let mut outs = Vec::with_capacity(OUTPUTS);

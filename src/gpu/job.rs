@@ -113,6 +113,8 @@ impl<'a> Job<'a> {
             stage: 0,
             nothing: 0,
             most_rounds,
+            token_ids: plan.demand.token_ids,
+            first_given: upload.room.first_given() as u32,
         };
         let room = &upload.room;
         Bound {

@@ -145,7 +145,7 @@ impl Sampler {
             return Ok(());
         }
         let request = RequestWords::observing(PassScale::new(1.0), false);
-        let asked = Asked::Observe(&request, &[]);
+        let asked = Asked::Observe(&request, &[], &[]);
         let job = Job { outs, out_row_bytes, ..Job::new(Kind::Operation(name), logits, asked) };
         let call = self.encode(&job, &plan, finish)?;
         let stopwatch = self.run(encoder, &call)?;

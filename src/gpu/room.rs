@@ -76,6 +76,11 @@ impl Room {
         (self.requests_offset() + self.requests_bytes()).next_multiple_of(self.alignment)
     }
 
+    /// The quad at which given tokens begin, the first of what is of one step.
+    pub(crate) fn first_given(&self) -> usize {
+        self.rows + self.kept
+    }
+
     pub(crate) fn quads_bytes(&self) -> u64 {
         (self.rows + self.kept + self.step) as u64 * ROW_BYTES
     }

@@ -10,7 +10,7 @@ use crate::answer::Answer;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::kernels::{digit_count, digit_scatter, row_logprobs, row_sample};
+use crate::kernels::{digit_count, digit_scatter, row_logprobs, row_sample, token_ranks};
 use crate::logits::{Dtype, Logits};
 use crate::params::{LogprobsParams, Mirostat, Order, SamplingParams};
 use crate::request::{Request, Row, SampleInputs};
@@ -25,6 +25,8 @@ pub enum Kernels {
     LongLists,
     /// [`Sampler::sample`]. The kernel that draws takes a while to compile.
     Sample,
+    /// What [`Sampler::logprobs_of`] and [`Sampler::sample`] run besides for given tokens.
+    TokenRanks,
 }
 
 const ROWS: usize = 4;
@@ -43,6 +45,7 @@ impl Sampler {
             Kernels::Logprobs => &[row_logprobs::KERNEL][..],
             Kernels::LongLists => &[digit_count::KERNEL, digit_scatter::KERNEL],
             Kernels::Sample => &[row_sample::KERNEL],
+            Kernels::TokenRanks => &[token_ranks::KERNEL],
         };
         self.first_pass(dtype)?;
         if is_sampling {
@@ -59,17 +62,30 @@ impl Sampler {
     /// [`Error::Mismatch`] if the bits differ, and what the call and [`Pending::wait`] say.
     pub fn self_check(&self, kernels: Kernels, dtype: Dtype) -> Result<()> {
         match kernels {
-            Kernels::Logprobs => self.check_logprobs(8, &[Some(17), Some(9001), None, Some(0)], dtype),
-            Kernels::LongLists => self.check_logprobs(8500, &[], dtype),
+            Kernels::Logprobs => self.check_logprobs(8, &[Some(17), Some(9001), None, Some(0)], &[], dtype),
+            Kernels::LongLists => self.check_logprobs(8500, &[], &[], dtype),
+            Kernels::TokenRanks => {
+                let many: Vec<u32> = (0..600).map(|i| i * 15).collect();
+                self.check_logprobs(0, &[], &[&[9001, 3, 3, 0, 77], &many, &many, &[]], dtype)
+            }
             Kernels::Sample => self.check_samples(dtype),
         }
     }
 
-    fn check_logprobs(&self, top_logprobs: u32, targets: &[Option<u32>], dtype: Dtype) -> Result<()> {
+    fn check_logprobs(
+        &self,
+        top_logprobs: u32,
+        targets: &[Option<u32>],
+        token_ids: &[&[u32]],
+        dtype: Dtype,
+    ) -> Result<()> {
         let params = LogprobsParams { top_logprobs, temperature: 0.7, entropy: false };
         let bytes = rows_of_every_kind(dtype);
-        let expected = Cpu.logprobs(&Logits::new(&bytes, dtype, ROWS, VOCAB)?, &params, targets)?;
-        self.check(&bytes, dtype, &expected, |encoder, batch| self.logprobs(encoder, batch, &params, targets))
+        let logits = Logits::new(&bytes, dtype, ROWS, VOCAB)?;
+        let expected = Cpu.logprobs_of(&logits, &params, targets, token_ids)?;
+        self.check(&bytes, dtype, &expected, |encoder, batch| {
+            self.logprobs_of(encoder, batch, &params, targets, token_ids)
+        })
     }
 
     fn check_samples(&self, dtype: Dtype) -> Result<()> {

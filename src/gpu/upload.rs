@@ -52,43 +52,71 @@ impl Upload {
 /// What a call is asked, row by row.
 #[derive(Clone, Copy)]
 pub(crate) enum Asked<'a> {
-    /// To say something of the rows, for one request; of these tokens too, if there are some.
-    Observe(&'a RequestWords, &'a [Option<u32>]),
+    /// To say something of the rows, for one request; of these targets and given tokens too, if there are some.
+    Observe(&'a RequestWords, &'a [Option<u32>], &'a [&'a [u32]]),
     /// To draw.
     Sample(&'a Inputs<'a>),
 }
 
 impl Asked<'_> {
-    /// Quads of changes and allowed tokens: kept ones, and those of this step.
+    /// Quads of changes, allowed and given tokens: kept ones, and those of this step.
     pub(super) fn quads(&self) -> [usize; 2] {
         match self {
-            Self::Observe(..) => [0, 0],
+            Self::Observe(_, _, token_ids) => [0, token_ids.len() * self.given_quads()],
             Self::Sample(inputs) => inputs.quads(),
         }
     }
+
+    /// Quads of the given tokens of one row.
+    fn given_quads(&self) -> usize {
+        let most = match self {
+            Self::Observe(_, _, token_ids) => most_of(token_ids),
+            Self::Sample(inputs) => inputs.most_token_ids(),
+        };
+        most.div_ceil(4)
+    }
+}
+
+/// The most given tokens of any row.
+pub(super) fn most_of(token_ids: &[&[u32]]) -> usize {
+    token_ids.iter().map(|list| list.len()).max().unwrap_or(0)
 }
 
 impl Upload {
     /// Puts requests and rows with their lists where they belong. There is room for them.
     pub(crate) fn put_asked(&mut self, asked: &Asked<'_>, rows: usize) {
         match asked {
-            Asked::Observe(request, targets) => {
+            Asked::Observe(request, targets, token_ids) => {
                 self.put_request(0, request);
                 for row in 0..rows {
                     let target = targets.get(row).copied().flatten().unwrap_or(NO_TOKEN);
                     self.put_quad(row, [0, target, 0, 0]);
                 }
+                for (row, tokens) in token_ids.iter().enumerate() {
+                    self.put_given(row, asked.given_quads(), tokens);
+                }
             }
             Asked::Sample(inputs) => {
                 self.blocks.place(inputs, self.room.kept);
-                self.put_inputs(inputs);
+                let given_quads = asked.given_quads();
+                if given_quads > 0 {
+                    (0..rows).for_each(|row| self.put_given(row, given_quads, inputs.token_ids(row)));
+                }
+                self.put_inputs(inputs, self.room.first_given() + rows * given_quads);
             }
         }
     }
 
-    fn put_inputs(&mut self, inputs: &Inputs<'_>) {
+    /// The given tokens of a row: so many quads, in which no token comes after the last.
+    fn put_given(&mut self, row: usize, quads: usize, tokens: &[u32]) {
+        let words = tokens.iter().copied().chain(std::iter::repeat(NO_TOKEN));
+        self.put_words(self.room.first_given() + row * quads, quads, words);
+    }
+
+    /// Rows whose changes of this step lie from here on.
+    fn put_inputs(&mut self, inputs: &Inputs<'_>, first_step: usize) {
         let mut block = 0;
-        let mut next_step = self.room.rows + self.room.kept;
+        let mut next_step = first_step;
         for (i, row) in inputs.rows().iter().enumerate() {
             let changes = inputs.changes(i);
             let mut request = RequestWords::new(&row.request.compiled);

@@ -24,6 +24,8 @@ fn shared() -> BTreeMap<String, i64> {
         words::record::NAMED,
         words::sample::NAMED,
         words::draw::NAMED,
+        words::run::NAMED,
+        words::given::NAMED,
         request::words::asks::NAMED,
         request::change::words::NAMED,
         rng::purposes::NAMED,

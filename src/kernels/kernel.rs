@@ -134,6 +134,9 @@ pub(crate) struct ChunkUniform {
     pub(crate) nothing: u32,
     /// Rounds of loops that an invocation of `row_sample` may take.
     pub(crate) most_rounds: u32,
+    /// Given tokens of a row, the most of any; where they lie among the quads of the upload.
+    pub(crate) token_ids: u32,
+    pub(crate) first_given: u32,
 }
 
 impl ChunkUniform {

@@ -21,6 +21,7 @@ pub(crate) mod row_sample;
 pub(crate) mod row_scalar;
 pub(crate) mod tile_stats;
 mod token_at;
+pub(crate) mod token_ranks;
 #[cfg(feature = "wgpu")]
 pub(crate) mod top_entries;
 
@@ -32,6 +33,7 @@ pub(crate) const ALL: &[kernel::Kernel] = &[
     digit_count::KERNEL,
     digit_scatter::KERNEL,
     row_sample::KERNEL,
+    token_ranks::KERNEL,
     log_softmax::KERNEL,
     row_scalar::KERNEL,
     top_entries::KERNEL,

@@ -40,7 +40,7 @@ pub(crate) fn run(
         target_bits = target.map_or(0, bits);
     }
     LogprobsBits {
-        distribution: DistributionBits { status, max_key, mass, surprisal, top },
+        distribution: DistributionBits { status, max_key, mass, surprisal, top, given: Vec::new() },
         target: [target_bits, n_greater, n_equal],
     }
 }

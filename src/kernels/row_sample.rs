@@ -8,6 +8,7 @@ use super::draw;
 #[cfg(feature = "wgpu")]
 use super::kernel::{Kernel, Slot, wgsl};
 use super::tile_stats::{self, Tiles};
+use super::token_ranks::{self, Bounds};
 use crate::answer::{DistributionBits, DrawnBits, SampleBits};
 use crate::arithmetic::draw_scale::DrawScale;
 use crate::arithmetic::exact;
@@ -45,11 +46,13 @@ pub(crate) struct RowTask<'a> {
     pub(crate) key: Key,
     /// The draft token and the bits of its row of probabilities.
     pub(crate) draft: Option<(u32, &'a [u32])>,
+    /// Given tokens, of which something is said.
+    pub(crate) token_ids: &'a [u32],
 }
 
 /// The twin on the CPU.
 pub(crate) fn run(task: &RowTask<'_>) -> SampleBits {
-    let RowTask { row, request, changes, .. } = *task;
+    let RowTask { row, request, changes, token_ids, .. } = *task;
     let changed = if changes.is_some() { changes.applied(row) } else { Vec::new() };
     let bits = if changes.is_some() { RowBits::of_f32(&changed) } else { row };
     let processed = view_of(bits, request.pass, request.needs_surprisal());
@@ -62,7 +65,7 @@ pub(crate) fn run(task: &RowTask<'_>) -> SampleBits {
         }
     };
     if let Some(top) = request.top_raw {
-        describe_raw(&mut sample, row, top as usize, request.entropy);
+        describe_raw(&mut sample, row, top as usize, request.entropy, token_ids);
     }
     sample
 }
@@ -73,13 +76,14 @@ pub(crate) fn view_of(bits: RowBits<'_>, scale: PassScale, surprisal: bool) -> V
     View::new(bits, stats, delegates, scale.tile)
 }
 
-/// Adds what the logits as they came, at temperature 1, say of the draws, and their first tokens.
-fn describe_raw(sample: &mut SampleBits, row: RowBits<'_>, top: usize, entropy: bool) {
+/// Adds what the logits as they came, at temperature 1, say of the draws and of given tokens, and their first tokens.
+fn describe_raw(sample: &mut SampleBits, row: RowBits<'_>, top: usize, entropy: bool, token_ids: &[u32]) {
     let raw = view_of(row, PassScale::new(1.0), entropy);
     let RowStats { status, max_key, mass, surprisal, .. } = raw.stats;
-    let mut view = DistributionBits { status, max_key, mass, surprisal, top: Vec::new() };
+    let mut view = DistributionBits { status, max_key, mass, surprisal, ..DistributionBits::default() };
     if status == 0 {
         view.top = entries(&raw.top(top));
+        view.given = token_ranks::run(row, Bounds::ALL, 0, token_ids);
         for drawn in &mut sample.draws {
             drawn.raw = raw.describe(drawn.token);
         }
@@ -94,7 +98,7 @@ fn entries(tokens: &[(i32, u32)]) -> Vec<(u32, u32)> {
 
 /// What is drawn from a view that is a distribution.
 fn sample(view: &View<'_>, task: &RowTask<'_>) -> SampleBits {
-    let RowTask { request, draft, .. } = *task;
+    let RowTask { request, draft, token_ids, .. } = *task;
     let mut run = Run::new(view, request.pass.tile, task.key);
     let drawn_at = truncate(&mut run, request);
     run.scale = drawn_at.scale;
@@ -120,6 +124,12 @@ fn sample(view: &View<'_>, task: &RowTask<'_>) -> SampleBits {
         ((0..request.n_draws).map(draw).collect(), false)
     };
     let top = entries(run.top(request.top_processed as usize));
+    let given = if token_ids.is_empty() {
+        Vec::new()
+    } else {
+        let (first, last) = run.ends();
+        token_ranks::run(view.bits, Bounds { first, last }, kept.count, token_ids)
+    };
     let draw = |token: u32| DrawnBits { token, processed: run.describe(token), raw: [0; 3] };
     SampleBits {
         processed: DistributionBits {
@@ -128,6 +138,7 @@ fn sample(view: &View<'_>, task: &RowTask<'_>) -> SampleBits {
             mass: kept.mass,
             surprisal: kept.surprisal,
             top,
+            given,
         },
         kept: kept.count,
         shift: drawn_at.scale.shift,
@@ -189,7 +200,25 @@ mod tests {
             changes: inputs.changes(0),
             key: KEY,
             draft: draft.map(|(token, probabilities)| (token, bytemuck::cast_slice(probabilities))),
+            token_ids: &request.params().logprob_token_ids,
         })
+    }
+
+    /// Given tokens have the ranks of what is kept, and of the logits as they came.
+    #[test]
+    fn given_tokens_are_described_in_both_views() {
+        let params = SamplingParams {
+            top_k: 2,
+            logprob_token_ids: vec![2, 0, 2],
+            raw_logprobs: Some(0),
+            ..SamplingParams::default()
+        };
+        let sample = sample_of(&[1.0, 4.0, 3.0, 3.0], params, None); // keeps 1 and 2
+        let [one, three] = [1f32, 3.0].map(f32::to_bits);
+        let kept = (2, [three, 1, 1]);
+        assert_eq!(sample.processed.given, [kept, (0, [exact::BITS_NEG_INFINITY, 2, 2]), kept]);
+        let raw = sample.raw.expect("asked for").given;
+        assert_eq!(raw, [(2, [three, 1, 2]), (0, [one, 3, 1]), (2, [three, 1, 2])]);
     }
 
     fn ids(sample: &SampleBits) -> Vec<u32> {

@@ -78,6 +78,10 @@ pub struct SamplingParams {
     /// Asks for the processed distribution, the one that is drawn from: this many of its most probable tokens, at most
     /// [`SamplingParams::MAX_LOGPROBS`].
     pub processed_logprobs: Option<u32>,
+    /// Asks what the processed distribution, and the raw one where that is asked for, say of these tokens, drawn or not:
+    /// [`Distribution::token_logprobs`](crate::Distribution::token_logprobs). At most
+    /// [`SamplingParams::MAX_LOGPROB_TOKEN_IDS`], in any order; one may come twice.
+    pub logprob_token_ids: Vec<u32>,
     /// Asks for the entropies of the processed distribution, and of the raw one where that is asked for
     /// ([`Distribution::entropy`](crate::Distribution::entropy)); NaN otherwise. Filters that need an entropy have it anyway.
     pub entropy: bool,
@@ -149,6 +153,7 @@ impl Default for SamplingParams {
             n: 1,
             raw_logprobs: None,
             processed_logprobs: None,
+            logprob_token_ids: Vec::new(),
             entropy: false,
         }
     }
@@ -159,4 +164,7 @@ impl SamplingParams {
     pub const MAX_DRAWS: u32 = 16;
     /// Most entries of the raw and of the processed list: as many as one workgroup can hold.
     pub const MAX_LOGPROBS: u32 = MOST_LISTED;
+    /// Most given tokens of a row, here and in [`Engine::logprobs_of`](crate::Engine::logprobs_of): as many as one
+    /// workgroup can hold.
+    pub const MAX_LOGPROB_TOKEN_IDS: usize = MOST_LISTED as usize;
 }

@@ -14,13 +14,14 @@ pub struct Cost {
     /// Rounds of dispatches. A batch is one chunk unless its bindings, rows or scratch (36 MiB, which is 4153 rows of
     /// 128 256 tokens; with all of a row's tokens as entries, 35) pass a limit.
     pub chunks: usize,
-    /// Compute dispatches: two per chunk, and 14 more (8 for 16-bit logits) for more than 1024 entries per row.
+    /// Compute dispatches: two per chunk, 14 more (8 for 16-bit logits) for more than 1024 entries per row, and one more
+    /// for given tokens.
     pub dispatches: usize,
     /// Bytes of logits, each read once.
     pub bytes_read: u64,
     /// Bytes of logits that are read again for the lists: the subtiles that can hold their entries, raw and processed.
     /// For more than 1024 entries all of them, once for each byte of a logit to find the last entry, and twice to take
-    /// the entries. Draws and filters read further ones, as many as the row needs:
+    /// the entries. For given tokens the rows once more, in each distribution that says something of them. Draws and filters read further ones, as many as the row needs:
     /// [`Sample::reopened`](crate::Sample::reopened).
     pub bytes_reopened: u64,
     /// Bytes that go to the device at most: what every chunk is told, the requests, the rows and their lists. What did
@@ -50,10 +51,11 @@ impl Plan {
             0 => opened(self.demand.listed) + opened(self.demand.top_raw),
             _ => (digit_count::levels(dtype) + 2) * vocab,
         };
+        let reopened = reopened + self.demand.token_views as usize * vocab;
         let uniforms = self.chunks.len() * stages.max(1);
         Cost {
             chunks: self.chunks.len(),
-            dispatches: (2 + counts + scatters) * self.chunks.len(),
+            dispatches: (2 + counts + scatters + self.rank_dispatches()) * self.chunks.len(),
             bytes_read: (rows * vocab * dtype.bytes()) as u64,
             bytes_reopened: (rows * reopened * dtype.bytes()) as u64,
             bytes_uploaded: self.upload_bytes,
@@ -67,20 +69,25 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Shape { dtype, rows, vocab, .. } = self.shape;
-        let Demand { listed, top_raw, draws, views, .. } = self.demand;
+        let Demand { listed, top_raw, draws, views, token_ids, .. } = self.demand;
         let cost = self.cost();
         write!(f, "[{rows}][{vocab}] {dtype}, ")?;
         match draws {
-            None => writeln!(f, "top {listed}")?,
-            Some(draws) => writeln!(f, "{draws} draws, top {listed} processed, top {top_raw} raw")?,
+            None => write!(f, "top {listed}")?,
+            Some(draws) => write!(f, "{draws} draws, top {listed} processed, top {top_raw} raw")?,
+        }
+        match token_ids {
+            0 => writeln!(f)?,
+            count => writeln!(f, ", {count} token ids")?,
         }
         let second = if draws.is_some() { "row_sample" } else { "row_logprobs" };
         writeln!(f, "  chunks      {}", cost.chunks)?;
         write!(f, "  dispatches  {} (tile_stats, {second}", cost.dispatches)?;
         match self.digit_dispatches() {
-            [0, _] => writeln!(f, ")")?,
-            [counts, scatters] => writeln!(f, ", {counts} digit_count, {scatters} digit_scatter)")?,
+            [0, _] => {}
+            [counts, scatters] => write!(f, ", {counts} digit_count, {scatters} digit_scatter")?,
         }
+        writeln!(f, "{}", if self.rank_dispatches() > 0 { ", token_ranks)" } else { ")" })?;
         writeln!(f, "  copies      {}", usize::from(cost.chunks > 0))?;
         let plural = if views == 1 { "" } else { "s" };
         writeln!(

@@ -1,6 +1,6 @@
 //! What a call asks of the device, beside the shape of its logits.
 
-use crate::answer::{LogprobsBits, SampleBits};
+use crate::answer::{LogprobsBits, SampleBits, SampleParts};
 use crate::arithmetic::format::MOST_LISTED;
 use crate::arithmetic::lane::PassScale;
 use crate::kernels::digit_count;
@@ -22,22 +22,33 @@ pub(crate) struct Demand {
     pub(crate) records_stay: bool,
     /// Requests that are uploaded.
     pub(crate) requests: usize,
-    /// Quads of words of changes and of allowed sets.
+    /// Given tokens of a row, the most of any, and the views of which something is said of them.
+    pub(crate) token_ids: u32,
+    pub(crate) token_views: u32,
+    /// Quads of words of changes, of allowed sets and of given tokens.
     pub(crate) lists: usize,
     /// Bytes per row of the widest of the engine's further buffers: outputs, grammar mask, draft.
     pub(crate) other_row_bytes: u64,
 }
 
 impl Demand {
-    /// Demand of a `logprobs` call.
-    pub(crate) fn logprobs(listed: u32) -> Self {
-        Self { listed, views: 1, requests: 1, ..Self::default() }
+    /// Demand of a `logprobs` call over so many rows, with at most so many given tokens each.
+    pub(crate) fn logprobs(listed: u32, token_ids: usize, rows: usize) -> Self {
+        Self {
+            listed,
+            views: 1,
+            requests: 1,
+            token_ids: number(token_ids),
+            token_views: u32::from(token_ids > 0),
+            lists: rows * token_ids.div_ceil(4),
+            ..Self::default()
+        }
     }
 
     /// Demand of an operation, which turns the records into so many bytes of output per row.
     #[cfg(feature = "wgpu")]
     pub(crate) fn operation(listed: u32, out_row_bytes: u64) -> Self {
-        Self { records_stay: true, other_row_bytes: out_row_bytes, ..Self::logprobs(listed) }
+        Self { records_stay: true, other_row_bytes: out_row_bytes, ..Self::logprobs(listed, 0, 0) }
     }
 
     /// Demand of a `sample` call, with so many bytes of a grammar mask per row on the device.
@@ -49,6 +60,8 @@ impl Demand {
                     || compiled.pass != PassScale::new(1.0)
                     || inputs.changes(row).is_some())
         };
+        let token_ids = inputs.most_token_ids();
+        let asks_raw = inputs.compiled().any(|compiled| compiled.top_raw.is_some());
         let draft_row_bytes = if inputs.wants_draft() { inputs.vocab as u64 * 4 } else { 0 };
         Self {
             listed: most(|request| request.top_processed),
@@ -56,6 +69,8 @@ impl Demand {
             draws: Some(most(|request| request.n_draws)),
             views: if inputs.compiled().enumerate().any(has_other_raw) { 2 } else { 1 },
             records_stay: false,
+            token_ids: number(token_ids),
+            token_views: if token_ids > 0 { 1 + u32::from(asks_raw) } else { 0 },
             requests: inputs.len(),
             lists: inputs.quads().iter().sum(),
             other_row_bytes: mask_row_bytes.max(draft_row_bytes),
@@ -67,11 +82,17 @@ impl Demand {
         if self.listed > MOST_LISTED { digit_count::stages(dtype) } else { 0 }
     }
 
+    /// What a row's record has room for.
+    pub(crate) fn parts(&self) -> SampleParts {
+        let Self { listed, top_raw, token_ids, token_views, .. } = *self;
+        SampleParts { draws: self.draws.unwrap_or(0), listed, top_raw, token_ids, token_views }
+    }
+
     /// Words of a row's record.
     pub(crate) fn record_words(&self) -> usize {
         match self.draws {
-            Some(draws) => SampleBits::words(draws, self.listed, self.top_raw),
-            None => LogprobsBits::words(self.listed),
+            Some(_) => SampleBits::words(self.parts()),
+            None => LogprobsBits::words(self.listed, self.token_ids),
         }
     }
 
@@ -79,4 +100,9 @@ impl Demand {
     pub(crate) fn token_words(&self) -> usize {
         usize::from(self.draws.is_some())
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "at most MAX_LOGPROB_TOKEN_IDS, which is checked before")]
+fn number(token_ids: usize) -> u32 {
+    token_ids as u32
 }

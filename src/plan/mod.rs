@@ -19,7 +19,7 @@ use crate::kernels::digit_count;
 use crate::kernels::tile_stats::TILE_WORDS;
 use crate::logits::{Shape, bytes_needed, validate_shape};
 use crate::params::LogprobsParams;
-use crate::request::{Row, Steps};
+use crate::request::{Row, Steps, validate_token_count};
 
 /// What a call will do: its [`Cost`], and where everything lies. Prints as a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct Plan {
 }
 
 /// Bytes of the uniform of one chunk, of which each stage has its own.
-pub(crate) const UNIFORM_BYTES: u64 = 80;
+pub(crate) const UNIFORM_BYTES: u64 = 88;
 /// Bytes of a request.
 pub(crate) const REQUEST_BYTES: u64 = 304;
 /// Bytes of a row's head, and of every quad of the lists: a bucket of four changes has four, 128 allowed tokens have one.
@@ -79,8 +79,23 @@ impl Plan {
     /// # Ok::<(), sortilege::Error>(())
     /// ```
     pub fn logprobs(shape: &Shape, top_logprobs: u32, limits: &DeviceLimits) -> Result<Self> {
+        Self::logprobs_of(shape, top_logprobs, 0, limits)
+    }
+
+    /// The plan of a `logprobs_of` call with at most `token_ids` given tokens per row.
+    ///
+    /// # Errors
+    /// As for [`Plan::logprobs`], and [`Error::Params`] for more than
+    /// [`SamplingParams::MAX_LOGPROB_TOKEN_IDS`](crate::SamplingParams::MAX_LOGPROB_TOKEN_IDS) of them.
+    pub fn logprobs_of(
+        shape: &Shape,
+        top_logprobs: u32,
+        token_ids: usize,
+        limits: &DeviceLimits,
+    ) -> Result<Self> {
         LogprobsParams { top_logprobs, ..LogprobsParams::default() }.validate()?;
-        Self::of(shape, Demand::logprobs(top_logprobs), limits)
+        validate_token_count("token ids", token_ids)?;
+        Self::of(shape, Demand::logprobs(top_logprobs, token_ids, shape.rows), limits)
     }
 
     /// The plan of a `sample` call for these rows; `has_mask` where a grammar mask lies on the device.
@@ -184,6 +199,11 @@ impl Plan {
             0 => [0, 0],
             stages => [stages, stages - digit_count::levels(self.shape.dtype)],
         }
+    }
+
+    /// Dispatches of `token_ranks`, per chunk.
+    fn rank_dispatches(&self) -> usize {
+        usize::from(self.demand.token_ids > 0)
     }
 
     /// Bytes of the buffer of logits from its start to the end of the last row, whole words.

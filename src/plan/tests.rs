@@ -92,10 +92,10 @@ fn a_row_or_a_batch_too_large_names_value_limit_and_remedy() {
     let far = Shape { byte_offset: u64::MAX - 3, ..shape(1, 10) };
     assert!(matches!(Plan::logprobs(&far, 5, &DeviceLimits::default()), Err(Error::Logits(_))));
     let many = Shape { dtype: Dtype::F32, rows: 1 << 50, ..shape(1, 1) };
-    for demand in [Demand::logprobs(5), Demand { records_stay: true, ..Demand::logprobs(5) }] {
+    for demand in [Demand::logprobs(5, 0, 0), Demand { records_stay: true, ..Demand::logprobs(5, 0, 0) }] {
         assert!(matches!(Plan::of(&many, demand, &DeviceLimits::default()), Err(Error::Limit(_))));
     }
-    let masked = Demand { requests: 1, lists: 1 << 24, ..Demand::logprobs(0) };
+    let masked = Demand { requests: 1, lists: 1 << 24, ..Demand::logprobs(0, 0, 0) };
     let message = Plan::of(&shape(1, 10), masked, &DeviceLimits::default()).unwrap_err().to_string();
     assert!(message.contains("requests of 1 rows") && message.contains("put the mask on"), "{message}");
     let vast = Shape { rows: usize::MAX, ..shape(1, 10) };

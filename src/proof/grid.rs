@@ -1,8 +1,8 @@
 //! The cases of validation: sizes, layouts, and every kind of row.
 
-use super::synthetic::{KINDS, Kind};
+use super::synthetic::{KINDS, Kind, mix};
 use crate::logits::{Dtype, Logits};
-use crate::params::LogprobsParams;
+use crate::params::{LogprobsParams, SamplingParams};
 
 /// How much to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +164,25 @@ impl Case {
             kind_of(row).store(self.dtype, seed, &mut bytes[start..start + self.vocab * width]);
         }
         bytes
+    }
+
+    /// Given tokens of a row: none of most, a few with one of them twice, every third token, or as many as there may be.
+    #[expect(clippy::cast_possible_truncation, reason = "below a vocabulary of at most 2^20")]
+    pub(super) fn token_ids(&self, row: usize) -> Vec<u32> {
+        let most = SamplingParams::MAX_LOGPROB_TOKEN_IDS;
+        let count = match (row + self.seed as usize) % 8 {
+            1 => 1,
+            3 => 4,
+            6 => most.min(self.vocab / 3 + 1),
+            7 if self.seed.is_multiple_of(4) => most,
+            _ => 0,
+        };
+        let token = |i: usize| mix(self.seed << 32 ^ (row * most + i) as u64) % self.vocab as u64;
+        let mut tokens: Vec<u32> = (0..count).map(|i| token(i) as u32).collect();
+        if let [first, .., last] = &mut tokens[..] {
+            *last = *first;
+        }
+        tokens
     }
 
     /// The rows in that buffer.

@@ -39,6 +39,8 @@ pub(super) struct Batch<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) logits: Logits<'a>,
     pub(super) targets: Vec<Option<u32>>,
+    /// Given tokens of each row.
+    token_ids: Vec<Vec<u32>>,
     pub(super) device: Option<&'a Gpu>,
 }
 
@@ -47,7 +49,12 @@ impl<'a> Batch<'a> {
         #[expect(clippy::cast_possible_truncation, reason = "below a vocabulary of at most 2^20")]
         let target = |row: usize| (mix(case.seed ^ row as u64) % case.vocab as u64) as u32;
         let targets = (0..case.rows).map(|row| (row % 5 != 4).then(|| target(row))).collect();
-        Self { case, bytes, logits: case.logits(bytes), targets, device }
+        let token_ids = (0..case.rows).map(|row| case.token_ids(row)).collect();
+        Self { case, bytes, logits: case.logits(bytes), targets, token_ids, device }
+    }
+
+    fn token_ids(&self) -> Vec<&[u32]> {
+        self.token_ids.iter().map(Vec::as_slice).collect()
     }
 
     /// What a call makes of the rows where they lie in the buffer, uploaded.
@@ -62,7 +69,10 @@ impl<'a> Batch<'a> {
 
     fn submit_logprobs(&self, gpu: &Gpu) -> Result<Pending<Logprobs>> {
         self.uploaded(gpu, |batch| {
-            gpu.submit(|encoder| gpu.sampler().logprobs(encoder, batch, &self.case.params, &self.targets))
+            let Self { case, targets, .. } = self;
+            gpu.submit(|encoder| {
+                gpu.sampler().logprobs_of(encoder, batch, &case.params, targets, &self.token_ids())
+            })
         })
     }
 
@@ -96,10 +106,12 @@ fn judge<'a, A: Answer + Send + Sync + 'a>(
 }
 
 fn logprobs<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
-    let Batch { case, logits, targets, .. } = batch;
-    let expected = Cpu.logprobs(logits, &case.params, targets)?;
+    let Batch { case, logits, targets, token_ids, .. } = batch;
+    let expected = Cpu.logprobs_of(logits, &case.params, targets, &batch.token_ids())?;
     let got = batch.device.map(|gpu| batch.submit_logprobs(gpu)?.wait()).transpose()?;
-    let verdict = |known: &KnownRow, got: &_, row: usize| known.logprobs(got, &case.params, targets[row]);
+    let verdict = |known: &KnownRow, got: &_, row: usize| {
+        known.logprobs_of(got, &case.params, targets[row], &token_ids[row])
+    };
     Ok(Some(judge(expected, got, verdict)))
 }
 

@@ -102,6 +102,7 @@ impl SamplingCase {
                     raw_logprobs: (row % 3 != 1).then_some(if row % 6 == 5 { listed / 2 } else { listed }),
                     entropy: row % 5 != 3,
                     processed_logprobs: (row % 4 != 2).then_some(listed.min(40)),
+                    logprob_token_ids: case.token_ids(row),
                     ..SamplingParams::default()
                 };
                 setting_of(case, row).1(&mut params);

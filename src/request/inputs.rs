@@ -163,8 +163,8 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// Quads of words that the changes and allowed tokens of all rows take on a device: those that requests keep, once
-    /// where rows of one request follow each other, and those of the step.
+    /// Quads of words that the changes, allowed and given tokens of all rows take on a device: those that requests keep,
+    /// once where rows of one request follow each other, and those of the step.
     pub(crate) fn quads(&self) -> [usize; 2] {
         let mut quads = [0; 2];
         for row in 0..self.rows.len() {
@@ -174,7 +174,18 @@ impl<'a> Inputs<'a> {
             }
             quads[1] += changes.step_quads(self.vocab);
         }
+        quads[1] += self.len() * self.most_token_ids().div_ceil(4);
         quads
+    }
+
+    /// The given tokens of a row.
+    pub(crate) fn token_ids(&self, row: usize) -> &'a [u32] {
+        &self.rows[row].request.params().logprob_token_ids
+    }
+
+    /// The most that any row has.
+    pub(crate) fn most_token_ids(&self) -> usize {
+        (0..self.len()).map(|row| self.token_ids(row).len()).max().unwrap_or(0)
     }
 
     /// Whether the row before is another request's.

@@ -25,7 +25,7 @@ pub use request::{Request, Row};
 pub(crate) use changes::Changes;
 pub(crate) use compiled::Compiled;
 pub(crate) use inputs::{Inputs, Steps};
-pub(crate) use targets::validate_targets;
+pub(crate) use targets::{validate_targets, validate_token_count, validate_token_ids};
 #[cfg(all(test, feature = "wgpu"))]
 pub(crate) use words::NONE;
 #[cfg(feature = "wgpu")]

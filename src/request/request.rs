@@ -226,6 +226,7 @@ fn has_same_changes(a: &SamplingParams, b: &SamplingParams) -> bool {
         && a.bad_words == b.bad_words
         && a.stop_token_ids == b.stop_token_ids
         && a.allowed_token_ids == b.allowed_token_ids
+        && a.logprob_token_ids == b.logprob_token_ids
 }
 
 /// Mirostat's state before the first draw.

@@ -1,6 +1,7 @@
-//! The tokens that a `logprobs` call asks about.
+//! The tokens that a `logprobs` call asks about: a target per row, and lists of given tokens.
 
 use crate::error::{Error, Result};
+use crate::params::SamplingParams;
 
 /// Nothing, if there is one target per row or none at all, each in the vocabulary.
 pub(crate) fn validate_targets(targets: &[Option<u32>], rows: usize, vocab: usize) -> Result<()> {
@@ -22,6 +23,37 @@ pub(crate) fn validate_targets(targets: &[Option<u32>], rows: usize, vocab: usiz
     Ok(())
 }
 
+/// Nothing, if there is one list of tokens per row or none at all, each in the vocabulary and none too long.
+pub(crate) fn validate_token_ids(token_ids: &[&[u32]], rows: usize, vocab: usize) -> Result<()> {
+    if !token_ids.is_empty() && token_ids.len() != rows {
+        return Err(Error::Params(format!(
+            "{} lists of token ids for {rows} rows: give one per row (an empty one for no tokens) or an empty slice",
+            token_ids.len()
+        )));
+    }
+    for (row, list) in token_ids.iter().enumerate() {
+        let in_row = |error: Error| Error::Params(format!("row {row}: {error}"));
+        validate_token_count("token ids", list.len()).map_err(in_row)?;
+        if let Some(token) = list.iter().find(|&&token| token as usize >= vocab) {
+            return Err(Error::Params(format!(
+                "token id {token} of row {row} is outside the vocabulary of {vocab}: remove it"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Nothing, if so many tokens can be given for a row.
+pub(crate) fn validate_token_count(name: &str, count: usize) -> Result<()> {
+    let most = SamplingParams::MAX_LOGPROB_TOKEN_IDS;
+    if count > most {
+        return Err(Error::Params(format!(
+            "{count} {name} are over the limit of {most}: give fewer, or ask for all entries of the list"
+        )));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +69,22 @@ mod tests {
                 .to_string()
                 .contains("target 10 of row 1")
         );
+    }
+
+    #[test]
+    fn token_ids_must_fit_rows_and_vocabulary() {
+        validate_token_ids(&[], 3, 10).expect("none");
+        validate_token_ids(&[&[9, 9, 0], &[]], 2, 10).expect("in range");
+        validate_token_ids(&[&[3; 1024]], 1, 10).expect("as many as there may be");
+        type Lists<'a> = &'a [&'a [u32]];
+        let cases: [(Lists<'_>, &str); 3] = [
+            (&[&[1]], "1 lists of token ids for 2 rows"),
+            (&[&[], &[4, 10]], "token id 10 of row 1 is outside the vocabulary of 10"),
+            (&[&[1; 1025], &[]], "row 0: 1025 token ids are over the limit of 1024"),
+        ];
+        for (lists, words) in cases {
+            let message = validate_token_ids(lists, 2, 10).expect_err(words).to_string();
+            assert!(message.contains(words), "{message}");
+        }
     }
 }

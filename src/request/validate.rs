@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
 
+use super::targets::validate_token_count;
 use crate::error::{Error, Result, shown};
 use crate::filter;
 use crate::params::{Dry, LogprobsParams, Order, SamplingParams, SamplingStep};
@@ -85,7 +86,7 @@ impl SamplingParams {
         {
             in_range(name, count.unwrap_or(0), 0..=Self::MAX_LOGPROBS, "ask for fewer entries")?;
         }
-        Ok(())
+        validate_token_count("logprob_token_ids", self.logprob_token_ids.len())
     }
 
     /// An order of one's own has each step once, and all that act.
@@ -123,7 +124,7 @@ impl SamplingParams {
     }
 
     /// The fields that name tokens, and their tokens.
-    pub(super) fn token_lists(&self) -> [(&'static str, Tokens<'_>); 5] {
+    pub(super) fn token_lists(&self) -> [(&'static str, Tokens<'_>); 6] {
         let allowed = self.allowed_token_ids.iter().flatten().copied();
         let breakers = self.dry.iter().flat_map(|dry| dry.sequence_breakers.iter().copied());
         [
@@ -132,6 +133,7 @@ impl SamplingParams {
             ("stop_token_ids", Box::new(self.stop_token_ids.iter().copied())),
             ("allowed_token_ids", Box::new(allowed)),
             ("dry's sequence_breakers", Box::new(breakers)),
+            ("logprob_token_ids", Box::new(self.logprob_token_ids.iter().copied())),
         ]
     }
 }
@@ -207,6 +209,7 @@ mod tests {
             ("n 17", |p| p.n = 17),
             ("raw_logprobs 1025", |p| p.raw_logprobs = Some(1025)),
             ("processed_logprobs 1025", |p| p.processed_logprobs = Some(1025)),
+            ("1025 logprob_token_ids are over the limit of 1024", |p| p.logprob_token_ids = vec![3; 1025]),
             ("logit_bias inf of token 3", |p| p.logit_bias = vec![(3, f32::INFINITY)]),
             ("top_k stands twice", |p| p.order = Order::List(vec![TopK, TopK])),
         ];
@@ -230,6 +233,7 @@ mod tests {
             ("bad_words", |p| p.bad_words = vec![vec![1], vec![2, 10]]),
             ("stop_token_ids", |p| p.stop_token_ids = vec![10]),
             ("allowed_token_ids", |p| p.allowed_token_ids = Some(vec![0, 10])),
+            ("logprob_token_ids", |p| p.logprob_token_ids = vec![0, 10]),
             ("sequence_breakers", |p| {
                 p.dry = Some(Dry { sequence_breakers: vec![10], ..Dry::default() });
             }),

@@ -147,19 +147,24 @@ impl Answer for Sample {
 }
 
 fn of_distribution<'a>(prefix: &'a str, of: &'a Distribution) -> impl Iterator<Item = String> + 'a {
-    let Distribution { status, max, logsumexp, entropy, top_logprobs } = of;
+    let Distribution { status, max, logsumexp, entropy, top_logprobs, token_logprobs } = of;
     let head = [
         format!("{prefix}status {status}"),
         format!("{prefix}max {max:?}"),
         format!("{prefix}logsumexp {logsumexp:?}"),
         format!("{prefix}entropy {entropy:?}"),
         format!("{prefix}{} entries", top_logprobs.len()),
+        format!("{prefix}{} given tokens", token_logprobs.len()),
     ];
     let entry = move |(place, entry): (usize, &TopLogprob)| {
         let TopLogprob { token, logit, logprob } = entry;
         format!("{prefix}entry {place}: token {token}, logit {logit:?}, logprob {logprob:?}")
     };
-    head.into_iter().chain(top_logprobs.iter().enumerate().map(entry))
+    let given = move |(place, target): (usize, &TargetLogprob)| {
+        format!("{prefix}given token {place}: {}", of_target(target))
+    };
+    let entries = top_logprobs.iter().enumerate().map(entry);
+    head.into_iter().chain(entries).chain(token_logprobs.iter().enumerate().map(given))
 }
 
 fn of_target(target: &TargetLogprob) -> String {

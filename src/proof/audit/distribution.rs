@@ -12,6 +12,8 @@ pub(super) struct Expected<'a> {
     pub(super) order: &'a [u32],
     /// The first of them that are to be listed, with their logprobs.
     pub(super) listed: Vec<(u32, f64)>,
+    /// The given tokens, with their logprobs: -infinity for one that is not kept.
+    pub(super) given: Vec<(u32, f64)>,
     pub(super) logsumexp: f64,
     pub(super) entropy: f64,
     /// Whether the entropy is to be there.
@@ -21,13 +23,21 @@ pub(super) struct Expected<'a> {
 }
 
 impl<'a> Expected<'a> {
-    /// A whole row, of which so many entries are asked, and the entropy or not.
-    pub(super) fn whole(logits: &'a [f32], truth: &'a Truth, listed: u32, asks_entropy: bool) -> Self {
+    /// A whole row, of which so many entries are asked, these tokens, and the entropy or not.
+    pub(super) fn whole(
+        logits: &'a [f32],
+        truth: &'a Truth,
+        listed: u32,
+        given: &[u32],
+        asks_entropy: bool,
+    ) -> Self {
+        let logprob = |token: u32| truth.logprobs.get(token as usize).copied().unwrap_or(f64::NAN);
         let listed = truth.order.iter().take(listed as usize);
         Self {
             logits,
             order: &truth.order,
             listed: listed.map(|&token| (token, truth.logprobs[token as usize])).collect(),
+            given: given.iter().map(|&token| (token, logprob(token))).collect(),
             logsumexp: truth.logsumexp,
             entropy: truth.entropy,
             asks_entropy,
@@ -60,6 +70,10 @@ impl<'a> Expected<'a> {
             let what = || format!("logprob of token {token}");
             verdict.logprob(what, entry.logprob, truth, self.allowance(truth));
         }
+        verdict.same("number of given tokens", got.token_logprobs.len(), self.given.len());
+        for (got, &(token, truth)) in got.token_logprobs.iter().zip(&self.given) {
+            verdict.and(self.judge_target(Some(got), token, truth).within("given"));
+        }
         let max = self.order.first().map_or(f32::NAN, |&token| self.logits[token as usize] + 0.0);
         verdict.same_bits("max", got.max, max);
         // f64 itself has 16 digits. A derivative by ln T is the entropy less the log-sum-exp, and of the entropy a
@@ -86,6 +100,8 @@ impl<'a> Expected<'a> {
             verdict.fails(|| format!("token {token} is outside the row of {}", self.logits.len()));
             return verdict;
         };
+        // One that is not kept is as if it were masked.
+        let logit = if truth == f64::NEG_INFINITY { f32::NEG_INFINITY } else { logit };
         if verdict.same("the token", got.token, token) {
             verdict.same_bits("its logit", got.logit, logit + 0.0);
             verdict.logprob(
@@ -121,6 +137,7 @@ pub(super) fn judge_none(got: &Distribution, status: Status) -> Verdict {
     let mut verdict = Verdict::default();
     verdict.same("status", got.status, status);
     verdict.same("number of entries", got.top_logprobs.len(), 0);
+    verdict.same("number of given tokens", got.token_logprobs.len(), 0);
     verdict.same_bits("max", got.max, f32::NAN);
     for (what, value) in [("logsumexp", got.logsumexp), ("entropy", got.entropy)] {
         if !value.is_nan() {

@@ -60,12 +60,23 @@ impl KnownRow {
 
     /// Verdict about the [`Logprobs`] of this row, for these parameters and this target.
     pub fn logprobs(&self, answer: &Logprobs, params: &LogprobsParams, target: Option<u32>) -> Verdict {
+        self.logprobs_of(answer, params, target, &[])
+    }
+
+    /// The same, for given tokens too.
+    pub fn logprobs_of(
+        &self,
+        answer: &Logprobs,
+        params: &LogprobsParams,
+        target: Option<u32>,
+        token_ids: &[u32],
+    ) -> Verdict {
         let Some(truth) = self.truth(params.temperature) else {
             let mut verdict = judge_none(&answer.distribution, self.status);
             verdict.same("target", answer.target.map(|target| target.token), None);
             return verdict;
         };
-        let expected = Expected::whole(&self.logits, &truth, params.top_logprobs, params.entropy);
+        let expected = Expected::whole(&self.logits, &truth, params.top_logprobs, token_ids, params.entropy);
         let mut verdict = expected.judge(&answer.distribution);
         match target {
             Some(token) => {

@@ -6,7 +6,7 @@ use super::verdict::Verdict;
 use crate::answer::{Sample, Status};
 use crate::arithmetic::rng::{Key, Purpose};
 use crate::params::SamplingParams;
-use crate::proof::oracle::{self, Truncated};
+use crate::proof::oracle::{self, Truncated, Truth};
 use crate::request::{Row, Steps};
 
 /// A filter's decision nearer than this to its boundary may fall either way: a share of it, twice the bound of
@@ -45,14 +45,17 @@ impl KnownRow {
         verdict
     }
 
+    fn whole<'a>(&'a self, truth: &'a Truth, listed: u32, params: &SamplingParams) -> Expected<'a> {
+        Expected::whole(self.logits(), truth, listed, &params.logprob_token_ids, params.entropy)
+    }
+
     /// The raw distribution and what it says of the draws, where that was asked for.
     fn raw(&self, answer: &Sample, params: &SamplingParams) -> Verdict {
         let mut verdict = Verdict::default();
         let (wanted, truth) = (params.raw_logprobs, self.truth(1.0));
         verdict.same("an answer", answer.raw.is_some(), wanted.is_some());
         let expected = truth.as_ref().zip(wanted);
-        let expected = expected
-            .map(|(truth, listed)| (truth, Expected::whole(self.logits(), truth, listed, params.entropy)));
+        let expected = expected.map(|(truth, listed)| (truth, self.whole(truth, listed, params)));
         if let (Some(raw), Some(_)) = (&answer.raw, wanted) {
             verdict.and(match &expected {
                 Some((_, expected)) => expected.judge(raw),
@@ -139,21 +142,25 @@ impl Drawing<'_> {
 
     /// The distribution that was drawn from, and what it says of the draws.
     fn judge_processed(&self, answer: &Sample, truth: &Truncated, drift: f64) -> Verdict {
-        let listed = self.row.request.params().processed_logprobs.unwrap_or(0);
+        let params = self.row.request.params();
+        let listed = params.processed_logprobs.unwrap_or(0);
+        let place = |token: u32| truth.kept.iter().position(|&kept| kept == token);
+        let logprob = |token| place(token).map_or(f64::NEG_INFINITY, |place| truth.logprobs[place]);
         let listed = truth.kept.iter().copied().zip(truth.logprobs.iter().copied()).take(listed as usize);
         let largest = f64::from(self.changed[truth.kept[0] as usize]) / truth.temperature;
         let expected = Expected {
             logits: self.changed,
             order: &truth.kept,
             listed: listed.collect(),
+            given: params.logprob_token_ids.iter().map(|&token| (token, logprob(token))).collect(),
             logsumexp: largest - truth.logprobs[0],
             entropy: truth.entropy,
-            asks_entropy: self.row.request.params().entropy,
+            asks_entropy: params.entropy,
             drift,
         };
         let mut verdict = expected.judge(&answer.processed);
         for drawn in &answer.draws {
-            let Some(place) = truth.kept.iter().position(|&token| token == drawn.token) else {
+            let Some(place) = place(drawn.token) else {
                 verdict.fails(|| format!("drew token {}, which is not kept", drawn.token));
                 continue;
             };

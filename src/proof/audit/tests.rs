@@ -48,8 +48,9 @@ fn flip(x: &mut f32) {
 fn every_fault_of_logprobs_is_seen() {
     let row = row_of("normal");
     let known = KnownRow::new(&batch(&row), 0);
-    let sound = Cpu.logprobs(&batch(&row), &PARAMS, &[Some(7)]).expect("an answer").remove(0);
-    let judge = |answer: &Logprobs| known.logprobs(answer, &PARAMS, Some(7));
+    let given: &[u32] = &[9, 7, 9];
+    let sound = Cpu.logprobs_of(&batch(&row), &PARAMS, &[Some(7)], &[given]).expect("an answer").remove(0);
+    let judge = |answer: &Logprobs| known.logprobs_of(answer, &PARAMS, Some(7), given);
     see_all(
         &sound,
         judge,
@@ -76,12 +77,27 @@ fn every_fault_of_logprobs_is_seen() {
             ("logprob of the target", &|a| a.target.as_mut().expect("a target").logprob -= TOO_FAR),
             ("rank", &|a| a.target.as_mut().expect("a target").n_greater += 1),
             ("ties", &|a| a.target.as_mut().expect("a target").n_equal = 0),
+            ("no given tokens", &|a| a.distribution.token_logprobs.clear()),
+            ("a given token less", &|a| a.distribution.token_logprobs.truncate(2)),
+            ("given tokens in another order", &|a| a.distribution.token_logprobs.swap(0, 1)),
+            ("a given token from outside", &|a| a.distribution.token_logprobs[2].token = 300),
+            ("logprob of a given token", &|a| a.distribution.token_logprobs[1].logprob += TOO_FAR),
+            ("rank of a given token", &|a| a.distribution.token_logprobs[0].n_greater -= 1),
+            ("ties of a given token", &|a| a.distribution.token_logprobs[2].n_equal += 1),
+            ("a given token is masked", &|a| {
+                let given = &mut a.distribution.token_logprobs[0];
+                (given.logit, given.logprob) = (f32::NEG_INFINITY, f64::NEG_INFINITY);
+            }),
         ],
     );
-    assert!(!known.logprobs(&sound, &LogprobsParams { temperature: 0.9, ..PARAMS }, Some(7)).is_ok());
-    assert!(!known.logprobs(&sound, &LogprobsParams { top_logprobs: 6, ..PARAMS }, Some(7)).is_ok());
-    assert!(!known.logprobs(&sound, &PARAMS, None).is_ok(), "nobody asked about a target");
-    assert!(!known.logprobs(&sound, &PARAMS, Some(300)).is_ok(), "there is no such target");
+    let judge =
+        |params: LogprobsParams, target, given| known.logprobs_of(&sound, &params, target, given).is_ok();
+    assert!(!judge(LogprobsParams { temperature: 0.9, ..PARAMS }, Some(7), given));
+    assert!(!judge(LogprobsParams { top_logprobs: 6, ..PARAMS }, Some(7), given));
+    assert!(!judge(PARAMS, None, given), "nobody asked about a target");
+    assert!(!judge(PARAMS, Some(300), given), "there is no such target");
+    assert!(!judge(PARAMS, Some(7), &[]), "nobody asked about other tokens");
+    assert!(!judge(PARAMS, Some(7), &[9, 7, 300]), "there is no such token");
 }
 
 /// What is promised of improbable and impossible tokens.

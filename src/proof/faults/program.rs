@@ -26,6 +26,8 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "the take counts them all the same, and the row is opened whole";
     "more subtiles are taken than there is room for":
         "found.is_all = opened > MOST_CHOSEN" => "found.is_all = false";
+    "the run ends with the row": "= place_of_code(run_last);" => "= LAST_TOKEN;";
+    "the run begins with the row": "= place_of_code(run_first);" => "= 0u;";
     // cuts
     "a later cut widens the run":
         "run_last = earlier_of(code, run_last)" => "run_last = code";

@@ -2,7 +2,8 @@
 
 use super::{Fault, Faults, draws, every, lists_at_length, program};
 use crate::kernels::{
-    digit_count, digit_scatter, log_softmax, row_logprobs, row_sample, row_scalar, tile_stats, top_entries,
+    digit_count, digit_scatter, log_softmax, row_logprobs, row_sample, row_scalar, tile_stats, token_ranks,
+    top_entries,
 };
 
 pub(super) const FAULTS: &[Faults] = &[
@@ -24,6 +25,12 @@ pub(super) const FAULTS: &[Faults] = &[
         operations: &["logprobs", "top_k"],
         reaches: lists_at_length,
         list: DIGIT_SCATTER,
+    },
+    Faults {
+        kernel: token_ranks::KERNEL,
+        operations: &["logprobs", "sample"],
+        reaches: every,
+        list: TOKEN_RANKS,
     },
     Faults { kernel: row_sample::KERNEL, operations: &["sample"], reaches: draws, list: program::ROW_SAMPLE },
     Faults { kernel: log_softmax::KERNEL, operations: &["log_softmax"], reaches: every, list: LOG_SOFTMAX },
@@ -141,6 +148,34 @@ const ROW_LOGPROBS: &[Fault] = faults! {
         "workgroupBarrier(); // every champion before" => "// every champion before";
     "digits of the place in their wrong order":
         "16u - 8u * (digit - KEY_DIGITS)" => "8u * (digit - KEY_DIGITS)";
+};
+
+const TOKEN_RANKS: &[Fault] = faults! {
+    "ties with a given token are above it": "if keys[place - 1u] == key {" => "if keys[place - 1u] > key {";
+    "a given token's own place counts as above": "var sum = atomicLoad(&above[place]);" => "var sum = 0u;";
+    "the counts of a lane's last place": "i < (place | 3u) + 1u" => "i < (place | 3u)";
+    "sums of the lanes too near": "let next = place / 4u + 1u;" => "let next = place / 4u + 2u;";
+    "half of the lanes are added up": "stride < LANES; stride <<= 1u" => "stride < LANES / 2u; stride <<= 1u";
+    "keys in another order": "(lower & size) == 0u" => "(lower & stride) == 0u";
+    "pairs that overlap": "2u * i - (i & (stride - 1u))" => "2u * i";
+    "as many keys as there are, less one": "while n < chunk.token_ids {" => "while n + 1u < chunk.token_ids {";
+    "a search that ends a step too soon": "keys_at(places) <= own);" => "keys_at(places) < own);";
+    "a step of the search goes too far": "keys_at(tried - 1u) <= own" => "keys_at(tried) <= own";
+    "tokens past the row": "(tokens < vec4<u32>(chunk.vocab)) &" => "(tokens < vec4<u32>(chunk.vocab + 1u)) &";
+    "the run's first is not of it": "(tokens >= vec4<u32>(run.y))" => "(tokens > vec4<u32>(run.y))";
+    "ties behind the run": "(tokens <= vec4<u32>(run.w))" => "(tokens <= vec4<u32>(NO_TOKEN))";
+    "no run": "if draws && !is_raw {" => "if draws && is_raw {";
+    "the raw view is changed": "is_changed = !is_raw &&" => "is_changed =";
+    "the changed tokens one place too far": "tokens = tokens.yzwx;" => "tokens = tokens.zwxy;";
+    "a -0 is less than +0": "raw == vec4<i32>(-1)" => "raw == vec4<i32>(-2)";
+    "the raw counts over the processed ones": "group.x * chunk.token_ids * GIVEN_WORDS" => "0u * chunk.token_ids * GIVEN_WORDS";
+    "given tokens of the row before": "(chunk.first_row + row) * quads" => "max(chunk.first_row + row, 1u) * quads - quads";
+    "what is not kept has its own logit": "records[given + GIVEN_BITS] = BITS_NEG_INFINITY;" => "records[given + GIVEN_BITS] = bits_of_key(own[i]);";
+    "all others are equal to what is not kept": "chunk.vocab - kept);" => "chunk.vocab);";
+    "nothing waits for the counts":
+        "workgroupBarrier(); // every token is counted before" => "// every token is counted before";
+    "a row without given tokens has those of an earlier call":
+        "records[out + GIVEN_TOKEN] = NO_TOKEN;" => "records[out + GIVEN_TOKEN] = chunk.nothing;";
 };
 
 const DIGIT_COUNT: &[Fault] = faults! {
