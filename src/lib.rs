@@ -22,6 +22,8 @@
 //! | logits in host memory and a GPU | [`device::Gpu`], an [`Engine`] |
 //! | logits in host memory | [`Cpu`], an [`Engine`] |
 //! | a sequence in the making | [`Request`], with [`SamplingParams`] |
+//! | labels, or other tokens of one's own | [`Engine::logprobs_of`], [`SamplingParams::logprob_token_ids`] |
+//! | a sequence to be scored | [`SequenceScore`] |
 //! | a draft model | [`DraftTokens`] |
 //! | a log to write or to read | [`log`] |
 //! | doubts about a driver | [`Sampler::self_check`], [`validate`] |
@@ -88,7 +90,10 @@ mod request;
 
 #[cfg(feature = "wgpu")]
 pub use answer::Answer;
-pub use answer::{Distribution, Drawn, Logprobs, Sample, Status, TargetLogprob, TopLogprob};
+pub use answer::{
+    Distribution, Drawn, Logprobs, Sample, ScoredToken, SequenceScore, Status, TargetLogprob, TopLogprob,
+    preference,
+};
 pub use arithmetic::format::{ARITHMETIC_VERSION, MAX_VOCAB, NO_TOKEN};
 pub use cpu::Cpu;
 pub use engine::Engine;

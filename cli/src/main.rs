@@ -1,8 +1,8 @@
-//! `sortilege`: token-probability records and drawn tokens from files of logits, kernel validation, benchmarks, device
-//! listing.
+//! `sortilege`: token-probability records, drawn tokens and scores of sequences from files of logits, kernel validation,
+//! benchmarks, device listing.
 //!
 //! Each command has a room of its own, a file or a folder with its options, its work and its formats: `info`, `log`,
-//! `sample`, `validate`, `bench`. Below them are `files`, `text`, `engine` and what else several of them share; none of
+//! `sample`, `score`, `validate`, `bench`. Below them are `files`, `text`, `engine` and what else several of them share; none of
 //! these knows a command.
 
 mod bench;
@@ -15,6 +15,7 @@ mod input;
 mod log;
 mod progress;
 mod sample;
+mod score;
 mod shared_args;
 mod shown;
 mod tally;
@@ -46,6 +47,9 @@ enum Command {
     /// Draw tokens from each row of logits: filters, penalties, grammar masks, repeatable under a seed
     #[command(after_help = sample::EXAMPLES)]
     Sample(Box<sample::SampleArgs>),
+    /// Score sequences of tokens: log-probability in total, per token and per byte, and which the model prefers
+    #[command(after_help = score::EXAMPLES)]
+    Score(score::ScoreArgs),
     /// Compare every kernel with the CPU engine bit for bit, and with an f64 oracle
     #[command(after_help = exit_codes!())]
     Validate(validate::ValidateArgs),
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         Command::Info(args) => info::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Sample(args) => sample::run(&args),
+        Command::Score(args) => score::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions { shell } => print_completions(shell),

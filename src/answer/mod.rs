@@ -7,11 +7,13 @@ mod logprobs;
 #[cfg(feature = "wgpu")]
 mod plausible;
 mod sample;
+mod sequence;
 pub(crate) mod words;
 
 pub use distribution::{Distribution, Status, TargetLogprob, TopLogprob};
 pub use logprobs::Logprobs;
 pub use sample::{Drawn, Sample};
+pub use sequence::{ScoredToken, SequenceScore, preference};
 
 #[cfg(feature = "wgpu")]
 pub use decoding::Answer;

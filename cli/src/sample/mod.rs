@@ -62,6 +62,9 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     let (vocab, vocab_source) = args.vocab.load(logits.vocab)?.unzip();
     let chosen = Chosen::new(&args.run.device)?;
     chosen.check(Kernels::Sample, logits.dtype)?;
+    if requests.asks_for_token_ids() {
+        chosen.check(Kernels::TokenRanks, logits.dtype)?;
+    }
     if let Some(seed) = requests.found_seed.filter(|_| requests.draw()) {
         note!("seed {seed}");
     }
@@ -118,6 +121,9 @@ fn tell_unwritten(args: &SampleArgs, requests: &Requests, format: SampleFormat) 
     let has_raw = matches!(format, SampleFormat::Jsonl | SampleFormat::Csv);
     if raw.is_some() && !has_raw {
         note!("note: raw_logprobs are not written: --format {name} has no room for them, jsonl has");
+    }
+    if requests.asks_for_token_ids() && format != SampleFormat::Jsonl {
+        note!("note: logprob_token_ids are not written: --format {name} has no room for them, jsonl has");
     }
     if (raw > Some(0) && has_raw || processed.is_some()) && format != SampleFormat::Jsonl {
         note!("note: lists of logprobs are not written: --format {name} has no room for them, jsonl has");

@@ -134,6 +134,17 @@ pub(crate) struct PartialParams {
     /// The K most probable tokens of the distribution that is drawn from
     #[arg(long, value_name = "K", value_parser = whole::<u32>, allow_negative_numbers = true, help_heading = DRAWS)]
     processed_logprobs: Option<u32>,
+    /// Logprob and rank of each of these tokens, drawn or not, at most 1024: in the distribution that is drawn from, in the
+    /// raw one where --raw-logprobs asks for it, and among themselves
+    #[arg(
+        long,
+        value_name = "ID,ID",
+        value_delimiter = ',',
+        value_parser = whole::<u32>,
+        allow_negative_numbers = true,
+        help_heading = DRAWS
+    )]
+    logprob_token_ids: Option<Vec<u32>>,
     #[arg(skip)]
     pub(super) prompt: Option<Vec<u32>>,
     #[arg(skip)]
@@ -245,7 +256,7 @@ impl PartialParams {
             temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma top_a epsilon_cutoff
             eta_cutoff xtc_threshold xtc_probability mirostat order logit_bias repetition_penalty presence_penalty
             frequency_penalty penalty_last_n dry bad_words min_tokens stop_token_ids allowed_token_ids seed stream n
-            raw_logprobs processed_logprobs prompt position
+            raw_logprobs processed_logprobs logprob_token_ids prompt position
         );
         if let (Some(own), Some(common)) = (&self.mirostat, &under.mirostat) {
             laid.mirostat = Some(lay!(own, common, PartialMirostat: tau eta));
@@ -264,6 +275,7 @@ impl PartialParams {
             temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma top_a epsilon_cutoff
             eta_cutoff xtc_threshold xtc_probability order repetition_penalty presence_penalty frequency_penalty penalty_last_n
             bad_words min_tokens stop_token_ids allowed_token_ids seed stream n raw_logprobs processed_logprobs
+            logprob_token_ids
         );
         for &Bias(token, bias) in self.logit_bias.iter().flatten() {
             if bias == f32::NEG_INFINITY {

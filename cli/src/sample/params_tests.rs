@@ -25,7 +25,7 @@ fn every_key_reaches_its_field() {
         "repetition_penalty": 1.1, "presence_penalty": 0.3, "frequency_penalty": -0.3, "penalty_last_n": 7,
         "dry": {"multiplier": 0.5, "base": 2, "allowed_length": 3, "last_n": 9, "sequence_breakers": [5]},
         "bad_words": [[1, 2], [7]], "min_tokens": 5, "stop_token_ids": [2], "allowed_token_ids": [1], "seed": 8,
-        "stream": 9, "n": 2, "raw_logprobs": 1, "processed_logprobs": 2, "prompt": [1], "position": 3}"#;
+        "stream": 9, "n": 2, "raw_logprobs": 1, "processed_logprobs": 2, "logprob_token_ids": [3, 3], "prompt": [1], "position": 3}"#;
     let expected = SamplingParams {
         temperature: 0.7,
         dynatemp_range: 0.2,
@@ -63,6 +63,7 @@ fn every_key_reaches_its_field() {
         n: 2,
         raw_logprobs: Some(1),
         processed_logprobs: Some(2),
+        logprob_token_ids: vec![3, 3],
         ..plain()
     };
     let own = read(json).expect("our keys").0;

@@ -147,6 +147,11 @@ impl Requests {
         ]
     }
 
+    /// Whether a request asks for tokens by their ids.
+    pub(crate) fn asks_for_token_ids(&self) -> bool {
+        self.specs.iter().any(|spec| !spec.params.logprob_token_ids.is_empty())
+    }
+
     /// The requests with these numbers, before their first row.
     pub(crate) fn start(&self, numbers: Range<usize>) -> Result<Vec<Request>> {
         let start = |number| {
@@ -208,7 +213,7 @@ impl RequestSpec {
             + params.bad_words.iter().map(|word| word.len() + 6).sum::<usize>();
         let [sample, entry, draw] = SAMPLE_BYTES;
         sample
-            + entry * entries as usize
+            + entry * (entries as usize + 2 * params.logprob_token_ids.len())
             + draw * params.n as usize
             + 4 * (self.prompt.as_ref().map_or(0, Vec::len) + listed)
             + 32 * params.logit_bias.len()

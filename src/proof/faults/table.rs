@@ -160,7 +160,7 @@ const TOKEN_RANKS: &[Fault] = faults! {
     "pairs that overlap": "2u * i - (i & (stride - 1u))" => "2u * i";
     "as many keys as there are, less one": "while n < chunk.token_ids {" => "while n + 1u < chunk.token_ids {";
     "a search that ends a step too soon": "keys_at(places) <= own);" => "keys_at(places) < own);";
-    "a step of the search goes too far": "keys_at(tried - 1u) <= own" => "keys_at(tried) <= own";
+    "a search without its last step": "step > 0u; step >>= 1u" => "step > 1u; step >>= 1u";
     "tokens past the row": "(tokens < vec4<u32>(chunk.vocab)) &" => "(tokens < vec4<u32>(chunk.vocab + 1u)) &";
     "the run's first is not of it": "(tokens >= vec4<u32>(run.y))" => "(tokens > vec4<u32>(run.y))";
     "ties behind the run": "(tokens <= vec4<u32>(run.w))" => "(tokens <= vec4<u32>(NO_TOKEN))";

@@ -1,0 +1,202 @@
+//! Questions and their candidates, out of a file of JSON; and what the rows of a file of logits are asked for them.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::failure::{Failure, Result};
+use crate::files::LogitsFile;
+use crate::shown::{shown, shown_path};
+use crate::text::read_text;
+
+/// Bytes of the largest file of candidates.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// A sequence of tokens, and where it is scored.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Candidate {
+    pub(super) tokens: Vec<u32>,
+    pub(super) name: Option<String>,
+    request: Option<usize>,
+    #[serde(default)]
+    pub(super) first_row: usize,
+    pub(super) bytes: Option<usize>,
+    /// The place of its first token among those of all candidates.
+    #[serde(skip)]
+    pub(super) first_place: usize,
+}
+
+impl Candidate {
+    /// The request whose rows score it.
+    pub(super) fn request(&self) -> usize {
+        self.request.unwrap_or_default() // `read` has filled it in
+    }
+}
+
+/// The questions of a file, each with its candidates.
+pub(super) struct Questions(pub(super) Vec<Vec<Candidate>>);
+
+/// What is asked of a row: a token, and its place among those of all candidates.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ask {
+    pub(super) row: usize,
+    pub(super) token: u32,
+    pub(super) place: usize,
+}
+
+impl Questions {
+    /// Those of a file, if the logits have the rows for them.
+    pub(super) fn read(path: &Path, logits: &LogitsFile) -> Result<Self> {
+        let text = read_text(path, MOST_BYTES)?;
+        let bad = |problem: &dyn Display| Failure::file(path, format!("no candidates: {problem}"));
+        let mut questions = parse(&text).map_err(|problem| bad(&problem))?;
+        if questions.is_empty() {
+            return Err(bad(&"the file is empty"));
+        }
+        let (mut number, mut place) = (0, 0);
+        for (question, candidates) in questions.iter_mut().enumerate() {
+            for (own, candidate) in candidates.iter_mut().enumerate() {
+                candidate.request.get_or_insert(number);
+                candidate.first_place = place;
+                number += 1;
+                place += candidate.tokens.len();
+                candidate.check(logits).map_err(|problem| {
+                    let path = shown_path(path);
+                    Failure::Usage(format!("{path}: question {question}, candidate {own}: {problem}"))
+                })?;
+            }
+        }
+        Ok(Self(questions))
+    }
+
+    pub(super) fn candidates(&self) -> impl Iterator<Item = &Candidate> {
+        self.0.iter().flatten()
+    }
+
+    /// Tokens of all candidates.
+    pub(super) fn n_tokens(&self) -> usize {
+        self.candidates().map(|candidate| candidate.tokens.len()).sum()
+    }
+
+    /// What the rows are asked, row by row.
+    pub(super) fn asks(&self, logits: &LogitsFile) -> Vec<Ask> {
+        let mut asks = Vec::with_capacity(self.n_tokens());
+        for candidate in self.candidates() {
+            let first = candidate.request() * logits.positions + candidate.first_row;
+            let places = candidate.first_place..;
+            let tokens = candidate.tokens.iter().zip(places).zip(first..);
+            asks.extend(tokens.map(|((&token, place), row)| Ask { row, token, place }));
+        }
+        asks.sort_by_key(|ask| ask.row);
+        asks
+    }
+}
+
+impl Candidate {
+    /// Why these logits cannot score it.
+    fn check(&self, logits: &LogitsFile) -> Result<(), String> {
+        let LogitsFile { positions, rows, vocab, .. } = *logits;
+        let requests = rows.checked_div(positions).unwrap_or(0);
+        if self.tokens.is_empty() {
+            return Err("it has no tokens: leave it out".to_owned());
+        }
+        if self.request() >= requests {
+            return Err(format!(
+                "request {} of logits with {requests}: without \"request\", each candidate of the file takes the next one",
+                self.request()
+            ));
+        }
+        let end = self.first_row.saturating_add(self.tokens.len());
+        if end > positions {
+            return Err(format!(
+                "{} tokens from row {} on need {end} rows, a request has {positions}: does \"first_row\" count the \
+                 context, less one?",
+                self.tokens.len(),
+                self.first_row
+            ));
+        }
+        if let Some(token) = self.tokens.iter().find(|&&token| token as usize >= vocab) {
+            return Err(format!("token {token} is outside the vocabulary of {vocab}"));
+        }
+        Ok(())
+    }
+}
+
+/// The questions of a text: arrays of candidates and single ones, one after the other; or an array of arrays.
+fn parse(text: &str) -> Result<Vec<Vec<Candidate>>, String> {
+    let values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+    let mut values: Vec<&str> = values
+        .map(|value| value.map(RawValue::get).map_err(|error| error.to_string()))
+        .collect::<Result<_, _>>()?;
+    if let [only] = values[..]
+        && let Ok(lists) = serde_json::from_str::<Vec<&RawValue>>(only)
+        && lists.iter().any(|list| list.get().starts_with('['))
+    {
+        values = lists.into_iter().map(RawValue::get).collect();
+    }
+    let question = |(number, value): (usize, &str)| {
+        let candidates = if value.starts_with('[') {
+            let list: Vec<&RawValue> = serde_json::from_str(value).map_err(|error| error.to_string())?;
+            list.into_iter().map(|value| candidate(value.get())).collect()
+        } else {
+            candidate(value).map(|candidate| vec![candidate])
+        };
+        candidates.map_err(|problem| format!("question {number}: {problem}"))
+    };
+    values.into_iter().enumerate().map(question).collect()
+}
+
+fn candidate(text: &str) -> Result<Candidate, String> {
+    if !text.starts_with('{') {
+        return Err(format!("{} is no candidate, an object with \"tokens\"", shown(text)));
+    }
+    let mut reader = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let place = error.path().to_string();
+        format!("{}: {}", shown(&place), shown(&error.into_inner().to_string()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tokens of the candidates of each question.
+    fn tokens(text: &str) -> Vec<Vec<Vec<u32>>> {
+        let questions = parse(text).expect(text);
+        questions.into_iter().map(|list| list.into_iter().map(|one| one.tokens).collect()).collect()
+    }
+
+    #[test]
+    fn questions_are_arrays_of_candidates_or_single_ones() {
+        let (one, two) = (r#"{"tokens": [1]}"#, r#"{"tokens": [2, 3], "name": "b", "first_row": 4}"#);
+        let both = [vec![vec![1], vec![2, 3]]];
+        let each = [vec![vec![1]], vec![vec![2, 3]]];
+        assert_eq!(tokens(&format!("[{one}, {two}]")), both);
+        assert_eq!(tokens(&format!("{one}\n{two}\n")), each);
+        assert_eq!(tokens(&format!("[[{one}], [{two}]]")), each);
+        assert_eq!(tokens(&format!("[[{one}], {two}]")), each);
+        assert_eq!(tokens(&format!("[[{one}, {two}]]")), both);
+        assert_eq!(tokens(&format!("[{one}, {two}]\n[{two}]")), [&both[..], &[vec![vec![2, 3]]]].concat());
+        assert_eq!(tokens(""), tokens(" \n"));
+    }
+
+    #[test]
+    fn what_is_no_candidate_is_named() {
+        for (text, words) in [
+            ("[1]", &["question 0", "1 is no candidate", "\"tokens\""][..]),
+            ("{}", &["question 0", "missing field `tokens`"]),
+            (r#"[[{"tokens": [1]}], [{"tokens": "x"}]]"#, &["question 1", "tokens", "a sequence"]),
+            (r#"{"tokens": [1, -5]}"#, &["tokens[1]", "-5", "u32"]),
+            (r#"{"tokens": [1], "row": 5}"#, &["unknown field `row`", "first_row"]),
+            (r#"{"tokens": [1], "first_row": -1}"#, &["first_row", "-1"]),
+            (r#"[{"tokens": [1]}"#, &["EOF"]),
+        ] {
+            let problem = parse(text).expect_err(text);
+            assert!(words.iter().all(|word| problem.contains(word)), "{text}: {problem}");
+        }
+    }
+}
