@@ -106,7 +106,11 @@ fn chunking_changes_nothing() {
     let logits = Logits::f32(&values, 40, 3000).expect("a batch");
     let targets: Vec<Option<u32>> = (0..40).map(|row| Some(row * 70)).collect();
     let params = LogprobsParams { top_logprobs: 33, temperature: 1.7, entropy: true };
-    let expected = Cpu.logprobs(&logits, &params, &targets).expect("records");
+    // Rows without given tokens among those with one, and with as many as there may be.
+    let ids: Vec<Vec<u32>> =
+        (0..40).map(|row| (0..[0, 1, 1024][row % 3]).map(|i| (i * 7) % 3000).collect()).collect();
+    let token_ids: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
+    let expected = Cpu.logprobs_of(&logits, &params, &targets, &token_ids).expect("records");
     let mut devices = 0;
     for adapter in adapters(false).into_iter().filter(|adapter| adapter.unfit.is_none()) {
         let limits = Limits { max_storage_buffer_binding_size: 50_000, ..adapter.limits() };
@@ -114,11 +118,12 @@ fn chunking_changes_nothing() {
         let buffer = upload(&gpu, bytemuck::cast_slice(&values));
         let mut open = encoder(&gpu);
         let batch = GpuLogits::packed(&buffer, Dtype::F32, 40, 3000);
-        let pending = gpu.sampler().logprobs(&mut open, &batch, &params, &targets).expect("records");
+        let pending =
+            gpu.sampler().logprobs_of(&mut open, &batch, &params, &targets, &token_ids).expect("records");
         assert_eq!(
             pending.plan().cost().dispatches,
-            2 * 10,
-            "four rows of 12 000 bytes fit a binding: {}",
+            3 * 14,
+            "three rows of 12 000 bytes, or records of 16 688, of 12 000 bytes fit a binding: {}",
             pending.plan()
         );
         gpu.queue().submit([open.finish()]);
@@ -218,12 +223,14 @@ fn steps_in_flight_do_not_disturb_each_other() {
                 temperature: 1.0 + step as f32 / 10.0,
                 entropy: step % 2 == 0,
             };
-            let expected =
-                Cpu.logprobs(&Logits::f32(&values, 3, 700).unwrap(), &params, &[]).expect("records");
+            // What an earlier step left in the same buffers is not told.
+            let token_ids: &[&[u32]] = if step % 4 < 2 { &[&[5, 600], &[], &[7]] } else { &[&[], &[9], &[]] };
+            let logits = Logits::f32(&values, 3, 700).unwrap();
+            let expected = Cpu.logprobs_of(&logits, &params, &[], token_ids).expect("records");
             let buffer = upload(&gpu, bytemuck::cast_slice(&values));
             let mut open = encoder(&gpu);
             let batch = GpuLogits::packed(&buffer, Dtype::F32, 3, 700);
-            let pending = sampler.logprobs(&mut open, &batch, &params, &[]).expect("records");
+            let pending = sampler.logprobs_of(&mut open, &batch, &params, &[], token_ids).expect("records");
             gpu.queue().submit([open.finish()]);
             steps.push((step, pending, expected));
         }

@@ -84,6 +84,16 @@ impl VocabArgs {
         Ok(Some((vocab, VocabSource::new(self, &sha256))))
     }
 
+    /// The texts, if a file of them is named, whatever they are for.
+    pub(crate) fn load_any(&self) -> Result<Option<Vocab>> {
+        match (&self.vocab_file, &self.tokenizer) {
+            (Some(path), _) => open_vocab_file(path),
+            (_, Some(path)) => open_tokenizer(path),
+            _ => return Ok(None),
+        }
+        .map(|(vocab, _)| Some(vocab))
+    }
+
     /// The two files that may be named.
     pub(crate) fn files(&self) -> [Option<&PathBuf>; 2] {
         [self.vocab_file.as_ref(), self.tokenizer.as_ref()]

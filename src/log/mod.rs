@@ -44,7 +44,8 @@ pub use self::meta::{HashedFile, Meta, MetaInput};
 pub use self::openai::OpenAiWriter;
 pub use self::read::LogReader;
 pub use self::record::{
-    Chosen, DistributionRecord, DrawRecord, Kind, LogprobsRecord, Record, SampleRecord, TokenLogprob,
+    Chosen, DistributionRecord, DrawRecord, GivenToken, Kind, LogprobsRecord, Record, SampleRecord,
+    TokenLogprob,
 };
 pub use self::spelling::{escaped, is_control, push_escaped, text_cell, text_of_cell};
 pub use self::texts::{Texts, TokenBytes};

@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::texts::Texts;
-use crate::answer::{Distribution, Drawn, Logprobs, Sample, Status, TargetLogprob, TopLogprob};
+use crate::answer::{Distribution, Drawn, Logprobs, Sample, ScoredToken, Status, TargetLogprob, TopLogprob};
 
 /// What a log says of one row of logits.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -51,6 +51,9 @@ pub struct LogprobsRecord<'a> {
     pub entropy: Option<f64>,
     /// The most probable tokens, the most probable first.
     pub top: Vec<TokenLogprob<'a>>,
+    /// The tokens that were asked for by their ids, in that order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub token_ids: Vec<GivenToken<'a>>,
     /// Whether the row is a distribution.
     pub status: Status,
 }
@@ -67,6 +70,27 @@ pub struct TokenLogprob<'a> {
     pub bytes: Option<Cow<'a, [u8]>>,
     /// Its natural logprob.
     pub logprob: f64,
+}
+
+/// A token that was asked for by its id.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GivenToken<'a> {
+    /// Token id.
+    pub token: u32,
+    /// Its bytes as text.
+    pub text: Option<Cow<'a, str>>,
+    /// Its bytes.
+    pub bytes: Option<Cow<'a, [u8]>>,
+    /// Its natural logprob; −infinity where it is impossible.
+    #[serde(deserialize_with = "finite_or_impossible")]
+    pub logprob: f64,
+    /// Its rank: 1 plus the tokens with a larger logit.
+    pub rank: u32,
+    /// Its natural logprob among the tokens that were asked for
+    /// ([`Distribution::token_set_logprobs`]).
+    #[serde(deserialize_with = "finite_or_impossible")]
+    pub set_logprob: f64,
 }
 
 /// What was drawn from a row, and from what.
@@ -129,6 +153,9 @@ pub struct DistributionRecord<'a> {
     pub entropy: Option<f64>,
     /// The most probable tokens, the most probable first.
     pub top: Vec<TokenLogprob<'a>>,
+    /// The tokens that were asked for by their ids, in that order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub token_ids: Vec<GivenToken<'a>>,
 }
 
 /// The token of a record that its text goes on with: the given one, or the first that was drawn.
@@ -169,6 +196,7 @@ impl<'a> Record<'a> {
             logsumexp: number(*logsumexp),
             entropy: number(*entropy),
             top: list(top_logprobs, texts),
+            token_ids: given(&row.distribution, texts),
             status: *status,
         })
     }
@@ -245,6 +273,35 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// What it says of a token as one of a sequence: of the chosen one, of one that was asked for by its id, or of one of
+    /// the list (of a sample, of the processed distribution). Nothing of others, and in a row that is no distribution. The
+    /// greedy token is the first of the list; without a list, one of rank 1.
+    #[must_use]
+    pub fn scored(&self, token: u32) -> Option<ScoredToken> {
+        let (top, given) = (self.top(), self.token_ids());
+        let chosen = self.chosen().filter(|chosen| chosen.token == token);
+        let chosen = chosen.and_then(|chosen| chosen.logprob.zip(chosen.rank));
+        let asked = || given.iter().find(|one| one.token == token).map(|one| (one.logprob, one.rank));
+        let listed = || {
+            let logprob = top.iter().find(|one| one.token == token)?.logprob;
+            #[expect(clippy::cast_possible_truncation, reason = "a list has at most 2^20 entries")]
+            let rank = 1 + top.iter().filter(|one| one.logprob > logprob).count() as u32;
+            Some((logprob, rank))
+        };
+        let (logprob, rank) = chosen.or_else(asked).or_else(listed)?;
+        let is_greedy = top.first().map_or(rank == 1, |first| first.token == token);
+        Some(ScoredToken { token, logprob, rank, is_greedy })
+    }
+
+    /// The tokens that were asked for by their ids (of a sample, in the processed distribution).
+    #[must_use]
+    pub fn token_ids(&self) -> &[GivenToken<'a>] {
+        match self {
+            Self::Logprobs(record) => &record.token_ids,
+            Self::Sample(record) => &record.processed.token_ids,
+        }
+    }
+
     /// The token that its text goes on with, if there is one.
     #[must_use]
     pub fn chosen(&self) -> Option<Chosen<'_>> {
@@ -294,7 +351,20 @@ fn distribution<'a>(row: &Distribution, texts: Texts<'a>) -> DistributionRecord<
         logsumexp: number(row.logsumexp),
         entropy: number(row.entropy),
         top: list(&row.top_logprobs, texts),
+        token_ids: given(row, texts),
     }
+}
+
+fn given<'a>(row: &Distribution, texts: Texts<'a>) -> Vec<GivenToken<'a>> {
+    let token = |(entry, set_logprob): (&TargetLogprob, f64)| GivenToken {
+        token: entry.token,
+        text: texts.text(entry.token),
+        bytes: texts.bytes(entry.token).map(Cow::Borrowed),
+        logprob: entry.logprob,
+        rank: entry.rank(),
+        set_logprob,
+    };
+    row.token_logprobs.iter().zip(row.token_set_logprobs()).map(token).collect()
 }
 
 fn list<'a>(top: &[TopLogprob], texts: Texts<'a>) -> Vec<TokenLogprob<'a>> {
@@ -305,6 +375,11 @@ fn list<'a>(top: &[TopLogprob], texts: Texts<'a>) -> Vec<TokenLogprob<'a>> {
         logprob: entry.logprob,
     };
     top.iter().map(entry).collect()
+}
+
+/// A number, or −infinity, for which a format has none.
+fn finite_or_impossible<'de, D: Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
+    Option::deserialize(value).map(|number| number.unwrap_or(f64::NEG_INFINITY))
 }
 
 /// What there is of a number that a row without a distribution has not.

@@ -33,7 +33,10 @@ fn logprobs_records(top: u32) -> Vec<Record<'static>> {
     let logits = logits();
     let params = LogprobsParams { top_logprobs: top, entropy: true, ..LogprobsParams::default() };
     let targets = [Some(1), Some(0), Some(2), None];
-    let rows = Cpu.logprobs(&Logits::f32(&logits, 4, 4).expect("a shape"), &params, &targets);
+    // Possible and impossible tokens, in rows that are distributions and in others.
+    let token_ids: [&[u32]; 4] = [&[], &[0, 3, 0], &[1], &[2]];
+    let logits = Logits::f32(&logits, 4, 4).expect("a shape");
+    let rows = Cpu.logprobs_of(&logits, &params, &targets, &token_ids);
     let rows = rows.expect("answers");
     let record = |((row, target), number): ((_, Option<u32>), u64)| {
         Record::logprobs(number / 2, number % 2, target, row, Texts::new(&Vocab))
@@ -48,6 +51,7 @@ fn sample_records(n: u32) -> Vec<Record<'static>> {
         seed: Some(u64::MAX),
         raw_logprobs: Some(3),
         processed_logprobs: Some(2),
+        logprob_token_ids: vec![3, 0],
         entropy: true,
         ..SamplingParams::default()
     };
@@ -92,8 +96,14 @@ fn json_lines_come_back_bit_for_bit() {
 
 #[test]
 fn csv_comes_back_but_for_what_it_has_no_columns_for() {
-    for records in [logprobs_records(4), logprobs_records(0)] {
-        assert_eq!(read(&csv(&records, Kind::Logprobs)).expect("a log"), records);
+    for mut records in [logprobs_records(4), logprobs_records(0)] {
+        let back = read(&csv(&records, Kind::Logprobs)).expect("a log");
+        for record in &mut records {
+            if let Record::Logprobs(record) = record {
+                record.token_ids.clear();
+            }
+        }
+        assert_eq!(back, records);
     }
     let records = sample_records(3);
     let bytes = csv(&records, Kind::Sample);
@@ -161,4 +171,28 @@ fn a_format_refuses_records_of_the_other_kind() {
     let mut writer = CsvWriter::new(Vec::new(), Kind::Logprobs).expect("memory");
     let refused = writer.write(&sample_records(1)[0]).expect_err("another kind");
     assert_eq!(refused.kind(), std::io::ErrorKind::InvalidInput);
+}
+
+/// A token is scored by what the record says of it, wherever that stands.
+#[test]
+fn a_record_scores_the_tokens_that_it_knows() {
+    let impossible = f64::NEG_INFINITY;
+    let scored = |top: u32, row: usize, token| {
+        let scored = logprobs_records(top)[row].scored(token)?;
+        Some((scored.logprob, scored.rank, scored.is_greedy))
+    };
+    let (logprob, rank, is_greedy) = scored(4, 0, 1).expect("the target");
+    assert!((logprob + 2.1698).abs() < 1e-3 && (rank, is_greedy) == (2, false), "{logprob} {rank}");
+    assert_eq!(scored(4, 0, 3).map(|(_, rank, _)| rank), Some(4), "one of the list");
+    assert_eq!(scored(1, 0, 0).map(|(_, rank, is_greedy)| (rank, is_greedy)), Some((1, true)));
+    assert_eq!(scored(1, 0, 3), None, "behind the end of the list");
+    assert_eq!(scored(0, 1, 0), Some((impossible, 4, false)), "the target, impossible");
+    assert_eq!(
+        scored(0, 1, 3).map(|(_, rank, is_greedy)| (rank, is_greedy)),
+        Some((1, true)),
+        "asked for by its id"
+    );
+    // Tokens 1 and 2 tie behind token 3.
+    assert_eq!([1, 2].map(|token| scored(4, 1, token).map(|(_, rank, _)| rank)), [Some(2); 2]);
+    assert_eq!(scored(4, 2, 2), None, "no distribution");
 }

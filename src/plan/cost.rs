@@ -95,7 +95,8 @@ impl fmt::Display for Plan {
             "  read        {} bytes of logits once, for {views} distribution{plural}",
             cost.bytes_read
         )?;
-        writeln!(f, "  reopened    {} bytes for the lists", cost.bytes_reopened)?;
+        let given = if token_ids > 0 { " and the token ids" } else { "" };
+        writeln!(f, "  reopened    {} bytes for the lists{given}", cost.bytes_reopened)?;
         if draws.is_some() {
             let tile = TILE_TOKENS.min(vocab) * rows * dtype.bytes();
             writeln!(

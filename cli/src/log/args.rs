@@ -17,6 +17,7 @@ Examples:
   sortilege log logits.npy --tokens tokens.npy --tokenizer tokenizer.json
   sortilege log prompt_logits.npy --tokens prompt_ids.npy --shift
   sortilege log run.safetensors --tensor logits --top 20 --format jsonl -o run.jsonl
+  sortilege log answers.npy --token-ids 32,33,34,35 --top 0
   sortilege log logits.bin --shape 512,128256 --dtype bf16 --device gpu"
 );
 
@@ -38,6 +39,10 @@ pub(crate) struct LogArgs {
     /// take further passes
     #[arg(long, default_value_t = 5, allow_negative_numbers = true, value_parser = top)]
     pub(crate) top: u32,
+    /// Logprob and rank of each of these tokens in every row, at most 1024: in the distribution, and among themselves
+    #[arg(long, value_name = "ID,ID", value_delimiter = ',', allow_negative_numbers = true,
+          value_parser = |text: &str| within::<u32>(text, 0..=u64::from(u32::MAX)))]
+    pub(crate) token_ids: Vec<u32>,
     /// Divide the logits by this before the softmax
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) temperature: f32,

@@ -34,6 +34,7 @@ struct Options<'a> {
     tokens: Option<&'a str>,
     tokens_tensor: Option<&'a str>,
     shift: bool,
+    token_ids: &'a [u32],
     tokens_sha256: Option<String>,
     vocab_size: Option<usize>,
     #[serde(flatten)]
@@ -63,10 +64,16 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     if args.top > 1024 {
         chosen.check(Kernels::LongLists, logits.dtype)?;
     }
+    if !args.token_ids.is_empty() {
+        chosen.check(Kernels::TokenRanks, logits.dtype)?;
+    }
     deliver(
         args.run.output(),
         &inputs,
-        |out| write(&logits, &targets, &params, &chosen, out, format, vocab.as_ref()),
+        |out| {
+            let asked = Asked { targets: &targets, token_ids: &args.token_ids, params: &params };
+            write(&logits, &asked, &chosen, out, format, vocab.as_ref())
+        },
         |output| {
             let options = options(args, format, &targets, vocab_source.unwrap_or_default())?;
             meta(&logits, &chosen, options, output)
@@ -87,18 +94,30 @@ fn check_options(args: &LogArgs, format: LogFormat) -> Result<()> {
             args.top
         )));
     }
+    if !args.token_ids.is_empty() && format != LogFormat::Jsonl {
+        let name = name_of(&format);
+        note!("note: --token-ids are not written: --format {name} has no room for them, jsonl has");
+    }
     let [vocab_file, tokenizer] = args.vocab.files();
-    if args.top == 0 && args.tokens.is_none() && (vocab_file.is_some() || tokenizer.is_some()) {
+    let has_tokens = args.top > 0 || args.tokens.is_some() || !args.token_ids.is_empty();
+    if !has_tokens && (vocab_file.is_some() || tokenizer.is_some()) {
         note!("note: the texts of tokens are not written: with --top 0 and without --tokens there are none");
     }
     Ok(())
 }
 
+/// What is asked of the rows.
+struct Asked<'a> {
+    targets: &'a Targets,
+    /// Of every row.
+    token_ids: &'a [u32],
+    params: &'a LogprobsParams,
+}
+
 /// Writes the records of all rows, and prints what is said at the end.
 fn write(
     logits: &LogitsFile,
-    targets: &Targets,
-    params: &LogprobsParams,
+    asked: &Asked<'_>,
     chosen: &Chosen,
     out: Box<dyn Write + '_>,
     format: LogFormat,
@@ -109,10 +128,13 @@ fn write(
     let mut writer = output::writer(out, format).map_err(failed)?;
     let mut perplexity = Perplexity::default();
     let mut tally = Tally::new(chosen);
-    let record_bytes = RECORD_BYTES[0] + RECORD_BYTES[1] * params.top_logprobs as usize;
+    let Asked { targets, token_ids, params } = *asked;
+    let listed = params.top_logprobs as usize + token_ids.len();
+    let record_bytes = RECORD_BYTES[0] + RECORD_BYTES[1] * listed;
     logits.each_block(record_bytes, |rows, block| {
         let tokens = &targets.tokens[rows.clone()];
-        let records = chosen.engine().logprobs(block, params, tokens)?;
+        let of_rows = vec![token_ids; rows.len()];
+        let records = chosen.engine().logprobs_of(block, params, tokens, &of_rows)?;
         for (row, (record, target)) in rows.zip(records.iter().zip(tokens)) {
             let [request, number] = [row / logits.positions, row % logits.positions];
             let position = (targets.first + number) as u64;
@@ -166,6 +188,7 @@ fn options<'a>(
         tokens: args.tokens.as_deref(),
         tokens_tensor: targets.tensor.as_deref(),
         shift: args.shift,
+        token_ids: &args.token_ids,
         tokens_sha256: sha256(tokens_file)?,
         vocab_size: args.logits.vocab_size,
         vocab,

@@ -25,6 +25,8 @@ and then the candidate, that is C - 1
 
 Candidates of one row, such as the labels of a multiple choice, name the same request and row.
 
+In place of logits a log of `sortilege log` or `sample` will do, JSON lines or CSV, which says something of the tokens: they are its own, or in its lists. The rows of a request are its records, in order. An output of a log has no sidecar.
+
 Examples:
   echo '[{\"tokens\": [5, 17], \"name\": \"Paris\"}, {\"tokens\": [9], \"name\": \"London\"}]' > q.json
   sortilege score logits.npy --candidates q.json
@@ -59,6 +61,4 @@ pub(crate) enum ScoreFormat {
     /// One JSON object per question
     #[value(alias = "json")]
     Jsonl,
-    /// One line per candidate; texts are spelled as those of `sortilege log`
-    Csv,
 }

@@ -1,4 +1,4 @@
-//! Questions and their candidates, out of a file of JSON; and what the rows of a file of logits are asked for them.
+//! Questions and their candidates, out of a file of JSON; and what rows are asked for them.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -39,17 +39,18 @@ impl Candidate {
 /// The questions of a file, each with its candidates.
 pub(super) struct Questions(pub(super) Vec<Vec<Candidate>>);
 
-/// What is asked of a row: a token, and its place among those of all candidates.
+/// What is asked of a row of a request: a token, and its place among those of all candidates.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ask {
+    pub(super) request: usize,
     pub(super) row: usize,
     pub(super) token: u32,
     pub(super) place: usize,
 }
 
 impl Questions {
-    /// Those of a file, if the logits have the rows for them.
-    pub(super) fn read(path: &Path, logits: &LogitsFile) -> Result<Self> {
+    /// Those of a file.
+    pub(super) fn read(path: &Path) -> Result<Self> {
         let text = read_text(path, MOST_BYTES)?;
         let bad = |problem: &dyn Display| Failure::file(path, format!("no candidates: {problem}"));
         let mut questions = parse(&text).map_err(|problem| bad(&problem))?;
@@ -57,19 +58,29 @@ impl Questions {
             return Err(bad(&"the file is empty"));
         }
         let (mut number, mut place) = (0, 0);
-        for (question, candidates) in questions.iter_mut().enumerate() {
-            for (own, candidate) in candidates.iter_mut().enumerate() {
-                candidate.request.get_or_insert(number);
-                candidate.first_place = place;
-                number += 1;
-                place += candidate.tokens.len();
+        for candidate in questions.iter_mut().flatten() {
+            candidate.request.get_or_insert(number);
+            candidate.first_place = place;
+            number += 1;
+            place += candidate.tokens.len();
+        }
+        if questions.iter().flatten().any(|candidate| candidate.tokens.is_empty()) {
+            return Err(bad(&"one of them has no tokens: leave it out"));
+        }
+        Ok(Self(questions))
+    }
+
+    /// Nothing, if the logits have the rows and the tokens for them.
+    pub(super) fn check(&self, path: &Path, logits: &LogitsFile) -> Result<()> {
+        for (question, candidates) in self.0.iter().enumerate() {
+            for (number, candidate) in candidates.iter().enumerate() {
                 candidate.check(logits).map_err(|problem| {
                     let path = shown_path(path);
-                    Failure::Usage(format!("{path}: question {question}, candidate {own}: {problem}"))
+                    Failure::Usage(format!("{path}: question {question}, candidate {number}: {problem}"))
                 })?;
             }
         }
-        Ok(Self(questions))
+        Ok(())
     }
 
     pub(super) fn candidates(&self) -> impl Iterator<Item = &Candidate> {
@@ -82,15 +93,15 @@ impl Questions {
     }
 
     /// What the rows are asked, row by row.
-    pub(super) fn asks(&self, logits: &LogitsFile) -> Vec<Ask> {
+    pub(super) fn asks(&self) -> Vec<Ask> {
         let mut asks = Vec::with_capacity(self.n_tokens());
         for candidate in self.candidates() {
-            let first = candidate.request() * logits.positions + candidate.first_row;
+            let request = candidate.request();
             let places = candidate.first_place..;
-            let tokens = candidate.tokens.iter().zip(places).zip(first..);
-            asks.extend(tokens.map(|((&token, place), row)| Ask { row, token, place }));
+            let tokens = candidate.tokens.iter().zip(places).zip(candidate.first_row..);
+            asks.extend(tokens.map(|((&token, place), row)| Ask { request, row, token, place }));
         }
-        asks.sort_by_key(|ask| ask.row);
+        asks.sort_by_key(|ask| (ask.request, ask.row));
         asks
     }
 }
@@ -100,9 +111,6 @@ impl Candidate {
     fn check(&self, logits: &LogitsFile) -> Result<(), String> {
         let LogitsFile { positions, rows, vocab, .. } = *logits;
         let requests = rows.checked_div(positions).unwrap_or(0);
-        if self.tokens.is_empty() {
-            return Err("it has no tokens: leave it out".to_owned());
-        }
         if self.request() >= requests {
             return Err(format!(
                 "request {} of logits with {requests}: without \"request\", each candidate of the file takes the next one",

@@ -2,27 +2,27 @@
 
 mod args;
 mod candidates;
+mod log;
+mod logits;
 mod output;
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
-use sortilege::{Kernels, Logprobs, LogprobsParams, SamplingParams, ScoredToken, Status};
+use sortilege::log::Texts;
+use sortilege::{LogprobsParams, ScoredToken, Status};
 
 use self::args::ScoreFormat;
 pub(crate) use self::args::{EXAMPLES, ScoreArgs};
-use self::candidates::{Ask, Questions};
+use self::candidates::Questions;
 use self::output::{Answer, Writer};
 use crate::engine::Chosen;
-use crate::failure::{Failure, Result};
-use crate::files::{Inputs, LogitsFile, Meta, deliver, sha256, with_sidecar};
+use crate::failure::{Failure, Result, note, tell_idle};
+use crate::files::{Inputs, LogitsFile, deliver, meta, sha256, with_sidecar, write_file};
 use crate::shared_args::{VocabSource, name_of};
 use crate::tally::Tally;
 use crate::text::Vocab;
-
-/// Rough bytes of a row's answer in memory, and of each token that it is asked about.
-const ANSWER_BYTES: [usize; 2] = [256, 64];
 
 /// What a row says of a token, or why it says nothing.
 type Scored = std::result::Result<ScoredToken, Status>;
@@ -42,31 +42,29 @@ struct Options<'a> {
 
 pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     let format = args.run.format(args.format, [ScoreFormat::Table, ScoreFormat::Jsonl]);
+    LogprobsParams { temperature: args.temperature, ..LogprobsParams::default() }.validate()?;
     let files = [Some(&args.logits.logits), Some(&args.candidates)].into_iter().chain(args.vocab.files());
-    let files = files.flatten().map(|path| path.as_path());
-    let mut inputs = Inputs::of(with_sidecar(args.run.output()), files)?;
-    // Of equal logits the first of the list is the greedy one.
-    let params = LogprobsParams { top_logprobs: 1, temperature: args.temperature, entropy: false };
-    params.validate()?;
+    let inputs = Inputs::of(with_sidecar(args.run.output()), files.flatten().map(|path| path.as_path()))?;
+    if log::is_log(&args.logits.logits)? { run_log(args, format) } else { run_logits(args, format, inputs) }
+}
+
+fn run_logits(args: &ScoreArgs, format: ScoreFormat, mut inputs: Inputs) -> Result<()> {
     let logits = LogitsFile::open(&args.logits)?;
     inputs.add(logits.array.path())?;
-    let questions = Questions::read(&args.candidates, &logits)?;
-    let asks = questions.asks(&logits);
+    let questions = Questions::read(&args.candidates)?;
+    questions.check(&args.candidates, &logits)?;
     if args.run.output().is_some() {
         logits.hash_while_reading();
     }
     let (vocab, vocab_source) = args.vocab.load(logits.vocab)?.unzip();
     let chosen = Chosen::new(&args.run.device)?;
-    if asks.windows(2).any(|pair| pair[0].row == pair[1].row) {
-        chosen.check(Kernels::TokenRanks, logits.dtype)?;
-    }
     deliver(
         args.run.output(),
         &inputs,
-        |out| {
+        |mut out| {
             let mut tally = Tally::new(&chosen);
-            let scored = score(&logits, &asks, &params, &chosen, &mut tally)?;
-            write_all(out, format, &questions, &scored, vocab.as_ref())?;
+            let scored = logits::score(&logits, &questions.asks(), args.temperature, &chosen, &mut tally)?;
+            write_all(&mut out, format, &questions, &scored, vocab.as_ref())?;
             tally.print(&logits, &chosen, &Counts(&questions));
             Ok(())
         },
@@ -80,94 +78,57 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
                 vocab_size: args.logits.vocab_size,
                 vocab: vocab_source.unwrap_or_default(),
             };
-            Meta::new(&logits, &chosen, options, output)
+            meta(&logits, &chosen, options, output)
         },
     )
 }
 
-/// What the rows say of each token of all candidates, block by block.
-fn score(
-    logits: &LogitsFile,
-    asks: &[Ask],
-    params: &LogprobsParams,
-    chosen: &Chosen,
-    tally: &mut Tally,
-) -> Result<Vec<Scored>> {
-    let mut scored = vec![Err(Status::NothingFinite); asks.len()];
-    let most = asks.chunk_by(|a, b| a.row == b.row).map(<[Ask]>::len).max().unwrap_or(0);
-    logits.each_block(ANSWER_BYTES[0] + ANSWER_BYTES[1] * most, |rows, block| {
-        let start = asks.partition_point(|ask| ask.row < rows.start);
-        let end = asks.partition_point(|ask| ask.row < rows.end);
-        let asked = RowTokens::new(&asks[start..end], rows.start, rows.len())?;
-        if start == end {
-            return Ok(());
+/// Scores what a log says. How the log was made is in its own sidecar, and the output has none.
+fn run_log(args: &ScoreArgs, format: ScoreFormat) -> Result<()> {
+    const WHY: &str = "the logprobs are those of the log";
+    for (option, is_given) in [
+        ("--temperature", args.temperature != 1.0),
+        ("--device", args.run.device != "auto"),
+        ("--vocab-size", args.logits.vocab_size.is_some()),
+        ("--tensor", args.logits.tensor.is_some()),
+        ("--shape", args.logits.shape.is_some()),
+        ("--dtype", args.logits.dtype.is_some()),
+    ] {
+        if is_given {
+            tell_idle(option, WHY);
         }
-        let answers = chosen.engine().logprobs_of(block, params, &asked.targets, &asked.further())?;
-        for own in asks[start..end].chunk_by(|a, b| a.row == b.row) {
-            let answer = &answers[own[0].row - rows.start];
-            tally.count(answer.distribution.status);
-            for ask in own {
-                scored[ask.place] = of_token(answer, ask.token);
-            }
-        }
-        Ok(())
-    })?;
-    Ok(scored)
-}
-
-/// What an answer says of a token that it was asked about.
-fn of_token(answer: &Logprobs, token: u32) -> Scored {
-    let said = answer.target.iter().chain(&answer.distribution.token_logprobs);
-    let found = said.into_iter().find(|said| said.token == token);
-    found.map(|said| answer.distribution.scored(said)).ok_or(answer.distribution.status)
-}
-
-/// The tokens that rows are asked about: the first of each is its target, and there may be more.
-struct RowTokens {
-    targets: Vec<Option<u32>>,
-    lists: Vec<Vec<u32>>,
-}
-
-impl RowTokens {
-    /// What so many rows from `first` on are asked.
-    fn new(asks: &[Ask], first: usize, rows: usize) -> Result<Self> {
-        let mut asked = Self { targets: vec![None; rows], lists: vec![Vec::new(); rows] };
-        for own in asks.chunk_by(|a, b| a.row == b.row) {
-            let mut tokens: Vec<u32> = own.iter().map(|ask| ask.token).collect();
-            tokens.sort_unstable();
-            tokens.dedup();
-            let row = own[0].row - first;
-            asked.targets[row] = tokens.pop();
-            if tokens.len() > SamplingParams::MAX_LOGPROB_TOKEN_IDS {
-                return Err(Failure::Usage(format!(
-                    "row {} is asked about {} tokens, the limit is {}: ask about some of the candidates at a time",
-                    own[0].row,
-                    tokens.len() + 1,
-                    SamplingParams::MAX_LOGPROB_TOKEN_IDS + 1
-                )));
-            }
-            asked.lists[row] = tokens;
-        }
-        Ok(asked)
     }
-
-    fn further(&self) -> Vec<&[u32]> {
-        self.lists.iter().map(Vec::as_slice).collect()
+    let questions = Questions::read(&args.candidates)?;
+    let vocab = args.vocab.load_any()?;
+    let scored = log::score(&args.logits.logits, &questions.asks())?;
+    match args.run.output() {
+        None => {
+            let mut out = BufWriter::new(io::stdout().lock());
+            write_all(&mut out, format, &questions, &scored, vocab.as_ref())?;
+        }
+        Some(output) => {
+            let mut bytes = Vec::new();
+            write_all(&mut bytes, format, &questions, &scored, vocab.as_ref())?;
+            write_file(output, &bytes)?;
+        }
     }
+    note!("{}", Counts(&questions));
+    Ok(())
 }
 
 /// Writes the answers to all questions.
 fn write_all(
-    out: Box<dyn Write + '_>,
+    out: &mut dyn Write,
     format: ScoreFormat,
     questions: &Questions,
     scored: &[Scored],
     vocab: Option<&Vocab>,
 ) -> Result<()> {
     let failed = |error: io::Error| Failure::writing(&error);
-    let mut writer = Writer::new(out, format, vocab).map_err(failed)?;
+    let texts = vocab.map_or(Texts::NONE, |vocab| Texts::new(vocab));
+    let mut writer = Writer::new(out, format, texts).map_err(failed)?;
     for (number, candidates) in questions.0.iter().enumerate() {
-        writer.write(number, &Answer::new(candidates, scored, vocab)).map_err(failed)?;
+        writer.write(number, &Answer::new(candidates, scored, texts)).map_err(failed)?;
     }
     writer.finish().map_err(failed)
 }

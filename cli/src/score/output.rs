@@ -5,20 +5,19 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
+use sortilege::log::{Texts, escaped, write_json_line};
 use sortilege::{ScoredToken, SequenceScore, Status, preference};
 
 use super::Scored;
 use super::args::ScoreFormat;
 use super::candidates::Candidate;
-use crate::shown::{clip, escaped};
-use crate::text::columns::{bytes, number, optional, text, text_cell, write_head, write_lines};
-use crate::text::{Texts, Vocab, write_json_line};
+use crate::shown::{clip, label};
 
 /// A candidate and its score.
 struct Entry<'a> {
     candidate: &'a Candidate,
     /// What it is called.
-    label: Cow<'a, str>,
+    name: Cow<'a, str>,
     score: Option<SequenceScore>,
     /// Of the first of its rows that is no distribution.
     status: Status,
@@ -33,20 +32,19 @@ pub(super) struct Answer<'a> {
 }
 
 impl<'a> Entry<'a> {
-    fn new(number: usize, candidate: &'a Candidate, scored: &[Scored], vocab: Option<&'a Vocab>) -> Self {
+    fn new(number: usize, candidate: &'a Candidate, scored: &[Scored], texts: Texts<'a>) -> Self {
         let own = &scored[candidate.first_place..][..candidate.tokens.len()];
         let tokens: Result<Vec<ScoredToken>, Status> = own.iter().copied().collect();
-        let texts = Texts(vocab);
         let spelled: Option<Vec<&[u8]>> = candidate.tokens.iter().map(|&token| texts.bytes(token)).collect();
         let spelled = spelled.map(|parts| parts.concat());
-        let label = match (&candidate.name, &spelled) {
+        let name = match (&candidate.name, &spelled) {
             (Some(name), _) => Cow::Borrowed(name.as_str()),
             (None, Some(bytes)) => Cow::Owned(String::from_utf8_lossy(bytes).into_owned()),
             (None, None) => Cow::Owned(format!("candidate {number}")),
         };
         Self {
             candidate,
-            label,
+            name,
             status: tokens.as_ref().err().copied().unwrap_or(Status::Ok),
             score: tokens.ok().map(SequenceScore::new),
             bytes: candidate.bytes.or(spelled.map(|bytes| bytes.len())),
@@ -68,11 +66,16 @@ impl<'a> Entry<'a> {
         let score = self.score.as_ref()?;
         score.least_likely().map(|place| (place, &score.tokens()[place]))
     }
+
+    /// Its name in a sentence.
+    fn quoted(&self) -> String {
+        format!("\"{}\"", clip(&escaped(&self.name), 40))
+    }
 }
 
 impl<'a> Answer<'a> {
-    pub(super) fn new(candidates: &'a [Candidate], scored: &[Scored], vocab: Option<&'a Vocab>) -> Self {
-        let entry = |(number, candidate)| Entry::new(number, candidate, scored, vocab);
+    pub(super) fn new(candidates: &'a [Candidate], scored: &[Scored], texts: Texts<'a>) -> Self {
+        let entry = |(number, candidate)| Entry::new(number, candidate, scored, texts);
         let entries: Vec<Entry<'_>> = candidates.iter().enumerate().map(entry).collect();
         let order = |of: fn(&SequenceScore) -> f64| {
             preference(&entries.iter().map(|entry| entry.value(of)).collect::<Vec<f64>>())
@@ -81,35 +84,34 @@ impl<'a> Answer<'a> {
         Self { entries, by_total, by_token }
     }
 
-    /// Which candidate is preferred, in total and per token, and where the orders disagree; nothing of one alone.
+    /// Which candidate is preferred, in total and per token, and where the orders disagree; nothing of one alone, or of
+    /// none that has a score.
     fn explanation(&self) -> Option<String> {
-        let of = |order: &[usize]| self.entries.get(*order.first()?).filter(|entry| entry.score.is_some());
-        let (total, token) = (of(&self.by_total)?, of(&self.by_token)?);
-        if self.entries.len() < 2 {
+        let first = |order: &[usize]| &self.entries[order[0]];
+        if self.entries.len() < 2 || first(&self.by_total).score.is_none() {
             return None;
         }
-        let name = |entry: &Entry<'_>| format!("\"{}\"", clip(&escaped(&entry.label), 40));
-        let length = |entry: &Entry<'_>| entry.candidate.tokens.len();
+        let (total, token) = (first(&self.by_total), first(&self.by_token));
         let differs = self.by_total.iter().zip(&self.by_token).position(|(a, b)| a != b);
         Some(match differs {
-            None => format!("{} is preferred, in total and per token: both orders agree", name(total)),
+            None => format!("{} is preferred, in total and per token: both orders agree", total.quoted()),
             Some(0) => format!(
-                "{} is preferred in total ({:.4} over {} tokens), {} per token ({:.4} over {}): each token lowers a total, \
-                 and a mean does not count them",
-                name(total),
+                "{} is preferred in total ({:.4} over {} tokens), {} per token ({:.4} over {}): every further token lowers \
+                 a total, and a mean does not count them",
+                total.quoted(),
                 total.value(SequenceScore::total),
-                length(total),
-                name(token),
+                total.candidate.tokens.len(),
+                token.quoted(),
                 token.value(SequenceScore::per_token),
-                length(token)
+                token.candidate.tokens.len()
             ),
             Some(place) => format!(
                 "{} is preferred, in total and per token; the orders disagree from place {} on, where {} is in total and {} \
                  per token",
-                name(total),
+                total.quoted(),
                 place + 1,
-                name(&self.entries[self.by_total[place]]),
-                name(&self.entries[self.by_token[place]])
+                self.entries[self.by_total[place]].quoted(),
+                self.entries[self.by_token[place]].quoted()
             ),
         })
     }
@@ -117,25 +119,18 @@ impl<'a> Answer<'a> {
 
 /// Writes answers in one format.
 pub(super) struct Writer<'a> {
-    out: Box<dyn Write + 'a>,
+    out: &'a mut dyn Write,
     format: ScoreFormat,
     texts: Texts<'a>,
 }
 
 impl<'a> Writer<'a> {
     /// A writer that has written what comes before the first answer.
-    pub(super) fn new(
-        out: Box<dyn Write + 'a>,
-        format: ScoreFormat,
-        vocab: Option<&'a Vocab>,
-    ) -> io::Result<Self> {
-        let mut writer = Self { out, format, texts: Texts(vocab) };
-        match format {
-            ScoreFormat::Csv => write_head(&mut writer.out, CSV_COLUMNS)?,
-            ScoreFormat::Table => writeln!(writer.out, "{TABLE_HEAD}")?,
-            ScoreFormat::Jsonl => {}
+    pub(super) fn new(out: &'a mut dyn Write, format: ScoreFormat, texts: Texts<'a>) -> io::Result<Self> {
+        if format == ScoreFormat::Table {
+            writeln!(out, "{TABLE_HEAD}")?;
         }
-        Ok(writer)
+        Ok(Self { out, format, texts })
     }
 
     /// Writes the answer to the question of this number.
@@ -145,22 +140,17 @@ impl<'a> Writer<'a> {
             ScoreFormat::Jsonl => {
                 write_json_line(&mut self.out, &JsonAnswer::new(question, answer, self.texts))
             }
-            ScoreFormat::Csv => {
-                let texts = self.texts;
-                let line = |number| CsvLine { question, number, answer, texts };
-                write_lines(&mut self.out, CSV_COLUMNS, (0..answer.entries.len()).map(line))
-            }
         }
     }
 
     /// Writes what may still be held back.
-    pub(super) fn finish(mut self) -> io::Result<()> {
+    pub(super) fn finish(self) -> io::Result<()> {
         self.out.flush()
     }
 
     fn write_table(&mut self, question: usize, answer: &Answer<'_>) -> io::Result<()> {
         for entry in &answer.entries {
-            write!(self.out, "{question:>5}  {:<20}", clip(&escaped(&entry.label), 20))?;
+            write!(self.out, "{question:>5}  {:<20}", clip(&escaped(&entry.name), 20))?;
             let Some(score) = &entry.score else {
                 writeln!(self.out, " {}", entry.status.name())?;
                 continue;
@@ -169,26 +159,62 @@ impl<'a> Writer<'a> {
             let greedy = if score.is_greedy() { "yes" } else { "no" };
             write!(
                 self.out,
-                " {:>6} {:>10.4} {:>9.4} {per_byte:>9} {:>10.3} {greedy:>6}",
+                " {:>6} {:>10.4} {:>9.4} {per_byte:>9} {:>10.4} {greedy:>6}",
                 score.tokens().len(),
                 score.total(),
                 score.per_token(),
                 score.perplexity()
             )?;
             if let Some((place, token)) = entry.least_likely() {
-                let label = self.texts.label(token.token);
-                write!(
-                    self.out,
-                    "   {place}: {} {:.4}, rank {}",
-                    clip(&label, 20),
-                    token.logprob,
-                    token.rank
-                )?;
+                let label = label(token.token, self.texts.text(token.token).as_deref());
+                let label = clip(&label, 20);
+                write!(self.out, "   {place}: {label} {:.4}, rank {}", token.logprob, token.rank)?;
             }
             writeln!(self.out)?;
         }
         answer.explanation().map_or(Ok(()), |words| writeln!(self.out, "       {words}"))
     }
+}
+
+const TABLE_HEAD: &str =
+    "quest  candidate            tokens      total per token  per byte perplexity greedy   least likely";
+
+#[derive(Serialize)]
+struct JsonAnswer<'a> {
+    question: usize,
+    candidates: Vec<JsonEntry<'a>>,
+    /// Numbers of the candidates, the preferred one first.
+    order_total: &'a [usize],
+    order_per_token: &'a [usize],
+    orders_agree: bool,
+    explanation: Option<String>,
+}
+
+#[derive(Serialize)]
+struct JsonEntry<'a> {
+    name: &'a str,
+    request: usize,
+    first_row: usize,
+    status: Status,
+    total: f64,
+    per_token: f64,
+    bytes: Option<usize>,
+    per_byte: Option<f64>,
+    perplexity: f64,
+    is_greedy: Option<bool>,
+    /// Its place among the tokens.
+    least_likely: Option<usize>,
+    tokens: Vec<JsonToken<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonToken<'a> {
+    token: u32,
+    text: Option<Cow<'a, str>>,
+    bytes: Option<&'a [u8]>,
+    logprob: f64,
+    rank: u32,
+    is_greedy: bool,
 }
 
 impl<'a> JsonAnswer<'a> {
@@ -216,10 +242,10 @@ impl<'a> JsonEntry<'a> {
             is_greedy: scored.is_greedy,
         };
         Self {
-            name: &entry.label,
+            name: &entry.name,
             request: entry.candidate.request(),
             first_row: entry.candidate.first_row,
-            status: entry.status.name(),
+            status: entry.status,
             total: entry.value(SequenceScore::total),
             per_token: entry.value(SequenceScore::per_token),
             bytes: entry.bytes,
@@ -231,93 +257,3 @@ impl<'a> JsonEntry<'a> {
         }
     }
 }
-
-#[derive(Serialize)]
-struct JsonAnswer<'a> {
-    question: usize,
-    candidates: Vec<JsonEntry<'a>>,
-    /// Numbers of the candidates, the preferred one first.
-    order_total: &'a [usize],
-    order_per_token: &'a [usize],
-    orders_agree: bool,
-    explanation: Option<String>,
-}
-
-#[derive(Serialize)]
-struct JsonEntry<'a> {
-    name: &'a str,
-    request: usize,
-    first_row: usize,
-    status: &'static str,
-    total: f64,
-    per_token: f64,
-    bytes: Option<usize>,
-    per_byte: Option<f64>,
-    perplexity: f64,
-    is_greedy: Option<bool>,
-    /// Its place among the tokens.
-    least_likely: Option<usize>,
-    tokens: Vec<JsonToken<'a>>,
-}
-
-#[derive(Serialize)]
-struct JsonToken<'a> {
-    token: u32,
-    text: Option<Cow<'a, str>>,
-    bytes: Option<&'a [u8]>,
-    logprob: f64,
-    rank: u32,
-    is_greedy: bool,
-}
-
-/// A candidate of an answer.
-struct CsvLine<'a> {
-    question: usize,
-    number: usize,
-    answer: &'a Answer<'a>,
-    texts: Texts<'a>,
-}
-
-impl CsvLine<'_> {
-    fn entry(&self) -> &Entry<'_> {
-        &self.answer.entries[self.number]
-    }
-
-    fn least(&self) -> Option<ScoredToken> {
-        self.entry().least_likely().map(|(_, token)| *token)
-    }
-
-    /// Its place in an order, the preferred one's is 1.
-    fn place_in(&self, order: &[usize]) -> String {
-        optional(order.iter().position(|&number| number == self.number).map(|place| place + 1))
-    }
-}
-
-/// A name, and the field of any line.
-type CsvColumn = (&'static str, fn(&CsvLine<'_>) -> String);
-
-const CSV_COLUMNS: &[CsvColumn] = &[
-    ("question", |line| line.question.to_string()),
-    ("candidate", |line| line.number.to_string()),
-    ("name", |line| text_cell(&line.entry().label)),
-    ("request", |line| line.entry().candidate.request().to_string()),
-    ("first_row", |line| line.entry().candidate.first_row.to_string()),
-    ("tokens", |line| line.entry().candidate.tokens.len().to_string()),
-    ("status", |line| line.entry().status.name().to_owned()),
-    ("total", |line| number(line.entry().value(SequenceScore::total))),
-    ("per_token", |line| number(line.entry().value(SequenceScore::per_token))),
-    ("per_byte", |line| optional(line.entry().per_byte().map(number))),
-    ("perplexity", |line| number(line.entry().value(SequenceScore::perplexity))),
-    ("is_greedy", |line| optional(line.entry().score.as_ref().map(SequenceScore::is_greedy))),
-    ("place_by_total", |line| line.place_in(&line.answer.by_total)),
-    ("place_per_token", |line| line.place_in(&line.answer.by_token)),
-    ("least_likely", |line| optional(line.entry().least_likely().map(|(place, _)| place))),
-    ("least_likely_token", |line| optional(line.least().map(|token| token.token))),
-    ("least_likely_text", |line| text(line.texts, line.least().map(|token| token.token))),
-    ("least_likely_bytes", |line| bytes(line.texts, line.least().map(|token| token.token))),
-    ("least_likely_logprob", |line| optional(line.least().map(|token| number(token.logprob)))),
-    ("least_likely_rank", |line| optional(line.least().map(|token| token.rank))),
-];
-
-const TABLE_HEAD: &str =
-    "quest  candidate            tokens      total per token  per byte perplexity greedy   least likely";

@@ -54,6 +54,8 @@ fn every_device_prints_the_bytes_of_the_cpu() {
         "log f32.npy --tokens 5000,0,7,4999,1,-1,3,4096,9 --top 5001 --format csv".to_owned(),
         "log bf16.npy --dtype bf16 --top 1025".to_owned(),
         "log bf16.npy --dtype bf16 --vocab-size 4097 --top 40".to_owned(),
+        "log f32.npy --token-ids 5000,0,7,0,4096 --top 2".to_owned(),
+        "log bf16.npy --dtype bf16 --vocab-size 4097 --token-ids 4096 --top 1030".to_owned(),
         "log f32.npy --vocab-size 4999 --top 1030 --format csv".to_owned(),
         "sample f32.npy --vocab-size 1001 --seed 2 --draws 3 --top-p 0.9 --raw-logprobs 3".to_owned(),
     ];
@@ -136,7 +138,7 @@ fn every_device_draws_the_tokens_of_the_cpu() {
         "",
         "--temperature 0",
         "--temperature 0.7",
-        "--top-k 20",
+        "--top-k 20 --logprob-token-ids 11,198,198,4000",
         "--top-p 0.9",
         "--min-p 0.05",
         "--typical-p 0.5",

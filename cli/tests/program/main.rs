@@ -13,6 +13,7 @@ mod masks;
 mod padding;
 mod records;
 mod sample;
+mod score;
 mod streams;
 #[path = "../../../tests/common/table.rs"]
 mod table;

@@ -1,5 +1,5 @@
 //! CSV: a line for each alternative of a logprobs record, or for each draw of a sample; one line where there is none. It
-//! has no lists of samples, and no logits of their distributions.
+//! has no lists of samples, no logits of their distributions, and no tokens that were asked for by their ids.
 
 mod columns;
 mod read;

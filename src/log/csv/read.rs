@@ -195,6 +195,7 @@ impl LogprobsRow<'_> {
             logsumexp,
             entropy,
             top,
+            token_ids: Vec::new(),
             status,
         };
         record.restore_infinity();
@@ -214,7 +215,8 @@ impl SampleRow<'_> {
     fn record(&self) -> SampleRecord<'static> {
         let &Self { request, position, status, seed, stream, temperature, kept, kept_mass, entropy, .. } =
             self;
-        let processed = DistributionRecord { status, logsumexp: None, entropy, top: Vec::new() };
+        let processed =
+            DistributionRecord { status, logsumexp: None, entropy, top: Vec::new(), token_ids: Vec::new() };
         let draws = Vec::new();
         SampleRecord {
             request,

@@ -41,6 +41,32 @@ fn jsonl_has_its_schema() {
     }
 }
 
+/// Given tokens have the numbers that draws of the same tokens have, in both distributions, and among themselves.
+#[test]
+fn given_tokens_are_said_as_drawn_ones() {
+    let (folder, line, plain) = drawn();
+    let lines = folder.lines(&format!("{line} --logprob-token-ids 3,60,3"));
+    let mut met = 0;
+    for (given, plain) in lines.iter().zip(&plain) {
+        for (view, keys) in [("processed", ["logprob", "rank"]), ("raw", ["raw_logprob", "raw_rank"])] {
+            let said = given[view]["token_ids"].as_array().expect("an array");
+            assert_eq!(json!([said[0]["token"], said[1]["token"]]), json!([3, 60]));
+            assert_eq!((said[0].clone(), &said[0]["text"]), (said[2].clone(), &json!(" t,3")));
+            let drawn = plain["draws"].as_array().expect("an array").iter().filter(|draw| draw["token"] == 3);
+            for draw in drawn {
+                assert_eq!([&said[0]["logprob"], &said[0]["rank"]], keys.map(|key| &draw[key]), "{given}");
+                met += 1;
+            }
+            let probabilities = said[..2].iter().map(|one| one["set_logprob"].as_f64().map_or(0.0, f64::exp));
+            let sum: f64 = probabilities.sum();
+            assert!((sum - 1.0).abs() < 1e-12 || sum == 0.0, "{given}");
+        }
+    }
+    assert!(met > 0, "token 3 is drawn now and then");
+    let output = folder.run(&format!("{line} --logprob-token-ids 3 --format csv"));
+    assert!(stderr(&output).contains("logprob_token_ids are not written"), "{}", stderr(&output));
+}
+
 #[test]
 fn tokens_and_csv_are_those_of_jsonl() {
     let (folder, line, lines) = drawn();

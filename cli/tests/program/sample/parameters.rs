@@ -105,6 +105,10 @@ const OBJECTS: &[(&str, &str)] = &[
         r#"{"dry": {"multiplier": 0.8, "base": 2, "allowed_length": 1, "last_n": 8}, "prompt": [1, 2, 1]}"#,
     ),
     (
+        "--top-k 3 --raw-logprobs 0 --logprob-token-ids 5,0,5",
+        r#"{"top_k": 3, "raw_logprobs": 0, "logprob_token_ids": [5, 0, 5]}"#,
+    ),
+    (
         "--bad-words 1,2;7 --allowed-token-ids 1,7,9,11 --raw-logprobs 3",
         r#"{"bad_words": [[1, 2], [7]], "allowed_token_ids": [1, 7, 9, 11], "raw_logprobs": 3}"#,
     ),
@@ -184,6 +188,8 @@ const BAD_OPTIONS: &[Case] = &[
     ("-n 17", 2, &["n 17", "1 to 16"]),
     ("--raw-logprobs 1025", 2, &["raw_logprobs 1025"]),
     ("--processed-logprobs 1025", 2, &["processed_logprobs 1025"]),
+    ("--logprob-token-ids 0,9", 2, &["token 9 of logprob_token_ids", "vocabulary of 4"]),
+    ("--logprob-token-ids x", 2, &["--logprob-token-ids", "x"]),
     ("--prompt 1,x", 2, &["--prompt", "\"x\"", "no such file"]),
     ("--prompt -1", 2, &["--prompt", "-1 is no token"]),
     ("--format openai", 2, &["openai", "tokens"]),

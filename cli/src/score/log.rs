@@ -1,0 +1,64 @@
+//! What the records of a log say of the tokens that they are asked about. The records of a request are its rows, in order.
+
+use std::io::BufReader;
+use std::path::Path;
+
+use sortilege::Status;
+use sortilege::log::{LogError, LogReader};
+
+use super::Scored;
+use super::candidates::Ask;
+use crate::failure::{Failure, Result};
+use crate::input::{Opened, is_stdin};
+use crate::shown::shown_path;
+
+/// Whether a file is a log, by its first bytes. Standard input is taken for logits.
+pub(super) fn is_log(path: &Path) -> Result<bool> {
+    if is_stdin(path) || !path.is_file() {
+        return Ok(false);
+    }
+    let head = Opened::new(path)?.head;
+    Ok(head.starts_with(b"{\"request\":") || head.starts_with(b"request,"))
+}
+
+/// Answers in the order of the places of the asks, which come row by row.
+pub(super) fn score(path: &Path, asks: &[Ask]) -> Result<Vec<Scored>> {
+    let opened = Opened::new(path)?;
+    let bad = |error: LogError| Failure::file(path, error);
+    let mut scored = vec![None; asks.len()];
+    // The request of the record before, and how many of its records were read.
+    let (mut request, mut row) = (None, 0);
+    for record in LogReader::new(BufReader::new(opened.reader())).map_err(bad)? {
+        let record = record.map_err(bad)?;
+        row = if request == Some(record.request()) { row + 1 } else { 0 };
+        request = Some(record.request());
+        let place = |ask: &Ask| (ask.request as u64, ask.row);
+        let first = asks.partition_point(|ask| place(ask) < (record.request(), row));
+        for ask in asks[first..].iter().take_while(|ask| place(ask) == (record.request(), row)) {
+            scored[ask.place] = Some(match record.status() {
+                Status::Ok => Ok(record.scored(ask.token).ok_or_else(|| unknown(path, ask))?),
+                status => Err(status),
+            });
+        }
+    }
+    let place = scored.iter().position(Option::is_none);
+    match place.and_then(|place| asks.iter().find(|ask| ask.place == place)) {
+        Some(Ask { request, row, .. }) => Err(Failure::Usage(format!(
+            "{} has no row {row} of request {request}: rows are the records of a request, counted from 0",
+            shown_path(path)
+        ))),
+        None => Ok(scored.into_iter().flatten().collect()),
+    }
+}
+
+/// A token of which a log says nothing.
+fn unknown(path: &Path, ask: &Ask) -> Failure {
+    Failure::Usage(format!(
+        "{} says nothing of token {} in row {} of request {}: it is neither the given token nor listed; score the logits, or \
+         log them with --tokens, --token-ids or a longer --top",
+        shown_path(path),
+        ask.token,
+        ask.row,
+        ask.request
+    ))
+}
