@@ -35,7 +35,7 @@ fn put_questions(folder: &Folder, tokens: &[usize]) {
     let pair = |request: usize| {
         json!([
             {"tokens": of(request, 10, 30), "request": request, "first_row": 10, "name": "long"},
-            {"tokens": of(request, 5, 2), "request": request, "first_row": 5, "bytes": 9}
+            {"tokens": of(request, 21, 2), "request": request, "first_row": 21, "bytes": 9}
         ])
     };
     let label = |token: usize| json!({"tokens": [token], "request": 3, "first_row": 47});

@@ -45,24 +45,26 @@ fn jsonl_has_its_schema() {
 #[test]
 fn given_tokens_are_said_as_drawn_ones() {
     let (folder, line, plain) = drawn();
-    let lines = folder.lines(&format!("{line} --logprob-token-ids 3,60,3"));
-    let mut met = 0;
-    for (given, plain) in lines.iter().zip(&plain) {
-        for (view, keys) in [("processed", ["logprob", "rank"]), ("raw", ["raw_logprob", "raw_rank"])] {
-            let said = given[view]["token_ids"].as_array().expect("an array");
-            assert_eq!(json!([said[0]["token"], said[1]["token"]]), json!([3, 60]));
-            assert_eq!((said[0].clone(), &said[0]["text"]), (said[2].clone(), &json!(" t,3")));
-            let drawn = plain["draws"].as_array().expect("an array").iter().filter(|draw| draw["token"] == 3);
-            for draw in drawn {
-                assert_eq!([&said[0]["logprob"], &said[0]["rank"]], keys.map(|key| &draw[key]), "{given}");
-                met += 1;
-            }
-            let probabilities = said[..2].iter().map(|one| one["set_logprob"].as_f64().map_or(0.0, f64::exp));
-            let sum: f64 = probabilities.sum();
-            assert!((sum - 1.0).abs() < 1e-12 || sum == 0.0, "{given}");
+    let drawn = |line: &Value| json!([&line["draws"][0]["token"], &line["draws"][1]["token"]]);
+    let [first, second] = [0, 1].map(|place| drawn(&plain[0])[place].as_u64().expect("a token"));
+    let lines = folder.lines(&format!("{line} --logprob-token-ids {first},{second},{first},63"));
+    let said = |view: &str| lines[0][view]["token_ids"].as_array().expect("an array").clone();
+    for (view, keys) in [("processed", ["logprob", "rank"]), ("raw", ["raw_logprob", "raw_rank"])] {
+        let said = said(view);
+        let names = json!(said.iter().map(|one| &one["token"]).collect::<Vec<_>>());
+        assert_eq!(names, json!([first, second, first, 63]));
+        for (one, draw) in said.iter().zip(plain[0]["draws"].as_array().expect("an array")) {
+            assert_eq!([&one["text"], &one["bytes"]], [&draw["text"], &draw["bytes"]]);
+            assert_eq!([&one["logprob"], &one["rank"]], keys.map(|key| &draw[key]), "{view}");
         }
+        assert_eq!(said[0], said[2]);
+        let mut different = vec![&said[0], &said[3]];
+        different.extend((first != second).then_some(&said[1]));
+        let share = |one: &Value| one["set_logprob"].as_f64().map_or(0.0, f64::exp);
+        let sum: f64 = different.into_iter().map(share).sum();
+        assert!((sum - 1.0).abs() < 1e-12, "{sum}");
     }
-    assert!(met > 0, "token 3 is drawn now and then");
+    assert_eq!(lines.iter().map(&drawn).collect::<Vec<_>>(), plain.iter().map(drawn).collect::<Vec<_>>());
     let output = folder.run(&format!("{line} --logprob-token-ids 3 --format csv"));
     assert!(stderr(&output).contains("logprob_token_ids are not written"), "{}", stderr(&output));
 }
