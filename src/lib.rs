@@ -6,8 +6,8 @@
 //! tokens). Only these leave the GPU.
 //!
 //! - **One read.** Two dispatches and one copy per batch, whatever is asked for; the logits are read once, in place,
-//!   and of the few subtiles that matter once more. (Only lists of more than 1024 tokens, up to all of them, take
-//!   further passes.)
+//!   and of the few subtiles that matter once more. (Only lists of more than 1024 tokens, up to all of them, and ranks
+//!   of given tokens take further passes.)
 //! - **Exact.** By design the same bits on every device, driver and batch size, and on the CPU: weights by floats where a
 //!   check of the device finds that each rounds by itself, otherwise by integers, and all else by integers
 //!   (`docs/exact.md`, `docs/sampling.md`). Each logprob of a probability above 1e-9 lies within 1e-6 of the true one.
@@ -41,7 +41,7 @@
 //!    └► tokens [rows] u32 stay on the device
 //! ```
 //! A record of more than 1024 tokens gets them from a radix select and a stable radix sort: `digit_count`,
-//! `digit_scatter`.
+//! `digit_scatter`. What it says of given tokens, beside the target, comes from a walk over the row: `token_ranks`.
 //!
 //! # Where things are
 //! Each room imports only those above it.

@@ -89,6 +89,7 @@ fn count(row: RowBits<'_>, bounds: Bounds, keys: &[i32]) -> (Vec<u32>, Vec<u32>)
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "tokens of a small row")]
 mod tests {
     use super::*;
 
