@@ -304,8 +304,8 @@ fn check_upload(shape: &Shape, bytes: u64, limits: &DeviceLimits) -> Result<()> 
     let most = limits.max_buffer_bytes.min(max_binding_bytes(limits));
     if bytes > most {
         return Err(Error::Limit(format!(
-            "the requests of {} rows, with their changes and masks, need {bytes} bytes, the device binds {most}: \
-             lower `rows`, or put the mask on the device",
+            "the requests of {} rows, with their changes, masks and given tokens, need {bytes} bytes, the device binds \
+             {most}: lower `rows`, or put the mask on the device",
             shape.rows
         )));
     }

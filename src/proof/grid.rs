@@ -179,8 +179,8 @@ impl Case {
         };
         let token = |i: usize| mix(self.seed << 32 ^ (row * most + i) as u64) % self.vocab as u64;
         let mut tokens: Vec<u32> = (0..count).map(|i| token(i) as u32).collect();
-        if let [first, .., last] = &mut tokens[..] {
-            *last = *first;
+        if let [first, _, third, ..] = &mut tokens[..] {
+            *third = *first;
         }
         tokens
     }
