@@ -116,9 +116,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let behind = behind_lists(record);
     let out = select(behind, behind + RUN_WORDS, draws) + group.x * chunk.token_ids * GIVEN_WORDS;
     let quads = (chunk.token_ids + 3u) / 4u;
-    let first_quad = chunk.first_given + (chunk.first_row + row) * quads;
-    request = head_of(row).request;
-    if row_data[first_quad].x == NO_TOKEN || (is_raw && (requests[request].flags & ASKS_RAW) == 0u) {
+    // By the group's own number, of which a compiler knows that it is one for all lanes.
+    let first_quad = chunk.first_given + (chunk.first_row + group.y) * quads;
+    let own_request = head_of(group.y).request;
+    request = own_request;
+    if row_data[first_quad].x == NO_TOKEN || (is_raw && (requests[own_request].flags & ASKS_RAW) == 0u) {
         if lane == 0u {
             records[out + GIVEN_TOKEN] = NO_TOKEN;
         }
