@@ -32,15 +32,16 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
     decoding.targets = vec![target];
     decoding.info = vec![info];
     let token_ids = u32::from(token) % 3;
-    decoding.parts = SampleParts { draws, listed, top_raw: listed, token_ids, token_views: 1 + u32::from(flags & 1) };
+    decoding.parts =
+        SampleParts { draws, listed, top_raw: listed, token_ids, token_views: 1 + u32::from(flags & 1) };
     if is_sample {
-        let answer: Option<Sample> =
-            answer(u, SampleBits::words(decoding.parts), vocab, &mut decoding)?;
+        let answer: Option<Sample> = answer(u, SampleBits::words(decoding.parts), vocab, &mut decoding)?;
         if let Some(sample) = answer {
             check_sample(&sample, vocab, info.n_draws);
         }
     } else {
-        let answer: Option<Logprobs> = answer(u, LogprobsBits::words(listed, token_ids), vocab, &mut decoding)?;
+        let answer: Option<Logprobs> =
+            answer(u, LogprobsBits::words(listed, token_ids), vocab, &mut decoding)?;
         if let Some(logprobs) = answer {
             check(&logprobs.distribution, vocab);
             logprobs.target.iter().for_each(|target| check_target(target, vocab));
