@@ -169,7 +169,7 @@ const TOKEN_RANKS: &[Fault] = faults! {
     "the changed tokens one place too far": "tokens = tokens.yzwx;" => "tokens = tokens.zwxy;";
     "a -0 is less than +0": "raw == vec4<i32>(-1)" => "raw == vec4<i32>(-2)";
     "the raw counts over the processed ones": "group.x * chunk.token_ids * GIVEN_WORDS" => "0u * chunk.token_ids * GIVEN_WORDS";
-    "given tokens of the row before": "(chunk.first_row + row) * quads" => "max(chunk.first_row + row, 1u) * quads - quads";
+    "given tokens of the row before": "(chunk.first_row + group.y) * quads" => "max(chunk.first_row + group.y, 1u) * quads - quads";
     "what is not kept has its own logit": "records[given + GIVEN_BITS] = BITS_NEG_INFINITY;" => "records[given + GIVEN_BITS] = bits_of_key(own[i]);";
     "all others are equal to what is not kept": "chunk.vocab - kept);" => "chunk.vocab);";
     "nothing waits for the counts":
