@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use crate::answer::{DecodeInfo, Logprobs, LogprobsBits, Sample};
+use crate::answer::{DecodeInfo, Divergence, Logprobs, LogprobsBits, Sample};
 use crate::arithmetic::exact;
 use crate::arithmetic::lane::PassScale;
 use crate::engine::Engine;
@@ -11,8 +11,11 @@ use crate::engine::sealed::Sealed;
 use crate::error::Result;
 use crate::kernels::row_sample::RowTask;
 use crate::kernels::token_ranks::{self, Bounds};
-use crate::kernels::{log_softmax, row_logprobs, row_sample, row_scalar, tile_stats};
-use crate::logits::Logits;
+use crate::kernels::{
+    log_softmax, row_divergence, row_logprobs, row_sample, row_scalar, tile_divergence, tile_information,
+    tile_stats,
+};
+use crate::logits::{Logits, validate_pair};
 use crate::params::LogprobsParams;
 use crate::request::{Row, SampleInputs, Steps, validate_targets, validate_token_ids};
 
@@ -91,6 +94,22 @@ impl Engine for Cpu {
         LogprobsParams::validate_count("top_k", k)?;
         let rows = each_row(logits, |row| at_one(logits, row, k).distribution.top);
         Ok(rows.into_iter().flatten().map(|(token, bits)| (f32::from_bits(bits), token)).unzip())
+    }
+}
+
+impl Cpu {
+    /// How far the softmax of each row of the first batch is from that of the same row of the second, `[rows]`.
+    ///
+    /// # Errors
+    /// [`Error::Params`](crate::Error::Params) if they differ in rows or vocabulary. Their types may differ.
+    pub fn divergence(&self, first: &Logits<'_>, second: &Logits<'_>) -> Result<Vec<Divergence>> {
+        validate_pair((first.rows(), first.vocab()), (second.rows(), second.vocab()))?;
+        Ok(each_row(first, |row| {
+            let rows = [first.row_bits(row), second.row_bits(row)];
+            let mut bits = row_divergence::run(&tile_divergence::run(rows));
+            tile_information::run(rows, &mut bits);
+            bits.decode()
+        }))
     }
 }
 

@@ -91,7 +91,7 @@ mod request;
 #[cfg(feature = "wgpu")]
 pub use answer::Answer;
 pub use answer::{
-    Distribution, Drawn, Logprobs, Sample, ScoredToken, SequenceScore, Status, TargetLogprob, TopLogprob,
+    Distribution, Divergence, Drawn, Logprobs, Sample, ScoredToken, SequenceScore, Status, TargetLogprob, TopLogprob,
     preference,
 };
 pub use arithmetic::format::{ARITHMETIC_VERSION, MAX_VOCAB, NO_TOKEN};

@@ -3,6 +3,7 @@
 #[cfg(feature = "wgpu")]
 mod decoding;
 mod distribution;
+mod divergence;
 mod logprobs;
 #[cfg(feature = "wgpu")]
 mod plausible;
@@ -11,6 +12,7 @@ mod sequence;
 pub(crate) mod words;
 
 pub use distribution::{Distribution, Status, TargetLogprob, TopLogprob};
+pub use divergence::Divergence;
 pub use logprobs::Logprobs;
 pub use sample::{Drawn, Sample};
 pub use sequence::{ScoredToken, SequenceScore, preference};
@@ -20,6 +22,7 @@ pub use decoding::Answer;
 #[cfg(feature = "wgpu")]
 pub(crate) use decoding::Decoding;
 pub(crate) use distribution::DistributionBits;
+pub(crate) use divergence::DivergenceBits;
 pub(crate) use logprobs::LogprobsBits;
 #[cfg(feature = "wgpu")]
 pub(crate) use plausible::Implausible;

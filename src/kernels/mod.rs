@@ -16,9 +16,12 @@ pub(crate) mod log_softmax;
 #[cfg(feature = "wgpu")]
 pub(crate) mod loop_rounds;
 mod octaves;
+pub(crate) mod row_divergence;
 pub(crate) mod row_logprobs;
 pub(crate) mod row_sample;
 pub(crate) mod row_scalar;
+pub(crate) mod tile_divergence;
+pub(crate) mod tile_information;
 pub(crate) mod tile_stats;
 mod token_at;
 pub(crate) mod token_ranks;

@@ -10,4 +10,4 @@ pub use host::Logits;
 pub use shape::Shape;
 
 pub(crate) use host::RowBits;
-pub(crate) use shape::{bytes_needed, validate_shape};
+pub(crate) use shape::{bytes_needed, validate_pair, validate_shape};

@@ -34,6 +34,21 @@ pub(crate) fn validate_shape(rows: usize, vocab: usize, row_stride: usize) -> Re
     Ok(())
 }
 
+/// Nothing, if two batches have the same rows and vocabulary, each given as (rows, vocab).
+pub(crate) fn validate_pair(first: (usize, usize), second: (usize, usize)) -> Result<()> {
+    let check = |what: &str, remedy: &str, first: usize, second: usize| {
+        if first == second {
+            return Ok(());
+        }
+        Err(Error::Params(format!(
+            "the first batch has {what} {first}, the second {second}: a divergence is that of two distributions over the \
+             same tokens, row by row; {remedy}"
+        )))
+    };
+    check("rows", "compare the rows that both have", first.0, second.0)?;
+    check("vocab", "leave the padding of the wider one out", first.1, second.1)
+}
+
 /// Bytes from the first element of the batch to the end of its last row; `None` past the address space.
 pub(crate) fn bytes_needed(dtype: Dtype, rows: usize, vocab: usize, row_stride: usize) -> Option<usize> {
     if rows == 0 {

@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use crate::answer::{Distribution, Drawn, Logprobs, Sample, TargetLogprob, TopLogprob};
+use crate::answer::{Distribution, Divergence, Drawn, Logprobs, Sample, TargetLogprob, TopLogprob};
 
 /// What an engine may answer, as it is compared with another engine's: values, lists of them, what a row says.
 pub trait Answer {
@@ -114,6 +114,24 @@ impl Answer for Logprobs {
         let target =
             iter::once_with(|| format!("target: {}", self.target.as_ref().map_or_else(none, of_target)));
         Box::new(of_distribution("", &self.distribution).chain(target))
+    }
+}
+
+impl Answer for Divergence {
+    fn is_same(&self, other: &Self) -> bool {
+        self == other
+    }
+
+    fn fields(&self) -> Box<dyn Iterator<Item = String> + '_> {
+        let Self { statuses: [p, q], kl, reverse_kl, jensen_shannon } = self;
+        let fields = [
+            format!("status of P {p}"),
+            format!("status of Q {q}"),
+            format!("kl {kl:?}"),
+            format!("reverse kl {reverse_kl:?}"),
+            format!("jensen-shannon {jensen_shannon:?}"),
+        ];
+        Box::new(fields.into_iter())
     }
 }
 

@@ -39,7 +39,7 @@ mod verdict;
 
 pub use difference::{Answer, difference};
 pub use row::KnownRow;
-pub use verdict::{ERROR_FLOOR, ERROR_LIMIT, Verdict};
+pub use verdict::{ERROR_FLOOR, ERROR_LIMIT, KL_RELATIVE, Verdict};
 
 #[cfg(feature = "device")]
 pub(super) use verdict::worse;

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::distribution::{Expected, judge_none, status_of};
-use super::verdict::Verdict;
-use crate::answer::{Logprobs, Status};
+use super::verdict::{KL_RELATIVE, Verdict};
+use crate::answer::{Divergence, Logprobs, Status};
 use crate::arithmetic::format::NO_TOKEN;
 use crate::logits::Logits;
 use crate::params::LogprobsParams;
-use crate::proof::oracle::{Truth, truth};
+use crate::proof::oracle::{Truth, divergence, truth};
 
 /// A row of logits and, once per temperature that is asked about, what the definition says of it.
 #[derive(Debug)]
@@ -151,6 +151,42 @@ impl KnownRow {
                     format!("token and logit of place {place} are {got:?} instead of {expected:?}")
                 });
             }
+        }
+        verdict
+    }
+}
+
+impl KnownRow {
+    /// Verdict about the [`Divergence`] of this row, P, from the row of another batch, Q: each number within the promise, and
+    /// of the Kullback-Leibler divergences [`KL_RELATIVE`] of them more.
+    pub fn divergence(&self, other: &Self, answer: &Divergence) -> Verdict {
+        let mut verdict = Verdict::default();
+        verdict.same("statuses", answer.statuses, [self.status, other.status]);
+        let Divergence { kl, reverse_kl, jensen_shannon, .. } = *answer;
+        let (Some(p), Some(q)) = (self.truth(1.0), other.truth(1.0)) else {
+            for (what, value) in [("kl", kl), ("reverse kl", reverse_kl), ("jensen-shannon", jensen_shannon)]
+            {
+                if !value.is_nan() {
+                    verdict.fails(|| format!("{what} is {value} instead of NaN"));
+                }
+            }
+            return verdict;
+        };
+        let truth = divergence(&p.logprobs, &q.logprobs);
+        for (what, got, least, most) in [
+            ("kl", kl, truth.least_kl, truth.kl),
+            ("reverse kl", reverse_kl, truth.least_reverse_kl, truth.reverse_kl),
+        ] {
+            // What lies between the two is right; a NaN is not, and stays one.
+            let truth = if got < least { least } else { got.min(most) };
+            verdict.near(|| what.to_owned(), got, truth, KL_RELATIVE * truth);
+            if got < 0.0 {
+                verdict.fails(|| format!("{what} is {got}, below 0"));
+            }
+        }
+        verdict.near(|| "jensen-shannon".to_owned(), jensen_shannon, truth.jensen_shannon, 0.0);
+        if !(0.0..=std::f64::consts::LN_2).contains(&jensen_shannon) {
+            verdict.fails(|| format!("jensen-shannon is {jensen_shannon}, outside 0 to ln 2"));
         }
         verdict
     }

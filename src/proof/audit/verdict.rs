@@ -7,6 +7,9 @@ pub const ERROR_LIMIT: f64 = 1e-6;
 /// Probability at and below which a logprob is promised nothing but to be as small.
 pub const ERROR_FLOOR: f64 = 1e-9;
 
+/// What a Kullback-Leibler divergence may be off besides, as a part of it.
+pub const KL_RELATIVE: f64 = 2e-7;
+
 /// What the definition says of one answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]

@@ -3,9 +3,11 @@
 #![expect(clippy::cast_possible_truncation, reason = "tokens and counts of a row fit u32")]
 
 mod changes;
+mod divergence;
 mod sampling;
 
 pub use changes::changed_logits;
+pub use divergence::{TrueDivergence, divergence};
 pub use sampling::{Truncated, sampling, steps};
 
 /// What the definition says of one row.
