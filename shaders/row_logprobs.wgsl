@@ -1,5 +1,5 @@
 // row_logprobs: merges the tiles of a row, selects its top k, looks up its target. Libraries: format, words,
-// logits, integers, exact, request, merge, list, radix, select, few. One workgroup per row, dispatch (1, rows). Opens only
+// logits, integers, exact, status, request, merge, list, radix, select, few. One workgroup per row, dispatch (1, rows). Opens only
 // the subtiles that can hold one of the top k: the k largest tokens lie in the k subtiles with the largest delegates,
 // because subtiles are runs of consecutive tokens and both orders are value descending, then token ascending.
 

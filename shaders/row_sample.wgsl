@@ -1,5 +1,5 @@
 // row_sample: truncates a row's distribution, draws tokens from what is kept, and says what was drawn. Libraries:
-// format, words, logits, integers, exact, soft_float, request, changes, numbers, rng, list, merge, radix, few, scan,
+// format, words, logits, integers, exact, status, soft_float, request, changes, numbers, rng, list, merge, radix, few, scan,
 // ranks, thresholds, cuts, draws, views, row_program. One workgroup per row, dispatch (1, rows). Every filter keeps a run of
 // the one total order; docs/sampling.md defines them. Only the subtiles that can hold a token of the run are opened;
 // where those are too many to name, the whole row.
@@ -15,7 +15,7 @@
 @group(0) @binding(4) var<storage, read> mask: array<u32>;          // [rows][mask_words], bit set where allowed
 @group(0) @binding(5) var<storage, read> table: array<u32>;         // [1024]
 @group(0) @binding(6) var<storage, read> scratch: array<u32>;       // [views][rows][tiles][TILE_WORDS]
-@group(0) @binding(7) var<storage, read> draft: array<u32>;         // [rows][draft_stride] f32 probabilities
+@group(0) @binding(7) var<storage, read> draft: array<u32>;         // [rows][other_stride] f32 probabilities
 @group(0) @binding(8) var<storage, read_write> records: array<u32>; // [rows] first tokens, then [rows][record_words]
 
 var<workgroup> first_lane_does: u32;

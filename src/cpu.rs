@@ -95,14 +95,8 @@ impl Engine for Cpu {
         let rows = each_row(logits, |row| at_one(logits, row, k).distribution.top);
         Ok(rows.into_iter().flatten().map(|(token, bits)| (f32::from_bits(bits), token)).unzip())
     }
-}
 
-impl Cpu {
-    /// How far the softmax of each row of the first batch is from that of the same row of the second, `[rows]`.
-    ///
-    /// # Errors
-    /// [`Error::Params`](crate::Error::Params) if they differ in rows or vocabulary. Their types may differ.
-    pub fn divergence(&self, first: &Logits<'_>, second: &Logits<'_>) -> Result<Vec<Divergence>> {
+    fn divergence(&self, first: &Logits<'_>, second: &Logits<'_>) -> Result<Vec<Divergence>> {
         validate_pair((first.rows(), first.vocab()), (second.rows(), second.vocab()))?;
         Ok(each_row(first, |row| {
             let rows = [first.row_bits(row), second.row_bits(row)];

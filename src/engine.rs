@@ -1,6 +1,6 @@
 //! What every engine computes, with the same bits on each.
 
-use crate::answer::{Logprobs, Sample};
+use crate::answer::{Divergence, Logprobs, Sample};
 use crate::error::Result;
 use crate::logits::Logits;
 use crate::params::LogprobsParams;
@@ -117,6 +117,26 @@ pub trait Engine: sealed::Sealed {
     /// [`Error::Params`](crate::Error::Params) if `k` is over
     /// [`LogprobsParams::MAX_TOP_LOGPROBS`](crate::LogprobsParams::MAX_TOP_LOGPROBS); what a device says.
     fn top_k(&self, logits: &Logits<'_>, k: u32) -> Result<(Vec<f32>, Vec<u32>)>;
+
+    /// How far the softmax of each row of `first` is from that of the same row of `second`, `[rows]`: the
+    /// Kullback-Leibler divergences in both directions and that of Jensen-Shannon, in nats. Each is within 1e-6, of a
+    /// Kullback-Leibler divergence besides within 2e-7 of it, and exactly 0 of equal rows (`docs/exact.md`, 14). The types
+    /// of the batches may differ.
+    ///
+    /// # Errors
+    /// [`Error::Params`](crate::Error::Params) if the batches differ in rows or vocabulary; what a device says.
+    ///
+    /// # Example
+    /// ```
+    /// use sortilege::{Cpu, Engine, Logits};
+    /// let (exact, rounded) = ([2.1f32, 0.3, -1.7], [2.0f32, 0.5, -1.5]);
+    /// let batches = [Logits::f32(&exact, 1, 3)?, Logits::f32(&rounded, 1, 3)?];
+    /// let divergence = Cpu.divergence(&batches[0], &batches[1])?[0];
+    /// assert!((divergence.kl - 0.006_404).abs() < 1e-5);
+    /// assert_eq!(Cpu.divergence(&batches[0], &batches[0])?[0].kl, 0.0);
+    /// # Ok::<(), sortilege::Error>(())
+    /// ```
+    fn divergence(&self, first: &Logits<'_>, second: &Logits<'_>) -> Result<Vec<Divergence>>;
 }
 
 /// Who may be an engine.

@@ -28,6 +28,7 @@
 //! | a log to write or to read | [`log`] |
 //! | doubts about a driver | [`Sampler::self_check`], [`validate`] |
 //! | doubts about an answer | [`audit`] |
+//! | two models, or one in two types | [`Engine::divergence`] |
 //!
 //! # How it works
 //! ```text
@@ -42,6 +43,8 @@
 //! ```
 //! A record of more than 1024 tokens gets them from a radix select and a stable radix sort: `digit_count`,
 //! `digit_scatter`. What it says of given tokens, beside the target, comes from a walk over the row: `token_ranks`.
+//! How far two batches are from each other ([`Sampler::divergence`]) takes kernels of two inputs: `tile_divergence`,
+//! `row_divergence`, and for Jensen-Shannon `tile_information`.
 //!
 //! # Where things are
 //! Each room imports only those above it.
@@ -91,8 +94,8 @@ mod request;
 #[cfg(feature = "wgpu")]
 pub use answer::Answer;
 pub use answer::{
-    Distribution, Divergence, Drawn, Logprobs, Sample, ScoredToken, SequenceScore, Status, TargetLogprob, TopLogprob,
-    preference,
+    Distribution, Divergence, Drawn, Logprobs, Sample, ScoredToken, SequenceScore, Status, TargetLogprob,
+    TopLogprob, preference,
 };
 pub use arithmetic::format::{ARITHMETIC_VERSION, MAX_VOCAB, NO_TOKEN};
 pub use cpu::Cpu;

@@ -33,8 +33,8 @@ fn logit() -> impl Strategy<Value = f32> {
 }
 
 /// The reports of a device.
-const OPERATIONS: [&str; 7] =
-    ["tile_stats", "logprobs", "row_max", "log_sum_exp", "log_softmax", "top_k", "sample"];
+const OPERATIONS: [&str; 8] =
+    ["tile_stats", "logprobs", "row_max", "log_sum_exp", "log_softmax", "top_k", "sample", "divergence"];
 
 #[test]
 fn every_kernel_agrees_with_the_cpu_on_every_adapter() {

@@ -16,8 +16,8 @@ struct Chunk {
     views: u32,        // distributions per row, 1 or 2
     mask_words: u32,   // per row of the grammar mask, 0 without one
     mask_base: u32,    // first word of the chunk's mask, in words from the start of the binding
-    draft_base: u32,   // first probability of the chunk's draft, in elements from the start of the binding
-    draft_stride: u32, // elements, 0 without a draft
+    other_base: u32,   // first element of the chunk's other input, the draft's probabilities or the second batch
+    other_stride: u32, // elements, 0 without one
     draws: u32,        // most of a row; 0 where nothing is drawn
     top_raw: u32,      // entries of the list of the raw logits
     stage: u32,        // of a list of more than MOST_LISTED entries, digits.wgsl

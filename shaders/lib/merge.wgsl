@@ -1,6 +1,6 @@
 // merge: a row's statistics from its tiles', docs/exact.md section 8.
 // Provides: Merged, merge_tiles, tile_mass.
-// Needs: words, integers, exact (.wgsl), the kernel's bindings `scratch`, `table`.
+// Needs: words, integers, exact, status (.wgsl), the kernel's bindings `scratch`, `table`.
 
 struct Merged {
     max_key: i32,
@@ -33,16 +33,6 @@ fn add_to_row(place: u32, value: vec2<u32>) {
 
 fn row_sum(place: u32) -> vec2<u32> {
     return vec2<u32>(atomicLoad(&row_sums[place]), atomicLoad(&row_sums[place + 1u]));
-}
-
-fn status_of(max_key: i32) -> u32 {
-    if max_key > KEY_INFINITY {
-        return STATUS_NAN;
-    }
-    if max_key == KEY_INFINITY {
-        return STATUS_INFINITY;
-    }
-    return select(0u, STATUS_EMPTY, max_key <= KEY_NEG_INFINITY);
 }
 
 // Statistics of a row, the same in every lane. There are at most 256 tiles, so one lane each. Who calls it twice has a

@@ -147,7 +147,7 @@ fn row_weight(octaves: u32) -> vec2<u32> {
 
 // What a draft's probability of a token is of the run's mass: ⌊probability · mass⌋, Q43.
 fn draft_mass(token: u32) -> vec2<u32> {
-    let bits = draft[chunk.draft_base + row * chunk.draft_stride + token];
+    let bits = draft[chunk.other_base + row * chunk.other_stride + token];
     if bits > 0x7f800000u { // negative or NaN: none
         return vec2<u32>(0u, 0u);
     }

@@ -1,6 +1,6 @@
 // words: what each word means of everything that the host writes for the kernels, or one kernel for the next.
-// Provides: STATUS_*, TILE_*, tile_words, RECORD_*, SAMPLE_*, DRAW_*, RUN_*, GIVEN_*, given_words, ASKS_*, CUT_*, MAX_CUTS,
-// CHANGE_*, FOR_*.
+// Provides: STATUS_*, TILE_*, tile_words, RECORD_*, SAMPLE_*, DIVERGENCE_*, UNMATCHED_*, DRAW_*, RUN_*, GIVEN_*,
+// given_words, ASKS_*, CUT_*, MAX_CUTS, CHANGE_*, FOR_*.
 // Needs: format.wgsl, and the kernel's uniform `chunk`. The host has the same numbers, which a test compares.
 // Numbers of 64 bits stand low word first.
 
@@ -52,6 +52,28 @@ const SAMPLE_RAW_STATUS: u32 = 17u;
 const SAMPLE_RAW_MASS: u32 = 18u; // Q40
 const SAMPLE_RAW_SURPRISAL: u32 = 20u; // Q40
 const SAMPLE_HEADER_WORDS: u32 = 22u;
+
+// What tile_divergence leaves of a tile, in `scratch`, [rows][tiles][DIVERGENCE_TILE_WORDS]: two of each, of the first batch
+// and of the second; in this order, as `sums` has them.
+const DIVERGENCE_TILE_MAX_KEYS: u32 = 0u;
+const DIVERGENCE_TILE_MASSES: u32 = 2u; // Q50, of 64 bits
+const DIVERGENCE_TILE_CROSSES: u32 = 6u; // Q45, of 96 bits, signed
+const DIVERGENCE_TILE_UNMATCHED: u32 = 12u; // UNMATCHED_*
+const DIVERGENCE_TILE_WORDS: u32 = 13u;
+
+// Tokens that are possible in one batch alone.
+const UNMATCHED_FIRST: u32 = 1u;
+const UNMATCHED_SECOND: u32 = 2u;
+
+// A record of row_divergence, to which tile_information adds; two of each, of the first batch and of the second.
+const DIVERGENCE_STATUSES: u32 = 0u;
+const DIVERGENCE_MAX_KEYS: u32 = 2u;
+const DIVERGENCE_MASSES: u32 = 4u; // Q40
+const DIVERGENCE_UNMATCHED: u32 = 8u;
+const DIVERGENCE_CALL: u32 = 9u; // where RECORD_CALL is
+const DIVERGENCE_CROSSES: u32 = 10u; // Q45, of 96 bits, signed
+const DIVERGENCE_INFORMATIONS: u32 = 16u; // Q43
+const DIVERGENCE_WORDS: u32 = 20u;
 
 // Words of a draw.
 const DRAW_TOKEN: u32 = 0u;

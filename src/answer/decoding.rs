@@ -1,7 +1,10 @@
 //! From the words that come back to what a caller sees, in place: a caller's vector, and the room for the bits of a row,
 //! are filled again and again.
 
-use super::{DecodeInfo, Implausible, Logprobs, LogprobsBits, Sample, SampleBits, SampleParts};
+use super::{
+    DecodeInfo, Divergence, DivergenceBits, Implausible, Logprobs, LogprobsBits, Sample, SampleBits,
+    SampleParts,
+};
 
 /// What the host knows of the rows of a call, and room for the bits of one.
 #[derive(Clone, Debug, Default)]
@@ -16,11 +19,12 @@ pub struct Decoding {
     sample: SampleBits,
 }
 
-/// What [`Pending`](crate::Pending) brings for a row: [`Logprobs`] or a [`Sample`].
+/// What [`Pending`](crate::Pending) brings for a row: [`Logprobs`], a [`Sample`] or a [`Divergence`].
 pub trait Answer: sealed::Answer {}
 
 impl Answer for Logprobs {}
 impl Answer for Sample {}
+impl Answer for Divergence {}
 
 pub(crate) mod sealed {
     use super::{Decoding, Implausible};
@@ -77,6 +81,25 @@ impl sealed::Answer for Sample {
         sample.read(words, parts, &info[row]);
         sample.check(vocab)?;
         sample.decode_into(&info[row], self);
+        Ok(())
+    }
+}
+
+impl sealed::Answer for Divergence {
+    fn empty() -> Self {
+        DivergenceBits::NONE.decode()
+    }
+
+    fn read(
+        &mut self,
+        _row: usize,
+        words: &[u32],
+        vocab: u32,
+        _decoding: &mut Decoding,
+    ) -> Result<(), Implausible> {
+        let bits = DivergenceBits::read(words);
+        bits.check(vocab)?;
+        *self = bits.decode();
         Ok(())
     }
 }

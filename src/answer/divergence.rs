@@ -1,9 +1,13 @@
 //! How far two distributions are from each other, as a caller sees it, and as the words of a row say it.
 
 use super::Status;
+#[cfg(feature = "wgpu")]
+use super::words::{divergence, pair};
 use crate::arithmetic::divergence::{CROSS_FRACTION, INFORMATION_FRACTION, unmatched};
 use crate::arithmetic::exact::{ROW_FRACTION, pow2};
 use crate::arithmetic::ln::ln_mass_at;
+#[cfg(feature = "wgpu")]
+use crate::arithmetic::merge::STATUS_EMPTY;
 
 /// How far a distribution P, the softmax of a row of the first batch, and a distribution Q, that of the same row of the
 /// second, are from each other: in nats, at temperature 1. Exactly 0 throughout where P and Q are equal.
@@ -56,6 +60,34 @@ pub(crate) struct DivergenceBits {
 }
 
 impl DivergenceBits {
+    /// Before there is something to say.
+    #[cfg(feature = "wgpu")]
+    pub(crate) const NONE: Self = Self {
+        statuses: [STATUS_EMPTY; 2],
+        max_keys: [0; 2],
+        masses: [0; 2],
+        crosses: [0; 2],
+        unmatched: 0,
+        informations: [0; 2],
+    };
+
+    /// What the words of a record say.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn read(words: &[u32]) -> Self {
+        let cross = |low: usize| {
+            let high = i128::from(words[low + 2].cast_signed()) << 64;
+            high | i128::from(pair(words, low))
+        };
+        Self {
+            statuses: [0, 1].map(|i| words[divergence::STATUSES + i]),
+            max_keys: [0, 1].map(|i| words[divergence::MAX_KEYS + i].cast_signed()),
+            masses: [0, 2].map(|i| pair(words, divergence::MASSES + i)),
+            crosses: [0, 3].map(|i| cross(divergence::CROSSES + i)),
+            unmatched: words[divergence::UNMATCHED],
+            informations: [0, 2].map(|i| pair(words, divergence::INFORMATIONS + i)),
+        }
+    }
+
     /// What a caller sees (docs/exact.md, 14).
     pub(crate) fn decode(&self) -> Divergence {
         let statuses = self.statuses.map(Status::from_code);

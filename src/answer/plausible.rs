@@ -1,7 +1,8 @@
 //! Whether what a device says of a row can be true at all. A driver that miscompiles a kernel, or cuts its loops short,
 //! gives an error and no record. What is not told from a right answer here is what validation is for.
 
-use super::{DistributionBits, LogprobsBits, SampleBits};
+use super::{DistributionBits, DivergenceBits, LogprobsBits, SampleBits};
+use crate::arithmetic::divergence::{CROSS_FRACTION, INFORMATION_FRACTION, MOST_DISTANT, unmatched};
 use crate::arithmetic::draw_scale::DrawScale;
 use crate::arithmetic::exact::{
     BITS_NEG_INFINITY, KEY_INFINITY, KEY_NEG_INFINITY, ROW_FRACTION, RUN_FRACTION, key_of_bits,
@@ -16,22 +17,30 @@ fn check(holds: bool, what: impl FnOnce() -> String) -> Result<(), Implausible> 
     if holds { Ok(()) } else { Err(what()) }
 }
 
+/// Of what is no distribution.
+fn check_status(status: u32) -> Result<(), Implausible> {
+    check([STATUS_NAN, STATUS_INFINITY, STATUS_EMPTY].contains(&status), || format!("a status of {status}"))
+}
+
+/// The largest key and the mass of a distribution over so many tokens.
+fn check_sums(vocab: u32, max_key: i32, mass: u64, fraction: u32) -> Result<(), Implausible> {
+    check(KEY_NEG_INFINITY < max_key && max_key < KEY_INFINITY, || {
+        format!("a maximum with the key {max_key}")
+    })?;
+    // The largest token weighs one, and no other more.
+    check((1..=u64::from(vocab)).contains(&(mass >> fraction)), || {
+        format!("a mass of {} in {vocab} tokens", mass as f64 / (1u64 << fraction) as f64)
+    })
+}
+
 impl DistributionBits {
     /// Of so many tokens. Masses are of this many fraction bits.
     fn check(&self, vocab: u32, fraction: u32) -> Result<(), Implausible> {
         let Self { status, max_key, mass, ref top, ref given, .. } = *self;
         if status != 0 {
-            return check([STATUS_NAN, STATUS_INFINITY, STATUS_EMPTY].contains(&status), || {
-                format!("a status of {status}")
-            });
+            return check_status(status);
         }
-        check(KEY_NEG_INFINITY < max_key && max_key < KEY_INFINITY, || {
-            format!("a maximum with the key {max_key}")
-        })?;
-        // The largest token weighs one, and no other more.
-        check((1..=u64::from(vocab)).contains(&(mass >> fraction)), || {
-            format!("a mass of {} in {vocab} tokens", mass as f64 / (1u64 << fraction) as f64)
-        })?;
+        check_sums(vocab, max_key, mass, fraction)?;
         let n_listed = top.iter().take_while(|(token, _)| *token != NO_TOKEN).count();
         let (listed, rest) = top.split_at(n_listed);
         check(rest.iter().all(|entry| *entry == (NO_TOKEN, BITS_NEG_INFINITY)), || {
@@ -103,6 +112,28 @@ impl SampleBits {
             if let Some(raw) = self.raw.as_ref().filter(|raw| raw.status == 0) {
                 raw.check_rank(vocab, drawn.token, drawn.raw)?;
             }
+        }
+        Ok(())
+    }
+}
+
+impl DivergenceBits {
+    pub(crate) fn check(&self, vocab: u32) -> Result<(), Implausible> {
+        let Self { statuses, max_keys, masses, crosses, unmatched, informations } = *self;
+        if statuses != [0; 2] {
+            return statuses.into_iter().filter(|status| *status != 0).try_for_each(check_status);
+        }
+        check(unmatched <= unmatched::FIRST | unmatched::SECOND, || format!("flags of {unmatched}"))?;
+        for i in [0, 1] {
+            check_sums(vocab, max_keys[i], masses[i], ROW_FRACTION)?;
+            let of_mass = |most: f64| masses[i] as f64 * most / (1u64 << ROW_FRACTION) as f64;
+            // No distance is further than that within its tile, and no tile from its row.
+            let most = of_mass(2.1 * MOST_DISTANT as f64 / (1u64 << 24) as f64);
+            let mean = crosses[i].unsigned_abs() as f64 / (1u64 << CROSS_FRACTION) as f64;
+            check(mean <= most, || format!("{mean} nats of difference, of {most} that there can be"))?;
+            let said = informations[i] as f64 / (1u64 << INFORMATION_FRACTION) as f64;
+            let most = of_mass(0.7);
+            check(said <= most, || format!("{said} nats of information, of {most} that there can be"))?;
         }
         Ok(())
     }
@@ -186,6 +217,38 @@ mod tests {
         assert_eq!(sample().check(VOCAB), Ok(()));
         for (words, change) in changes {
             let mut bits = sample();
+            change(&mut bits);
+            let outcome = bits.check(VOCAB);
+            assert!(outcome.as_ref().is_err_and(|what| what.contains(words)), "{words}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn divergences_that_cannot_be_are_seen() {
+        let sound = DivergenceBits {
+            max_keys: [key_of_bits(ONE), key_of_bits(HALF)],
+            masses: [3 << ROW_FRACTION, 1 << ROW_FRACTION],
+            crosses: [6 << CROSS_FRACTION, -(2 << CROSS_FRACTION)],
+            informations: [2 << INFORMATION_FRACTION, 1 << (INFORMATION_FRACTION - 1)],
+            ..DivergenceBits::default()
+        };
+        type Change = (&'static str, fn(&mut DivergenceBits));
+        let changes: &[Change] = &[
+            ("a status of 3", |bits| bits.statuses = [STATUS_NAN, 3]),
+            ("flags of 4", |bits| bits.unmatched = 4),
+            ("key 2147483647", |bits| bits.max_keys[1] = i32::MAX),
+            ("a mass of 0.5 in", |bits| bits.masses[1] = 1 << (ROW_FRACTION - 1)),
+            ("a mass of 101 in 100", |bits| bits.masses[0] = 101 << ROW_FRACTION),
+            ("140000 nats of difference", |bits| bits.crosses[1] = -(140_000 << CROSS_FRACTION)),
+            ("3 nats of information", |bits| bits.informations[0] = 3 << INFORMATION_FRACTION),
+        ];
+        assert_eq!(sound.check(VOCAB), Ok(()));
+        assert_eq!(
+            DivergenceBits { statuses: [0, STATUS_EMPTY], ..DivergenceBits::default() }.check(VOCAB),
+            Ok(())
+        );
+        for (words, change) in changes {
+            let mut bits = sound.clone();
             change(&mut bits);
             let outcome = bits.check(VOCAB);
             assert!(outcome.as_ref().is_err_and(|what| what.contains(words)), "{words}: {outcome:?}");

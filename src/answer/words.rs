@@ -46,6 +46,23 @@ layout! {
 }
 
 layout! {
+    /// A record that `row_divergence` writes and `tile_information` completes: two of each, of the first batch and of the
+    /// second.
+    divergence: usize, "DIVERGENCE_" {
+        STATUSES = 0,
+        MAX_KEYS = 2,
+        MASSES = 4,
+        UNMATCHED = 8,
+        /// Where a record of `row_logprobs` has it.
+        CALL = 9,
+        /// Three words each, the lowest first, two's complement.
+        CROSSES = 10,
+        INFORMATIONS = 16,
+        WORDS = 20,
+    }
+}
+
+layout! {
     /// A draw: the token, then bits, n_greater and n_equal of the processed view, then of the raw one.
     draw: usize, "DRAW_" {
         TOKEN = 0,

@@ -1,7 +1,8 @@
 //! What a token, a tile and a row add to the divergences of two distributions, by integers: `docs/exact.md`, section 14,
 //! and `shaders/lib/divergence.wgsl`. The last logarithms and quotients are the host's.
 
-use super::exact::{MANTISSA_FRACTION, ROW_FRACTION, TABLE, TABLE_SIZE, TILE_FRACTION};
+use super::exact::{BITS_NEG_INFINITY, MANTISSA_FRACTION, ROW_FRACTION, TABLE, TABLE_SIZE, TILE_FRACTION};
+use super::format::layout;
 use super::integers::{mul_high, mul_shift, shift_right64};
 use super::wide::{LN_2_Q32, binary_point, fixed_wide};
 
@@ -22,16 +23,31 @@ pub(crate) const INFORMATION_FRACTION: u32 = 43;
 /// Fraction bits of the same sum of one tile.
 const TILE_INFORMATION_FRACTION: u32 = 49;
 
-/// Flags of tokens that one distribution has and the other has not.
-pub(crate) mod unmatched {
-    /// Possible in the first alone: the divergence of it from the second is infinite.
-    pub(crate) const FIRST: u32 = 1;
-    /// Possible in the second alone.
-    pub(crate) const SECOND: u32 = 2;
+layout! {
+    /// Words that `tile_divergence` leaves of one tile; each pair is of the first batch, then of the second.
+    divergence_tile: usize, "DIVERGENCE_TILE_" {
+        MAX_KEYS = 0,
+        /// Low word, then high word.
+        MASSES = 2,
+        /// Three words, the lowest first, two's complement.
+        CROSSES = 6,
+        UNMATCHED = 12,
+        WORDS = 13,
+    }
 }
 
-/// `min(trunc(max · 2^24) − trunc(x · 2^24), 2^40)` as if in integers of any length; x is not above the maximum, both
-/// finite.
+layout! {
+    /// Flags of tokens that one distribution has and the other has not.
+    unmatched: u32, "UNMATCHED_" {
+        /// Possible in the first alone: the divergence of it from the second is infinite.
+        FIRST = 1,
+        /// Possible in the second alone.
+        SECOND = 2,
+    }
+}
+
+/// `min(trunc(max · 2^24) − trunc(x · 2^24), 2^40)` as if in integers of any length, 2^40 for -infinity, whatever the
+/// maximum is; x is not above it, and neither is a NaN or +infinity.
 ///
 /// Where the larger magnitude is 2^37 or more, the binary point is coarser, and nothing is lost by it: a logit that has
 /// bits below that point is further away than counts.
@@ -39,7 +55,8 @@ pub(crate) fn distance(max_bits: u32, bits: u32) -> u64 {
     let point = binary_point(max_bits, bits).min(NAT_FRACTION);
     let difference = (fixed_wide(max_bits, point) - fixed_wide(bits, point)).cast_unsigned();
     let up = (NAT_FRACTION - point).min(40);
-    if difference >= MOST_DISTANT >> up { MOST_DISTANT } else { difference << up }
+    let is_farthest = difference >= MOST_DISTANT >> up || bits == BITS_NEG_INFINITY;
+    if is_farthest { MOST_DISTANT } else { difference << up }
 }
 
 /// The weight of a distance, `e^−d`, as `mantissa · 2^−(31 + octaves)`.
@@ -51,8 +68,8 @@ pub(crate) struct Power {
 }
 
 impl Power {
-    /// Of no token.
-    pub(crate) const ZERO: Self = Self { mantissa: 0, octaves: 0 };
+    /// Of what is too far away, -infinity included.
+    const ZERO: Self = Self { mantissa: 0, octaves: 0 };
 
     /// Of a distance in units: table, then `1 − y + y²/2` for the rest, whose relative error is below 1e-9.
     pub(crate) fn of(distance: u64) -> Self {

@@ -2,25 +2,39 @@
 
 use super::buffers::{GpuLogits, GpuOutput};
 use crate::error::{Error, Result};
+use crate::logits::bytes_needed;
 use crate::plan::{DeviceLimits, Plan};
 
 /// Nothing, if the logits lie in their buffer and it may be read.
 pub(crate) fn check_logits(logits: &GpuLogits<'_>, plan: &Plan) -> Result<()> {
-    check_usage(logits.buffer, wgpu::BufferUsages::STORAGE, "the logits")?;
-    if plan.bytes_needed() > logits.buffer.size() {
+    check_range(logits, plan.bytes_needed(), "the logits")
+}
+
+/// Nothing, if these logits may be read and end, at this byte, within their buffer.
+fn check_range(logits: &GpuLogits<'_>, end: u64, what: &str) -> Result<()> {
+    check_usage(logits.buffer, wgpu::BufferUsages::STORAGE, what)?;
+    if end > logits.buffer.size() {
         return Err(Error::Logits(format!(
-            "[{}][{}] {} at byte {} with a row stride of {} ends at byte {}, the buffer has {}: correct the shape, or \
+            "{what}, [{}][{}] {} at byte {} with a row stride of {} ends at byte {}, the buffer has {}: correct the shape, or \
              make the buffer a multiple of 4 bytes",
             logits.rows,
             logits.vocab,
             logits.dtype,
             logits.byte_offset,
             logits.row_stride,
-            plan.bytes_needed(),
+            end,
             logits.buffer.size()
         )));
     }
     Ok(())
+}
+
+/// Nothing, if the second of two batches, whose shape is checked, lies in its buffer and may be read.
+pub(crate) fn check_second(logits: &GpuLogits<'_>) -> Result<()> {
+    let GpuLogits { dtype, rows, vocab, row_stride, .. } = *logits;
+    let bytes = bytes_needed(dtype, rows, vocab, row_stride).map_or(u64::MAX, |bytes| bytes as u64);
+    let end = if rows == 0 { 0 } else { logits.byte_offset.saturating_add(bytes).next_multiple_of(4) };
+    check_range(logits, end, "the second batch")
 }
 
 /// One dispatch cannot read and write, or write twice, one buffer.

@@ -116,7 +116,10 @@ impl Sampler {
         let scratch = self.pool.scratch(plan)?;
         let mut call = self.pool.call(job.kind, plan, &room, |bindings| job.is_bound(bindings, &scratch))?;
         if !call.bindings.as_ref().is_some_and(|bindings| job.is_bound(bindings, &scratch)) {
-            call.bindings = Some(self.bind(job, &call, scratch, finish)?);
+            call.bindings = Some(match &job.second {
+                Some(second) => self.bind_divergence(job, second, &call, scratch)?,
+                None => self.bind(job, &call, scratch, finish)?,
+            });
         }
         call.put_uniforms();
         call.upload.put_asked(&job.asked, plan.shape.rows);
@@ -186,14 +189,7 @@ impl Sampler {
             }
             passes
         })?;
-        let others = job.others().map(|other| other.map(|(buffer, offset)| (buffer.clone(), offset)));
-        Ok(Bindings {
-            passes,
-            uniforms,
-            logits: job.logits.buffer.clone(),
-            others: others.collect(),
-            scratch,
-        })
+        Ok(Bindings::new(job, passes, uniforms, scratch))
     }
 
     /// Adds the passes that make lists of more than 1024 entries, stage by stage; the last leaves them in the records.

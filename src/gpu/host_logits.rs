@@ -4,11 +4,12 @@ use super::buffers::{GpuInput, GpuLogits, GpuOutput};
 use super::device::Gpu;
 use super::readback::Pending;
 use super::upload::most_of;
-use crate::answer::{Answer, Logprobs, LogprobsBits, Sample};
+use crate::answer::words::divergence;
+use crate::answer::{Answer, Divergence, Logprobs, LogprobsBits, Sample};
 use crate::engine::Engine;
 use crate::engine::sealed::Sealed;
 use crate::error::Result;
-use crate::logits::Logits;
+use crate::logits::{Logits, validate_pair};
 use crate::params::LogprobsParams;
 use crate::plan::Demand;
 use crate::request::{Row, SampleInputs, Steps, validate_targets, validate_token_ids};
@@ -89,6 +90,16 @@ impl Engine for Gpu {
             })?;
         Ok((floats(&values), tokens))
     }
+
+    fn divergence(&self, first: &Logits<'_>, second: &Logits<'_>) -> Result<Vec<Divergence>> {
+        validate_pair((first.rows(), first.vocab()), (second.rows(), second.vocab()))?;
+        let second_words = (second.row_stride() * second.dtype().bytes()).div_ceil(4);
+        self.in_blocks(first, second_words.max(divergence::WORDS), |encoder, uploaded, first_row| {
+            let block = second.slice_rows(first_row, uploaded.rows);
+            let source = self.upload(block.span())?;
+            self.sampler().divergence(encoder, uploaded, &lying_in(&source, &block))
+        })
+    }
 }
 
 impl Gpu {
@@ -123,15 +134,7 @@ impl Gpu {
         record: impl FnOnce(&mut wgpu::CommandEncoder, &GpuLogits<'_>) -> Result<T>,
     ) -> Result<T> {
         let source = self.upload(block.span())?;
-        let uploaded = GpuLogits {
-            buffer: &source,
-            byte_offset: 0,
-            dtype: block.dtype(),
-            rows: block.rows(),
-            vocab: block.vocab(),
-            row_stride: block.row_stride(),
-        };
-        self.submit(|encoder| record(encoder, &uploaded))
+        self.submit(|encoder| record(encoder, &lying_in(&source, block)))
     }
 
     /// Runs an operation whose outputs have these many words per row, and reads them back.
@@ -161,6 +164,14 @@ impl Gpu {
             }
         }
         Ok(results)
+    }
+}
+
+/// A block where it was uploaded.
+fn lying_in<'a>(buffer: &'a wgpu::Buffer, block: &Logits<'_>) -> GpuLogits<'a> {
+    GpuLogits {
+        row_stride: block.row_stride(),
+        ..GpuLogits::packed(buffer, block.dtype(), block.rows(), block.vocab())
     }
 }
 

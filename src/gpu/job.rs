@@ -11,6 +11,7 @@ use crate::plan::{Chunk, Plan, UNIFORM_BYTES, Window};
 pub(crate) enum Kind {
     Logprobs,
     Sample,
+    Divergence,
     /// An operation of this name, whose records nobody wants.
     Operation(&'static str),
 }
@@ -25,6 +26,8 @@ pub(crate) struct Job<'a> {
     pub(crate) quads: [usize; 2],
     pub(crate) mask: Option<GpuInput<'a>>,
     pub(crate) draft: Option<GpuInput<'a>>,
+    /// The second batch, of which a divergence is taken.
+    pub(crate) second: Option<GpuLogits<'a>>,
     pub(crate) outs: &'a [GpuOutput<'a>],
     /// Bytes of one row in each of `outs`.
     pub(crate) out_row_bytes: u64,
@@ -51,18 +54,34 @@ pub(crate) struct Bindings {
     pub(crate) scratch: wgpu::Buffer,
 }
 
+impl Bindings {
+    pub(crate) fn new(
+        job: &Job<'_>,
+        passes: Passes,
+        uniforms: Vec<ChunkUniform>,
+        scratch: wgpu::Buffer,
+    ) -> Self {
+        let others = job.others().map(|other| other.map(|(buffer, offset)| (buffer.clone(), offset)));
+        Self { passes, uniforms, logits: job.logits.buffer.clone(), others: others.collect(), scratch }
+    }
+}
+
 impl<'a> Job<'a> {
     /// A job without buffers beside the logits.
     pub(crate) fn new(kind: Kind, logits: &'a GpuLogits<'a>, asked: Asked<'a>) -> Self {
         let quads = asked.quads();
-        Job { kind, logits, asked, quads, mask: None, draft: None, outs: &[], out_row_bytes: 0 }
+        Job { kind, logits, asked, quads, mask: None, draft: None, second: None, outs: &[], out_row_bytes: 0 }
     }
 
     /// The engine's buffers beside the logits, and where they begin.
     pub(crate) fn others(&self) -> impl Iterator<Item = Option<(&'a wgpu::Buffer, u64)>> {
         let inputs =
             [self.mask, self.draft].map(|input| input.map(|input| (input.buffer, input.byte_offset)));
-        inputs.into_iter().chain(self.outs.iter().map(|out| Some((out.buffer, out.byte_offset))))
+        let second = self.second.map(|second| (second.buffer, second.byte_offset));
+        inputs
+            .into_iter()
+            .chain([second])
+            .chain(self.outs.iter().map(|out| Some((out.buffer, out.byte_offset))))
     }
 
     /// Whether these bindings, of the same plan, are of the same buffers.
@@ -85,8 +104,13 @@ impl<'a> Job<'a> {
         let vocab = plan.shape.vocab as u64;
         let mask = self.mask.map(|mask| window(mask.buffer, mask.byte_offset, vocab.div_ceil(32) * 4));
         let draft = self.draft.map(|draft| window(draft.buffer, draft.byte_offset, vocab * 4));
+        let second = self.second.map(|second| {
+            let lies = second.window(chunk, alignment);
+            (range(second.buffer, lies.offset, lies.bytes), lies.element_base, second.row_stride)
+        });
         let (outs, bases): (Vec<_>, Vec<_>) =
             self.outs.iter().map(|out| window(out.buffer, out.byte_offset, self.out_row_bytes)).unzip();
+        let draft_stride = draft.map_or(0, |_| plan.shape.vocab);
         let record_words = plan.demand.record_words() + plan.demand.token_words();
         #[expect(
             clippy::cast_possible_truncation,
@@ -106,8 +130,8 @@ impl<'a> Job<'a> {
             views: plan.demand.views,
             mask_words: mask.map_or(0, |_| plan.shape.vocab.div_ceil(32) as u32),
             mask_base: mask.map_or(0, |(_, base)| base),
-            draft_base: draft.map_or(0, |(_, base)| base),
-            draft_stride: draft.map_or(0, |_| plan.shape.vocab as u32),
+            other_base: second.map_or(draft.map_or(0, |(_, base)| base), |(_, base, _)| base),
+            other_stride: second.map_or(draft_stride, |(.., stride)| stride) as u32,
             draws: plan.demand.draws.unwrap_or(0),
             top_raw: plan.demand.top_raw,
             stage: 0,
@@ -125,6 +149,7 @@ impl<'a> Job<'a> {
             rows: range(&upload.buffer, room.quads_offset(), room.quads_bytes()),
             mask: mask.map_or(unused, |(range, _)| range),
             draft: draft.map_or(unused, |(range, _)| range),
+            second: second.map_or(unused, |(range, ..)| range),
             records: range(records, chunk.records_offset, (chunk.rows * record_words * 4) as u64),
             outs,
         }
@@ -140,6 +165,7 @@ pub(crate) struct Bound<'a> {
     pub(crate) rows: Range<'a>,
     pub(crate) mask: Range<'a>,
     pub(crate) draft: Range<'a>,
+    pub(crate) second: Range<'a>,
     pub(crate) records: Range<'a>,
     pub(crate) outs: Vec<Range<'a>>,
 }

@@ -1,8 +1,9 @@
 //! The GPU half, the only room that names wgpu. A call goes one way through it:
 //!
 //! ```text
-//! calls, operations     what is asked, checked (checks), planned (crate::plan)
-//!    ▼                  (canary, loops: what the device may be trusted with, by a submit of our own, probe)
+//! calls, divergence,    what is asked, checked (checks), planned (crate::plan)
+//! operations            (canary, loops: what the device may be trusted with, by a submit of our own, probe)
+//!    ▼
 //! encode                the call as a job, bound to the buffers of the pool; what changed is uploaded (upload,
 //!    │                  room, blocks)
 //!    ▼
@@ -22,6 +23,7 @@ mod canary;
 mod checks;
 #[cfg(feature = "device")]
 mod device;
+mod divergence;
 mod encode;
 mod guard;
 #[cfg(feature = "device")]

@@ -91,13 +91,20 @@ impl Pipelines {
 
     /// The pipeline of a kernel with its overrides.
     pub(crate) fn get(&self, kernel: &Kernel, dtype: Option<Dtype>, log_sum_exp: bool) -> Result<Pipeline> {
-        self.get_variant(kernel, Variant { kernel: kernel.name, dtype, log_sum_exp, means: Means::Floats })
+        let variant = Variant { dtype, log_sum_exp, ..Variant::of(kernel) };
+        self.get_variant(kernel, variant)
+    }
+
+    /// The pipeline of a kernel over two batches of these types.
+    pub(crate) fn get_pair(&self, kernel: &Kernel, [dtype, other]: [Dtype; 2]) -> Result<Pipeline> {
+        let variant = Variant { dtype: Some(dtype), other: Some(other), ..Variant::of(kernel) };
+        self.get_variant(kernel, variant)
     }
 
     /// The pipeline of pass 1 by these means.
     pub(super) fn first_pass(&self, dtype: Dtype, means: Means) -> Result<Pipeline> {
         let kernel = &tile_stats::KERNEL;
-        let variant = Variant { kernel: kernel.name, dtype: Some(dtype), log_sum_exp: false, means };
+        let variant = Variant { dtype: Some(dtype), means, ..Variant::of(kernel) };
         self.get_variant(kernel, variant)
     }
 
@@ -127,8 +134,17 @@ impl Pipelines {
 pub(crate) struct Variant {
     kernel: &'static str,
     dtype: Option<Dtype>,
+    /// Of the second batch.
+    other: Option<Dtype>,
     log_sum_exp: bool,
     means: Means,
+}
+
+impl Variant {
+    /// A kernel as it is.
+    fn of(kernel: &Kernel) -> Self {
+        Self { kernel: kernel.name, dtype: None, other: None, log_sum_exp: false, means: Means::Floats }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -171,6 +187,9 @@ fn compile(device: &wgpu::Device, kernel: &Kernel, variant: Variant) -> Pipeline
     let mut constants = Vec::new();
     if let Some(dtype) = variant.dtype {
         constants.push(("DTYPE", dtype.code().into()));
+    }
+    if let Some(dtype) = variant.other {
+        constants.push(("OTHER_DTYPE", dtype.code().into()));
     }
     if variant.log_sum_exp {
         constants.push(("LOG_SUM_EXP", 1.0));

@@ -23,7 +23,7 @@ impl Room {
             alignment: alignment.max(4),
             uniforms: plan.uniform_bytes,
             requests: plan.demand.requests,
-            rows: plan.shape.rows,
+            rows: plan.demand.heads(plan.shape.rows),
             kept,
             step,
         }

@@ -10,7 +10,10 @@ use crate::answer::Answer;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::kernels::{digit_count, digit_scatter, row_logprobs, row_sample, token_ranks};
+use crate::kernels::{
+    digit_count, digit_scatter, row_divergence, row_logprobs, row_sample, tile_divergence, tile_information,
+    token_ranks,
+};
 use crate::logits::{Dtype, Logits};
 use crate::params::{LogprobsParams, Mirostat, Order, SamplingParams};
 use crate::request::{Request, Row, SampleInputs};
@@ -27,6 +30,8 @@ pub enum Kernels {
     Sample,
     /// What [`Sampler::logprobs_of`] and [`Sampler::sample`] run besides for given tokens.
     TokenRanks,
+    /// [`Sampler::divergence`], of two batches of one type.
+    Divergence,
 }
 
 const ROWS: usize = 4;
@@ -46,6 +51,7 @@ impl Sampler {
             Kernels::LongLists => &[digit_count::KERNEL, digit_scatter::KERNEL],
             Kernels::Sample => &[row_sample::KERNEL],
             Kernels::TokenRanks => &[token_ranks::KERNEL],
+            Kernels::Divergence => return self.prepare_divergence(dtype),
         };
         self.first_pass(dtype)?;
         if is_sampling {
@@ -69,7 +75,29 @@ impl Sampler {
                 self.check_logprobs(0, &[], &[&[9001, 3, 3, 0, 77], &many, &many, &[]], dtype)
             }
             Kernels::Sample => self.check_samples(dtype),
+            Kernels::Divergence => self.check_divergence(dtype),
         }
+    }
+
+    /// Compiles the kernels of divergences, which are of integers alone: nothing of the device's floats is to be checked.
+    fn prepare_divergence(&self, dtype: Dtype) -> Result<()> {
+        self.pipelines.get_pair(&tile_divergence::KERNEL, [dtype; 2])?;
+        self.pipelines.get(&row_divergence::KERNEL, None, false)?;
+        self.pipelines.get_pair(&tile_information::KERNEL, [dtype; 2])?;
+        alive(&self.device, "preparing the kernels")
+    }
+
+    /// Each row from the next.
+    fn check_divergence(&self, dtype: Dtype) -> Result<()> {
+        let bytes = rows_of_every_kind(dtype);
+        let row_bytes = VOCAB * dtype.bytes();
+        let first = Logits::new(&bytes, dtype, ROWS - 1, VOCAB)?;
+        let second = Logits::new(&bytes[row_bytes..], dtype, ROWS - 1, VOCAB)?;
+        let expected = Cpu.divergence(&first, &second)?;
+        self.check(&bytes, dtype, &expected, |encoder, batch| {
+            let first = GpuLogits { rows: ROWS - 1, ..*batch };
+            self.divergence(encoder, &first, &GpuLogits { byte_offset: row_bytes as u64, ..first })
+        })
     }
 
     fn check_logprobs(

@@ -52,6 +52,8 @@ impl Upload {
 /// What a call is asked, row by row.
 #[derive(Clone, Copy)]
 pub(crate) enum Asked<'a> {
+    /// Nothing beside what the chunks are told.
+    Nothing,
     /// To say something of the rows, for one request; of these targets and given tokens too, if there are some.
     Observe(&'a RequestWords, &'a [Option<u32>], &'a [&'a [u32]]),
     /// To draw.
@@ -62,6 +64,7 @@ impl Asked<'_> {
     /// Quads of changes, allowed and given tokens: kept ones, and those of this step.
     pub(super) fn quads(&self) -> [usize; 2] {
         match self {
+            Self::Nothing => [0, 0],
             Self::Observe(_, _, token_ids) => [0, token_ids.len() * self.given_quads()],
             Self::Sample(inputs) => inputs.quads(),
         }
@@ -71,6 +74,7 @@ impl Asked<'_> {
     fn given_quads(&self) -> usize {
         let most = match self {
             Self::Observe(_, _, token_ids) => most_of(token_ids),
+            Self::Nothing => 0,
             Self::Sample(inputs) => inputs.most_token_ids(),
         };
         most.div_ceil(4)
@@ -86,6 +90,7 @@ impl Upload {
     /// Puts requests and rows with their lists where they belong. There is room for them.
     pub(crate) fn put_asked(&mut self, asked: &Asked<'_>, rows: usize) {
         match asked {
+            Asked::Nothing => {}
             Asked::Observe(request, targets, token_ids) => {
                 self.put_request(0, request);
                 for row in 0..rows {

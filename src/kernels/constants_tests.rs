@@ -12,7 +12,7 @@ use crate::arithmetic::draw_scale::LOG2_E_Q54;
 use crate::arithmetic::exact::{self, Scale};
 use crate::arithmetic::format::{MAX_VOCAB, MOST_LISTED, NO_TOKEN, SUBTILE_TOKENS, TILE_TOKENS};
 use crate::arithmetic::lane::{self, LaneScale};
-use crate::arithmetic::{merge, rng, wide};
+use crate::arithmetic::{divergence, merge, rng, wide};
 use crate::filter::{CutKind, MAX_CUTS};
 use crate::request;
 
@@ -26,6 +26,9 @@ fn shared() -> BTreeMap<String, i64> {
         words::draw::NAMED,
         words::run::NAMED,
         words::given::NAMED,
+        words::divergence::NAMED,
+        divergence::divergence_tile::NAMED,
+        divergence::unmatched::NAMED,
         request::words::asks::NAMED,
         request::change::words::NAMED,
         rng::purposes::NAMED,
@@ -48,6 +51,11 @@ fn shared() -> BTreeMap<String, i64> {
         ("KEY_INFINITY", i64::from(exact::KEY_INFINITY)),
         ("KEY_NAN", i64::from(exact::KEY_NAN)),
         ("LANE_TABLE", exact::TABLE_SIZE as i64),
+        ("INFORMATION_TABLE", 2 * exact::TABLE_SIZE as i64),
+        ("OCTAVES_OF_NAT", i64::from(Scale::new(1.0).rate)),
+        ("CERTAIN", i64::from(divergence::CERTAIN)),
+        // Of a tile's divergence, but for its maxima.
+        ("SUM_WORDS", (divergence::divergence_tile::WORDS - divergence::divergence_tile::MASSES) as i64),
         ("CHORD", i64::from(lane::CHORD)),
         ("NEAREST", i64::from(lane::NEAREST.to_bits())),
         ("FARTHEST", i64::from(lane::FARTHEST.to_bits())),

@@ -3,18 +3,21 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::arithmetic::divergence::{INFORMATION_SIZE, INFORMATION_TABLE};
 use crate::arithmetic::exact::{TABLE, TABLE_SIZE};
 use crate::arithmetic::lane::LANE_TABLE;
 
 /// Words of the binding `table`.
-pub(crate) const TABLES_SIZE: usize = 2 * TABLE_SIZE;
+pub(crate) const TABLES_SIZE: usize = 2 * TABLE_SIZE + INFORMATION_SIZE;
 
-/// The binding `table`: that of the integers, then that of the lanes.
+/// The binding `table`: that of the integers, that of the lanes, that of information.
 pub(crate) const TABLES: [u32; TABLES_SIZE] = {
     let mut all = [0; TABLES_SIZE];
-    let (first, second) = all.split_at_mut(TABLE_SIZE);
+    let (first, rest) = all.split_at_mut(TABLE_SIZE);
+    let (second, third) = rest.split_at_mut(TABLE_SIZE);
     first.copy_from_slice(&TABLE);
     second.copy_from_slice(&LANE_TABLE);
+    third.copy_from_slice(&INFORMATION_TABLE);
     all
 };
 
@@ -124,8 +127,8 @@ pub(crate) struct ChunkUniform {
     pub(crate) views: u32,
     pub(crate) mask_words: u32,
     pub(crate) mask_base: u32,
-    pub(crate) draft_base: u32,
-    pub(crate) draft_stride: u32,
+    pub(crate) other_base: u32,
+    pub(crate) other_stride: u32,
     pub(crate) draws: u32,
     pub(crate) top_raw: u32,
     /// Of a list of more than [`MOST_LISTED`](crate::arithmetic::format::MOST_LISTED) entries.

@@ -41,4 +41,7 @@ pub(crate) const ALL: &[kernel::Kernel] = &[
     row_scalar::KERNEL,
     top_entries::KERNEL,
     loop_rounds::KERNEL,
+    tile_divergence::KERNEL,
+    row_divergence::KERNEL,
+    tile_information::KERNEL,
 ];

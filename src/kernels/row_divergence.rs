@@ -5,6 +5,16 @@ use crate::answer::DivergenceBits;
 use crate::arithmetic::divergence::{Power, distance};
 use crate::arithmetic::exact::{KEY_NEG_INFINITY, bits_of_key};
 use crate::arithmetic::merge::status;
+#[cfg(feature = "wgpu")]
+use crate::kernels::kernel::{Kernel, Slot, wgsl};
+
+/// One workgroup per row, dispatch (1, rows).
+#[cfg(feature = "wgpu")]
+pub(crate) const KERNEL: Kernel = Kernel {
+    name: "row_divergence",
+    wgsl: wgsl!("row_divergence": "format", "words", "integers", "exact", "status", "wide", "divergence", "sums"),
+    slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Write],
+};
 
 /// The twin on the CPU. The same tiles in any order give the same bits. Of rows that are no distributions only this is
 /// said.
@@ -16,21 +26,14 @@ pub(crate) fn run(tiles: &[TileDivergence]) -> DivergenceBits {
     }
     let mut row = DivergenceBits { max_keys, ..DivergenceBits::default() };
     for tile in tiles {
-        row.unmatched |= tile.unmatched;
-        let is_possible = tile.max_keys.map(|key| key > KEY_NEG_INFINITY);
         let distances = [0, 1].map(|i| distance(bits_of_key(max_keys[i]), bits_of_key(tile.max_keys[i])));
         let difference = distances[1].cast_signed() - distances[0].cast_signed();
         for (i, difference) in [(0, difference), (1, -difference)] {
-            if !is_possible[i] {
-                continue;
-            }
             let power = Power::of(distances[i]);
             row.masses[i] += power.of_mass(tile.masses[i]);
-            // Where one of them has no token here, the divergence of the other is infinite anyway.
-            if is_possible[1 - i] {
-                row.crosses[i] += power.of_cross(tile.crosses[i], tile.masses[i], difference);
-            }
+            row.crosses[i] += power.of_cross(tile.crosses[i], tile.masses[i], difference);
         }
+        row.unmatched |= tile.unmatched;
     }
     row
 }

@@ -2,11 +2,21 @@
 //! Jensen-Shannon divergence.
 
 use crate::answer::DivergenceBits;
-use crate::arithmetic::divergence::{CERTAIN, Power, distance, information, information_of_tile, log_ratio};
-use crate::arithmetic::exact::{BITS_NEG_INFINITY, bits_of_key};
+use crate::arithmetic::divergence::{Power, distance, information, information_of_tile, log_ratio};
+use crate::arithmetic::exact::bits_of_key;
 use crate::arithmetic::format::TILE_TOKENS;
 use crate::arithmetic::wide::ln_mass_fixed;
+#[cfg(feature = "wgpu")]
+use crate::kernels::kernel::{Kernel, Slot, wgsl};
 use crate::logits::RowBits;
+
+/// One workgroup per tile, dispatch (tiles, rows).
+#[cfg(feature = "wgpu")]
+pub(crate) const KERNEL: Kernel = Kernel {
+    name: "tile_information",
+    wgsl: wgsl!("tile_information": "format", "words", "logits", "integers", "exact", "wide", "pair", "divergence", "sums"),
+    slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
+};
 
 /// The twin on the CPU: adds what all tiles of the rows say to their record, which `row_divergence` made.
 pub(crate) fn run(rows: [RowBits<'_>; 2], row: &mut DivergenceBits) {
@@ -30,15 +40,11 @@ pub(crate) fn run(rows: [RowBits<'_>; 2], row: &mut DivergenceBits) {
 fn of_tile(tiles: [&[u32]; 2], max_bits: [u32; 2], ln_masses: [u32; 2]) -> [u64; 2] {
     let mut sums = [0; 2];
     for (&a, &b) in tiles[0].iter().zip(tiles[1]) {
-        let is_possible = [a != BITS_NEG_INFINITY, b != BITS_NEG_INFINITY];
-        let distances = [(max_bits[0], a), (max_bits[1], b)].map(|(max, bits)| distance(max, bits));
+        let distances = [distance(max_bits[0], a), distance(max_bits[1], b)];
         let difference = distances[1].cast_signed() - distances[0].cast_signed();
-        let ratio = if is_possible == [true; 2] { log_ratio(difference, ln_masses) } else { CERTAIN };
-        let information = information(ratio);
-        for i in [0, 1] {
-            if is_possible[i] {
-                sums[i] += Power::of(distances[i]).information(information);
-            }
+        let information = information(log_ratio(difference, ln_masses));
+        for (sum, distance) in sums.iter_mut().zip(distances) {
+            *sum += Power::of(distance).information(information);
         }
     }
     sums

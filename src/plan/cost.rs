@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Demand, Plan, ROW_BYTES, UNIFORM_BYTES};
 use crate::arithmetic::format::{SUBTILE_TOKENS, TILE_TOKENS};
 use crate::kernels::digit_count;
-use crate::logits::Shape;
+use crate::logits::{Dtype, Shape};
 
 /// What a call costs in dispatches and bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +15,14 @@ pub struct Cost {
     /// 128 256 tokens; with all of a row's tokens as entries, 35) pass a limit.
     pub chunks: usize,
     /// Compute dispatches: two per chunk, 14 more (8 for 16-bit logits) for more than 1024 entries per row, and one more
-    /// for given tokens.
+    /// for given tokens; three for a divergence.
     pub dispatches: usize,
-    /// Bytes of logits, each read once.
+    /// Bytes of logits, each read once; those of both batches for a divergence.
     pub bytes_read: u64,
     /// Bytes of logits that are read again for the lists: the subtiles that can hold their entries, raw and processed.
     /// For more than 1024 entries all of them, once for each byte of a logit to find the last entry, and twice to take
-    /// the entries. For given tokens the rows once more, in each distribution that says something of them. Draws and filters read further ones, as many as the row needs:
+    /// the entries. For given tokens the rows once more, in each distribution that says something of them; for a
+    /// divergence both batches. Draws and filters read further ones, as many as the row needs:
     /// [`Sample::reopened`](crate::Sample::reopened).
     pub bytes_reopened: u64,
     /// Bytes that go to the device at most: what every chunk is told, the requests, the rows and their lists. What did
@@ -42,26 +43,46 @@ impl Plan {
     pub fn cost(&self) -> Cost {
         let Shape { dtype, rows, vocab, .. } = self.shape;
         let [counts, scatters] = self.digit_dispatches();
+        let stages = self.demand.stages(dtype);
+        let from = self.demand.divergence_from.map_or(0, Dtype::bytes);
+        let uniforms = self.chunks.len() * stages.max(1);
+        let heads = self.demand.heads(rows);
+        Cost {
+            chunks: self.chunks.len(),
+            dispatches: (self.passes().len() + counts + scatters + self.rank_dispatches())
+                * self.chunks.len(),
+            bytes_read: (rows * vocab * (dtype.bytes() + from)) as u64,
+            bytes_reopened: (rows * self.reopened() * (dtype.bytes() + from)) as u64,
+            bytes_uploaded: self.upload_bytes,
+            bytes_uploaded_unchanged: uniforms as u64 * UNIFORM_BYTES + heads as u64 * ROW_BYTES,
+            bytes_scratch: self.scratch_bytes,
+            bytes_back: self.records_bytes,
+        }
+    }
+
+    /// Logits of a row that are read again.
+    fn reopened(&self) -> usize {
+        let Shape { dtype, vocab, .. } = self.shape;
         let opened = |top: u32| {
             let subtiles = vocab.div_ceil(SUBTILE_TOKENS).min(top as usize);
             (subtiles * SUBTILE_TOKENS).min(vocab)
         };
-        let stages = self.demand.stages(dtype);
-        let reopened = match stages {
+        let for_lists = match self.demand.stages(dtype) {
+            _ if self.demand.divergence_from.is_some() => vocab,
             0 => opened(self.demand.listed) + opened(self.demand.top_raw),
             _ => (digit_count::levels(dtype) + 2) * vocab,
         };
-        let reopened = reopened + self.demand.token_views as usize * vocab;
-        let uniforms = self.chunks.len() * stages.max(1);
-        Cost {
-            chunks: self.chunks.len(),
-            dispatches: (2 + counts + scatters + self.rank_dispatches()) * self.chunks.len(),
-            bytes_read: (rows * vocab * dtype.bytes()) as u64,
-            bytes_reopened: (rows * reopened * dtype.bytes()) as u64,
-            bytes_uploaded: self.upload_bytes,
-            bytes_uploaded_unchanged: uniforms as u64 * UNIFORM_BYTES + rows as u64 * ROW_BYTES,
-            bytes_scratch: self.scratch_bytes,
-            bytes_back: self.records_bytes,
+        for_lists + self.demand.token_views as usize * vocab
+    }
+
+    /// The kernels of a chunk, but for those of digits.
+    fn passes(&self) -> &'static [&'static str] {
+        match self.demand {
+            Demand { divergence_from: Some(_), .. } => {
+                &["tile_divergence", "row_divergence", "tile_information"]
+            }
+            Demand { draws: Some(_), .. } => &["tile_stats", "row_sample"],
+            _ => &["tile_stats", "row_logprobs"],
         }
     }
 }
@@ -69,34 +90,39 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Shape { dtype, rows, vocab, .. } = self.shape;
-        let Demand { listed, top_raw, draws, views, token_ids, .. } = self.demand;
+        let Demand { listed, top_raw, draws, views, token_ids, divergence_from, .. } = self.demand;
         let cost = self.cost();
         write!(f, "[{rows}][{vocab}] {dtype}, ")?;
-        match draws {
-            None => write!(f, "top {listed}")?,
-            Some(draws) => write!(f, "{draws} draws, top {listed} processed, top {top_raw} raw")?,
+        match (draws, divergence_from) {
+            (_, Some(from)) => write!(f, "divergence from {from}")?,
+            (None, _) => write!(f, "top {listed}")?,
+            (Some(draws), _) => write!(f, "{draws} draws, top {listed} processed, top {top_raw} raw")?,
         }
         match token_ids {
             0 => writeln!(f)?,
             count => writeln!(f, ", {count} token ids")?,
         }
-        let second = if draws.is_some() { "row_sample" } else { "row_logprobs" };
         writeln!(f, "  chunks      {}", cost.chunks)?;
-        write!(f, "  dispatches  {} (tile_stats, {second}", cost.dispatches)?;
+        write!(f, "  dispatches  {} ({}", cost.dispatches, self.passes().join(", "))?;
         match self.digit_dispatches() {
             [0, _] => {}
             [counts, scatters] => write!(f, ", {counts} digit_count, {scatters} digit_scatter")?,
         }
         writeln!(f, "{}", if self.rank_dispatches() > 0 { ", token_ranks)" } else { ")" })?;
         writeln!(f, "  copies      {}", usize::from(cost.chunks > 0))?;
+        let views = if divergence_from.is_some() { 2 } else { views };
         let plural = if views == 1 { "" } else { "s" };
         writeln!(
             f,
             "  read        {} bytes of logits once, for {views} distribution{plural}",
             cost.bytes_read
         )?;
-        let given = if token_ids > 0 { " and the token ids" } else { "" };
-        writeln!(f, "  reopened    {} bytes for the lists{given}", cost.bytes_reopened)?;
+        let what = match (divergence_from, token_ids) {
+            (Some(_), _) => "Jensen-Shannon",
+            (None, 0) => "the lists",
+            (None, _) => "the lists and the token ids",
+        };
+        writeln!(f, "  reopened    {} bytes for {what}", cost.bytes_reopened)?;
         if draws.is_some() {
             let tile = TILE_TOKENS.min(vocab) * rows * dtype.bytes();
             writeln!(

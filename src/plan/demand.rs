@@ -1,10 +1,13 @@
 //! What a call asks of the device, beside the shape of its logits.
 
+use crate::answer::words::divergence;
 use crate::answer::{LogprobsBits, SampleBits, SampleParts};
+use crate::arithmetic::divergence::divergence_tile;
 use crate::arithmetic::format::MOST_LISTED;
 use crate::arithmetic::lane::PassScale;
 use crate::kernels::digit_count;
-use crate::logits::Dtype;
+use crate::kernels::tile_stats::TILE_WORDS;
+use crate::logits::{Dtype, Shape};
 use crate::request::{Compiled, Inputs};
 
 /// What a call asks of the device, beside the shape of its logits.
@@ -18,6 +21,8 @@ pub(crate) struct Demand {
     pub(crate) draws: Option<u32>,
     /// Distributions that pass 1 sums up: 2 where the raw one differs from the one that is drawn from.
     pub(crate) views: u32,
+    /// Type of the batch that the divergence of this one is taken from, where that is what is asked.
+    pub(crate) divergence_from: Option<Dtype>,
     /// Records stay on the device, where the next chunk's replace them.
     pub(crate) records_stay: bool,
     /// Requests that are uploaded.
@@ -27,7 +32,7 @@ pub(crate) struct Demand {
     pub(crate) token_views: u32,
     /// Quads of words of changes, of allowed sets and of given tokens.
     pub(crate) lists: usize,
-    /// Bytes per row of the widest of the engine's further buffers: outputs, grammar mask, draft.
+    /// Bytes per row of the widest of the engine's further buffers: outputs, grammar mask, draft, second batch.
     pub(crate) other_row_bytes: u64,
 }
 
@@ -67,6 +72,7 @@ impl Demand {
             listed: most(|request| request.top_processed),
             top_raw: most(|request| request.top_raw.unwrap_or(0)),
             draws: Some(most(|request| request.n_draws)),
+            divergence_from: None,
             views: if inputs.compiled().enumerate().any(has_other_raw) { 2 } else { 1 },
             records_stay: false,
             token_ids: number(token_ids),
@@ -74,6 +80,27 @@ impl Demand {
             requests: inputs.len(),
             lists: inputs.quads().iter().sum(),
             other_row_bytes: mask_row_bytes.max(draft_row_bytes),
+        }
+    }
+
+    /// Demand of a `divergence` call, from a batch that lies so.
+    pub(crate) fn divergence(from: &Shape) -> Self {
+        let Shape { dtype, rows, vocab, row_stride, .. } = *from;
+        let elements = if rows > 1 { row_stride } else { vocab };
+        let other_row_bytes = (elements as u64).saturating_mul(dtype.bytes() as u64);
+        Self { divergence_from: Some(dtype), other_row_bytes, ..Self::default() }
+    }
+
+    /// Heads of rows that are uploaded, of so many rows.
+    pub(crate) fn heads(&self, rows: usize) -> usize {
+        if self.divergence_from.is_some() { 0 } else { rows }
+    }
+
+    /// Words that the first pass leaves of a tile.
+    pub(crate) fn tile_words(&self) -> usize {
+        match self.divergence_from {
+            Some(_) => divergence_tile::WORDS,
+            None => TILE_WORDS * self.views as usize,
         }
     }
 
@@ -91,6 +118,7 @@ impl Demand {
     /// Words of a row's record.
     pub(crate) fn record_words(&self) -> usize {
         match self.draws {
+            _ if self.divergence_from.is_some() => divergence::WORDS,
             Some(_) => SampleBits::words(self.parts()),
             None => LogprobsBits::words(self.listed, self.token_ids),
         }

@@ -16,8 +16,7 @@ pub use limits::DeviceLimits;
 use crate::arithmetic::format::TILE_TOKENS;
 use crate::error::{Error, Result};
 use crate::kernels::digit_count;
-use crate::kernels::tile_stats::TILE_WORDS;
-use crate::logits::{Shape, bytes_needed, validate_shape};
+use crate::logits::{Shape, bytes_needed, validate_pair, validate_shape};
 use crate::params::LogprobsParams;
 use crate::request::{Row, Steps, validate_token_count};
 
@@ -109,6 +108,21 @@ impl Plan {
         Self::of(shape, Demand::sample(&inputs, mask_row_bytes), limits)
     }
 
+    /// The plan of a `divergence` call of a first batch from a second.
+    ///
+    /// # Errors
+    /// As for [`Plan::logprobs`], and [`Error::Params`] if the batches differ in rows or vocabulary.
+    pub fn divergence(first: &Shape, second: &Shape, limits: &DeviceLimits) -> Result<Self> {
+        Self::of(first, Self::divergence_demand(first, second)?, limits)
+    }
+
+    /// What a divergence of two batches asks, if there can be one.
+    pub(crate) fn divergence_demand(first: &Shape, second: &Shape) -> Result<Demand> {
+        check_shape(second)?;
+        validate_pair((first.rows, first.vocab), (second.rows, second.vocab))?;
+        Ok(Demand::divergence(second))
+    }
+
     /// The plan of any call.
     pub(crate) fn of(shape: &Shape, demand: Demand, limits: &DeviceLimits) -> Result<Self> {
         check_shape(shape)?;
@@ -118,7 +132,7 @@ impl Plan {
         let least =
             if demand.records_stay { 0 } else { (shape.rows as u64).saturating_mul(row_bytes.record) };
         check_records(shape, least, limits)?;
-        check_upload(shape, (shape.rows as u64).saturating_mul(ROW_BYTES), limits)?;
+        check_upload(shape, (demand.heads(shape.rows) as u64).saturating_mul(ROW_BYTES), limits)?;
         let plan = Self::lay_out(shape, demand, &row_bytes, rows_per_chunk, alignment(limits));
         check_records(shape, plan.records_bytes, limits)?;
         check_upload(shape, plan.upload_bytes, limits)?;
@@ -177,7 +191,7 @@ impl Plan {
         }
         let aligned = |bytes: u64| bytes.next_multiple_of(self.alignment);
         let rows_offset = aligned(self.uniform_bytes + self.demand.requests as u64 * REQUEST_BYTES);
-        aligned(rows_offset + (self.shape.rows + lists) as u64 * ROW_BYTES)
+        aligned(rows_offset + (self.demand.heads(self.shape.rows) + lists) as u64 * ROW_BYTES)
     }
 
     /// The plan with so many quads of lists.
@@ -216,7 +230,7 @@ impl Plan {
 impl RowBytes {
     fn new(shape: &Shape, demand: &Demand) -> Self {
         let width = shape.dtype.bytes() as u64;
-        let tiles = (shape.vocab.div_ceil(TILE_TOKENS) * TILE_WORDS * 4) as u64 * u64::from(demand.views);
+        let tiles = (shape.vocab.div_ceil(TILE_TOKENS) * demand.tile_words() * 4) as u64;
         // Digits are counted where the tiles were, which nobody reads any more.
         let scratch = match demand.stages(shape.dtype) {
             0 => tiles,

@@ -155,13 +155,41 @@ impl Case {
 
     /// The buffer: `lead` elements, then the rows, everything between them filled with NaN.
     pub(super) fn bytes(&self) -> Vec<u8> {
+        self.bytes_of(|row| (kind_of(row), self.row_seed(row)))
+    }
+
+    fn row_seed(&self, row: usize) -> u64 {
+        self.seed << 40 ^ (row as u64) << 24
+    }
+
+    /// A batch to compare with this one, of a type and layout of its own, and its buffer: in turn the same rows, as that type
+    /// rounds them, others of the same kinds, and rows of the next kinds.
+    pub(super) fn second(&self) -> (Self, Vec<u8>) {
+        #[expect(clippy::cast_possible_truncation, reason = "a small number")]
+        let n = self.seed as usize;
+        let second = Self {
+            dtype: Dtype::ALL[(n / 3 + self.dtype.code() as usize) % Dtype::ALL.len()],
+            gap: n % 4,
+            lead: n % 3,
+            ..*self
+        };
+        let bytes = second.bytes_of(|row| match (row + n) % 3 {
+            0 => (kind_of(row), self.row_seed(row)),
+            1 => (kind_of(row), !self.row_seed(row)),
+            _ => (kind_of(row + 1), self.row_seed(row + 1)),
+        });
+        (second, bytes)
+    }
+
+    /// The buffer with rows of these kinds and seeds.
+    fn bytes_of(&self, row: impl Fn(usize) -> (&'static Kind, u64)) -> Vec<u8> {
         let width = self.dtype.bytes();
         let elements = self.lead + self.rows * self.stride();
         let mut bytes = vec![0xff; (elements * width).next_multiple_of(4)];
-        for row in 0..self.rows {
-            let start = self.first_byte() + row * self.stride() * width;
-            let seed = self.seed << 40 ^ (row as u64) << 24;
-            kind_of(row).store(self.dtype, seed, &mut bytes[start..start + self.vocab * width]);
+        for number in 0..self.rows {
+            let start = self.first_byte() + number * self.stride() * width;
+            let (kind, seed) = row(number);
+            kind.store(self.dtype, seed, &mut bytes[start..start + self.vocab * width]);
         }
         bytes
     }

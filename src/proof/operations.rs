@@ -6,6 +6,7 @@ use super::sampling::SamplingCase;
 use super::synthetic::mix;
 use crate::answer::Logprobs;
 use crate::arithmetic::exact::{KEY_NEG_INFINITY, key_or_nan};
+use crate::arithmetic::format::MOST_LISTED;
 use crate::arithmetic::lane::PassScale;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
@@ -30,6 +31,7 @@ pub(super) const OPERATIONS: &[(&str, Run)] = &[
     ("log_softmax", log_softmax),
     ("top_k", top_k),
     ("sample", sample),
+    ("divergence", divergence),
 ];
 
 /// A case with its logits, and the device that is validated; without one, it is the CPU engine.
@@ -59,12 +61,7 @@ impl<'a> Batch<'a> {
 
     /// What a call makes of the rows where they lie in the buffer, uploaded.
     fn uploaded<T>(&self, gpu: &Gpu, call: impl FnOnce(&GpuLogits<'_>) -> Result<T>) -> Result<T> {
-        let Case { dtype, rows, vocab, .. } = *self.case;
-        call(&GpuLogits {
-            byte_offset: self.case.first_byte() as u64,
-            row_stride: self.case.stride(),
-            ..GpuLogits::packed(&gpu.upload(self.bytes)?, dtype, rows, vocab)
-        })
+        call(&lying_in(&gpu.upload(self.bytes)?, self.case))
     }
 
     fn submit_logprobs(&self, gpu: &Gpu) -> Result<Pending<Logprobs>> {
@@ -153,6 +150,35 @@ fn sample<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
         let name = SamplingCase::name(batch.case, row);
         judge(known, row).within(name)
     })))
+}
+
+/// Each row from that of another batch, where the case is not for lists or a setting.
+fn divergence<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
+    if batch.case.setting.is_some() || batch.case.params.top_logprobs > MOST_LISTED {
+        return Ok(None);
+    }
+    let (second, bytes) = batch.case.second();
+    let expected = Cpu.divergence(&batch.logits, &second.logits(&bytes))?;
+    let on_device = |gpu: &Gpu| {
+        let source = gpu.upload(&bytes)?;
+        let pending = batch.uploaded(gpu, |first| {
+            gpu.submit(|encoder| gpu.sampler().divergence(encoder, first, &lying_in(&source, &second)))
+        })?;
+        pending.wait()
+    };
+    let got = batch.device.map(on_device).transpose()?;
+    Ok(Some(judge(expected, got, move |known, got, row| {
+        known.divergence(&KnownRow::new(&second.logits(&bytes), row), got)
+    })))
+}
+
+/// The rows of a case in its buffer, uploaded.
+fn lying_in<'b>(buffer: &'b wgpu::Buffer, case: &Case) -> GpuLogits<'b> {
+    GpuLogits {
+        byte_offset: case.first_byte() as u64,
+        row_stride: case.stride(),
+        ..GpuLogits::packed(buffer, case.dtype, case.rows, case.vocab)
+    }
 }
 
 /// What the first kernel leaves in the scratch of a device, against its twin, where all rows are one chunk.

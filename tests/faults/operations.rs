@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use sortilege::device::{Adapter, Gpu, adapters, find};
 use sortilege::{
-    Cpu, Dtype, Engine, Error, GpuLogits, Kernels, Logits, Logprobs, LogprobsParams, Pending, Request,
-    Result, Sample, SampleInputs, Sampler, SamplerOptions, SamplingParams,
+    Cpu, Divergence, Dtype, Engine, Error, GpuLogits, Kernels, Logits, Logprobs, LogprobsParams, Pending,
+    Request, Result, Sample, SampleInputs, Sampler, SamplerOptions, SamplingParams,
 };
 use wgpu::{BufferUsages, CommandEncoderDescriptor, ErrorFilter};
 
@@ -25,7 +25,7 @@ pub(crate) const OPERATIONS: &[(&str, Operation)] = &[
     ("Sampler::new", |gpu| Sampler::with_options(gpu.device(), gpu.queue(), OPTIONS).map(drop)),
     ("prepare", |gpu| {
         let sampler = Sampler::with_options(gpu.device(), gpu.queue(), OPTIONS)?;
-        [Kernels::Logprobs, Kernels::LongLists]
+        [Kernels::Logprobs, Kernels::LongLists, Kernels::Divergence]
             .into_iter()
             .try_for_each(|kernels| sampler.prepare(kernels, Dtype::F32))
     }),
@@ -44,6 +44,11 @@ pub(crate) const OPERATIONS: &[(&str, Operation)] = &[
         assert!(got == EXPECTED.log_softmax, "wrong");
         Ok(())
     }),
+    ("divergence", |gpu| {
+        let got = gpu.divergence(&logits(), &reversed())?;
+        assert!(got == EXPECTED.divergence, "wrong");
+        Ok(())
+    }),
     ("long top_k", |gpu| {
         let got = gpu.top_k(&logits(), LONG)?;
         assert!(got == EXPECTED.top_k, "wrong");
@@ -57,6 +62,7 @@ struct Expected {
     samples: Vec<Sample>,
     log_softmax: Vec<f32>,
     top_k: (Vec<f32>, Vec<u32>),
+    divergence: Vec<Divergence>,
 }
 
 static VALUES: LazyLock<Vec<f32>> =
@@ -67,10 +73,17 @@ static EXPECTED: LazyLock<Expected> = LazyLock::new(|| Expected {
     samples: samples(&Cpu).expect("answers"),
     log_softmax: Cpu.log_softmax(&logits()).expect("answers"),
     top_k: Cpu.top_k(&logits(), LONG).expect("answers"),
+    divergence: Cpu.divergence(&logits(), &reversed()).expect("answers"),
 });
 
 fn logits() -> Logits<'static> {
     Logits::f32(&VALUES, ROWS, VOCAB).expect("a batch")
+}
+
+static REVERSED: LazyLock<Vec<f32>> = LazyLock::new(|| VALUES.iter().rev().copied().collect());
+
+fn reversed() -> Logits<'static> {
+    Logits::f32(&REVERSED, ROWS, VOCAB).expect("a batch")
 }
 
 fn samples(engine: &impl Engine) -> Result<Vec<Sample>> {
@@ -155,7 +168,7 @@ fn is_lost<T: std::fmt::Debug>(what: &str, outcome: Result<T>) {
 /// On a lost device: each method of a sampler and of a device.
 pub(crate) fn every_method_tells_of_the_loss(gpu: &Gpu) {
     let sampler = gpu.sampler();
-    for kernels in [Kernels::Logprobs, Kernels::LongLists] {
+    for kernels in [Kernels::Logprobs, Kernels::LongLists, Kernels::Divergence] {
         is_lost("prepare", sampler.prepare(kernels, Dtype::F32));
         is_lost("self_check", sampler.self_check(kernels, Dtype::F32));
     }
@@ -168,6 +181,7 @@ pub(crate) fn every_method_tells_of_the_loss(gpu: &Gpu) {
     is_lost("sample", sample(gpu));
     is_lost("log_softmax", gpu.log_softmax(&logits()));
     is_lost("top_k", gpu.top_k(&logits(), 3));
+    is_lost("divergence", gpu.divergence(&logits(), &reversed()));
     is_lost("row_max", gpu.row_max(&logits()));
     is_lost("log_sum_exp", gpu.log_sum_exp(&logits()));
     is_lost("buffer", gpu.buffer(64, BufferUsages::STORAGE));

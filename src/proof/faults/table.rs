@@ -2,8 +2,8 @@
 
 use super::{Fault, Faults, draws, every, lists_at_length, program};
 use crate::kernels::{
-    digit_count, digit_scatter, log_softmax, row_logprobs, row_sample, row_scalar, tile_stats, token_ranks,
-    top_entries,
+    digit_count, digit_scatter, log_softmax, row_divergence, row_logprobs, row_sample, row_scalar,
+    tile_divergence, tile_information, tile_stats, token_ranks, top_entries,
 };
 
 pub(super) const FAULTS: &[Faults] = &[
@@ -41,6 +41,24 @@ pub(super) const FAULTS: &[Faults] = &[
         list: ROW_SCALAR,
     },
     Faults { kernel: top_entries::KERNEL, operations: &["top_k"], reaches: every, list: TOP_ENTRIES },
+    Faults {
+        kernel: tile_divergence::KERNEL,
+        operations: &["divergence"],
+        reaches: every,
+        list: TILE_DIVERGENCE,
+    },
+    Faults {
+        kernel: row_divergence::KERNEL,
+        operations: &["divergence"],
+        reaches: every,
+        list: ROW_DIVERGENCE,
+    },
+    Faults {
+        kernel: tile_information::KERNEL,
+        operations: &["divergence"],
+        reaches: every,
+        list: TILE_INFORMATION,
+    },
 ];
 
 const TILE_STATS: &[Fault] = faults! {
@@ -257,4 +275,56 @@ const TOP_ENTRIES: &[Fault] = faults! {
     "logits are tokens": "out_logits[place] = records[entry + 1u]" => "out_logits[place] = records[entry]";
     "rows over each other": "id.y * chunk.listed + id.x" => "id.y + id.x";
     "the last entry is left out": "id.x >= chunk.listed" => "id.x + 1u >= chunk.listed";
+};
+
+const TILE_DIVERGENCE: &[Fault] = faults! {
+    "both sums have one sign": "cross_of(second_power, negate64(difference))" => "cross_of(second_power, difference)";
+    "a token of the first is one of the second":
+        "select(UNMATCHED_SECOND, UNMATCHED_FIRST, is_possible.x)" => "UNMATCHED_SECOND";
+    "a lane leaves its last token out": "i < 16u; i++" => "i < 15u; i++";
+    "the second batch has the first's maximum": "largest_key(seconds)" => "largest_key(firsts)";
+    "the second batch has the first's gap": "row * chunk.other_stride" => "row * chunk.row_stride";
+    "the second batch begins where the first does": "chunk.other_base + " => "chunk.element_base + ";
+    "the second batch's halves change places": "((element & 1u) * 16u)) & 0xffffu;\n    if OTHER_DTYPE" => "((~element & 1u) * 16u)) & 0xffffu;\n    if OTHER_DTYPE";
+    "one type of 16 bits is the other": "if OTHER_DTYPE == 2u {" => "if OTHER_DTYPE == 1u {";
+    "weights by a chord": "linear - (mul_high(linear, linear) >> 11u)" => "linear";
+    "mantissas round down": "(mul_high(entry, drop) + 0x200u)" => "mul_high(entry, drop)";
+    "a carry does not carry": "u32(middle < carry) + u32(before_middle" => "u32(before_middle";
+    "a negative number is widened by zeros": "select(0u, 0xffffffffu, is_negative64(a))" => "0u";
+    "-infinity is some number": "|| bits == BITS_NEG_INFINITY;" => ";", equivalent:
+        "only a tile of -infinity alone weighs then, and that is too far below its row";
+    "distances have no end": "let is_farthest = at_least64(difference, shift_right64(most, up)) ||" => "let is_farthest = false ||";
+    "a tile's sums are written before they are there":
+        "workgroupBarrier(); // every lane's sums before the tile's are written"
+            => "// every lane's sums before the tile's are written";
+};
+
+const ROW_DIVERGENCE: &[Fault] = faults! {
+    "the distances of a tile count for its other row":
+        "add_tile(tile, 1u, second_distance, negate64(difference))" => "add_tile(tile, 1u, second_distance, difference)";
+    "half the sum of a tile": "add96(cross, cross)" => "cross";
+    "a product of its lowest words": "add64(mul_wide(a.x, b.y), mul_wide(a.y, b.x))" => "mul_wide(a.x, b.y)";
+    "a sum is shifted by less than a word": "vec3<u32>(shifted.yz, 0u)" => "shifted";
+    "the sign is lost on the way": "power.octaves), is_negative)" => "power.octaves), false)";
+    "the status of one is the other's": "= statuses[i];" => "= statuses[1u - i];";
+    "the maximum of one is the other's":
+        "select(0u, bitcast<u32>(keys[i]), are_sound)" => "select(0u, bitcast<u32>(keys[0]), are_sound)";
+    "a sum begins in the middle of another": "add_to_sum96(4u + 3u * side," => "add_to_sum96(4u + 2u * side,";
+    "nobody says what is unmatched": "scratch[tile + DIVERGENCE_TILE_UNMATCHED]" => "0u";
+    "a carry between words of 96 bits": "a.z + b.z + u32(!at_least64(low, a.xy))" => "a.z + b.z";
+};
+
+const TILE_INFORMATION: &[Fault] = faults! {
+    "one logarithm serves both": "vec2<u32>(ln_masses[0], ln_masses[1])" => "vec2<u32>(ln_masses[0], ln_masses[0])";
+    "the ratio is upside down":
+        "difference64(second_distance, first_distance), lns" => "difference64(first_distance, second_distance), lns";
+    "a tile of twice the information": "sum64(2u * lane), 6u)" => "sum64(2u * lane), 5u)";
+    "a table without parabolas": "select(straight - below, straight + below, bend < 0)" => "straight";
+    "parabolas bend one way": "straight + below, bend < 0" => "straight - below, bend < 0";
+    "distances in quarters": "shift_left64(difference, 2u), of_masses" => "shift_left64(difference, 1u), of_masses";
+    "far away says nothing": "0x5fdf473eu, 0x2c5c8u" => "0u, 0u";
+    "the row's sum has no carry": "u32(before + sum.x < before)" => "0u";
+    "the last token of a tile": "min((group.x + 1u) * TILE, chunk.vocab);" => "min((group.x + 1u) * TILE, chunk.vocab) - 1u;";
+    "a tile's sums are read before they are there":
+        "workgroupBarrier(); // every lane's sums before the tile's" => "// every lane's sums before the tile's";
 };

@@ -1,9 +1,14 @@
 //! Divergences of two batches: by hand, against the definition in f64, and what must hold to the bit.
 #![cfg(feature = "validate")]
 
+#[path = "../common/mod.rs"]
+mod common;
+#[cfg(feature = "device")]
+mod device;
+
 use sortilege::audit::{Answer, KnownRow};
 use sortilege::synthetic::{KINDS, Kind, SplitMix64};
-use sortilege::{Cpu, Divergence, Dtype, Error, Logits, Status};
+use sortilege::{Cpu, Divergence, Dtype, Engine, Error, Logits, Status};
 
 fn of_rows(first: &[f32], second: &[f32]) -> Divergence {
     let batches = [first, second].map(|row| Logits::f32(row, 1, row.len()).expect("a row"));

@@ -1,0 +1,102 @@
+//! Divergences of two batches in the engine's buffers: the call, and its three passes over each chunk.
+
+use super::buffers::GpuLogits;
+use super::checks::check_second;
+use super::encode::tiles_of;
+use super::guard::guarded;
+use super::job::{Bindings, Job, Kind, Own};
+use super::passes::{Passes, Range};
+use super::pool::Call;
+use super::readback::Pending;
+use super::sampler::Sampler;
+use super::upload::Asked;
+use crate::answer::Divergence;
+use crate::error::Result;
+use crate::kernels::{row_divergence, tile_divergence, tile_information};
+use crate::plan::Plan;
+
+impl Sampler {
+    /// Records the passes that take the divergence of each row's softmax in the first batch from that of the same row in the
+    /// second, at the end of `encoder`, and schedules the copy of the records: one per row. Three dispatches: one read of
+    /// both batches for the Kullback-Leibler divergences, one more for Jensen-Shannon. The types of the batches may differ, and
+    /// so may their strides; they may lie in one buffer.
+    ///
+    /// # Errors
+    /// As for [`Sampler::logprobs`], and [`Error::Params`](crate::Error::Params) if the batches differ in rows or
+    /// vocabulary.
+    ///
+    /// # Example
+    /// ```
+    /// use sortilege::{Dtype, GpuLogits, wgpu};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gpu = sortilege::device::Gpu::any()?;
+    /// # let (device, queue) = (gpu.device(), gpu.queue());
+    /// # let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+    /// # let logits = device.create_buffer(&wgpu::BufferDescriptor { label: None, size: 16, usage, mapped_at_creation: false });
+    /// # queue.write_buffer(&logits, 0, bytemuck::cast_slice(&[1.0f32, 1.0, 1.0, 1.0 + 3f32.ln()]));
+    /// let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    /// let first = GpuLogits::packed(&logits, Dtype::F32, 1, 2); // a coin
+    /// let second = GpuLogits { byte_offset: 8, ..first }; // one that falls on a side three times of four
+    /// let pending = gpu.sampler().divergence(&mut encoder, &first, &second)?;
+    /// queue.submit([encoder.finish()]);
+    ///
+    /// let divergence = pending.wait()?[0];
+    /// assert!((divergence.kl - 0.143_841).abs() < 1e-6);
+    /// assert!((divergence.reverse_kl - 0.130_812).abs() < 1e-6);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn divergence(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        first: &GpuLogits<'_>,
+        second: &GpuLogits<'_>,
+    ) -> Result<Pending<Divergence>> {
+        let demand = Plan::divergence_demand(&first.shape(), &second.shape())?;
+        let plan = self.plan(first, demand)?;
+        check_second(second)?;
+        let job = Job { second: Some(*second), ..Job::new(Kind::Divergence, first, Asked::Nothing) };
+        self.schedule(encoder, &job, &plan, None, |_| ())
+    }
+
+    /// Binds the three passes, chunk after chunk.
+    pub(super) fn bind_divergence(
+        &self,
+        job: &Job<'_>,
+        second: &GpuLogits<'_>,
+        call: &Call,
+        scratch: wgpu::Buffer,
+    ) -> Result<Bindings> {
+        let plan = &call.plan;
+        let dtypes = [job.logits.dtype, second.dtype];
+        let tiles = self.pipelines.get_pair(&tile_divergence::KERNEL, dtypes)?;
+        let rows = self.pipelines.get(&row_divergence::KERNEL, None, false)?;
+        let information = self.pipelines.get_pair(&tile_information::KERNEL, dtypes)?;
+        let own = Own {
+            plan,
+            upload: &call.upload,
+            records: &call.records,
+            alignment: self.limits.offset_alignment,
+            most_rounds: u32::MAX,
+        };
+        let mut uniforms = Vec::with_capacity(plan.chunks.len());
+        let passes = guarded(&self.device, "binding the logits", || {
+            let (table, scratch) = (Range::whole(&self.table), Range::whole(&scratch));
+            let mut passes = Passes::default();
+            for chunk in &plan.chunks {
+                let bound = job.bind(chunk, &own, table);
+                let per_tile = [tiles_of(plan.shape.vocab), bound.uniform_words.rows, 1];
+                let ranges = [bound.uniform, bound.logits, bound.second, table, scratch];
+                passes.add(&self.device, &tiles, &ranges, per_tile);
+                let ranges = [bound.uniform, table, scratch, bound.records];
+                passes.add(&self.device, &rows, &ranges, [1, bound.uniform_words.rows, 1]);
+                let ranges = [bound.uniform, bound.logits, bound.second, table, bound.records];
+                passes.add(&self.device, &information, &ranges, per_tile);
+                uniforms.push(bound.uniform_words);
+            }
+            passes
+        })?;
+        Ok(Bindings::new(job, passes, uniforms, scratch))
+    }
+}
