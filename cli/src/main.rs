@@ -2,8 +2,8 @@
 //! benchmarks, device listing.
 //!
 //! Each command has a room of its own, a file or a folder with its options, its work and its formats: `info`, `log`,
-//! `sample`, `score`, `validate`, `bench`. Below them are `files`, `text`, `engine` and what else several of them share; none of
-//! these knows a command.
+//! `sample`, `score`, `report`, `validate`, `bench`. Below them are `files`, `text`, `engine` and what else several of
+//! them share; none of these knows a command.
 
 mod bench;
 mod engine;
@@ -14,6 +14,7 @@ mod info;
 mod input;
 mod log;
 mod progress;
+mod report;
 mod sample;
 mod score;
 mod shared_args;
@@ -50,6 +51,9 @@ enum Command {
     /// Score sequences of tokens: log-probability in total, per token and per byte, and which the model prefers
     #[command(after_help = score::EXAMPLES)]
     Score(score::ScoreArgs),
+    /// Make a page for a browser of a log, or of two side by side: tokens by probability, alternatives, what stands out
+    #[command(after_help = report::EXAMPLES)]
+    Report(report::ReportArgs),
     /// Compare every kernel with the CPU engine bit for bit, and with an f64 oracle
     #[command(after_help = exit_codes!())]
     Validate(validate::ValidateArgs),
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
         Command::Log(args) => log::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions { shell } => print_completions(shell),

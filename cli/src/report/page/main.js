@@ -1,0 +1,85 @@
+// Ties the parts together: the pickers, the address, the first picture.
+
+// Requests by their id, each with the rows of every log.
+function joinRequests() {
+  const found = new Map();
+  data.logs.forEach((log, number) => log.requests.forEach(({ id, rows }) => {
+    if (!found.has(id)) found.set(id, { id, rows: data.logs.map(() => []) });
+    found.get(id).rows[number] = rows;
+  }));
+  return [...found.values()].sort((a, b) => a.id - b.id);
+}
+
+function summary() {
+  const words = data.logs.map((_, log) => {
+    const rows = request().rows[log];
+    const known = rows.map((row) => viewOf(row)?.logprob).filter(isKnown);
+    const mean = known.reduce((sum, logprob) => sum + logprob, 0) / known.length;
+    const tokens = `${rows.length} ${rows.length === 1 ? "row" : "rows"}`;
+    return (isPair ? `${"AB"[log]}: ` : "") + (known.length ? `${tokens}, mean logprob ${nats(mean)}, perplexity ${Math.exp(-mean).toFixed(4)}` : tokens);
+  });
+  if (isPair) words.push(`tokens that differ: ${state.cells.filter((cell) => cell.a && cell.b && differs(cell)).length}`);
+  return [...words, ...data.notes].join("; ");
+}
+
+function fillRequest(cell) {
+  state.cell = 0;
+  fillStrip();
+  byId("summary").textContent = summary();
+  if (state.cells.length) fillChart();
+  fillLists();
+  pick(cell, false);
+}
+
+// Goes where the address points, `#request:row`; whether it points somewhere.
+function follow(takesFocus) {
+  const [, request, cell] = /^#(\d+):(\d+)$/.exec(location.hash) ?? [];
+  if (request === undefined || !state.requests[request]) return false;
+  const isOther = state.request !== Number(request) || !state.cells.length;
+  state.request = Number(request);
+  byId("request").value = request;
+  if (isOther) fillRequest(Number(cell));
+  pick(Number(cell), takesFocus);
+  if (!takesFocus) state.elements[state.cell]?.scrollIntoView({ block: "center" });
+  return true;
+}
+
+function fillSelect(id, options, value) {
+  byId(id).replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
+  byId(id).value = value;
+}
+
+function start() {
+  state.requests = joinRequests();
+  const count = ({ rows }) => Math.max(...rows.map((rows) => rows.length));
+  fillSelect("request", state.requests.map((request, number) => [number, `${request.id}, ${count(request)} rows`]), 0);
+  const scales = Object.keys(SCALES).filter((name) => isPair || name !== "difference");
+  fillSelect("scale", scales.map((name) => [name, name + (isPair && name !== "difference" ? " (A)" : "")]), state.scale);
+  const views = data.logs[0].views;
+  fillSelect("view", views.map((name, number) => [number, name]), 0);
+  byId("view-label").hidden = views.length < 2;
+  document.body.classList.add("shows-whitespace");
+  byId("whitespace").addEventListener("change", (event) => document.body.classList.toggle("shows-whitespace", event.target.checked));
+  byId("request").addEventListener("change", (event) => {
+    state.request = Number(event.target.value);
+    fillRequest(0);
+  });
+  byId("scale").addEventListener("change", (event) => {
+    state.scale = event.target.value;
+    fillLegend();
+    recolour();
+  });
+  byId("view").addEventListener("change", (event) => {
+    state.view = Number(event.target.value);
+    fillRequest(state.cell);
+  });
+  listenToStrip();
+  fillLegend();
+  fillCalibration();
+  if (!state.requests.length) byId("summary").textContent = "The log has no rows.";
+  else if (!follow(false)) fillRequest(0);
+  addEventListener("hashchange", () => follow(true));
+  document.documentElement.dataset.ready = "yes";
+}
+
+start();
