@@ -38,7 +38,7 @@ function classOf(cell) {
 function makeToken(cell, number) {
   const element = make("span", { className: classOf(cell), role: "option", tabIndex: -1 });
   element.cell = number;
-  element.ariaSelected = "false";
+  element.setAttribute("aria-selected", "false");
   if (!isPair) return appendShown(element, cell.a);
   element.append(appendShown(make("span"), differs(cell) ? cell.a : (cell.a ?? cell.b)));
   if (differs(cell)) element.append(appendShown(make("span", { className: "second" }), cell.b));
@@ -86,13 +86,13 @@ function pick(number, takesFocus) {
   const before = state.elements[state.cell];
   if (before) {
     before.tabIndex = -1;
-    before.ariaSelected = "false";
+    before.setAttribute("aria-selected", "false");
   }
   state.cell = Math.max(0, Math.min(number, state.cells.length - 1));
   const element = state.elements[state.cell];
   if (!element) return;
   element.tabIndex = 0;
-  element.ariaSelected = "true";
+  element.setAttribute("aria-selected", "true");
   if (takesFocus) {
     element.scrollIntoView({ block: "nearest" });
     element.focus({ preventScroll: true });
