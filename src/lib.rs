@@ -26,6 +26,7 @@
 //! | a sequence to be scored | [`SequenceScore`] |
 //! | a draft model | [`DraftTokens`] |
 //! | a log to write or to read | [`log`] |
+//! | logits of two models | [`compare`] |
 //! | doubts about a driver | [`Sampler::self_check`], [`validate`] |
 //! | doubts about an answer | [`audit`] |
 //! | two models, or one in two types | [`Engine::divergence`] |
@@ -61,6 +62,7 @@
 //! | `kernels` | one kernel a file: declaration of the shader, twin on the CPU |
 //! | `plan` | chunks, bindings, dispatches and bytes of a call, without a device |
 //! | `engine`, `cpu` | what every engine computes; the one on the CPU |
+//! | `compare` | two models' logits of the same rows, and the statistics of all rows |
 //! | `gpu` | the one on the device, and the sampler in the engine's encoder; the only room that names wgpu |
 //! | `log` | records, written, read, and told how they were made |
 //! | `proof` | the definition in f64, audits, validation of kernels |
@@ -76,6 +78,7 @@
 
 mod answer;
 mod arithmetic;
+pub mod compare;
 mod cpu;
 mod engine;
 mod error;
