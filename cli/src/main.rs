@@ -2,15 +2,15 @@
 //! benchmarks, device listing.
 //!
 //! Each command has a room of its own, a file or a folder with its options, its work and its formats: `info`, `log`,
-//! `sample`, `score`, `report`, `validate`, `bench`. Below them are `files`, `text`, `engine` and what else several of
-//! them share; none of these knows a command.
+//! `sample`, `score`, `compare`, `report`, `validate`, `bench`. Below them are `files`, `text`, `engine` and what else
+//! several of them share; none of these knows a command.
 
 mod bench;
+mod compare;
 mod engine;
 mod failure;
 mod files;
 mod foreign;
-#[cfg_attr(not(test), expect(dead_code, reason = "its first user is the next command"))]
 mod gate;
 mod info;
 mod input;
@@ -22,6 +22,7 @@ mod score;
 mod shared_args;
 mod shown;
 mod tally;
+mod targets;
 mod text;
 mod validate;
 
@@ -56,6 +57,9 @@ enum Command {
     /// Make a page for a browser of a log, or of two side by side: tokens by probability, alternatives, what stands out
     #[command(after_help = report::EXAMPLES)]
     Report(report::ReportArgs),
+    /// Compare two models' logits: perplexity, KL divergence, probability changes, the worst rows; a gate for CI
+    #[command(after_help = compare::EXAMPLES)]
+    Compare(Box<compare::CompareArgs>),
     /// Compare every kernel with the CPU engine bit for bit, and with an f64 oracle
     #[command(after_help = exit_codes!())]
     Validate(validate::ValidateArgs),
@@ -84,6 +88,7 @@ fn main() -> ExitCode {
         Command::Sample(args) => sample::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions { shell } => print_completions(shell),

@@ -50,6 +50,12 @@ pub fn safetensors(data: &[u8]) {
     }
 }
 
+/// A file of llama.cpp's perplexity tool.
+pub fn llama(data: &[u8]) {
+    let folder = folder();
+    read(&file(&folder, "base.kld", data));
+}
+
 /// A file without a header: two bytes say its type and its columns.
 pub fn raw(data: &[u8]) {
     let folder = folder();

@@ -12,6 +12,8 @@ mod hints;
 mod integers;
 #[path = "../../cli/src/files/logits.rs"]
 mod logits;
+#[path = "../../cli/src/files/packed.rs"]
+mod packed;
 #[path = "../../cli/src/files/tokens.rs"]
 mod tokens;
 

@@ -31,12 +31,14 @@ mod sample;
 mod shared_args;
 #[path = "../../cli/src/shown.rs"]
 mod shown;
+#[path = "../../cli/src/targets.rs"]
+mod targets;
 #[path = "../../cli/src/text/mod.rs"]
 mod text;
 mod texts;
 
 pub use answers::answers;
-pub use arrays::{npy, npz, raw, safetensors};
+pub use arrays::{llama, npy, npz, raw, safetensors};
 pub use masks::masks;
 pub use parameters::params;
 pub use requests::requests;
@@ -48,6 +50,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// Every target.
 pub const TARGETS: &[Target] = &[
     ("answers", answers),
+    ("llama", llama),
     ("masks", masks),
     ("npy", npy),
     ("npz", npz),

@@ -1,10 +1,8 @@
 //! What `log` of the program reads.
 
-#[path = "../../cli/src/log/targets.rs"]
-mod targets;
-
 use crate::failure::Result;
 use crate::files::LogitsFile;
+use crate::targets;
 
 /// Reads the targets of a file of logits, one for each row.
 pub(crate) fn read_targets(source: &str, logits: &LogitsFile, shift: bool) -> Result<()> {

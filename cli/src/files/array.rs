@@ -5,6 +5,7 @@ use sortilege::log::HashedFile;
 
 use super::element::Element;
 use super::hints::Hints;
+use super::packed;
 use crate::failure::{Failure, Result, note};
 use crate::input::Input;
 use crate::shown::shown_path;
@@ -27,9 +28,17 @@ pub(crate) struct Array {
     pub(crate) element: Element,
     pub(super) is_big_endian: bool,
     pub(crate) shape: Vec<usize>,
+    /// Where the rows are llama.cpp's log-probabilities of 16 bits: the text that they are of.
+    pub(crate) packed: Option<packed::Text>,
 }
 
 impl Array {
+    /// The little-endian elements from `offset` on, of a file with one array without a name.
+    pub(super) const fn plain(data: Input, offset: u64, element: Element, shape: Vec<usize>) -> Self {
+        let (origin, index, tensor, packed) = (None, None, None, None);
+        Self { data, origin, offset, index, tensor, element, is_big_endian: false, shape, packed }
+    }
+
     /// The file that it is from.
     pub(super) fn input(&self) -> &Input {
         self.origin.as_ref().unwrap_or(&self.data)
@@ -63,13 +72,34 @@ impl Array {
         Ok(self)
     }
 
-    /// Fills the buffer with the elements `first..first + count`, little-endian, f64 as f32.
+    /// Whether its numbers are only near those that they stand for.
+    pub(crate) fn is_approximate(&self) -> bool {
+        self.packed.is_some()
+    }
+
+    /// Fills the buffer with the elements `first..first + count`, little-endian, f64 as f32. Packed ones are read from the
+    /// start of a row.
     pub(crate) fn read(&self, first: usize, count: usize, buffer: &mut Vec<u8>) -> Result<()> {
+        if self.packed.is_some() {
+            return self.read_packed(first, count, buffer);
+        }
         let bytes = self.element.bytes();
         // What a buffer holds from before is not cleared twice.
         buffer.resize(count * bytes, 0);
         self.data.read(self.offset + (first * bytes) as u64, buffer)?;
         self.element.convert(self.is_big_endian, buffer);
+        Ok(())
+    }
+
+    fn read_packed(&self, first: usize, count: usize, buffer: &mut Vec<u8>) -> Result<()> {
+        let vocab = self.shape.last().copied().unwrap_or(1);
+        assert_eq!(first % vocab, 0, "packed rows are read from their start");
+        let bytes = packed::row_bytes(vocab);
+        let mut rows = vec![0; count.div_ceil(vocab) * bytes];
+        self.data.read(self.offset + (first / vocab * bytes) as u64, &mut rows)?;
+        buffer.clear();
+        rows.chunks_exact(bytes).for_each(|row| packed::unpack(row, vocab, buffer));
+        buffer.truncate(count * 4);
         Ok(())
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct LogitsFile {
     pub(crate) vocab: usize,
     /// Elements from a row to the next one: more than the vocabulary where it is padded.
     pub(crate) stride: usize,
+    /// Positions that a request has in the file, and the first of them that is taken; otherwise all are.
+    window: Option<[usize; 2]>,
 }
 
 impl LogitsFile {
@@ -59,6 +61,13 @@ impl LogitsFile {
             let path = shown_path(path);
             return Err(Failure::Usage(format!("{path}: the file says {dtype}: leave --dtype out")));
         }
+        if array.is_approximate() {
+            note!(
+                "note: {}: llama.cpp's log-probabilities of 16 bits, floored 16 nats below the largest: what is computed \
+                 of them is approximate",
+                shown_path(path)
+            );
+        }
         let said = array.shape.clone();
         drop_ones(&mut array.shape);
         let (positions, rows, stride) = match array.shape[..] {
@@ -81,7 +90,7 @@ impl LogitsFile {
         }
         // The library's own words on a vocabulary that cannot be.
         Logits::new(&[], dtype, 0, vocab).map_err(|error| Failure::file(path, error))?;
-        Ok(Self { array, dtype, positions, rows, vocab, stride })
+        Ok(Self { array, dtype, positions, rows, vocab, stride, window: None })
     }
 
     /// The shape without the vocabulary.
@@ -105,37 +114,36 @@ impl LogitsFile {
         result_bytes: usize,
         mut work: impl FnMut(Range<usize>, &Logits<'_>) -> Result<()>,
     ) -> Result<()> {
-        let bar = self.progress_bar();
-        let most = self.rows_per_block(result_bytes);
-        let blocks = || (0..self.rows).step_by(most).map(|first| first..self.rows.min(first + most));
-        // The next block is read while this one is worked on.
-        std::thread::scope(|scope| {
-            let (filled, full) = mpsc::sync_channel(0);
-            let (emptied, empty) = mpsc::channel::<Vec<u8>>();
-            scope.spawn(move || {
-                for rows in blocks() {
-                    let mut buffer = empty.try_recv().unwrap_or_default();
-                    let read = self.read_rows(rows, &mut buffer);
-                    if filled.send(read.map(|()| buffer)).is_err() {
-                        return;
-                    }
-                }
-            });
-            for rows in blocks() {
-                let buffer = full.recv().expect("one for each block")?;
-                let logits = Logits::strided(&buffer, self.dtype, rows.len(), self.vocab, self.stride)?;
-                work(rows.clone(), &logits)?;
-                bar.inc(rows.len() as u64);
-                let _ = emptied.send(buffer); // nobody reads any more after the last block
-            }
-            bar.finish_and_clear();
-            Ok(())
-        })
+        each_block_of(&[self], result_bytes, |rows, blocks| work(rows, &blocks[0]))
+    }
+
+    /// The same with so many positions of each request alone, from `first` on.
+    pub(crate) fn windowed(self, first: usize, positions: usize) -> Self {
+        assert!(
+            self.window.is_none() && first + positions <= self.positions,
+            "they are among those of the file"
+        );
+        let (window, rows) = (Some([self.positions, first]), self.rows / self.positions.max(1) * positions);
+        Self { window, rows, positions, ..self }
     }
 
     /// Fills the buffer with the logits of these rows, a stride apart.
     pub(crate) fn read_rows(&self, rows: Range<usize>, buffer: &mut Vec<u8>) -> Result<()> {
-        self.array.read(rows.start * self.stride, rows.len() * self.stride, buffer)
+        let Some([of, first]) = self.window else {
+            return self.array.read(rows.start * self.stride, rows.len() * self.stride, buffer);
+        };
+        let (mut run, mut row) = (Vec::new(), rows.start);
+        buffer.clear();
+        // A run ends with its request.
+        while row < rows.end {
+            let (request, position) = (row / self.positions, row % self.positions);
+            let count = (self.positions - position).min(rows.end - row);
+            let start = request * of + first + position;
+            self.array.read(start * self.stride, count * self.stride, &mut run)?;
+            buffer.extend_from_slice(&run);
+            row += count;
+        }
+        Ok(())
     }
 
     /// Copies of rows that do not lie one after the other.
@@ -157,6 +165,49 @@ impl LogitsFile {
     pub(crate) fn progress_bar(&self) -> ProgressBar {
         progress::bar(self.rows, "{wide_bar} {pos}/{len} rows, {per_sec}, {eta} left")
     }
+}
+
+/// Calls `work` with each block of rows in turn, and their logits in each of the files, which have equally many rows.
+pub(crate) fn each_block_of(
+    files: &[&LogitsFile],
+    result_bytes: usize,
+    mut work: impl FnMut(Range<usize>, &[Logits<'_>]) -> Result<()>,
+) -> Result<()> {
+    let Some(first) = files.first() else { return Ok(()) };
+    let bar = first.progress_bar();
+    let most = files.iter().map(|file| file.rows_per_block(result_bytes)).min().unwrap_or(1);
+    let blocks = || (0..first.rows).step_by(most).map(|start| start..first.rows.min(start + most));
+    // The next block is read while this one is worked on.
+    std::thread::scope(|scope| {
+        let (filled, full) = mpsc::sync_channel(0);
+        let (emptied, empty) = mpsc::channel::<Vec<Vec<u8>>>();
+        scope.spawn(move || {
+            for rows in blocks() {
+                let mut buffers = empty.try_recv().unwrap_or_else(|_| vec![Vec::new(); files.len()]);
+                let mut each = files.iter().zip(&mut buffers);
+                let read = each.try_for_each(|(file, buffer)| file.read_rows(rows.clone(), buffer));
+                if filled.send(read.map(|()| buffers)).is_err() {
+                    return;
+                }
+            }
+        });
+        for rows in blocks() {
+            let buffers = full.recv().expect("one for each block")?;
+            let logits: Vec<Logits<'_>> = files
+                .iter()
+                .zip(&buffers)
+                .map(|(file, buffer)| {
+                    Logits::strided(buffer, file.dtype, rows.len(), file.vocab, file.stride)
+                })
+                .collect::<Result<_, _>>()?;
+            work(rows.clone(), &logits)?;
+            drop(logits);
+            bar.inc(rows.len() as u64);
+            let _ = emptied.send(buffers); // nobody reads any more after the last block
+        }
+        bar.finish_and_clear();
+        Ok(())
+    })
 }
 
 /// Drops dimensions of 1 until there are no more than three, those before the vocabulary.

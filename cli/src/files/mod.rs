@@ -9,6 +9,8 @@ mod hints;
 mod integers;
 mod interrupt;
 mod logits;
+mod packed;
+mod reference;
 mod sidecar;
 mod tokens;
 
@@ -18,6 +20,7 @@ pub(crate) use self::element::Element;
 pub(crate) use self::formats::open_array;
 pub(crate) use self::hints::Hints;
 pub(crate) use self::interrupt::{leave_nothing_behind, yield_to_signal};
-pub(crate) use self::logits::{BLOCK_BYTES, LogitsFile};
+pub(crate) use self::logits::{BLOCK_BYTES, LogitsFile, each_block_of};
+pub(crate) use self::reference::{About, ReferenceFile, ReferenceWriter, SOURCE_NAMES};
 pub(crate) use self::sidecar::{Inputs, deliver, meta, sha256, with_sidecar};
 pub(crate) use self::tokens::{Integers, Layout, read_integers};

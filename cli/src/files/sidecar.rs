@@ -42,11 +42,11 @@ pub(crate) fn meta<O>(
 }
 
 /// Writes to standard output, or to a file that comes with its sidecar, which `describe` makes for the file's hash.
-pub(crate) fn deliver<O: Serialize>(
+pub(crate) fn deliver<M: Serialize>(
     output: Option<&Path>,
     inputs: &Inputs,
     write: impl FnOnce(Box<dyn Write + '_>) -> Result<()>,
-    describe: impl FnOnce(String) -> Result<Meta<O>>,
+    describe: impl FnOnce(String) -> Result<M>,
 ) -> Result<()> {
     let [Some(output), Some(sidecar)] = with_sidecar(output) else {
         return write(Box::new(BufWriter::new(io::stdout().lock())));
@@ -107,7 +107,7 @@ impl Inputs {
     }
 
     /// An error unless all of them are what they were.
-    fn check_unchanged(&self) -> Result<()> {
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
         let other = self.stamps.iter().find(|(path, stamp)| !stamp.is_at(path));
         other.map_or(Ok(()), |(path, _)| Err(changed(path)))
     }

@@ -2,7 +2,6 @@
 
 mod args;
 mod output;
-mod targets;
 
 use std::io::Write;
 use std::path::Path;
@@ -13,12 +12,12 @@ use sortilege::{Kernels, LogprobsParams};
 
 use self::args::LogFormat;
 pub(crate) use self::args::{EXAMPLES, LogArgs};
-use self::targets::Targets;
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note};
 use crate::files::{Inputs, LogitsFile, deliver, meta, sha256, with_sidecar};
 use crate::shared_args::{VocabSource, name_of};
 use crate::tally::Tally;
+use crate::targets::Targets;
 use crate::text::Vocab;
 
 /// Rough bytes of a record in memory, and of each of its alternatives: they stay below a block too.

@@ -5,6 +5,7 @@ mod bench;
 #[cfg(unix)]
 mod changing;
 mod common;
+mod compare;
 mod devices;
 #[cfg(unix)]
 mod interrupts;

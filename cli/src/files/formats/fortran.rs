@@ -118,16 +118,7 @@ mod tests {
                 file.write_all(&in_fortran_order).expect("writable");
                 let data = Input::private("array".into(), file, 2 * count as u64);
                 let (element, shape) = (Element::Uint(2), shape.to_vec());
-                let array = Array {
-                    data,
-                    origin: None,
-                    offset: 0,
-                    index: None,
-                    tensor: None,
-                    element,
-                    is_big_endian: false,
-                    shape,
-                };
+                let array = Array::plain(data, 0, element, shape);
                 let (array, mut bytes) = (reordered(array, block_bytes).expect("memory"), Vec::new());
                 array.read(0, count, &mut bytes).expect("it is there");
                 let found = element.integers(array.path(), &bytes).expect("integers");

@@ -1,6 +1,7 @@
 //! Formats of files of arrays: each its reader, and which of them a file is for.
 
 mod fortran;
+mod llama;
 mod npy;
 mod npy_header;
 mod npz;
@@ -10,3 +11,4 @@ mod safetensors;
 
 pub(crate) use self::open::open_array;
 pub(crate) use self::open::{Format, open_format};
+pub(crate) use self::safetensors::Header;

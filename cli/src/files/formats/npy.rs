@@ -24,8 +24,7 @@ pub(super) fn open(data: Input, start: u64, end: u64, hints: &Hints) -> Result<A
     let (header, offset) = read_header(&data, start, end)?;
     let (element, is_big_endian) = element(&data.path, &header.descr, hints)?;
     let Header { shape, is_fortran, .. } = header;
-    let array =
-        Array { data, origin: None, offset, index: None, tensor: None, element, is_big_endian, shape };
+    let array = Array { is_big_endian, ..Array::plain(data, offset, element, shape) };
     let array = array.checked(end, hints)?;
     if is_fortran { in_c_order(array) } else { Ok(array) }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{npy, npz, raw, safetensors};
+use super::{llama, npy, npz, raw, safetensors};
 use crate::failure::{Failure, Result};
 use crate::files::array::{Array, SAVE};
 use crate::files::hints::Hints;
@@ -18,6 +18,8 @@ pub(crate) enum Format {
     Safetensors,
     /// Of several .safetensors files.
     Index,
+    /// Log-probabilities of a base model.
+    Llama,
 }
 
 impl Format {
@@ -31,6 +33,7 @@ impl Format {
         match () {
             () if head.starts_with(npy::MAGIC) => Some(Self::Npy),
             () if head.starts_with(b"PK\x03\x04") => Some(Self::Npz),
+            () if head.starts_with(llama::MAGIC) => Some(Self::Llama),
             () if name.ends_with(".safetensors") || (is_header && head.get(8) == Some(&b'{')) => {
                 Some(Self::Safetensors)
             }
@@ -76,6 +79,7 @@ pub(crate) fn open_format(opened: Opened, format: Format, hints: &Hints) -> Resu
         Format::Npz => npz::open(opened.seekable(most)?, hints),
         Format::Safetensors => safetensors::open(opened.seekable(most)?, hints),
         Format::Index => safetensors::open_shard(opened, hints),
+        Format::Llama => llama::open(opened.seekable(most)?, hints),
     }
 }
 

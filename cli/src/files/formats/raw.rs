@@ -21,14 +21,5 @@ pub(super) fn open(opened: Opened, hints: &Hints) -> Result<Array> {
             format!("holds {has} bytes, but {shape:?} {dtype} are {needs}: correct --shape or --dtype"),
         ));
     }
-    Ok(Array {
-        data,
-        origin: None,
-        offset: 0,
-        index: None,
-        tensor: None,
-        element,
-        is_big_endian: false,
-        shape,
-    })
+    Ok(Array::plain(data, 0, element, shape))
 }

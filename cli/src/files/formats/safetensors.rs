@@ -1,11 +1,13 @@
 //! .safetensors files: named arrays behind a JSON header; one of several files behind an index.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use sortilege::log::HashedFile;
 
 use crate::failure::{Failure, Result};
@@ -18,48 +20,65 @@ use crate::shown::shown;
 /// Bytes of a header or of an index: the format's own limit.
 pub(super) const MOST_HEADER_BYTES: u64 = 100_000_000;
 
+/// What the header of a file says.
+pub(crate) struct Header {
+    /// Texts by name, the format's `__metadata__`.
+    pub(crate) about: BTreeMap<String, String>,
+    tensors: Metadata,
+    names: Vec<String>,
+    /// Where the tensors begin.
+    start: u64,
+}
+
+impl Header {
+    /// The header of a file whose tensors have their sizes, one right after the other to its end.
+    pub(crate) fn read(data: &Input) -> Result<Self> {
+        let bad = |problem: String| {
+            Failure::file(&data.path, format!("no readable .safetensors header: {problem}"))
+        };
+        if data.bytes < 8 {
+            return Err(bad("it is cut off".to_owned()));
+        }
+        let mut length = [0; 8];
+        data.read(0, &mut length)?;
+        let length = u64::from_le_bytes(length);
+        let most = MOST_HEADER_BYTES.min(data.bytes - 8);
+        if length > most {
+            return Err(bad(format!("it claims {length} bytes, of which there are at most {most}")));
+        }
+        let mut text = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        data.read(8, &mut text)?;
+        let Tensors { about, mut tensors } =
+            serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
+        tensors.sort_by_key(|(_, info)| info.data_offsets);
+        let names: Vec<String> = tensors.iter().map(|(name, _)| name.clone()).collect();
+        let tensors = Metadata::new(None, tensors).map_err(|error| bad(shown(&error.to_string())))?;
+        let (has, needs) = (data.bytes - 8 - length, tensors.data_len() as u64);
+        if has != needs {
+            return Err(bad(format!("its tensors are {needs} bytes, {has} follow it")));
+        }
+        Ok(Self { about, tensors, names, start: 8 + length })
+    }
+
+    /// A tensor: where its bytes begin and end in the file, its type by the format's name, its shape.
+    pub(crate) fn tensor(&self, name: &str) -> Option<(Range<u64>, String, &[usize])> {
+        let info = self.tensors.info(name)?;
+        let (first, end) = info.data_offsets;
+        let bytes = self.start + first as u64..self.start + end as u64;
+        Some((bytes, format!("{:?}", info.dtype), &info.shape))
+    }
+}
+
 /// The array that the hints pick.
 pub(super) fn open(data: Input, hints: &Hints) -> Result<Array> {
-    let bad =
-        |problem: String| Failure::file(&data.path, format!("no readable .safetensors header: {problem}"));
-    if data.bytes < 8 {
-        return Err(bad("it is cut off".to_owned()));
-    }
-    let mut length = [0; 8];
-    data.read(0, &mut length)?;
-    let length = u64::from_le_bytes(length);
-    let most = MOST_HEADER_BYTES.min(data.bytes - 8);
-    if length > most {
-        return Err(bad(format!("it claims {length} bytes, of which there are at most {most}")));
-    }
-    let mut text = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-    data.read(8, &mut text)?;
-    let Tensors(mut tensors) = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
-    tensors.sort_by_key(|(_, info)| info.data_offsets);
-    let names: Vec<String> = tensors.iter().map(|(name, _)| name.clone()).collect();
-    // Tensors of their sizes, one right after the other.
-    let metadata = Metadata::new(None, tensors).map_err(|error| bad(shown(&error.to_string())))?;
-    let (has, needs) = (data.bytes - 8 - length, metadata.data_len() as u64);
-    if has != needs {
-        return Err(bad(format!("its tensors are {needs} bytes, {has} follow it")));
-    }
-    let name = hints.pick(&data.path, &names)?;
-    let Some(info) = metadata.info(&name) else { return Err(bad(format!("no tensor {}", shown(&name)))) };
-    let dtype = format!("{:?}", info.dtype);
+    let header = Header::read(&data)?;
+    let name = hints.pick(&data.path, &header.names)?;
+    let Some((bytes, dtype, shape)) = header.tensor(&name) else {
+        return Err(Failure::file(&data.path, format!("no tensor {}", shown(&name))));
+    };
     let element = Element::named(&dtype).ok_or_else(|| Element::unsupported(&data.path, &dtype))?;
-    let offset = 8 + length + info.data_offsets.0 as u64;
-    let (end, shape) = (offset + (info.data_offsets.1 - info.data_offsets.0) as u64, info.shape.clone());
-    Array {
-        data,
-        origin: None,
-        offset,
-        index: None,
-        tensor: Some(name),
-        element,
-        is_big_endian: false,
-        shape,
-    }
-    .checked(end, hints)
+    Array { tensor: Some(name), ..Array::plain(data, bytes.start, element, shape.to_vec()) }
+        .checked(bytes.end, hints)
 }
 
 /// The array that the hints pick, in the file of several that an index names.
@@ -87,8 +106,11 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// Names and places of tensors, each name once.
-struct Tensors(Vec<(String, TensorInfo)>);
+/// Names and places of tensors, each name once, and what else is said of the file.
+struct Tensors {
+    about: BTreeMap<String, String>,
+    tensors: Vec<(String, TensorInfo)>,
+}
 
 impl<'de> Deserialize<'de> for Tensors {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -106,10 +128,12 @@ impl<'de> Visitor<'de> for TensorsVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tensors, A::Error> {
-        let mut tensors = BTreeMap::new();
+        let (mut about, mut tensors) = (BTreeMap::new(), BTreeMap::new());
         while let Some(name) = map.next_key::<String>()? {
             if name == "__metadata__" {
-                map.next_value::<IgnoredAny>()?;
+                // Texts by the format, so that what else may stand there is nobody's business.
+                let texts: Box<RawValue> = map.next_value()?;
+                about = serde_json::from_str(texts.get()).unwrap_or_default();
                 continue;
             }
             let (twice, info) =
@@ -118,6 +142,6 @@ impl<'de> Visitor<'de> for TensorsVisitor {
                 return Err(A::Error::custom(twice));
             }
         }
-        Ok(Tensors(tensors.into_iter().collect()))
+        Ok(Tensors { about, tensors: tensors.into_iter().collect() })
     }
 }

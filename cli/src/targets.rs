@@ -1,4 +1,4 @@
-//! Which token is the target of a row.
+//! Which token is the target of a row: `log` and `compare` ask. What is made of it is theirs.
 
 use crate::failure::{Failure, Result, note};
 use crate::files::{Integers, Layout, LogitsFile, read_integers};
@@ -12,24 +12,24 @@ const DEFAULT_NAMES: &[&str] = &["targets", "labels", "tokens", "token_ids"];
 const DEFAULT_NAMES_OF_TEXT: &[&str] = &["targets", "labels", "tokens", "token_ids", "input_ids"];
 
 /// Targets of all rows.
-pub(super) struct Targets {
+pub(crate) struct Targets {
     /// None where there is no target.
-    pub(super) tokens: Vec<Option<u32>>,
+    pub(crate) tokens: Vec<Option<u32>>,
     /// The position, in its request, that the first row predicts.
-    pub(super) first: usize,
+    pub(crate) first: usize,
     /// The name of their array, in a file with names.
-    pub(super) tensor: Option<String>,
+    pub(crate) tensor: Option<String>,
 }
 
 impl Targets {
     /// None for so many rows.
-    pub(super) fn none(rows: usize) -> Self {
+    pub(crate) fn none(rows: usize) -> Self {
         Self { tokens: vec![None; rows], first: 0, tensor: None }
     }
 
     /// Those of a file or a list; a negative one, as in padding, is none. With `shift` the tokens are the text that the
     /// logits are of: row p has the token after its own, and the last row of a request none.
-    pub(super) fn read(source: &str, logits: &LogitsFile, shift: bool) -> Result<Self> {
+    pub(crate) fn read(source: &str, logits: &LogitsFile, shift: bool) -> Result<Self> {
         let (rows, positions) = (logits.rows, logits.positions);
         let names = if shift { DEFAULT_NAMES_OF_TEXT } else { DEFAULT_NAMES };
         let integers = read_integers("--tokens", source, names, rows + SPARE)?;

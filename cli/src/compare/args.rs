@@ -1,0 +1,128 @@
+//! The options of `sortilege compare`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use sortilege::Dtype;
+use sortilege::{LogprobsParams, MAX_VOCAB};
+
+use crate::failure::exit_codes;
+use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs, dtype_parser, within};
+
+/// What follows the options in the help.
+pub(crate) const EXAMPLES: &str = exit_codes!(
+    "\
+A is the reference, llama-perplexity's \"base\", B what is held against it. Each is a file of logits as `log` reads it, or what \
+`llama-perplexity --kl-divergence-base` wrote, which is approximate (16 bits, floored 16 nats below the largest). A may be \
+a reference that --save wrote, too. docs/compare.md defines every number; --fail-if knows them by the names of \
+--format json.
+
+Examples:
+  sortilege compare f16.npy q4.npy --tokens tokens.npy --tokenizer tokenizer.json
+  sortilege compare f16.npy q4.npy --tokens ids.npy --shift --fail-if 'kld_mean > 0.01 or same_top < 0.98'
+  sortilege compare f16.npy --tokens tokens.npy --save base.safetensors
+  sortilege compare base.safetensors q4.npy --format json -o q4.json"
+);
+
+#[derive(Args, Debug)]
+pub(crate) struct CompareArgs {
+    /// The reference: logits [vocab], [rows][vocab] or [requests][positions][vocab] in .npy, .npz, .safetensors (or the
+    /// .index.json of several), or raw little-endian numbers with --shape and --dtype; llama.cpp's --kl-divergence-base
+    /// file; what --save wrote; - is standard input
+    a: PathBuf,
+    /// Logits of the same rows, to be held against A; with --save they may be left out
+    #[arg(required_unless_present = "save")]
+    b: Option<PathBuf>,
+    /// The array's name in an .npz or .safetensors file [default: `logits`, or the only one]
+    #[arg(long, value_name = "NAME")]
+    tensor: Option<String>,
+    /// Shape of a raw file, such as 512,128256
+    #[arg(long, value_name = "N,N[,N]", value_delimiter = ',', allow_negative_numbers = true,
+          value_parser = |text: &str| within::<usize>(text, 0..=1 << 48))]
+    shape: Option<Vec<usize>>,
+    /// Element type of a raw file, or of a .npy file that calls bf16 `V2`; f64 is rounded to f32
+    #[arg(long, value_parser = dtype_parser())]
+    dtype: Option<Dtype>,
+    /// The same of B, where it is not what A's is; with one of these three none of A's is meant
+    #[arg(long, value_name = "NAME", help_heading = "Options of B")]
+    tensor_b: Option<String>,
+    /// Shape of B, a raw file
+    #[arg(long, value_name = "N,N[,N]", value_delimiter = ',', allow_negative_numbers = true, help_heading = "Options of B",
+          value_parser = |text: &str| within::<usize>(text, 0..=1 << 48))]
+    shape_b: Option<Vec<usize>>,
+    /// Element type of B
+    #[arg(long, value_parser = dtype_parser(), help_heading = "Options of B")]
+    dtype_b: Option<Dtype>,
+    /// Tokens of the vocabulary, where the logits are padded to more columns: those from N on take no part
+    #[arg(long, value_name = "N", value_parser = |text: &str| within::<usize>(text, 1..=MAX_VOCAB as u64))]
+    pub(super) vocab_size: Option<usize>,
+    /// Target tokens, one per row, as in `log`: perplexity, probability change and direction are of them
+    #[arg(long, value_name = "FILE|LIST", allow_hyphen_values = true)]
+    pub(super) tokens: Option<String>,
+    /// The tokens are the text that the logits are of: row p predicts token p + 1 of its request
+    #[arg(long, requires = "tokens")]
+    pub(super) shift: bool,
+    #[command(flatten)]
+    pub(super) vocab: VocabArgs,
+    /// Tokens of the top-k overlap, and alternatives of the worst rows
+    #[arg(long, value_name = "K", default_value_t = 10, value_parser = top)]
+    pub(super) top: u32,
+    /// Rows to show, those with the largest divergence
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = |text: &str| within::<usize>(text, 0..=10_000))]
+    pub(super) worst: usize,
+    /// Fail (exit 3) where this holds: names of --format json, < <= > >= == !=, and, or, not, parentheses; a number that
+    /// is none (NaN) fails too. May be given several times
+    #[arg(long, value_name = "CONDITION")]
+    pub(super) fail_if: Vec<String>,
+    /// Keep what later comparisons with A need, without its logits: the --save-top most probable tokens of each row with
+    /// the mass outside, its target and its entropy (.safetensors)
+    #[arg(long, value_name = "FILE")]
+    pub(super) save: Option<PathBuf>,
+    /// Tokens of a row that --save keeps: 8 bytes each
+    #[arg(long, value_name = "K", default_value_t = 64, requires = "save", value_parser = top)]
+    pub(super) save_top: u32,
+    /// Output format [default: by the name of the output file; table on a terminal, otherwise json]
+    #[arg(long)]
+    pub(super) format: Option<CompareFormat>,
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+}
+
+/// Reads how many tokens of a row there are, at least one.
+fn top(text: &str) -> Result<u32, String> {
+    within(text, 1..=u64::from(LogprobsParams::MAX_TOP_LOGPROBS))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompareFormat {
+    /// For people
+    Table,
+    /// One JSON object: a, b, requests, total, worst
+    Json,
+}
+
+impl CompareArgs {
+    /// What is said of A's file.
+    pub(super) fn a(&self) -> LogitsArgs {
+        LogitsArgs {
+            logits: self.a.clone(),
+            tensor: self.tensor.clone(),
+            shape: self.shape.clone(),
+            dtype: self.dtype,
+            vocab_size: self.vocab_size,
+        }
+    }
+
+    /// What is said of B's file, if there is one.
+    pub(super) fn b(&self) -> Option<LogitsArgs> {
+        let logits = self.b.clone()?;
+        let has_own = self.tensor_b.is_some() || self.shape_b.is_some() || self.dtype_b.is_some();
+        let (tensor, shape, dtype) = if has_own {
+            (&self.tensor_b, &self.shape_b, self.dtype_b)
+        } else {
+            (&self.tensor, &self.shape, self.dtype)
+        };
+        let (tensor, shape) = (tensor.clone(), shape.clone());
+        Some(LogitsArgs { logits, tensor, shape, dtype, vocab_size: self.vocab_size })
+    }
+}

@@ -1,0 +1,258 @@
+//! `sortilege compare`: two models' logits of the same rows, statistics of how they differ, and a gate on them.
+
+mod args;
+mod frame;
+mod gates;
+mod json;
+mod output;
+mod sides;
+mod table;
+mod work;
+mod worst;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use serde::Serialize;
+use sortilege::Kernels;
+use sortilege::compare::ComparisonReport;
+use sortilege::log::Texts;
+
+use self::args::CompareFormat;
+pub(crate) use self::args::{CompareArgs, EXAMPLES};
+use self::frame::Frame;
+use self::gates::Gates;
+use self::output::Writer;
+use self::sides::{A, Sides, Told, told};
+use self::work::{Outcome, compare, divergences};
+use crate::engine::Chosen;
+use crate::failure::{Failure, Result, note};
+use crate::files::{About, Inputs, ReferenceWriter, SOURCE_NAMES, deliver, sha256, with_sidecar};
+use crate::shared_args::{VocabSource, name_of};
+use crate::text::Vocab;
+
+/// `FILE.meta.json` of a comparison.
+#[derive(Serialize)]
+struct Meta<'a> {
+    sortilege: &'static str,
+    arithmetic_version: u32,
+    device: String,
+    backend: String,
+    driver: String,
+    a: Told<'a>,
+    b: Option<Told<'a>>,
+    options: Options<'a>,
+    rows: usize,
+    output_sha256: String,
+}
+
+/// The options, as the sidecar tells them.
+#[derive(Serialize)]
+struct Options<'a> {
+    top: u32,
+    worst: usize,
+    fail_if: &'a [String],
+    format: String,
+    device: &'a str,
+    tokens: Option<&'a str>,
+    tokens_tensor: Option<&'a str>,
+    tokens_sha256: Option<String>,
+    shift: bool,
+    vocab_size: Option<usize>,
+    #[serde(flatten)]
+    vocab: VocabSource,
+}
+
+pub(crate) fn run(args: &CompareArgs) -> Result<()> {
+    let format = args.run.format(args.format, [CompareFormat::Table, CompareFormat::Json]);
+    let (a, b) = (args.a(), args.b());
+    let tokens = args.tokens.as_deref().map(Path::new);
+    let files = args.vocab.files().map(|path| path.map(|path| path.as_path()));
+    let named =
+        [Some(a.logits.as_path()), b.as_ref().map(|b| b.logits.as_path()), tokens].into_iter().chain(files);
+    let outputs = with_sidecar(args.run.output()).into_iter().chain([args.save.clone()]);
+    let mut inputs = Inputs::of(outputs, named.flatten())?;
+    check_options(args)?;
+    let sides = Sides::open(args, &mut inputs)?;
+    if let (A::Reference(_), Some(save)) = (&sides.a, &args.save) {
+        return Err(Failure::Usage(format!(
+            "--save {}: A is a reference already, copy it",
+            crate::shown::shown_path(save)
+        )));
+    }
+    let gates = Gates::parse(&args.fail_if, &sides)?;
+    if args.run.output().is_some() || args.save.is_some() {
+        sides.hash_while_reading();
+    }
+    let (vocab, vocab_source) = args.vocab.load(sides.vocab)?.unzip();
+    let chosen = Chosen::new(&args.run.device)?;
+    check_kernels(args, &sides, &chosen)?;
+    let save =
+        args.save.as_deref().map(|path| ReferenceWriter::new(path, args.save_top as usize)).transpose()?;
+    let job = Job { args, sides: &sides, gates: &gates, chosen: &chosen, vocab: vocab.as_ref() };
+    if sides.b.is_none() {
+        return job.save_alone(save, &inputs);
+    }
+    let mut report = None;
+    deliver(
+        args.run.output(),
+        &inputs,
+        |out| {
+            report = Some(job.write(out, format, save, &inputs)?);
+            Ok(())
+        },
+        |output| job.meta(format, vocab_source.unwrap_or_default(), output),
+    )?;
+    report.map_or(Ok(()), |report| gates.check(&report))
+}
+
+/// An error for what has no use without a B.
+fn check_options(args: &CompareArgs) -> Result<()> {
+    if args.b().is_none()
+        && (args.run.output().is_some() || args.format.is_some() || !args.fail_if.is_empty())
+    {
+        return Err(Failure::Usage(
+            "-o, --format and --fail-if are of a comparison: give B too, or --save alone".to_owned(),
+        ));
+    }
+    if args.save.is_some() && args.run.output().is_some_and(|output| Some(output) == args.save.as_deref()) {
+        return Err(Failure::Usage("--save and -o name one file: choose two".to_owned()));
+    }
+    Ok(())
+}
+
+/// The device proves what it is about to compute.
+fn check_kernels(args: &CompareArgs, sides: &Sides, chosen: &Chosen) -> Result<()> {
+    let most = args.top.max(if args.save.is_some() { args.save_top } else { 0 });
+    if most > 1024 {
+        for logits in [sides.a.logits(), sides.b.as_ref()].into_iter().flatten() {
+            chosen.check(Kernels::LongLists, logits.dtype)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a run has in hand.
+struct Job<'a> {
+    args: &'a CompareArgs,
+    sides: &'a Sides,
+    gates: &'a Gates,
+    chosen: &'a Chosen,
+    vocab: Option<&'a Vocab>,
+}
+
+impl Job<'_> {
+    /// Writes the comparison, and the reference where one is asked for.
+    fn write(
+        &self,
+        out: Box<dyn Write + '_>,
+        format: CompareFormat,
+        mut save: Option<ReferenceWriter>,
+        inputs: &Inputs,
+    ) -> Result<ComparisonReport> {
+        let failed = |error: io::Error| Failure::writing(&error);
+        let (sides, kind, start) = (self.sides, divergences(&self.sides.a), Instant::now());
+        let Some(b) = &sides.b else { unreachable!("a comparison has a B") };
+        let told = [sides.a.told(false)?, told(b, false)?];
+        let requests = sides.rows.checked_div(sides.positions).unwrap_or(0);
+        let mut writer = Writer::new(out, format, &told, kind, requests).map_err(failed)?;
+        let outcome =
+            self.pass(&mut save, |request, report| writer.write_request(request, report).map_err(failed))?;
+        if let Some(save) = save {
+            self.keep(save, inputs)?;
+        }
+        let frame = Frame {
+            positions: sides.positions,
+            first: sides.targets.first,
+            texts: self.vocab.map_or(Texts::NONE, |vocab| Texts::new(vocab)),
+            verdicts: self.gates.verdicts(&outcome.total),
+        };
+        writer.finish(&outcome, &frame).map_err(failed)?;
+        self.say(&outcome.total, start);
+        Ok(outcome.total)
+    }
+
+    /// Writes the reference alone.
+    fn save_alone(&self, mut save: Option<ReferenceWriter>, inputs: &Inputs) -> Result<()> {
+        let start = Instant::now();
+        self.pass(&mut save, |_, _| Ok(()))?;
+        let (rows, seconds) = (self.sides.rows, start.elapsed().as_secs_f64());
+        save.map_or(Ok(()), |save| self.keep(save, inputs))?;
+        note!("{rows} rows in {seconds:.3} s on {}", self.chosen.describe().0);
+        Ok(())
+    }
+
+    fn pass(
+        &self,
+        save: &mut Option<ReferenceWriter>,
+        each_request: impl FnMut(usize, &ComparisonReport) -> Result<()>,
+    ) -> Result<Outcome> {
+        let save = save.as_mut().map(|save| (save, self.args.save_top));
+        compare(self.sides, self.chosen, [self.args.top as usize, self.args.worst], save, each_request)
+    }
+
+    /// Puts the reference in its place.
+    fn keep(&self, save: ReferenceWriter, inputs: &Inputs) -> Result<()> {
+        let Some(logits) = self.sides.a.logits() else { return Ok(()) };
+        let values = [
+            logits.array.path().display().to_string(),
+            logits.array.sha256()?,
+            logits.dtype.name().to_owned(),
+            self.chosen.describe().0,
+        ];
+        let [source, hash, dtype, device] = SOURCE_NAMES.map(str::to_owned);
+        let [a, b, c, d] = values;
+        inputs.check_unchanged()?;
+        save.finish(&About {
+            leading: logits.leading().to_vec(),
+            vocab: logits.vocab,
+            listed: self.args.save_top as usize,
+            has_targets: self.sides.has_targets,
+            first: self.sides.targets.first,
+            source: [(source, a), (hash, b), (dtype, c), (device, d)],
+        })
+    }
+
+    /// Says on stderr how it went.
+    fn say(&self, report: &ComparisonReport, start: Instant) {
+        let (rows, seconds) = (report.rows, start.elapsed().as_secs_f64());
+        for (side, unsound) in ["A", "B"].iter().zip(report.unsound) {
+            if unsound > 0 {
+                note!("note: {unsound} of {rows} rows are no distribution in {side}, and are not compared");
+            }
+        }
+        let speed = rows as f64 / seconds.max(1e-9);
+        note!("{rows} rows in {seconds:.3} s on {}, {speed:.0} rows/s", self.chosen.describe().0);
+    }
+
+    fn meta(&self, format: CompareFormat, vocab: VocabSource, output_sha256: String) -> Result<Meta<'_>> {
+        let Self { args, sides, .. } = self;
+        let (device, backend, driver) = self.chosen.describe();
+        let tokens_file = args.tokens.as_deref().map(Path::new).filter(|path| path.exists());
+        Ok(Meta {
+            sortilege: env!("CARGO_PKG_VERSION"),
+            arithmetic_version: sortilege::ARITHMETIC_VERSION,
+            device,
+            backend,
+            driver,
+            a: sides.a.told(true)?,
+            b: sides.b.as_ref().map(|b| told(b, true)).transpose()?,
+            options: Options {
+                top: args.top,
+                worst: args.worst,
+                fail_if: &args.fail_if,
+                format: name_of(&format),
+                device: &args.run.device,
+                tokens: args.tokens.as_deref(),
+                tokens_tensor: sides.targets.tensor.as_deref(),
+                tokens_sha256: sha256(tokens_file)?,
+                shift: args.shift,
+                vocab_size: args.vocab_size,
+                vocab,
+            },
+            rows: sides.rows,
+            output_sha256,
+        })
+    }
+}

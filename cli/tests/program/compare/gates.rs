@@ -1,0 +1,70 @@
+//! `--fail-if`: exit 3 where a condition holds or cannot be decided, and names that are not there.
+
+use serde_json::json;
+
+use super::{LINE, rows};
+use crate::common::{Folder, stderr};
+
+#[test]
+fn a_condition_that_holds_fails() {
+    let folder = Folder::new();
+    rows(20, 0.5, 11).put(&folder, 20);
+    let run = |conditions: &[&str]| {
+        let mut command = folder.command(LINE);
+        for condition in conditions {
+            command.args(["--fail-if", condition]);
+        }
+        command.output().expect("it starts")
+    };
+    for (conditions, code, words) in [
+        (&["kld_mean > 100"][..], 0, ""),
+        (&["kld_mean > 0.001"], 3, "--fail-if \"kld_mean > 0.001\" holds: kld_mean is 0."),
+        (&["rows != 20", "not (same_top <= 1)"], 0, ""),
+        (&["rows != 20", "rows == 20 and targets > 3"], 3, "holds: rows is 20, targets is "),
+        (&["rows > 1", "compared > 1"], 3, "; --fail-if \"compared > 1\" holds"),
+        (&["kld > 1"], 2, "\"kld\" is neither a name nor a number (did you mean "),
+        (&["kld_mean >"], 2, "it ends where a name or a number is wanted"),
+        (&["coarse_kld_mean > 1"], 2, "coarse_kld_mean is of a reference; here is kld_mean"),
+    ] {
+        let output = run(conditions);
+        assert_eq!(output.status.code(), Some(code), "{conditions:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{conditions:?}: {}", stderr(&output));
+        assert_eq!(output.stdout.is_empty(), code == 2, "the report of a failed gate is whole");
+    }
+    let report: serde_json::Value =
+        serde_json::from_slice(&run(&["rows > 1", "rows < 1"]).stdout).expect("JSON");
+    let expected = json!([
+        {"condition": "rows > 1", "verdict": "holds"},
+        {"condition": "rows < 1", "verdict": "does not hold"},
+    ]);
+    assert_eq!(report["fail_if"], expected);
+}
+
+/// The report of a failed gate is delivered: it says why.
+#[test]
+fn the_output_of_a_failed_gate_is_there() {
+    let folder = Folder::new();
+    rows(10, 0.5, 12).put(&folder, 10);
+    let output = folder.run(&format!("{LINE} --fail-if rows>1 -o out.json"));
+    assert_eq!(output.status.code(), Some(3));
+    assert!(!folder.get("out.json").is_empty() && !folder.get("out.json.meta.json").is_empty());
+}
+
+#[test]
+fn nan_never_passes() {
+    let folder = Folder::new();
+    let mut some = rows(6, 0.5, 13);
+    some.b = vec![vec![f32::NAN; super::VOCAB]; 6];
+    some.put(&folder, 6);
+    for condition in ["kld_mean>0.01", "kld_mean<0.01", "ppl_ratio!=1", "same_top<0.5"] {
+        let output = folder.run(&format!("{LINE} --fail-if {condition}"));
+        assert_eq!(output.status.code(), Some(3), "{condition}: {}", stderr(&output));
+        assert!(stderr(&output).contains("cannot be decided"), "{}", stderr(&output));
+    }
+    // What does not depend on it is decided.
+    assert_eq!(folder.run(&format!("{LINE} --fail-if compared>0")).status.code(), Some(0));
+    let without = "compare a.npy b.npy --device cpu --format json --fail-if ppl_ratio>1";
+    let output = folder.run(without);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("ppl_ratio is of targets: give --tokens"), "{}", stderr(&output));
+}
