@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use crate::answer::{DecodeInfo, Divergence, Logprobs, LogprobsBits, Sample};
+use crate::answer::{DecodeInfo, Divergence, DivergenceBits, Logprobs, LogprobsBits, Sample};
 use crate::arithmetic::exact;
 use crate::arithmetic::lane::PassScale;
 use crate::engine::Engine;
@@ -98,12 +98,7 @@ impl Engine for Cpu {
 
     fn divergence(&self, first: &Logits<'_>, second: &Logits<'_>) -> Result<Vec<Divergence>> {
         validate_pair((first.rows(), first.vocab()), (second.rows(), second.vocab()))?;
-        Ok(each_row(first, |row| {
-            let rows = [first.row_bits(row), second.row_bits(row)];
-            let mut bits = row_divergence::run(&tile_divergence::run(rows));
-            tile_information::run(rows, &mut bits);
-            bits.decode()
-        }))
+        Ok(each_row(first, |row| divergence_bits(first, second, row).decode()))
     }
 }
 
@@ -116,6 +111,14 @@ fn each_row<R: Send>(logits: &Logits<'_>, compute: impl Fn(usize) -> R + Send + 
 fn at_one(logits: &Logits<'_>, row: usize, listed: u32) -> LogprobsBits {
     let params = LogprobsParams { top_logprobs: listed, ..LogprobsParams::default() };
     logprobs_bits(logits, row, &params, None)
+}
+
+/// The passes of a divergence for one row of each batch.
+pub(crate) fn divergence_bits(first: &Logits<'_>, second: &Logits<'_>, row: usize) -> DivergenceBits {
+    let rows = [first.row_bits(row), second.row_bits(row)];
+    let mut bits = row_divergence::run(&tile_divergence::run(rows));
+    tile_information::run(rows, &mut bits);
+    bits
 }
 
 /// The passes of the plan for one row.

@@ -13,6 +13,8 @@ mod numbers;
 mod operations;
 #[cfg(feature = "validate")]
 pub mod oracle;
+#[cfg(test)]
+mod pair_vectors;
 #[cfg(all(feature = "validate", feature = "device"))]
 mod sampling;
 #[cfg(all(test, feature = "validate"))]

@@ -61,7 +61,7 @@ impl<'a> Batch<'a> {
 
     /// What a call makes of the rows where they lie in the buffer, uploaded.
     fn uploaded<T>(&self, gpu: &Gpu, call: impl FnOnce(&GpuLogits<'_>) -> Result<T>) -> Result<T> {
-        call(&lying_in(&gpu.upload(self.bytes)?, self.case))
+        uploaded(gpu, self.case, self.bytes, call)
     }
 
     fn submit_logprobs(&self, gpu: &Gpu) -> Result<Pending<Logprobs>> {
@@ -160,11 +160,10 @@ fn divergence<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
     let (second, bytes) = batch.case.second();
     let expected = Cpu.divergence(&batch.logits, &second.logits(&bytes))?;
     let on_device = |gpu: &Gpu| {
-        let source = gpu.upload(&bytes)?;
-        let pending = batch.uploaded(gpu, |first| {
-            gpu.submit(|encoder| gpu.sampler().divergence(encoder, first, &lying_in(&source, &second)))
-        })?;
-        pending.wait()
+        let submit = |first: &GpuLogits<'_>, second: &GpuLogits<'_>| {
+            gpu.submit(|encoder| gpu.sampler().divergence(encoder, first, second))
+        };
+        batch.uploaded(gpu, |first| uploaded(gpu, &second, &bytes, |second| submit(first, second)))?.wait()
     };
     let got = batch.device.map(on_device).transpose()?;
     Ok(Some(judge(expected, got, move |known, got, row| {
@@ -172,13 +171,18 @@ fn divergence<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
     })))
 }
 
-/// The rows of a case in its buffer, uploaded.
-fn lying_in<'b>(buffer: &'b wgpu::Buffer, case: &Case) -> GpuLogits<'b> {
-    GpuLogits {
+/// What a call makes of the rows of a case where they lie in its buffer, uploaded.
+fn uploaded<T>(
+    gpu: &Gpu,
+    case: &Case,
+    bytes: &[u8],
+    call: impl FnOnce(&GpuLogits<'_>) -> Result<T>,
+) -> Result<T> {
+    call(&GpuLogits {
         byte_offset: case.first_byte() as u64,
         row_stride: case.stride(),
-        ..GpuLogits::packed(buffer, case.dtype, case.rows, case.vocab)
-    }
+        ..GpuLogits::packed(&gpu.upload(bytes)?, case.dtype, case.rows, case.vocab)
+    })
 }
 
 /// What the first kernel leaves in the scratch of a device, against its twin, where all rows are one chunk.

@@ -14,7 +14,7 @@ use crate::{ARITHMETIC_VERSION, Cpu, Dtype, Engine, Logits, LogprobsParams};
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/exact-v2.json");
 
 /// A 64-bit linear congruential generator (Knuth's MMIX constants), upper half.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u32 {
@@ -23,7 +23,7 @@ impl Random {
     }
 
     /// Between -scale and scale.
-    fn logit(&mut self, scale: f32) -> f32 {
+    pub(super) fn logit(&mut self, scale: f32) -> f32 {
         (self.next() as f32 / 2_147_483_648.0 - 1.0) * scale
     }
 }
@@ -32,7 +32,7 @@ fn hex32(bits: u32) -> String {
     format!("{bits:08x}")
 }
 
-fn hex64(bits: u64) -> String {
+pub(super) fn hex64(bits: u64) -> String {
     format!("{bits:016x}")
 }
 
@@ -133,7 +133,7 @@ fn row_cases() -> Vec<Value> {
 }
 
 /// The stored form of a value, in the low bits.
-fn stored(dtype: Dtype, value: f32) -> u32 {
+pub(super) fn stored(dtype: Dtype, value: f32) -> u32 {
     match dtype {
         Dtype::F32 => value.to_bits(),
         Dtype::F16 => half::f16::from_f32(value).to_bits().into(),
@@ -191,7 +191,7 @@ fn render() -> String {
     )
 }
 
-fn first_difference(got: &str, frozen: &str) -> Option<String> {
+pub(super) fn first_difference(got: &str, frozen: &str) -> Option<String> {
     if got == frozen {
         return None;
     }
