@@ -22,6 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod chosen;
 mod csv;
 mod error;
 mod json;
@@ -36,6 +37,7 @@ mod tests;
 mod texts;
 mod write;
 
+pub use self::chosen::Chosen;
 pub use self::csv::CsvWriter;
 pub use self::error::{LogError, LogResult};
 pub use self::json::{write_json, write_json_line, write_json_pretty};
@@ -44,8 +46,7 @@ pub use self::meta::{HashedFile, Meta, MetaInput};
 pub use self::openai::OpenAiWriter;
 pub use self::read::LogReader;
 pub use self::record::{
-    Chosen, DistributionRecord, DrawRecord, GivenToken, Kind, LogprobsRecord, Record, SampleRecord,
-    TokenLogprob,
+    DistributionRecord, DrawRecord, GivenToken, Kind, LogprobsRecord, Record, SampleRecord, TokenLogprob,
 };
 pub use self::spelling::{escaped, is_control, push_escaped, text_cell, text_of_cell};
 pub use self::texts::{Texts, TokenBytes};

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::texts::Texts;
-use crate::answer::{Distribution, Drawn, Logprobs, Sample, ScoredToken, Status, TargetLogprob, TopLogprob};
+use crate::answer::{Distribution, Drawn, Logprobs, Sample, Status, TargetLogprob, TopLogprob};
 
 /// What a log says of one row of logits.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -158,22 +158,6 @@ pub struct DistributionRecord<'a> {
     pub token_ids: Vec<GivenToken<'a>>,
 }
 
-/// The token of a record that its text goes on with: the given one, or the first that was drawn.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Chosen<'r> {
-    /// Token id.
-    pub token: u32,
-    /// Its bytes as text.
-    pub text: Option<&'r str>,
-    /// Its bytes.
-    pub bytes: Option<&'r [u8]>,
-    /// Its natural logprob (of a sample, in the processed distribution); none in a row that is no distribution.
-    pub logprob: Option<f64>,
-    /// Its rank there.
-    pub rank: Option<u32>,
-}
-
 impl<'a> Record<'a> {
     /// The record of a row of `logprobs`, and of its target.
     #[must_use]
@@ -273,53 +257,12 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// What it says of a token as one of a sequence: of the chosen one, of one that was asked for by its id, or of one of
-    /// the list (of a sample, of the processed distribution). Nothing of others, and in a row that is no distribution. The
-    /// greedy token is the first of the list; without a list, one of rank 1.
-    #[must_use]
-    pub fn scored(&self, token: u32) -> Option<ScoredToken> {
-        let (top, given) = (self.top(), self.token_ids());
-        let chosen = self.chosen().filter(|chosen| chosen.token == token);
-        let chosen = chosen.and_then(|chosen| chosen.logprob.zip(chosen.rank));
-        let asked = || given.iter().find(|one| one.token == token).map(|one| (one.logprob, one.rank));
-        let listed = || {
-            let logprob = top.iter().find(|one| one.token == token)?.logprob;
-            #[expect(clippy::cast_possible_truncation, reason = "a list has at most 2^20 entries")]
-            let rank = 1 + top.iter().filter(|one| one.logprob > logprob).count() as u32;
-            Some((logprob, rank))
-        };
-        let (logprob, rank) = chosen.or_else(asked).or_else(listed)?;
-        let is_greedy = top.first().map_or(rank == 1, |first| first.token == token);
-        Some(ScoredToken { token, logprob, rank, is_greedy })
-    }
-
     /// The tokens that were asked for by their ids (of a sample, in the processed distribution).
     #[must_use]
     pub fn token_ids(&self) -> &[GivenToken<'a>] {
         match self {
             Self::Logprobs(record) => &record.token_ids,
             Self::Sample(record) => &record.processed.token_ids,
-        }
-    }
-
-    /// The token that its text goes on with, if there is one.
-    #[must_use]
-    pub fn chosen(&self) -> Option<Chosen<'_>> {
-        match self {
-            Self::Logprobs(record) => Some(Chosen {
-                token: record.token?,
-                text: record.text.as_deref(),
-                bytes: record.bytes.as_deref(),
-                logprob: record.logprob,
-                rank: record.rank,
-            }),
-            Self::Sample(record) => record.draws.first().map(|draw| Chosen {
-                token: draw.token,
-                text: draw.text.as_deref(),
-                bytes: draw.bytes.as_deref(),
-                logprob: Some(draw.logprob),
-                rank: Some(draw.rank),
-            }),
         }
     }
 }

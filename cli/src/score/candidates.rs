@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use sortilege::{ScoredToken, Status};
 
 use crate::failure::{Failure, Result};
 use crate::files::LogitsFile;
@@ -47,6 +48,9 @@ pub(super) struct Ask {
     pub(super) token: u32,
     pub(super) place: usize,
 }
+
+/// What a row says of a token, or why it says nothing.
+pub(super) type Scored = Result<ScoredToken, Status>;
 
 impl Questions {
     /// Those of a file.

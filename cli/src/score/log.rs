@@ -6,8 +6,7 @@ use std::path::Path;
 use sortilege::Status;
 use sortilege::log::{LogError, LogReader};
 
-use super::Scored;
-use super::candidates::Ask;
+use super::candidates::{Ask, Scored};
 use crate::failure::{Failure, Result};
 use crate::input::{Opened, is_stdin};
 use crate::shown::shown_path;

@@ -2,8 +2,7 @@
 
 use sortilege::{Kernels, Logprobs, LogprobsParams, SamplingParams, Status};
 
-use super::Scored;
-use super::candidates::Ask;
+use super::candidates::{Ask, Scored};
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result};
 use crate::files::LogitsFile;

@@ -10,12 +10,12 @@ use std::fmt;
 use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
+use sortilege::LogprobsParams;
 use sortilege::log::Texts;
-use sortilege::{LogprobsParams, ScoredToken, Status};
 
 use self::args::ScoreFormat;
 pub(crate) use self::args::{EXAMPLES, ScoreArgs};
-use self::candidates::Questions;
+use self::candidates::{Questions, Scored};
 use self::output::{Answer, Writer};
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note, tell_idle};
@@ -23,9 +23,6 @@ use crate::files::{Inputs, LogitsFile, deliver, meta, sha256, with_sidecar, writ
 use crate::shared_args::{VocabSource, name_of};
 use crate::tally::Tally;
 use crate::text::Vocab;
-
-/// What a row says of a token, or why it says nothing.
-type Scored = std::result::Result<ScoredToken, Status>;
 
 /// The options, as the sidecar tells them.
 #[derive(Serialize)]

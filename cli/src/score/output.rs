@@ -8,9 +8,8 @@ use serde::Serialize;
 use sortilege::log::{Texts, escaped, write_json_line};
 use sortilege::{ScoredToken, SequenceScore, Status, preference};
 
-use super::Scored;
 use super::args::ScoreFormat;
-use super::candidates::Candidate;
+use super::candidates::{Candidate, Scored};
 use crate::shown::{clip, label};
 
 /// A candidate and its score.
