@@ -74,6 +74,7 @@
 //! - `wgpu` (default): [`Sampler`], and `wgpu` 30 re-exported. Without it the crate is the CPU engine alone.
 //! - `device` (default): [`device`], which finds adapters and opens them.
 //! - `log`: [`log`], logs of records; it brings serde.
+//! - `parquet`: logs as Parquet files too.
 //! - `validate` (default): [`oracle`], [`audit`], [`synthetic`] and, with `device`, [`validate`].
 
 mod answer;

@@ -2,11 +2,12 @@
 //! benchmarks, device listing.
 //!
 //! Each command has a room of its own, a file or a folder with its options, its work and its formats: `info`, `log`,
-//! `sample`, `score`, `compare`, `report`, `validate`, `bench`. Below them are `files`, `text`, `engine` and what else
-//! several of them share; none of these knows a command.
+//! `sample`, `score`, `compare`, `convert`, `report`, `validate`, `bench`. Below them are `files`, `text`, `engine` and
+//! what else several of them share; none of these knows a command.
 
 mod bench;
 mod compare;
+mod convert;
 mod engine;
 mod failure;
 mod files;
@@ -54,6 +55,9 @@ enum Command {
     /// Score sequences of tokens: log-probability in total, per token and per byte, and which the model prefers
     #[command(after_help = score::EXAMPLES)]
     Score(score::ScoreArgs),
+    /// Write a log in another format, and say what is lost
+    #[command(after_help = convert::EXAMPLES)]
+    Convert(convert::ConvertArgs),
     /// Make a page for a browser of a log, or of two side by side: tokens by probability, alternatives, what stands out
     #[command(after_help = report::EXAMPLES)]
     Report(report::ReportArgs),
@@ -87,6 +91,7 @@ fn main() -> ExitCode {
         Command::Log(args) => log::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Validate(args) => validate::run(&args),

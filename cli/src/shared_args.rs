@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use sortilege::{Dtype, MAX_VOCAB};
 
-use crate::failure::{Result, note};
+use crate::failure::{Failure, Result, note};
 use crate::shown::shown_path;
 use crate::text::{Vocab, open_tokenizer, open_vocab_file};
 
@@ -101,7 +101,7 @@ impl VocabArgs {
 }
 
 /// The file of a vocabulary, as a sidecar tells it.
-#[derive(Default, Serialize)]
+#[derive(Clone, Default, Serialize)]
 pub(crate) struct VocabSource {
     vocab_file: Option<String>,
     vocab_file_sha256: Option<String>,
@@ -163,14 +163,21 @@ pub(crate) fn choose_format<F: ValueEnum>(
     let by_default = || if is_for_people { people } else { pipes };
     let chosen = asked.or_else(|| F::from_str(&ending, true).ok()).unwrap_or_else(by_default);
     let name = name_of(&chosen);
-    let is_promised = ["csv", "json", "jsonl"].contains(&ending.as_str()) && ending != name;
-    // Its objects stand one a line too.
-    if let (Some(output), true) =
-        (output, is_promised && (name.as_str(), ending.as_str()) != ("openai", "jsonl"))
-    {
+    let is_promised = ["csv", "json", "jsonl", "parquet"].contains(&ending.as_str()) && ending != name;
+    // The objects of others stand one a line too.
+    let is_of_lines = ["openai", "openai-completions", "vllm", "llama-server"].contains(&name.as_str());
+    if let (Some(output), true) = (output, is_promised && !(is_of_lines && ending == "jsonl")) {
         note!("note: {} is written as {name}, whatever its ending says", shown_path(output));
     }
     chosen
+}
+
+/// An error if bytes that are no text would go to a terminal.
+pub(crate) fn refuse_binary(is_binary: bool, output: Option<&Path>) -> Result<()> {
+    if is_binary && output.is_none() && io::stdout().is_terminal() {
+        return Err(Failure::Usage("Parquet is no text for a terminal: name a file with -o".to_owned()));
+    }
+    Ok(())
 }
 
 /// What the command line calls a value.

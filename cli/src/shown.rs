@@ -30,8 +30,9 @@ pub(crate) fn message(text: &str) -> String {
 }
 
 /// The label of a token for people: its text, or its id; control characters are escaped.
-pub(crate) fn label(token: u32, text: Option<&str>) -> String {
-    text.map_or_else(|| token.to_string(), |text| format!("\"{}\"", escaped(text)))
+pub(crate) fn label(token: Option<u32>, text: Option<&str>) -> String {
+    let id = || token.map_or_else(|| "-".to_owned(), |token| token.to_string());
+    text.map_or_else(id, |text| format!("\"{}\"", escaped(text)))
 }
 
 /// The text, without its middle where it is longer.

@@ -8,8 +8,8 @@ use crate::answer::ScoredToken;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Chosen<'r> {
-    /// Token id.
-    pub token: u32,
+    /// Token id; none in logs of others that name tokens by their texts.
+    pub token: Option<u32>,
     /// Its bytes as text.
     pub text: Option<&'r str>,
     /// Its bytes.
@@ -25,15 +25,15 @@ impl Record<'_> {
     #[must_use]
     pub fn chosen(&self) -> Option<Chosen<'_>> {
         match self {
-            Self::Logprobs(record) => Some(Chosen {
-                token: record.token?,
+            Self::Logprobs(record) => record.has_target().then_some(Chosen {
+                token: record.token,
                 text: record.text.as_deref(),
                 bytes: record.bytes.as_deref(),
                 logprob: record.logprob,
                 rank: record.rank,
             }),
             Self::Sample(record) => record.draws.first().map(|draw| Chosen {
-                token: draw.token,
+                token: Some(draw.token),
                 text: draw.text.as_deref(),
                 bytes: draw.bytes.as_deref(),
                 logprob: Some(draw.logprob),
@@ -48,17 +48,17 @@ impl Record<'_> {
     #[must_use]
     pub fn scored(&self, token: u32) -> Option<ScoredToken> {
         let (top, given) = (self.top(), self.token_ids());
-        let chosen = self.chosen().filter(|chosen| chosen.token == token);
+        let chosen = self.chosen().filter(|chosen| chosen.token == Some(token));
         let chosen = chosen.and_then(|chosen| chosen.logprob.zip(chosen.rank));
         let asked = || given.iter().find(|one| one.token == token).map(|one| (one.logprob, one.rank));
         let listed = || {
-            let logprob = top.iter().find(|one| one.token == token)?.logprob;
+            let logprob = top.iter().find(|one| one.token == Some(token))?.logprob;
             #[expect(clippy::cast_possible_truncation, reason = "a list has at most 2^20 entries")]
             let rank = 1 + top.iter().filter(|one| one.logprob > logprob).count() as u32;
             Some((logprob, rank))
         };
         let (logprob, rank) = chosen.or_else(asked).or_else(listed)?;
-        let is_greedy = top.first().map_or(rank == 1, |first| first.token == token);
+        let is_greedy = top.first().map_or(rank == 1, |first| first.token == Some(token));
         Some(ScoredToken { token, logprob, rank, is_greedy })
     }
 }

@@ -26,6 +26,14 @@ pub enum LogError {
         /// Counted from 1.
         line: u64,
     },
+    /// A JSON document of another program is none of a log.
+    #[error("document {document}: {problem}")]
+    Document {
+        /// Counted from 1.
+        document: u64,
+        /// What is wrong.
+        problem: String,
+    },
 }
 
 /// Result of reading a log.

@@ -2,7 +2,8 @@
 //! probability or knows a device.
 //!
 //! A log is a sequence of [`Record`]s, one for each row of logits. A writer of a [`format`](WriteRecord) takes them one
-//! by one, and [`LogReader`] gives them back, whatever the format. [`Meta`] is the sidecar that says how a log was made.
+//! by one, and [`LogReader`] gives them back, whatever the format; [`Format`] has the formats by name, and [`Losses`] tells
+//! what one of them has no place for. [`Meta`] is the sidecar that says how a log was made.
 //!
 //! # Example
 //! ```
@@ -23,31 +24,48 @@
 //! ```
 
 mod chosen;
+mod completions;
 mod csv;
+mod document;
 mod error;
+mod foreign;
+mod format;
 mod json;
 mod jsonl;
+mod llama_server;
+mod losses;
 mod meta;
+mod objects;
 mod openai;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod read;
 mod record;
 mod spelling;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod vllm;
 mod write;
 
 pub use self::chosen::Chosen;
+pub use self::completions::OpenAiCompletionsWriter;
 pub use self::csv::CsvWriter;
 pub use self::error::{LogError, LogResult};
+pub use self::format::Format;
 pub use self::json::{write_json, write_json_line, write_json_pretty};
 pub use self::jsonl::JsonlWriter;
+pub use self::llama_server::LlamaServerWriter;
+pub use self::losses::Losses;
 pub use self::meta::{HashedFile, Meta, MetaInput};
 pub use self::openai::OpenAiWriter;
+#[cfg(feature = "parquet")]
+pub use self::parquet::ParquetWriter;
 pub use self::read::LogReader;
 pub use self::record::{
     DistributionRecord, DrawRecord, GivenToken, Kind, LogprobsRecord, Record, SampleRecord, TokenLogprob,
 };
 pub use self::spelling::{escaped, is_control, push_escaped, text_cell, text_of_cell};
 pub use self::texts::{Texts, TokenBytes};
+pub use self::vllm::VllmWriter;
 pub use self::write::WriteRecord;

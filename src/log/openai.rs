@@ -4,18 +4,17 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::json::write_json;
-use super::record::{Record, TokenLogprob};
+use super::foreign::{ForeignToken, UNLIKELY, chosen_entry, finite, record, spelled};
+use super::objects::Objects;
+use super::record::{LogprobsRecord, Record, TokenLogprob};
 use super::write::WriteRecord;
 
 /// Writes the objects as their records come.
 #[derive(Debug)]
 pub struct OpenAiWriter<W> {
-    out: W,
-    /// The request whose object is open, and whether that has an entry.
-    open: Option<(u64, bool)>,
+    objects: Objects<W>,
 }
 
 impl<W: Write> OpenAiWriter<W> {
@@ -24,44 +23,28 @@ impl<W: Write> OpenAiWriter<W> {
 
     /// A writer of objects.
     pub const fn new(out: W) -> Self {
-        Self { out, open: None }
+        Self { objects: Objects::new(out, "{\"content\":[") }
     }
+}
 
-    fn close(&mut self) -> io::Result<()> {
-        match self.open.take() {
-            Some(_) => self.out.write_all(b"],\"refusal\":null}\n"),
-            None => Ok(()),
-        }
-    }
+fn tail() -> Vec<u8> {
+    b"],\"refusal\":null}".to_vec()
 }
 
 impl<W: Write> WriteRecord for OpenAiWriter<W> {
     fn write(&mut self, record: &Record<'_>) -> io::Result<()> {
-        let request = record.request();
-        let has_entry = match self.open {
-            Some((open, has_entry)) if open == request => has_entry,
-            _ => {
-                self.close()?;
-                self.out.write_all(b"{\"content\":[")?;
-                false
-            }
-        };
-        self.open = Some((request, has_entry));
+        self.objects.open(record.request(), tail)?;
         let Some(chosen) = record.chosen() else { return Ok(()) };
-        if has_entry {
-            self.out.write_all(b",")?;
-        }
-        self.open = Some((request, true));
-        let entry = Entry {
-            token: token(chosen.token, chosen.text, chosen.bytes, chosen.logprob),
-            top_logprobs: record.top().iter().map(alternative).collect(),
-        };
-        write_json(&mut self.out, &entry)
+        let chosen = chosen_entry(&chosen, UNLIKELY);
+        let most = Self::MAX_TOP_LOGPROBS as usize;
+        self.objects.entry(&Entry {
+            token: token(&chosen),
+            top_logprobs: record.top().iter().take(most).map(token).collect(),
+        })
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.close()?;
-        self.out.flush()
+        self.objects.finish(tail)
     }
 }
 
@@ -78,21 +61,43 @@ struct Entry<'r> {
 struct Token<'r> {
     token: Cow<'r, str>,
     /// Not in the schema, which has no way to tell two tokens of the same text apart.
-    token_id: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_id: Option<u32>,
     logprob: f64,
     bytes: Option<&'r [u8]>,
 }
 
-fn alternative<'r>(entry: &'r TokenLogprob<'_>) -> Token<'r> {
-    token(entry.token, entry.text.as_deref(), entry.bytes.as_deref(), Some(entry.logprob))
+fn token<'r>(entry: &'r TokenLogprob<'_>) -> Token<'r> {
+    Token {
+        token: spelled(entry.token, entry.text.as_deref()),
+        token_id: entry.token,
+        logprob: finite(Some(entry.logprob), UNLIKELY),
+        bytes: entry.bytes.as_deref(),
+    }
 }
 
-fn token<'r>(id: u32, text: Option<&'r str>, bytes: Option<&'r [u8]>, logprob: Option<f64>) -> Token<'r> {
-    Token {
-        token: text.map_or_else(|| Cow::Owned(format!("token_id:{id}")), Cow::Borrowed),
-        token_id: id,
-        // The schema's own word for "no such probability".
-        logprob: logprob.filter(|logprob| logprob.is_finite()).unwrap_or(-9999.0),
-        bytes,
+/// A token as it is read; llama-server calls the id `id`, and may tell probabilities.
+#[derive(Deserialize)]
+pub(super) struct ReadToken {
+    #[serde(alias = "token_id")]
+    id: Option<u32>,
+    token: String,
+    bytes: Option<Vec<u8>>,
+    logprob: Option<f64>,
+    prob: Option<f64>,
+    #[serde(alias = "top_probs", default)]
+    top_logprobs: Option<Vec<ReadToken>>,
+}
+
+impl ReadToken {
+    /// Its record; none where nothing is said of it.
+    pub(super) fn record(mut self) -> Option<LogprobsRecord<'static>> {
+        let top = self.top_logprobs.take().unwrap_or_default();
+        record(self.token(), top.into_iter().map(Self::token).collect())
+    }
+
+    fn token(self) -> ForeignToken {
+        let logprob = self.logprob.or_else(|| self.prob.map(f64::ln));
+        ForeignToken { id: self.id, text: Some(self.token), bytes: self.bytes, logprob, rank: None }
     }
 }

@@ -35,7 +35,7 @@ pub struct LogprobsRecord<'a> {
     pub request: u64,
     /// Position in the request, from 0.
     pub position: u64,
-    /// The given token, the target.
+    /// The given token, the target; of logs of others there may be its text alone.
     pub token: Option<u32>,
     /// Its bytes as text.
     pub text: Option<Cow<'a, str>>,
@@ -62,8 +62,8 @@ pub struct LogprobsRecord<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenLogprob<'a> {
-    /// Token id.
-    pub token: u32,
+    /// Token id; none in logs of others that name tokens by their texts.
+    pub token: Option<u32>,
     /// Its bytes as text.
     pub text: Option<Cow<'a, str>>,
     /// Its bytes.
@@ -268,9 +268,14 @@ impl<'a> Record<'a> {
 }
 
 impl LogprobsRecord<'_> {
+    /// Whether a token was given, by its id or by its text.
+    const fn has_target(&self) -> bool {
+        self.token.is_some() || self.text.is_some()
+    }
+
     /// Gives a target its −infinity back, for which a format has no number.
     pub(super) fn restore_infinity(&mut self) {
-        if self.token.is_some() && self.status == Status::Ok {
+        if self.has_target() && self.status == Status::Ok {
             self.logprob.get_or_insert(f64::NEG_INFINITY);
         }
     }
@@ -312,7 +317,7 @@ fn given<'a>(row: &Distribution, texts: Texts<'a>) -> Vec<GivenToken<'a>> {
 
 fn list<'a>(top: &[TopLogprob], texts: Texts<'a>) -> Vec<TokenLogprob<'a>> {
     let entry = |entry: &TopLogprob| TokenLogprob {
-        token: entry.token,
+        token: Some(entry.token),
         text: texts.text(entry.token),
         bytes: texts.bytes(entry.token).map(Cow::Borrowed),
         logprob: entry.logprob,

@@ -41,15 +41,25 @@ pub(crate) fn meta<O>(
     })
 }
 
+/// What a sidecar says, but for the hash of the output: for a format that has a place for it within.
+pub(crate) fn meta_within<O: Serialize>(meta: &Meta<O>) -> Result<String> {
+    let failed = |error: serde_json::Error| Failure::writing(&error.into());
+    let mut value = serde_json::to_value(meta).map_err(failed)?;
+    if let Some(members) = value.as_object_mut() {
+        members.remove("output_sha256");
+    }
+    Ok(value.to_string())
+}
+
 /// Writes to standard output, or to a file that comes with its sidecar, which `describe` makes for the file's hash.
 pub(crate) fn deliver<M: Serialize>(
     output: Option<&Path>,
     inputs: &Inputs,
-    write: impl FnOnce(Box<dyn Write + '_>) -> Result<()>,
+    write: impl FnOnce(Box<dyn Write + Send + '_>) -> Result<()>,
     describe: impl FnOnce(String) -> Result<M>,
 ) -> Result<()> {
     let [Some(output), Some(sidecar)] = with_sidecar(output) else {
-        return write(Box::new(BufWriter::new(io::stdout().lock())));
+        return write(Box::new(BufWriter::new(io::stdout())));
     };
     let failed = |error: io::Error| Failure::writing(&error);
     let mut records = AtomicFile::new(&output)?;

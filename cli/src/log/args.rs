@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use sortilege::LogprobsParams;
+use sortilege::log::Format;
 
 use crate::failure::exit_codes;
 use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs, within};
@@ -63,6 +64,22 @@ fn top(text: &str) -> Result<u32, String> {
     }
 }
 
+impl LogFormat {
+    /// The library's own name for it; none of the table, which is not its.
+    pub(super) const fn of_library(self) -> Option<Format> {
+        Some(match self {
+            Self::Table => return None,
+            Self::Jsonl => Format::Jsonl,
+            Self::Csv => Format::Csv,
+            Self::Openai => Format::OpenAi,
+            Self::OpenaiCompletions => Format::OpenAiCompletions,
+            Self::Vllm => Format::Vllm,
+            Self::LlamaServer => Format::LlamaServer,
+            Self::Parquet => Format::Parquet,
+        })
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     /// For people
@@ -75,4 +92,12 @@ pub(crate) enum LogFormat {
     /// One chat-completions `logprobs` object per request; needs --tokens, at most 20 alternatives; an entry for each
     /// target, -9999.0 where it is impossible or the row is no distribution
     Openai,
+    /// One `logprobs` object of the older completions per request, which is in memory as a whole; needs --tokens
+    OpenaiCompletions,
+    /// vLLM's lists of Logprob by token id, one object per request; needs --tokens
+    Vllm,
+    /// llama-server's completion_probabilities, one object per request; needs --tokens
+    LlamaServer,
+    /// Parquet, one row per record, with all there is
+    Parquet,
 }

@@ -7,15 +7,15 @@ use std::io::Write;
 use std::path::Path;
 
 use serde::Serialize;
-use sortilege::log::{Record, Texts};
+use sortilege::log::{Format, Record, Texts};
 use sortilege::{Kernels, LogprobsParams};
 
 use self::args::LogFormat;
 pub(crate) use self::args::{EXAMPLES, LogArgs};
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note};
-use crate::files::{Inputs, LogitsFile, deliver, meta, sha256, with_sidecar};
-use crate::shared_args::{VocabSource, name_of};
+use crate::files::{Inputs, LogitsFile, deliver, meta, meta_within, sha256, with_sidecar};
+use crate::shared_args::{VocabSource, name_of, refuse_binary};
 use crate::tally::Tally;
 use crate::targets::Targets;
 use crate::text::Vocab;
@@ -43,6 +43,7 @@ struct Options<'a> {
 pub(crate) fn run(args: &LogArgs) -> Result<()> {
     let format = args.run.format(args.format, [LogFormat::Table, LogFormat::Jsonl]);
     check_options(args, format)?;
+    refuse_binary(format == LogFormat::Parquet, args.run.output())?;
     let tokens = args.tokens.as_deref().map(Path::new);
     let files = args.vocab.files().map(|path| path.map(|path| path.as_path()));
     let inputs = [Some(args.logits.logits.as_path()), tokens].into_iter().chain(files);
@@ -59,6 +60,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
         logits.hash_while_reading();
     }
     let (vocab, vocab_source) = args.vocab.load(logits.vocab)?.unzip();
+    let vocab_source = vocab_source.unwrap_or_default();
     let chosen = Chosen::new(&args.run.device)?;
     if args.top > 1024 {
         chosen.check(Kernels::LongLists, logits.dtype)?;
@@ -66,26 +68,30 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     if !args.token_ids.is_empty() {
         chosen.check(Kernels::TokenRanks, logits.dtype)?;
     }
+    let describe = |output: String| {
+        let options = options(args, format, &targets, vocab_source.clone())?;
+        meta(&logits, &chosen, options, output)
+    };
     deliver(
         args.run.output(),
         &inputs,
         |out| {
             let asked = Asked { targets: &targets, token_ids: &args.token_ids, params: &params };
-            write(&logits, &asked, &chosen, out, format, vocab.as_ref())
+            let within = || meta_within(&describe(String::new())?);
+            write(&logits, &asked, &chosen, out, format, vocab.as_ref(), within)
         },
-        |output| {
-            let options = options(args, format, &targets, vocab_source.unwrap_or_default())?;
-            meta(&logits, &chosen, options, output)
-        },
+        describe,
     )
 }
 
 /// An error if a format cannot have what the other options ask; what cannot act is told.
 fn check_options(args: &LogArgs, format: LogFormat) -> Result<()> {
-    if format == LogFormat::Openai && args.tokens.is_none() {
-        return Err(Failure::Usage(
-            "--format openai needs --tokens: its entries are the chosen tokens".to_owned(),
-        ));
+    let needs_tokens = format.of_library().is_some_and(Format::is_of_chosen_tokens);
+    if needs_tokens && args.tokens.is_none() {
+        return Err(Failure::Usage(format!(
+            "--format {} needs --tokens: its entries are the chosen tokens",
+            name_of(&format)
+        )));
     }
     if format == LogFormat::Openai && args.top > 20 {
         return Err(Failure::Usage(format!(
@@ -93,7 +99,7 @@ fn check_options(args: &LogArgs, format: LogFormat) -> Result<()> {
             args.top
         )));
     }
-    if !args.token_ids.is_empty() && format != LogFormat::Jsonl {
+    if !args.token_ids.is_empty() && !matches!(format, LogFormat::Jsonl | LogFormat::Parquet) {
         let name = name_of(&format);
         note!("note: --token-ids are not written: --format {name} has no room for them, jsonl has");
     }
@@ -118,9 +124,10 @@ fn write(
     logits: &LogitsFile,
     asked: &Asked<'_>,
     chosen: &Chosen,
-    out: Box<dyn Write + '_>,
+    out: Box<dyn Write + Send + '_>,
     format: LogFormat,
     vocab: Option<&Vocab>,
+    within: impl FnOnce() -> Result<String>,
 ) -> Result<()> {
     let failed = |error: std::io::Error| Failure::writing(&error);
     let texts = vocab.map_or(Texts::NONE, |vocab| Texts::new(vocab));
@@ -144,6 +151,9 @@ fn write(
         }
         Ok(())
     })?;
+    if format == LogFormat::Parquet {
+        writer.describe(&within()?).map_err(failed)?;
+    }
     writer.finish().map_err(failed)?;
     tally.print(logits, chosen, &perplexity);
     Ok(())

@@ -3,25 +3,23 @@
 use std::io::{self, Write};
 
 use sortilege::Status;
-use sortilege::log::{CsvWriter, JsonlWriter, Kind, OpenAiWriter, Record, WriteRecord};
+use sortilege::log::{Kind, Record, WriteRecord};
 
 use super::args::LogFormat;
 use crate::shown::{clip, label};
 
 /// A writer that has written what comes before the first record.
 pub(super) fn writer<'a>(
-    mut out: Box<dyn Write + 'a>,
+    mut out: Box<dyn Write + Send + 'a>,
     format: LogFormat,
 ) -> io::Result<Box<dyn WriteRecord + 'a>> {
-    Ok(match format {
-        LogFormat::Table => {
+    match format.of_library() {
+        Some(format) => format.writer(out, Kind::Logprobs),
+        None => {
             writeln!(out, "{TABLE_HEAD}")?;
-            Box::new(Table(out))
+            Ok(Box::new(Table(out)))
         }
-        LogFormat::Jsonl => Box::new(JsonlWriter::new(out)),
-        LogFormat::Csv => Box::new(CsvWriter::new(out, Kind::Logprobs)?),
-        LogFormat::Openai => Box::new(OpenAiWriter::new(out)),
-    })
+    }
 }
 
 /// A line a record.

@@ -110,4 +110,6 @@ pub(crate) enum SampleFormat {
     Csv,
     /// One line of token ids per row, - for a row without
     Tokens,
+    /// Parquet, one row per record, with all there is
+    Parquet,
 }

@@ -34,12 +34,13 @@ use self::params::PartialParams;
 use self::requests::Requests;
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note, tell_idle};
-use crate::files::{Inputs, LogitsFile, deliver, meta, sha256, with_sidecar};
-use crate::shared_args::{VocabSource, name_of};
+use crate::files::{Inputs, LogitsFile, deliver, meta, meta_within, sha256, with_sidecar};
+use crate::shared_args::{VocabSource, name_of, refuse_binary};
 use crate::tally::Tally;
 
 pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     let format = args.run.format(args.format, [SampleFormat::Table, SampleFormat::Jsonl]);
+    refuse_binary(format == SampleFormat::Parquet && !args.plan, args.run.output())?;
     let prompt = args.prompt.as_deref().map(Path::new);
     let [vocab_file, tokenizer] = args.vocab.files();
     let files = [Some(&args.logits.logits), args.params.as_ref(), args.mask.as_ref(), vocab_file, tokenizer];
@@ -60,6 +61,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     }
     tell_unwritten(args, &requests, format);
     let (vocab, vocab_source) = args.vocab.load(logits.vocab)?.unzip();
+    let vocab_source = vocab_source.unwrap_or_default();
     let chosen = Chosen::new(&args.run.device)?;
     chosen.check(Kernels::Sample, logits.dtype)?;
     if requests.asks_for_token_ids() {
@@ -68,6 +70,10 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     if let Some(seed) = requests.found_seed.filter(|_| requests.draw()) {
         note!("seed {seed}");
     }
+    let describe = |output: String| {
+        let options = options(args, &job, format, vocab_source.clone())?;
+        meta(&logits, &chosen, options, output)
+    };
     deliver(
         args.run.output(),
         &inputs,
@@ -83,14 +89,14 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
                 let Place { request, position, stream } = place;
                 writer.write(&Record::sample(request as u64, position, stream, sample, texts)).map_err(failed)
             })?;
+            if format == SampleFormat::Parquet {
+                writer.describe(&meta_within(&describe(String::new())?)?).map_err(failed)?;
+            }
             writer.finish().map_err(failed)?;
             tally.print(&logits, &chosen, &drawn);
             Ok(())
         },
-        |output| {
-            let options = options(args, &job, format, vocab_source.unwrap_or_default())?;
-            meta(&logits, &chosen, options, output)
-        },
+        describe,
     )
 }
 
@@ -118,14 +124,16 @@ fn tell_unwritten(args: &SampleArgs, requests: &Requests, format: SampleFormat) 
         note!("note: the texts of tokens are not written: --format {name} has ids alone");
     }
     let [raw, processed] = requests.asks_for_logprobs();
-    let has_raw = matches!(format, SampleFormat::Jsonl | SampleFormat::Csv);
+    let has_raw = matches!(format, SampleFormat::Jsonl | SampleFormat::Csv | SampleFormat::Parquet);
     if raw.is_some() && !has_raw {
         note!("note: raw_logprobs are not written: --format {name} has no room for them, jsonl has");
     }
-    if requests.asks_for_token_ids() && format != SampleFormat::Jsonl {
+    if requests.asks_for_token_ids() && !matches!(format, SampleFormat::Jsonl | SampleFormat::Parquet) {
         note!("note: logprob_token_ids are not written: --format {name} has no room for them, jsonl has");
     }
-    if (raw > Some(0) && has_raw || processed.is_some()) && format != SampleFormat::Jsonl {
+    if (raw > Some(0) && has_raw || processed.is_some())
+        && !matches!(format, SampleFormat::Jsonl | SampleFormat::Parquet)
+    {
         note!("note: lists of logprobs are not written: --format {name} has no room for them, jsonl has");
     }
 }

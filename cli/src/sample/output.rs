@@ -3,14 +3,14 @@
 use std::io::{self, Write};
 
 use sortilege::Status;
-use sortilege::log::{CsvWriter, JsonlWriter, Kind, Record, WriteRecord};
+use sortilege::log::{CsvWriter, JsonlWriter, Kind, ParquetWriter, Record, WriteRecord};
 
 use super::args::SampleFormat;
 use crate::shown::{clip, label};
 
 /// A writer that has written what comes before the first record.
 pub(super) fn writer<'a>(
-    mut out: Box<dyn Write + 'a>,
+    mut out: Box<dyn Write + Send + 'a>,
     format: SampleFormat,
 ) -> io::Result<Box<dyn WriteRecord + 'a>> {
     Ok(match format {
@@ -20,6 +20,7 @@ pub(super) fn writer<'a>(
         }
         SampleFormat::Jsonl => Box::new(JsonlWriter::new(out)),
         SampleFormat::Csv => Box::new(CsvWriter::new(out, Kind::Sample)?),
+        SampleFormat::Parquet => Box::new(ParquetWriter::new(out, Kind::Sample)?),
         SampleFormat::Tokens => Box::new(Tokens(out)),
     })
 }
@@ -47,7 +48,7 @@ impl<W: Write> WriteRecord for Table<W> {
             number(record.processed.entropy)
         )?;
         for drawn in &record.draws {
-            let label = label(drawn.token, drawn.text.as_deref());
+            let label = label(Some(drawn.token), drawn.text.as_deref());
             write!(out, " {} {:.1} %", clip(&label, 16), drawn.logprob.exp() * 100.0)?;
         }
         writeln!(out)

@@ -165,7 +165,7 @@ impl<'a> Writer<'a> {
                 score.perplexity()
             )?;
             if let Some((place, token)) = entry.least_likely() {
-                let label = label(token.token, self.texts.text(token.token).as_deref());
+                let label = label(Some(token.token), self.texts.text(token.token).as_deref());
                 let label = clip(&label, 20);
                 write!(self.out, "   {place}: {label} {:.4}, rank {}", token.logprob, token.rank)?;
             }

@@ -6,6 +6,7 @@ mod bench;
 mod changing;
 mod common;
 mod compare;
+mod convert;
 mod devices;
 #[cfg(unix)]
 mod interrupts;
@@ -13,6 +14,8 @@ mod lying;
 mod masks;
 mod padding;
 mod records;
+#[cfg(unix)]
+mod resume;
 mod sample;
 mod score;
 mod streams;
@@ -68,6 +71,7 @@ fn an_output_file_comes_with_how_it_was_made() {
                 "tokens": "tokens.npy",
                 "tokens_tensor": null,
                 "shift": false,
+                "token_ids": [],
                 "tokens_sha256": sha256(&folder.get("tokens.npy")),
                 "vocab_size": null,
                 "vocab_file": null,

@@ -33,7 +33,7 @@ pub(super) const LOGPROBS_COLUMNS: &[LogprobsColumn] = &[
     ("logprob", |line| number(line.record.logprob)),
     ("rank", |line| optional(line.record.rank)),
     ("alternative", |line| optional(line.alternative.map(|(number, _)| number))),
-    ("alternative_token", |line| optional(line.entry().map(|entry| entry.token))),
+    ("alternative_token", |line| optional(line.entry().and_then(|entry| entry.token))),
     ("alternative_text", |line| text(line.entry().and_then(|entry| entry.text.as_deref()))),
     ("alternative_bytes", |line| bytes(line.entry().and_then(|entry| entry.bytes.as_deref()))),
     ("alternative_logprob", |line| number(line.entry().map(|entry| entry.logprob))),

@@ -203,7 +203,10 @@ impl LogprobsRow<'_> {
     }
 
     fn entry(&self) -> Result<Option<TokenLogprob<'static>>, Problem> {
-        let Some(token) = self.alternative_token else { return Ok(None) };
+        if self.alternative.is_none() {
+            return Ok(None);
+        }
+        let token = self.alternative_token;
         let (text, bytes) = spelled(self.alternative_text, self.alternative_bytes)?;
         let logprob = self.alternative_logprob.ok_or("an alternative without its logprob")?;
         Ok(Some(TokenLogprob { token, text, bytes, logprob }))
@@ -249,10 +252,16 @@ type Spelled = (Option<Cow<'static, str>>, Option<Cow<'static, [u8]>>);
 
 /// Text and bytes of a token, of the fields for them.
 fn spelled(text: &str, bytes: &str) -> Result<Spelled, Problem> {
-    if bytes.is_empty() {
+    if bytes.is_empty() && text.is_empty() {
         return Ok((None, None));
     }
-    let bytes: Vec<u8> = serde_json::from_str(bytes).map_err(|_| "bytes that are no list of bytes")?;
     let text = text_of_cell(text).ok_or("a text that is not spelled as in CSV")?;
-    Ok((Some(Cow::Owned(text)), Some(Cow::Owned(bytes))))
+    // Logs of others may have texts alone.
+    let bytes = if bytes.is_empty() {
+        None
+    } else {
+        let bytes: Vec<u8> = serde_json::from_str(bytes).map_err(|_| "bytes that are no list of bytes")?;
+        Some(Cow::Owned(bytes))
+    };
+    Ok((Some(Cow::Owned(text)), bytes))
 }

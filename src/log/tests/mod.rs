@@ -1,5 +1,10 @@
 //! Records through every format and back.
 
+mod foreign;
+mod losses;
+#[cfg(feature = "parquet")]
+mod parquet;
+
 use super::*;
 use crate::{Cpu, Engine, Logits, LogprobsParams, Request, SampleInputs, SamplingParams};
 

@@ -1,0 +1,55 @@
+//! The sidecar of a converted log: that of the log, of the new bytes, and where these came from.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+use sortilege::log::Format;
+
+use super::args::ConvertArgs;
+use crate::failure::{Failure, Result};
+use crate::files::{LogFile, with_sidecar};
+use crate::input::{Opened, is_stdin};
+
+/// Bytes of the longest sidecar.
+const MOST: u64 = 16 << 20;
+
+/// The sidecar of a log, if there is one.
+pub(super) fn beside(log: &Path) -> Option<PathBuf> {
+    let [_, sidecar] = with_sidecar(Some(log).filter(|log| !is_stdin(log)));
+    sidecar.filter(|sidecar| sidecar.exists())
+}
+
+/// What a sidecar says.
+pub(super) fn read(sidecar: &Path) -> Result<Map<String, Value>> {
+    let bytes = Opened::new(sidecar)?.all(MOST, "this is no sidecar")?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Failure::file(sidecar, format!("no sidecar: {error}: move it away to go on without it"))
+    })
+}
+
+/// What the sidecar of the new log says: all that the old one says but the hash of its bytes.
+pub(super) fn converted(
+    meta: Option<&Map<String, Value>>,
+    log: &LogFile,
+    args: &ConvertArgs,
+    format: Format,
+    output_sha256: Option<String>,
+) -> Result<Value> {
+    let mut meta = meta.cloned().unwrap_or_default();
+    let told = meta.remove("output_sha256");
+    let mut from = json!({ "file": args.log.display().to_string(), "sha256": log.sha256()? });
+    if let Some(earlier) = meta.remove("converted") {
+        from["converted"] = earlier;
+    }
+    // Whether the sidecar was of these bytes.
+    if let Some(told) = told {
+        from["is_that_of_the_sidecar"] = json!(told == from["sha256"]);
+    }
+    from["by"] = json!(concat!("sortilege ", env!("CARGO_PKG_VERSION")));
+    from["format"] = json!(format.name());
+    meta.insert("converted".to_owned(), from);
+    if let Some(sha256) = output_sha256 {
+        meta.insert("output_sha256".to_owned(), json!(sha256));
+    }
+    Ok(Value::Object(meta))
+}

@@ -1,0 +1,88 @@
+//! A log that is read, whatever its format and whether it is a file or comes through a pipe.
+
+use std::fs::File;
+use std::io::{self, BufReader, Seek, SeekFrom};
+use std::panic;
+use std::path::Path;
+use std::sync::Once;
+
+use indicatif::ProgressBar;
+use sortilege::log::{LogError, LogReader};
+
+use crate::failure::{Failure, Result};
+use crate::foreign;
+use crate::input::{Input, Opened};
+use crate::progress;
+
+/// A log that was opened.
+pub(crate) struct LogFile {
+    input: Input,
+    /// Its first bytes.
+    head: Vec<u8>,
+}
+
+impl LogFile {
+    /// The log at a path, or that of standard input for `-`.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let opened = Opened::new(path)?;
+        let head = opened.head.clone();
+        Ok(Self { input: opened.seekable(None)?, head })
+    }
+
+    /// Its records from the first one.
+    pub(crate) fn records(&self) -> Result<LogReader<BufReader<File>>> {
+        tell_no_panic_of_parquet();
+        let mut file = self.input.file()?;
+        file.seek(SeekFrom::Start(0)).map_err(|error| Failure::file(&self.input.path, error))?;
+        LogReader::of_file(file).map_err(|error| match (&error, foreign::name(&self.head)) {
+            (LogError::Format(_), Some(foreign)) if !self.head.starts_with(b"PAR1") => Failure::file(
+                &self.input.path,
+                foreign.told(
+                    "give a log of `log` or `sample`, or logprobs as OpenAI, vLLM or llama-server give them",
+                ),
+            ),
+            _ => self.failed(&error),
+        })
+    }
+
+    /// The failure of a record that cannot be read.
+    pub(crate) fn failed(&self, error: &LogError) -> Failure {
+        Failure::file(&self.input.path, error)
+    }
+
+    /// The failure of a record that cannot be written, for which it may be to blame.
+    pub(crate) fn refused(&self, error: &io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::InvalidInput => Failure::file(&self.input.path, error),
+            _ => Failure::writing(error),
+        }
+    }
+
+    /// The hash of its bytes.
+    pub(crate) fn sha256(&self) -> Result<String> {
+        self.input.sha256()
+    }
+
+    /// An error if it is not what it was.
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
+        self.input.check_unchanged()
+    }
+
+    /// Progress through records whose number is not known.
+    pub(crate) fn progress_bar(&self) -> ProgressBar {
+        progress::bar(0, "{spinner} {pos} records, {per_sec}")
+    }
+}
+
+/// The library makes errors of the panics of `parquet` at damaged files: from now on they say nothing of themselves.
+fn tell_no_panic_of_parquet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !info.location().is_some_and(|place| place.file().contains("parquet-")) {
+                before(info);
+            }
+        }));
+    });
+}

@@ -1,0 +1,186 @@
+//! JSON documents of other programs as records: responses as they were served, and the objects with logprobs alone,
+//! those that the writers here make among them. Each choice is a request; a document at a time is in memory.
+
+use std::collections::HashMap;
+use std::io::{BufRead, Read};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::completions::ReadCompletions;
+use super::error::{LogError, LogResult};
+use super::openai::ReadToken;
+use super::record::{LogprobsRecord, Record};
+use super::vllm;
+
+/// Bytes of the longest document that is read.
+const MAX_DOCUMENT: u64 = 1 << 30;
+
+/// Members that have records in them.
+const MEMBERS: &str = "choices, outputs, content, tokens with token_logprobs, logprobs, prompt_logprobs, completion_probabilities";
+
+/// Reads documents one after the other, with white space between them.
+pub(super) struct DocumentReader<R> {
+    input: R,
+    /// Documents that were read.
+    documents: u64,
+    /// Requests that were read.
+    requests: u64,
+    /// Records of the last document that are still to be given.
+    ahead: std::vec::IntoIter<LogprobsRecord<'static>>,
+}
+
+/// The members of an object.
+type Object<'d> = HashMap<String, &'d RawValue>;
+
+/// The positions of a request; none where nothing is said of one.
+type Positions = Vec<Option<LogprobsRecord<'static>>>;
+
+/// What is wrong with a document.
+type Problem = String;
+
+impl<R: BufRead> DocumentReader<R> {
+    pub(super) fn new(input: R) -> Self {
+        Self { input, documents: 0, requests: 0, ahead: Vec::new().into_iter() }
+    }
+
+    /// The next record, if there is one.
+    pub(super) fn read(&mut self) -> LogResult<Option<Record<'static>>> {
+        loop {
+            if let Some(record) = self.ahead.next() {
+                return Ok(Some(Record::Logprobs(record)));
+            }
+            if !self.skip_white_space()? {
+                return Ok(None);
+            }
+            self.documents += 1;
+            let document = self.document()?;
+            let requests = requests(&document)
+                .map_err(|problem| LogError::Document { document: self.documents, problem })?;
+            self.ahead = self.numbered(requests).into_iter();
+        }
+    }
+
+    /// Whether there is something after the white space.
+    fn skip_white_space(&mut self) -> LogResult<bool> {
+        loop {
+            let bytes = self.input.fill_buf()?;
+            let white = bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            let is_there = white < bytes.len();
+            if is_there || bytes.is_empty() {
+                self.input.consume(white);
+                return Ok(is_there);
+            }
+            self.input.consume(white);
+        }
+    }
+
+    fn document(&mut self) -> LogResult<Box<RawValue>> {
+        let mut bytes = (&mut self.input).take(MAX_DOCUMENT);
+        // No byte after the end of an object is taken.
+        let document = Box::<RawValue>::deserialize(&mut serde_json::Deserializer::from_reader(&mut bytes));
+        document.map_err(|error| {
+            let problem = match bytes.limit() {
+                0 => format!("more than {MAX_DOCUMENT} bytes: give fewer responses in one document"),
+                _ if error.is_eof() => "it ends within: it was cut, or its run was interrupted".to_owned(),
+                _ => error.to_string(),
+            };
+            LogError::Document { document: self.documents, problem }
+        })
+    }
+
+    /// The records of these requests, with their places.
+    fn numbered(&mut self, requests: Vec<Positions>) -> Vec<LogprobsRecord<'static>> {
+        let mut records = Vec::new();
+        for (request, positions) in (self.requests..).zip(requests) {
+            self.requests = request + 1;
+            for (position, record) in (0..).zip(positions) {
+                records.extend(record.map(|record| LogprobsRecord { request, position, ..record }));
+            }
+        }
+        records
+    }
+}
+
+/// The requests of a document: one, the choices of a response, or those of a list of responses.
+fn requests(document: &RawValue) -> Result<Vec<Positions>, Problem> {
+    if !document.get().starts_with('[') {
+        return requests_of_object(document);
+    }
+    let documents: Vec<&RawValue> = parsed(document)?;
+    let requests = documents.into_iter().map(requests_of_object).collect::<Result<Vec<_>, _>>()?;
+    Ok(requests.into_iter().flatten().collect())
+}
+
+fn requests_of_object(document: &RawValue) -> Result<Vec<Positions>, Problem> {
+    let object: Object<'_> = parsed(document)?;
+    let Some(choices) = ["choices", "outputs"].iter().find_map(|name| list(&object, name)) else {
+        return Ok(vec![positions(document)?.ok_or_else(|| format!("none of {MEMBERS} in it"))?]);
+    };
+    let mut prompt = prompt(&object)?;
+    let mut found = Vec::new();
+    for choice in parsed::<Vec<&RawValue>>(choices)? {
+        // A prompt belongs to all choices, and is read once.
+        let positions = [prompt.take(), positions(choice)?];
+        if positions.iter().any(Option::is_some) {
+            found.push(positions.into_iter().flatten().flatten().collect());
+        }
+    }
+    if found.is_empty() {
+        return Err(
+            "no choice has logprobs: ask the server for them (`logprobs`, `top_logprobs`, `n_probs`)"
+                .to_owned(),
+        );
+    }
+    Ok(found)
+}
+
+/// The positions that a choice tells of, or an object alone: those of its prompt first. Nothing if it tells of none.
+fn positions(choice: &RawValue) -> Result<Option<Positions>, Problem> {
+    let object: Object<'_> = parsed(choice)?;
+    let mut found = [prompt(&object)?, lists(choice, &object)?, None, None];
+    match object.get("logprobs") {
+        Some(logprobs) if logprobs.get().starts_with('{') => found[2] = lists(logprobs, &parsed(logprobs)?)?,
+        _ => {}
+    }
+    if let Some(logprobs) = list(&object, "logprobs") {
+        found[3] = Some(vllm_records(&object, logprobs, "token_ids")?);
+    }
+    let is_there = found.iter().any(Option::is_some);
+    Ok(is_there.then(|| found.into_iter().flatten().flatten().collect()))
+}
+
+/// The positions in the lists of an object: entries of a chat or of llama-server, or lists side by side.
+fn lists(object: &RawValue, members: &Object<'_>) -> Result<Option<Positions>, Problem> {
+    if members.contains_key("token_logprobs") {
+        return parsed::<ReadCompletions>(object)?.records().map(Some);
+    }
+    let names = ["completion_probabilities", "content", "refusal"];
+    let lists = names.iter().filter_map(|name| list(members, name));
+    let mut found: Option<Positions> = None;
+    for entries in lists {
+        let entries: Vec<ReadToken> = parsed(entries)?;
+        found.get_or_insert_default().extend(entries.into_iter().map(ReadToken::record));
+    }
+    Ok(found)
+}
+
+/// The positions of a prompt, where an object tells of them.
+fn prompt(object: &Object<'_>) -> Result<Option<Positions>, Problem> {
+    let logprobs = list(object, "prompt_logprobs");
+    logprobs.map(|logprobs| vllm_records(object, logprobs, "prompt_token_ids")).transpose()
+}
+
+fn vllm_records(object: &Object<'_>, logprobs: &RawValue, tokens: &str) -> Result<Positions, Problem> {
+    let tokens: Option<Vec<u32>> = list(object, tokens).map(parsed).transpose()?;
+    vllm::records(parsed(logprobs)?, tokens.as_deref())
+}
+
+/// A member that is a list.
+fn list<'d>(object: &Object<'d>, name: &str) -> Option<&'d RawValue> {
+    object.get(name).copied().filter(|value| value.get().starts_with('['))
+}
+
+fn parsed<'d, T: Deserialize<'d>>(value: &'d RawValue) -> Result<T, Problem> {
+    serde_json::from_str(value.get()).map_err(|error| error.to_string())
+}

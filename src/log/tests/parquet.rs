@@ -1,0 +1,96 @@
+//! Records through Parquet and back, and files that are damaged.
+
+use std::fs::File;
+use std::io::Write;
+
+use ::parquet::file::reader::{FileReader, SerializedFileReader};
+
+use super::*;
+
+fn bytes(records: &[Record<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let kind = records.first().map_or(Kind::Logprobs, Record::kind);
+    let mut writer = ParquetWriter::new(&mut bytes, kind).expect("memory");
+    writer.describe(r#"{"input":{"sha256":"abc"}}"#).expect("memory");
+    written(records, &mut writer);
+    drop(writer);
+    bytes
+}
+
+fn file(bytes: &[u8]) -> File {
+    let path = std::env::temp_dir().join(format!("sortilege-{}-{:p}.parquet", std::process::id(), bytes));
+    File::create(&path).expect("a temporary file").write_all(bytes).expect("room");
+    let file = File::open(&path).expect("it is there");
+    std::fs::remove_file(&path).expect("it is there");
+    file
+}
+
+fn read_file(bytes: &[u8]) -> LogResult<Vec<Record<'static>>> {
+    LogReader::of_file(file(bytes))?.collect()
+}
+
+#[test]
+fn rows_come_back_bit_for_bit() {
+    let long: Vec<_> = logprobs_records(4).iter().cycle().take(3000).cloned().collect();
+    let foreign = read(include_bytes!("../../../tests/logs/openai-chat.json")).expect("a log");
+    for records in [logprobs_records(4), logprobs_records(0), sample_records(3), long, foreign, Vec::new()] {
+        let bytes = bytes(&records);
+        assert_eq!(read_file(&bytes).expect("a log"), records);
+        // A stream has no end to begin with.
+        let stream = read(&bytes).expect_err("a stream").to_string();
+        assert!(stream.contains("give it as a file"), "{stream}");
+    }
+    let records = logprobs_records(1);
+    assert_eq!(records[1].chosen().and_then(|chosen| chosen.logprob), Some(f64::NEG_INFINITY));
+}
+
+/// Every row group of a long list is one record, and of short ones there are many in one.
+#[test]
+fn row_groups_are_bounded() {
+    let Record::Logprobs(record) = &logprobs_records(1)[0] else { panic!("logprobs") };
+    let entry = record.top[0].clone();
+    let mut long = record.clone();
+    long.top = vec![entry; (1 << 20) / 2 + 1];
+    let records = [Record::Logprobs(record.clone()), Record::Logprobs(long.clone()), Record::Logprobs(long)];
+    let bytes = bytes(&records);
+    let reader = SerializedFileReader::new(file(&bytes)).expect("Parquet");
+    let groups = reader.metadata().num_row_groups();
+    assert_eq!(groups, 1);
+    let records: Vec<_> = records.iter().cycle().take(5).cloned().collect();
+    let bytes = self::bytes(&records);
+    let reader = SerializedFileReader::new(file(&bytes)).expect("Parquet");
+    assert_eq!(reader.metadata().num_row_groups(), 2);
+    assert_eq!(read_file(&bytes).expect("a log"), records);
+}
+
+#[test]
+fn the_metadata_tells_versions_and_hash() {
+    let bytes = bytes(&logprobs_records(1));
+    let reader = SerializedFileReader::new(file(&bytes)).expect("Parquet");
+    let metadata = reader.metadata().file_metadata();
+    let pairs = metadata.key_value_metadata().expect("pairs");
+    let value = |key: &str| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone());
+    assert_eq!(value("sortilege.version").as_deref(), Some(env!("CARGO_PKG_VERSION")));
+    let version = crate::ARITHMETIC_VERSION.to_string();
+    assert_eq!(value("sortilege.arithmetic_version"), Some(version));
+    assert_eq!(value("sortilege.logits_sha256").as_deref(), Some("abc"));
+    assert_eq!(value("sortilege.meta").as_deref(), Some(r#"{"input":{"sha256":"abc"}}"#));
+}
+
+/// No byte of a file may make its reader panic, and none of a cut one passes for a log.
+#[test]
+fn damaged_files_are_errors() {
+    for records in [logprobs_records(3), sample_records(2)] {
+        let whole = bytes(&records);
+        for end in (0..whole.len()).step_by(7) {
+            assert!(read_file(&whole[..end]).is_err() || end == 0, "{end} of {}", whole.len());
+        }
+        let mut changed = 0;
+        for place in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 1 << (place % 8);
+            changed += usize::from(read_file(&bytes).ok().as_ref() != Some(&records));
+        }
+        assert!(changed > whole.len() / 8, "{changed} of {} changes are seen", whole.len());
+    }
+}
