@@ -21,6 +21,7 @@ mod foreign;
 #[path = "../../cli/src/input/mod.rs"]
 mod input;
 mod log;
+mod logs;
 mod masks;
 mod parameters;
 #[path = "../../cli/src/progress.rs"]
@@ -39,6 +40,8 @@ mod texts;
 
 pub use answers::answers;
 pub use arrays::{llama, npy, npz, raw, safetensors};
+pub use arrays::{npy, npz, raw, safetensors};
+pub use logs::logs;
 pub use masks::masks;
 pub use parameters::params;
 pub use requests::requests;
@@ -51,6 +54,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("answers", answers),
     ("llama", llama),
+    ("logs", logs),
     ("masks", masks),
     ("npy", npy),
     ("npz", npz),
