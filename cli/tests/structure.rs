@@ -343,6 +343,7 @@ fn documentation_names_files_that_exist() {
         "docs/engines.md",
         "docs/exact.md",
         "docs/formats.md",
+        "docs/logs.md",
         "docs/sampling.md",
         "docs/performance.md",
         "docs/report.md",
