@@ -40,7 +40,6 @@ mod texts;
 
 pub use answers::answers;
 pub use arrays::{llama, npy, npz, raw, safetensors};
-pub use arrays::{npy, npz, raw, safetensors};
 pub use logs::logs;
 pub use masks::masks;
 pub use parameters::params;

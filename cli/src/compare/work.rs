@@ -84,11 +84,13 @@ fn each_block(
     let bytes = RESULT_BYTES[0] + RESULT_BYTES[1] * listed;
     match (&sides.a, &sides.b) {
         (A::Logits(a), Some(b)) => {
-            each_block_of(&[a, b], bytes, |rows, blocks| work(rows, Some(&blocks[0]), Some(&blocks[1])))
+            each_block_of(&[a, b], 0, bytes, |rows, blocks| work(rows, Some(&blocks[0]), Some(&blocks[1])))
         }
-        (A::Logits(a), None) => each_block_of(&[a], bytes, |rows, blocks| work(rows, Some(&blocks[0]), None)),
+        (A::Logits(a), None) => {
+            each_block_of(&[a], 0, bytes, |rows, blocks| work(rows, Some(&blocks[0]), None))
+        }
         (A::Reference(_), Some(b)) => {
-            each_block_of(&[b], bytes, |rows, blocks| work(rows, None, Some(&blocks[0])))
+            each_block_of(&[b], 0, bytes, |rows, blocks| work(rows, None, Some(&blocks[0])))
         }
         (A::Reference(_), None) => Ok(()),
     }

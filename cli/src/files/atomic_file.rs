@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::interrupt::Names;
 use crate::failure::{Failure, Result};
@@ -51,6 +51,14 @@ impl AtomicFile {
         let file = builder.tempfile_in(folder).map_err(|error| Failure::file(given, describe_io(&error)))?;
         names.add(file.path());
         Ok(Self { file: Some(file), place, given: given.to_owned() })
+    }
+
+    /// A file that a failure leaves where it is, to be put in its place.
+    pub(super) fn of(file: File, path: &Path, given: &Path) -> Result<Self> {
+        let path = TempPath::try_from_path(path).map_err(|error| Failure::file(path, describe_io(&error)))?;
+        let mut file = NamedTempFile::from_parts(file, path);
+        file.disable_cleanup(true);
+        Ok(Self { file: Some(file), place: resolved(given), given: given.to_owned() })
     }
 
     /// Puts the files in their places in turn: whole, and neither interrupted nor between those of another program.

@@ -112,9 +112,19 @@ impl LogitsFile {
     pub(crate) fn each_block(
         &self,
         result_bytes: usize,
+        work: impl FnMut(Range<usize>, &Logits<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.each_block_from(0, result_bytes, work)
+    }
+
+    /// As `each_block`, without the first so many rows.
+    pub(crate) fn each_block_from(
+        &self,
+        first: usize,
+        result_bytes: usize,
         mut work: impl FnMut(Range<usize>, &Logits<'_>) -> Result<()>,
     ) -> Result<()> {
-        each_block_of(&[self], result_bytes, |rows, blocks| work(rows, &blocks[0]))
+        each_block_of(&[self], first, result_bytes, |rows, blocks| work(rows, &blocks[0]))
     }
 
     /// The same with so many positions of each request alone, from `first` on.
@@ -167,16 +177,19 @@ impl LogitsFile {
     }
 }
 
-/// Calls `work` with each block of rows in turn, and their logits in each of the files, which have equally many rows.
+/// Calls `work` with each block of rows in turn, from this row on, and their logits in each of the files, which have
+/// equally many rows.
 pub(crate) fn each_block_of(
     files: &[&LogitsFile],
+    first_row: usize,
     result_bytes: usize,
     mut work: impl FnMut(Range<usize>, &[Logits<'_>]) -> Result<()>,
 ) -> Result<()> {
     let Some(first) = files.first() else { return Ok(()) };
     let bar = first.progress_bar();
+    bar.inc(first_row as u64);
     let most = files.iter().map(|file| file.rows_per_block(result_bytes)).min().unwrap_or(1);
-    let blocks = || (0..first.rows).step_by(most).map(|start| start..first.rows.min(start + most));
+    let blocks = || (first_row..first.rows).step_by(most).map(|start| start..first.rows.min(start + most));
     // The next block is read while this one is worked on.
     std::thread::scope(|scope| {
         let (filled, full) = mpsc::sync_channel(0);

@@ -116,6 +116,15 @@ impl Inputs {
         Ok(())
     }
 
+    /// What can be told of them later: path, bytes, and when each was written, in nanoseconds.
+    pub(super) fn described(&self) -> Vec<(String, u64, u64)> {
+        let of = |(path, stamp): &(PathBuf, Stamp)| {
+            let (bytes, modified) = stamp.described();
+            (path.display().to_string(), bytes, modified)
+        };
+        self.stamps.iter().map(of).collect()
+    }
+
     /// An error unless all of them are what they were.
     pub(crate) fn check_unchanged(&self) -> Result<()> {
         let other = self.stamps.iter().find(|(path, stamp)| !stamp.is_at(path));

@@ -37,6 +37,11 @@ impl<W: Write> Hashed<W> {
         Self { to, digest: Digest::default() }
     }
 
+    /// A writer after bytes that were hashed already.
+    pub(crate) fn going_on(to: W, digest: Digest) -> Self {
+        Self { to, digest }
+    }
+
     /// The hash, in hexadecimal, of all that was written.
     pub(crate) fn hex(self) -> String {
         self.digest.hex()

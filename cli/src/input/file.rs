@@ -215,6 +215,12 @@ impl Stamp {
         metadata.ok().filter(Metadata::is_file).map(|metadata| Self::of(&metadata))
     }
 
+    /// Bytes, and when they were written, in nanoseconds since 1970: what a later run can compare.
+    pub(crate) fn described(&self) -> (u64, u64) {
+        let since = self.modified.and_then(|modified| modified.duration_since(SystemTime::UNIX_EPOCH).ok());
+        (self.bytes, since.and_then(|since| since.as_nanos().try_into().ok()).unwrap_or(0))
+    }
+
     /// Whether both are of one file, whatever was written to it.
     #[cfg(unix)]
     pub(crate) fn is_of_same_file(&self, other: &Self) -> bool {

@@ -5,6 +5,6 @@ mod digest;
 mod file;
 mod spool;
 
-pub(crate) use self::digest::{Hashed, sha256};
+pub(crate) use self::digest::{Digest, Hashed, sha256};
 pub(crate) use self::file::{Input, Opened, Stamp, changed, is_stdin};
 pub(crate) use self::spool::{cannot_spool, describe_io, spool, temporary};

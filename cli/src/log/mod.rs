@@ -1,27 +1,26 @@
 //! `sortilege log`: one record per row of a file of logits.
 
 mod args;
+mod job;
 mod output;
+mod resume;
 
 use std::io::Write;
 use std::path::Path;
 
 use serde::Serialize;
-use sortilege::log::{Format, Record, Texts};
-use sortilege::{Kernels, LogprobsParams};
+use sortilege::log::{Format, Texts};
 
 use self::args::LogFormat;
 pub(crate) use self::args::{EXAMPLES, LogArgs};
+use self::job::Job;
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note};
-use crate::files::{Inputs, LogitsFile, deliver, meta, meta_within, sha256, with_sidecar};
+use crate::files::{Inputs, Partial, deliver, meta, meta_within, sha256, with_sidecar};
+use crate::input::is_stdin;
 use crate::shared_args::{VocabSource, name_of, refuse_binary};
 use crate::tally::Tally;
 use crate::targets::Targets;
-use crate::text::Vocab;
-
-/// Rough bytes of a record in memory, and of each of its alternatives: they stay below a block too.
-const RECORD_BYTES: [usize; 2] = [256, 64];
 
 /// The options, as the sidecar tells them.
 #[derive(Serialize)]
@@ -48,40 +47,93 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     let files = args.vocab.files().map(|path| path.map(|path| path.as_path()));
     let inputs = [Some(args.logits.logits.as_path()), tokens].into_iter().chain(files);
     let mut inputs = Inputs::of(with_sidecar(args.run.output()), inputs.flatten())?;
-    let params = LogprobsParams { top_logprobs: args.top, temperature: args.temperature, entropy: true };
-    params.validate()?;
-    let logits = LogitsFile::open(&args.logits)?;
-    inputs.add(logits.array.path())?;
-    let targets = match &args.tokens {
-        Some(source) => Targets::read(source, &logits, args.shift)?,
-        None => Targets::none(logits.rows),
-    };
+    let job = Job::open(args)?;
+    inputs.add(job.logits.array.path())?;
     if args.run.output().is_some() {
-        logits.hash_while_reading();
+        job.logits.hash_while_reading();
     }
-    let (vocab, vocab_source) = args.vocab.load(logits.vocab)?.unzip();
+    let (vocab, vocab_source) = args.vocab.load(job.logits.vocab)?.unzip();
     let vocab_source = vocab_source.unwrap_or_default();
     let chosen = Chosen::new(&args.run.device)?;
-    if args.top > 1024 {
-        chosen.check(Kernels::LongLists, logits.dtype)?;
-    }
-    if !args.token_ids.is_empty() {
-        chosen.check(Kernels::TokenRanks, logits.dtype)?;
-    }
-    let describe = |output: String| {
-        let options = options(args, format, &targets, vocab_source.clone())?;
-        meta(&logits, &chosen, options, output)
+    job.check(&chosen)?;
+    let options = || options(args, format, &job.targets, vocab_source.clone());
+    let texts = vocab.as_ref().map_or(Texts::NONE, |vocab| Texts::new(vocab));
+    let work = Work {
+        job: &job,
+        format,
+        chosen: &chosen,
+        texts,
+        tally: Tally::new(&chosen),
+        perplexity: Perplexity::default(),
     };
-    deliver(
-        args.run.output(),
-        &inputs,
-        |out| {
-            let asked = Asked { targets: &targets, token_ids: &args.token_ids, params: &params };
+    let describe = |output: String| meta(&job.logits, &chosen, options()?, output);
+    match with_sidecar(args.run.output()) {
+        [Some(output), Some(sidecar)] if args.resume => {
+            let run = resume::Run::new(&job.logits, options()?)?;
+            let mut partial = Partial::open(&output, &run, &inputs)?;
+            let (work, first) = work.after(&mut partial)?;
+            partial.deliver(&output, &sidecar, &inputs, |out| work.write(out, first, no_room), describe)
+        }
+        _ => {
             let within = || meta_within(&describe(String::new())?);
-            write(&logits, &asked, &chosen, out, format, vocab.as_ref(), within)
-        },
-        describe,
-    )
+            deliver(args.run.output(), &inputs, |out| work.write(out, None, within), describe)
+        }
+    }
+}
+
+/// What the formats that go on have of a sidecar within.
+fn no_room() -> Result<String> {
+    Ok(String::new())
+}
+
+/// The rows of a job as records in a format, and what is said of them at the end.
+struct Work<'a> {
+    job: &'a Job,
+    format: LogFormat,
+    chosen: &'a Chosen,
+    texts: Texts<'a>,
+    tally: Tally,
+    perplexity: Perplexity,
+}
+
+impl Work<'_> {
+    /// The work that is left after the records of an earlier run, and the row that it begins with, if there are any.
+    fn after(mut self, partial: &mut Partial) -> Result<(Self, Option<usize>)> {
+        let Self { job, format, tally, perplexity, .. } = &mut self;
+        let rows = resume::go_on(partial, *format, job, |record| {
+            perplexity.add(record.chosen().and_then(|chosen| chosen.logprob));
+            tally.count(record.status());
+        })?;
+        if rows > 0 {
+            note!("note: {rows} of {} records are there: it goes on", job.logits.rows);
+        }
+        Ok((self, partial.is_begun().then_some(rows)))
+    }
+
+    /// Writes the records from a row on, or all from the start of the output, and prints what is said at the end.
+    fn write(
+        mut self,
+        out: Box<dyn Write + Send + '_>,
+        first: Option<usize>,
+        within: impl FnOnce() -> Result<String>,
+    ) -> Result<()> {
+        let failed = |error: std::io::Error| Failure::writing(&error);
+        let mut writer = match first {
+            Some(_) => output::append(out, self.format),
+            None => output::writer(out, self.format).map_err(failed)?,
+        };
+        self.job.run(self.chosen, self.texts, first.unwrap_or(0), |record| {
+            self.perplexity.add(record.chosen().and_then(|chosen| chosen.logprob));
+            self.tally.count(record.status());
+            writer.write(record).map_err(failed)
+        })?;
+        if self.format == LogFormat::Parquet {
+            writer.describe(&within()?).map_err(failed)?;
+        }
+        writer.finish().map_err(failed)?;
+        self.tally.print(&self.job.logits, self.chosen, &self.perplexity);
+        Ok(())
+    }
 }
 
 /// An error if a format cannot have what the other options ask; what cannot act is told.
@@ -99,6 +151,23 @@ fn check_options(args: &LogArgs, format: LogFormat) -> Result<()> {
             args.top
         )));
     }
+    if args.resume && !matches!(format, LogFormat::Jsonl | LogFormat::Csv) {
+        return Err(Failure::Usage(format!(
+            "--resume goes on with jsonl and csv, whose records stand one after the other; {} is written whole",
+            name_of(&format)
+        )));
+    }
+    if args.resume && args.run.output().is_none() {
+        return Err(Failure::Usage("--resume goes on with a file: -o - names no file".to_owned()));
+    }
+    // A list of tokens is no path, and a file that is missing is told by its reader.
+    let is_stream = |path: &Path| is_stdin(path) || path.exists() && !path.is_file();
+    let tokens = args.tokens.as_deref().map(Path::new);
+    if args.resume && [Some(args.logits.logits.as_path()), tokens].into_iter().flatten().any(is_stream) {
+        return Err(Failure::Usage(
+            "--resume reads its inputs again: give files instead of streams".to_owned(),
+        ));
+    }
     if !args.token_ids.is_empty() && !matches!(format, LogFormat::Jsonl | LogFormat::Parquet) {
         let name = name_of(&format);
         note!("note: --token-ids are not written: --format {name} has no room for them, jsonl has");
@@ -108,54 +177,6 @@ fn check_options(args: &LogArgs, format: LogFormat) -> Result<()> {
     if !has_tokens && (vocab_file.is_some() || tokenizer.is_some()) {
         note!("note: the texts of tokens are not written: with --top 0 and without --tokens there are none");
     }
-    Ok(())
-}
-
-/// What is asked of the rows.
-struct Asked<'a> {
-    targets: &'a Targets,
-    /// Of every row.
-    token_ids: &'a [u32],
-    params: &'a LogprobsParams,
-}
-
-/// Writes the records of all rows, and prints what is said at the end.
-fn write(
-    logits: &LogitsFile,
-    asked: &Asked<'_>,
-    chosen: &Chosen,
-    out: Box<dyn Write + Send + '_>,
-    format: LogFormat,
-    vocab: Option<&Vocab>,
-    within: impl FnOnce() -> Result<String>,
-) -> Result<()> {
-    let failed = |error: std::io::Error| Failure::writing(&error);
-    let texts = vocab.map_or(Texts::NONE, |vocab| Texts::new(vocab));
-    let mut writer = output::writer(out, format).map_err(failed)?;
-    let mut perplexity = Perplexity::default();
-    let mut tally = Tally::new(chosen);
-    let Asked { targets, token_ids, params } = *asked;
-    let listed = params.top_logprobs as usize + token_ids.len();
-    let record_bytes = RECORD_BYTES[0] + RECORD_BYTES[1] * listed;
-    logits.each_block(record_bytes, |rows, block| {
-        let tokens = &targets.tokens[rows.clone()];
-        let of_rows = vec![token_ids; rows.len()];
-        let records = chosen.engine().logprobs_of(block, params, tokens, &of_rows)?;
-        for (row, (record, target)) in rows.zip(records.iter().zip(tokens)) {
-            let [request, number] = [row / logits.positions, row % logits.positions];
-            let position = (targets.first + number) as u64;
-            let line = Record::logprobs(request as u64, position, *target, record, texts);
-            writer.write(&line).map_err(failed)?;
-            perplexity.add(record.target.map(|target| target.logprob));
-            tally.count(record.distribution.status);
-        }
-        Ok(())
-    })?;
-    if format == LogFormat::Parquet {
-        writer.describe(&within()?).map_err(failed)?;
-    }
-    writer.finish().map_err(failed)?;
-    tally.print(logits, chosen, &perplexity);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use sortilege::Status;
-use sortilege::log::{Kind, Record, WriteRecord};
+use sortilege::log::{CsvWriter, JsonlWriter, Kind, Record, WriteRecord};
 
 use super::args::LogFormat;
 use crate::shown::{clip, label};
@@ -19,6 +19,14 @@ pub(super) fn writer<'a>(
             writeln!(out, "{TABLE_HEAD}")?;
             Ok(Box::new(Table(out)))
         }
+    }
+}
+
+/// A writer after records that are there.
+pub(super) fn append<'a>(out: Box<dyn Write + Send + 'a>, format: LogFormat) -> Box<dyn WriteRecord + 'a> {
+    match format {
+        LogFormat::Csv => Box::new(CsvWriter::append(out, Kind::Logprobs)),
+        _ => Box::new(JsonlWriter::new(out)),
     }
 }
 

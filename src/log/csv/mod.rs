@@ -30,6 +30,11 @@ impl<W: Write> CsvWriter<W> {
         }
         Ok(Self { out, kind })
     }
+
+    /// A writer of records after others of the kind, which are there with the names of their columns.
+    pub const fn append(out: W, kind: Kind) -> Self {
+        Self { out, kind }
+    }
 }
 
 impl<W: Write> WriteRecord for CsvWriter<W> {
