@@ -3,7 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::record::{Chosen, LogprobsRecord, TokenLogprob};
+use super::chosen::Chosen;
+use super::record::{LogprobsRecord, TokenLogprob};
 use crate::answer::Status;
 
 /// OpenAI's and vLLM's word for a token that is as good as impossible.

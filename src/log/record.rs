@@ -269,7 +269,7 @@ impl<'a> Record<'a> {
 
 impl LogprobsRecord<'_> {
     /// Whether a token was given, by its id or by its text.
-    const fn has_target(&self) -> bool {
+    pub(super) const fn has_target(&self) -> bool {
         self.token.is_some() || self.text.is_some()
     }
 

@@ -7,10 +7,11 @@ use std::io::{self, Write};
 use serde::Deserialize;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::chosen::Chosen;
 use super::completions::InOrder;
 use super::foreign::{ForeignToken, UNLIKELY, finite, record};
 use super::objects::Objects;
-use super::record::{Chosen, LogprobsRecord, Record, TokenLogprob};
+use super::record::{LogprobsRecord, Record, TokenLogprob};
 use super::write::WriteRecord;
 
 /// Writes the objects as their records come; the ids of a request's tokens are kept in memory until its last record.

@@ -160,7 +160,7 @@ impl<'a> JsonRow<'a> {
 /// The entries of a list with their texts.
 fn list<'a>(top: &[TopLogprob], texts: Texts<'a>) -> Vec<TokenLogprob<'a>> {
     let entry = |entry: &TopLogprob| TokenLogprob {
-        token: entry.token,
+        token: Some(entry.token),
         text: texts.text(entry.token),
         bytes: texts.bytes(entry.token).map(Cow::Borrowed),
         logprob: entry.logprob,

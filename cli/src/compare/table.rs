@@ -190,5 +190,5 @@ fn write_row(out: &mut dyn Write, row: &WorstRow, outcome: &Outcome, frame: &Fra
 
 /// The text of a token for people, or its id.
 fn named(token: u32, texts: Texts<'_>) -> String {
-    label(token, texts.text(token).as_deref())
+    label(Some(token), texts.text(token).as_deref())
 }
