@@ -21,8 +21,8 @@ Examples:
 
 #[derive(Args, Debug)]
 pub(crate) struct ReportArgs {
-    /// A log of `sortilege log` or `sortilege sample` as JSON lines or CSV, or two to be shown side by side; - is standard
-    /// input
+    /// A log of `sortilege log` or `sortilege sample` in any format, or a response with logprobs of OpenAI, vLLM or
+    /// llama-server; or two of them to be shown side by side; - is standard input
     #[arg(required = true, num_args = 1..=2, value_name = "LOG")]
     pub(crate) logs: Vec<PathBuf>,
     /// Write the page to this file; - is standard output

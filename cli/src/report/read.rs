@@ -1,18 +1,18 @@
 //! The rows that the page shows of a log, by request.
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Seek};
 use std::path::Path;
 
 use serde::Serialize;
-use sortilege::log::{LogError, LogReader, Record};
+use sortilege::log::{LogError, Record};
 
 use super::args::ReportArgs;
 use super::joined::joined;
 use super::rows::{Maker, Row, view_names};
 use super::words::{Token, Words, clipped};
 use crate::failure::{Failure, Result, note};
-use crate::input::{Opened, is_stdin};
+use crate::files::LogFile;
+use crate::input::is_stdin;
 use crate::shown::shown_path;
 
 /// Rows of a page: with 20 alternatives each it has some 60 MB, and a browser opens it in seconds.
@@ -63,14 +63,10 @@ impl<'a> Reading<'a> {
 
     /// What is shown of a log.
     pub(super) fn read(&mut self, path: &Path) -> Result<Log> {
-        let bad = |error: std::io::Error| Failure::file(path, error);
-        let input = Opened::new(path)?.seekable(None)?;
-        let mut file = input.file()?;
-        file.rewind().map_err(bad)?;
+        let file = LogFile::open(path)?;
         let mut log = Log { name: name(path), has_targets: false, views: &[], requests: Vec::new() };
         let mut requests: BTreeMap<u64, Rows> = BTreeMap::new();
-        let failed = |error: LogError| Failure::file(path, error);
-        for record in LogReader::new(BufReader::new(file)).map_err(failed)? {
+        for record in file.records()? {
             match record {
                 Ok(record) => self.add(&record, path, &mut log, &mut requests)?,
                 // What came before is worth a look.
@@ -78,10 +74,10 @@ impl<'a> Reading<'a> {
                     note!("note: {}: {error}; the rows before are shown", shown_path(path));
                     self.notes.push(format!("{}: {error}", log.name));
                 }
-                Err(error) => return Err(failed(error)),
+                Err(error) => return Err(file.failed(&error)),
             }
         }
-        input.check_unchanged()?;
+        file.check_unchanged()?;
         self.check_requests(path, &requests)?;
         let left: usize = requests.values().map(|rows| rows.left).sum();
         if left > 0 {

@@ -211,3 +211,62 @@ fn tokens_that_were_asked_for_are_listed_with_their_share() {
         assert_eq!(line[3..], numbers);
     }
 }
+
+/// Responses as servers give them, of two tokens that share a character.
+fn responses() -> [(&'static str, Value); 3] {
+    let token =
+        |text: &str, bytes: &[u8], logprob: f64| json!({"token": text, "bytes": bytes, "logprob": logprob});
+    let position = |(text, bytes, logprob): (&str, &[u8], f64), list: &str| {
+        let mut position = token(text, bytes, logprob);
+        position[list] = json!([token(text, bytes, logprob), token(" no", b" no", -2.5)]);
+        position
+    };
+    let tokens: [(&str, &[u8], f64); 2] = [(" \u{fffd}", b" \xe2\x82", -0.25), ("\u{fffd}", b"\xac", -1.5)];
+    let openai = tokens.map(|token| position(token, "top_logprobs"));
+    let mut llama = openai.clone();
+    for (number, position) in llama.iter_mut().enumerate() {
+        position["id"] = json!(100 + number);
+        for entry in position["top_logprobs"].as_array_mut().expect("a list") {
+            entry["id"] = json!(100 + number);
+        }
+        position["top_logprobs"][1]["id"] = json!(7);
+    }
+    let vllm = json!([
+        {"100": {"logprob": -0.25, "rank": 1, "decoded_token": " €"}, "7": {"logprob": -2.5, "rank": 2, "decoded_token": " no"}},
+        {"101": {"logprob": -1.5, "rank": 1, "decoded_token": ""}, "7": {"logprob": -2.5, "rank": 2, "decoded_token": " no"}},
+    ]);
+    [
+        (
+            "OpenAI",
+            json!({
+                "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
+                "choices": [{
+                    "index": 0, "message": {"role": "assistant", "content": " €"}, "finish_reason": "stop",
+                    "logprobs": {"content": openai, "refusal": null},
+                }],
+            }),
+        ),
+        ("llama-server", json!({"content": " €", "completion_probabilities": llama})),
+        (
+            "vLLM",
+            json!({"request_id": "0", "outputs": [{"index": 0, "token_ids": [100, 101], "logprobs": vllm}]}),
+        ),
+    ]
+}
+
+#[test]
+fn answers_of_servers_are_shown_too() {
+    let folder = Folder::new();
+    let mut browser = Browser::start();
+    for (server, response) in responses() {
+        folder.put("response.json", response.to_string());
+        browser.open(&folder.page("report response.json"), "");
+        assert_eq!(strip(&mut browser), [" €", ""], "{server}");
+        let panel = browser.text("#details");
+        assert!(panel.contains("logprob −0.2500, 77.88 %, rank 1, entropy – nats"), "{server}: {panel}");
+        assert_eq!(bars(&mut browser, 0)[1][1..4], ["“ no”", "", "8.21 %"].map(str::to_owned), "{server}");
+        // Its tokens were drawn, for all that is known.
+        check_not_calibrated(&mut browser);
+        assert_eq!(browser.complaints(), [""; 0], "{server}");
+    }
+}

@@ -98,17 +98,19 @@ fn a_log_that_was_cut_is_shown_as_far_as_it_goes() {
 }
 
 #[test]
-fn a_log_may_come_through_a_pipe_and_as_csv() {
+fn a_log_may_come_through_a_pipe_and_in_any_format() {
     let folder = Folder::new();
     let rows = folder.log_of_assets("log.jsonl", "log");
     let from_file = data(&folder.printed("report log.jsonl"));
     let piped = data(&folder.fed("report -", &folder.get("log.jsonl")));
     assert_eq!(piped["logs"][0]["name"], "standard input");
     assert_eq!(piped["logs"][0]["requests"], from_file["logs"][0]["requests"]);
-    folder.write_log("log.csv", "log");
-    let csv = data(&folder.printed("report log.csv"));
-    assert_eq!(csv["logs"][0]["requests"], from_file["logs"][0]["requests"]);
-    assert_eq!(csv["tokens"], from_file["tokens"]);
+    for name in ["log.csv", "log.parquet"] {
+        folder.write_log(name, "log");
+        let other = data(&folder.printed(&format!("report {name}")));
+        assert_eq!(other["logs"][0]["requests"], from_file["logs"][0]["requests"], "{name}");
+        assert_eq!(other["tokens"], from_file["tokens"], "{name}");
+    }
     assert_eq!(from_file["logs"][0]["requests"].as_array().map(Vec::len), Some(rows.len() / 48));
 }
 
