@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn equal_ones_share_a_rank_and_what_is_left_is_counted() {
         let mut words = Words::default();
-        let entry = |token, logprob| TokenLogprob { token, text: None, bytes: None, logprob };
+        let entry = |token, logprob| TokenLogprob { token: Some(token), text: None, bytes: None, logprob };
         let list =
             [entry(3, -1.0), entry(5, -1.0), entry(2, -1.5), entry(9, f64::NEG_INFINITY), entry(1, -9.0)];
         let mut maker = Maker { words: &mut words, top: 4 };

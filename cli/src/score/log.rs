@@ -1,13 +1,12 @@
 //! What the records of a log say of the tokens that they are asked about. The records of a request are its rows, in order.
 
-use std::io::BufReader;
 use std::path::Path;
 
 use sortilege::Status;
-use sortilege::log::{LogError, LogReader};
 
 use super::candidates::{Ask, Scored};
 use crate::failure::{Failure, Result};
+use crate::files::LogFile;
 use crate::input::{Opened, is_stdin};
 use crate::shown::shown_path;
 
@@ -17,18 +16,17 @@ pub(super) fn is_log(path: &Path) -> Result<bool> {
         return Ok(false);
     }
     let head = Opened::new(path)?.head;
-    Ok(head.starts_with(b"{\"request\":") || head.starts_with(b"request,"))
+    Ok([&b"{\"request\":"[..], b"request,", b"PAR1"].iter().any(|start| head.starts_with(start)))
 }
 
 /// Answers in the order of the places of the asks, which come row by row.
 pub(super) fn score(path: &Path, asks: &[Ask]) -> Result<Vec<Scored>> {
-    let opened = Opened::new(path)?;
-    let bad = |error: LogError| Failure::file(path, error);
+    let log = LogFile::open(path)?;
     let mut scored = vec![None; asks.len()];
     // The request of the record before, and how many of its records were read.
     let (mut request, mut row) = (None, 0);
-    for record in LogReader::new(BufReader::new(opened.reader())).map_err(bad)? {
-        let record = record.map_err(bad)?;
+    for record in log.records()? {
+        let record = record.map_err(|error| log.failed(&error))?;
         row = if request == Some(record.request()) { row + 1 } else { 0 };
         request = Some(record.request());
         let place = |ask: &Ask| (ask.request as u64, ask.row);

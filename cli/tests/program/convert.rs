@@ -81,6 +81,12 @@ fn responses_of_other_programs_are_logs() {
         assert_eq!(folder.lines("convert ours.parquet"), lines);
         folder.put("ours.csv", folder.printed(&format!("convert {name} --to csv")));
         assert_eq!(folder.lines("convert ours.csv"), lines, "{name} through CSV");
+        let page = folder.text(&format!("report {name}"));
+        assert_eq!(
+            page,
+            folder.text("report ours.parquet").replace("ours.parquet", name),
+            "the page of {name}"
+        );
     }
     let refused = folder.run("convert openai-chat --to vllm -o out");
     assert_eq!(refused.status.code(), Some(1));
