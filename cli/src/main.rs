@@ -2,9 +2,10 @@
 //! benchmarks, device listing.
 //!
 //! Each command has a room of its own, a file or a folder with its options, its work and its formats: `info`, `log`,
-//! `sample`, `score`, `compare`, `convert`, `report`, `validate`, `bench`. Below them are `files`, `text`, `engine` and
-//! what else several of them share; none of these knows a command.
+//! `sample`, `score`, `audit`, `compare`, `convert`, `report`, `validate`, `bench`. Below them are `files`, `text`,
+//! `engine` and what else several of them share; none of these knows a command.
 
+mod audit;
 mod bench;
 mod compare;
 mod convert;
@@ -55,6 +56,9 @@ enum Command {
     /// Score sequences of tokens: log-probability in total, per token and per byte, and which the model prefers
     #[command(after_help = score::EXAMPLES)]
     Score(score::ScoreArgs),
+    /// Derive every record of a log again from its logits, and compare it bit for bit
+    #[command(after_help = audit::EXAMPLES)]
+    Audit(audit::AuditArgs),
     /// Write a log in another format, and say what is lost
     #[command(after_help = convert::EXAMPLES)]
     Convert(convert::ConvertArgs),
@@ -91,6 +95,7 @@ fn main() -> ExitCode {
         Command::Log(args) => log::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),

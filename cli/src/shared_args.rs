@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sortilege::{Dtype, MAX_VOCAB};
 
 use crate::failure::{Failure, Result, note};
@@ -51,7 +51,7 @@ pub(crate) fn dtype_parser() -> impl TypedValueParser<Value = Dtype> {
 }
 
 /// Where the texts of the tokens are.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct VocabArgs {
     /// Texts of the tokens: vocab.json (text -> id), a JSON array, one a line (vocab.txt), or any file that --tokenizer
     /// takes. A byte-level alphabet, ▁ for a space and <0x0A> are recognised by the whole vocabulary; ## stays
@@ -101,7 +101,7 @@ impl VocabArgs {
 }
 
 /// The file of a vocabulary, as a sidecar tells it.
-#[derive(Clone, Default, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 pub(crate) struct VocabSource {
     vocab_file: Option<String>,
     vocab_file_sha256: Option<String>,
@@ -121,6 +121,17 @@ impl VocabSource {
             tokenizer_sha256: hash(tokenizer),
         }
     }
+
+    /// The options that name it.
+    pub(crate) fn args(&self) -> VocabArgs {
+        let path = |name: &Option<String>| name.as_ref().map(PathBuf::from);
+        VocabArgs { vocab_file: path(&self.vocab_file), tokenizer: path(&self.tokenizer) }
+    }
+
+    /// Its hash, where there is one.
+    pub(crate) fn sha256(&self) -> Option<&str> {
+        self.vocab_file_sha256.as_deref().or(self.tokenizer_sha256.as_deref())
+    }
 }
 
 /// Who does the work, and where it goes.
@@ -135,6 +146,11 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
+    /// Work on this device whose output has no file.
+    pub(crate) fn on(device: &str) -> Self {
+        Self { device: device.to_owned(), output: None }
+    }
+
     /// The file to write to; none means standard output.
     pub(crate) fn output(&self) -> Option<&Path> {
         file_of(self.output.as_deref())
@@ -144,6 +160,15 @@ impl RunArgs {
     pub(crate) fn format<F: ValueEnum>(&self, asked: Option<F>, [people, pipes]: [F; 2]) -> F {
         choose_format(asked, self.output(), [people, pipes])
     }
+}
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For people
+    Table,
+    /// One JSON object
+    Json,
 }
 
 /// The file that an option for an output names, unless it is `-`, standard output.

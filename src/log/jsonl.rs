@@ -23,6 +23,11 @@ impl<W: Write> JsonlWriter<W> {
     pub const fn new(out: W) -> Self {
         Self { out }
     }
+
+    /// What it writes to.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
 }
 
 impl<W: Write> WriteRecord for JsonlWriter<W> {

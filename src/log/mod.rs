@@ -3,7 +3,8 @@
 //!
 //! A log is a sequence of [`Record`]s, one for each row of logits. A writer of a [`format`](WriteRecord) takes them one
 //! by one, and [`LogReader`] gives them back, whatever the format; [`Format`] has the formats by name, and [`Losses`] tells
-//! what one of them has no place for. [`Meta`] is the sidecar that says how a log was made.
+//! what one of them has no place for. [`Meta`] is the sidecar that says how a log was made, and
+//! [`Audit`] whether its records are those of its logits.
 //!
 //! # Example
 //! ```
@@ -23,9 +24,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod audit;
 mod chosen;
 mod completions;
 mod csv;
+mod difference;
 mod document;
 mod error;
 mod foreign;
@@ -48,6 +51,7 @@ mod texts;
 mod vllm;
 mod write;
 
+pub use self::audit::{Audit, AuditReport, Difference, Finding};
 pub use self::chosen::Chosen;
 pub use self::completions::OpenAiCompletionsWriter;
 pub use self::csv::CsvWriter;

@@ -1,12 +1,14 @@
 //! Logs of every format as records.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use super::csv::CsvReader;
+use super::csv::{self, CsvReader};
 use super::document::DocumentReader;
 use super::error::{LogError, LogResult};
+use super::format::Format as Name;
 use super::jsonl::JsonlReader;
 #[cfg(feature = "parquet")]
 use super::parquet::{self, ParquetReader};
@@ -87,6 +89,25 @@ impl<R: BufRead> LogReader<R> {
             Some(_) => return Err(LogError::Format(NO_LOG.to_owned())),
         };
         Ok(Self { format, is_done: false })
+    }
+
+    /// The format that is read; none for what other programs write.
+    pub const fn format(&self) -> Option<Name> {
+        match &self.format {
+            Format::Jsonl(_) => Some(Name::Jsonl),
+            Format::Csv(_) => Some(Name::Csv),
+            Format::Document(_) => None,
+            #[cfg(feature = "parquet")]
+            Format::Parquet(_) => Some(Name::Parquet),
+        }
+    }
+
+    /// What a log of this format holds of a record: the record that is read where this one was written.
+    pub(super) fn held<'r, 'a>(&self, record: &'r Record<'a>) -> Cow<'r, Record<'a>> {
+        match &self.format {
+            Format::Csv(_) => Cow::Owned(csv::held(record)),
+            _ => Cow::Borrowed(record),
+        }
     }
 }
 

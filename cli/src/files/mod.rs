@@ -19,7 +19,7 @@ mod tokens;
 pub(crate) use self::array::Array;
 pub(crate) use self::atomic_file::write_file;
 pub(crate) use self::element::Element;
-pub(crate) use self::formats::open_array;
+pub(crate) use self::formats::{open_array, says_its_shape};
 pub(crate) use self::hints::Hints;
 pub(crate) use self::interrupt::{leave_nothing_behind, yield_to_signal};
 pub(crate) use self::log::LogFile;

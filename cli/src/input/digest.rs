@@ -1,6 +1,6 @@
 //! SHA-256 hashes, which tie a sidecar to its files.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use sha2::{Digest as _, Sha256};
 
@@ -26,23 +26,23 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     digest.hex()
 }
 
-/// A writer that hashes what goes through it.
-pub(crate) struct Hashed<W> {
-    to: W,
+/// A writer or a reader that hashes what goes through it.
+pub(crate) struct Hashed<T> {
+    inner: T,
     digest: Digest,
 }
 
-impl<W: Write> Hashed<W> {
-    pub(crate) fn new(to: W) -> Self {
-        Self { to, digest: Digest::default() }
+impl<T> Hashed<T> {
+    pub(crate) fn new(inner: T) -> Self {
+        Self { inner, digest: Digest::default() }
     }
 
-    /// A writer after bytes that were hashed already.
-    pub(crate) fn going_on(to: W, digest: Digest) -> Self {
-        Self { to, digest }
+    /// A writer or a reader after bytes that were hashed already.
+    pub(crate) fn going_on(inner: T, digest: Digest) -> Self {
+        Self { inner, digest }
     }
 
-    /// The hash, in hexadecimal, of all that was written.
+    /// The hash, in hexadecimal, of all that was written or read.
     pub(crate) fn hex(self) -> String {
         self.digest.hex()
     }
@@ -50,12 +50,20 @@ impl<W: Write> Hashed<W> {
 
 impl<W: Write> Write for Hashed<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.to.write(bytes)?;
+        let written = self.inner.write(bytes)?;
         self.digest.update(&bytes[..written]);
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
+        self.inner.flush()
+    }
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.digest.update(&buffer[..read]);
+        Ok(read)
     }
 }

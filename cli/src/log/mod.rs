@@ -2,42 +2,25 @@
 
 mod args;
 mod job;
+mod options;
 mod output;
 mod resume;
 
 use std::io::Write;
 use std::path::Path;
 
-use serde::Serialize;
 use sortilege::log::{Format, Texts};
 
 use self::args::LogFormat;
 pub(crate) use self::args::{EXAMPLES, LogArgs};
-use self::job::Job;
+pub(crate) use self::job::Job;
+pub(crate) use self::options::Options;
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note};
-use crate::files::{Inputs, Partial, deliver, meta, meta_within, sha256, with_sidecar};
+use crate::files::{Inputs, Partial, deliver, meta, meta_within, with_sidecar};
 use crate::input::is_stdin;
-use crate::shared_args::{VocabSource, name_of, refuse_binary};
+use crate::shared_args::{name_of, refuse_binary};
 use crate::tally::Tally;
-use crate::targets::Targets;
-
-/// The options, as the sidecar tells them.
-#[derive(Serialize)]
-struct Options<'a> {
-    top: u32,
-    temperature: f32,
-    format: String,
-    device: &'a str,
-    tokens: Option<&'a str>,
-    tokens_tensor: Option<&'a str>,
-    shift: bool,
-    token_ids: &'a [u32],
-    tokens_sha256: Option<String>,
-    vocab_size: Option<usize>,
-    #[serde(flatten)]
-    vocab: VocabSource,
-}
 
 pub(crate) fn run(args: &LogArgs) -> Result<()> {
     let format = args.run.format(args.format, [LogFormat::Table, LogFormat::Jsonl]);
@@ -56,7 +39,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     let vocab_source = vocab_source.unwrap_or_default();
     let chosen = Chosen::new(&args.run.device)?;
     job.check(&chosen)?;
-    let options = || options(args, format, &job.targets, vocab_source.clone());
+    let options = || Options::new(args, format, &job, vocab_source.clone());
     let texts = vocab.as_ref().map_or(Texts::NONE, |vocab| Texts::new(vocab));
     let work = Work {
         job: &job,
@@ -201,26 +184,4 @@ impl std::fmt::Display for Perplexity {
             count => write!(f, "perplexity {:.6} over {count} targets", (-self.sum / count as f64).exp()),
         }
     }
-}
-
-fn options<'a>(
-    args: &'a LogArgs,
-    format: LogFormat,
-    targets: &'a Targets,
-    vocab: VocabSource,
-) -> Result<Options<'a>> {
-    let tokens_file = args.tokens.as_deref().map(Path::new).filter(|path| path.exists());
-    Ok(Options {
-        top: args.top,
-        temperature: args.temperature,
-        format: name_of(&format),
-        device: &args.run.device,
-        tokens: args.tokens.as_deref(),
-        tokens_tensor: targets.tensor.as_deref(),
-        shift: args.shift,
-        token_ids: &args.token_ids,
-        tokens_sha256: sha256(tokens_file)?,
-        vocab_size: args.logits.vocab_size,
-        vocab,
-    })
 }

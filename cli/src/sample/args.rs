@@ -91,11 +91,17 @@ impl SamplingArgs {
     /// The parameters that are given, with their order.
     pub(super) fn given(&self) -> PartialParams {
         let mut given = self.params.clone();
-        given.order = match (self.profile, &self.order) {
-            (_, Some(list)) => Some(OrderValue::List(list.clone())),
-            (profile, None) => profile.map(OrderValue::Profile),
-        };
+        match (self.profile, &self.order) {
+            (_, Some(list)) => given.order = Some(OrderValue::List(list.clone())),
+            (Some(profile), None) => given.order = Some(OrderValue::Profile(profile)),
+            (None, None) => {}
+        }
         given
+    }
+
+    /// Options that give these.
+    pub(super) fn of(params: PartialParams) -> Self {
+        Self { params, profile: None, order: None }
     }
 }
 

@@ -3,9 +3,10 @@
 
 use std::io::{self, Write};
 
-use sortilege::SampleInputs;
-use sortilege::{DeviceLimits, Logits, Plan, Request, Row, Sample, Shape};
+use sortilege::log::{Record, Texts};
+use sortilege::{DeviceLimits, Kernels, Logits, Plan, Request, Row, Sample, SampleInputs, Shape};
 
+use super::args::SampleArgs;
 use super::mask::Mask;
 use super::requests::Requests;
 use crate::engine::Chosen;
@@ -20,18 +21,49 @@ pub(crate) struct Place {
     pub(crate) stream: u32,
 }
 
-/// What is sampled: rows of a file for requests.
-pub(super) struct Job<'a> {
-    pub(super) logits: &'a LogitsFile,
-    pub(super) requests: &'a Requests,
-    pub(super) mask: Option<Mask>,
-    /// Whether a row sees what the rows before it drew.
-    pub(super) feedback: bool,
+impl Place {
+    /// The record of its sample.
+    pub(crate) fn record<'a>(&self, sample: &Sample, texts: Texts<'a>) -> Record<'a> {
+        Record::sample(self.request as u64, self.position, self.stream, sample, texts)
+    }
 }
 
-impl Job<'_> {
+/// What is sampled: rows of a file for requests.
+pub(crate) struct Job {
+    pub(crate) logits: LogitsFile,
+    pub(super) requests: Requests,
+    pub(super) mask: Option<Mask>,
+    /// Whether a row sees what the rows before it drew.
+    feedback: bool,
+}
+
+impl Job {
+    /// What the options ask, if the library takes it for these logits; what of it cannot act is told.
+    pub(crate) fn open(args: &SampleArgs) -> Result<Self> {
+        let logits = LogitsFile::open(&args.logits)?;
+        let requests = Requests::new(args, &logits)?;
+        let mask = args.mask.as_deref().map(|path| Mask::open(path, &logits)).transpose()?;
+        Ok(Self { logits, requests, mask, feedback: args.feedback })
+    }
+
+    /// A device proves itself, before it works for anybody.
+    pub(crate) fn check(&self, chosen: &Chosen) -> Result<()> {
+        chosen.check(Kernels::Sample, self.logits.dtype)?;
+        if self.requests.asks_for_token_ids() {
+            chosen.check(Kernels::TokenRanks, self.logits.dtype)?;
+        }
+        Ok(())
+    }
+
+    /// Hashes the file of logits while it is read, where its rows are read in their order.
+    pub(crate) fn hash_while_reading(&self) {
+        if !self.feedback {
+            self.logits.hash_while_reading();
+        }
+    }
+
     /// Calls `emit` with each row's sample, in order.
-    pub(super) fn run(&self, chosen: &Chosen, emit: impl FnMut(Place, &Sample) -> Result<()>) -> Result<()> {
+    pub(crate) fn run(&self, chosen: &Chosen, emit: impl FnMut(Place, &Sample) -> Result<()>) -> Result<()> {
         if self.feedback { self.step_by_step(chosen, emit) } else { self.block_by_block(chosen, emit) }
     }
 
@@ -59,8 +91,8 @@ impl Job<'_> {
         chosen: &Chosen,
         mut emit: impl FnMut(Place, &Sample) -> Result<()>,
     ) -> Result<()> {
-        let Requests { count, positions, .. } = *self.requests;
-        let LogitsFile { dtype, vocab, .. } = *self.logits;
+        let Requests { count, positions, .. } = self.requests;
+        let LogitsFile { dtype, vocab, .. } = self.logits;
         let bar = self.logits.progress_bar();
         let together = self.requests_together();
         for first in (0..count).step_by(together) {
@@ -129,8 +161,8 @@ impl Job<'_> {
 
     /// Prints the plan of the first call, and says how many there are.
     pub(super) fn print_plan(&self) -> Result<()> {
-        let Requests { count, positions, .. } = *self.requests;
-        let LogitsFile { dtype, vocab, stride, rows: all, .. } = *self.logits;
+        let Requests { count, positions, .. } = self.requests;
+        let LogitsFile { dtype, vocab, stride, rows: all, .. } = self.logits;
         let (rows, calls): (Vec<usize>, usize) = if self.feedback {
             let together = self.requests_together();
             let rows =

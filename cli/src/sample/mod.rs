@@ -6,6 +6,7 @@ mod idle;
 mod job;
 mod mask;
 mod numbers;
+mod options;
 mod output;
 mod params;
 mod params_file;
@@ -19,23 +20,20 @@ mod values;
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde::Serialize;
-use sortilege::log::{Record, Texts};
-use sortilege::{Kernels, Sample};
+use sortilege::Sample;
+use sortilege::log::Texts;
 
 use self::args::SampleFormat;
 pub(crate) use self::args::{EXAMPLES, SampleArgs};
-use self::job::{Job, Place};
-use self::mask::Mask;
-use self::numbers::Seed;
-use self::params::PartialParams;
+pub(crate) use self::job::Job;
+pub(crate) use self::options::{Files, Options};
 use self::requests::Requests;
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note, tell_idle};
-use crate::files::{Inputs, LogitsFile, deliver, meta, meta_within, sha256, with_sidecar};
-use crate::shared_args::{VocabSource, name_of, refuse_binary};
+use crate::files::{Inputs, deliver, meta, meta_within, with_sidecar};
+use crate::shared_args::{name_of, refuse_binary};
 use crate::tally::Tally;
 
 pub(crate) fn run(args: &SampleArgs) -> Result<()> {
@@ -46,33 +44,27 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     let files = [Some(&args.logits.logits), args.params.as_ref(), args.mask.as_ref(), vocab_file, tokenizer];
     let inputs = files.into_iter().flatten().map(|path| path.as_path()).chain(prompt);
     let mut inputs = Inputs::of(with_sidecar(args.run.output()), inputs)?;
-    let logits = LogitsFile::open(&args.logits)?;
-    inputs.add(logits.array.path())?;
-    let requests = Requests::new(args, &logits)?;
-    if args.run.output().is_some() && !args.feedback {
-        logits.hash_while_reading();
-    }
-    let mask = args.mask.as_deref().map(|path| Mask::open(path, &logits)).transpose()?;
-    mask.iter().try_for_each(|mask| inputs.add(mask.array.path()))?;
-    let job = Job { logits: &logits, requests: &requests, mask, feedback: args.feedback };
+    let job = Job::open(args)?;
+    inputs.add(job.logits.array.path())?;
+    job.mask.iter().try_for_each(|mask| inputs.add(mask.array.path()))?;
     if args.plan {
         tell_unplanned(args);
         return job.print_plan();
     }
-    tell_unwritten(args, &requests, format);
-    let (vocab, vocab_source) = args.vocab.load(logits.vocab)?.unzip();
+    if args.run.output().is_some() {
+        job.hash_while_reading();
+    }
+    tell_unwritten(args, &job.requests, format);
+    let (vocab, vocab_source) = args.vocab.load(job.logits.vocab)?.unzip();
     let vocab_source = vocab_source.unwrap_or_default();
     let chosen = Chosen::new(&args.run.device)?;
-    chosen.check(Kernels::Sample, logits.dtype)?;
-    if requests.asks_for_token_ids() {
-        chosen.check(Kernels::TokenRanks, logits.dtype)?;
-    }
-    if let Some(seed) = requests.found_seed.filter(|_| requests.draw()) {
+    job.check(&chosen)?;
+    if let Some(seed) = job.requests.found_seed.filter(|_| job.requests.draw()) {
         note!("seed {seed}");
     }
     let describe = |output: String| {
-        let options = options(args, &job, format, vocab_source.clone())?;
-        meta(&logits, &chosen, options, output)
+        let options = Options::new(args, &job, format, vocab_source.clone())?;
+        meta(&job.logits, &chosen, options, output)
     };
     deliver(
         args.run.output(),
@@ -86,14 +78,13 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
             job.run(&chosen, |place, sample| {
                 tally.count(sample.status);
                 drawn.count(sample);
-                let Place { request, position, stream } = place;
-                writer.write(&Record::sample(request as u64, position, stream, sample, texts)).map_err(failed)
+                writer.write(&place.record(sample, texts)).map_err(failed)
             })?;
             if format == SampleFormat::Parquet {
                 writer.describe(&meta_within(&describe(String::new())?)?).map_err(failed)?;
             }
             writer.finish().map_err(failed)?;
-            tally.print(&logits, &chosen, &drawn);
+            tally.print(&job.logits, &chosen, &drawn);
             Ok(())
         },
         describe,
@@ -168,56 +159,4 @@ impl fmt::Display for DrawTally {
             _ => write!(f, ", {reopened} logits read again"),
         }
     }
-}
-
-/// The options, as the sidecar tells them.
-#[derive(Serialize)]
-struct Options<'a> {
-    /// What the command line gives, with the seed that was found.
-    sampling: PartialParams,
-    params: Option<String>,
-    params_sha256: Option<String>,
-    prompt: Option<&'a str>,
-    prompt_tensor: Option<&'a str>,
-    prompt_sha256: Option<String>,
-    mask: Option<String>,
-    mask_tensor: Option<&'a str>,
-    mask_sha256: Option<String>,
-    feedback: bool,
-    format: String,
-    device: &'a str,
-    vocab_size: Option<usize>,
-    #[serde(flatten)]
-    vocab: VocabSource,
-}
-
-fn options<'a>(
-    args: &'a SampleArgs,
-    job: &'a Job<'_>,
-    format: SampleFormat,
-    vocab: VocabSource,
-) -> Result<Options<'a>> {
-    let name = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
-    let hash = |path: Option<&PathBuf>| sha256(path.map(PathBuf::as_path));
-    let prompt_file = args.prompt.as_deref().map(Path::new).filter(|path| path.exists());
-    let mut sampling = args.sampling.given();
-    if !matches!(sampling.seed, Some(Seed(Some(_)))) {
-        sampling.seed = job.requests.found_seed.map(|seed| Seed(Some(seed)));
-    }
-    Ok(Options {
-        sampling,
-        params: name(args.params.as_ref()),
-        params_sha256: hash(args.params.as_ref())?,
-        prompt: args.prompt.as_deref(),
-        prompt_tensor: job.requests.prompts.tensor.as_deref(),
-        prompt_sha256: sha256(prompt_file)?,
-        mask: name(args.mask.as_ref()),
-        mask_tensor: job.mask.as_ref().and_then(|mask| mask.array.tensor.as_deref()),
-        mask_sha256: hash(args.mask.as_ref())?,
-        feedback: args.feedback,
-        format: name_of(&format),
-        device: &args.run.device,
-        vocab_size: args.logits.vocab_size,
-        vocab,
-    })
 }

@@ -73,8 +73,18 @@ impl From<OrderValue> for Order {
 }
 
 /// A token and what is added to its logit.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Bias(pub(super) u32, pub(super) f32);
+
+impl Serialize for Bias {
+    /// A ban, for which JSON has no number, is spelled.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.1 {
+            f32::NEG_INFINITY => (self.0, "-inf").serialize(serializer),
+            bias => (self.0, bias).serialize(serializer),
+        }
+    }
+}
 
 impl FromStr for Bias {
     type Err = String;

@@ -1,5 +1,6 @@
 //! The program from outside: what it reads, writes and prints, how it ends, and that every device says the same.
 
+mod audit;
 mod bad_input;
 mod bench;
 #[cfg(unix)]

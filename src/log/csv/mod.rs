@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use self::columns::{LOGPROBS_COLUMNS, LogprobsLine, SAMPLE_COLUMNS, SampleLine};
 pub(super) use self::read::CsvReader;
-use super::record::{Kind, Record};
+use super::record::{DistributionRecord, Kind, Record, SampleRecord};
 use super::write::WriteRecord;
 
 /// Writes CSV.
@@ -58,6 +58,22 @@ impl<W: Write> WriteRecord for CsvWriter<W> {
 
     fn finish(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+/// What the columns hold of a record: of a sample no lists, and of its distribution the entropy alone.
+pub(super) fn held<'a>(record: &Record<'a>) -> Record<'a> {
+    match record {
+        Record::Logprobs(record) => {
+            let mut held = record.clone();
+            held.token_ids.clear();
+            Record::Logprobs(held)
+        }
+        Record::Sample(record) => {
+            let (top, token_ids) = (Vec::new(), Vec::new());
+            let processed = DistributionRecord { logsumexp: None, top, token_ids, ..record.processed };
+            Record::Sample(SampleRecord { processed, raw: None, draws: record.draws.clone(), ..*record })
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Records through every format and back.
 
+mod audit;
 mod foreign;
 mod losses;
 #[cfg(feature = "parquet")]

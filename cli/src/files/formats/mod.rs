@@ -9,6 +9,5 @@ mod open;
 mod raw;
 mod safetensors;
 
-pub(crate) use self::open::open_array;
-pub(crate) use self::open::{Format, open_format};
+pub(crate) use self::open::{Format, open_array, open_format, says_its_shape};
 pub(crate) use self::safetensors::Header;

@@ -63,6 +63,11 @@ pub(crate) fn open_array(path: &Path, hints: &Hints) -> Result<Array> {
     }
 }
 
+/// Whether a file says which shape its array has; one of raw numbers does not. Standard input is taken for one that does.
+pub(crate) fn says_its_shape(path: &Path) -> Result<bool> {
+    Ok(is_stdin(path) || Format::of(&Opened::new(path)?).is_some())
+}
+
 /// The array of a file that says what it holds.
 pub(crate) fn open_format(opened: Opened, format: Format, hints: &Hints) -> Result<Array> {
     let most = hints.most_bytes();

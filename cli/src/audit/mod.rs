@@ -1,0 +1,123 @@
+//! `sortilege audit`: whether a log follows from its logits. `sidecar` says what was asked, `replay` asks it again; the
+//! records are compared by the library.
+
+mod args;
+mod findings;
+mod replay;
+mod sidecar;
+mod sources;
+
+use std::io;
+use std::path::Path;
+
+use sortilege::log::{Audit, AuditReport, Format, LogError};
+
+pub(crate) use self::args::{AuditArgs, EXAMPLES};
+use self::findings::{Findings, Outcome};
+use self::replay::Replay;
+use self::sidecar::Sidecar;
+use self::sources::{Vocabulary, check_logits};
+use crate::engine::Chosen;
+use crate::failure::{Failure, Result};
+use crate::files::{Inputs, LogFile, sha256};
+use crate::input::{Hashed, is_stdin};
+use crate::shown::shown_path;
+
+pub(crate) fn run(args: &AuditArgs) -> Result<()> {
+    check_stdin(args)?;
+    let sidecar = Sidecar::read(args.meta.as_deref(), &args.log)?;
+    let chosen = Chosen::new(&args.device)?;
+    let mut findings = Findings::default();
+    let (texts_checked, report) = match Replay::open(args, &sidecar, &mut findings) {
+        Ok(replay) => compare(args, &sidecar, &replay, &chosen, &mut findings)?,
+        Err(failure) => (false, explain(args, &sidecar, failure, &mut findings)?),
+    };
+    let device = chosen.describe().0;
+    let devices = [device.as_str(), &sidecar.meta.device];
+    Outcome::new([&args.log, &args.logits], devices, texts_checked, findings, report).conclude(args.format)
+}
+
+/// An error if several inputs are standard input.
+fn check_stdin(args: &AuditArgs) -> Result<()> {
+    if is_stdin(&args.log) && args.meta.is_none() {
+        return Err(Failure::Usage("a log on standard input needs its sidecar: --meta FILE".to_owned()));
+    }
+    let texts = [&args.tokens, &args.params, &args.prompt, &args.mask].into_iter().flatten();
+    let inputs = [Some(&args.log), Some(&args.logits), args.meta.as_ref()].into_iter().flatten();
+    let inputs = inputs.map(|path| path.as_path()).chain(texts.map(Path::new));
+    Inputs::of([], inputs).map(drop)
+}
+
+/// Compares the log with what is derived again.
+fn compare(
+    args: &AuditArgs,
+    sidecar: &Sidecar,
+    replay: &Replay,
+    chosen: &Chosen,
+    findings: &mut Findings,
+) -> Result<(bool, AuditReport)> {
+    let Sidecar { meta, options } = sidecar;
+    let logits = replay.logits();
+    let vocabulary = Vocabulary::find(&args.vocab, replay::vocab(options), logits.vocab, findings)?;
+    replay.hash_while_reading();
+    let log = LogFile::open(&args.log)?;
+    let failed = |error: LogError| log.failed(&error);
+    let reader = log.records()?;
+    let format = reader.format().ok_or_else(|| {
+        let problem = "logs of other programs' schemas are not audited: they have no entropies and no rows without a token";
+        Failure::file(&args.log, problem)
+    })?;
+    // What the bytes of the log must be, where its records say all of them.
+    let mut written = Hashed::new(io::sink());
+    let is_text = matches!(format, Format::Jsonl | Format::Csv);
+    let writer = is_text.then(|| format.writer(&mut written, replay.kind())).transpose();
+    let mut writer = writer.map_err(|error| Failure::writing(&error))?;
+    let mut audit = Audit::new(reader);
+    if !vocabulary.is_known() {
+        audit = audit.without_texts();
+    }
+    replay.run(chosen, vocabulary.texts(), |record| {
+        if let Some(writer) = &mut writer {
+            writer.write(record).map_err(|error| Failure::writing(&error))?;
+        }
+        audit.expect(record).map_err(failed)
+    })?;
+    drop(writer);
+    let report = audit.finish().map_err(failed)?;
+    let [log_hash, written_hash] = [log.sha256()?, written.hex()];
+    let mut of_files = Findings::default();
+    check_logits(logits.array.path(), &logits.array.sha256()?, meta, &mut of_files);
+    if log_hash != meta.output_sha256 {
+        let problem = format!("{} is not as it was written", shown_path(&args.log));
+        of_files.file(&problem, &log_hash, &meta.output_sha256);
+    } else if is_text && report.follows() && vocabulary.is_known() && log_hash != written_hash {
+        of_files.add(format!(
+            "{} has every value, and spells one otherwise than sortilege writes it",
+            shown_path(&args.log)
+        ));
+    }
+    findings.put_first(of_files);
+    Ok((vocabulary.is_known(), report))
+}
+
+/// Why a log cannot be derived again: other files are a finding, anything else is the failure that it is.
+fn explain(
+    args: &AuditArgs,
+    sidecar: &Sidecar,
+    failure: Failure,
+    findings: &mut Findings,
+) -> Result<AuditReport> {
+    let input = &sidecar.meta.input;
+    let told = input.index.as_ref().map_or(&input.sha256, |index| &index.sha256);
+    let mut of_files = Findings::default();
+    if let Some(hash) = sha256(Some(&args.logits))?.filter(|hash| hash != told) {
+        let problem = format!("{} is another file than the log was made from", shown_path(&args.logits));
+        of_files.file(&problem, &hash, told);
+    }
+    findings.put_first(of_files);
+    if findings.is_empty() {
+        return Err(failure);
+    }
+    findings.add(format!("it cannot be derived again: {failure}"));
+    Ok(AuditReport::default())
+}

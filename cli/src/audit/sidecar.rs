@@ -1,0 +1,93 @@
+//! The sidecar of a log, read back: how it was made, in the options of its command.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sortilege::ARITHMETIC_VERSION;
+use sortilege::log::Meta;
+
+use crate::failure::{Failure, Result};
+use crate::files::with_sidecar;
+use crate::input::Opened;
+use crate::shown::shown;
+use crate::{log, sample};
+
+/// Bytes of the longest sidecar: a list of tokens on a command line is below it.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// How a log was made.
+pub(super) struct Sidecar {
+    pub(super) meta: Meta,
+    pub(super) options: Options,
+}
+
+/// The options of its command.
+pub(super) enum Options {
+    Log(Box<log::Options>),
+    Sample(Box<sample::Options>),
+}
+
+impl Sidecar {
+    /// The sidecar at this path, or else beside the log, if its numbers can be derived again.
+    pub(super) fn read(path: Option<&Path>, log: &Path) -> Result<Self> {
+        let path = path.map_or_else(|| beside(log), |path| Ok(path.to_owned()))?;
+        let text = Opened::new(&path)?.all(MAX_BYTES, "this is no sidecar of a log")?;
+        let bad = |problem: String| Failure::file(&path, problem);
+        let meta: Meta = serde_json::from_slice(&text)
+            .map_err(|error| bad(other_version(&text).unwrap_or_else(|| format!("no sidecar: {error}"))))?;
+        meta.check_arithmetic().map_err(bad)?;
+        let options = if meta.options.get("sampling").is_some() {
+            Options::Sample(Box::new(options(&text, &meta).map_err(bad)?))
+        } else if meta.options.get("top").is_some() {
+            Options::Log(Box::new(options(&text, &meta).map_err(bad)?))
+        } else {
+            return Err(bad("this is the sidecar of neither `log` nor `sample`".to_owned()));
+        };
+        Ok(Self { meta, options })
+    }
+}
+
+/// The path of the sidecar beside a log, which is there.
+fn beside(log: &Path) -> Result<PathBuf> {
+    let [_, path] = with_sidecar(Some(log));
+    path.filter(|path| path.is_file()).ok_or_else(|| {
+        Failure::file(
+            log,
+            "there is no sidecar beside it, which says how it was made: -o FILE writes it to FILE.meta.json; where it \
+             is elsewhere, give it with --meta",
+        )
+    })
+}
+
+/// What is said of a sidecar of another version, in which other things may stand.
+fn other_version(text: &[u8]) -> Option<String> {
+    let value: Value = serde_json::from_slice(text).ok()?;
+    let version = value.get("arithmetic_version")?.as_u64()?;
+    (version != u64::from(ARITHMETIC_VERSION)).then(|| {
+        format!(
+            "the log is of arithmetic version {version}, this program computes version {ARITHMETIC_VERSION}"
+        )
+    })
+}
+
+/// The options in the words of their command, all of which are known. They are read from the text, so that a number of 32
+/// bits is the one that was written.
+fn options<O: DeserializeOwned + Serialize>(text: &[u8], meta: &Meta) -> std::result::Result<O, String> {
+    #[derive(Deserialize)]
+    struct Told<O> {
+        options: O,
+    }
+    let told = serde_json::from_slice::<Told<O>>(text).map_err(|error| format!("its options: {error}"))?;
+    let known = serde_json::to_value(&told.options).map_err(|error| error.to_string())?;
+    let mut given = meta.options.as_object().into_iter().flatten();
+    match given.find(|(key, _)| known.get(key).is_none()) {
+        None => Ok(told.options),
+        Some((key, _)) => Err(format!(
+            "its option {} is none of this version's: audit it with sortilege {}, which made it",
+            shown(key),
+            shown(&meta.sortilege)
+        )),
+    }
+}

@@ -1,0 +1,124 @@
+//! Files that a log was made from: where they are now, and whether they still hold what they held.
+
+use std::path::Path;
+
+use sortilege::log::{Meta, Texts};
+
+use super::findings::Findings;
+use crate::failure::{Failure, Result, note};
+use crate::files::sha256;
+use crate::input::is_stdin;
+use crate::shared_args::{VocabArgs, VocabSource};
+use crate::shown::{shown, shown_path};
+use crate::text::Vocab;
+
+/// A file, or a list in its place, as the sidecar tells it.
+pub(super) struct Source<'a> {
+    pub(super) option: &'static str,
+    pub(super) told: Option<&'a str>,
+    pub(super) sha256: Option<&'a str>,
+}
+
+impl Source<'_> {
+    /// What to read: what the option gives now, or else what it gave when the log was made. Another file is a finding.
+    pub(super) fn find(&self, given: Option<&str>, findings: &mut Findings) -> Result<Option<String>> {
+        let option = self.option;
+        let Some(told) = self.told else {
+            return match given {
+                None => Ok(None),
+                Some(_) => Err(Failure::Usage(format!("{option}: the log was made without: leave it out"))),
+            };
+        };
+        let source = given.unwrap_or(told);
+        let (path, name) = (Path::new(source), shown(source));
+        match (self.sha256, sha256(Some(path))?) {
+            // A list is its own description.
+            (None, _) if !is_stdin(Path::new(told)) || given.is_some() => {}
+            (None, _) => {
+                return Err(Failure::Usage(format!(
+                    "{option} of the log was standard input: give its tokens with {option}"
+                )));
+            }
+            (Some(_), None) => {
+                let problem =
+                    format!("the log was made with it, as {option}: say where it is now with {option}");
+                return Err(Failure::file(path, format!("there is no such file; {problem}")));
+            }
+            (Some(expected), Some(hash)) if hash != expected => {
+                let problem = format!("{option} {name} is another file than the log was made with");
+                findings.file(&problem, &hash, expected);
+            }
+            (Some(_), Some(_)) => {}
+        }
+        Ok(Some(source.to_owned()))
+    }
+}
+
+/// A finding if these are other logits, by their hash.
+pub(super) fn check_logits(path: &Path, hash: &str, meta: &Meta, findings: &mut Findings) {
+    if hash != meta.input.sha256 {
+        let problem = format!("{} is another file than the log was made from", shown_path(path));
+        findings.file(&problem, hash, &meta.input.sha256);
+    }
+}
+
+/// What is known of the texts of tokens.
+pub(super) enum Vocabulary {
+    /// The log has none.
+    None,
+    /// The log has texts, and nobody can say whether they are right.
+    Missing,
+    Found(Vocab),
+}
+
+impl Vocabulary {
+    /// The vocabulary that the log was made with: where the options say, or where it was.
+    pub(super) fn find(
+        given: &VocabArgs,
+        told: &VocabSource,
+        tokens: usize,
+        findings: &mut Findings,
+    ) -> Result<Self> {
+        let is_given = given.files().iter().any(Option::is_some);
+        let Some(expected) = told.sha256() else {
+            return if is_given {
+                Err(Failure::Usage("the log was made without a vocabulary: leave it out".to_owned()))
+            } else {
+                Ok(Self::None)
+            };
+        };
+        if is_given {
+            let Some((vocab, source)) = given.load(tokens)? else { return Ok(Self::None) };
+            let hash = source.sha256().unwrap_or_default();
+            if hash != expected {
+                findings.file("the vocabulary is another file than the log was made with", hash, expected);
+            }
+            return Ok(Self::Found(vocab));
+        }
+        let args = told.args();
+        for path in args.files().into_iter().flatten() {
+            if sha256(Some(path))?.as_deref() != Some(expected) {
+                note!(
+                    "note: texts are not checked: {} is not there, or no longer what it was; give it with --tokenizer \
+                     or --vocab-file",
+                    shown_path(path)
+                );
+                return Ok(Self::Missing);
+            }
+        }
+        Ok(args.load(tokens)?.map_or(Self::None, |(vocab, _)| Self::Found(vocab)))
+    }
+
+    /// The texts for records.
+    pub(super) fn texts(&self) -> Texts<'_> {
+        match self {
+            Self::Found(vocab) => Texts::new(vocab),
+            Self::None | Self::Missing => Texts::NONE,
+        }
+    }
+
+    /// Whether the texts of a log can be told right from wrong.
+    pub(super) fn is_known(&self) -> bool {
+        !matches!(self, Self::Missing)
+    }
+}
