@@ -2,8 +2,8 @@
 //! benchmarks, device listing.
 //!
 //! Each command has a room of its own, a file or a folder with its options, its work and its formats: `info`, `log`,
-//! `sample`, `score`, `audit`, `compare`, `convert`, `report`, `validate`, `bench`. Below them are `files`, `text`,
-//! `engine` and what else several of them share; none of these knows a command.
+//! `sample`, `score`, `audit`, `summary`, `compare`, `convert`, `report`, `validate`, `bench`. Below them are `files`,
+//! `text`, `engine` and what else several of them share; none of these knows a command.
 
 mod audit;
 mod bench;
@@ -23,6 +23,7 @@ mod sample;
 mod score;
 mod shared_args;
 mod shown;
+mod summary;
 mod tally;
 mod targets;
 mod text;
@@ -59,6 +60,9 @@ enum Command {
     /// Derive every record of a log again from its logits, and compare it bit for bit
     #[command(after_help = audit::EXAMPLES)]
     Audit(audit::AuditArgs),
+    /// Perplexity, percentiles, calibration and runs of low confidence of a log, and gates on them
+    #[command(after_help = summary::EXAMPLES)]
+    Summary(summary::SummaryArgs),
     /// Write a log in another format, and say what is lost
     #[command(after_help = convert::EXAMPLES)]
     Convert(convert::ConvertArgs),
@@ -96,6 +100,7 @@ fn main() -> ExitCode {
         Command::Sample(args) => sample::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Summary(args) => summary::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),

@@ -339,6 +339,7 @@ fn documentation_names_files_that_exist() {
         "README.md",
         "CHANGELOG.md",
         "docs/adding.md",
+        "docs/audit.md",
         "docs/compare.md",
         "docs/engines.md",
         "docs/exact.md",

@@ -3,8 +3,8 @@
 //!
 //! A log is a sequence of [`Record`]s, one for each row of logits. A writer of a [`format`](WriteRecord) takes them one
 //! by one, and [`LogReader`] gives them back, whatever the format; [`Format`] has the formats by name, and [`Losses`] tells
-//! what one of them has no place for. [`Meta`] is the sidecar that says how a log was made, and
-//! [`Audit`] whether its records are those of its logits.
+//! what one of them has no place for. [`Meta`] is the sidecar that says how a log was made,
+//! [`Audit`] whether its records are those of its logits, and [`Summary`] what they come to.
 //!
 //! # Example
 //! ```
@@ -45,6 +45,7 @@ mod parquet;
 mod read;
 mod record;
 mod spelling;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -70,6 +71,10 @@ pub use self::record::{
     DistributionRecord, DrawRecord, GivenToken, Kind, LogprobsRecord, Record, SampleRecord, TokenLogprob,
 };
 pub use self::spelling::{escaped, is_control, push_escaped, text_cell, text_of_cell};
+pub use self::summary::{
+    Calibration, CalibrationBin, LowConfidence, LowRun, RequestSummary, Spread, Summary, SummaryReport,
+    Totals,
+};
 pub use self::texts::{Texts, TokenBytes};
 pub use self::vllm::VllmWriter;
 pub use self::write::WriteRecord;

@@ -25,7 +25,7 @@ Examples:
 
 #[derive(Args, Debug)]
 pub(crate) struct AuditArgs {
-    /// A log of `log` or `sample` in JSON lines or CSV, with its sidecar; - is standard input, with --meta
+    /// A log of `log` or `sample` in JSON lines, CSV or Parquet, with its sidecar; - is standard input, with --meta
     pub(crate) log: PathBuf,
     /// The logits that it was made from; - is standard input
     pub(crate) logits: PathBuf,

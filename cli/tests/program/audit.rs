@@ -103,7 +103,7 @@ fn what_was_written_follows_on_every_device() {
     let folder = folder();
     let ids = || adapters(&folder).into_iter().map(|(id, _)| id);
     test_each(RUNS.iter().map(|run| (run.2, run)), |(command, records, options)| {
-        for format in ["jsonl", "csv"] {
+        for format in ["jsonl", "csv", "parquet"] {
             write(&folder, command, options, format, "cpu");
             assert_follows(&audit(&folder, logits_of(options), "cpu"), *records);
         }
@@ -479,16 +479,32 @@ fn what_cannot_be_audited_is_refused_in_words() {
         assert!(stderr(&output).contains(words) && output.stdout.is_empty(), "{}", stderr(&output));
         assert!(folder.contents(".") == before, "an audit writes nothing");
     });
-    for format in ["table", "openai"] {
+    for (format, words) in [
+        ("table", "the first line has other columns"),
+        ("openai", "logs of other programs' schemas are not audited"),
+        ("vllm", "logs of other programs' schemas are not audited"),
+    ] {
         write(&folder, "log", LOG, format, "cpu");
         let output = audit(&folder, "logits.npy", "cpu");
         assert_eq!(output.status.code(), Some(1));
-        assert!(
-            stderr(&output).contains(&format!("a log of --format {format} is not audited")),
-            "{}",
-            stderr(&output)
-        );
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
     }
+}
+
+/// A converted log has the sidecar of the one that it is from.
+#[test]
+fn a_converted_log_follows_unless_it_lost_something() {
+    let folder = folder();
+    write(&folder, "log", LOG, "jsonl", "cpu");
+    std::fs::rename(folder.path("log"), folder.path("first.jsonl")).expect("it is there");
+    std::fs::rename(folder.path("log.meta.json"), folder.path("first.jsonl.meta.json")).expect("it is there");
+    for format in ["csv", "parquet", "jsonl"] {
+        folder.printed(&format!("convert first.jsonl --to {format} -o log"));
+        assert_follows(&audit(&folder, "logits.npy", "cpu"), 192);
+    }
+    folder.printed("sample logits.npy --seed 4 --raw-logprobs 2 --device cpu -o drawn.csv");
+    folder.printed("convert drawn.csv --to jsonl -o log");
+    assert_found(&folder, "logits.npy", "presence of raw is false instead of true");
 }
 
 #[test]

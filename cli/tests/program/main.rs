@@ -20,6 +20,7 @@ mod resume;
 mod sample;
 mod score;
 mod streams;
+mod summary;
 #[path = "../../../tests/common/table.rs"]
 mod table;
 mod terminals;
