@@ -341,6 +341,7 @@ fn documentation_names_files_that_exist() {
         "docs/adding.md",
         "docs/audit.md",
         "docs/compare.md",
+        "docs/logging-cost.md",
         "docs/engines.md",
         "docs/exact.md",
         "docs/formats.md",

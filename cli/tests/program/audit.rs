@@ -336,7 +336,7 @@ fn a_changed_sidecar_is_found() {
         ("sample", SAMPLE, "length of draws is 2 instead of 3", |options| {
             options["sampling"]["n"] = json!(3)
         }),
-        ("sample", SAMPLE, "presence of raw is true", |options| {
+        ("sample", SAMPLE, "draws[0].raw_logprob is -", |options| {
             options["sampling"]["raw_logprobs"] = json!(null)
         }),
         ("sample", wide, "is", |options| options["prompt"] = json!("5,6,5,7,8,9,10")),
