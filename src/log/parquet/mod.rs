@@ -4,79 +4,11 @@
 
 mod leaves;
 mod read;
+mod schema;
 mod write;
 
-pub(super) use self::read::ParquetReader;
+pub(crate) use self::read::ParquetReader;
 pub use self::write::ParquetWriter;
-
-use parquet::schema::parser::parse_message_type;
-use parquet::schema::types::Type;
-
-use super::record::Kind;
 
 /// The first bytes of a file.
 pub(super) const MAGIC: &[u8] = b"PAR1";
-
-/// The most probable tokens of a distribution.
-macro_rules! top {
-    () => {
-        "required group top (LIST) { repeated group list { required group element {
-            optional int32 token; optional binary text (STRING); optional binary bytes; required double logprob;
-        } } }"
-    };
-}
-
-/// Tokens that were asked for by their ids.
-macro_rules! token_ids {
-    () => {
-        "required group token_ids (LIST) { repeated group list { required group element {
-            required int32 token; optional binary text (STRING); optional binary bytes; required double logprob;
-            required int32 rank; required double set_logprob;
-        } } }"
-    };
-}
-
-const LOGPROBS: &str = concat!(
-    "message logprobs {
-        required int64 request; required int64 position; required binary status (STRING);
-        optional int32 token; optional binary text (STRING); optional binary bytes;
-        optional double logprob; optional int32 rank; optional double logsumexp; optional double entropy;",
-    top!(),
-    token_ids!(),
-    "}"
-);
-
-const SAMPLE: &str = concat!(
-    "message sample {
-        required int64 request; required int64 position; required binary status (STRING);
-        required int64 seed (INTEGER(64, false)); required int64 stream; optional double temperature;
-        required int32 kept; optional double kept_mass;
-        required group draws (LIST) { repeated group list { required group element {
-            required int32 token; optional binary text (STRING); optional binary bytes;
-            required double logprob; required int32 rank; optional double raw_logprob; optional int32 raw_rank;
-        } } }
-        required group processed {
-            required binary status (STRING); optional double logsumexp; optional double entropy;",
-    top!(),
-    token_ids!(),
-    "} optional group raw {
-            required binary status (STRING); optional double logsumexp; optional double entropy;",
-    top!(),
-    token_ids!(),
-    "} }"
-);
-
-/// Leaves of an element of each list, and of a distribution.
-const TOP_LEAVES: usize = 4;
-const TOKEN_ID_LEAVES: usize = 6;
-const DRAW_LEAVES: usize = 7;
-const DISTRIBUTION_LEAVES: usize = 3 + TOP_LEAVES + TOKEN_ID_LEAVES;
-
-/// The columns of records of a kind.
-fn schema(kind: Kind) -> Type {
-    let text = match kind {
-        Kind::Logprobs => LOGPROBS,
-        Kind::Sample => SAMPLE,
-    };
-    parse_message_type(text).expect("our own schema")
-}

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::leaves::{At, Cell, Problem, ROW, ReadLeaf};
-use super::{DISTRIBUTION_LEAVES, DRAW_LEAVES, TOKEN_ID_LEAVES, TOP_LEAVES, schema};
+use super::schema::{DISTRIBUTION_LEAVES, DRAW_LEAVES, TOKEN_ID_LEAVES, TOP_LEAVES, schema};
 use crate::answer::Status;
 use crate::log::error::{LogError, LogResult};
 use crate::log::record::{
@@ -19,7 +19,7 @@ const BATCH_ROWS: usize = 1024;
 const BATCH_ENTRIES: usize = 1 << 18;
 
 /// Reads Parquet, a batch of a row group at a time.
-pub(in crate::log) struct ParquetReader {
+pub(crate) struct ParquetReader {
     file: SerializedFileReader<File>,
     kind: Kind,
     /// Row groups that were opened.
@@ -36,7 +36,7 @@ pub(in crate::log) struct ParquetReader {
 
 impl ParquetReader {
     /// A reader that has read the end of the file.
-    pub(in crate::log) fn new(file: File) -> LogResult<Self> {
+    pub(crate) fn new(file: File) -> LogResult<Self> {
         let format = |problem: String| LogError::Format(problem);
         let file = guarded(|| SerializedFileReader::new(file).map_err(|error| error.to_string()))
             .map_err(|problem| format(format!("no readable Parquet file: {problem}")))?;
@@ -59,7 +59,7 @@ impl ParquetReader {
     }
 
     /// The next record, if there is one.
-    pub(in crate::log) fn read(&mut self) -> LogResult<Option<Record<'static>>> {
+    pub(crate) fn read(&mut self) -> LogResult<Option<Record<'static>>> {
         let record = self.record();
         record.map_err(|problem| LogError::Record { line: self.rows + 1, problem })
     }

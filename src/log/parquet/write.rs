@@ -10,7 +10,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::leaves::{At, Cell, Leaf, ROW};
-use super::{DISTRIBUTION_LEAVES, DRAW_LEAVES, TOKEN_ID_LEAVES, TOP_LEAVES, schema};
+use super::schema::{DISTRIBUTION_LEAVES, DRAW_LEAVES, TOKEN_ID_LEAVES, TOP_LEAVES, schema};
 use crate::arithmetic::format::ARITHMETIC_VERSION;
 use crate::log::record::{
     DistributionRecord, DrawRecord, GivenToken, Kind, LogprobsRecord, Record, SampleRecord, TokenLogprob,
