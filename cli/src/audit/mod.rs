@@ -10,7 +10,7 @@ mod sources;
 use std::io;
 use std::path::Path;
 
-use sortilege::log::{Audit, AuditReport, Format, LogError};
+use sortilege::log::{Audit, AuditReport, Format, LogError, Meta};
 
 pub(crate) use self::args::{AuditArgs, EXAMPLES};
 use self::findings::{Findings, Outcome};
@@ -19,7 +19,7 @@ use self::sidecar::Sidecar;
 use self::sources::{Vocabulary, check_logits};
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result};
-use crate::files::{Inputs, LogFile, sha256};
+use crate::files::{Inputs, LogFile, LogitsFile, sha256};
 use crate::input::{Hashed, is_stdin};
 use crate::shown::shown_path;
 
@@ -70,8 +70,11 @@ fn compare(
     // What the bytes of the log must be, where its records say all of them.
     let mut written = Hashed::new(io::sink());
     let is_text = matches!(format, Format::Jsonl | Format::Csv);
-    let writer = is_text.then(|| format.writer(&mut written, replay.kind())).transpose();
-    let mut writer = writer.map_err(|error| Failure::writing(&error))?;
+    let mut writer = if is_text {
+        Some(format.writer(&mut written, replay.kind()).map_err(|error| Failure::writing(&error))?)
+    } else {
+        None
+    };
     let mut audit = Audit::new(reader);
     if !vocabulary.is_known() {
         audit = audit.without_texts();
@@ -84,20 +87,28 @@ fn compare(
     })?;
     drop(writer);
     let report = audit.finish().map_err(failed)?;
-    let [log_hash, written_hash] = [log.sha256()?, written.hex()];
-    let mut of_files = Findings::default();
-    check_logits(logits.array.path(), &logits.array.sha256()?, meta, &mut of_files);
-    if log_hash != meta.output_sha256 {
-        let problem = format!("{} is not as it was written", shown_path(&args.log));
-        of_files.file(&problem, &log_hash, &meta.output_sha256);
-    } else if is_text && report.follows() && vocabulary.is_known() && log_hash != written_hash {
-        of_files.add(format!(
-            "{} has every value, and spells one otherwise than sortilege writes it",
-            shown_path(&args.log)
-        ));
-    }
-    findings.put_first(of_files);
+    let must_be = Some(written.hex()).filter(|_| is_text && vocabulary.is_known() && report.follows());
+    findings.put_first(check_files(args, meta, logits, &log, must_be)?);
     Ok((vocabulary.is_known(), report))
+}
+
+/// What is wrong with the logits, and with the bytes of the log, of which a hash may be known that they must have.
+fn check_files(
+    args: &AuditArgs,
+    meta: &Meta,
+    logits: &LogitsFile,
+    log: &LogFile,
+    must_be: Option<String>,
+) -> Result<Findings> {
+    let mut findings = Findings::default();
+    check_logits(logits.array.path(), &logits.array.sha256()?, meta, &mut findings);
+    let (name, hash) = (shown_path(&args.log), log.sha256()?);
+    if hash != meta.output_sha256 {
+        findings.file(&format!("{name} is not as it was written"), &hash, &meta.output_sha256);
+    } else if must_be.is_some_and(|must_be| must_be != hash) {
+        findings.add(format!("{name} has every value, and spells one otherwise than sortilege writes it"));
+    }
+    Ok(findings)
 }
 
 /// Why a log cannot be derived again: other files are a finding, anything else is the failure that it is.

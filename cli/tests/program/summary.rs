@@ -84,6 +84,13 @@ fn it_says_what_the_numbers_of_the_log_come_to() {
     for part in ["total", "logprob", "entropy", "calibration", "requests"] {
         assert_eq!(of_csv[part], report[part], "{part}");
     }
+    // Of another program's schema, which has neither ranks nor entropies.
+    folder.printed("convert run.jsonl --to openai -o openai.json");
+    let foreign = summary(&folder, "openai.json");
+    assert_eq!(foreign["total"]["perplexity"], total["perplexity"]);
+    assert_eq!(foreign["calibration"], report["calibration"]);
+    let absent = [&foreign["total"]["greedy_share"], &foreign["entropy"]];
+    assert_eq!(absent, [&json!(null); 2]);
     let table = folder.text("summary run.jsonl");
     assert!(table.contains("perplexity 46.393364") && table.contains("prove none"), "{table}");
 }
@@ -229,14 +236,14 @@ fn what_is_no_log_is_refused_in_words() {
     let cases = [
         ("empty", 1, "empty: there is no record in it"),
         ("binary", 1, "binary: this is no log"),
-        ("logits.npy", 1, "logits.npy: this is no log"),
+        ("logits.npy", 1, "logits.npy: this is an .npy array"),
         ("missing.jsonl", 1, "missing.jsonl"),
         ("cut.jsonl", 1, "line 192: the log ends within a record"),
         ("both.jsonl", 1, "line 2: the records before it are of the other command"),
         ("huge.jsonl", 1, "line 1: "),
         ("endless.jsonl", 1, "line 1: number out of range"),
         ("head.csv", 1, "the first line has other columns"),
-        ("run.jsonl.meta.json", 1, "line 1: "),
+        ("run.jsonl.meta.json", 1, "none of "),
         ("run.jsonl --low-below 2", 2, "is no probability from 0 to 1"),
         ("run.jsonl --low-length 0", 2, "is no whole number from 1"),
         ("run.jsonl --where 1e999", 2, "nothing follows"),
