@@ -504,7 +504,7 @@ fn a_converted_log_follows_unless_it_lost_something() {
     }
     folder.printed("sample logits.npy --seed 4 --raw-logprobs 2 --device cpu -o drawn.csv");
     folder.printed("convert drawn.csv --to jsonl -o log");
-    assert_found(&folder, "logits.npy", "presence of raw is false instead of true");
+    assert_found(&folder, "logits.npy", "processed.logsumexp is nothing instead of");
 }
 
 #[test]
