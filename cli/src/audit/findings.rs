@@ -83,7 +83,8 @@ impl<'a> Outcome<'a> {
 
     fn text(&self) -> String {
         let Self { log, logits, device, made_on, report, .. } = self;
-        let texts = if self.texts_checked { "" } else { ", but for the texts of tokens" };
+        let texts =
+            if self.texts_checked || report.records == 0 { "" } else { ", but for the texts of tokens" };
         let verdict = if self.follows { "follows" } else { "does not follow" };
         let mut text = format!(
             "{log} {verdict} from {logits}: {} records checked bit for bit{texts}, made on {}, derived on {device}\n",

@@ -102,6 +102,11 @@ fn check_files(
 ) -> Result<Findings> {
     let mut findings = Findings::default();
     check_logits(logits.array.path(), &logits.array.sha256()?, meta, &mut findings);
+    let found = (logits.dtype.name(), &logits.array.shape, logits.rows);
+    let told = (meta.dtype.as_str(), &meta.shape, meta.rows);
+    if found != told {
+        findings.add(format!("the logits are {found:?}, the sidecar tells {told:?}: type, shape, rows"));
+    }
     let (name, hash) = (shown_path(&args.log), log.sha256()?);
     if hash != meta.output_sha256 {
         findings.file(&format!("{name} is not as it was written"), &hash, &meta.output_sha256);

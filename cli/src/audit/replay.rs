@@ -1,5 +1,6 @@
 //! What was asked when a log was made, asked again.
 
+use sortilege::Dtype;
 use sortilege::log::{Kind, Record, Texts};
 
 use super::args::AuditArgs;
@@ -128,11 +129,13 @@ fn refuse<const N: usize>(options: [(&str, &Option<String>); N], command: &str) 
 fn logits(args: &AuditArgs, sidecar: &Sidecar, vocab_size: Option<usize>) -> Result<LogitsArgs> {
     let meta = &sidecar.meta;
     let is_raw = !says_its_shape(&args.logits)?;
+    let dtype: Dtype = meta.dtype.parse()?;
     Ok(LogitsArgs {
         logits: args.logits.clone(),
         tensor: meta.input.tensor.clone(),
         shape: is_raw.then(|| meta.shape.clone()),
         vocab_size,
-        dtype: Some(meta.dtype.parse()?),
+        // Of .npy files, those of bf16 do not say it.
+        dtype: Some(dtype).filter(|dtype| is_raw || *dtype == Dtype::Bf16),
     })
 }

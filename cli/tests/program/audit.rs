@@ -360,6 +360,25 @@ fn a_changed_sidecar_is_found() {
 }
 
 #[test]
+fn a_changed_description_of_the_logits_is_found() {
+    let folder = folder();
+    write(&folder, "log", LOG, "jsonl", "cpu");
+    let sidecar = folder.get("log.meta.json");
+    type Change = fn(&mut Value);
+    let changes: [Change; 4] = [
+        |meta| meta["shape"] = json!([192, 4096]),
+        |meta| meta["dtype"] = json!("f32"),
+        |meta| meta["rows"] = json!(191),
+        |meta| meta["input"]["sha256"] = json!("00"),
+    ];
+    for change in changes {
+        folder.put("log.meta.json", &sidecar);
+        change_sidecar(&folder, change);
+        assert_found(&folder, "logits.npy", "the sidecar tells");
+    }
+}
+
+#[test]
 fn other_files_are_found_and_moved_ones_taken() {
     let folder = folder();
     let wide = "small.npy --params params.json --prompt prompts.npy --mask mask.npy --presence-penalty 0.4 \
