@@ -6,7 +6,6 @@ use super::reference::ReferenceRow;
 use super::row::{RowComparison, RowDivergence};
 use super::side::{Side, coarse_divergence, compared};
 use crate::answer::Status;
-use crate::cpu::Cpu;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::logits::Logits;
@@ -32,8 +31,7 @@ pub fn rows(
     let params = params(top)?;
     let answers_a = engine.logprobs(a, &params, targets)?;
     let answers_b = engine.logprobs(b, &params, targets)?;
-    // Rows in host memory: the CPU engine's, with the bits of every engine.
-    let divergences = Cpu.divergence(a, b)?;
+    let divergences = engine.divergence(a, b)?;
     let pairs = answers_a.into_par_iter().zip(answers_b).zip(divergences).enumerate();
     Ok(pairs
         .map(|(row, ((answer_a, answer_b), divergence))| {
@@ -112,6 +110,7 @@ fn params(top: u32) -> Result<LogprobsParams> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpu::Cpu;
 
     /// Rows of five tokens.
     fn compared_at(a: &[f32], b: &[f32], targets: &[Option<u32>], top: u32) -> Result<Vec<RowComparison>> {

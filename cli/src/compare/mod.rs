@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use sortilege::Kernels;
-use sortilege::compare::ComparisonReport;
+use sortilege::compare::{ComparisonReport, Divergences};
 use sortilege::log::Texts;
 
 use self::args::CompareFormat;
@@ -125,9 +125,12 @@ fn check_options(args: &CompareArgs) -> Result<()> {
 /// The device proves what it is about to compute.
 fn check_kernels(args: &CompareArgs, sides: &Sides, chosen: &Chosen) -> Result<()> {
     let most = args.top.max(if args.save.is_some() { args.save_top } else { 0 });
-    if most > 1024 {
-        for logits in [sides.a.logits(), sides.b.as_ref()].into_iter().flatten() {
+    for logits in [sides.a.logits(), sides.b.as_ref()].into_iter().flatten() {
+        if most > 1024 {
             chosen.check(Kernels::LongLists, logits.dtype)?;
+        }
+        if divergences(&sides.a) == Divergences::Exact && sides.b.is_some() {
+            chosen.check(Kernels::Divergence, logits.dtype)?;
         }
     }
     Ok(())
