@@ -62,9 +62,9 @@
 //! | `kernels` | one kernel a file: declaration of the shader, twin on the CPU |
 //! | `plan` | chunks, bindings, dispatches and bytes of a call, without a device |
 //! | `engine`, `cpu` | what every engine computes; the one on the CPU |
-//! | `compare` | two models' logits of the same rows, and the statistics of all rows |
 //! | `gpu` | the one on the device, and the sampler in the engine's encoder; the only room that names wgpu |
 //! | `log` | records, written, read, and told how they were made |
+//! | `compare` | two models' logits of the same rows, and the statistics of all rows |
 //! | `proof` | the definition in f64, audits, validation of kernels |
 //!
 //! # The order of tokens

@@ -17,6 +17,7 @@ pub struct Comparison {
     has_targets: bool,
     divergences: Divergences,
     rows: usize,
+    compared: usize,
     unsound: [usize; 2],
     /// Minus the logprobs of the targets: A's, B's.
     nll: [Vec<f64>; 2],
@@ -47,6 +48,7 @@ impl Comparison {
             has_targets,
             divergences,
             rows: 0,
+            compared: 0,
             unsound: [0; 2],
             nll: [const { Vec::new() }; 2],
             delta_p: Vec::new(),
@@ -68,27 +70,35 @@ impl Comparison {
         for (count, status) in self.unsound.iter_mut().zip(row.status) {
             *count += usize::from(status != Status::Ok);
         }
-        let Some(choices) = row.choices() else { return };
+        if !row.is_sound() {
+            return;
+        }
+        self.compared += 1;
         if self.divergences != Divergences::Absent {
             let apart = [row.divergence.kld, row.divergence.reverse_kld, row.divergence.jsd];
             push(&mut self.apart, apart);
         }
         push(&mut self.entropy, row.entropy);
-        push(&mut self.choice_rank, row.choice_rank.map(|rank| rank.map_or(f64::NAN, f64::from)));
-        self.overlap.push(row.overlap);
-        let is_same = choices[0] == choices[1];
-        self.same_top += usize::from(is_same);
-        self.near_ties += usize::from(!is_same && row.gaps()[0] < Self::NEAR_TIE);
+        // A log may be without lists.
+        if let Some(choices) = row.choices() {
+            push(&mut self.choice_rank, row.choice_rank.map(|rank| rank.map_or(f64::NAN, f64::from)));
+            self.overlap.push(row.overlap);
+            let is_same = choices[0] == choices[1];
+            self.same_top += usize::from(is_same);
+            self.near_ties += usize::from(!is_same && row.gaps()[0] < Self::NEAR_TIE);
+        }
         if let Some(target) = &row.target {
-            self.add_target(target, choices);
+            self.add_target(target, row.choices());
         }
     }
 
-    fn add_target(&mut self, target: &TargetComparison, choices: [u32; 2]) {
+    fn add_target(&mut self, target: &TargetComparison, choices: Option<[u32; 2]>) {
         push(&mut self.nll, target.logprob.map(|logprob| -logprob));
         let [a, b] = target.logprob.map(f64::exp);
         self.delta_p.push(b - a);
-        let is_right = choices.map(|choice| choice == target.token);
+        let is_right = choices.map_or(target.rank.map(|rank| rank == 1), |choices| {
+            choices.map(|choice| choice == target.token)
+        });
         for (count, is_right) in self.right.iter_mut().zip(is_right) {
             *count += usize::from(is_right);
         }
@@ -99,7 +109,7 @@ impl Comparison {
     /// The statistics of the rows so far.
     #[must_use]
     pub fn report(&self) -> ComparisonReport {
-        let compared = self.overlap.len();
+        let chosen = self.overlap.len();
         let divergence = (self.divergences != Divergences::Absent).then(|| {
             let [kld, reverse_kld, jsd] = self.apart.each_ref().map(|column| Spread::of(column));
             let infinite = [&self.apart[0], &self.apart[1]]
@@ -109,13 +119,13 @@ impl Comparison {
         ComparisonReport {
             rows: self.rows,
             unsound: self.unsound,
-            compared,
+            compared: self.compared,
             perplexity: self.has_targets.then(|| self.perplexity()),
             divergence,
             probability: self.has_targets.then(|| self.probability()),
             choice: ChoiceComparison {
-                same_top: Estimate::share(self.same_top, compared),
-                changed: compared - self.same_top,
+                same_top: Estimate::share(self.same_top, chosen),
+                changed: chosen - self.same_top,
                 near_ties: self.near_ties,
                 overlap: Estimate::mean_of(&self.overlap),
                 rank: self.choice_rank.each_ref().map(|column| mean(column)),

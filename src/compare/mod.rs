@@ -22,6 +22,8 @@
 //! ```
 
 mod comparison;
+#[cfg(feature = "log")]
+mod records;
 mod reference;
 mod report;
 mod row;
@@ -30,6 +32,8 @@ mod side;
 mod statistics;
 
 pub use comparison::Comparison;
+#[cfg(feature = "log")]
+pub use records::records;
 pub use reference::{ReferenceRow, ReferenceTarget};
 pub use report::{
     ChoiceComparison, ComparisonReport, DivergenceComparison, Divergences, PerplexityComparison,

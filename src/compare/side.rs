@@ -87,7 +87,7 @@ pub(super) fn compared(
 }
 
 /// The share of the first `top` tokens that are among those of the other; of lists of two lengths that of the longer.
-fn overlap(lists: [&[TopLogprob]; 2], top: usize) -> f64 {
+pub(super) fn overlap(lists: [&[TopLogprob]; 2], top: usize) -> f64 {
     let [a, b] = lists.map(|list| {
         let mut tokens: Vec<u32> = list.iter().take(top).map(|entry| entry.token).collect();
         tokens.sort_unstable();
@@ -97,11 +97,14 @@ fn overlap(lists: [&[TopLogprob]; 2], top: usize) -> f64 {
     common as f64 / a.len().max(b.len()) as f64
 }
 
-/// The divergence of the tokens that A lists, all others taken as one. By the data processing inequality it is at most
-/// that of all tokens.
+/// The divergence of the tokens that A lists, all others taken as one.
 pub(super) fn coarse_divergence(a: &Side<'_>, b: &Side<'_>) -> RowDivergence {
-    let mut pairs: Vec<[f64; 2]> =
-        a.top.iter().map(|entry| [entry.logprob.exp(), b.logprob(entry.token).exp()]).collect();
+    coarse(a.top.iter().map(|entry| [entry.logprob.exp(), b.logprob(entry.token).exp()]).collect())
+}
+
+/// The divergence of tokens with these probabilities, all others taken as one. By the data processing inequality it is at
+/// most that of all tokens.
+pub(super) fn coarse(mut pairs: Vec<[f64; 2]>) -> RowDivergence {
     let outside = |side: usize| (1.0 - pairs.iter().map(|pair| pair[side]).sum::<f64>()).max(LEAST_MASS);
     pairs.push([outside(0), outside(1)]);
     // Terms of p ln(p / q) at p = 0 are 0.

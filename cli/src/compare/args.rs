@@ -1,6 +1,6 @@
 //! The options of `sortilege compare`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use sortilege::Dtype;
@@ -14,14 +14,15 @@ pub(crate) const EXAMPLES: &str = exit_codes!(
     "\
 A is the reference, llama-perplexity's \"base\", B what is held against it. Each is a file of logits as `log` reads it, or what \
 `llama-perplexity --kl-divergence-base` wrote, which is approximate (16 bits, floored 16 nats below the largest). A may be \
-a reference that --save wrote, too. docs/compare.md defines every number; --fail-if knows them by the names of \
+a reference that --save wrote, too; or both are logs of `log`, JSON lines or CSV, of which what they hold is compared. docs/compare.md defines every number; --fail-if knows them by the names of \
 --format json.
 
 Examples:
   sortilege compare f16.npy q4.npy --tokens tokens.npy --tokenizer tokenizer.json
   sortilege compare f16.npy q4.npy --tokens ids.npy --shift --fail-if 'kld_mean > 0.01 or same_top < 0.98'
   sortilege compare f16.npy --tokens tokens.npy --save base.safetensors
-  sortilege compare base.safetensors q4.npy --format json -o q4.json"
+  sortilege compare base.safetensors q4.npy --format json -o q4.json
+  sortilege compare f16.jsonl q4.jsonl"
 );
 
 #[derive(Args, Debug)]
@@ -102,6 +103,25 @@ pub(crate) enum CompareFormat {
 }
 
 impl CompareArgs {
+    /// The two files.
+    pub(super) fn paths(&self) -> (&Path, Option<&Path>) {
+        (&self.a, self.b.as_deref())
+    }
+
+    /// An option that is given and has no use for logs.
+    pub(super) fn option_of_logits(&self) -> Option<&'static str> {
+        let given = [
+            ("--tensor", self.tensor.is_some() || self.tensor_b.is_some()),
+            ("--shape", self.shape.is_some() || self.shape_b.is_some()),
+            ("--dtype", self.dtype.is_some() || self.dtype_b.is_some()),
+            ("--vocab-size", self.vocab_size.is_some()),
+            ("--tokens", self.tokens.is_some()),
+            ("--save", self.save.is_some()),
+            ("--device", self.run.device != "auto"),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+    }
+
     /// What is said of A's file.
     pub(super) fn a(&self) -> LogitsArgs {
         LogitsArgs {

@@ -2,8 +2,6 @@
 
 use sortilege::compare::{Comparison, ComparisonReport, Divergences};
 
-use super::sides::Sides;
-use super::work::divergences;
 use crate::failure::{Failure, Result};
 use crate::gate::{Condition, Verdict};
 
@@ -11,13 +9,13 @@ use crate::gate::{Condition, Verdict};
 pub(super) struct Gates(Vec<Condition>);
 
 impl Gates {
-    /// The conditions that the texts say, of numbers that a comparison of these sides has.
-    pub(super) fn parse(texts: &[String], sides: &Sides) -> Result<Self> {
+    /// The conditions that the texts say, of numbers that a comparison has with targets or without, and of such divergences.
+    pub(super) fn parse(texts: &[String], has_targets: bool, divergences: Divergences) -> Result<Self> {
         let names = |has_targets, kind| {
             let named = Comparison::new(has_targets, kind).report().named();
             named.into_iter().map(|(name, _)| name).collect::<Vec<String>>()
         };
-        let known = names(sides.has_targets, divergences(&sides.a));
+        let known = names(has_targets, divergences);
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
         // What would be known of other sides gets another answer.
         let [all, all_coarse] = [Divergences::Exact, Divergences::Coarse].map(|kind| names(true, kind));
@@ -27,7 +25,7 @@ impl Gates {
                 let of_others = Condition::parse(text, &all).ok();
                 let names = of_others.as_ref().map(Condition::names).unwrap_or_default();
                 let missing = names.into_iter().find(|name| !known.contains(name));
-                let problem = missing.map_or(problem, |name| missing_because(name, sides.has_targets));
+                let problem = missing.map_or(problem, |name| missing_because(name, has_targets));
                 Failure::Usage(format!("--fail-if \"{text}\": {problem}"))
             })
         };
@@ -66,9 +64,9 @@ impl Gates {
 /// Why a comparison has no number of this name, which others have.
 fn missing_because(name: &str, has_targets: bool) -> String {
     match name.strip_prefix("coarse_") {
-        Some(exact) => format!("{name} is of a reference; here is {exact}, of all tokens"),
+        Some(exact) => format!("{name} is of references and logs; here is {exact}, of all tokens"),
         None if name.contains("kld") || name.contains("jsd") => format!(
-            "a reference has not all tokens for {name}: give A's logits, or gate on coarse_{name}, a lower bound"
+            "references and logs have not all tokens for {name}: give logits, or gate on coarse_{name}, a lower bound"
         ),
         None if !has_targets => format!("{name} is of targets: give --tokens"),
         None => format!("{name} is not known here"),

@@ -10,8 +10,8 @@ use sortilege::compare::{Comparison, ComparisonReport, Divergences};
 use sortilege::log::{Texts, TokenLogprob, write_json};
 
 use super::frame::{Frame, context};
+use super::pass::Outcome;
 use super::sides::Told;
-use super::work::Outcome;
 use super::worst::WorstRow;
 
 /// Writes what comes before the requests.
@@ -30,7 +30,7 @@ pub(super) fn write_head(
 /// Writes the report of a request.
 pub(super) fn write_request(
     out: &mut dyn Write,
-    request: usize,
+    request: u64,
     is_first: bool,
     report: &ComparisonReport,
 ) -> io::Result<()> {
@@ -71,7 +71,7 @@ const fn name(divergences: Divergences) -> &'static str {
 }
 
 /// The named numbers of a report, behind the number of a request.
-struct Numbers<'a>(Option<usize>, &'a ComparisonReport);
+struct Numbers<'a>(Option<u64>, &'a ComparisonReport);
 
 impl Serialize for Numbers<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -100,8 +100,8 @@ struct JsonVerdict {
 /// One of the worst rows.
 #[derive(serde::Serialize)]
 struct JsonRow<'a> {
-    request: usize,
-    position: usize,
+    request: u64,
+    position: u64,
     token: Option<u32>,
     text: Option<Cow<'a, str>>,
     bytes: Option<&'a [u8]>,
@@ -126,19 +126,19 @@ struct JsonRow<'a> {
 impl<'a> JsonRow<'a> {
     fn new(row: &WorstRow, outcome: &Outcome, frame: &Frame<'a>) -> Self {
         let (texts, comparison) = (frame.texts, &row.comparison);
-        let token = outcome.targets[row.row];
+        let token = outcome.targets[row.place.row];
         let [logprob_a, logprob_b] = [0, 1].map(|side| comparison.target.map(|target| target.logprob[side]));
         let [rank_a, rank_b] = [0, 1].map(|side| comparison.target.map(|target| target.rank[side]));
         let [top_a, top_b] = comparison.top_logprobs.each_ref().map(|top| list(top, texts));
         let [gap_a, gap_b] = comparison.gaps();
         let [entropy_a, entropy_b] = comparison.entropy;
         Self {
-            request: row.row / frame.positions,
-            position: frame.first + row.row % frame.positions,
+            request: row.place.request,
+            position: row.place.position,
             token,
             text: token.and_then(|token| texts.text(token)),
             bytes: token.and_then(|token| texts.bytes(token)),
-            context: context(row.row, outcome, frame),
+            context: context(row.place, outcome, frame),
             kld: comparison.divergence.kld,
             reverse_kld: comparison.divergence.reverse_kld,
             jsd: comparison.divergence.jsd,

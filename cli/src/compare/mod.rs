@@ -4,12 +4,15 @@ mod args;
 mod frame;
 mod gates;
 mod json;
+mod logs;
 mod output;
+mod pass;
 mod sides;
 mod table;
 mod work;
 mod worst;
 
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
@@ -23,9 +26,11 @@ use self::args::CompareFormat;
 pub(crate) use self::args::{CompareArgs, EXAMPLES};
 use self::frame::Frame;
 use self::gates::Gates;
+use self::logs::Logs;
 use self::output::Writer;
+use self::pass::Outcome;
 use self::sides::{A, Sides, Told, told};
-use self::work::{Outcome, compare, divergences};
+use self::work::{compare, divergences};
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note};
 use crate::files::{About, Inputs, ReferenceWriter, SOURCE_NAMES, deliver, sha256, with_sidecar};
@@ -40,7 +45,7 @@ struct Meta<'a> {
     device: String,
     backend: String,
     driver: String,
-    a: Told<'a>,
+    a: Option<Told<'a>>,
     b: Option<Told<'a>>,
     options: Options<'a>,
     rows: usize,
@@ -74,6 +79,9 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
     let outputs = with_sidecar(args.run.output()).into_iter().chain([args.save.clone()]);
     let mut inputs = Inputs::of(outputs, named.flatten())?;
     check_options(args)?;
+    if let Some(logs) = Logs::of(args)? {
+        return compare_logs(args, &logs, &inputs, format);
+    }
     let sides = Sides::open(args, &mut inputs)?;
     if let (A::Reference(_), Some(save)) = (&sides.a, &args.save) {
         return Err(Failure::Usage(format!(
@@ -81,7 +89,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
             crate::shown::shown_path(save)
         )));
     }
-    let gates = Gates::parse(&args.fail_if, &sides)?;
+    let gates = Gates::parse(&args.fail_if, sides.has_targets, divergences(&sides.a))?;
     if args.run.output().is_some() || args.save.is_some() {
         sides.hash_while_reading();
     }
@@ -104,6 +112,34 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
         },
         |output| job.meta(format, vocab_source.unwrap_or_default(), output),
     )?;
+    report.map_or(Ok(()), |report| gates.check(&report))
+}
+
+/// Compares two logs, whose texts are known by themselves.
+fn compare_logs(args: &CompareArgs, logs: &Logs<'_>, inputs: &Inputs, format: CompareFormat) -> Result<()> {
+    let failed = |error: io::Error| Failure::writing(&error);
+    let gates = Gates::parse(&args.fail_if, true, Divergences::Coarse)?;
+    let (mut report, rows) = (None, Cell::new(0));
+    let write = |out: Box<dyn Write + '_>| {
+        // How many requests there are is known when they have been read.
+        let mut writer =
+            Writer::new(out, format, &logs.told(false)?, Divergences::Coarse, usize::MAX).map_err(failed)?;
+        let most = [args.top as usize, args.worst];
+        let (outcome, texts) =
+            logs.compare(most, |request, report| writer.write_request(request, report).map_err(failed))?;
+        let verdicts = gates.verdicts(&outcome.total);
+        writer.finish(&outcome, &Frame { texts: Texts::new(&texts), verdicts }).map_err(failed)?;
+        rows.set(outcome.total.rows);
+        report = Some(outcome.total);
+        Ok(())
+    };
+    deliver(args.run.output(), inputs, write, |output_sha256| {
+        let [a, b] = logs.told(true)?;
+        // Nothing is computed that a device could.
+        let device = ["none"; 3].map(str::to_owned);
+        let options = options(args, format, None, VocabSource::default())?;
+        Ok(meta([a, b].map(Some), device, options, rows.get(), output_sha256))
+    })?;
     report.map_or(Ok(()), |report| gates.check(&report))
 }
 
@@ -166,8 +202,6 @@ impl Job<'_> {
             self.keep(save, inputs)?;
         }
         let frame = Frame {
-            positions: sides.positions,
-            first: sides.targets.first,
             texts: self.vocab.map_or(Texts::NONE, |vocab| Texts::new(vocab)),
             verdicts: self.gates.verdicts(&outcome.total),
         };
@@ -189,7 +223,7 @@ impl Job<'_> {
     fn pass(
         &self,
         save: &mut Option<ReferenceWriter>,
-        each_request: impl FnMut(usize, &ComparisonReport) -> Result<()>,
+        each_request: impl FnMut(u64, &ComparisonReport) -> Result<()>,
     ) -> Result<Outcome> {
         let save = save.as_mut().map(|save| (save, self.args.save_top));
         compare(self.sides, self.chosen, [self.args.top as usize, self.args.worst], save, each_request)
@@ -232,30 +266,41 @@ impl Job<'_> {
     fn meta(&self, format: CompareFormat, vocab: VocabSource, output_sha256: String) -> Result<Meta<'_>> {
         let Self { args, sides, .. } = self;
         let (device, backend, driver) = self.chosen.describe();
-        let tokens_file = args.tokens.as_deref().map(Path::new).filter(|path| path.exists());
-        Ok(Meta {
-            sortilege: env!("CARGO_PKG_VERSION"),
-            arithmetic_version: sortilege::ARITHMETIC_VERSION,
-            device,
-            backend,
-            driver,
-            a: sides.a.told(true)?,
-            b: sides.b.as_ref().map(|b| told(b, true)).transpose()?,
-            options: Options {
-                top: args.top,
-                worst: args.worst,
-                fail_if: &args.fail_if,
-                format: name_of(&format),
-                device: &args.run.device,
-                tokens: args.tokens.as_deref(),
-                tokens_tensor: sides.targets.tensor.as_deref(),
-                tokens_sha256: sha256(tokens_file)?,
-                shift: args.shift,
-                vocab_size: args.vocab_size,
-                vocab,
-            },
-            rows: sides.rows,
-            output_sha256,
-        })
+        let told = [Some(sides.a.told(true)?), sides.b.as_ref().map(|b| told(b, true)).transpose()?];
+        let options = options(args, format, sides.targets.tensor.as_deref(), vocab)?;
+        Ok(meta(told, [device, backend, driver], options, sides.rows, output_sha256))
     }
+}
+
+fn meta<'a>(
+    [a, b]: [Option<Told<'a>>; 2],
+    [device, backend, driver]: [String; 3],
+    options: Options<'a>,
+    rows: usize,
+    output_sha256: String,
+) -> Meta<'a> {
+    let (sortilege, arithmetic_version) = (env!("CARGO_PKG_VERSION"), sortilege::ARITHMETIC_VERSION);
+    Meta { sortilege, arithmetic_version, device, backend, driver, a, b, options, rows, output_sha256 }
+}
+
+fn options<'a>(
+    args: &'a CompareArgs,
+    format: CompareFormat,
+    tokens_tensor: Option<&'a str>,
+    vocab: VocabSource,
+) -> Result<Options<'a>> {
+    let tokens_file = args.tokens.as_deref().map(Path::new).filter(|path| path.exists());
+    Ok(Options {
+        top: args.top,
+        worst: args.worst,
+        fail_if: &args.fail_if,
+        format: name_of(&format),
+        device: &args.run.device,
+        tokens: args.tokens.as_deref(),
+        tokens_tensor,
+        tokens_sha256: sha256(tokens_file)?,
+        shift: args.shift,
+        vocab_size: args.vocab_size,
+        vocab,
+    })
 }

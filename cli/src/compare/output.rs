@@ -6,8 +6,8 @@ use sortilege::compare::{ComparisonReport, Divergences};
 
 use super::args::CompareFormat;
 use super::frame::Frame;
+use super::pass::Outcome;
 use super::sides::Told;
-use super::work::Outcome;
 use super::{json, table};
 
 /// Writes a comparison in one format.
@@ -36,7 +36,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes the report of one request.
-    pub(super) fn write_request(&mut self, request: usize, report: &ComparisonReport) -> io::Result<()> {
+    pub(super) fn write_request(&mut self, request: u64, report: &ComparisonReport) -> io::Result<()> {
         let is_first = self.written == 0;
         self.written += 1;
         match self.format {

@@ -1,6 +1,8 @@
 //! A and B of a comparison: their files, whether they fit each other, and the targets of their rows. What is made of the
 //! rows is in `work`.
 
+use std::path::Path;
+
 use serde::Serialize;
 use sortilege::log::HashedFile;
 
@@ -43,6 +45,14 @@ pub(super) struct Told<'a> {
     pub(super) shape: Vec<usize>,
     /// Whether its numbers are only near those of its model.
     pub(super) approximate: bool,
+}
+
+impl Told<'_> {
+    /// What is said of a log.
+    pub(super) fn log(path: &Path, sha256: Option<String>) -> Self {
+        let (file, dtype) = (path.display().to_string(), "log".to_owned());
+        Self { file, index: None, tensor: None, sha256, dtype, shape: Vec::new(), approximate: false }
+    }
 }
 
 impl Sides {

@@ -9,16 +9,17 @@ use sortilege::compare::{
 use sortilege::log::{Texts, escaped};
 
 use super::frame::{Frame, context};
+use super::pass::Outcome;
 use super::sides::Told;
-use super::work::Outcome;
-use super::worst::WorstRow;
+use super::worst::{Place, WorstRow};
 use crate::shown::{clip, label, shown};
 
 /// Writes what A and B are, and the head of the requests' lines where there are several.
 pub(super) fn write_head(out: &mut dyn Write, sides: &[Told<'_>; 2], requests: usize) -> io::Result<()> {
     for (side, told) in ["A", "B"].iter().zip(sides) {
         let label = if told.approximate { ", approximate" } else { "" };
-        writeln!(out, "{side}  {}  {:?} {}{label}", shown(&told.file), told.shape, told.dtype)?;
+        let shape = if told.shape.is_empty() { String::new() } else { format!("{:?} ", told.shape) };
+        writeln!(out, "{side}  {}  {shape}{}{label}", shown(&told.file), told.dtype)?;
     }
     if requests > 1 {
         writeln!(out, "\nrequest   rows       PPL A       PPL B  ln(B/A)   mean KLD    max KLD  same top")?;
@@ -27,11 +28,7 @@ pub(super) fn write_head(out: &mut dyn Write, sides: &[Told<'_>; 2], requests: u
 }
 
 /// Writes the line of a request.
-pub(super) fn write_request(
-    out: &mut dyn Write,
-    request: usize,
-    report: &ComparisonReport,
-) -> io::Result<()> {
+pub(super) fn write_request(out: &mut dyn Write, request: u64, report: &ComparisonReport) -> io::Result<()> {
     write!(out, "{request:>7} {:>6}", report.compared)?;
     match &report.perplexity {
         Some(ppl) => {
@@ -161,9 +158,9 @@ pub(super) fn write_worst(out: &mut dyn Write, outcome: &Outcome, frame: &Frame<
 }
 
 fn write_row(out: &mut dyn Write, row: &WorstRow, outcome: &Outcome, frame: &Frame<'_>) -> io::Result<()> {
-    let WorstRow { row, comparison } = row;
-    let (request, position) = (row / frame.positions, frame.first + row % frame.positions);
-    let token = outcome.targets[*row].map_or_else(|| "-".to_owned(), |token| named(token, frame.texts));
+    let WorstRow { place, comparison } = row;
+    let Place { request, position, .. } = place;
+    let token = outcome.targets[place.row].map_or_else(|| "-".to_owned(), |token| named(token, frame.texts));
     write!(out, "{request:>3} {position:>4}  {:<14}", clip(&token, 14))?;
     for side in 0..2 {
         match &comparison.target {
@@ -174,7 +171,7 @@ fn write_row(out: &mut dyn Write, row: &WorstRow, outcome: &Outcome, frame: &Fra
     let [gap_a, gap_b] = comparison.gaps();
     let near = if gap_a < Comparison::NEAR_TIE { "  near tie" } else { "" };
     writeln!(out, " {:>9.5} {gap_a:>7.3} {gap_b:>7.3}{near}", comparison.divergence.kld)?;
-    if let Some(context) = context(*row, outcome, frame) {
+    if let Some(context) = context(*place, outcome, frame) {
         writeln!(out, "          after \"{}\"", escaped(&context))?;
     }
     for (side, top) in ["A", "B"].iter().zip(&comparison.top_logprobs) {

@@ -1,29 +1,20 @@
-//! The pass over A and B: block by block, row by row, request by request. What is shown of it is in `output`.
+//! The pass over the rows of A and B, block by block. What is gathered of them is in `pass`.
 
 use std::ops::Range;
 
 use sortilege::compare::{
-    Comparison, ComparisonReport, Divergences, ReferenceRow, RowComparison, rows, rows_with_reference,
+    Comparison, ComparisonReport, Divergences, ReferenceRow, rows, rows_with_reference,
 };
 use sortilege::{Logits, LogprobsParams};
 
+use super::pass::{Outcome, Pass};
 use super::sides::{A, Sides};
-use super::worst::{Worst, WorstRow};
 use crate::engine::Chosen;
 use crate::failure::Result;
 use crate::files::{ReferenceWriter, each_block_of};
 
 /// Rough bytes of a row's results, and of each token in its lists: they stay below a block too.
 const RESULT_BYTES: [usize; 2] = [1024, 128];
-
-/// What the pass leaves.
-pub(super) struct Outcome {
-    pub(super) total: ComparisonReport,
-    /// The worst rows, the worst first.
-    pub(super) worst: Vec<WorstRow>,
-    /// The target of every row.
-    pub(super) targets: Vec<Option<u32>>,
-}
 
 /// Which divergences the rows of these sides have.
 pub(super) fn divergences(a: &A) -> Divergences {
@@ -39,18 +30,11 @@ pub(super) fn compare(
     chosen: &Chosen,
     [top, worst]: [usize; 2],
     mut save: Option<(&mut ReferenceWriter, u32)>,
-    mut each_request: impl FnMut(usize, &ComparisonReport) -> Result<()>,
+    each_request: impl FnMut(u64, &ComparisonReport) -> Result<()>,
 ) -> Result<Outcome> {
     let fresh = Comparison::new(sides.has_targets, divergences(&sides.a));
-    let mut pass = Pass {
-        positions: sides.positions,
-        is_alone: sides.positions == sides.rows,
-        total: fresh.clone(),
-        request: fresh.clone(),
-        fresh,
-        worst: Worst::new(worst),
-        targets: sides.targets.tokens.clone(),
-    };
+    let is_alone = sides.positions == sides.rows;
+    let mut pass = Pass::new(fresh, is_alone, worst, each_request);
     let listed = u32::try_from(top).unwrap_or(u32::MAX);
     each_block(sides, top.max(save.as_ref().map_or(0, |(_, listed)| *listed as usize)), |range, a, b| {
         let targets = &sides.targets.tokens[range.clone()];
@@ -65,14 +49,14 @@ pub(super) fn compare(
             (A::Logits(_), Some(a)) => rows(chosen.engine(), a, b, targets, listed)?,
             (A::Logits(_), None) => unreachable!("a block of A comes with one of B"),
         };
-        range.zip(compared).try_for_each(|(row, comparison)| pass.add(row, comparison, &mut each_request))
+        range.zip(compared).try_for_each(|(row, comparison)| {
+            let [request, number] = [row / sides.positions, row % sides.positions];
+            // Those of a reference are told by its rows.
+            let target = comparison.target.map(|target| target.token).or(sides.targets.tokens[row]);
+            pass.add(request as u64, (sides.targets.first + number) as u64, target, comparison)
+        })
     })?;
-    let Pass { total, worst, targets, is_alone, .. } = pass;
-    let total = total.report();
-    if is_alone && sides.b.is_some() {
-        each_request(0, &total)?;
-    }
-    Ok(Outcome { total, worst: worst.into_sorted(), targets })
+    pass.finish()
 }
 
 /// Calls `work` with each block of rows: A's logits, where they are logits, and B's, where there is a B.
@@ -106,40 +90,4 @@ fn write_reference(
     let params = LogprobsParams { top_logprobs: listed, entropy: true, ..LogprobsParams::default() };
     let answers = chosen.engine().logprobs(a, &params, targets)?;
     answers.iter().try_for_each(|answer| writer.add(&ReferenceRow::new(answer)))
-}
-
-/// What is gathered on the way.
-struct Pass {
-    positions: usize,
-    /// One without rows.
-    fresh: Comparison,
-    /// Whether there is one request alone, which is the total.
-    is_alone: bool,
-    total: Comparison,
-    request: Comparison,
-    worst: Worst,
-    targets: Vec<Option<u32>>,
-}
-
-impl Pass {
-    fn add(
-        &mut self,
-        row: usize,
-        comparison: RowComparison,
-        each_request: &mut impl FnMut(usize, &ComparisonReport) -> Result<()>,
-    ) -> Result<()> {
-        self.total.add(&comparison);
-        if !self.is_alone {
-            self.request.add(&comparison);
-        }
-        // Those of a reference are told by its rows.
-        self.targets[row] = comparison.target.map(|target| target.token).or(self.targets[row]);
-        self.worst.add(row, comparison);
-        let is_last = (row + 1).is_multiple_of(self.positions);
-        if self.is_alone || !is_last {
-            return Ok(());
-        }
-        let request = std::mem::replace(&mut self.request, self.fresh.clone());
-        each_request(row / self.positions, &request.report())
-    }
 }

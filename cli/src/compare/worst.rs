@@ -12,9 +12,19 @@ pub(super) struct Worst {
     rows: BinaryHeap<Reverse<WorstRow>>,
 }
 
-/// A row by its number, and how it compares.
-pub(super) struct WorstRow {
+/// Where a row stands.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// Its number, and that of the first row of its request.
     pub(super) row: usize,
+    pub(super) first: usize,
+    pub(super) request: u64,
+    pub(super) position: u64,
+}
+
+/// A row and how it compares.
+pub(super) struct WorstRow {
+    pub(super) place: Place,
     pub(super) comparison: RowComparison,
 }
 
@@ -25,9 +35,9 @@ impl Worst {
 
     /// Keeps the row if it is one of the worst: by KL(A ‖ B), of equal ones the first. Rows that do not differ are not
     /// kept.
-    pub(super) fn add(&mut self, row: usize, comparison: RowComparison) {
+    pub(super) fn add(&mut self, place: Place, comparison: RowComparison) {
         if comparison.divergence.kld > 0.0 {
-            self.rows.push(Reverse(WorstRow { row, comparison }));
+            self.rows.push(Reverse(WorstRow { place, comparison }));
         }
         if self.rows.len() > self.most {
             self.rows.pop();
@@ -43,7 +53,7 @@ impl Worst {
 impl Ord for WorstRow {
     fn cmp(&self, other: &Self) -> Ordering {
         let [own, others] = [self, other].map(|row| row.comparison.divergence.kld);
-        own.total_cmp(&others).then(other.row.cmp(&self.row))
+        own.total_cmp(&others).then(other.place.row.cmp(&self.place.row))
     }
 }
 

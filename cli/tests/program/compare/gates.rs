@@ -24,7 +24,7 @@ fn a_condition_that_holds_fails() {
         (&["rows > 1", "compared > 1"], 3, "; --fail-if \"compared > 1\" holds"),
         (&["kld > 1"], 2, "\"kld\" is neither a name nor a number (did you mean "),
         (&["kld_mean >"], 2, "it ends where a name or a number is wanted"),
-        (&["coarse_kld_mean > 1"], 2, "coarse_kld_mean is of a reference; here is kld_mean"),
+        (&["coarse_kld_mean > 1"], 2, "coarse_kld_mean is of references and logs; here is kld_mean"),
     ] {
         let output = run(conditions);
         assert_eq!(output.status.code(), Some(code), "{conditions:?}: {}", stderr(&output));

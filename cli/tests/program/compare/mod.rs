@@ -3,6 +3,7 @@
 mod definition;
 mod gates;
 mod llama;
+mod logs;
 mod reference;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,136 @@
+//! Two logs of `sortilege log` compared, record by record: what they hold of the rows, without the logits.
+
+use std::collections::HashMap;
+use std::io::BufReader;
+use std::path::Path;
+
+use sortilege::compare::{Comparison, ComparisonReport, Divergences, records};
+use sortilege::log::{LogError, LogReader, Record, TokenBytes};
+
+use super::args::CompareArgs;
+use super::pass::{Outcome, Pass};
+use super::sides::Told;
+use crate::failure::{Failure, Result, note};
+use crate::files::sha256;
+use crate::input::{Opened, is_stdin};
+use crate::shown::shown_path;
+
+/// The two logs.
+pub(super) struct Logs<'a>([&'a Path; 2]);
+
+/// Bytes of the tokens that logs told, by their ids.
+#[derive(Default)]
+pub(super) struct ToldTexts(HashMap<u32, Vec<u8>>);
+
+impl<'a> Logs<'a> {
+    /// The logs, if the files are logs. An error if one of them is, or if options are of logits.
+    pub(super) fn of(args: &'a CompareArgs) -> Result<Option<Self>> {
+        let (a, b) = args.paths();
+        let is_a = is_log(a)?;
+        let is_b = b.map_or(Ok(false), is_log)?;
+        match (is_a, b, is_b) {
+            (false, _, false) => return Ok(None),
+            (true, Some(b), true) => {
+                if let Some(option) = args.option_of_logits() {
+                    return Err(Failure::Usage(format!(
+                        "{option} is of logits: logs have been made, leave it out"
+                    )));
+                }
+                return Ok(Some(Self([a, b])));
+            }
+            _ => {}
+        }
+        let log = if is_a { Some(a) } else { b };
+        Err(Failure::Usage(format!(
+            "{} is a log, which is compared with another log: make one of the other logits by `sortilege log`",
+            log.map(shown_path).unwrap_or_default()
+        )))
+    }
+
+    /// Compares all records, and the texts that the logs tell.
+    pub(super) fn compare(
+        &self,
+        [top, worst]: [usize; 2],
+        each_request: impl FnMut(u64, &ComparisonReport) -> Result<()>,
+    ) -> Result<(Outcome, ToldTexts)> {
+        let Self([path_a, path_b]) = self;
+        let (mut a, mut b) = (reader(path_a)?, reader(path_b)?);
+        let mut pass = Pass::new(fresh(), false, worst, each_request);
+        let (mut texts, mut shortest) = (ToldTexts::default(), usize::MAX);
+        loop {
+            let next = [(&mut a, path_a), (&mut b, path_b)]
+                .map(|(reader, path)| reader.next().transpose().map_err(|error| bad(path, error)));
+            let [a, b] = next;
+            let (a, b) = match (a?, b?) {
+                (Some(a), Some(b)) => (a, b),
+                (None, None) => break,
+                (a, _) => {
+                    let longer = if a.is_some() { path_a } else { path_b };
+                    return Err(Failure::Usage(format!(
+                        "{} has more records than the other log: compare logs of the same rows",
+                        shown_path(longer)
+                    )));
+                }
+            };
+            [&a, &b].into_iter().for_each(|record| texts.add(record));
+            shortest = shortest.min(a.top().len()).min(b.top().len());
+            let target = a.chosen().map(|chosen| chosen.token);
+            pass.add(a.request(), a.position(), target, records(&a, &b, top)?)?;
+        }
+        if shortest < top {
+            note!(
+                "note: lists are as short as {shortest} tokens: the overlap is of what both have, up to --top {top}"
+            );
+        }
+        Ok((pass.finish()?, texts))
+    }
+
+    /// What is said of them, with their hashes where these are wanted.
+    pub(super) fn told(&self, is_hashed: bool) -> Result<[Told<'static>; 2]> {
+        let Self([a, b]) = self;
+        let told = |path: &Path| {
+            let hash = if is_hashed { sha256(Some(path))? } else { None };
+            Ok::<_, Failure>(Told::log(path, hash))
+        };
+        Ok([told(a)?, told(b)?])
+    }
+}
+
+/// A comparison of logs without rows: of their lists divergences are lower bounds.
+pub(super) fn fresh() -> Comparison {
+    Comparison::new(true, Divergences::Coarse)
+}
+
+/// Whether a file is a log, by its first bytes. Standard input is taken for logits.
+fn is_log(path: &Path) -> Result<bool> {
+    if is_stdin(path) || !path.is_file() {
+        return Ok(false);
+    }
+    let head = Opened::new(path)?.head;
+    Ok(head.starts_with(b"{\"request\":") || head.starts_with(b"request,"))
+}
+
+fn reader(path: &Path) -> Result<impl Iterator<Item = Result<Record<'static>, LogError>>> {
+    let opened = Opened::new(path)?;
+    LogReader::new(BufReader::new(opened.into_reader())).map_err(|error| bad(path, error))
+}
+
+fn bad(path: &Path, error: LogError) -> Failure {
+    Failure::file(path, error)
+}
+
+impl ToldTexts {
+    fn add(&mut self, record: &Record<'_>) {
+        let chosen = record.chosen().and_then(|chosen| Some((chosen.token, chosen.bytes?)));
+        let listed = record.top().iter().filter_map(|one| Some((one.token, one.bytes.as_deref()?)));
+        for (token, bytes) in chosen.into_iter().chain(listed) {
+            self.0.entry(token).or_insert_with(|| bytes.to_vec());
+        }
+    }
+}
+
+impl TokenBytes for ToldTexts {
+    fn bytes(&self, token: u32) -> Option<&[u8]> {
+        self.0.get(&token).map(Vec::as_slice)
+    }
+}

@@ -1,0 +1,141 @@
+//! Records of two logs compared: what logs hold of a row, and no more. Which records belong together is the caller's
+//! matter.
+
+use super::row::{RowComparison, TargetComparison};
+use super::side::{coarse, overlap};
+use crate::answer::{Status, TopLogprob};
+use crate::error::{Error, Result};
+use crate::log::{Kind, Record};
+
+/// The record of a row in one log compared with that in another, as [`rows`](super::rows) does it with logits, of what both
+/// logs hold: given token, entropy, and the lists, of which the overlap is no longer than the shorter. The divergences are
+/// those of the tokens that both know, all others as one. Logits in the lists are NaN.
+///
+/// # Errors
+/// [`Error::Params`] if the records are of two places or two given tokens, or of drawn tokens.
+pub fn records(a: &Record<'_>, b: &Record<'_>, top: usize) -> Result<RowComparison> {
+    let place = |record: &Record<'_>| (record.request(), record.position());
+    let told = |record: &Record<'_>| format!("request {}, position {}", record.request(), record.position());
+    if place(a) != place(b) {
+        return Err(Error::Params(format!(
+            "A has a record of {}, where B has one of {}: compare logs of the same rows",
+            told(a),
+            told(b)
+        )));
+    }
+    if [a, b].iter().any(|record| record.kind() == Kind::Sample) {
+        return Err(Error::Params(
+            "these are logs of drawn tokens, which differ by the draws: compare logs of given tokens"
+                .to_owned(),
+        ));
+    }
+    let given = [a, b].map(|record| record.chosen().map(|chosen| chosen.token));
+    if given[0] != given[1] {
+        let token = |token: Option<u32>| token.map_or_else(|| "none".to_owned(), |token| token.to_string());
+        let [of_a, of_b] = given.map(token);
+        let place = told(a);
+        return Err(Error::Params(format!(
+            "the given token of {place} is {of_a} in A and {of_b} in B: compare logs of one text"
+        )));
+    }
+    let status = [a.status(), b.status()];
+    if status != [Status::Ok; 2] {
+        return Ok(RowComparison::unsound(status));
+    }
+    let lists = [a, b].map(list);
+    let shortest = lists.iter().map(Vec::len).min().unwrap_or(0);
+    let rank = |of: usize, within: &Record<'_>| Some(within.scored(lists[of].first()?.token)?.rank);
+    Ok(RowComparison {
+        status,
+        target: target(a, b),
+        divergence: coarse(known(a, b)),
+        entropy: [a, b].map(|record| record.entropy().unwrap_or(f64::NAN)),
+        choice_rank: [rank(0, b), rank(1, a)],
+        overlap: overlap([&lists[0], &lists[1]], top.min(shortest)),
+        top_logprobs: lists.map(|mut list| {
+            list.truncate(top.max(2));
+            list
+        }),
+    })
+}
+
+fn list(record: &Record<'_>) -> Vec<TopLogprob> {
+    let entries = record.top().iter();
+    entries.map(|one| TopLogprob { token: one.token, logit: f32::NAN, logprob: one.logprob }).collect()
+}
+
+/// What both say of the given token.
+fn target(a: &Record<'_>, b: &Record<'_>) -> Option<TargetComparison> {
+    let (a, b) = (a.chosen()?, b.chosen()?);
+    Some(TargetComparison { token: a.token, logprob: [a.logprob?, b.logprob?], rank: [a.rank?, b.rank?] })
+}
+
+/// Probabilities of the tokens of which both say something, each token once.
+fn known(a: &Record<'_>, b: &Record<'_>) -> Vec<[f64; 2]> {
+    let listed = [a, b].into_iter().flat_map(|record| record.top().iter().map(|one| one.token));
+    let mut tokens: Vec<u32> = listed.chain(a.chosen().map(|chosen| chosen.token)).collect();
+    tokens.sort_unstable();
+    tokens.dedup();
+    let both = |token: u32| Some([a.scored(token)?.logprob.exp(), b.scored(token)?.logprob.exp()]);
+    tokens.into_iter().filter_map(both).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Texts;
+    use crate::{Cpu, Engine, Logits, LogprobsParams};
+
+    const A: [f32; 5] = [4.0, 2.0, 2.5, 1.0, 0.0];
+    const B: [f32; 5] = [3.0, 3.5, 2.0, 1.0, 0.5];
+
+    fn record(logits: &[f32], listed: u32, target: Option<u32>, position: u64) -> Record<'static> {
+        let params = LogprobsParams { top_logprobs: listed, entropy: true, ..LogprobsParams::default() };
+        let logits = Logits::f32(logits, 1, logits.len()).expect("a row");
+        let row = Cpu.logprobs(&logits, &params, &[target]).expect("it is sound");
+        Record::logprobs(0, position, target, &row[0], Texts::NONE)
+    }
+
+    /// With whole lists a record says all that its logits do.
+    #[test]
+    fn whole_lists_say_what_the_logits_say() {
+        let logits = |values| Logits::f32(values, 1, 5).expect("a row");
+        let of_logits =
+            &super::super::rows(&Cpu, &logits(&A), &logits(&B), &[Some(2)], 2).expect("they fit")[0];
+        let of_logs = records(&record(&A, 5, Some(2), 0), &record(&B, 5, Some(2), 0), 2).expect("they fit");
+        assert_eq!(of_logs.target, of_logits.target);
+        assert_eq!(of_logs.entropy, of_logits.entropy);
+        assert_eq!(of_logs.choice_rank, of_logits.choice_rank);
+        assert_eq!(of_logs.overlap, of_logits.overlap);
+        assert_eq!((of_logs.choices(), of_logs.gaps()), (of_logits.choices(), of_logits.gaps()));
+        for (found, expected) in [
+            (of_logs.divergence.kld, of_logits.divergence.kld),
+            (of_logs.divergence.reverse_kld, of_logits.divergence.reverse_kld),
+            (of_logs.divergence.jsd, of_logits.divergence.jsd),
+        ] {
+            assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
+        }
+        // Fewer listed tokens leave a lower bound, and none of them what the given token says.
+        let mut last = of_logs.divergence.kld;
+        for listed in [2, 1, 0] {
+            let few = |logits| record(logits, listed, Some(2), 0);
+            let bound = records(&few(&A), &few(&B), 2).expect("they fit").divergence.kld;
+            assert!(bound > 0.0 && bound <= last + 1e-9, "{listed}: {bound}, of more {last}");
+            last = bound;
+        }
+    }
+
+    #[test]
+    fn records_that_do_not_belong_together_are_refused() {
+        for (b, words) in [
+            (record(&B, 2, Some(2), 1), "request 0, position 0, where B has one of request 0, position 1"),
+            (record(&B, 2, Some(3), 0), "position 0 is 2 in A and 3 in B"),
+            (record(&B, 2, None, 0), "is 2 in A and none in B"),
+        ] {
+            let message = records(&record(&A, 2, Some(2), 0), &b, 2).expect_err(words).to_string();
+            assert!(message.contains(words), "{message}");
+        }
+        let nan = record(&[f32::NAN; 5], 2, Some(2), 0);
+        assert!(!records(&record(&A, 2, Some(2), 0), &nan, 2).expect("they fit").is_sound());
+    }
+}
