@@ -29,7 +29,13 @@ pub fn records(a: &Record<'_>, b: &Record<'_>, top: usize) -> Result<RowComparis
                 .to_owned(),
         ));
     }
-    let given = [a, b].map(|record| record.chosen().map(|chosen| chosen.token));
+    if let Some((side, record)) = [("A", a), ("B", b)].into_iter().find(|(_, record)| !has_ids(record)) {
+        return Err(Error::Params(format!(
+            "the record of {} in {side} has a token without an id: compare logs that tell ids, as those of sortilege do",
+            told(record)
+        )));
+    }
+    let given = [a, b].map(|record| record.chosen().and_then(|chosen| chosen.token));
     if given[0] != given[1] {
         let token = |token: Option<u32>| token.map_or_else(|| "none".to_owned(), |token| token.to_string());
         let [of_a, of_b] = given.map(token);
@@ -42,13 +48,13 @@ pub fn records(a: &Record<'_>, b: &Record<'_>, top: usize) -> Result<RowComparis
     if status != [Status::Ok; 2] {
         return Ok(RowComparison::unsound(status));
     }
-    let lists = [a, b].map(list);
+    let (lists, known) = ([a, b].map(list), [a, b].map(known));
     let shortest = lists.iter().map(Vec::len).min().unwrap_or(0);
     let rank = |of: usize, within: &Record<'_>| Some(within.scored(lists[of].first()?.token)?.rank);
     Ok(RowComparison {
         status,
         target: target(a, b),
-        divergence: coarse(known(a, b)),
+        divergence: coarse(both(&known)),
         entropy: [a, b].map(|record| record.entropy().unwrap_or(f64::NAN)),
         choice_rank: [rank(0, b), rank(1, a)],
         overlap: overlap([&lists[0], &lists[1]], top.min(shortest)),
@@ -59,25 +65,38 @@ pub fn records(a: &Record<'_>, b: &Record<'_>, top: usize) -> Result<RowComparis
     })
 }
 
+/// Whether every token of a record has an id.
+fn has_ids(record: &Record<'_>) -> bool {
+    let has_target_one = record.chosen().is_none_or(|chosen| chosen.token.is_some());
+    has_target_one && record.top().iter().all(|one| one.token.is_some())
+}
+
 fn list(record: &Record<'_>) -> Vec<TopLogprob> {
-    let entries = record.top().iter();
-    entries.map(|one| TopLogprob { token: one.token, logit: f32::NAN, logprob: one.logprob }).collect()
+    let entry = |(token, logprob)| TopLogprob { token, logit: f32::NAN, logprob };
+    record.top().iter().filter_map(|one| Some(entry((one.token?, one.logprob)))).collect()
 }
 
 /// What both say of the given token.
 fn target(a: &Record<'_>, b: &Record<'_>) -> Option<TargetComparison> {
     let (a, b) = (a.chosen()?, b.chosen()?);
-    Some(TargetComparison { token: a.token, logprob: [a.logprob?, b.logprob?], rank: [a.rank?, b.rank?] })
+    Some(TargetComparison { token: a.token?, logprob: [a.logprob?, b.logprob?], rank: [a.rank?, b.rank?] })
 }
 
-/// Probabilities of the tokens of which both say something, each token once.
-fn known(a: &Record<'_>, b: &Record<'_>) -> Vec<[f64; 2]> {
-    let listed = [a, b].into_iter().flat_map(|record| record.top().iter().map(|one| one.token));
-    let mut tokens: Vec<u32> = listed.chain(a.chosen().map(|chosen| chosen.token)).collect();
-    tokens.sort_unstable();
-    tokens.dedup();
-    let both = |token: u32| Some([a.scored(token)?.logprob.exp(), b.scored(token)?.logprob.exp()]);
-    tokens.into_iter().filter_map(both).collect()
+/// The tokens of which a record says something, each once, by their ids.
+fn known(record: &Record<'_>) -> Vec<(u32, f64)> {
+    let chosen = record.chosen().and_then(|chosen| chosen.token.zip(chosen.logprob));
+    let asked = record.token_ids().iter().map(|one| (one.token, one.logprob));
+    let listed = record.top().iter().filter_map(|one| Some((one.token?, one.logprob)));
+    let mut known: Vec<(u32, f64)> = listed.chain(asked).chain(chosen).collect();
+    known.sort_by_key(|(token, _)| *token);
+    known.dedup_by_key(|(token, _)| *token);
+    known
+}
+
+/// Probabilities of the tokens that both know.
+fn both([a, b]: &[Vec<(u32, f64)>; 2]) -> Vec<[f64; 2]> {
+    let in_b = |token: u32| b.binary_search_by_key(&token, |(token, _)| *token).ok().map(|place| b[place].1);
+    a.iter().filter_map(|&(token, logprob)| Some([logprob.exp(), in_b(token)?.exp()])).collect()
 }
 
 #[cfg(test)]
@@ -135,6 +154,14 @@ mod tests {
             let message = records(&record(&A, 2, Some(2), 0), &b, 2).expect_err(words).to_string();
             assert!(message.contains(words), "{message}");
         }
+        let Record::Logprobs(mut nameless) = record(&B, 2, Some(2), 0) else {
+            unreachable!("it is of a row")
+        };
+        nameless.top[1].token = None;
+        let message = records(&record(&A, 2, Some(2), 0), &Record::Logprobs(nameless), 2)
+            .expect_err("no id")
+            .to_string();
+        assert!(message.contains("position 0 in B has a token without an id"), "{message}");
         let nan = record(&[f32::NAN; 5], 2, Some(2), 0);
         assert!(!records(&record(&A, 2, Some(2), 0), &nan, 2).expect("they fit").is_sound());
     }

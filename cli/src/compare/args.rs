@@ -14,7 +14,7 @@ pub(crate) const EXAMPLES: &str = exit_codes!(
     "\
 A is the reference, llama-perplexity's \"base\", B what is held against it. Each is a file of logits as `log` reads it, or what \
 `llama-perplexity --kl-divergence-base` wrote, which is approximate (16 bits, floored 16 nats below the largest). A may be \
-a reference that --save wrote, too; or both are logs of `log`, JSON lines or CSV, of which what they hold is compared. docs/compare.md defines every number; --fail-if knows them by the names of \
+a reference that --save wrote, too; or both are logs of `log` (JSON lines, CSV, Parquet), of which what they hold is compared. docs/compare.md defines every number; --fail-if knows them by the names of \
 --format json.
 
 Examples:

@@ -1,18 +1,16 @@
 //! Two logs of `sortilege log` compared, record by record: what they hold of the rows, without the logits.
 
 use std::collections::HashMap;
-use std::io::BufReader;
 use std::path::Path;
 
 use sortilege::compare::{Comparison, ComparisonReport, Divergences, records};
-use sortilege::log::{LogError, LogReader, Record, TokenBytes};
+use sortilege::log::{Record, TokenBytes};
 
 use super::args::CompareArgs;
 use super::pass::{Outcome, Pass};
 use super::sides::Told;
 use crate::failure::{Failure, Result, note};
-use crate::files::sha256;
-use crate::input::{Opened, is_stdin};
+use crate::files::{LogFile, sha256};
 use crate::shown::shown_path;
 
 /// The two logs.
@@ -26,8 +24,8 @@ impl<'a> Logs<'a> {
     /// The logs, if the files are logs. An error if one of them is, or if options are of logits.
     pub(super) fn of(args: &'a CompareArgs) -> Result<Option<Self>> {
         let (a, b) = args.paths();
-        let is_a = is_log(a)?;
-        let is_b = b.map_or(Ok(false), is_log)?;
+        let is_a = LogFile::is_at(a)?;
+        let is_b = b.map_or(Ok(false), LogFile::is_at)?;
         match (is_a, b, is_b) {
             (false, _, false) => return Ok(None),
             (true, Some(b), true) => {
@@ -54,14 +52,15 @@ impl<'a> Logs<'a> {
         each_request: impl FnMut(u64, &ComparisonReport) -> Result<()>,
     ) -> Result<(Outcome, ToldTexts)> {
         let Self([path_a, path_b]) = self;
-        let (mut a, mut b) = (reader(path_a)?, reader(path_b)?);
+        let [log_a, log_b] = [LogFile::open(path_a)?, LogFile::open(path_b)?];
+        let (mut a, mut b) = (log_a.records()?, log_b.records()?);
+        let bar = log_a.progress_bar();
         let mut pass = Pass::new(fresh(), false, worst, each_request);
         let (mut texts, mut shortest) = (ToldTexts::default(), usize::MAX);
         loop {
-            let next = [(&mut a, path_a), (&mut b, path_b)]
-                .map(|(reader, path)| reader.next().transpose().map_err(|error| bad(path, error)));
-            let [a, b] = next;
-            let (a, b) = match (a?, b?) {
+            let a = a.next().transpose().map_err(|error| log_a.failed(&error))?;
+            let b = b.next().transpose().map_err(|error| log_b.failed(&error))?;
+            let (a, b) = match (a, b) {
                 (Some(a), Some(b)) => (a, b),
                 (None, None) => break,
                 (a, _) => {
@@ -74,9 +73,11 @@ impl<'a> Logs<'a> {
             };
             [&a, &b].into_iter().for_each(|record| texts.add(record));
             shortest = shortest.min(a.top().len()).min(b.top().len());
-            let target = a.chosen().map(|chosen| chosen.token);
+            let target = a.chosen().and_then(|chosen| chosen.token);
             pass.add(a.request(), a.position(), target, records(&a, &b, top)?)?;
+            bar.inc(1);
         }
+        bar.finish_and_clear();
         if shortest < top {
             note!(
                 "note: lists are as short as {shortest} tokens: the overlap is of what both have, up to --top {top}"
@@ -101,28 +102,10 @@ pub(super) fn fresh() -> Comparison {
     Comparison::new(true, Divergences::Coarse)
 }
 
-/// Whether a file is a log, by its first bytes. Standard input is taken for logits.
-fn is_log(path: &Path) -> Result<bool> {
-    if is_stdin(path) || !path.is_file() {
-        return Ok(false);
-    }
-    let head = Opened::new(path)?.head;
-    Ok(head.starts_with(b"{\"request\":") || head.starts_with(b"request,"))
-}
-
-fn reader(path: &Path) -> Result<impl Iterator<Item = Result<Record<'static>, LogError>>> {
-    let opened = Opened::new(path)?;
-    LogReader::new(BufReader::new(opened.into_reader())).map_err(|error| bad(path, error))
-}
-
-fn bad(path: &Path, error: LogError) -> Failure {
-    Failure::file(path, error)
-}
-
 impl ToldTexts {
     fn add(&mut self, record: &Record<'_>) {
-        let chosen = record.chosen().and_then(|chosen| Some((chosen.token, chosen.bytes?)));
-        let listed = record.top().iter().filter_map(|one| Some((one.token, one.bytes.as_deref()?)));
+        let chosen = record.chosen().and_then(|chosen| Some((chosen.token?, chosen.bytes?)));
+        let listed = record.top().iter().filter_map(|one| Some((one.token?, one.bytes.as_deref()?)));
         for (token, bytes) in chosen.into_iter().chain(listed) {
             self.0.entry(token).or_insert_with(|| bytes.to_vec());
         }

@@ -120,7 +120,7 @@ fn compare_logs(args: &CompareArgs, logs: &Logs<'_>, inputs: &Inputs, format: Co
     let failed = |error: io::Error| Failure::writing(&error);
     let gates = Gates::parse(&args.fail_if, true, Divergences::Coarse)?;
     let (mut report, rows) = (None, Cell::new(0));
-    let write = |out: Box<dyn Write + '_>| {
+    let write = |out: Box<dyn Write + Send + '_>| {
         // How many requests there are is known when they have been read.
         let mut writer =
             Writer::new(out, format, &logs.told(false)?, Divergences::Coarse, usize::MAX).map_err(failed)?;

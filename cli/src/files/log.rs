@@ -11,7 +11,7 @@ use sortilege::log::{LogError, LogReader};
 
 use crate::failure::{Failure, Result};
 use crate::foreign;
-use crate::input::{Input, Opened};
+use crate::input::{Input, Opened, is_stdin};
 use crate::progress;
 
 /// A log that was opened.
@@ -22,6 +22,15 @@ pub(crate) struct LogFile {
 }
 
 impl LogFile {
+    /// Whether a file is a log of ours, by its first bytes. Standard input is taken for something else.
+    pub(crate) fn is_at(path: &Path) -> Result<bool> {
+        if is_stdin(path) || !path.is_file() {
+            return Ok(false);
+        }
+        let head = Opened::new(path)?.head;
+        Ok([&b"{\"request\":"[..], b"request,", b"PAR1"].iter().any(|start| head.starts_with(start)))
+    }
+
     /// The log at a path, or that of standard input for `-`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let opened = Opened::new(path)?;

@@ -58,11 +58,6 @@ impl Opened {
         (&self.head[..]).chain(&self.file)
     }
 
-    /// The same, of which it is a part.
-    pub(crate) fn into_reader(self) -> impl Read {
-        io::Cursor::new(self.head).chain(self.file)
-    }
-
     /// All bytes, if there are no more than `most`, of which `remedy` says more.
     pub(crate) fn all(self, most: u64, remedy: &str) -> Result<Vec<u8>> {
         let Self { path, head, file, stamp } = self;

@@ -7,17 +7,7 @@ use sortilege::Status;
 use super::candidates::{Ask, Scored};
 use crate::failure::{Failure, Result};
 use crate::files::LogFile;
-use crate::input::{Opened, is_stdin};
 use crate::shown::shown_path;
-
-/// Whether a file is a log, by its first bytes. Standard input is taken for logits.
-pub(super) fn is_log(path: &Path) -> Result<bool> {
-    if is_stdin(path) || !path.is_file() {
-        return Ok(false);
-    }
-    let head = Opened::new(path)?.head;
-    Ok([&b"{\"request\":"[..], b"request,", b"PAR1"].iter().any(|start| head.starts_with(start)))
-}
 
 /// Answers in the order of the places of the asks, which come row by row.
 pub(super) fn score(path: &Path, asks: &[Ask]) -> Result<Vec<Scored>> {

@@ -19,7 +19,7 @@ use self::candidates::{Questions, Scored};
 use self::output::{Answer, Writer};
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note, tell_idle};
-use crate::files::{Inputs, LogitsFile, deliver, meta, sha256, with_sidecar, write_file};
+use crate::files::{Inputs, LogFile, LogitsFile, deliver, meta, sha256, with_sidecar, write_file};
 use crate::shared_args::{VocabSource, name_of};
 use crate::tally::Tally;
 use crate::text::Vocab;
@@ -42,7 +42,11 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     LogprobsParams { temperature: args.temperature, ..LogprobsParams::default() }.validate()?;
     let files = [Some(&args.logits.logits), Some(&args.candidates)].into_iter().chain(args.vocab.files());
     let inputs = Inputs::of(with_sidecar(args.run.output()), files.flatten().map(|path| path.as_path()))?;
-    if log::is_log(&args.logits.logits)? { run_log(args, format) } else { run_logits(args, format, inputs) }
+    if LogFile::is_at(&args.logits.logits)? {
+        run_log(args, format)
+    } else {
+        run_logits(args, format, inputs)
+    }
 }
 
 fn run_logits(args: &ScoreArgs, format: ScoreFormat, mut inputs: Inputs) -> Result<()> {
