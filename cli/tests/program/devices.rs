@@ -110,7 +110,7 @@ fn a_device_and_the_cpu_are_validated() {
             let kernels = report["kernels"].as_array().expect("an array");
             assert!(kernels.iter().all(is_sound), "{report:#}");
             // The first kernel on a device is compared with its twin on the CPU, which has none to be compared with.
-            assert_eq!(kernels.len(), 6 + usize::from(id != "cpu"), "{report:#}");
+            assert_eq!(kernels.len(), 7 + usize::from(id != "cpu"), "{report:#}");
             assert_eq!(report["device"], *name);
         }
         let told = stderr(&output);
