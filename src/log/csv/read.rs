@@ -1,7 +1,7 @@
 //! CSV files as records: consecutive lines of one row make one.
 
 use std::borrow::Cow;
-use std::io::Read;
+use std::io::{self, Read};
 
 use csv::{Position, Reader, StringRecord};
 use serde::Deserialize;
@@ -14,9 +14,30 @@ use crate::log::record::{
 };
 use crate::log::spelling::text_of_cell;
 
+/// An input whose last byte is remembered.
+struct LastByte<R> {
+    input: R,
+    last: Option<u8>,
+}
+
+impl<R> LastByte<R> {
+    /// Whether what was read ends within a line.
+    fn is_cut(&self) -> bool {
+        self.last.is_some_and(|byte| byte != b'\n')
+    }
+}
+
+impl<R: Read> Read for LastByte<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.last = buffer[..count].last().copied().or(self.last);
+        Ok(count)
+    }
+}
+
 /// Reads CSV.
 pub(crate) struct CsvReader<R> {
-    lines: Reader<R>,
+    lines: Reader<LastByte<R>>,
     names: StringRecord,
     kind: Kind,
     /// The first line of the next record.
@@ -26,7 +47,7 @@ pub(crate) struct CsvReader<R> {
 impl<R: Read> CsvReader<R> {
     /// A reader that has read the names of the columns.
     pub(crate) fn new(input: R) -> LogResult<Self> {
-        let mut lines = Reader::from_reader(input);
+        let mut lines = Reader::from_reader(LastByte { input, last: None });
         let names = lines.headers().map_err(told)?.clone();
         let kind = if LOGPROBS_COLUMNS.iter().map(|(name, _)| *name).eq(&names) {
             Kind::Logprobs
@@ -96,9 +117,27 @@ impl<R: Read> CsvReader<R> {
         Ok(goes_on)
     }
 
+    /// The next line. The last of a log ends as every other does: one without its end was cut, and what is left of a
+    /// number is another number.
     fn line(&mut self) -> LogResult<Option<StringRecord>> {
         let mut line = StringRecord::new();
-        Ok(self.lines.read_record(&mut line).map_err(told)?.then_some(line))
+        match self.lines.read_record(&mut line) {
+            Ok(true) => Ok(Some(line)),
+            Ok(false) if self.lines.get_ref().is_cut() => {
+                Err(LogError::Truncated { line: self.lines.position().line() })
+            }
+            Ok(false) => Ok(None),
+            Err(error) => {
+                let is_last = matches!(self.lines.read_record(&mut line), Ok(false));
+                let problem = told(error);
+                match problem {
+                    LogError::Record { line, .. } if is_last && self.lines.get_ref().is_cut() => {
+                        Err(LogError::Truncated { line })
+                    }
+                    problem => Err(problem),
+                }
+            }
+        }
     }
 }
 

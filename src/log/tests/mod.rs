@@ -141,6 +141,31 @@ fn a_cut_log_gives_its_whole_records() {
     assert!(cut.next().is_none());
 }
 
+/// What is left of a number is another number: the last line of CSV has its end, or was cut.
+#[test]
+fn a_cut_table_gives_its_whole_records() {
+    for (records, kind) in [
+        (logprobs_records(2), Kind::Logprobs),
+        (logprobs_records(0), Kind::Logprobs),
+        (sample_records(2), Kind::Sample),
+    ] {
+        let bytes = csv(&records, kind);
+        let whole = read(&bytes).expect("a log");
+        for end in bytes.iter().position(|&byte| byte == b'\n').expect("a head") + 1..bytes.len() {
+            if bytes[end - 1] == b'\n' {
+                continue;
+            }
+            let read: Vec<_> =
+                LogReader::new(&bytes[..end]).map_or_else(|error| vec![Err(error)], Iterator::collect);
+            let (last, before) = read.split_last().expect("a cut is told");
+            assert!(matches!(last, Err(LogError::Truncated { .. })), "{end}: {last:?}");
+            for (read, whole) in before.iter().zip(&whole) {
+                assert_eq!(read.as_ref().expect("before the cut"), whole, "{end}");
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_no_log_is_told() {
     let good = String::from_utf8(jsonl(&logprobs_records(1))).expect("UTF-8");
