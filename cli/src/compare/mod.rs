@@ -33,7 +33,7 @@ use self::sides::{A, Sides, Told, told};
 use self::work::{compare, divergences};
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note};
-use crate::files::{About, Inputs, ReferenceWriter, SOURCE_NAMES, deliver, sha256, with_sidecar};
+use crate::files::{About, Inputs, Lasting, ReferenceWriter, SOURCE_NAMES, deliver, sha256, with_sidecar};
 use crate::shared_args::{VocabSource, name_of};
 use crate::text::Vocab;
 
@@ -123,7 +123,8 @@ fn compare_logs(args: &CompareArgs, logs: &Logs<'_>, inputs: &Inputs, format: Co
     let write = |out: Box<dyn Write + Send + '_>| {
         // How many requests there are is known when they have been read.
         let mut writer =
-            Writer::new(out, format, &logs.told(false)?, Divergences::Coarse, usize::MAX).map_err(failed)?;
+            Writer::new(lasting(args, out), format, &logs.told(false)?, Divergences::Coarse, usize::MAX)
+                .map_err(failed)?;
         let most = [args.top as usize, args.worst];
         let (outcome, texts) =
             logs.compare(most, |request, report| writer.write_request(request, report).map_err(failed))?;
@@ -141,6 +142,11 @@ fn compare_logs(args: &CompareArgs, logs: &Logs<'_>, inputs: &Inputs, format: Co
         Ok(meta([a, b].map(Some), device, options, rows.get(), output_sha256))
     })?;
     report.map_or(Ok(()), |report| gates.check(&report))
+}
+
+/// The output: a gate has its verdict even if nobody reads it to the end.
+fn lasting<'a>(args: &CompareArgs, out: Box<dyn Write + 'a>) -> Box<dyn Write + 'a> {
+    if args.fail_if.is_empty() { out } else { Box::new(Lasting::new(out)) }
 }
 
 /// An error for what has no use without a B.
@@ -195,6 +201,7 @@ impl Job<'_> {
         let Some(b) = &sides.b else { unreachable!("a comparison has a B") };
         let told = [sides.a.told(false)?, told(b, false)?];
         let requests = sides.rows.checked_div(sides.positions).unwrap_or(0);
+        let out = lasting(self.args, out);
         let mut writer = Writer::new(out, format, &told, kind, requests).map_err(failed)?;
         let outcome =
             self.pass(&mut save, |request, report| writer.write_request(request, report).map_err(failed))?;

@@ -50,6 +50,26 @@ fn the_output_of_a_failed_gate_is_there() {
     assert!(!folder.get("out.json").is_empty() && !folder.get("out.json.meta.json").is_empty());
 }
 
+/// Whoever reads the report may have seen enough: the verdict stays.
+#[test]
+fn a_gate_is_decided_though_nobody_reads() {
+    let folder = Folder::new();
+    rows(24, 0.5, 14).put(&folder, 4);
+    let logs = "log a.npy --tokens t.npy --device cpu -o";
+    crate::common::successful(logs, folder.run(&format!("{logs} a.jsonl")));
+    for format in ["json", "table"] {
+        for sides in ["a.npy b.npy --device cpu", "a.jsonl a.jsonl"] {
+            for (gate, code) in [("rows>23", 3), ("rows>24", 0)] {
+                let line = format!("compare {sides} --format {format} --fail-if {gate}");
+                let closed = std::io::pipe().map(|(_, writer)| writer).expect("a pipe");
+                let output = folder.command(&line).stdout(closed).output().expect("it starts");
+                assert_eq!(output.status.code(), Some(code), "{line}: {}", stderr(&output));
+                assert_eq!(stderr(&output).contains("holds: rows is 24"), code == 3, "{}", stderr(&output));
+            }
+        }
+    }
+}
+
 #[test]
 fn nan_never_passes() {
     let folder = Folder::new();
