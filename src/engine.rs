@@ -119,9 +119,9 @@ pub trait Engine: sealed::Sealed {
     fn top_k(&self, logits: &Logits<'_>, k: u32) -> Result<(Vec<f32>, Vec<u32>)>;
 
     /// How far the softmax of each row of `first` is from that of the same row of `second`, `[rows]`: the
-    /// Kullback-Leibler divergences in both directions and that of Jensen-Shannon, in nats. Each is within 1e-6, of a
-    /// Kullback-Leibler divergence besides within 2e-7 of it, and exactly 0 of equal rows (`docs/exact.md`, 14). The types
-    /// of the batches may differ.
+    /// Kullback-Leibler divergences in both directions and that of Jensen-Shannon, in nats. Error at most 1e-6 + 2e-7 · KL,
+    /// and exactly 0 of equal rows (`docs/exact.md`, 14). A logit more than 65 536 nats below its maximum counts as that
+    /// far; −∞ gives +∞. The types of the batches may differ.
     ///
     /// # Errors
     /// [`Error::Params`](crate::Error::Params) if the batches differ in rows or vocabulary; what a device says.

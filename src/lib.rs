@@ -7,7 +7,7 @@
 //!
 //! - **One read.** Two dispatches and one copy per batch, whatever is asked for; the logits are read once, in place,
 //!   and of the few subtiles that matter once more. (Only lists of more than 1024 tokens, up to all of them, and ranks
-//!   of given tokens take further passes.)
+//!   of given tokens take further passes; divergences read both batches twice.)
 //! - **Exact.** By design the same bits on every device, driver and batch size, and on the CPU: weights by floats where a
 //!   check of the device finds that each rounds by itself, otherwise by integers, and all else by integers
 //!   (`docs/exact.md`, `docs/sampling.md`). Each logprob of a probability above 1e-9 lies within 1e-6 of the true one.
@@ -99,7 +99,7 @@ mod request;
 pub use answer::Answer;
 pub use answer::{
     Distribution, Divergence, Drawn, Logprobs, Sample, ScoredToken, SequenceScore, Status, TargetLogprob,
-    TopLogprob, preference,
+    TopLogprob, best_first,
 };
 pub use arithmetic::format::{ARITHMETIC_VERSION, MAX_VOCAB, NO_TOKEN};
 pub use cpu::Cpu;

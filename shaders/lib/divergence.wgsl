@@ -1,7 +1,7 @@
 // divergence: what a token, a tile and a row add to the divergences of two distributions, docs/exact.md section 14;
 // src/arithmetic/divergence.rs is the host half.
 // Provides: distance_below, Power, power_of, mass_of, cross_of, tile_mass_of, tile_cross_of, information, information_of,
-// log_ratio, difference64, add96.
+// log_ratio, difference64, widen96, add96.
 // Needs: integers, exact, wide (.wgsl), the kernel's binding `table`. Signed numbers of 64 and 96 bits are two's
 // complement, the lowest word first.
 

@@ -114,7 +114,7 @@ impl TargetLogprob {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Distribution {
-    /// Whether it is one. If not, every number below is NaN and the list empty.
+    /// Whether it is one. If not, every number below is NaN and both lists are empty.
     pub status: Status,
     /// Largest logit of its tokens, before the temperature.
     pub max: f32,

@@ -15,7 +15,7 @@ pub use distribution::{Distribution, Status, TargetLogprob, TopLogprob};
 pub use divergence::Divergence;
 pub use logprobs::Logprobs;
 pub use sample::{Drawn, Sample};
-pub use sequence::{ScoredToken, SequenceScore, preference};
+pub use sequence::{ScoredToken, SequenceScore, best_first};
 
 #[cfg(feature = "wgpu")]
 pub use decoding::Answer;

@@ -70,6 +70,10 @@ impl Sampler {
     ) -> Result<Bindings> {
         let plan = &call.plan;
         let dtypes = [job.logits.dtype, second.dtype];
+        // These kernels are of integers alone; what fails the check of a device by integers too writes no record.
+        for dtype in dtypes {
+            self.means(dtype)?;
+        }
         let tiles = self.pipelines.get_pair(&tile_divergence::KERNEL, dtypes)?;
         let rows = self.pipelines.get(&row_divergence::KERNEL, None, false)?;
         let information = self.pipelines.get_pair(&tile_information::KERNEL, dtypes)?;

@@ -30,7 +30,8 @@ pub enum Kernels {
     Sample,
     /// What [`Sampler::logprobs_of`] and [`Sampler::sample`] run besides for given tokens.
     TokenRanks,
-    /// [`Sampler::divergence`], of two batches of one type.
+    /// [`Sampler::divergence`], of two batches of one type. Kernels for two types are compiled in the first call that has
+    /// them.
     Divergence,
 }
 
@@ -72,15 +73,28 @@ impl Sampler {
             Kernels::LongLists => self.check_logprobs(8500, &[], &[], dtype),
             Kernels::TokenRanks => {
                 let many: Vec<u32> = (0..600).map(|i| i * 15).collect();
-                self.check_logprobs(0, &[], &[&[9001, 3, 3, 0, 77], &many, &many, &[]], dtype)
+                self.check_logprobs(0, &[], &[&[9001, 3, 3, 0, 77], &many, &many, &[]], dtype)?;
+                self.check_sample(
+                    SamplingParams {
+                        seed: Some(2),
+                        top_k: 50,
+                        logit_bias: vec![(3, 1.5), (77, -2.0)],
+                        logprob_token_ids: vec![9001, 3, 0, 77, 5000],
+                        raw_logprobs: Some(0),
+                        processed_logprobs: Some(0),
+                        ..SamplingParams::default()
+                    },
+                    &rows_of_every_kind(dtype),
+                    dtype,
+                )
             }
             Kernels::Sample => self.check_samples(dtype),
             Kernels::Divergence => self.check_divergence(dtype),
         }
     }
 
-    /// Compiles the kernels of divergences, which are of integers alone: nothing of the device's floats is to be checked.
     fn prepare_divergence(&self, dtype: Dtype) -> Result<()> {
+        self.means(dtype)?;
         self.pipelines.get_pair(&tile_divergence::KERNEL, [dtype; 2])?;
         self.pipelines.get(&row_divergence::KERNEL, None, false)?;
         self.pipelines.get_pair(&tile_information::KERNEL, [dtype; 2])?;
@@ -141,15 +155,19 @@ impl Sampler {
                 ..plain()
             },
         ] {
-            let request = Request::with_prompt(params, &[5, 9000])?;
-            let rows: Vec<Row<'_>> = (0..ROWS as u64).map(|position| request.row(position)).collect();
-            let logits = Logits::new(&bytes, dtype, ROWS, VOCAB)?;
-            let expected = Cpu.sample(&logits, &rows, &SampleInputs::default())?;
-            self.check(&bytes, dtype, &expected, |encoder, batch| {
-                self.sample(encoder, batch, &rows, &SampleBuffers::default())
-            })?;
+            self.check_sample(params, &bytes, dtype)?;
         }
         Ok(())
+    }
+
+    fn check_sample(&self, params: SamplingParams, bytes: &[u8], dtype: Dtype) -> Result<()> {
+        let request = Request::with_prompt(params, &[5, 9000])?;
+        let rows: Vec<Row<'_>> = (0..ROWS as u64).map(|position| request.row(position)).collect();
+        let logits = Logits::new(bytes, dtype, ROWS, VOCAB)?;
+        let expected = Cpu.sample(&logits, &rows, &SampleInputs::default())?;
+        self.check(bytes, dtype, &expected, |encoder, batch| {
+            self.sample(encoder, batch, &rows, &SampleBuffers::default())
+        })
     }
 
     fn check<R: Answer + PartialEq>(

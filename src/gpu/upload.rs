@@ -97,8 +97,9 @@ impl Upload {
                     let target = targets.get(row).copied().flatten().unwrap_or(NO_TOKEN);
                     self.put_quad(row, [0, target, 0, 0]);
                 }
+                let given_quads = asked.given_quads();
                 for (row, tokens) in token_ids.iter().enumerate() {
-                    self.put_given(row, asked.given_quads(), tokens);
+                    self.put_given(row, given_quads, tokens);
                 }
             }
             Asked::Sample(inputs) => {

@@ -44,7 +44,8 @@ impl Record<'_> {
 
     /// What it says of a token as one of a sequence: of the chosen one, of one that was asked for by its id, or of one of
     /// the list (of a sample, of the processed distribution). Nothing of others, and in a row that is no distribution. The
-    /// greedy token is the first of the list; without a list, one of rank 1.
+    /// greedy token is the first of the list; without a list it is unknown whether one of rank 1 is. The rank of a listed
+    /// token is by logprobs, to which two logits may round.
     #[must_use]
     pub fn scored(&self, token: u32) -> Option<ScoredToken> {
         let (top, given) = (self.top(), self.token_ids());
@@ -58,7 +59,10 @@ impl Record<'_> {
             Some((logprob, rank))
         };
         let (logprob, rank) = chosen.or_else(asked).or_else(listed)?;
-        let is_greedy = top.first().map_or(rank == 1, |first| first.token == Some(token));
+        let is_greedy = match top.first() {
+            Some(first) => Some(first.token == Some(token)),
+            None => (rank > 1).then_some(false),
+        };
         Some(ScoredToken { token, logprob, rank, is_greedy })
     }
 }

@@ -32,8 +32,41 @@ pub(crate) struct Demand {
     pub(crate) token_views: u32,
     /// Quads of words of changes, of allowed sets and of given tokens.
     pub(crate) lists: usize,
-    /// Bytes per row of the widest of the engine's further buffers: outputs, grammar mask, draft, second batch.
-    pub(crate) other_row_bytes: u64,
+    /// Rows of the widest of the engine's further buffers: outputs, grammar mask, draft, second batch.
+    pub(crate) other: RowBytes,
+}
+
+/// Bytes of the rows of a buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RowBytes {
+    /// Of one row.
+    pub(crate) bytes: u64,
+    /// From the start of one row to the start of the next; 0 for a single row.
+    pub(crate) stride: u64,
+}
+
+impl RowBytes {
+    /// Rows one right after the other.
+    fn packed(bytes: u64) -> Self {
+        Self { bytes, stride: bytes }
+    }
+
+    /// Rows of logits.
+    pub(crate) fn of(shape: &Shape) -> Self {
+        let width = shape.dtype.bytes() as u64;
+        Self {
+            bytes: (shape.vocab as u64).saturating_mul(width),
+            stride: if shape.rows > 1 { (shape.row_stride as u64).saturating_mul(width) } else { 0 },
+        }
+    }
+
+    /// Most rows in so many bytes: the last one ends with its own bytes, wherever a next one would begin.
+    pub(crate) fn most_in(self, room: u64) -> u64 {
+        match room.checked_sub(self.bytes) {
+            Some(rest) => rest.checked_div(self.stride).unwrap_or(u64::MAX).saturating_add(1),
+            None => 0,
+        }
+    }
 }
 
 impl Demand {
@@ -45,7 +78,7 @@ impl Demand {
             requests: 1,
             token_ids: number(token_ids),
             token_views: u32::from(token_ids > 0),
-            lists: rows * token_ids.div_ceil(4),
+            lists: rows.saturating_mul(token_ids.div_ceil(4)),
             ..Self::default()
         }
     }
@@ -53,7 +86,7 @@ impl Demand {
     /// Demand of an operation, which turns the records into so many bytes of output per row.
     #[cfg(feature = "wgpu")]
     pub(crate) fn operation(listed: u32, out_row_bytes: u64) -> Self {
-        Self { records_stay: true, other_row_bytes: out_row_bytes, ..Self::logprobs(listed, 0, 0) }
+        Self { records_stay: true, other: RowBytes::packed(out_row_bytes), ..Self::logprobs(listed, 0, 0) }
     }
 
     /// Demand of a `sample` call, with so many bytes of a grammar mask per row on the device.
@@ -72,23 +105,19 @@ impl Demand {
             listed: most(|request| request.top_processed),
             top_raw: most(|request| request.top_raw.unwrap_or(0)),
             draws: Some(most(|request| request.n_draws)),
-            divergence_from: None,
             views: if inputs.compiled().enumerate().any(has_other_raw) { 2 } else { 1 },
-            records_stay: false,
             token_ids: number(token_ids),
             token_views: if token_ids > 0 { 1 + u32::from(asks_raw) } else { 0 },
             requests: inputs.len(),
             lists: inputs.quads().iter().sum(),
-            other_row_bytes: mask_row_bytes.max(draft_row_bytes),
+            other: RowBytes::packed(mask_row_bytes.max(draft_row_bytes)),
+            ..Self::default()
         }
     }
 
     /// Demand of a `divergence` call, from a batch that lies so.
     pub(crate) fn divergence(from: &Shape) -> Self {
-        let Shape { dtype, rows, vocab, row_stride, .. } = *from;
-        let elements = if rows > 1 { row_stride } else { vocab };
-        let other_row_bytes = (elements as u64).saturating_mul(dtype.bytes() as u64);
-        Self { divergence_from: Some(dtype), other_row_bytes, ..Self::default() }
+        Self { divergence_from: Some(from.dtype), other: RowBytes::of(from), ..Self::default() }
     }
 
     /// Heads of rows that are uploaded, of so many rows.

@@ -11,6 +11,7 @@ mod tests;
 pub(crate) use chunk::{Chunk, Window};
 pub use cost::Cost;
 pub(crate) use demand::Demand;
+use demand::RowBytes;
 pub use limits::DeviceLimits;
 
 use crate::arithmetic::format::TILE_TOKENS;
@@ -48,14 +49,12 @@ pub(crate) const ROW_BYTES: u64 = 16;
 const MAX_SCRATCH_BYTES: u64 = 36 << 20;
 
 /// Bytes of one row in each of the buffers that it needs.
-struct RowBytes {
-    logits: u64,
-    /// From the start of one row of logits to the start of the next; 0 for a single row.
-    stride: u64,
+struct Needs {
+    logits: RowBytes,
     scratch: u64,
     record: u64,
-    /// See [`Demand::other_row_bytes`].
-    other: u64,
+    /// See [`Demand::other`].
+    other: RowBytes,
 }
 
 impl Plan {
@@ -126,27 +125,20 @@ impl Plan {
     /// The plan of any call.
     pub(crate) fn of(shape: &Shape, demand: Demand, limits: &DeviceLimits) -> Result<Self> {
         check_shape(shape)?;
-        let row_bytes = RowBytes::new(shape, &demand);
-        let rows_per_chunk = row_bytes.rows_per_chunk(shape, limits)?;
+        let needs = Needs::new(shape, &demand);
+        let rows_per_chunk = needs.rows_per_chunk(shape, limits)?;
         // What there is at least, before so many chunks are laid out.
-        let least =
-            if demand.records_stay { 0 } else { (shape.rows as u64).saturating_mul(row_bytes.record) };
+        let least = if demand.records_stay { 0 } else { (shape.rows as u64).saturating_mul(needs.record) };
         check_records(shape, least, limits)?;
         check_upload(shape, (demand.heads(shape.rows) as u64).saturating_mul(ROW_BYTES), limits)?;
-        let plan = Self::lay_out(shape, demand, &row_bytes, rows_per_chunk, alignment(limits));
+        let plan = Self::lay_out(shape, demand, &needs, rows_per_chunk, alignment(limits));
         check_records(shape, plan.records_bytes, limits)?;
         check_upload(shape, plan.upload_bytes, limits)?;
         Ok(plan)
     }
 
     /// Chunks of so many rows, one after the other in every buffer.
-    fn lay_out(
-        shape: &Shape,
-        demand: Demand,
-        row_bytes: &RowBytes,
-        rows_per_chunk: usize,
-        alignment: u64,
-    ) -> Self {
+    fn lay_out(shape: &Shape, demand: Demand, needs: &Needs, rows_per_chunk: usize, alignment: u64) -> Self {
         let aligned = |bytes: u64| bytes.next_multiple_of(alignment);
         let width = shape.dtype.bytes() as u64;
         let stages = demand.stages(shape.dtype).max(1) as u64;
@@ -156,8 +148,8 @@ impl Plan {
         let mut records_bytes = 0;
         for first_row in (0..shape.rows).step_by(rows_per_chunk) {
             let rows = rows_per_chunk.min(shape.rows - first_row);
-            let bytes = (rows as u64 - 1) * row_bytes.stride + row_bytes.logits;
-            let first_byte = shape.byte_offset + first_row as u64 * row_bytes.stride;
+            let bytes = (rows as u64 - 1) * needs.logits.stride + needs.logits.bytes;
+            let first_byte = shape.byte_offset + first_row as u64 * needs.logits.stride;
             let records_offset = if demand.records_stay { 0 } else { records_bytes };
             chunks.push(Chunk {
                 first_row,
@@ -167,7 +159,7 @@ impl Plan {
                 records_offset,
             });
             uniform_bytes += stages * stage_stride;
-            records_bytes = records_bytes.max(aligned(records_offset + rows as u64 * row_bytes.record));
+            records_bytes = records_bytes.max(aligned(records_offset + rows as u64 * needs.record));
         }
         let plan = Self {
             shape: *shape,
@@ -179,7 +171,7 @@ impl Plan {
             stage_stride,
             uniform_bytes,
             records_bytes,
-            scratch_bytes: rows_per_chunk.min(shape.rows) as u64 * row_bytes.scratch,
+            scratch_bytes: rows_per_chunk.min(shape.rows) as u64 * needs.scratch,
         };
         Self { upload_bytes: plan.upload_bytes_with(demand.lists), ..plan }
     }
@@ -227,9 +219,8 @@ impl Plan {
     }
 }
 
-impl RowBytes {
+impl Needs {
     fn new(shape: &Shape, demand: &Demand) -> Self {
-        let width = shape.dtype.bytes() as u64;
         let tiles = (shape.vocab.div_ceil(TILE_TOKENS) * demand.tile_words() * 4) as u64;
         // Digits are counted where the tiles were, which nobody reads any more.
         let scratch = match demand.stages(shape.dtype) {
@@ -237,11 +228,10 @@ impl RowBytes {
             _ => tiles.max(digit_count::scratch_words(shape.dtype, shape.vocab, demand.listed) as u64 * 4),
         };
         Self {
-            logits: shape.vocab as u64 * width,
-            stride: if shape.rows > 1 { shape.row_stride as u64 * width } else { 0 },
+            logits: RowBytes::of(shape),
             scratch,
             record: (demand.record_words() + demand.token_words()) as u64 * 4,
-            other: demand.other_row_bytes,
+            other: demand.other,
         }
     }
 
@@ -250,22 +240,20 @@ impl RowBytes {
         let max_binding_bytes = max_binding_bytes(limits);
         let slack = alignment(limits) + 4;
         let room = max_binding_bytes.saturating_sub(slack);
-        let by_logits = match room.checked_sub(self.logits) {
-            Some(rest) => rest.checked_div(self.stride).unwrap_or(u64::MAX).saturating_add(1),
-            None => 0,
-        };
         #[expect(clippy::cast_possible_truncation, reason = "at most the workgroups of a dispatch, a u32")]
-        let rows = by_logits
+        let rows = self
+            .logits
+            .most_in(room)
             .min(MAX_SCRATCH_BYTES.min(max_binding_bytes) / self.scratch)
             .min(room / self.record)
-            .min(room.checked_div(self.other).unwrap_or(u64::MAX))
+            .min(self.other.most_in(room))
             .min(u64::from(limits.max_workgroups)) as usize;
         if rows == 0 || shape.vocab.div_ceil(TILE_TOKENS) > limits.max_workgroups as usize {
             return Err(Error::Limit(format!(
                 "one row of vocab {} needs bindings of {} bytes, the device allows {}: \
                  request a higher `max_storage_buffer_binding_size`",
                 shape.vocab,
-                self.logits.max(self.scratch).max(self.record).max(self.other) + slack,
+                self.logits.bytes.max(self.scratch).max(self.record).max(self.other.bytes) + slack,
                 limits.max_binding_bytes
             )));
         }

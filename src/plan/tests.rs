@@ -64,6 +64,26 @@ fn a_long_list_is_planned() {
     assert_eq!(Plan::logprobs(&shape(16, 128_256), 1024, &limits).expect("fits").cost().dispatches, 2);
 }
 
+/// Of a row in a wide stride only its own bytes are bound, in whichever batch it lies.
+#[test]
+fn rows_far_apart_fit_in_either_batch() {
+    let limits = DeviceLimits { max_binding_bytes: 100_000, ..DeviceLimits::default() };
+    let packed = Shape { dtype: Dtype::F32, ..shape(5, 300) };
+    for (row_stride, most) in [(30_000, 1), (24_000, 2), (300, 5)] {
+        let apart = Shape { row_stride, ..packed };
+        for (first, second) in [(apart, packed), (packed, apart)] {
+            let plan = Plan::divergence(&first, &second, &limits).expect("fits");
+            assert_eq!(plan.chunks[0].rows, most, "stride {row_stride}: {plan}");
+            assert_eq!(plan.chunks.iter().map(|chunk| chunk.rows).sum::<usize>(), 5);
+        }
+    }
+    let long = Shape { dtype: Dtype::F16, ..shape(5, 40_000) };
+    let longer = Shape { dtype: Dtype::F32, ..long };
+    for (first, second) in [(long, longer), (longer, long)] {
+        assert!(matches!(Plan::divergence(&first, &second, &limits), Err(Error::Limit(_))));
+    }
+}
+
 /// Element indices have 32 bits even where a device allows larger bindings.
 #[test]
 fn no_binding_passes_four_gigabytes() {
@@ -95,6 +115,8 @@ fn a_row_or_a_batch_too_large_names_value_limit_and_remedy() {
     for demand in [Demand::logprobs(5, 0, 0), Demand { records_stay: true, ..Demand::logprobs(5, 0, 0) }] {
         assert!(matches!(Plan::of(&many, demand, &DeviceLimits::default()), Err(Error::Limit(_))));
     }
+    let given = Demand::logprobs(0, 9, usize::MAX);
+    assert!(matches!(Plan::of(&shape(1, 10), given, &DeviceLimits::default()), Err(Error::Limit(_))));
     let masked = Demand { requests: 1, lists: 1 << 24, ..Demand::logprobs(0, 0, 0) };
     let message = Plan::of(&shape(1, 10), masked, &DeviceLimits::default()).unwrap_err().to_string();
     assert!(message.contains("requests of 1 rows") && message.contains("put the mask on"), "{message}");

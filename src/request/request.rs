@@ -93,6 +93,7 @@ impl Request {
         // The standard library's only source of randomness: two keys from the system, hashed.
         let seed = params.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
         let mu = first_mu(&params);
+        let largest_token = largest_token(&params);
         let mut request = Self {
             compiled: Compiled::new(&params, seed, mu),
             params,
@@ -105,7 +106,7 @@ impl Request {
             repeats: None,
             bad_words: BadWords::default(),
             allowed: None,
-            largest_token: None,
+            largest_token,
         };
         request.look_back();
         Ok(request)
@@ -118,7 +119,6 @@ impl Request {
         self.repeats = self.params.dry.as_ref().map(|dry| Repeats::new(dry, &history));
         self.bad_words = BadWords::new(&self.params.bad_words);
         self.allowed = self.params.allowed_token_ids.as_deref().map(bits_of);
-        self.largest_token = self.params.token_lists().into_iter().flat_map(|(_, tokens)| tokens).max();
         self.kept = ChangeTable::default();
         for &(token, bias) in &self.params.logit_bias {
             self.kept.edit(token, |change| change.bias += bias);
@@ -144,7 +144,7 @@ impl Request {
     }
 
     /// Changes the parameters from the next row on; the seed stays unless the new ones name another. Where bias, penalties,
-    /// DRY, bad words or lists of tokens change, the tokens so far are looked at once more.
+    /// DRY, bad words, stop tokens or allowed tokens change, the tokens so far are looked at once more.
     ///
     /// # Errors
     /// As for [`SamplingParams::validate`]; the old ones stay then.
@@ -155,6 +155,7 @@ impl Request {
             self.mu = first_mu(&params);
         }
         let looks_back = !has_same_changes(&params, &self.params);
+        self.largest_token = largest_token(&params);
         self.params = params;
         self.compiled = Compiled::new(&self.params, self.seed, self.mu);
         if looks_back {
@@ -214,7 +215,7 @@ impl Request {
     }
 }
 
-/// Whether these ask for the same changes of logits, and name the same tokens.
+/// Whether these ask for the same changes of logits.
 fn has_same_changes(a: &SamplingParams, b: &SamplingParams) -> bool {
     let penalties = |p: &SamplingParams| {
         [p.repetition_penalty, p.presence_penalty, p.frequency_penalty].map(f32::to_bits)
@@ -226,7 +227,11 @@ fn has_same_changes(a: &SamplingParams, b: &SamplingParams) -> bool {
         && a.bad_words == b.bad_words
         && a.stop_token_ids == b.stop_token_ids
         && a.allowed_token_ids == b.allowed_token_ids
-        && a.logprob_token_ids == b.logprob_token_ids
+}
+
+/// The largest token that parameters name.
+fn largest_token(params: &SamplingParams) -> Option<u32> {
+    params.token_lists().into_iter().flat_map(|(_, tokens)| tokens).max()
 }
 
 /// Mirostat's state before the first draw.

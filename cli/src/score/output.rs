@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 use sortilege::log::{Texts, escaped, write_json_line};
-use sortilege::{ScoredToken, SequenceScore, Status, preference};
+use sortilege::{ScoredToken, SequenceScore, Status, best_first};
 
 use super::args::ScoreFormat;
 use super::candidates::{Candidate, Scored};
@@ -77,7 +77,7 @@ impl<'a> Answer<'a> {
         let entry = |(number, candidate)| Entry::new(number, candidate, scored, texts);
         let entries: Vec<Entry<'_>> = candidates.iter().enumerate().map(entry).collect();
         let order = |of: fn(&SequenceScore) -> f64| {
-            preference(&entries.iter().map(|entry| entry.value(of)).collect::<Vec<f64>>())
+            best_first(&entries.iter().map(|entry| entry.value(of)).collect::<Vec<f64>>())
         };
         let (by_total, by_token) = (order(SequenceScore::total), order(SequenceScore::per_token));
         Self { entries, by_total, by_token }
@@ -155,7 +155,11 @@ impl<'a> Writer<'a> {
                 continue;
             };
             let per_byte = entry.per_byte().map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
-            let greedy = if score.is_greedy() { "yes" } else { "no" };
+            let greedy = match score.is_greedy() {
+                Some(true) => "yes",
+                Some(false) => "no",
+                None => "?",
+            };
             write!(
                 self.out,
                 " {:>6} {:>10.4} {:>9.4} {per_byte:>9} {:>10.4} {greedy:>6}",
@@ -213,7 +217,7 @@ struct JsonToken<'a> {
     bytes: Option<&'a [u8]>,
     logprob: f64,
     rank: u32,
-    is_greedy: bool,
+    is_greedy: Option<bool>,
 }
 
 impl<'a> JsonAnswer<'a> {
@@ -250,7 +254,7 @@ impl<'a> JsonEntry<'a> {
             bytes: entry.bytes,
             per_byte: entry.per_byte(),
             perplexity: entry.value(SequenceScore::perplexity),
-            is_greedy: entry.score.as_ref().map(SequenceScore::is_greedy),
+            is_greedy: entry.score.as_ref().and_then(SequenceScore::is_greedy),
             least_likely: entry.least_likely().map(|(place, _)| place),
             tokens: tokens.iter().map(token).collect(),
         }

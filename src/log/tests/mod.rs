@@ -213,15 +213,15 @@ fn a_record_scores_the_tokens_that_it_knows() {
         Some((scored.logprob, scored.rank, scored.is_greedy))
     };
     let (logprob, rank, is_greedy) = scored(4, 0, 1).expect("the target");
-    assert!((logprob + 2.1698).abs() < 1e-3 && (rank, is_greedy) == (2, false), "{logprob} {rank}");
+    assert!((logprob + 2.1698).abs() < 1e-3 && (rank, is_greedy) == (2, Some(false)), "{logprob} {rank}");
     assert_eq!(scored(4, 0, 3).map(|(_, rank, _)| rank), Some(4), "one of the list");
-    assert_eq!(scored(1, 0, 0).map(|(_, rank, is_greedy)| (rank, is_greedy)), Some((1, true)));
+    assert_eq!(scored(1, 0, 0).map(|(_, rank, is_greedy)| (rank, is_greedy)), Some((1, Some(true))));
     assert_eq!(scored(1, 0, 3), None, "behind the end of the list");
-    assert_eq!(scored(0, 1, 0), Some((impossible, 4, false)), "the target, impossible");
+    assert_eq!(scored(0, 1, 0), Some((impossible, 4, Some(false))), "the target, impossible");
     assert_eq!(
         scored(0, 1, 3).map(|(_, rank, is_greedy)| (rank, is_greedy)),
-        Some((1, true)),
-        "asked for by its id"
+        Some((1, None)),
+        "asked for by its id; without a list another may tie"
     );
     // Tokens 1 and 2 tie behind token 3.
     assert_eq!([1, 2].map(|token| scored(4, 1, token).map(|(_, rank, _)| rank)), [Some(2); 2]);
