@@ -71,6 +71,7 @@ impl<R: Read> CsvReader<R> {
             Kind::Sample => self.sample(line),
         }
         .map(Some)
+        .map_err(|error| self.or_cut(error))
     }
 
     fn logprobs(&mut self, mut line: StringRecord) -> LogResult<Record<'static>> {
@@ -117,6 +118,14 @@ impl<R: Read> CsvReader<R> {
         Ok(goes_on)
     }
 
+    /// What is wrong with a line, which is that it was cut where it is the last one and has no end.
+    fn or_cut(&mut self, error: LogError) -> LogError {
+        let LogError::Record { line, .. } = error else { return error };
+        let is_last =
+            self.ahead.is_none() && matches!(self.lines.read_record(&mut StringRecord::new()), Ok(false));
+        if is_last && self.lines.get_ref().is_cut() { LogError::Truncated { line } } else { error }
+    }
+
     /// The next line. The last of a log ends as every other does: one without its end was cut, and what is left of a
     /// number is another number.
     fn line(&mut self) -> LogResult<Option<StringRecord>> {
@@ -127,16 +136,7 @@ impl<R: Read> CsvReader<R> {
                 Err(LogError::Truncated { line: self.lines.position().line() })
             }
             Ok(false) => Ok(None),
-            Err(error) => {
-                let is_last = matches!(self.lines.read_record(&mut line), Ok(false));
-                let problem = told(error);
-                match problem {
-                    LogError::Record { line, .. } if is_last && self.lines.get_ref().is_cut() => {
-                        Err(LogError::Truncated { line })
-                    }
-                    problem => Err(problem),
-                }
-            }
+            Err(error) => Err(self.or_cut(told(error))),
         }
     }
 }
