@@ -144,7 +144,8 @@ impl<'a> Reading<'a> {
         let mut start = 0;
         while start < rows.len() {
             let follows = |row: &usize| {
-                bytes[*row].is_some() && (*row == start || rows[row - 1].position + 1 == rows[*row].position)
+                bytes[*row].is_some()
+                    && (*row == start || rows[row - 1].position.checked_add(1) == Some(rows[*row].position))
             };
             let end = start + (start..rows.len()).take_while(follows).count();
             let known: Vec<&[u8]> = bytes[start..end].iter().flatten().map(Vec::as_slice).collect();

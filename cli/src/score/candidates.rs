@@ -102,7 +102,9 @@ impl Questions {
         for candidate in self.candidates() {
             let request = candidate.request();
             let places = candidate.first_place..;
-            let tokens = candidate.tokens.iter().zip(places).zip(candidate.first_row..);
+            // No log has the last row of all, so that it may be asked for twice.
+            let rows = (0..).map(|row| candidate.first_row.saturating_add(row));
+            let tokens = candidate.tokens.iter().zip(places).zip(rows);
             asks.extend(tokens.map(|((&token, place), row)| Ask { request, row, token, place }));
         }
         asks.sort_by_key(|ask| (ask.request, ask.row));

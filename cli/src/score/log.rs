@@ -1,5 +1,6 @@
 //! What the records of a log say of the tokens that they are asked about. The records of a request are its rows, in order.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use sortilege::Status;
@@ -15,9 +16,13 @@ pub(super) fn score(path: &Path, asks: &[Ask]) -> Result<Vec<Scored>> {
     let mut scored = vec![None; asks.len()];
     // The request of the record before, and how many of its records were read.
     let (mut request, mut row) = (None, 0);
-    for record in log.records()? {
+    let mut requests = HashSet::new();
+    for (record, number) in log.records()?.zip(1u64..) {
         let record = record.map_err(|error| log.failed(&error))?;
         row = if request == Some(record.request()) { row + 1 } else { 0 };
+        if row == 0 && !requests.insert(record.request()) {
+            return Err(scattered(path, number, record.request()));
+        }
         request = Some(record.request());
         let place = |ask: &Ask| (ask.request as u64, ask.row);
         let first = asks.partition_point(|ask| place(ask) < (record.request(), row));
@@ -36,6 +41,15 @@ pub(super) fn score(path: &Path, asks: &[Ask]) -> Result<Vec<Scored>> {
         ))),
         None => Ok(scored.into_iter().flatten().collect()),
     }
+}
+
+/// A request whose records are apart, so that nobody knows which rows they are.
+fn scattered(path: &Path, number: u64, request: u64) -> Failure {
+    Failure::Usage(format!(
+        "{}: record {number} is of request {request}, which ended before: rows are the consecutive records of a request; \
+         sort the log by request",
+        shown_path(path)
+    ))
 }
 
 /// A token of which a log says nothing.

@@ -90,6 +90,9 @@ impl<'a> Answer<'a> {
         if self.entries.len() < 2 || first(&self.by_total).score.is_none() {
             return None;
         }
+        if let Some(words) = self.tie_words() {
+            return Some(words);
+        }
         let (total, token) = (first(&self.by_total), first(&self.by_token));
         let differs = self.by_total.iter().zip(&self.by_token).position(|(a, b)| a != b);
         Some(match differs {
@@ -112,6 +115,33 @@ impl<'a> Answer<'a> {
                 self.entries[self.by_total[place]].quoted(),
                 self.entries[self.by_token[place]].quoted()
             ),
+        })
+    }
+}
+
+impl Answer<'_> {
+    /// Whether the best two are equal, in total and per token.
+    fn ties(&self) -> [bool; 2] {
+        let ties = |order: &[usize], of: fn(&SequenceScore) -> f64| match *order {
+            [a, b, ..] => self.entries[a].value(of) == self.entries[b].value(of),
+            _ => false,
+        };
+        [ties(&self.by_total, SequenceScore::total), ties(&self.by_token, SequenceScore::per_token)]
+    }
+
+    /// What there is to say of best ones that are equal.
+    fn tie_words(&self) -> Option<String> {
+        let name = |order: &[usize], place: usize| self.entries[order[place]].quoted();
+        let tie = |order: &[usize], how| {
+            format!("{} and {} tie {how}; the earlier comes first", name(order, 0), name(order, 1))
+        };
+        let (total, token) = (&self.by_total[..], &self.by_token[..]);
+        Some(match self.ties() {
+            [false, false] => return None,
+            [true, true] if total[..2] == token[..2] => tie(total, "in total and per token"),
+            [true, true] => format!("{}; {}", tie(total, "in total"), tie(token, "per token")),
+            [true, false] => format!("{}; {} is preferred per token", tie(total, "in total"), name(token, 0)),
+            [false, true] => format!("{} is preferred in total; {}", name(total, 0), tie(token, "per token")),
         })
     }
 }
@@ -190,6 +220,8 @@ struct JsonAnswer<'a> {
     order_total: &'a [usize],
     order_per_token: &'a [usize],
     orders_agree: bool,
+    /// Whether the best two are equal in one of the orders.
+    tie: bool,
     explanation: Option<String>,
 }
 
@@ -228,6 +260,7 @@ impl<'a> JsonAnswer<'a> {
             order_total: &answer.by_total,
             order_per_token: &answer.by_token,
             orders_agree: answer.by_total == answer.by_token,
+            tie: answer.ties().contains(&true),
             explanation: answer.explanation(),
         }
     }

@@ -188,6 +188,17 @@ fn a_log_scores_as_its_logits_do() {
     folder.put("far.json", r#"{"tokens": [1, 2], "first_row": 47}"#);
     let told = stderr(&folder.run("score all.jsonl --candidates far.json"));
     assert!(told.contains("has no row 48 of request 0"), "{told}");
+    folder.put("far.json", r#"{"tokens": [1, 2], "first_row": 18446744073709551615}"#);
+    let told = stderr(&folder.run("score all.jsonl --candidates far.json"));
+    assert!(told.contains("has no row 18446744073709551615 of request 0"), "{told}");
+    // The first row of request 0 comes back after all others.
+    let all = folder.get("all.jsonl");
+    let first = all.split_inclusive(|&byte| byte == b'\n').next().expect("a line");
+    folder.put("apart.jsonl", [&all[..], first].concat());
+    let apart = folder.run("score apart.jsonl --candidates questions.json");
+    let told = stderr(&apart);
+    assert!(told.contains("record 193 is of request 0, which ended before"), "{told}");
+    assert!(apart.status.code() == Some(2) && apart.stdout.is_empty());
     let cut = &folder.get("all.jsonl")[..5000];
     folder.put("cut.jsonl", cut);
     let told = stderr(&folder.run("score cut.jsonl --candidates questions.json"));
@@ -219,7 +230,13 @@ fn ties_and_unsound_rows_are_told() {
         table.contains("im\\u001bpossible") && table.contains("nan") && table.contains("-inf"),
         "{table}"
     );
-    assert!(table.contains("both orders agree"), "{table}");
+    let words = "\"candidate 0\" and \"candidate 1\" tie in total and per token; the earlier comes first";
+    assert!(table.contains(words) && !table.contains("preferred"), "{table}");
+    assert_eq!(answer["tie"], true);
+    // The order is told where there is one.
+    folder.put("c.json", r#"[{"tokens": [0], "request": 0}, {"tokens": [2], "request": 0}]"#);
+    let answer = &folder.lines("score rows.npy --candidates c.json --device cpu")[0];
+    assert_eq!((&answer["tie"], &answer["order_total"]), (&json!(false), &json!([1, 0])));
     assert_eq!(table.lines().count(), 6, "a head, a line each, and one of explanation");
 }
 

@@ -105,6 +105,32 @@ fn two_logs_stand_side_by_side() {
     assert_eq!(browser.complaints(), [""; 0]);
 }
 
+#[test]
+fn an_impossible_token_is_the_largest_difference() {
+    let folder = Folder::new();
+    let list = [entry(1, b" yes", -0.5)];
+    let log = |logprobs: [Option<f64>; 4]| {
+        let lines = logprobs.iter().zip(0..).map(|(logprob, position)| {
+            let mut line = row(0, position, 1, b" yes", -3.0, &list);
+            line["logprob"] = json!(logprob);
+            line
+        });
+        lines.collect::<Vec<Value>>()
+    };
+    folder.put_log("a.jsonl", &log([Some(-1.0), None, Some(-1.0), None]));
+    folder.put_log("b.jsonl", &log([Some(-4.0), Some(-1.0), None, None]));
+    let mut browser = Browser::start();
+    browser.open(&folder.page("report a.jsonl b.jsonl"), "");
+    let texts = "[...document.querySelectorAll('#lists li')].map(line => line.textContent)";
+    let lines = ["∞ nats, at 1", "−∞ nats, at 2", "−3.000 nats, at 0", "0.000 nats, at 3"];
+    assert_eq!(browser.evaluate(texts), json!(lines.map(|line| format!("“ yes” {line}"))));
+    let classes = browser.evaluate("[...document.querySelectorAll('.token')].map(token => token.className)");
+    assert_eq!(classes, json!(["d0", "d8", "d0", "d4"].map(|step| format!("token step {step} pair"))));
+    browser.click(&token(2));
+    let panel = browser.text("#details");
+    assert!(panel.contains("difference −∞ nats"), "{panel}");
+}
+
 /// The calibration error, and for each of ten bins its rows, mean confidence and accuracy as the page writes them; by the
 /// definition.
 fn reliability(rows: &[Value]) -> (f64, Vec<[String; 3]>) {
@@ -165,6 +191,10 @@ fn what_is_not_known_is_said() {
     let mut browser = Browser::start();
     browser.open(&folder.page("report log.jsonl"), "");
     assert_eq!(strip(&mut browser), [" x", "[7]", "∅", " x", "y"]);
+    assert_eq!(browser.text("#summary"), "5 rows, 3 targets, mean logprob −∞, perplexity ∞");
+    // The picture is of the finite ones, the mean of all.
+    let chart = browser.text("#chart");
+    assert!(chart.contains("1.00 nats") && chart.contains("surprisal: mean ∞ nats"), "{chart}");
     for (number, class, words) in [
         (1, "s3", "token 7; bytes unknown"),
         (2, "unknown", "no target"),

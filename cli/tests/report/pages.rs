@@ -141,7 +141,7 @@ fn the_picker_and_links_change_the_request() {
     let mean = request.iter().map(|row| row["logprob"].as_f64().expect("a number")).sum::<f64>() / 48.0;
     assert_eq!(
         summary,
-        format!("48 rows, mean logprob {}, perplexity {:.4}", nats(&json!(mean)), (-mean).exp())
+        format!("48 rows, 48 targets, mean logprob {}, perplexity {:.4}", nats(&json!(mean)), (-mean).exp())
     );
     // The most surprising token is the first of its list, which is a link to it.
     let worst = request

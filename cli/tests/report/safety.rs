@@ -21,6 +21,7 @@ fn hostile() -> Vec<Vec<u8>> {
         "{{script}}{{data}}",
         "__proto__",
         "\u{2028}\u{2029}\u{feff}\u{200b}",
+        "\u{e0001}\u{e0041}\u{85}",
         "javascript:window.pwned=4",
     ]
     .map(|text| text.as_bytes().to_vec())
@@ -83,7 +84,8 @@ fn a_hostile_log_is_text() {
     ] {
         assert!(strip.contains(text), "no {text:?}");
     }
-    assert!(!strip.contains(['\0', '\u{1b}', '\u{202e}', '\u{2028}']), "what steers is spelled");
+    assert!(strip.contains("\\u{e0001}\\u{e0041}\\u0085"));
+    check_nothing_steers(&mut browser);
     assert_eq!(browser.evaluate("document.title"), "</title><script>window.pwned=5</script>");
     assert_eq!(wrongs(&mut browser), [""; 0]);
     // All stays in its place, on narrow screens too.
@@ -93,6 +95,29 @@ fn a_hostile_log_is_text() {
         browser.resize(width);
         assert_eq!(browser.evaluate(fits), true, "{width} wide");
     }
+}
+
+/// Nothing of the page steers the text around it: neither the strip nor the panel, nor a sentence that names a token.
+fn check_nothing_steers(browser: &mut Browser) {
+    let text = "(() => { const body = document.body.cloneNode(true); \
+                body.querySelectorAll('script').forEach(script => script.remove()); return body.textContent; })()";
+    let text = browser.evaluate(text);
+    let text = text.as_str().expect("a text");
+    let steers = ['\0', '\u{1b}', '\u{7f}', '\u{85}', '\u{202e}', '\u{2028}', '\u{e0001}'];
+    let found: Vec<char> = steers.into_iter().filter(|&steer| text.contains(steer)).collect();
+    assert_eq!(found, [], "what steers is spelled");
+}
+
+#[test]
+fn a_best_token_that_steers_is_spelled() {
+    let folder = Folder::new();
+    let best = entry(1, "\u{202e}desrever\u{7f}\u{e0001}".as_bytes(), -0.5);
+    folder.put_log("log.jsonl", &[row(0, 0, 2, b" x", -2.0, &[best])]);
+    let mut browser = Browser::start();
+    browser.open(&folder.page("report log.jsonl"), "");
+    let lists = browser.text("#lists");
+    assert!(lists.contains("best \"\\u202edesrever\\u007f\\u{e0001}\""), "{lists}");
+    check_nothing_steers(&mut browser);
 }
 
 /// The page with one of its texts replaced, as a fault would.

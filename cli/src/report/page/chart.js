@@ -4,7 +4,8 @@
 const WIDTH = 1000;
 const HEIGHT = 100;
 
-const surprisal = (row) => { const logprob = viewOf(row)?.logprob; return isKnown(logprob) ? -logprob : null; };
+// Infinity of a token of probability 0, which has no place in the picture but counts in the mean.
+const surprisal = (row) => { const logprob = logprobOf(viewOf(row)?.logprob ?? null); return logprob === null ? null : -logprob; };
 
 function series() {
   if (isPair) return [["surprisal of A", ({ a }) => surprisal(a)], ["surprisal of B", ({ b }) => surprisal(b)]];
@@ -17,7 +18,7 @@ const across = (number) => ((number + 0.5) * WIDTH) / Math.max(1, state.cells.le
 function path(values, most) {
   const columns = new Map();
   values.forEach((value, number) => {
-    if (value === null) return;
+    if (!Number.isFinite(value)) return;
     const at = values.length > WIDTH ? Math.floor(across(number)) : across(number);
     const [low, high] = columns.get(at) ?? [Infinity, -Infinity];
     columns.set(at, [Math.min(low, value), Math.max(high, value)]);
@@ -30,7 +31,7 @@ function path(values, most) {
 function fillChart() {
   const lines = series().map(([name, of]) => [name, state.cells.map(of)]).filter(([, values]) => values.some((value) => value !== null));
   if (!lines.length) return byId("chart").replaceChildren(make("p", {}, "No logprob or entropy is known."));
-  const most = lines.flatMap(([, values]) => values).reduce((most, value) => Math.max(most, value ?? 0), 1e-9);
+  const most = lines.flatMap(([, values]) => values).filter(Number.isFinite).reduce((most, value) => Math.max(most, value), 1e-9);
   const words = lines.map(([name, values]) => {
     const known = values.filter((value) => value !== null);
     return `${name}: mean ${nats(known.reduce((sum, value) => sum + value, 0) / known.length, 3)} nats`;

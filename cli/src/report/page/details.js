@@ -13,7 +13,7 @@ function details(cell) {
   const change = difference(cell);
   if (isPair) place.append(change === null ? "; the tokens differ or have no logprob" : `; difference ${nats(change)} nats`);
   const parts = rows.map((row, log) => make("div", {},
-    ...(isPair ? [make("h2", {}, `${"AB"[log]}: ${data.logs[log].name}`)] : []),
+    ...(isPair ? [make("h2", {}, `${"AB"[log]}: ${plain(data.logs[log].name)}`)] : []),
     ...(row ? rowDetails(row, data.logs[log], rows) : [make("p", {}, "no row at this position")])));
   return [place, make("div", { className: "beside" }, ...parts)];
 }

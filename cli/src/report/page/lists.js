@@ -76,7 +76,7 @@ function fillCalibration() {
   const parts = data.logs.filter((log) => log.hasTargets).flatMap((log) => {
     const bins = reliability(log);
     if (!bins.some(({ count }) => count)) return [];
-    const title = `Calibration${isPair ? ` of ${log.name}` : ""}, all requests: ECE ${expectedError(bins).toFixed(4)}`;
+    const title = `Calibration${isPair ? ` of ${plain(log.name)}` : ""}, all requests: ECE ${expectedError(bins).toFixed(4)}`;
     return [make("h2", {}, title), make("div", { className: "calibrated" }, diagram(bins), binTable(bins))];
   });
   byId("calibration").replaceChildren(...parts);

@@ -10,16 +10,21 @@ function joinRequests() {
   return [...found.values()].sort((a, b) => a.id - b.id);
 }
 
+const counted = (count, name) => `${count} ${name}${count === 1 ? "" : "s"}`;
+
 function summary() {
   const words = data.logs.map((_, log) => {
     const rows = request().rows[log];
-    const known = rows.map((row) => viewOf(row)?.logprob).filter(isKnown);
+    // A token of probability 0 counts: the mean is −∞ then.
+    const known = rows.map((row) => logprobOf(viewOf(row)?.logprob ?? null)).filter(isKnown);
     const mean = known.reduce((sum, logprob) => sum + logprob, 0) / known.length;
-    const tokens = `${rows.length} ${rows.length === 1 ? "row" : "rows"}`;
-    return (isPair ? `${"AB"[log]}: ` : "") + (known.length ? `${tokens}, mean logprob ${nats(mean)}, perplexity ${Math.exp(-mean).toFixed(4)}` : tokens);
+    const name = (isPair ? `${"AB"[log]}: ` : "") + counted(rows.length, "row");
+    if (!known.length) return name;
+    const tokens = counted(known.length, data.logs[log].hasTargets ? "target" : "token");
+    return `${name}, ${tokens}, mean logprob ${nats(mean)}, perplexity ${nats(Math.exp(-mean))}`;
   });
   if (isPair) words.push(`tokens that differ: ${state.cells.filter((cell) => cell.a && cell.b && differs(cell)).length}`);
-  return [...words, ...data.notes].join("; ");
+  return [...words, ...data.notes.map(plain)].join("; ");
 }
 
 function fillRequest(cell) {

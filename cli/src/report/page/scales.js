@@ -28,10 +28,11 @@ const SCALES = {
   },
 };
 
-// The second logprob minus the first, where both are of the same token.
+// The second logprob minus the first, where both are of the same token: infinite where one of them is, 0 where both are.
 function difference({ a, b }) {
-  const [first, second] = [viewOf(a)?.logprob, viewOf(b)?.logprob];
-  return a && b && !differs({ a, b }) && isKnown(first) && isKnown(second) ? second - first : null;
+  const [first, second] = [a, b].map((row) => logprobOf(viewOf(row)?.logprob ?? null));
+  if (!a || !b || differs({ a, b }) || first === null || second === null) return null;
+  return first === second ? 0 : second - first;
 }
 
 const prefix = () => (state.scale === "difference" ? "d" : "s");

@@ -30,8 +30,18 @@ function makeSvg(name, attributes = {}, ...children) {
 
 const MARKS = { " ": "·", "\t": "→", "\n": "⏎", "\r": "␍" };
 const ESCAPES = { "\t": "\\t", "\n": "\\n", "\r": "\\r" };
-// C0, DEL, C1, separators, marks and isolates of bidirectional text, and what has no width.
-const SPECIAL = /( +|[\t\n\r]|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff])/;
+// C0, DEL, C1, separators, marks and isolates of bidirectional text, tags, and what has no width.
+const STEERS = "[\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\u{e0000}-\\u{e007f}]";
+const SPECIAL = new RegExp(`( +|[\\t\\n\\r]|${STEERS})`, "u");
+const ALL_STEERS = new RegExp(STEERS, "gu");
+
+function escaped(part) {
+  const code = part.codePointAt(0).toString(16).padStart(4, "0");
+  return code.length > 4 ? `\\u{${code}}` : "\\u" + code;
+}
+
+// A text of a log within a sentence, with what steers the text around it spelled out.
+const plain = (text) => text.replace(ALL_STEERS, escaped);
 
 // Adds a text. White space has its mark beside it, which is not copied; what steers the text around it is spelled out.
 function appendText(element, text, keepsLines) {
@@ -41,8 +51,7 @@ function appendText(element, text, keepsLines) {
     if (part[0] === " " || (mark && keepsLines)) {
       element.append(make("span", { className: "space", "data-mark": mark.repeat(part.length) }, part));
     } else if (SPECIAL.test(part)) {
-      const code = part.codePointAt(0).toString(16).padStart(4, "0");
-      element.append(make("span", { className: "control" }, ESCAPES[part] ?? "\\u" + code));
+      element.append(make("span", { className: "control" }, ESCAPES[part] ?? escaped(part)));
     } else {
       element.append(part);
     }
@@ -64,14 +73,14 @@ function word(number) {
 // The same in one line of plain text, for a screen reader.
 function spoken(number) {
   const token = data.tokens[number];
-  return token === undefined ? "no token" : token.text === null ? `token ${token.id}` : JSON.stringify(token.text);
+  return token === undefined ? "no token" : token.text === null ? `token ${token.id}` : plain(JSON.stringify(token.text));
 }
 
 const isKnown = (value) => typeof value === "number";
-const nats = (value, digits = 4) => (isKnown(value) ? value.toFixed(digits).replace("-", "−") : "–");
+const nats = (value, digits = 4) => (isKnown(value) ? value.toFixed(digits).replace("-", "−").replace("Infinity", "∞") : "–");
 // Infinity of a logprob is no number of JSON.
-const asLogprob = (value) => (value === "-inf" ? "−∞" : nats(value));
 const logprobOf = (value) => (value === "-inf" ? -Infinity : value);
+const asLogprob = (value) => nats(logprobOf(value));
 
 function percent(logprob) {
   if (logprob === null || logprob === undefined) return "–";
