@@ -2,7 +2,8 @@
 // the row. Libraries: format, words, logits, integers, exact, soft_float, request, changes. One workgroup per view of a row,
 // dispatch (views, rows): what was drawn from, or the row of a record of logprobs; then the raw view. The keys of the given
 // tokens are sorted in workgroup memory; each token of the row finds its place among them by a binary search, and is
-// counted there.
+// counted there. At most 1024 rounds over the row, each with 4 of changes and 10 of the search: with the sort about 15 400
+// rounds of loops, below 32 768.
 
 @group(0) @binding(0) var<uniform> chunk: Chunk;
 @group(0) @binding(1) var<storage, read> logits: array<u32>;         // [rows][row_stride] elements, packed in words

@@ -181,9 +181,10 @@ impl Plan {
         if self.shape.rows == 0 {
             return 0;
         }
-        let aligned = |bytes: u64| bytes.next_multiple_of(self.alignment);
+        let aligned = |bytes: u64| bytes.checked_next_multiple_of(self.alignment).unwrap_or(u64::MAX);
         let rows_offset = aligned(self.uniform_bytes + self.demand.requests as u64 * REQUEST_BYTES);
-        aligned(rows_offset + (self.demand.heads(self.shape.rows) + lists) as u64 * ROW_BYTES)
+        let quads = self.demand.heads(self.shape.rows).saturating_add(lists) as u64;
+        aligned(rows_offset.saturating_add(quads.saturating_mul(ROW_BYTES)))
     }
 
     /// The plan with so many quads of lists.

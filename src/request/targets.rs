@@ -48,7 +48,7 @@ pub(crate) fn validate_token_count(name: &str, count: usize) -> Result<()> {
     let most = SamplingParams::MAX_LOGPROB_TOKEN_IDS;
     if count > most {
         return Err(Error::Params(format!(
-            "{count} {name} are over the limit of {most}: give fewer, or ask for all entries of the list"
+            "{count} {name} are over the limit of {most}: give fewer, or ask for a list of the whole vocabulary"
         )));
     }
     Ok(())
