@@ -1,6 +1,6 @@
 // words: what each word means of everything that the host writes for the kernels, or one kernel for the next.
 // Provides: STATUS_*, TILE_*, tile_words, RECORD_*, SAMPLE_*, DIVERGENCE_*, UNMATCHED_*, DRAW_*, RUN_*, GIVEN_*,
-// given_words, behind_lists, ASKS_*, CUT_*, MAX_CUTS, CHANGE_*, FOR_*.
+// behind_lists, ASKS_*, CUT_*, MAX_CUTS, CHANGE_*, FOR_*.
 // Needs: format.wgsl, and the kernel's uniform `chunk`. The host has the same numbers, which a test compares.
 // Numbers of 64 bits stand low word first.
 

@@ -158,8 +158,8 @@ impl Distribution {
         let mut each: Vec<(u32, f64)> = given.iter().map(|entry| (entry.token, entry.logprob)).collect();
         each.sort_by_key(|(token, _)| *token);
         each.dedup_by_key(|(token, _)| *token);
-        let sum: f64 = each.iter().map(|(_, logprob)| (logprob - largest).exp()).sum();
-        let among = |logprob: f64| if logprob.is_finite() { (logprob - largest) - sum.ln() } else { logprob };
+        let ln_sum = each.iter().map(|(_, logprob)| (logprob - largest).exp()).sum::<f64>().ln();
+        let among = |logprob: f64| if logprob.is_finite() { (logprob - largest) - ln_sum } else { logprob };
         given.iter().map(|entry| among(entry.logprob)).collect()
     }
 

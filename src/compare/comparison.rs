@@ -17,7 +17,6 @@ pub struct Comparison {
     has_targets: bool,
     divergences: Divergences,
     rows: usize,
-    compared: usize,
     unsound: [usize; 2],
     /// Minus the logprobs of the targets: A's, B's.
     nll: [Vec<f64>; 2],
@@ -48,7 +47,6 @@ impl Comparison {
             has_targets,
             divergences,
             rows: 0,
-            compared: 0,
             unsound: [0; 2],
             nll: [const { Vec::new() }; 2],
             delta_p: Vec::new(),
@@ -73,7 +71,6 @@ impl Comparison {
         if !row.is_sound() {
             return;
         }
-        self.compared += 1;
         if self.divergences != Divergences::Absent {
             let apart = [row.divergence.kld, row.divergence.reverse_kld, row.divergence.jsd];
             push(&mut self.apart, apart);
@@ -119,7 +116,7 @@ impl Comparison {
         ComparisonReport {
             rows: self.rows,
             unsound: self.unsound,
-            compared: self.compared,
+            compared: self.entropy[0].len(),
             perplexity: self.has_targets.then(|| self.perplexity()),
             divergence,
             probability: self.has_targets.then(|| self.probability()),

@@ -5,7 +5,7 @@ use super::row::{RowComparison, TargetComparison};
 use super::side::{coarse, overlap};
 use crate::answer::{Status, TopLogprob};
 use crate::error::{Error, Result};
-use crate::log::{Kind, Record};
+use crate::log::{Kind, Record, TokenLogprob};
 
 /// The record of a row in one log compared with that in another, as [`rows`](super::rows) does it with logits, of what both
 /// logs hold: given token, entropy, and the lists, of which the overlap is no longer than the shorter. The divergences are
@@ -72,8 +72,10 @@ fn has_ids(record: &Record<'_>) -> bool {
 }
 
 fn list(record: &Record<'_>) -> Vec<TopLogprob> {
-    let entry = |(token, logprob)| TopLogprob { token, logit: f32::NAN, logprob };
-    record.top().iter().filter_map(|one| Some(entry((one.token?, one.logprob)))).collect()
+    let entry = |one: &TokenLogprob<'_>| {
+        Some(TopLogprob { token: one.token?, logit: f32::NAN, logprob: one.logprob })
+    };
+    record.top().iter().filter_map(entry).collect()
 }
 
 /// What both say of the given token.

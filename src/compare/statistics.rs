@@ -100,15 +100,14 @@ fn quantile(sorted: &[f64], thousandths: usize) -> f64 {
 
 /// The sum, with the roundings of every addition made good (Neumaier, 1974).
 pub(super) fn sum(values: impl IntoIterator<Item = f64>) -> f64 {
-    let (mut sum, mut plain, mut lost) = (0.0f64, 0.0f64, 0.0f64);
+    let (mut sum, mut lost) = (0.0f64, 0.0f64);
     for value in values {
-        plain += value;
         let next = sum + value;
         lost += if sum.abs() >= value.abs() { (sum - next) + value } else { (value - next) + sum };
         sum = next;
     }
     // Infinities are lost by no rounding.
-    if plain.is_finite() { sum + lost } else { plain }
+    if sum.is_finite() { sum + lost } else { sum }
 }
 
 /// NaN where there are no values.

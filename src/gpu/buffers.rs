@@ -1,7 +1,6 @@
 //! The engine's buffers, where logits, masks, drafts and results lie; and how our own are made.
 
 use crate::logits::{Dtype, Shape};
-use crate::plan::{Chunk, Window};
 
 /// Logits `[rows][vocab]` in the engine's buffer, which is only read. The buffer needs the usage `STORAGE`.
 #[derive(Clone, Copy, Debug)]
@@ -30,14 +29,6 @@ impl<'a> GpuLogits<'a> {
     pub(crate) fn shape(&self) -> Shape {
         let Self { dtype, rows, vocab, row_stride, byte_offset, .. } = *self;
         Shape { dtype, rows, vocab, row_stride, byte_offset }
-    }
-
-    /// The binding of the rows of a chunk.
-    pub(super) fn window(&self, chunk: &Chunk, alignment: u64) -> Window {
-        let width = self.dtype.bytes() as u64;
-        let elements = (chunk.rows - 1) * self.row_stride + self.vocab;
-        let first = (chunk.first_row * self.row_stride) as u64 * width;
-        Window::new(self.byte_offset + first, elements as u64 * width, width, alignment)
     }
 }
 

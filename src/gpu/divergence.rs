@@ -6,6 +6,7 @@ use super::encode::tiles_of;
 use super::guard::guarded;
 use super::job::{Bindings, Job, Kind, Own};
 use super::passes::{Passes, Range};
+use super::pipelines::Pipeline;
 use super::pool::Call;
 use super::readback::Pending;
 use super::sampler::Sampler;
@@ -13,6 +14,7 @@ use super::upload::Asked;
 use crate::answer::Divergence;
 use crate::error::Result;
 use crate::kernels::{row_divergence, tile_divergence, tile_information};
+use crate::logits::Dtype;
 use crate::plan::Plan;
 
 impl Sampler {
@@ -60,6 +62,19 @@ impl Sampler {
         self.schedule(encoder, &job, &plan, None, |_| ())
     }
 
+    /// The kernels of the three passes, for batches of these types. They are of integers alone; what fails the check of a
+    /// device by integers too writes no record.
+    pub(super) fn divergence_kernels(&self, dtypes: [Dtype; 2]) -> Result<[Pipeline; 3]> {
+        for dtype in dtypes {
+            self.means(dtype)?;
+        }
+        Ok([
+            self.pipelines.get_pair(&tile_divergence::KERNEL, dtypes)?,
+            self.pipelines.get(&row_divergence::KERNEL, None, false)?,
+            self.pipelines.get_pair(&tile_information::KERNEL, dtypes)?,
+        ])
+    }
+
     /// Binds the three passes, chunk after chunk.
     pub(super) fn bind_divergence(
         &self,
@@ -69,14 +84,7 @@ impl Sampler {
         scratch: wgpu::Buffer,
     ) -> Result<Bindings> {
         let plan = &call.plan;
-        let dtypes = [job.logits.dtype, second.dtype];
-        // These kernels are of integers alone; what fails the check of a device by integers too writes no record.
-        for dtype in dtypes {
-            self.means(dtype)?;
-        }
-        let tiles = self.pipelines.get_pair(&tile_divergence::KERNEL, dtypes)?;
-        let rows = self.pipelines.get(&row_divergence::KERNEL, None, false)?;
-        let information = self.pipelines.get_pair(&tile_information::KERNEL, dtypes)?;
+        let [tiles, rows, information] = self.divergence_kernels([job.logits.dtype, second.dtype])?;
         let own = Own {
             plan,
             upload: &call.upload,
@@ -91,11 +99,11 @@ impl Sampler {
             for chunk in &plan.chunks {
                 let bound = job.bind(chunk, &own, table);
                 let per_tile = [tiles_of(plan.shape.vocab), bound.uniform_words.rows, 1];
-                let ranges = [bound.uniform, bound.logits, bound.second, table, scratch];
+                let ranges = [bound.uniform, bound.logits, bound.other, table, scratch];
                 passes.add(&self.device, &tiles, &ranges, per_tile);
                 let ranges = [bound.uniform, table, scratch, bound.records];
                 passes.add(&self.device, &rows, &ranges, [1, bound.uniform_words.rows, 1]);
-                let ranges = [bound.uniform, bound.logits, bound.second, table, bound.records];
+                let ranges = [bound.uniform, bound.logits, bound.other, table, bound.records];
                 passes.add(&self.device, &information, &ranges, per_tile);
                 uniforms.push(bound.uniform_words);
             }

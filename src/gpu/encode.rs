@@ -160,7 +160,7 @@ impl Sampler {
             let mut passes = Passes::default();
             for chunk in &plan.chunks {
                 let bound = job.bind(chunk, &own, table);
-                let Bound { uniform_words, uniform, logits, requests, rows, mask, draft, records, .. } =
+                let Bound { uniform_words, uniform, logits, requests, rows, mask, other, records, .. } =
                     bound;
                 // Too few bytes for one quad are not read as quads.
                 let quads = if logits.holds(16) { logits } else { table };
@@ -171,7 +171,7 @@ impl Sampler {
                     [uniform_words.tiles, uniform_words.rows, 1],
                 );
                 let ranges = if is_sampling {
-                    &[uniform, logits, rows, requests, mask, table, scratch, draft, records][..]
+                    &[uniform, logits, rows, requests, mask, table, scratch, other, records][..]
                 } else {
                     &[uniform, logits, rows, requests, table, scratch, records][..]
                 };

@@ -91,7 +91,7 @@ impl<'a> Job<'a> {
         bindings.logits == *self.logits.buffer && bindings.scratch == *scratch && self.others().eq(others)
     }
 
-    /// The bindings of one chunk. `unused` is bound where the engine gave no mask or draft.
+    /// The bindings of one chunk. `unused` is bound where the engine gave none.
     pub(crate) fn bind(&self, chunk: &Chunk, own: &Own<'a>, unused: Range<'a>) -> Bound<'a> {
         let Own { plan, upload, records, alignment, most_rounds } = *own;
         let range = Range::new;
@@ -103,14 +103,18 @@ impl<'a> Job<'a> {
         };
         let vocab = plan.shape.vocab as u64;
         let mask = self.mask.map(|mask| window(mask.buffer, mask.byte_offset, vocab.div_ceil(32) * 4));
-        let draft = self.draft.map(|draft| window(draft.buffer, draft.byte_offset, vocab * 4));
+        let draft = self.draft.map(|draft| {
+            let (range, base) = window(draft.buffer, draft.byte_offset, vocab * 4);
+            (range, base, plan.shape.vocab)
+        });
         let second = self.second.map(|second| {
-            let lies = second.window(chunk, alignment);
+            let lies = Window::of_rows(&second.shape(), chunk.first_row, chunk.rows, alignment);
             (range(second.buffer, lies.offset, lies.bytes), lies.element_base, second.row_stride)
         });
+        // A call has one of them at most.
+        let (other, other_base, other_stride) = second.or(draft).unwrap_or((unused, 0, 0));
         let (outs, bases): (Vec<_>, Vec<_>) =
             self.outs.iter().map(|out| window(out.buffer, out.byte_offset, self.out_row_bytes)).unzip();
-        let draft_stride = draft.map_or(0, |_| plan.shape.vocab);
         let record_words = plan.demand.record_words() + plan.demand.token_words();
         #[expect(
             clippy::cast_possible_truncation,
@@ -130,8 +134,8 @@ impl<'a> Job<'a> {
             views: plan.demand.views,
             mask_words: mask.map_or(0, |_| plan.shape.vocab.div_ceil(32) as u32),
             mask_base: mask.map_or(0, |(_, base)| base),
-            other_base: second.map_or(draft.map_or(0, |(_, base)| base), |(_, base, _)| base),
-            other_stride: second.map_or(draft_stride, |(.., stride)| stride) as u32,
+            other_base,
+            other_stride: other_stride as u32,
             draws: plan.demand.draws.unwrap_or(0),
             top_raw: plan.demand.top_raw,
             stage: 0,
@@ -148,8 +152,7 @@ impl<'a> Job<'a> {
             requests: range(&upload.buffer, room.requests_offset(), room.requests_bytes()),
             rows: range(&upload.buffer, room.quads_offset(), room.quads_bytes()),
             mask: mask.map_or(unused, |(range, _)| range),
-            draft: draft.map_or(unused, |(range, _)| range),
-            second: second.map_or(unused, |(range, ..)| range),
+            other,
             records: range(records, chunk.records_offset, (chunk.rows * record_words * 4) as u64),
             outs,
         }
@@ -164,8 +167,8 @@ pub(crate) struct Bound<'a> {
     pub(crate) requests: Range<'a>,
     pub(crate) rows: Range<'a>,
     pub(crate) mask: Range<'a>,
-    pub(crate) draft: Range<'a>,
-    pub(crate) second: Range<'a>,
+    /// The draft's probabilities, or the second batch.
+    pub(crate) other: Range<'a>,
     pub(crate) records: Range<'a>,
     pub(crate) outs: Vec<Range<'a>>,
 }

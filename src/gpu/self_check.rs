@@ -10,10 +10,7 @@ use crate::answer::Answer;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::kernels::{
-    digit_count, digit_scatter, row_divergence, row_logprobs, row_sample, tile_divergence, tile_information,
-    token_ranks,
-};
+use crate::kernels::{digit_count, digit_scatter, row_logprobs, row_sample, token_ranks};
 use crate::logits::{Dtype, Logits};
 use crate::params::{LogprobsParams, Mirostat, Order, SamplingParams};
 use crate::request::{Request, Row, SampleInputs};
@@ -94,10 +91,7 @@ impl Sampler {
     }
 
     fn prepare_divergence(&self, dtype: Dtype) -> Result<()> {
-        self.means(dtype)?;
-        self.pipelines.get_pair(&tile_divergence::KERNEL, [dtype; 2])?;
-        self.pipelines.get(&row_divergence::KERNEL, None, false)?;
-        self.pipelines.get_pair(&tile_information::KERNEL, [dtype; 2])?;
+        self.divergence_kernels([dtype; 2])?;
         alive(&self.device, "preparing the kernels")
     }
 

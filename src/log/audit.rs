@@ -45,8 +45,6 @@ use super::record::Record;
 pub struct Audit<R> {
     log: LogReader<R>,
     has_texts: bool,
-    /// Whether there is nothing to read any more: the log ended, or broke.
-    is_over: bool,
     report: AuditReport,
 }
 
@@ -102,7 +100,7 @@ impl<R: BufRead> Audit<R> {
     /// An audit of a log of which nothing was read.
     #[must_use]
     pub fn new(log: LogReader<R>) -> Self {
-        Self { log, has_texts: true, is_over: false, report: AuditReport::default() }
+        Self { log, has_texts: true, report: AuditReport::default() }
     }
 
     /// Leaves out which text and bytes a token has, for want of its vocabulary. A text must still be that of its bytes.
@@ -144,14 +142,9 @@ impl<R: BufRead> Audit<R> {
         Ok(self.report)
     }
 
-    /// The next record of the log, or why it is none, unless the log is over.
+    /// The next record of the log, or why it is none, unless the log is over: it ended, or broke.
     fn next(&mut self) -> LogResult<Option<Result<Record<'static>, Difference>>> {
-        if self.is_over {
-            return Ok(None);
-        }
-        let record = self.log.next();
-        self.is_over = !matches!(record, Some(Ok(_)));
-        match record {
+        match self.log.next() {
             None => Ok(None),
             Some(Ok(record)) => Ok(Some(Ok(record))),
             Some(Err(LogError::Reading(error))) => Err(LogError::Reading(error)),

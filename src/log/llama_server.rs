@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::foreign::{chosen_entry, finite, spelled};
-use super::objects::Objects;
+use super::objects::{Entry, Objects};
 use super::record::{Record, TokenLogprob};
 use super::write::WriteRecord;
 
@@ -43,14 +43,6 @@ impl<W: Write> WriteRecord for LlamaServerWriter<W> {
     fn finish(&mut self) -> io::Result<()> {
         self.objects.finish(tail)
     }
-}
-
-/// The token at a position, and its alternatives.
-#[derive(Serialize)]
-struct Entry<'r> {
-    #[serde(flatten)]
-    token: Token<'r>,
-    top_logprobs: Vec<Token<'r>>,
 }
 
 /// A token in the schema's words.

@@ -54,3 +54,11 @@ impl<W: Write> Objects<W> {
         self.out.flush()
     }
 }
+
+/// The token at a position, and its alternatives, in the words of a format.
+#[derive(Serialize)]
+pub(super) struct Entry<T> {
+    #[serde(flatten)]
+    pub(super) token: T,
+    pub(super) top_logprobs: Vec<T>,
+}

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 use super::foreign::{ForeignToken, UNLIKELY, chosen_entry, finite, record, spelled};
-use super::objects::Objects;
+use super::objects::{Entry, Objects};
 use super::record::{LogprobsRecord, Record, TokenLogprob};
 use super::write::WriteRecord;
 
@@ -46,14 +46,6 @@ impl<W: Write> WriteRecord for OpenAiWriter<W> {
     fn finish(&mut self) -> io::Result<()> {
         self.objects.finish(tail)
     }
-}
-
-/// An entry of `content`: the token at a position, and its alternatives.
-#[derive(Serialize)]
-struct Entry<'r> {
-    #[serde(flatten)]
-    token: Token<'r>,
-    top_logprobs: Vec<Token<'r>>,
 }
 
 /// A token in the schema's words.

@@ -1,5 +1,8 @@
 //! Rows that one round of dispatches handles, and the bindings around them.
 
+use super::demand::RowBytes;
+use crate::logits::Shape;
+
 /// Rows that one round of dispatches handles. Cutting a batch elsewhere gives the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chunk {
@@ -22,6 +25,13 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    /// Around so many rows of logits, from this one on.
+    pub(crate) fn of_rows(shape: &Shape, first_row: usize, rows: usize, alignment: u64) -> Self {
+        let RowBytes { bytes, stride } = RowBytes::of(shape);
+        let first_byte = shape.byte_offset + first_row as u64 * stride;
+        Self::new(first_byte, (rows as u64 - 1) * stride + bytes, shape.dtype.bytes() as u64, alignment)
+    }
+
     /// The window that starts at or before `first_byte`, where a binding may start, and ends at a whole word.
     pub(crate) fn new(first_byte: u64, bytes: u64, width: u64, alignment: u64) -> Self {
         let offset = first_byte / alignment * alignment;

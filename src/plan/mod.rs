@@ -140,7 +140,6 @@ impl Plan {
     /// Chunks of so many rows, one after the other in every buffer.
     fn lay_out(shape: &Shape, demand: Demand, needs: &Needs, rows_per_chunk: usize, alignment: u64) -> Self {
         let aligned = |bytes: u64| bytes.next_multiple_of(alignment);
-        let width = shape.dtype.bytes() as u64;
         let stages = demand.stages(shape.dtype).max(1) as u64;
         let stage_stride = aligned(UNIFORM_BYTES);
         let mut chunks = Vec::with_capacity(shape.rows.div_ceil(rows_per_chunk));
@@ -148,13 +147,11 @@ impl Plan {
         let mut records_bytes = 0;
         for first_row in (0..shape.rows).step_by(rows_per_chunk) {
             let rows = rows_per_chunk.min(shape.rows - first_row);
-            let bytes = (rows as u64 - 1) * needs.logits.stride + needs.logits.bytes;
-            let first_byte = shape.byte_offset + first_row as u64 * needs.logits.stride;
             let records_offset = if demand.records_stay { 0 } else { records_bytes };
             chunks.push(Chunk {
                 first_row,
                 rows,
-                logits: Window::new(first_byte, bytes, width, alignment),
+                logits: Window::of_rows(shape, first_row, rows, alignment),
                 uniform_offset: uniform_bytes,
                 records_offset,
             });

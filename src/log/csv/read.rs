@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 
-use csv::{Position, Reader, StringRecord};
+use csv::{ByteRecord, Position, Reader, ReaderBuilder, StringRecord};
 use serde::Deserialize;
 
 use super::columns::{LOGPROBS_COLUMNS, SAMPLE_COLUMNS};
@@ -14,40 +14,43 @@ use crate::log::record::{
 };
 use crate::log::spelling::text_of_cell;
 
-/// An input whose last byte is remembered.
-struct LastByte<R> {
-    input: R,
-    last: Option<u8>,
-}
-
-impl<R> LastByte<R> {
-    /// Whether what was read ends within a line.
-    fn is_cut(&self) -> bool {
-        self.last.is_some_and(|byte| byte != b'\n')
-    }
-}
-
-impl<R: Read> Read for LastByte<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.input.read(buffer)?;
-        self.last = buffer[..count].last().copied().or(self.last);
-        Ok(count)
-    }
-}
-
 /// Reads CSV.
 pub(crate) struct CsvReader<R> {
-    lines: Reader<LastByte<R>>,
+    lines: Reader<Tail<R>>,
     names: StringRecord,
     kind: Kind,
     /// The first line of the next record.
-    ahead: Option<StringRecord>,
+    ahead: Option<Line>,
+}
+
+/// A line, or what a cut left of one.
+struct Line {
+    fields: StringRecord,
+    is_cut: bool,
+}
+
+/// An input that knows whether it has ended, and by which byte.
+struct Tail<R> {
+    input: R,
+    last: u8,
+    has_ended: bool,
+}
+
+impl<R: Read> Read for Tail<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.has_ended |= count == 0 && !buffer.is_empty();
+        self.last = buffer[..count].last().copied().unwrap_or(self.last);
+        Ok(count)
+    }
 }
 
 impl<R: Read> CsvReader<R> {
     /// A reader that has read the names of the columns.
     pub(crate) fn new(input: R) -> LogResult<Self> {
-        let mut lines = Reader::from_reader(LastByte { input, last: None });
+        let input = Tail { input, last: b'\n', has_ended: false };
+        // A line that is cut has fewer fields.
+        let mut lines = ReaderBuilder::new().flexible(true).from_reader(input);
         let names = lines.headers().map_err(told)?.clone();
         let kind = if LOGPROBS_COLUMNS.iter().map(|(name, _)| *name).eq(&names) {
             Kind::Logprobs
@@ -65,13 +68,15 @@ impl<R: Read> CsvReader<R> {
 
     /// The next record, if there is one.
     pub(crate) fn read(&mut self) -> LogResult<Option<Record<'static>>> {
-        let Some(line) = self.ahead.take() else { return Ok(None) };
+        let Some(Line { fields: line, is_cut }) = self.ahead.take() else { return Ok(None) };
+        if is_cut {
+            return Err(cut(&line));
+        }
         match self.kind {
             Kind::Logprobs => self.logprobs(line),
             Kind::Sample => self.sample(line),
         }
         .map(Some)
-        .map_err(|error| self.or_cut(error))
     }
 
     fn logprobs(&mut self, mut line: StringRecord) -> LogResult<Record<'static>> {
@@ -107,39 +112,52 @@ impl<R: Read> CsvReader<R> {
     /// many columns are those of the row, and the next one numbers the lines.
     fn goes_on(&mut self, line: &mut StringRecord, columns: usize) -> LogResult<bool> {
         self.ahead = self.line()?;
-        let is_same = |next: &StringRecord| {
-            !matches!(next.get(columns), None | Some("" | "1"))
-                && (0..columns).all(|column| line.get(column) == next.get(column))
-        };
-        let goes_on = self.ahead.as_ref().is_some_and(is_same);
+        let Some(Line { fields: next, is_cut }) = &self.ahead else { return Ok(false) };
+        if *is_cut {
+            // The record is whole if the line is of another one, as far as it goes.
+            let is_whole = line.get(columns) == Some("") || begins_another(next, line, columns);
+            return if is_whole { Ok(false) } else { Err(cut(next)) };
+        }
+        let goes_on = !matches!(next.get(columns), None | Some("" | "1"))
+            && (0..columns).all(|column| line.get(column) == next.get(column));
         if goes_on && let Some(next) = self.ahead.take() {
-            *line = next;
+            *line = next.fields;
         }
         Ok(goes_on)
     }
 
-    /// What is wrong with a line, which is that it was cut where it is the last one and has no end.
-    fn or_cut(&mut self, error: LogError) -> LogError {
-        let LogError::Record { line, .. } = error else { return error };
-        let is_last =
-            self.ahead.is_none() && matches!(self.lines.read_record(&mut StringRecord::new()), Ok(false));
-        if is_last && self.lines.get_ref().is_cut() { LogError::Truncated { line } } else { error }
-    }
-
-    /// The next line. The last of a log ends as every other does: one without its end was cut, and what is left of a
-    /// number is another number.
-    fn line(&mut self) -> LogResult<Option<StringRecord>> {
-        let mut line = StringRecord::new();
-        match self.lines.read_record(&mut line) {
-            Ok(true) => Ok(Some(line)),
-            Ok(false) if self.lines.get_ref().is_cut() => {
-                Err(LogError::Truncated { line: self.lines.position().line() })
-            }
-            Ok(false) => Ok(None),
-            Err(error) => Err(self.or_cut(told(error))),
+    /// The next line. One without its newline is cut: of its last number digits may be missing, and nobody would see it.
+    fn line(&mut self) -> LogResult<Option<Line>> {
+        let mut line = ByteRecord::new();
+        if !self.lines.read_byte_record(&mut line).map_err(told)? {
+            return Ok(None);
         }
+        let input = self.lines.get_ref();
+        if input.has_ended && !matches!(input.last, b'\n' | b'\r') {
+            return Ok(Some(Line { fields: StringRecord::from_byte_record_lossy(line), is_cut: true }));
+        }
+        let fields = StringRecord::from_byte_record(line).map_err(|error| {
+            wrong(&StringRecord::from_byte_record_lossy(error.into_byte_record()), NO_UTF_8)
+        })?;
+        if fields.len() != self.names.len() {
+            return Err(wrong(&fields, &format!("{} fields instead of {}", fields.len(), self.names.len())));
+        }
+        Ok(Some(Line { fields, is_cut: false }))
     }
 }
+
+/// Whether a line that is cut is of another row than this one: by its whole fields, and by what there is of its last.
+fn begins_another(part: &StringRecord, line: &StringRecord, columns: usize) -> bool {
+    part.iter().zip(line).take(columns).enumerate().any(|(column, (part_field, field))| {
+        if column + 1 == part.len() { !field.starts_with(part_field) } else { part_field != field }
+    })
+}
+
+fn cut(line: &StringRecord) -> LogError {
+    LogError::Truncated { line: line.position().map_or(0, Position::line) }
+}
+
+const NO_UTF_8: &str = "this is not UTF-8";
 
 /// The fields of a line by their names.
 fn row<'l, T: Deserialize<'l>>(names: &'l StringRecord, line: &'l StringRecord) -> LogResult<T> {
@@ -159,10 +177,7 @@ fn told(error: csv::Error) -> LogError {
     let line = error.position().map_or(0, Position::line);
     let problem = match error.into_kind() {
         csv::ErrorKind::Io(error) => return LogError::Reading(error),
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("{len} fields instead of {expected_len}")
-        }
-        csv::ErrorKind::Utf8 { .. } => "this is not UTF-8".to_owned(),
+        csv::ErrorKind::Utf8 { .. } => NO_UTF_8.to_owned(),
         csv::ErrorKind::Deserialize { err, .. } => match err.field() {
             Some(field) => format!("field {}: {}", field + 1, err.kind()),
             None => err.kind().to_string(),

@@ -63,6 +63,13 @@ impl Verdict {
         is_same
     }
 
+    /// Takes a number that there must not be.
+    pub(super) fn none(&mut self, what: &str, value: f64) {
+        if !value.is_nan() {
+            self.fails(|| format!("{what} is {value} instead of NaN"));
+        }
+    }
+
     /// Compares bits; any NaN equals any other.
     pub(super) fn same_bits(&mut self, what: &str, got: f32, expected: f32) {
         if got.to_bits() != expected.to_bits() && !(got.is_nan() && expected.is_nan()) {
