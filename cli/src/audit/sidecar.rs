@@ -9,13 +9,9 @@ use sortilege::ARITHMETIC_VERSION;
 use sortilege::log::Meta;
 
 use crate::failure::{Failure, Result};
-use crate::files::with_sidecar;
-use crate::input::Opened;
+use crate::files::{read_sidecar, sidecar_beside};
 use crate::shown::shown;
 use crate::{log, sample};
-
-/// Bytes of the longest sidecar: a list of tokens on a command line is below it.
-const MAX_BYTES: u64 = 64 << 20;
 
 /// How a log was made.
 pub(super) struct Sidecar {
@@ -33,7 +29,7 @@ impl Sidecar {
     /// The sidecar at this path, or else beside the log, if its numbers can be derived again.
     pub(super) fn read(path: Option<&Path>, log: &Path) -> Result<Self> {
         let path = path.map_or_else(|| beside(log), |path| Ok(path.to_owned()))?;
-        let text = Opened::new(&path)?.all(MAX_BYTES, "this is no sidecar of a log")?;
+        let text = read_sidecar(&path)?;
         let bad = |problem: String| Failure::file(&path, problem);
         let meta: Meta = serde_json::from_slice(&text)
             .map_err(|error| bad(other_version(&text).unwrap_or_else(|| format!("no sidecar: {error}"))))?;
@@ -51,8 +47,7 @@ impl Sidecar {
 
 /// The path of the sidecar beside a log, which is there.
 fn beside(log: &Path) -> Result<PathBuf> {
-    let [_, path] = with_sidecar(Some(log));
-    path.filter(|path| path.is_file()).ok_or_else(|| {
+    sidecar_beside(log).ok_or_else(|| {
         Failure::file(
             log,
             "there is no sidecar beside it, which says how it was made: -o FILE writes it to FILE.meta.json; where it \

@@ -10,11 +10,14 @@ use super::args::CompareArgs;
 use super::pass::{Outcome, Pass};
 use super::sides::Told;
 use crate::failure::{Failure, Result, note};
-use crate::files::{LogFile, sha256};
+use crate::files::LogFile;
 use crate::shown::shown_path;
 
 /// The two logs.
-pub(super) struct Logs<'a>([&'a Path; 2]);
+pub(super) struct Logs<'a> {
+    paths: [&'a Path; 2],
+    logs: [LogFile; 2],
+}
 
 /// Bytes of the tokens that logs told, by their ids.
 #[derive(Default)]
@@ -34,7 +37,8 @@ impl<'a> Logs<'a> {
                         "{option} is of logits: logs have been made, leave it out"
                     )));
                 }
-                return Ok(Some(Self([a, b])));
+                let (paths, logs) = ([a, b], [LogFile::open(a)?, LogFile::open(b)?]);
+                return Ok(Some(Self { paths, logs }));
             }
             _ => {}
         }
@@ -51,11 +55,10 @@ impl<'a> Logs<'a> {
         [top, worst]: [usize; 2],
         each_request: impl FnMut(u64, &ComparisonReport) -> Result<()>,
     ) -> Result<(Outcome, ToldTexts)> {
-        let Self([path_a, path_b]) = self;
-        let [log_a, log_b] = [LogFile::open(path_a)?, LogFile::open(path_b)?];
+        let Self { paths: [path_a, path_b], logs: [log_a, log_b] } = self;
         let (mut a, mut b) = (log_a.records()?, log_b.records()?);
         let bar = log_a.progress_bar();
-        let mut pass = Pass::new(fresh(), false, worst, each_request);
+        let mut pass = Pass::new(Comparison::new(true, Divergences::Coarse), false, worst, each_request);
         let (mut texts, mut shortest) = (ToldTexts::default(), usize::MAX);
         loop {
             let a = a.next().transpose().map_err(|error| log_a.failed(&error))?;
@@ -78,6 +81,7 @@ impl<'a> Logs<'a> {
             bar.inc(1);
         }
         bar.finish_and_clear();
+        self.logs.iter().try_for_each(LogFile::check_unchanged)?;
         if shortest < top {
             note!(
                 "note: lists are as short as {shortest} tokens: the overlap is of what both have, up to --top {top}"
@@ -88,18 +92,10 @@ impl<'a> Logs<'a> {
 
     /// What is said of them, with their hashes where these are wanted.
     pub(super) fn told(&self, is_hashed: bool) -> Result<[Told<'static>; 2]> {
-        let Self([a, b]) = self;
-        let told = |path: &Path| {
-            let hash = if is_hashed { sha256(Some(path))? } else { None };
-            Ok::<_, Failure>(Told::log(path, hash))
-        };
-        Ok([told(a)?, told(b)?])
+        let Self { paths: [path_a, path_b], logs: [log_a, log_b] } = self;
+        let hash = |log: &LogFile| is_hashed.then(|| log.sha256()).transpose();
+        Ok([Told::log(path_a, hash(log_a)?), Told::log(path_b, hash(log_b)?)])
     }
-}
-
-/// A comparison of logs without rows: of their lists divergences are lower bounds.
-pub(super) fn fresh() -> Comparison {
-    Comparison::new(true, Divergences::Coarse)
 }
 
 impl ToldTexts {

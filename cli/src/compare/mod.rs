@@ -144,9 +144,9 @@ fn compare_logs(args: &CompareArgs, logs: &Logs<'_>, inputs: &Inputs, format: Co
     report.map_or(Ok(()), |report| gates.check(&report))
 }
 
-/// The output: a gate has its verdict even if nobody reads it to the end.
+/// The output: a gate has its verdict, and a reference is saved, even if nobody reads it to the end.
 fn lasting<'a>(args: &CompareArgs, out: Box<dyn Write + 'a>) -> Box<dyn Write + 'a> {
-    if args.fail_if.is_empty() { out } else { Box::new(Lasting::new(out)) }
+    if args.fail_if.is_empty() && args.save.is_none() { out } else { Box::new(Lasting::new(out)) }
 }
 
 /// An error for what has no use without a B.
@@ -296,7 +296,7 @@ fn options<'a>(
     tokens_tensor: Option<&'a str>,
     vocab: VocabSource,
 ) -> Result<Options<'a>> {
-    let tokens_file = args.tokens.as_deref().map(Path::new).filter(|path| path.exists());
+    let tokens_file = args.tokens.as_deref().map(Path::new);
     Ok(Options {
         top: args.top,
         worst: args.worst,

@@ -10,7 +10,7 @@ use sortilege::log::{Format, Kind, LogError, Losses, Record};
 
 pub(crate) use self::args::{ConvertArgs, EXAMPLES};
 use crate::failure::{Failure, Result, note};
-use crate::files::{Inputs, LogFile, deliver, with_sidecar};
+use crate::files::{Inputs, LogFile, deliver, sidecar_beside, with_sidecar};
 use crate::shared_args::{choose_format, refuse_binary};
 use crate::shown::shown_path;
 
@@ -18,7 +18,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<()> {
     let format = choose_format(args.to, args.output(), [args::ConvertFormat::Jsonl; 2]);
     let format = format.of_library();
     refuse_binary(format == Format::Parquet, args.output())?;
-    let old_sidecar = sidecar::beside(&args.log);
+    let old_sidecar = sidecar_beside(&args.log);
     let inputs = [Some(args.log.as_path()), old_sidecar.as_deref()];
     let inputs = Inputs::of(with_sidecar(args.output()), inputs.into_iter().flatten())?;
     let log = LogFile::open(&args.log)?;

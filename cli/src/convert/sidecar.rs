@@ -1,27 +1,17 @@
 //! The sidecar of a converted log: that of the log, of the new bytes, and where these came from.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use sortilege::log::Format;
 
 use super::args::ConvertArgs;
 use crate::failure::{Failure, Result};
-use crate::files::{LogFile, with_sidecar};
-use crate::input::{Opened, is_stdin};
-
-/// Bytes of the longest sidecar.
-const MOST: u64 = 16 << 20;
-
-/// The sidecar of a log, if there is one.
-pub(super) fn beside(log: &Path) -> Option<PathBuf> {
-    let [_, sidecar] = with_sidecar(Some(log).filter(|log| !is_stdin(log)));
-    sidecar.filter(|sidecar| sidecar.exists())
-}
+use crate::files::{LogFile, read_sidecar};
 
 /// What a sidecar says.
 pub(super) fn read(sidecar: &Path) -> Result<Map<String, Value>> {
-    let bytes = Opened::new(sidecar)?.all(MOST, "this is no sidecar")?;
+    let bytes = read_sidecar(sidecar)?;
     serde_json::from_slice(&bytes).map_err(|error| {
         Failure::file(sidecar, format!("no sidecar: {error}: move it away to go on without it"))
     })

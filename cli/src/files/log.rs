@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Once;
 
 use indicatif::ProgressBar;
-use sortilege::log::{LogError, LogReader};
+use sortilege::log::{LogError, LogReader, Record};
 
 use crate::failure::{Failure, Result};
 use crate::foreign;
@@ -52,6 +52,17 @@ impl LogFile {
             ),
             _ => self.failed(&error),
         })
+    }
+
+    /// Calls `work` with each record in turn; an error if the log did not stay what it was.
+    pub(crate) fn each(&self, mut work: impl FnMut(Record<'static>) -> Result<()>) -> Result<()> {
+        let bar = self.progress_bar();
+        for record in self.records()? {
+            work(record.map_err(|error| self.failed(&error))?)?;
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        self.check_unchanged()
     }
 
     /// The failure of a record that cannot be read.

@@ -139,6 +139,20 @@ pub(crate) fn sha256(path: Option<&Path>) -> Result<Option<String>> {
     Opened::new(path)?.seekable(None)?.sha256().map(Some)
 }
 
+/// Bytes of the longest sidecar: a list of tokens on a command line is below it.
+const MAX_SIDECAR: u64 = 64 << 20;
+
+/// The sidecar beside a log, if there is one.
+pub(crate) fn sidecar_beside(log: &Path) -> Option<PathBuf> {
+    let [_, sidecar] = with_sidecar(Some(log).filter(|log| !is_stdin(log)));
+    sidecar.filter(|sidecar| sidecar.is_file())
+}
+
+/// The bytes of a sidecar.
+pub(crate) fn read_sidecar(path: &Path) -> Result<Vec<u8>> {
+    Opened::new(path)?.all(MAX_SIDECAR, "this is no sidecar of a log")
+}
+
 /// An output and its sidecar, which lies beside it wherever a link leads.
 pub(crate) fn with_sidecar(output: Option<&Path>) -> [Option<PathBuf>; 2] {
     let sidecar = |output: &Path| {

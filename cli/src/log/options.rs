@@ -31,7 +31,7 @@ pub(crate) struct Options {
 impl Options {
     /// Those of a run.
     pub(super) fn new(args: &LogArgs, format: LogFormat, job: &Job, vocab: VocabSource) -> Result<Self> {
-        let tokens_file = args.tokens.as_deref().map(Path::new).filter(|path| path.exists());
+        let tokens_file = args.tokens.as_deref().map(Path::new);
         Ok(Self {
             top: args.top,
             temperature: args.temperature,

@@ -50,7 +50,7 @@ impl Options {
     ) -> Result<Self> {
         let name = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
         let hash = |path: Option<&PathBuf>| sha256(path.map(PathBuf::as_path));
-        let prompt_file = args.prompt.as_deref().map(Path::new).filter(|path| path.exists());
+        let prompt_file = args.prompt.as_deref().map(Path::new);
         let mut sampling = args.sampling.given();
         if !matches!(sampling.seed, Some(Seed(Some(_)))) {
             sampling.seed = job.requests.found_seed.map(|seed| Seed(Some(seed)));

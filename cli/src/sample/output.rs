@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use sortilege::Status;
-use sortilege::log::{CsvWriter, JsonlWriter, Kind, ParquetWriter, Record, WriteRecord};
+use sortilege::log::{Format, Kind, Record, WriteRecord};
 
 use super::args::SampleFormat;
 use crate::shown::{clip, label};
@@ -18,9 +18,9 @@ pub(super) fn writer<'a>(
             writeln!(out, "{TABLE_HEAD}")?;
             Box::new(Table(out))
         }
-        SampleFormat::Jsonl => Box::new(JsonlWriter::new(out)),
-        SampleFormat::Csv => Box::new(CsvWriter::new(out, Kind::Sample)?),
-        SampleFormat::Parquet => Box::new(ParquetWriter::new(out, Kind::Sample)?),
+        SampleFormat::Jsonl => Format::Jsonl.writer(out, Kind::Sample)?,
+        SampleFormat::Csv => Format::Csv.writer(out, Kind::Sample)?,
+        SampleFormat::Parquet => Format::Parquet.writer(out, Kind::Sample)?,
         SampleFormat::Tokens => Box::new(Tokens(out)),
     })
 }

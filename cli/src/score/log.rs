@@ -16,9 +16,9 @@ pub(super) fn score(path: &Path, asks: &[Ask]) -> Result<Vec<Scored>> {
     let mut scored = vec![None; asks.len()];
     // The request of the record before, and how many of its records were read.
     let (mut request, mut row) = (None, 0);
-    let mut requests = HashSet::new();
-    for (record, number) in log.records()?.zip(1u64..) {
-        let record = record.map_err(|error| log.failed(&error))?;
+    let (mut requests, mut number) = (HashSet::new(), 0);
+    log.each(|record| {
+        number += 1;
         row = if request == Some(record.request()) { row + 1 } else { 0 };
         if row == 0 && !requests.insert(record.request()) {
             return Err(scattered(path, number, record.request()));
@@ -32,7 +32,8 @@ pub(super) fn score(path: &Path, asks: &[Ask]) -> Result<Vec<Scored>> {
                 status => Err(status),
             });
         }
-    }
+        Ok(())
+    })?;
     let place = scored.iter().position(Option::is_none);
     match place.and_then(|place| asks.iter().find(|ask| ask.place == place)) {
         Some(Ask { request, row, .. }) => Err(Failure::Usage(format!(

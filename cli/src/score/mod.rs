@@ -43,7 +43,7 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     let files = [Some(&args.logits.logits), Some(&args.candidates)].into_iter().chain(args.vocab.files());
     let inputs = Inputs::of(with_sidecar(args.run.output()), files.flatten().map(|path| path.as_path()))?;
     if LogFile::is_at(&args.logits.logits)? {
-        run_log(args, format)
+        run_log(args, format, &inputs)
     } else {
         run_logits(args, format, inputs)
     }
@@ -85,7 +85,7 @@ fn run_logits(args: &ScoreArgs, format: ScoreFormat, mut inputs: Inputs) -> Resu
 }
 
 /// Scores what a log says. How the log was made is in its own sidecar, and the output has none.
-fn run_log(args: &ScoreArgs, format: ScoreFormat) -> Result<()> {
+fn run_log(args: &ScoreArgs, format: ScoreFormat, inputs: &Inputs) -> Result<()> {
     const WHY: &str = "the logprobs are those of the log";
     for (option, is_given) in [
         ("--temperature", args.temperature != 1.0),
@@ -110,6 +110,7 @@ fn run_log(args: &ScoreArgs, format: ScoreFormat) -> Result<()> {
         Some(output) => {
             let mut bytes = Vec::new();
             write_all(&mut bytes, format, &questions, &scored, vocab.as_ref())?;
+            inputs.check_unchanged()?;
             write_file(output, &bytes)?;
         }
     }

@@ -5,7 +5,7 @@ mod args;
 mod names;
 mod table;
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 use sortilege::log::{LowConfidence, Record, Summary, SummaryReport, write_json_pretty};
@@ -82,17 +82,13 @@ impl Selection {
 /// The summary of the records that are taken.
 fn sum_up(args: &SummaryArgs, low: LowConfidence, selection: &mut Selection) -> Result<SummaryReport> {
     let log = LogFile::open(&args.log)?;
-    let bar = log.progress_bar();
     let mut summary = Summary::new(low);
-    for record in log.records()? {
-        let record = record.map_err(|error| log.failed(&error))?;
+    log.each(|record| {
         if selection.takes(&record) {
             summary.add(&record);
         }
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    log.check_unchanged()?;
+        Ok(())
+    })?;
     if selection.read == 0 {
         return Err(Failure::file(&args.log, "there is no record in it"));
     }
@@ -110,7 +106,7 @@ fn print(args: &SummaryArgs, selection: &Selection, report: &SummaryReport) -> i
         report: &'a SummaryReport,
         matches: &'a [Record<'static>],
     }
-    let mut out = io::stdout().lock();
+    let mut out = BufWriter::new(io::stdout().lock());
     if args.format == ReportFormat::Json {
         let printed = Printed {
             log: shown_path(&args.log),
@@ -119,7 +115,8 @@ fn print(args: &SummaryArgs, selection: &Selection, report: &SummaryReport) -> i
             report,
             matches: &selection.matches,
         };
-        return write_json_pretty(&mut out, &printed);
+        write_json_pretty(&mut out, &printed)?;
+        return out.flush();
     }
     if let Some(condition) = &selection.kept {
         writeln!(out, "{} of {} records match: {condition}", report.total.records, selection.read)?;
@@ -127,7 +124,8 @@ fn print(args: &SummaryArgs, selection: &Selection, report: &SummaryReport) -> i
             writeln!(out, "{}", Matches(&selection.matches))?;
         }
     }
-    write!(out, "{}", Table { report, list: args.list })
+    write!(out, "{}", Table { report, list: args.list })?;
+    out.flush()
 }
 
 /// A failure if a condition holds, or nobody can say.

@@ -71,7 +71,8 @@ fn every_device_prints_the_bytes_of_the_cpu() {
     });
 }
 
-fn run_on(folder: &Folder, line: &str, id: &str) -> Output {
+/// What a line prints on a device, whose name may have blanks.
+pub(crate) fn run_on(folder: &Folder, line: &str, id: &str) -> Output {
     successful(id, folder.command(line).args(["--device", id]).output().expect("it starts"))
 }
 

@@ -70,6 +70,21 @@ fn a_gate_is_decided_though_nobody_reads() {
     }
 }
 
+/// So does a reference that is to be saved.
+#[test]
+fn a_reference_is_saved_though_nobody_reads() {
+    let folder = Folder::new();
+    rows(240, 0.5, 15).put(&folder, 4);
+    let line = "compare a.npy b.npy --device cpu --format json --save saved";
+    crate::common::successful(line, folder.run(line));
+    let whole = folder.get("saved");
+    std::fs::remove_file(folder.path("saved")).expect("it is there");
+    let closed = std::io::pipe().map(|(_, writer)| writer).expect("a pipe");
+    let output = folder.command(line).stdout(closed).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(crate::common::difference(&folder.get("saved"), &whole), None);
+}
+
 #[test]
 fn nan_never_passes() {
     let folder = Folder::new();

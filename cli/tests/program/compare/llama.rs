@@ -97,7 +97,7 @@ fn a_base_file_is_read_with_its_text() {
     assert_eq!(itself["worst"], json!([]));
 }
 
-/// The codes are near the logits that they were made from.
+/// What the tests above rest on: the codes of their file are near the logits that they were made from.
 #[test]
 fn sixteen_bits_are_near() {
     let rows = rows(4, 0.0, 32);
