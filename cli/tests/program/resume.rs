@@ -141,7 +141,8 @@ fn other_runs_are_refused_by_what_differs() {
     let folder = self::folder();
     folder.put("other.txt", vec!["1"; 3000].join("\n"));
     start(&folder, &of_other);
-    folder.put("out.partial", "");
+    let text = folder.text(&LINE.replace("tokens.txt", "other.txt"));
+    folder.put("out.partial", &text[..text.len() / 2]);
     let said = stderr(&folder.run(&format!("{of_other} --vocab-size 39")));
     assert!(said.contains("had vocab_size null and not 39"), "{said}");
     // A part that is of no run, or of other rows.
