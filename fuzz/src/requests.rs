@@ -116,6 +116,11 @@ fn params(u: &mut Unstructured<'_>, vocab: u32) -> Result<SamplingParams> {
     (params.raw_logprobs, params.processed_logprobs, params.entropy) =
         if is_set(23) { (Some(u8::arbitrary(u)?.into()), Some(2), true) } else { (None, None, false) };
     params.seed = Some(u64::from(u8::arbitrary(u)?));
+    let more = u8::arbitrary(u)?;
+    if more & 1 != 0 {
+        params.no_repeat_ngram_size = u.int_in_range(0..=4)?;
+        params.no_repeat_ngram_window = Option::<u8>::arbitrary(u)?.map(u32::from);
+    }
     Ok(params)
 }
 

@@ -60,6 +60,11 @@ pub struct SamplingParams {
     pub dry: Option<Dry>,
     /// Sequences of tokens that must not come about: the last token of one is impossible after the others.
     pub bad_words: Vec<Vec<u32>>,
+    /// Tokens of a sequence that must not come about twice in prompt and output: the last token of one that is there is
+    /// impossible after the others. 0 allows all.
+    pub no_repeat_ngram_size: u32,
+    /// Looks at the last tokens of prompt and output, so many of them; `None` at all.
+    pub no_repeat_ngram_window: Option<u32>,
     /// Tokens before which `stop_token_ids` are impossible.
     pub min_tokens: u64,
     /// What ends a request; only `min_tokens` looks at them.
@@ -145,6 +150,8 @@ impl Default for SamplingParams {
             penalty_last_n: None,
             dry: None,
             bad_words: Vec::new(),
+            no_repeat_ngram_size: 0,
+            no_repeat_ngram_window: None,
             min_tokens: 0,
             stop_token_ids: Vec::new(),
             allowed_token_ids: None,

@@ -51,6 +51,8 @@ const COMBINED: &[Setting] = &[
         (p.bad_words, p.min_tokens, p.stop_token_ids) = (vec![vec![2], vec![0, 1]], 9, vec![0, 3]);
         p.n = 16;
     }),
+    ("no repeated pair", |p| (p.no_repeat_ngram_size, p.n) = (2, 8)),
+    ("no repeated token", |p| (p.no_repeat_ngram_size, p.no_repeat_ngram_window, p.n) = (1, Some(3), 4)),
     ("allowed", |p| (p.allowed_token_ids, p.top_k) = (Some(vec![0, 5, 31, 32, 63, 64, 127, 128]), 3)),
 ];
 

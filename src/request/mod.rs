@@ -7,6 +7,7 @@ mod compiled;
 mod draft;
 mod history;
 mod inputs;
+mod ngrams;
 mod penalties;
 mod repeats;
 #[expect(clippy::module_inception, reason = "a request is the noun of this room")]

@@ -184,10 +184,12 @@ fn z_function(items: &[u32]) -> Vec<usize> {
 }
 
 /// What a token that repeats the shortest length loses, one more, and so on: powers by multiplications, whose bits every
-/// system agrees on; they stop where binary32 ends.
+/// system agrees on; they stop where they grow no more, at the end of binary32 at the latest.
 fn penalties(dry: &Dry) -> Vec<f64> {
-    let most = f64::from(f32::MAX);
-    let next = |penalty: &f64| (*penalty < most).then(|| (penalty * f64::from(dry.base)).min(most));
+    let next = |penalty: &f64| {
+        let grown = (penalty * f64::from(dry.base)).min(f64::from(f32::MAX));
+        (grown > *penalty).then_some(grown)
+    };
     std::iter::successors(Some(f64::from(dry.multiplier)), next).take(2001).collect()
 }
 

@@ -7,6 +7,7 @@ use super::bad_words::BadWords;
 use super::change::Change;
 use super::compiled::Compiled;
 use super::history::History;
+use super::ngrams::NGrams;
 use super::penalties::Penalties;
 use super::repeats::Repeats;
 use super::table::ChangeTable;
@@ -19,7 +20,8 @@ use crate::params::SamplingParams;
 /// from step to step; it holds nothing of a device, so adding and removing requests moves no other's results.
 ///
 /// What the tokens change is kept from token to token: an accepted token costs as much in the last step of a long text as
-/// in the first. (DRY costs as much as the last `allowed_length` tokens, at most four, occurred within the last `last_n`.)
+/// in the first. (DRY costs as much as the last `allowed_length` tokens, at most four, occurred within the last `last_n`, and
+/// no-repeat-ngram likewise.)
 ///
 /// # Example
 /// ```
@@ -48,6 +50,7 @@ pub struct Request {
     pub(super) kept: ChangeTable,
     pub(super) penalties: Option<Penalties>,
     pub(super) repeats: Option<Repeats>,
+    pub(super) ngrams: Option<NGrams>,
     pub(super) bad_words: BadWords,
     /// The allowed tokens as bits, in words of 32.
     pub(super) allowed: Option<Vec<u32>>,
@@ -104,6 +107,7 @@ impl Request {
             kept: ChangeTable::default(),
             penalties: None,
             repeats: None,
+            ngrams: None,
             bad_words: BadWords::default(),
             allowed: None,
             largest_token,
@@ -117,6 +121,7 @@ impl Request {
         let history = History { tokens: &self.tokens, prompt: self.prompt, ahead: &[] };
         self.penalties = Penalties::new(&self.params);
         self.repeats = self.params.dry.as_ref().map(|dry| Repeats::new(dry, &history));
+        self.ngrams = NGrams::new(&self.params, &history);
         self.bad_words = BadWords::new(&self.params.bad_words);
         self.allowed = self.params.allowed_token_ids.as_deref().map(bits_of);
         self.kept = ChangeTable::default();
@@ -212,6 +217,9 @@ impl Request {
         if let Some(repeats) = &mut self.repeats {
             repeats.see_last(&history);
         }
+        if let Some(ngrams) = &mut self.ngrams {
+            ngrams.see_last(&history);
+        }
     }
 }
 
@@ -225,6 +233,8 @@ fn has_same_changes(a: &SamplingParams, b: &SamplingParams) -> bool {
         && a.dry == b.dry
         && a.logit_bias == b.logit_bias
         && a.bad_words == b.bad_words
+        && a.no_repeat_ngram_size == b.no_repeat_ngram_size
+        && a.no_repeat_ngram_window == b.no_repeat_ngram_window
         && a.stop_token_ids == b.stop_token_ids
         && a.allowed_token_ids == b.allowed_token_ids
 }

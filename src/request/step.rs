@@ -5,7 +5,8 @@ use super::request::Row;
 use super::table::ChangeTable;
 
 /// Leaves in `step` the changes that stand in place of the kept ones for this row: what the tokens do that it takes for
-/// accepted, DRY, bad words that the next token would complete, and stop tokens that come too early.
+/// accepted, DRY, bad words and repeated sequences that the next token would complete, and stop tokens that come too
+/// early.
 pub(super) fn of_step(row: &Row<'_>, step: &mut ChangeTable) {
     step.clear();
     let (request, history) = (row.request, row.history());
@@ -28,6 +29,9 @@ pub(super) fn of_step(row: &Row<'_>, step: &mut ChangeTable) {
         });
     }
     request.bad_words.each(&params.bad_words, &history, |token| edit(token, &Change::ban));
+    if let Some(ngrams) = &request.ngrams {
+        ngrams.each(&history, |token| edit(token, &Change::ban));
+    }
     if row.position < params.min_tokens {
         params.stop_token_ids.iter().for_each(|&token| edit(token, &Change::ban));
     }

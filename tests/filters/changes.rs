@@ -81,6 +81,8 @@ fn params(seed: u64, output: &[u32], below: &mut dyn FnMut(u64) -> u32) -> Sampl
         presence_penalty: [0.0, 0.7, -1.5][below(3) as usize],
         frequency_penalty: [0.0, 0.3, -0.1][below(3) as usize],
         penalty_last_n: [None, Some(0), Some(20), Some(1000)][below(4) as usize],
+        no_repeat_ngram_size: [0, 1, 2, 3][below(4) as usize],
+        no_repeat_ngram_window: [None, Some(2), Some(20), Some(1000)][below(4) as usize],
         min_tokens: u64::from(below(4)),
         stop_token_ids: tokens(below, 4),
         allowed_token_ids: (below(3) == 0).then(|| [vec![0], tokens(below, 40)].concat()),

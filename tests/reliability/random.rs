@@ -167,6 +167,10 @@ impl Case {
                 (0..self.numbers.below(3)).map(|_| self.tokens(2)).filter(|word| !word.is_empty()).collect();
             (params.stop_token_ids, params.min_tokens) = (self.tokens(3), self.numbers.below(9) as u64);
         }
+        if self.is(5) {
+            params.no_repeat_ngram_size = self.numbers.below(4) as u32;
+            params.no_repeat_ngram_window = self.is(2).then(|| self.numbers.below(20) as u32);
+        }
         if self.is(6) {
             params.allowed_token_ids = Some(self.tokens(self.vocab.min(60)));
         }

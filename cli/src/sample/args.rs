@@ -15,7 +15,7 @@ pub(crate) const EXAMPLES: &str = exit_codes!(
 Rows of [requests][positions][vocab] belong to requests: a row's position is its place in its request, \
 counted from 0. Each row of [rows][vocab] is a request of its own, at position 0; with --feedback they are one request. Request r draws from stream \
 S + r of --stream S, so that requests draw independently under one seed: the randomness of a draw comes from seed, \
-stream and position alone. Without --feedback every row sees the prompt only: penalties, DRY, bad words and Mirostat \
+stream and position alone. Without --feedback every row sees the prompt only: penalties, DRY, n-grams, bad words and Mirostat \
 take no notice of what other rows drew.
 
 Without --seed, or with -1, one is found, and told as `seed N`: give it to draw the same tokens again.
@@ -57,8 +57,8 @@ pub(crate) struct SampleArgs {
     /// [rows][ceil(vocab / 32)], the lowest bit first, or bool or uint8 [rows][vocab]
     #[arg(long, value_name = "FILE", help_heading = "Requests")]
     pub(crate) mask: Option<PathBuf>,
-    /// Draw the rows of a request one after the other: penalties, DRY, bad words and Mirostat see what was drawn before,
-    /// the first of several draws
+    /// Draw the rows of a request one after the other: penalties, DRY, n-grams, bad words and Mirostat see what was drawn
+    /// before, the first of several draws
     #[arg(long, help_heading = "Requests")]
     pub(crate) feedback: bool,
     #[command(flatten)]

@@ -39,6 +39,12 @@ impl Asked<'_> {
         self.prompt.is_empty() && self.seen == 0
     }
 
+    /// Tokens that the last row sees of the last so many.
+    fn in_sight(&self, last: Option<u32>) -> usize {
+        let history = self.prompt.len() + self.seen;
+        last.map_or(history, |last| history.min(last as usize))
+    }
+
     fn penalties(&self) -> Vec<(bool, &'static str, &'static str)> {
         let Self { params, given, .. } = self;
         let window = params.penalty_last_n;
@@ -62,11 +68,13 @@ impl Asked<'_> {
             rules.push((acts && window.is_none() && self.seen == 0, name, NO_OUTPUT_IN_WINDOW));
         }
         let looks_at_prompt = (repeats || has_counts && window.is_some()) && window != Some(0)
-            || params.dry.as_ref().is_some_and(|dry| dry.multiplier > 0.0);
+            || params.dry.as_ref().is_some_and(|dry| dry.multiplier > 0.0)
+            || params.no_repeat_ngram_size > 0;
         rules.push((
             !self.prompt.is_empty() && !looks_at_prompt,
             "prompt",
-            "repetition_penalty and dry look at it, and with penalty_last_n presence_penalty and frequency_penalty",
+            "repetition_penalty, dry and no_repeat_ngram_size look at it, and with penalty_last_n presence_penalty and \
+             frequency_penalty",
         ));
         let strangers = self.prompt.iter().any(|&token| token as usize >= self.vocab);
         rules.push((
@@ -81,17 +89,16 @@ impl Asked<'_> {
         let Self { params, given, .. } = self;
         let mut rules = Vec::new();
         if let Some(dry) = params.dry.as_ref().filter(|dry| dry.multiplier > 0.0) {
-            let history = self.prompt.len() + self.seen;
-            let looks_at = dry.last_n.map_or(history, |last| history.min(last as usize));
             rules.push((self.sees_nothing(), "dry", NO_HISTORY));
             rules.push((
-                !self.sees_nothing() && looks_at <= dry.allowed_length as usize,
+                !self.sees_nothing() && self.in_sight(dry.last_n) <= dry.allowed_length as usize,
                 "dry",
                 "it looks at too few tokens for a repetition of allowed_length",
             ));
         }
         let switch = given.dry.as_ref().map(|dry| dry.multiplier);
         rules.push((switch == Some(None), "dry", "its multiplier switches it on"));
+        rules.extend(self.ngrams());
         let is_long = |word: &Vec<u32>| word.len() > 1 && word.len() - 1 > self.seen;
         let words = params.bad_words.iter().any(is_long);
         rules.push((
@@ -121,6 +128,25 @@ impl Asked<'_> {
             "min_tokens alone looks at them, and is 0: nothing ends a request here",
         ));
         rules
+    }
+
+    fn ngrams(&self) -> [(bool, &'static str, &'static str); 3] {
+        let Self { params, given, .. } = self;
+        let size = params.no_repeat_ngram_size as usize;
+        let is_short = self.in_sight(params.no_repeat_ngram_window) < size;
+        [
+            (size > 0 && self.sees_nothing(), "no_repeat_ngram_size", NO_HISTORY),
+            (
+                is_short && !self.sees_nothing(),
+                "no_repeat_ngram_size",
+                "it looks at fewer tokens than a sequence has",
+            ),
+            (
+                given.no_repeat_ngram_window.is_some() && size == 0,
+                "no_repeat_ngram_window",
+                "no_repeat_ngram_size switches it on, and is 0",
+            ),
+        ]
     }
 
     fn filters(&self) -> Vec<(bool, &'static str, &'static str)> {
@@ -195,6 +221,7 @@ impl Asked<'_> {
         penalties && params.penalty_last_n != Some(0)
             || params.dry.as_ref().is_some_and(|dry| dry.multiplier > 0.0)
             || params.bad_words.iter().any(|word| word.len() > 1)
+            || params.no_repeat_ngram_size > 0
             || params.mirostat.is_some() && params.temperature != 0.0
     }
 }

@@ -89,6 +89,12 @@ pub(crate) struct PartialParams {
     /// was drawn
     #[arg(long, value_name = "ID,ID;ID", allow_hyphen_values = true, help_heading = CHANGES)]
     bad_words: Option<BadWords>,
+    /// No sequence of N tokens twice in prompt and output; 0 allows all [default: 0]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>, allow_negative_numbers = true, help_heading = CHANGES)]
+    no_repeat_ngram_size: Option<u32>,
+    /// --no-repeat-ngram-size looks at the last N tokens of prompt and output; 0 is none, -1 all [default: -1]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = CHANGES)]
+    pub(super) no_repeat_ngram_window: Option<LastN>,
     /// No --stop-token-ids at positions below N, counted from 0 [default: 0]
     #[arg(long, value_name = "N", value_parser = whole::<u64>, allow_negative_numbers = true, help_heading = CHANGES)]
     min_tokens: Option<u64>,
@@ -255,7 +261,7 @@ impl PartialParams {
         let mut laid = lay!(self, under, Self:
             temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma top_a epsilon_cutoff
             eta_cutoff xtc_threshold xtc_probability mirostat order logit_bias repetition_penalty presence_penalty
-            frequency_penalty penalty_last_n dry bad_words min_tokens stop_token_ids allowed_token_ids seed stream n
+            frequency_penalty penalty_last_n dry bad_words no_repeat_ngram_size no_repeat_ngram_window min_tokens stop_token_ids allowed_token_ids seed stream n
             raw_logprobs processed_logprobs logprob_token_ids prompt position
         );
         if let (Some(own), Some(common)) = (&self.mirostat, &under.mirostat) {
@@ -274,7 +280,7 @@ impl PartialParams {
         set!(params from self:
             temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma top_a epsilon_cutoff
             eta_cutoff xtc_threshold xtc_probability order repetition_penalty presence_penalty frequency_penalty penalty_last_n
-            bad_words min_tokens stop_token_ids allowed_token_ids seed stream n raw_logprobs processed_logprobs
+            bad_words no_repeat_ngram_size no_repeat_ngram_window min_tokens stop_token_ids allowed_token_ids seed stream n raw_logprobs processed_logprobs
             logprob_token_ids
         );
         for &Bias(token, bias) in self.logit_bias.iter().flatten() {

@@ -24,7 +24,8 @@ fn every_key_reaches_its_field() {
         "xtc_probability": 0.5, "mirostat": {"tau": 4, "eta": 0.3}, "order": ["top_k", "xtc"], "logit_bias": {"4": -1.5},
         "repetition_penalty": 1.1, "presence_penalty": 0.3, "frequency_penalty": -0.3, "penalty_last_n": 7,
         "dry": {"multiplier": 0.5, "base": 2, "allowed_length": 3, "last_n": 9, "sequence_breakers": [5]},
-        "bad_words": [[1, 2], [7]], "min_tokens": 5, "stop_token_ids": [2], "allowed_token_ids": [1], "seed": 8,
+        "bad_words": [[1, 2], [7]],
+        "no_repeat_ngram_size": 3, "no_repeat_ngram_window": 60, "min_tokens": 5, "stop_token_ids": [2], "allowed_token_ids": [1], "seed": 8,
         "stream": 9, "n": 2, "raw_logprobs": 1, "processed_logprobs": 2, "logprob_token_ids": [3, 3], "prompt": [1], "position": 3}"#;
     let expected = SamplingParams {
         temperature: 0.7,
@@ -55,6 +56,8 @@ fn every_key_reaches_its_field() {
             sequence_breakers: vec![5],
         }),
         bad_words: vec![vec![1, 2], vec![7]],
+        no_repeat_ngram_size: 3,
+        no_repeat_ngram_window: Some(60),
         min_tokens: 5,
         stop_token_ids: vec![2],
         allowed_token_ids: Some(vec![1]),
@@ -107,6 +110,7 @@ const SAME: &[(&str, &str)] = &[
     (r#"{"eos_token_id": 2, "min_new_tokens": 4}"#, r#"{"stop_token_ids": [2], "min_tokens": 4}"#),
     (r#"{"eos_token_id": [2, 5], "stop_token_ids": [7]}"#, r#"{"stop_token_ids": [7, 2, 5]}"#),
     (r#"{"bad_words_ids": [[1, 2]], "suppress_tokens": [5, 6]}"#, r#"{"bad_words": [[1, 2], [5], [6]]}"#),
+    (r#"{"no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0}"#, "{}"),
     (r#"{"num_return_sequences": 2}"#, r#"{"n": 2}"#),
     // vLLM and OpenAI.
     (r#"{"logprobs": 5, "stop": [], "bad_words": []}"#, r#"{"raw_logprobs": 5}"#),
@@ -151,6 +155,7 @@ const UNUSED: &[&str] = &[
     "do_sample (missing: greedy, as in transformers)",
     "prompt (texts are not tokenised here: give token ids)",
     "top_b (is it top_a?)",
+    "encoder_no_repeat_ngram_size",
 ];
 
 #[test]
@@ -192,6 +197,7 @@ fn what_cannot_be_read_is_named() {
         (r#"{"top_k": 1.5}"#, &["top_k", "1.5"]),
         (r#"{"top_k": "many"}"#, &["top_k: \"many\" is no whole number"]),
         (r#"{"seed": -2}"#, &["seed", "-1 finds a seed"]),
+        (r#"{"no_repeat_ngram_size": -1}"#, &["no_repeat_ngram_size: ", "-1", "0 to 4294967295"]),
         (r#"{"n": -1}"#, &["n: ", "-1", "0 to 4294967295"]),
         (r#"{"n": 1.5}"#, &["n: ", "1.5", "a whole number"]),
         (r#"{"top_p": true}"#, &["top_p", "true", "a number"]),

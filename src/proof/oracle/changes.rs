@@ -29,7 +29,11 @@ pub fn changed_logits(
         };
         let is_early_stop = position < params.min_tokens && params.stop_token_ids.contains(&token);
         let is_outside = params.allowed_token_ids.as_ref().is_some_and(|allowed| !allowed.contains(&token));
-        is_early_stop || is_outside || !allows(token) || params.bad_words.iter().any(ends_bad_word)
+        is_early_stop
+            || is_outside
+            || !allows(token)
+            || params.bad_words.iter().any(ends_bad_word)
+            || repeats_ngram(params, &history, token)
     };
     (0..)
         .zip(row)
@@ -59,6 +63,14 @@ pub fn changed_logits(
             logit - dry.get(&token).copied().unwrap_or(0.0)
         })
         .collect()
+}
+
+/// Whether the last tokens of a history, with this one, are a sequence that stands in it.
+fn repeats_ngram(params: &SamplingParams, history: &[u32], token: u32) -> bool {
+    let size = params.no_repeat_ngram_size as usize;
+    let window = params.no_repeat_ngram_window.map_or(history.len(), |last| history.len().min(last as usize));
+    let is_repeated = |ngram: &[u32]| ngram[size - 1] == token && history.ends_with(&ngram[..size - 1]);
+    size > 0 && history[history.len() - window..].windows(size).any(is_repeated)
 }
 
 /// For every place of the history, how many tokens before it equal the last ones, back to the last breaker: the token

@@ -105,6 +105,10 @@ const OBJECTS: &[(&str, &str)] = &[
         r#"{"dry": {"multiplier": 0.8, "base": 2, "allowed_length": 1, "last_n": 8}, "prompt": [1, 2, 1]}"#,
     ),
     (
+        "--no-repeat-ngram-size 2 --no-repeat-ngram-window 4 --prompt 1,2,1",
+        r#"{"no_repeat_ngram_size": 2, "no_repeat_ngram_window": 4, "prompt": [1, 2, 1]}"#,
+    ),
+    (
         "--top-k 3 --raw-logprobs 0 --logprob-token-ids 5,0,5",
         r#"{"top_k": 3, "raw_logprobs": 0, "logprob_token_ids": [5, 0, 5]}"#,
     ),
@@ -178,6 +182,8 @@ const BAD_OPTIONS: &[Case] = &[
     ("--dry-multiplier 1 --dry-sequence-breakers 9", 2, &["token 9", "sequence_breakers"]),
     ("--bad-words 1,x", 2, &["--bad-words", "\"x\""]),
     ("--bad-words 1;9", 2, &["token 9 of bad_words"]),
+    ("--no-repeat-ngram-size -1", 2, &["--no-repeat-ngram-size", "-1", "0 to 4294967295"]),
+    ("--no-repeat-ngram-window -2", 2, &["--no-repeat-ngram-window", "-2", "-1 looks at all"]),
     ("--min-tokens -1", 2, &["--min-tokens", "-1", "0 to 18446744073709551615"]),
     ("--stop-token-ids 9", 2, &["token 9 of stop_token_ids"]),
     ("--allowed-token-ids 9", 2, &["token 9 of allowed_token_ids"]),
