@@ -121,6 +121,10 @@ fn params(u: &mut Unstructured<'_>, vocab: u32) -> Result<SamplingParams> {
         params.no_repeat_ngram_size = u.int_in_range(0..=4)?;
         params.no_repeat_ngram_window = Option::<u8>::arbitrary(u)?.map(u32::from);
     }
+    if more & 2 != 0 {
+        (params.penalty_exempt_token_ids, params.xtc_exempt_token_ids) =
+            (tokens(u, vocab)?, tokens(u, vocab)?);
+    }
     Ok(params)
 }
 

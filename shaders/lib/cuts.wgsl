@@ -6,11 +6,12 @@
 // A cut that needs to see tokens makes moves; each move is answered by the next call, in `found`. `round` counts them:
 //   0   the cut begins; the move is to take the sums of the run, if it wants them and pass 1 has not left them
 //   1   the cut's first own call: from here on `sums` are there
-//   2.. what its last move, which has set the round, found; ROUND_ALONE is that of a threshold
+//   2.. what its last move, which has set the round, found; ROUND_ALONE is that of a threshold, ROUND_EXEMPT one of XTC
 // It ends with end_cut. Most cuts come down to the lowest key within a limit, which is sought here for all of them.
 
 const FIRST_OPENED: u32 = 64u; // subtiles; then four times as many, and in the end the row
 const ROUND_ALONE: u32 = 8u;
+const ROUND_EXEMPT: u32 = 9u; // of XTC: a token that it spares is looked up
 const FIRST_WEIGHT: vec2<u32> = vec2<u32>(0u, 0x800u); // 2^43, of the run's first token
 
 // What a cut seeks: the lowest key within this.
@@ -224,13 +225,25 @@ fn typical_p_found(lowest: vec2<u32>) {
 }
 
 // Where at least two tokens have a share of the run's mass and the coin says so, only the last of these and what
-// follows.
+// follows; but all, where one that is spared comes before it.
 fn cut_xtc(coin: u32) -> bool {
     if progress.round == 1u && progress.numbers.x <= coin {
         return true;
     }
-    if progress.round == 2u && found.scan.count >= 2u {
-        run_first = found.scan.last;
+    var acts = progress.round == 2u && found.scan.count >= 2u;
+    if acts {
+        progress.survivor = found.scan.last;
+        progress.exempt = 0u;
+    } else if progress.round == ROUND_EXEMPT {
+        acts = !is_in_run(progress.code) || at_least(progress.survivor, progress.code);
+        progress.exempt += 1u;
+    }
+    if acts && progress.exempt < requests[request].n_xtc_exempt {
+        progress.round = ROUND_EXEMPT; // the next one's code is looked up
+        return false;
+    }
+    if acts {
+        run_first = progress.survivor;
     }
     end_cut();
     return false;

@@ -23,6 +23,8 @@ struct Request {
     dynamic_power: u32, // Q24
     n_cuts: u32,
     per_logit: u32,     // of the view that is drawn from, in pass 1: bits of an f32, lane.wgsl
+    first_xtc_exempt: u32, // tokens in `row_data`, four a quad
+    n_xtc_exempt: u32,
     cuts: array<vec4<u32>, MAX_CUTS>, // CUT_*, then the kind's own words
 }
 

@@ -60,7 +60,9 @@ struct Progress {
     kept_mass: vec2<u32>,
     all_mass: vec2<u32>,
     token: u32,            // drawn last; at first the draft's
-    code: vec2<u32>,       // of that token, while it is tried or described
+    code: vec2<u32>,       // of that token, while it is tried or described; of one that XTC spares
+    exempt: u32,           // number of that one
+    survivor: vec2<u32>,   // the code that XTC would leave first
     numbers: vec4<u32>,    // random, for what the station does
     is_accepted: bool,
     listed: u32,
@@ -237,8 +239,13 @@ fn look_up() {
     }
     progress.numbers = random(progress.head.position, purpose);
     let is_tried = progress.at == AT_DRAW && progress.round == 0u;
-    if (is_tried || progress.at == AT_DESCRIBE) && progress.token < chunk.vocab {
-        progress.code = code_of_token(progress.token);
+    let is_exempt = progress.at == AT_CUT && progress.round == ROUND_EXEMPT;
+    var token = progress.token;
+    if is_exempt {
+        token = row_data[requests[request].first_xtc_exempt + progress.exempt / 4u][progress.exempt % 4u];
+    }
+    if (is_tried || is_exempt || progress.at == AT_DESCRIBE) && token < chunk.vocab {
+        progress.code = code_of_token(token);
     }
 }
 

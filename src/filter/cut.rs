@@ -60,6 +60,11 @@ impl Cut {
         matches!(self.kind, CutKind::TypicalP | CutKind::Eta)
     }
 
+    /// Whether it excludes top choices.
+    pub(crate) fn is_xtc(&self) -> bool {
+        self.kind == CutKind::Xtc
+    }
+
     /// The share that its first two words are.
     pub(super) fn share(self) -> Ratio {
         Ratio { factor: self.words[0], by: self.words[1] }

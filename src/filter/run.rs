@@ -25,6 +25,8 @@ pub(crate) struct Run<'a> {
     pub(crate) scale: Scale,
     /// Where the random numbers of the row come from.
     pub(crate) key: Key,
+    /// Tokens that XTC spares.
+    pub(crate) xtc_exempt: &'a [u32],
     /// No filter has run yet.
     pub(crate) is_full: bool,
     /// A beginning of the order, as far as anybody has asked.
@@ -36,7 +38,16 @@ impl<'a> Run<'a> {
     /// All possible tokens of a view whose pass 1 had the scale `pass`; 1 is in force.
     pub(crate) fn new(view: &'a View<'a>, pass: Scale, key: Key) -> Self {
         let places = 0..view.stats.n_greater as usize;
-        Self { view, pass, scale: Scale::new(1.0), key, is_full: true, order: Vec::new(), places }
+        Self {
+            view,
+            pass,
+            scale: Scale::new(1.0),
+            key,
+            xtc_exempt: &[],
+            is_full: true,
+            order: Vec::new(),
+            places,
+        }
     }
 
     /// Tokens of the run.

@@ -1,7 +1,8 @@
 //! XTC, exclude top choices: now and then, all but the least probable of the tokens over a threshold.
 //!
 //! With c the number of tokens with w(i) ≥ part(threshold, W): where c ≥ 2 and the coin acts, keep all but the first c
-//! − 1. Of equal tokens the last in the order stays. The coin is random word 0 of the position's purpose Xtc, and acts
+//! − 1. Of equal tokens the last in the order stays. Where a token that is spared is among the first c − 1, all stay, so
+//! that what ends a text or a line is never taken away. The coin is random word 0 of the position's purpose Xtc, and acts
 //! where it is ≤ max(round(probability · 2³²) − 1, 0): all draws of a row share it. threshold in [0, 1], without effect
 //! over one half; probability in [0, 1], 0 is off.
 //!
@@ -41,6 +42,13 @@ pub(super) const SPEC: Spec = Spec {
     },
     keep,
     settings: &[
+        ("xtc spares a token", |p| {
+            (p.xtc_threshold, p.xtc_probability, p.xtc_exempt_token_ids) = (0.02, 1.0, vec![3]);
+        }),
+        ("xtc spares many", |p| {
+            (p.xtc_threshold, p.xtc_probability) = (1e-6, 1.0);
+            p.xtc_exempt_token_ids = (0..64).map(|i| i * 9).collect();
+        }),
         ("xtc", |p| (p.xtc_threshold, p.xtc_probability) = (0.02, 1.0)),
         ("xtc, cold", |p| {
             (p.xtc_threshold, p.xtc_probability) = (0.001, 1.0);
@@ -69,7 +77,10 @@ fn keep(run: &mut Run<'_>, cut: Cut) {
     let limit = cut.share().part_of(run.sums().mass);
     let above = run.prefix_len_where(|run, key| run.weight(key) >= limit);
     if above >= 2 && acts(cut, run.key) {
-        run.drop_first(above - 1);
+        let excluded: Vec<u32> = run.top(above - 1).iter().map(|(_, token)| *token).collect();
+        if !excluded.iter().any(|token| run.xtc_exempt.contains(token)) {
+            run.drop_first(above - 1);
+        }
     }
 }
 
@@ -94,6 +105,26 @@ mod tests {
             ("two halves", &[1.0, 1.0], |p| always(p, 0.5), &[1], 0.5),
             ("over a half", &[1.0, 1.0], |p| always(p, 0.51), &[0, 1], 1.0),
             ("a tie above a tail", TIE, |p| always(p, 0.3), &[3, 0], (1.0 + third) / 2.0),
+            (
+                "a token that would go is spared",
+                TIE,
+                |p| {
+                    always(p, 0.3);
+                    p.xtc_exempt_token_ids = vec![2, 1];
+                },
+                &[1, 3, 0],
+                1.0,
+            ),
+            (
+                "the last of them, a lower one and an impossible one stay anyway",
+                TIE,
+                |p| {
+                    always(p, 0.3);
+                    p.xtc_exempt_token_ids = vec![3, 0, 2];
+                },
+                &[3, 0],
+                (1.0 + third) / 2.0,
+            ),
             ("only one", &[0.0, 3.0, 0.0, 0.0], |p| always(p, 0.1), &[1, 0, 2, 3], 1.0),
         ]);
     }

@@ -150,6 +150,13 @@ impl Upload {
                 request.first_allowed = word(next_step);
                 next_step += self.put_allowed(next_step, mask, changes.allowed[0], inputs.vocab);
             }
+            if !changes.xtc_exempt.is_empty() {
+                (request.first_xtc_exempt, request.n_xtc_exempt) =
+                    (word(next_step), word(changes.xtc_exempt.len()));
+                let quads = changes.xtc_exempt.len().div_ceil(4);
+                self.put_words(next_step, quads, changes.xtc_exempt.iter().copied());
+                next_step += quads;
+            }
             self.put_request(i, &request);
             let [low, high] = halves(row.position);
             self.put_quad(i, [word(i), row.draft.unwrap_or(NO_TOKEN), low, high]);

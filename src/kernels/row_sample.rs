@@ -100,6 +100,7 @@ fn entries(tokens: &[(i32, u32)]) -> Vec<(u32, u32)> {
 fn sample(view: &View<'_>, task: &RowTask<'_>) -> SampleBits {
     let RowTask { request, draft, token_ids, .. } = *task;
     let mut run = Run::new(view, request.pass.tile, task.key);
+    run.xtc_exempt = task.changes.xtc_exempt;
     let drawn_at = truncate(&mut run, request);
     run.scale = drawn_at.scale;
     let by_tile = run.is_full && request.dynamic.is_none() && (draft.is_none() || request.is_greedy);

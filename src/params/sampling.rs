@@ -41,6 +41,9 @@ pub struct SamplingParams {
     pub xtc_threshold: f32,
     /// How often XTC acts, 0 to 1.
     pub xtc_probability: f32,
+    /// Tokens that XTC does not exclude: where one of them would be, it does not act. At most
+    /// [`SamplingParams::MAX_XTC_EXEMPT_TOKEN_IDS`].
+    pub xtc_exempt_token_ids: Vec<u32>,
     /// Mirostat v2, which steers the surprise of the drawn tokens.
     pub mirostat: Option<Mirostat>,
     /// The order of temperature and filters.
@@ -56,6 +59,8 @@ pub struct SamplingParams {
     /// Which tokens were seen: `None` as in vLLM, prompt and output for the repetition penalty, the output for the
     /// other two; `Some(n)` as in llama.cpp, the last n of prompt and output for all three.
     pub penalty_last_n: Option<u32>,
+    /// Tokens that the three penalties, DRY and `no_repeat_ngram_size` leave alone, however often they were seen.
+    pub penalty_exempt_token_ids: Vec<u32>,
     /// Don't repeat yourself: punishes what would continue a sequence that occurred before.
     pub dry: Option<Dry>,
     /// Sequences of tokens that must not come about: the last token of one is impossible after the others.
@@ -141,6 +146,7 @@ impl Default for SamplingParams {
             eta_cutoff: 0.0,
             xtc_threshold: 0.1,
             xtc_probability: 0.0,
+            xtc_exempt_token_ids: Vec::new(),
             mirostat: None,
             order: Order::Vllm,
             logit_bias: Vec::new(),
@@ -148,6 +154,7 @@ impl Default for SamplingParams {
             presence_penalty: 0.0,
             frequency_penalty: 0.0,
             penalty_last_n: None,
+            penalty_exempt_token_ids: Vec::new(),
             dry: None,
             bad_words: Vec::new(),
             no_repeat_ngram_size: 0,
@@ -174,4 +181,6 @@ impl SamplingParams {
     /// Most given tokens of a row, here and in [`Engine::logprobs_of`](crate::Engine::logprobs_of): as many as one
     /// workgroup can hold.
     pub const MAX_LOGPROB_TOKEN_IDS: usize = MOST_LISTED as usize;
+    /// Most tokens that XTC spares: they are looked up one after the other.
+    pub const MAX_XTC_EXEMPT_TOKEN_IDS: usize = 64;
 }

@@ -42,6 +42,16 @@ const COMBINED: &[Setting] = &[
         (p.repetition_penalty, p.presence_penalty, p.frequency_penalty) = (1.3, 0.4, 0.2);
         (p.dry, p.top_p) = (Some(Dry { allowed_length: 1, ..Dry::default() }), 0.9);
     }),
+    ("penalties spare some", |p| {
+        (p.repetition_penalty, p.frequency_penalty, p.penalty_last_n) = (1.5, 1.0, Some(4));
+        p.penalty_exempt_token_ids = (0..2000).step_by(2).collect();
+        (p.xtc_threshold, p.xtc_probability) = (1e-4, 1.0);
+        p.xtc_exempt_token_ids = (0..40).map(|i| i * 5).collect();
+    }),
+    ("typical_p, xtc spares what is gone", |p| {
+        (p.typical_p, p.xtc_threshold, p.xtc_probability) = (0.3, 0.001, 1.0);
+        p.xtc_exempt_token_ids = vec![0];
+    }),
     ("bias", |p| {
         p.logit_bias = (0..60).zip([3.5, 0.1, 1e-39, -7.3].into_iter().cycle()).collect();
         p.logit_bias.push((1, -1e38));
@@ -196,7 +206,11 @@ impl SamplingParams {
         let is_in = |token: &u32| (*token as usize) < vocab;
         self.logit_bias.retain(|(token, _)| is_in(token));
         self.bad_words.retain(|word| word.iter().all(is_in));
-        self.stop_token_ids.retain(is_in);
+        for list in
+            [&mut self.stop_token_ids, &mut self.xtc_exempt_token_ids, &mut self.penalty_exempt_token_ids]
+        {
+            list.retain(is_in);
+        }
         if let Some(allowed) = &mut self.allowed_token_ids {
             allowed.retain(is_in);
         }

@@ -14,6 +14,8 @@ pub(crate) struct Changes<'a> {
     pub(crate) repetition: f32,
     /// The request's allowed tokens as bits, and the row's grammar mask. What lies past their end is not allowed.
     pub(crate) allowed: [Option<&'a [u32]>; 2],
+    /// What XTC spares: no change, but looked up beside them.
+    pub(crate) xtc_exempt: &'a [u32],
 }
 
 impl Changes<'_> {
@@ -29,7 +31,9 @@ impl Changes<'_> {
 
     /// Quads of words on a device of what is of this step alone.
     pub(crate) fn step_quads(&self, vocab: usize) -> usize {
-        self.step.len() * BUCKET + self.allowed[1].map_or(0, |_| vocab.div_ceil(128))
+        self.step.len() * BUCKET
+            + self.allowed[1].map_or(0, |_| vocab.div_ceil(128))
+            + self.xtc_exempt.len().div_ceil(4)
     }
 
     /// Bits of a token's logit after the changes.

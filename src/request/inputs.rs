@@ -159,6 +159,7 @@ impl<'a> Inputs<'a> {
             kept: &request.kept,
             step: &self.steps.buckets[number.checked_sub(1).map_or(0, end_of)..end_of(number)],
             repetition: request.params().repetition_penalty,
+            xtc_exempt: request.xtc_exempt(),
             allowed: [request.allowed.as_deref(), self.mask.map(|mask| &mask[row * words..][..words])],
         }
     }

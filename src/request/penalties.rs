@@ -2,7 +2,6 @@
 
 use super::change::Change;
 use super::history::History;
-use super::table::ChangeTable;
 use crate::params::SamplingParams;
 
 /// What the penalties of a request look at.
@@ -67,14 +66,13 @@ impl Penalties {
         }
     }
 
-    /// The changes of a whole history.
-    pub(crate) fn see_all(&self, history: &History<'_>, table: &mut ChangeTable) {
+    /// What a whole history does to the changes.
+    pub(crate) fn see_all(&self, history: &History<'_>, mut edit: impl FnMut(u32, &dyn Fn(&mut Change))) {
         let first = self.window.map_or(0, |window| history.len().saturating_sub(window));
         for place in first..history.len() {
             let until = History { tokens: &history.tokens[..=place], ..*history };
             // Nothing leaves the window: what lies before it was never seen.
-            Self { window: self.window.map(|_| usize::MAX), ..*self }
-                .see_last(&until, |token, change| table.edit(token, change));
+            Self { window: self.window.map(|_| usize::MAX), ..*self }.see_last(&until, &mut edit);
         }
     }
 

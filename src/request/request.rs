@@ -1,5 +1,6 @@
 //! A request in the making, and the rows that draw its tokens.
 
+use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
@@ -14,6 +15,7 @@ use super::table::ChangeTable;
 use crate::answer::Sample;
 use crate::arithmetic::format::MAX_VOCAB;
 use crate::error::Result;
+use crate::filter::Cut;
 use crate::params::SamplingParams;
 
 /// A request in the making: its parameters, its seed, and the tokens that penalties, DRY and bad words look at. Keep it
@@ -49,6 +51,8 @@ pub struct Request {
     /// Changes of logits that last.
     pub(super) kept: ChangeTable,
     pub(super) penalties: Option<Penalties>,
+    /// Tokens that penalties leave alone.
+    exempt: HashSet<u32>,
     pub(super) repeats: Option<Repeats>,
     pub(super) ngrams: Option<NGrams>,
     pub(super) bad_words: BadWords,
@@ -106,6 +110,7 @@ impl Request {
             mu,
             kept: ChangeTable::default(),
             penalties: None,
+            exempt: HashSet::new(),
             repeats: None,
             ngrams: None,
             bad_words: BadWords::default(),
@@ -120,6 +125,7 @@ impl Request {
     fn look_back(&mut self) {
         let history = History { tokens: &self.tokens, prompt: self.prompt, ahead: &[] };
         self.penalties = Penalties::new(&self.params);
+        self.exempt = self.params.penalty_exempt_token_ids.iter().copied().collect();
         self.repeats = self.params.dry.as_ref().map(|dry| Repeats::new(dry, &history));
         self.ngrams = NGrams::new(&self.params, &history);
         self.bad_words = BadWords::new(&self.params.bad_words);
@@ -134,12 +140,27 @@ impl Request {
             }
         }
         if let Some(penalties) = &self.penalties {
-            penalties.see_all(&history, &mut self.kept);
+            penalties.see_all(&history, |token, edit| {
+                if !self.exempt.contains(&token) {
+                    self.kept.edit(token, edit);
+                }
+            });
         }
     }
 
     pub(super) fn history(&self) -> History<'_> {
         History { tokens: &self.tokens, prompt: self.prompt, ahead: &[] }
+    }
+
+    /// Whether penalties leave a token alone.
+    pub(super) fn is_exempt(&self, token: u32) -> bool {
+        self.exempt.contains(&token)
+    }
+
+    /// Tokens that XTC spares, where it may act.
+    pub(super) fn xtc_exempt(&self) -> &[u32] {
+        let acts = self.compiled.cuts.iter().any(Cut::is_xtc);
+        if acts { &self.params.xtc_exempt_token_ids } else { &[] }
     }
 
     /// The parameters.
@@ -212,7 +233,11 @@ impl Request {
         self.tokens.push(token);
         let history = History { tokens: &self.tokens, prompt: self.prompt, ahead: &[] };
         if let Some(penalties) = &self.penalties {
-            penalties.see_last(&history, |token, edit| self.kept.edit(token, edit));
+            penalties.see_last(&history, |token, edit| {
+                if !self.exempt.contains(&token) {
+                    self.kept.edit(token, edit);
+                }
+            });
         }
         if let Some(repeats) = &mut self.repeats {
             repeats.see_last(&history);
@@ -230,6 +255,7 @@ fn has_same_changes(a: &SamplingParams, b: &SamplingParams) -> bool {
     };
     penalties(a) == penalties(b)
         && a.penalty_last_n == b.penalty_last_n
+        && a.penalty_exempt_token_ids == b.penalty_exempt_token_ids
         && a.dry == b.dry
         && a.logit_bias == b.logit_bias
         && a.bad_words == b.bad_words

@@ -12,14 +12,19 @@ pub(super) fn of_step(row: &Row<'_>, step: &mut ChangeTable) {
     let (request, history) = (row.request, row.history());
     let params = request.params();
     let mut edit = |token: u32, edit: &dyn Fn(&mut Change)| step.edit_over(&request.kept, token, edit);
+    let mut punish = |token: u32, change: &dyn Fn(&mut Change)| {
+        if !request.is_exempt(token) {
+            edit(token, change);
+        }
+    };
     if let Some(penalties) = &request.penalties {
         for count in 1..=history.ahead.len() {
-            penalties.see_last(&history.with_ahead(count), &mut edit);
+            penalties.see_last(&history.with_ahead(count), &mut punish);
         }
     }
     if let Some(repeats) = &request.repeats {
         repeats.each(&history, |token, dry| {
-            edit(token, &|change| {
+            punish(token, &|change| {
                 let other = request.penalties.map_or(0.0, |penalties| penalties.amount(change.count));
                 #[expect(clippy::cast_possible_truncation, reason = "rounded once, from double to single")]
                 let penalty = (other + dry) as f32;
@@ -28,10 +33,10 @@ pub(super) fn of_step(row: &Row<'_>, step: &mut ChangeTable) {
             });
         });
     }
-    request.bad_words.each(&params.bad_words, &history, |token| edit(token, &Change::ban));
     if let Some(ngrams) = &request.ngrams {
-        ngrams.each(&history, |token| edit(token, &Change::ban));
+        ngrams.each(&history, |token| punish(token, &Change::ban));
     }
+    request.bad_words.each(&params.bad_words, &history, |token| edit(token, &Change::ban));
     if row.position < params.min_tokens {
         params.stop_token_ids.iter().for_each(|&token| edit(token, &Change::ban));
     }

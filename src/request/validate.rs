@@ -26,6 +26,13 @@ impl SamplingParams {
                 shown(self.xtc_threshold)
             )));
         }
+        if self.xtc_exempt_token_ids.len() > Self::MAX_XTC_EXEMPT_TOKEN_IDS {
+            return Err(Error::Params(format!(
+                "{} xtc_exempt_token_ids are over the limit of {}: give fewer",
+                self.xtc_exempt_token_ids.len(),
+                Self::MAX_XTC_EXEMPT_TOKEN_IDS
+            )));
+        }
         self.validate_changes()?;
         self.validate_counts()?;
         self.validate_order()
@@ -124,12 +131,14 @@ impl SamplingParams {
     }
 
     /// The fields that name tokens, and their tokens.
-    pub(super) fn token_lists(&self) -> [(&'static str, Tokens<'_>); 6] {
+    pub(super) fn token_lists(&self) -> [(&'static str, Tokens<'_>); 8] {
         let allowed = self.allowed_token_ids.iter().flatten().copied();
         let breakers = self.dry.iter().flat_map(|dry| dry.sequence_breakers.iter().copied());
         [
             ("logit_bias", Box::new(self.logit_bias.iter().map(|(token, _)| *token))),
             ("bad_words", Box::new(self.bad_words.iter().flatten().copied())),
+            ("xtc_exempt_token_ids", Box::new(self.xtc_exempt_token_ids.iter().copied())),
+            ("penalty_exempt_token_ids", Box::new(self.penalty_exempt_token_ids.iter().copied())),
             ("stop_token_ids", Box::new(self.stop_token_ids.iter().copied())),
             ("allowed_token_ids", Box::new(allowed)),
             ("dry's sequence_breakers", Box::new(breakers)),
@@ -191,6 +200,7 @@ mod tests {
                 (p.xtc_threshold, p.xtc_probability) = (0.0, 0.5);
             }),
             ("xtc_threshold 1e-13 is below", |p| (p.xtc_threshold, p.xtc_probability) = (1e-13, 1.0)),
+            ("65 xtc_exempt_token_ids are over the limit of 64", |p| p.xtc_exempt_token_ids = vec![3; 65]),
             ("xtc_probability -1", |p| p.xtc_probability = -1.0),
             ("mirostat tau 0 is outside 0 (excluded) to 30: ", |p| {
                 p.mirostat = Some(Mirostat { tau: 0.0, eta: 0.1 })
@@ -231,6 +241,8 @@ mod tests {
         let cases: &[(&str, Change)] = &[
             ("logit_bias", |p| p.logit_bias = vec![(3, 1.0), (10, 1.0)]),
             ("bad_words", |p| p.bad_words = vec![vec![1], vec![2, 10]]),
+            ("xtc_exempt_token_ids", |p| p.xtc_exempt_token_ids = vec![0, 10]),
+            ("penalty_exempt_token_ids", |p| p.penalty_exempt_token_ids = vec![10]),
             ("stop_token_ids", |p| p.stop_token_ids = vec![10]),
             ("allowed_token_ids", |p| p.allowed_token_ids = Some(vec![0, 10])),
             ("logprob_token_ids", |p| p.logprob_token_ids = vec![0, 10]),

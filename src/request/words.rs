@@ -48,7 +48,9 @@ pub(crate) struct RequestWords {
     pub(crate) dynamic_power: u32,
     pub(crate) n_cuts: u32,
     pub(crate) per_logit: u32,
-    pub(crate) padding: [u32; 3],
+    pub(crate) first_xtc_exempt: u32,
+    pub(crate) n_xtc_exempt: u32,
+    pub(crate) padding: u32,
     pub(crate) cuts: [[u32; 4]; MAX_CUTS],
 }
 

@@ -83,6 +83,7 @@ fn params(seed: u64, output: &[u32], below: &mut dyn FnMut(u64) -> u32) -> Sampl
         penalty_last_n: [None, Some(0), Some(20), Some(1000)][below(4) as usize],
         no_repeat_ngram_size: [0, 1, 2, 3][below(4) as usize],
         no_repeat_ngram_window: [None, Some(2), Some(20), Some(1000)][below(4) as usize],
+        penalty_exempt_token_ids: tokens(below, 8),
         min_tokens: u64::from(below(4)),
         stop_token_ids: tokens(below, 4),
         allowed_token_ids: (below(3) == 0).then(|| [vec![0], tokens(below, 40)].concat()),

@@ -133,6 +133,7 @@ impl Case {
         if self.is(4) {
             let threshold = small(self).max(2f32.powi(-43)); // a lower one is refused
             (params.xtc_threshold, params.xtc_probability) = (threshold, self.between(0.0, 1.0));
+            params.xtc_exempt_token_ids = self.tokens(5);
         }
         if self.is(8) {
             let tau = self.between(f32::MIN_POSITIVE, 30.0);
@@ -151,6 +152,7 @@ impl Case {
                 [self.between(0.01, 2.0), self.between(0.5, 100.0)][self.numbers.below(2)];
             params.presence_penalty = self.between(-2.0, 2.0);
             params.frequency_penalty = [0.0, self.between(-100.0, 100.0)][self.numbers.below(2)];
+            params.penalty_exempt_token_ids = self.tokens(3);
             params.penalty_last_n = self.is(2).then(|| self.numbers.below(20) as u32);
         }
         if self.is(5) {

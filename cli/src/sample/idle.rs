@@ -39,6 +39,10 @@ impl Asked<'_> {
         self.prompt.is_empty() && self.seen == 0
     }
 
+    fn has_dry(&self) -> bool {
+        self.params.dry.as_ref().is_some_and(|dry| dry.multiplier > 0.0)
+    }
+
     /// Tokens that the last row sees of the last so many.
     fn in_sight(&self, last: Option<u32>) -> usize {
         let history = self.prompt.len() + self.seen;
@@ -67,8 +71,14 @@ impl Asked<'_> {
             rules.push((acts && window.is_some_and(|n| n > 0) && self.sees_nothing(), name, NO_HISTORY));
             rules.push((acts && window.is_none() && self.seen == 0, name, NO_OUTPUT_IN_WINDOW));
         }
+        rules.push((
+            !params.penalty_exempt_token_ids.is_empty()
+                && !(repeats || has_counts || params.no_repeat_ngram_size > 0 || self.has_dry()),
+            "penalty_exempt_token_ids",
+            "there is no penalty, dry or no_repeat_ngram_size",
+        ));
         let looks_at_prompt = (repeats || has_counts && window.is_some()) && window != Some(0)
-            || params.dry.as_ref().is_some_and(|dry| dry.multiplier > 0.0)
+            || self.has_dry()
             || params.no_repeat_ngram_size > 0;
         rules.push((
             !self.prompt.is_empty() && !looks_at_prompt,
@@ -180,6 +190,11 @@ impl Asked<'_> {
             "order",
             "there are no two of temperature and filters to put in it",
         ));
+        rules.push((
+            !params.xtc_exempt_token_ids.is_empty() && (is_greedy || params.xtc_probability == 0.0),
+            "xtc_exempt_token_ids",
+            "XTC does not act",
+        ));
         let of_draws = [
             ("mirostat", params.mirostat.is_some()),
             ("order", given.order.is_some()),
@@ -219,7 +234,7 @@ impl Asked<'_> {
             || params.presence_penalty != 0.0
             || params.frequency_penalty != 0.0;
         penalties && params.penalty_last_n != Some(0)
-            || params.dry.as_ref().is_some_and(|dry| dry.multiplier > 0.0)
+            || self.has_dry()
             || params.bad_words.iter().any(|word| word.len() > 1)
             || params.no_repeat_ngram_size > 0
             || params.mirostat.is_some() && params.temperature != 0.0

@@ -56,6 +56,16 @@ pub(crate) struct PartialParams {
     /// How often XTC acts [default: 0, never]
     #[arg(long, value_name = "P", allow_negative_numbers = true, help_heading = FILTERS)]
     xtc_probability: Option<f32>,
+    /// XTC does not act where it would exclude one of these tokens, such as what ends a text or a line; at most 64
+    #[arg(
+        long,
+        value_name = "ID,ID",
+        value_delimiter = ',',
+        value_parser = whole::<u32>,
+        allow_negative_numbers = true,
+        help_heading = FILTERS
+    )]
+    xtc_exempt_token_ids: Option<Vec<u32>>,
     #[command(flatten)]
     pub(super) mirostat: Option<PartialMirostat>,
     #[arg(skip)]
@@ -83,6 +93,16 @@ pub(crate) struct PartialParams {
     /// [default: as in vLLM, the repetition penalty at prompt and output, the others at the output]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = CHANGES)]
     pub(super) penalty_last_n: Option<LastN>,
+    /// The three penalties, DRY and --no-repeat-ngram-size leave these tokens alone
+    #[arg(
+        long,
+        value_name = "ID,ID",
+        value_delimiter = ',',
+        value_parser = whole::<u32>,
+        allow_negative_numbers = true,
+        help_heading = CHANGES
+    )]
+    penalty_exempt_token_ids: Option<Vec<u32>>,
     #[command(flatten)]
     pub(super) dry: Option<PartialDry>,
     /// Sequences of tokens that must not come about, such as "1,2;7"; one of several tokens acts with --feedback, on what
@@ -260,8 +280,8 @@ impl PartialParams {
     pub(super) fn over(&self, under: &Self) -> Self {
         let mut laid = lay!(self, under, Self:
             temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma top_a epsilon_cutoff
-            eta_cutoff xtc_threshold xtc_probability mirostat order logit_bias repetition_penalty presence_penalty
-            frequency_penalty penalty_last_n dry bad_words no_repeat_ngram_size no_repeat_ngram_window min_tokens stop_token_ids allowed_token_ids seed stream n
+            eta_cutoff xtc_threshold xtc_probability xtc_exempt_token_ids mirostat order logit_bias repetition_penalty presence_penalty
+            frequency_penalty penalty_last_n penalty_exempt_token_ids dry bad_words no_repeat_ngram_size no_repeat_ngram_window min_tokens stop_token_ids allowed_token_ids seed stream n
             raw_logprobs processed_logprobs logprob_token_ids prompt position
         );
         if let (Some(own), Some(common)) = (&self.mirostat, &under.mirostat) {
@@ -279,8 +299,8 @@ impl PartialParams {
         let mut params = SamplingParams { entropy: true, ..SamplingParams::default() };
         set!(params from self:
             temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma top_a epsilon_cutoff
-            eta_cutoff xtc_threshold xtc_probability order repetition_penalty presence_penalty frequency_penalty penalty_last_n
-            bad_words no_repeat_ngram_size no_repeat_ngram_window min_tokens stop_token_ids allowed_token_ids seed stream n raw_logprobs processed_logprobs
+            eta_cutoff xtc_threshold xtc_probability xtc_exempt_token_ids order repetition_penalty presence_penalty frequency_penalty penalty_last_n
+            penalty_exempt_token_ids bad_words no_repeat_ngram_size no_repeat_ngram_window min_tokens stop_token_ids allowed_token_ids seed stream n raw_logprobs processed_logprobs
             logprob_token_ids
         );
         for &Bias(token, bias) in self.logit_bias.iter().flatten() {

@@ -21,8 +21,8 @@ fn plain() -> SamplingParams {
 fn every_key_reaches_its_field() {
     let json = r#"{"temperature": 0.7, "dynatemp_range": 0.2, "dynatemp_exponent": 2, "top_k": 3, "top_p": 0.9, "min_p": 0.1,
         "typical_p": 0.8, "top_n_sigma": 2, "top_a": 0.3, "epsilon_cutoff": 0.01, "eta_cutoff": 0.02, "xtc_threshold": 0.2,
-        "xtc_probability": 0.5, "mirostat": {"tau": 4, "eta": 0.3}, "order": ["top_k", "xtc"], "logit_bias": {"4": -1.5},
-        "repetition_penalty": 1.1, "presence_penalty": 0.3, "frequency_penalty": -0.3, "penalty_last_n": 7,
+        "xtc_probability": 0.5, "xtc_exempt_token_ids": [2, 3], "mirostat": {"tau": 4, "eta": 0.3}, "order": ["top_k", "xtc"], "logit_bias": {"4": -1.5},
+        "repetition_penalty": 1.1, "presence_penalty": 0.3, "frequency_penalty": -0.3, "penalty_last_n": 7, "penalty_exempt_token_ids": [4],
         "dry": {"multiplier": 0.5, "base": 2, "allowed_length": 3, "last_n": 9, "sequence_breakers": [5]},
         "bad_words": [[1, 2], [7]],
         "no_repeat_ngram_size": 3, "no_repeat_ngram_window": 60, "min_tokens": 5, "stop_token_ids": [2], "allowed_token_ids": [1], "seed": 8,
@@ -41,6 +41,7 @@ fn every_key_reaches_its_field() {
         eta_cutoff: 0.02,
         xtc_threshold: 0.2,
         xtc_probability: 0.5,
+        xtc_exempt_token_ids: vec![2, 3],
         mirostat: Some(Mirostat { tau: 4.0, eta: 0.3 }),
         order: Order::List(vec![SamplingStep::TopK, SamplingStep::Xtc]),
         logit_bias: vec![(4, -1.5)],
@@ -48,6 +49,7 @@ fn every_key_reaches_its_field() {
         presence_penalty: 0.3,
         frequency_penalty: -0.3,
         penalty_last_n: Some(7),
+        penalty_exempt_token_ids: vec![4],
         dry: Some(Dry {
             multiplier: 0.5,
             base: 2.0,

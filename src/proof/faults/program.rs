@@ -35,7 +35,12 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "at_least(found.scan.code, found.floor)" => "at_least(found.floor, found.scan.code)";
     "xtc wants three tokens": "found.scan.count >= 2u" => "found.scan.count > 2u";
     "xtc leaves the first":
-        "run_first = found.scan.last" => "run_first = found.scan.first";
+        "survivor = found.scan.last" => "survivor = found.scan.first";
+    "xtc spares its survivor alone":
+        "at_least(progress.survivor, progress.code)" => "any(progress.survivor != progress.code)";
+    "xtc spares what is not in the run": "!is_in_run(progress.code) ||" => "";
+    "xtc spares the first token of a quad": "[progress.exempt % 4u]" => "[0u]";
+    "xtc spares one token": "progress.exempt < requests[request].n_xtc_exempt" => "progress.exempt < min(requests[request].n_xtc_exempt, 1u)";
     "xtc's coin falls the other way": "progress.numbers.x <= coin" => "progress.numbers.x >= coin";
     "a token too near the mean":
         "vec2<u32>(centre - deviation - 1u, 0u)" => "vec2<u32>(centre - deviation, 0u)";

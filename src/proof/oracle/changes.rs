@@ -51,6 +51,9 @@ pub fn changed_logits(
                 .filter(|(of, _)| *of == token)
                 .map(|(_, bias)| f64::from(*bias))
                 .sum::<f64>();
+            if params.penalty_exempt_token_ids.contains(&token) {
+                return logit;
+            }
             if repeated.contains(&token) {
                 let penalty = f64::from(params.repetition_penalty);
                 logit = if logit > 0.0 { logit / penalty } else { logit * penalty };
@@ -70,7 +73,8 @@ fn repeats_ngram(params: &SamplingParams, history: &[u32], token: u32) -> bool {
     let size = params.no_repeat_ngram_size as usize;
     let window = params.no_repeat_ngram_window.map_or(history.len(), |last| history.len().min(last as usize));
     let is_repeated = |ngram: &[u32]| ngram[size - 1] == token && history.ends_with(&ngram[..size - 1]);
-    size > 0 && history[history.len() - window..].windows(size).any(is_repeated)
+    let is_exempt = params.penalty_exempt_token_ids.contains(&token);
+    size > 0 && !is_exempt && history[history.len() - window..].windows(size).any(is_repeated)
 }
 
 /// For every place of the history, how many tokens before it equal the last ones, back to the last breaker: the token

@@ -176,7 +176,10 @@ impl State<'_> {
                 let threshold = f64::from(params.xtc_threshold);
                 probabilities.iter().for_each(|probability| self.compared(*probability, threshold));
                 let above = probabilities.iter().filter(|probability| **probability >= threshold).count();
-                self.kept.drain(..above.saturating_sub(1));
+                let excluded = &self.kept[..above.saturating_sub(1)];
+                if !excluded.iter().any(|token| params.xtc_exempt_token_ids.contains(token)) {
+                    self.kept.drain(..above.saturating_sub(1));
+                }
             }
             SamplingStep::Xtc => {}
             SamplingStep::TypicalP => self.keep_typical(&logprobs, f64::from(params.typical_p)),

@@ -109,6 +109,12 @@ const OBJECTS: &[(&str, &str)] = &[
         r#"{"no_repeat_ngram_size": 2, "no_repeat_ngram_window": 4, "prompt": [1, 2, 1]}"#,
     ),
     (
+        "--xtc-probability 1 --xtc-threshold 0.01 --xtc-exempt-token-ids 1,3 --penalty-exempt-token-ids 2 --prompt 2,4 \
+         --repetition-penalty 9",
+        r#"{"xtc_probability": 1, "xtc_threshold": 0.01, "xtc_exempt_token_ids": [1, 3], "penalty_exempt_token_ids": [2],
+            "prompt": [2, 4], "repetition_penalty": 9}"#,
+    ),
+    (
         "--top-k 3 --raw-logprobs 0 --logprob-token-ids 5,0,5",
         r#"{"top_k": 3, "raw_logprobs": 0, "logprob_token_ids": [5, 0, 5]}"#,
     ),
@@ -184,6 +190,8 @@ const BAD_OPTIONS: &[Case] = &[
     ("--bad-words 1;9", 2, &["token 9 of bad_words"]),
     ("--no-repeat-ngram-size -1", 2, &["--no-repeat-ngram-size", "-1", "0 to 4294967295"]),
     ("--no-repeat-ngram-window -2", 2, &["--no-repeat-ngram-window", "-2", "-1 looks at all"]),
+    ("--xtc-exempt-token-ids 0,9", 2, &["token 9 of xtc_exempt_token_ids", "vocabulary of 4"]),
+    ("--penalty-exempt-token-ids 9", 2, &["token 9 of penalty_exempt_token_ids"]),
     ("--min-tokens -1", 2, &["--min-tokens", "-1", "0 to 18446744073709551615"]),
     ("--stop-token-ids 9", 2, &["token 9 of stop_token_ids"]),
     ("--allowed-token-ids 9", 2, &["token 9 of allowed_token_ids"]),
