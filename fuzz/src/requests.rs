@@ -125,6 +125,7 @@ fn params(u: &mut Unstructured<'_>, vocab: u32) -> Result<SamplingParams> {
         (params.penalty_exempt_token_ids, params.xtc_exempt_token_ids) =
             (tokens(u, vocab)?, tokens(u, vocab)?);
     }
+    params.p_less = more & 4 != 0;
     Ok(params)
 }
 

@@ -65,6 +65,9 @@ fn advance_cut() {
         case CUT_XTC: {
             seeks = cut_xtc(cut.w);
         }
+        case CUT_P_LESS: {
+            seeks = cut_p_less();
+        }
         case CUT_ETA: {
             seeks = cut_eta(cut.w);
         }
@@ -92,7 +95,7 @@ fn advance_cut() {
 // Whether a kind of cut asks for the sums of the run.
 fn wants_sums(kind: u32) -> bool {
     switch kind {
-        case CUT_TOP_K, CUT_MIN_P, CUT_TOP_N_SIGMA: {
+        case CUT_TOP_K, CUT_MIN_P, CUT_TOP_N_SIGMA, CUT_P_LESS: {
             return false;
         }
         case CUT_TEMPERATURE: {
@@ -264,6 +267,18 @@ fn cut_eta(half_octaves: u32) -> bool {
     let lowered = ceil_ratio(
         progress.sums.mass, mantissa(table[table_index(octaves)], octaves), 31u + (octaves >> 24u));
     limit = select(limit, lowered, at_least64(limit, lowered));
+    return true;
+}
+
+// The tokens of at least the probability that two draws agree. Its sums are those of weights and of their squares.
+fn cut_p_less() -> bool {
+    if progress.round == 1u {
+        progress.round = 2u;
+        move_to_sum(LOWEST, progress.scale);
+        next.task.weigh = BY_WEIGHT_SQUARE;
+        return false;
+    }
+    limit = share_q43(found.scan.surprisal, found.scan.mass);
     return true;
 }
 

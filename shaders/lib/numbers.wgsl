@@ -1,5 +1,5 @@
 // numbers: quotients and roots of integers, for the filters; docs/sampling.md, src/arithmetic/numbers.rs.
-// Provides: ceil_ratio, quotient_q24, divide64, subtract64, root64, first_squared.
+// Provides: ceil_ratio, quotient_q24, divide64, subtract64, root64, first_squared, share_q43.
 // Needs: integers.wgsl, and the kernel's uniform `chunk`, for loops that stay loops.
 
 // ⌈value · factor / 2^by⌉ for by >= 31 and a result below 2^64.
@@ -50,6 +50,19 @@ fn divide64(a: vec2<u32>, b: u32) -> vec2<u32> {
         quotient = vec2<u32>((quotient.x << 1u) | fits, (quotient.y << 1u) | (quotient.x >> 31u));
     }
     return quotient;
+}
+
+// ⌈part · 2^43 / whole⌉ for a part of at most the whole, which is below 2^63 and not 0.
+fn share_q43(part: vec2<u32>, whole: vec2<u32>) -> vec2<u32> {
+    var rest = part;
+    var quotient = vec2<u32>(0u, 0u);
+    for (var bit = chunk.nothing; bit <= 43u; bit++) {
+        rest = shift_left64(rest, min(bit, 1u));
+        let fits = at_least64(rest, whole);
+        quotient = vec2<u32>((quotient.x << 1u) | u32(fits), (quotient.y << 1u) | (quotient.x >> 31u));
+        rest = select(rest, subtract64(rest, whole), fits);
+    }
+    return add64(quotient, vec2<u32>(u32(any(rest != vec2<u32>(0u, 0u))), 0u));
 }
 
 // ⌊√a⌋

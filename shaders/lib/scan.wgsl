@@ -18,6 +18,7 @@ const BY_TILE: u32 = 0u;     // relative to its tile's maximum, Q50; in draws
 const BY_ROW: u32 = 1u;      // relative to the run's maximum, Q43
 const BY_RESIDUAL: u32 = 2u; // the same, less what the draft gave it
 const BY_SQUARE: u32 = 3u;   // distance below the maximum (Q20) and its square (Q28), for the standard deviation
+const BY_WEIGHT_SQUARE: u32 = 4u; // as by row, with the weight's square (Q43) beside it
 
 struct Task {
     kind: u32,
@@ -212,6 +213,9 @@ fn visit(i: u32, n: u32, walk: Walk) {
             let distance = distance_q20(bits_of_key(key));
             mass = vec2<u32>(distance, 0u);
             second = shift_right64(mul_wide(distance, distance), 12u);
+        } else if task.weigh == BY_WEIGHT_SQUARE {
+            let short = shift_right64(mass, 12u).x; // Q31
+            second = shift_right64(mul_wide(short, short), 19u);
         } else if task.weigh == BY_RESIDUAL {
             mass = residual(mass, token);
         }

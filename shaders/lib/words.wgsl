@@ -120,6 +120,7 @@ const CUT_EPSILON: u32 = 7u;
 const CUT_XTC: u32 = 8u;
 const CUT_TOP_A: u32 = 9u;
 const CUT_ETA: u32 = 10u;
+const CUT_P_LESS: u32 = 11u;
 
 const MAX_CUTS: u32 = 12u; // of a request
 

@@ -24,6 +24,7 @@ pub(crate) enum CutKind {
     Xtc = 8,
     TopA = 9,
     Eta = 10,
+    PLess = 11,
 }
 
 #[cfg(test)]
@@ -40,6 +41,7 @@ impl CutKind {
         ("CUT_XTC", Self::Xtc),
         ("CUT_TOP_A", Self::TopA),
         ("CUT_ETA", Self::Eta),
+        ("CUT_P_LESS", Self::PLess),
     ];
 }
 

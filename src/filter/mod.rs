@@ -11,6 +11,7 @@ mod epsilon;
 mod eta;
 mod min_p;
 mod mirostat;
+mod p_less;
 mod run;
 mod spec;
 mod top_a;
@@ -32,6 +33,8 @@ pub(crate) use cut::MAX_CUTS;
 #[cfg(test)]
 pub(crate) use run::tests as tests_of_run;
 pub(crate) use run::{Run, Sums};
+#[cfg(test)]
+pub(crate) use spec::Parameter;
 #[cfg(all(feature = "validate", feature = "device"))]
 pub(crate) use spec::Setting;
 use spec::Spec;
@@ -55,6 +58,7 @@ pub(crate) const ALL: &[Spec] = &[
     eta::SPEC,
     xtc::SPEC,
     mirostat::SPEC,
+    p_less::SPEC,
 ];
 
 impl SamplingStep {
@@ -194,6 +198,7 @@ mod tests {
             xtc_threshold: 0.125,
             xtc_probability: 0.5,
             mirostat: Some(Mirostat { tau: 1.0, eta: 0.1 }),
+            p_less: true,
             temperature: 0.5,
             ..SamplingParams::default()
         };
@@ -210,6 +215,7 @@ mod tests {
             (CutKind::Eta, [top, 33, 1 << 24]), // 2^-2, and its root
             (CutKind::Xtc, [top, 34, top - 1]),
             (CutKind::Epsilon, [top, 33, 0]), // 2^-2
+            (CutKind::PLess, [0; 3]),
         ];
         assert_eq!(expected.len(), SamplingStep::ALL.len(), "a filter is missing here");
         for (step, (kind, words)) in SamplingStep::ALL.iter().zip(expected) {

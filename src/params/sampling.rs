@@ -35,6 +35,9 @@ pub struct SamplingParams {
     pub epsilon_cutoff: f32,
     /// Keeps tokens of at least the probability `min(ε, √ε · e^−H)` with this ε and the entropy H, 0 to below 1.
     pub eta_cutoff: f32,
+    /// Keeps tokens of at least the probability that two draws agree, the sum of the squares of all probabilities
+    /// (p-less, Tan, Wu, Howard 2026).
+    pub p_less: bool,
     /// Excludes all but the last of the tokens of at least this probability, if there are two; with
     /// [`xtc_probability`](Self::xtc_probability). 0 to 1, over 0.5 it never acts; where the probability is not 0, at
     /// least 2^-43, the least share that a weight has.
@@ -144,6 +147,7 @@ impl Default for SamplingParams {
             top_a: 0.0,
             epsilon_cutoff: 0.0,
             eta_cutoff: 0.0,
+            p_less: false,
             xtc_threshold: 0.1,
             xtc_probability: 0.0,
             xtc_exempt_token_ids: Vec::new(),

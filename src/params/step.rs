@@ -33,6 +33,8 @@ pub enum SamplingStep {
     Xtc,
     /// [`SamplingParams::mirostat`](crate::SamplingParams::mirostat)
     Mirostat,
+    /// [`SamplingParams::p_less`](crate::SamplingParams::p_less)
+    PLess,
 }
 
 /// The order of temperature and filters. Each filter works on the distribution that the ones before it left, summed to
@@ -41,10 +43,10 @@ pub enum SamplingStep {
 #[non_exhaustive]
 pub enum Order {
     /// vLLM's: temperature, min-p, top-k, top-p. What vLLM lacks stands where it is closest: top-n-sigma, typical-p and
-    /// the epsilon and eta cutoffs before min-p, top-a after it, XTC and Mirostat at the end.
+    /// the epsilon and eta cutoffs before min-p, p-less and top-a after it, XTC and Mirostat at the end.
     #[default]
     Vllm,
-    /// llama.cpp's: top-n-sigma, top-k, typical-p, top-p, min-p, XTC, temperature; top-a and the epsilon and eta cutoffs
+    /// llama.cpp's: top-n-sigma, top-k, typical-p, top-p, min-p, XTC, temperature; p-less, top-a and the epsilon and eta cutoffs
     /// after min-p. With Mirostat nothing but temperature and Mirostat, as there.
     Llama,
     /// An order of one's own, with every step that is to act.
@@ -52,13 +54,25 @@ pub enum Order {
 }
 
 use SamplingStep::{
-    EpsilonCutoff, EtaCutoff, MinP, Mirostat, Temperature, TopA, TopK, TopNSigma, TopP, TypicalP, Xtc,
+    EpsilonCutoff, EtaCutoff, MinP, Mirostat, PLess, Temperature, TopA, TopK, TopNSigma, TopP, TypicalP, Xtc,
 };
 
-const VLLM: &[SamplingStep] =
-    &[Temperature, TopNSigma, TypicalP, EpsilonCutoff, EtaCutoff, MinP, TopA, TopK, TopP, Xtc, Mirostat];
+const VLLM: &[SamplingStep] = &[
+    Temperature,
+    TopNSigma,
+    TypicalP,
+    EpsilonCutoff,
+    EtaCutoff,
+    MinP,
+    PLess,
+    TopA,
+    TopK,
+    TopP,
+    Xtc,
+    Mirostat,
+];
 const LLAMA: &[SamplingStep] =
-    &[TopNSigma, TopK, TypicalP, TopP, MinP, TopA, EpsilonCutoff, EtaCutoff, Xtc, Temperature];
+    &[TopNSigma, TopK, TypicalP, TopP, MinP, PLess, TopA, EpsilonCutoff, EtaCutoff, Xtc, Temperature];
 const LLAMA_MIROSTAT: &[SamplingStep] = &[Temperature, Mirostat];
 
 impl Order {

@@ -46,6 +46,13 @@ fn single_filters() -> Vec<Named> {
     list.extend(sweep("xtc", &[0.002, 0.05, 0.1, 0.3], |params, x| {
         (params.xtc_threshold, params.xtc_probability) = (x, 1.0);
     }));
+    list.extend(sweep("xtc that spares the first token,", &[0.002, 0.05, 0.1], |params, x| {
+        (params.xtc_threshold, params.xtc_probability) = (x, 1.0);
+        params.xtc_exempt_token_ids = vec![0];
+    }));
+    list.extend(sweep("p_less at temperature", &[0.4, 1.0, 3.0], |params, x| {
+        (params.p_less, params.temperature) = (true, x);
+    }));
     list.extend(sweep("mirostat", &[0.1, 2.0, 6.0], |params, tau| {
         params.mirostat = Some(Mirostat { tau, eta: 0.1 });
     }));

@@ -172,6 +172,7 @@ impl Asked<'_> {
             ("top_a", params.top_a != 0.0),
             ("epsilon_cutoff", params.epsilon_cutoff != 0.0),
             ("eta_cutoff", params.eta_cutoff != 0.0),
+            ("p_less", params.p_less),
             ("xtc_probability", params.xtc_probability != 0.0),
         ];
         let only_mirostat = params.mirostat.is_some() && params.order == Order::Llama;

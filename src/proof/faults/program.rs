@@ -60,6 +60,11 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
             => "move_to_select(SELECT_BY_COUNT, vec2<u32>(2u, 0u)";
     "min_p of a token one octave down":
         "vec2<u32>(0u, 0x800u)" => "vec2<u32>(0u, 0x400u)";
+    "p_less by the weights themselves":
+        "share_q43(found.scan.surprisal, found.scan.mass)" => "share_q43(found.scan.mass, found.scan.mass)";
+    "a square of half the bits": "shift_right64(mul_wide(short, short), 19u)" => "shift_right64(mul_wide(short, short), 20u)";
+    "a share rounded down": "u32(any(rest != vec2<u32>(0u, 0u)))" => "0u";
+    "a share of one bit less": "bit <= 43u" => "bit < 43u";
     // thresholds
     "a limit is outside": "distance_q20(bits) <= limit.x" => "distance_q20(bits) < limit.x";
     "a threshold one key too high": "u32(within - below) > 1u" => "u32(within - below) > 2u";

@@ -167,6 +167,10 @@ impl State<'_> {
             SamplingStep::TopA => {
                 self.keep_probable(&probabilities, f64::from(params.top_a) * probabilities[0].powi(2))
             }
+            SamplingStep::PLess => {
+                let two_agree = sum(probabilities.iter().map(|probability| probability.powi(2)));
+                self.keep_probable(&probabilities, two_agree)
+            }
             SamplingStep::EpsilonCutoff => {
                 self.keep_probable(&probabilities, f64::from(params.epsilon_cutoff))
             }

@@ -114,6 +114,7 @@ const OBJECTS: &[(&str, &str)] = &[
         r#"{"xtc_probability": 1, "xtc_threshold": 0.01, "xtc_exempt_token_ids": [1, 3], "penalty_exempt_token_ids": [2],
             "prompt": [2, 4], "repetition_penalty": 9}"#,
     ),
+    ("--p-less --temperature 2", r#"{"p_less": true, "temperature": 2}"#),
     (
         "--top-k 3 --raw-logprobs 0 --logprob-token-ids 5,0,5",
         r#"{"top_k": 3, "raw_logprobs": 0, "logprob_token_ids": [5, 0, 5]}"#,
