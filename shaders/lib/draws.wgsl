@@ -27,6 +27,10 @@ fn advance_kept() {
         progress.kept = sums_found();
         if progress.round == 1u {
             progress.kept_mass = found.scan.mass;
+            if !progress.is_full {
+                progress.ends = vec3<u32>(place_of_code(found.scan.first), place_of_code(found.scan.last),
+                    bitcast<u32>(key_of_code(found.scan.last)));
+            }
             if !same_scale(scale, pass_scale) || any(run_first != HIGHEST) {
                 progress.round = 2u;
                 move_to_sum(LOWEST, scale);

@@ -59,6 +59,7 @@ struct Progress {
     kept: Sums,
     kept_mass: vec2<u32>,
     all_mass: vec2<u32>,
+    ends: vec3<u32>,       // of the run, where a filter acted: first token, last token, its key
     token: u32,            // drawn last; at first the draft's
     code: vec2<u32>,       // of that token, while it is tried or described; of one that XTC spares
     exempt: u32,           // number of that one
@@ -107,6 +108,7 @@ fn begin(own_row: u32, lane: u32) {
     progress.token = head.token;
     progress.out = chunk.rows + row * chunk.record_words;
     progress.out_token = row;
+    progress.ends = vec3<u32>(NO_TOKEN, NO_TOKEN, 0u);
     progress.scale = SCALE_ONE;
     progress.is_full = true;
     progress.drawn_at = DrawScale(requests[request].draw_scale, requests[request].draw_unit);
@@ -312,6 +314,9 @@ fn write_header() {
     write64(out + SAMPLE_KEPT_MASS, progress.kept_mass);
     write64(out + SAMPLE_ALL_MASS, progress.all_mass);
     records[out + SAMPLE_ACCEPTED] = u32(progress.is_accepted);
+    records[out + SAMPLE_FIRST_TOKEN] = progress.ends.x;
+    records[out + SAMPLE_LAST_TOKEN] = progress.ends.y;
+    records[out + SAMPLE_LAST_KEY] = progress.ends.z;
     if chunk.token_ids > 0u {
         let run = behind_lists(out);
         records[run + RUN_FIRST_KEY] = bitcast<u32>(key_of_code(run_first));

@@ -51,7 +51,10 @@ const SAMPLE_RAW_MAX_KEY: u32 = 16u;
 const SAMPLE_RAW_STATUS: u32 = 17u;
 const SAMPLE_RAW_MASS: u32 = 18u; // Q40
 const SAMPLE_RAW_SURPRISAL: u32 = 20u; // Q40
-const SAMPLE_HEADER_WORDS: u32 = 22u;
+const SAMPLE_FIRST_TOKEN: u32 = 22u; // of the run; NO_TOKEN where no filter acted
+const SAMPLE_LAST_TOKEN: u32 = 23u;
+const SAMPLE_LAST_KEY: u32 = 24u;
+const SAMPLE_HEADER_WORDS: u32 = 25u;
 
 // What tile_divergence leaves of a tile, in `scratch`, [rows][tiles][DIVERGENCE_TILE_WORDS]: two of each, of the first batch
 // and of the second; in this order, as `sums` has them.

@@ -80,6 +80,14 @@ pub struct TargetLogprob {
     pub n_equal: u32,
 }
 
+impl TopLogprob {
+    /// Every field as bits, for comparisons.
+    pub(super) fn bits(&self) -> [u64; 3] {
+        let Self { token, logit, logprob } = self;
+        [u64::from(*token), u64::from(logit.to_bits()), logprob.to_bits()]
+    }
+}
+
 impl TargetLogprob {
     /// Whether no token has a larger logit. Several are greatest where they tie; the first of them leads
     /// [`Distribution::top_logprobs`].
@@ -173,9 +181,7 @@ impl Distribution {
             self.top_logprobs.len() as u64,
             self.token_logprobs.len() as u64,
         ];
-        let top = self.top_logprobs.iter().flat_map(|entry| {
-            [u64::from(entry.token), u64::from(entry.logit.to_bits()), entry.logprob.to_bits()]
-        });
+        let top = self.top_logprobs.iter().flat_map(TopLogprob::bits);
         head.into_iter().chain(top).chain(self.token_logprobs.iter().flat_map(TargetLogprob::bits))
     }
 }
@@ -277,6 +283,13 @@ impl DistributionBits {
         let logit = f32::from_bits(bits);
         let ln_mass = ln_mass_at(self.mass, reading.fraction);
         TargetLogprob { token, logit, logprob: self.logprob(reading, ln_mass, logit), n_greater, n_equal }
+    }
+
+    /// What a sound distribution says of a token with this key.
+    pub(super) fn entry(&self, reading: Reading, token: u32, key: i32) -> TopLogprob {
+        let logit = f32::from_bits(bits_of_key(key));
+        let ln_mass = ln_mass_at(self.mass, reading.fraction);
+        TopLogprob { token, logit, logprob: self.logprob(reading, ln_mass, logit) }
     }
 
     fn max(&self) -> f32 {

@@ -5,7 +5,7 @@ use super::{DistributionBits, DivergenceBits, LogprobsBits, SampleBits};
 use crate::arithmetic::divergence::{CROSS_FRACTION, INFORMATION_FRACTION, MOST_DISTANT, unmatched};
 use crate::arithmetic::draw_scale::DrawScale;
 use crate::arithmetic::exact::{
-    BITS_NEG_INFINITY, KEY_INFINITY, KEY_NEG_INFINITY, ROW_FRACTION, RUN_FRACTION, key_of_bits,
+    BITS_NEG_INFINITY, KEY_INFINITY, KEY_NEG_INFINITY, ROW_FRACTION, RUN_FRACTION, bits_of_key, key_of_bits,
 };
 use crate::arithmetic::format::NO_TOKEN;
 use crate::arithmetic::merge::{STATUS_EMPTY, STATUS_INFINITY, STATUS_NAN};
@@ -107,6 +107,15 @@ impl SampleBits {
         })?;
         check((1 << 23..=1 << 24).contains(&unit), || format!("a temperature of {unit} units"))?;
         check(DrawScale::SHIFTS.contains(&shift), || format!("a temperature at the scale 2^-{shift}"))?;
+        if let Some([first, last]) = self.ends {
+            let code = |(token, key)| (std::cmp::Reverse(key), token);
+            check(code(first) <= code(last) && (first == last) == (kept == 1), || {
+                format!("{kept} kept tokens from {} to {}", first.0, last.0)
+            })?;
+            for (token, key) in [first, last] {
+                self.processed.check_token(vocab, token, bits_of_key(key))?;
+            }
+        }
         for drawn in &self.draws {
             self.processed.check_rank(vocab, drawn.token, drawn.processed)?;
             if let Some(raw) = self.raw.as_ref().filter(|raw| raw.status == 0) {
@@ -166,6 +175,7 @@ mod tests {
             unit: 1 << 24,
             kept_mass: 3 << 42,
             all_mass: 5 << 43,
+            ends: Some([(7, key_of_bits(ONE)), (0, key_of_bits(HALF))]),
             draws: vec![
                 DrawnBits { token: 7, processed: [ONE, 0, 1], raw: [ONE, 0, 1] },
                 DrawnBits { token: 0, processed: [HALF, 1, 1], raw: [HALF, 1, 99] },
@@ -199,6 +209,10 @@ mod tests {
             ("101 tokens kept", |bits| bits.kept = VOCAB + 1),
             ("kept of", |bits| bits.kept_mass = 6 << 43),
             ("0 kept of 0", |bits| (bits.kept_mass, bits.all_mass) = (0, 0)),
+            ("2 kept tokens from 0 to 7", |bits| bits.ends.as_mut().expect("cut").swap(0, 1)),
+            ("2 kept tokens from 7 to 7", |bits| bits.ends.as_mut().expect("cut")[1] = (7, key_of_bits(ONE))),
+            ("token 100 of 100", |bits| bits.ends.as_mut().expect("cut")[1].0 = VOCAB),
+            ("no number, of token 0", |bits| bits.ends.as_mut().expect("cut")[1].1 = KEY_NEG_INFINITY - 1),
             ("a temperature of 0 units", |bits| bits.unit = 0),
             ("the scale 2^-13", |bits| bits.shift = 13),
             ("the scale 2^-34", |bits| bits.shift = 34),

@@ -2,7 +2,7 @@
 
 use super::distribution::{Reading, Status};
 use super::words::{draw, given, run, sample};
-use super::{Distribution, DistributionBits, TargetLogprob};
+use super::{Distribution, DistributionBits, TargetLogprob, TopLogprob};
 use crate::arithmetic::draw_scale::DrawScale;
 use crate::arithmetic::exact::{ROW_FRACTION, RUN_FRACTION};
 
@@ -27,6 +27,9 @@ pub struct Sample {
     /// worked (1 where that is dynamic). Masses are rounded apart, so that it may differ from 1 by 1e-6 where
     /// everything is kept.
     pub kept_mass: f64,
+    /// The first and the last of the kept tokens, in the one total order: with [`Self::kept`] they say which tokens the
+    /// filters kept. `None` where no filter acted, and all possible tokens are kept.
+    pub kept_ends: Option<[TopLogprob; 2]>,
     /// Whether the draft token of the row was accepted; `None` without one.
     pub accepted: Option<bool>,
     /// The distribution that was drawn from: after changes, temperature and filters. Its list is empty unless
@@ -65,7 +68,9 @@ impl Sample {
             self.kept_mass.to_bits(),
             self.accepted.map_or(2, u64::from),
             u64::from(self.raw.is_some()),
+            u64::from(self.kept_ends.is_some()),
         ];
+        bits.extend(self.kept_ends.iter().flatten().flat_map(TopLogprob::bits));
         for drawn in &self.draws {
             bits.extend([u64::from(drawn.token), drawn.logprob.to_bits(), u64::from(drawn.raw.is_some())]);
             bits.extend(drawn.processed.bits());
@@ -87,6 +92,7 @@ impl Sample {
             temperature: f64::NAN,
             kept: 0,
             kept_mass: f64::NAN,
+            kept_ends: None,
             accepted: None,
             processed: Distribution::none(Status::NothingFinite),
             raw: None,
@@ -114,6 +120,8 @@ pub(crate) struct SampleBits {
     /// Q43, of the kept tokens and of the row, at the scale of pass 1.
     pub(crate) kept_mass: u64,
     pub(crate) all_mass: u64,
+    /// Tokens and keys of the first and the last kept token, where a filter acted.
+    pub(crate) ends: Option<[(u32, i32); 2]>,
     pub(crate) reopened: u32,
     pub(crate) is_accepted: bool,
     pub(crate) draws: Vec<DrawnBits>,
@@ -165,6 +173,7 @@ impl SampleBits {
     #[cfg(feature = "wgpu")]
     pub(crate) fn read(&mut self, words: &[u32], parts: SampleParts, info: &DecodeInfo) {
         use super::words::pair;
+        use crate::arithmetic::format::NO_TOKEN;
         let (header, rest) = words.split_at(sample::HEADER_WORDS);
         let (drawn, lists) = rest.split_at(draw::WORDS * parts.draws as usize);
         let (processed, lists) = lists.split_at(2 * parts.listed as usize);
@@ -185,6 +194,9 @@ impl SampleBits {
         self.unit = header[sample::UNIT];
         self.kept_mass = pair(header, sample::KEPT_MASS);
         self.all_mass = pair(header, sample::ALL_MASS);
+        let [first, last] = [header[sample::FIRST_TOKEN], header[sample::LAST_TOKEN]];
+        let last_key = header[sample::LAST_KEY].cast_signed();
+        self.ends = (first != NO_TOKEN).then_some([(first, self.processed.max_key), (last, last_key)]);
         self.reopened = header[sample::REOPENED];
         self.is_accepted = header[sample::ACCEPTED] == 1;
         self.draws.clear();
@@ -235,6 +247,8 @@ impl SampleBits {
         out.temperature = temperature;
         out.kept = if is_sound { self.kept } else { 0 };
         out.kept_mass = if is_sound { self.kept_mass as f64 / self.all_mass as f64 } else { f64::NAN };
+        let ends = self.ends.filter(|_| is_sound);
+        out.kept_ends = ends.map(|ends| ends.map(|(token, key)| self.processed.entry(reading, token, key)));
         out.accepted = info.has_draft.then_some(is_sound && self.is_accepted);
         out.reopened = self.reopened.into();
     }

@@ -41,7 +41,11 @@ layout! {
         RAW_STATUS = 17,
         RAW_MASS = 18,
         RAW_SURPRISAL = 20,
-        HEADER_WORDS = 22,
+        /// The run's first and last token, where a filter acted.
+        FIRST_TOKEN = 22,
+        LAST_TOKEN = 23,
+        LAST_KEY = 24,
+        HEADER_WORDS = 25,
     }
 }
 

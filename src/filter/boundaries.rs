@@ -26,10 +26,13 @@ fn failure((name, row, set, kept, mass): &Boundary<'_>) -> Option<String> {
     let sample = &Cpu.sample(&logits, &[request.row(0)], &SampleInputs::default()).expect(name)[0];
     let got: Vec<u32> = sample.processed.top_logprobs.iter().map(|entry| entry.token).collect();
     let drawn = sample.draws[0].token;
+    let ends = sample.kept_ends.map(|ends| ends.map(|end| end.token));
+    let has_ends = ends.is_none_or(|ends| kept.first() == Some(&ends[0]) && kept.last() == Some(&ends[1]));
     let holds = got == *kept
         && sample.kept as usize == kept.len()
         && (sample.kept_mass - mass).abs() < 1e-6
-        && kept.contains(&drawn);
+        && kept.contains(&drawn)
+        && has_ends;
     (!holds).then(|| {
         format!("{name}: drew {drawn} of {got:?} with mass {}, for {kept:?} with {mass}", sample.kept_mass)
     })

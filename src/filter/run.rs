@@ -82,6 +82,15 @@ impl<'a> Run<'a> {
         &self.order[start..end]
     }
 
+    /// Key and id of its last token. All possible tokens need not be sorted to know it.
+    pub(crate) fn last(&mut self) -> (i32, u32) {
+        if self.places.end == self.view.stats.n_greater as usize {
+            let possible = self.view.possible();
+            return possible.min_by_key(|&(key, token)| (key, std::cmp::Reverse(token))).expect("one stays");
+        }
+        self.at(self.len() - 1)
+    }
+
     /// Keys and ids of its tokens, in any order.
     pub(crate) fn tokens(&mut self) -> Vec<(i32, u32)> {
         if self.len() == self.view.stats.n_greater as usize {
@@ -261,6 +270,8 @@ pub(crate) mod tests {
             held.sort_unstable();
             expected.sort_unstable();
             assert_eq!(held, expected, "{start}..{end}");
+            let last = order[end - 1];
+            assert_eq!(run.last(), (exact::key_of_bits(bits[last as usize]), last), "{start}..{end}");
         }
     }
 

@@ -131,6 +131,7 @@ fn sample(view: &View<'_>, task: &RowTask<'_>) -> SampleBits {
         let (first, last) = run.ends();
         token_ranks::run(view.bits, Bounds { first, last }, kept.count, token_ids)
     };
+    let ends = (!run.is_full).then(|| [run.at(0), run.last()].map(|(key, token)| (token, key)));
     let draw = |token: u32| DrawnBits { token, processed: run.describe(token), raw: [0; 3] };
     SampleBits {
         processed: DistributionBits {
@@ -146,6 +147,7 @@ fn sample(view: &View<'_>, task: &RowTask<'_>) -> SampleBits {
         unit: drawn_at.unit,
         kept_mass,
         all_mass: all.mass,
+        ends,
         reopened: 0,
         is_accepted,
         draws: tokens.into_iter().map(draw).collect(),

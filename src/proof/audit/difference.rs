@@ -141,13 +141,26 @@ impl Answer for Sample {
     }
 
     fn fields(&self) -> Box<dyn Iterator<Item = String> + '_> {
-        let Self { status, draws, seed, temperature, kept, kept_mass, accepted, processed, raw, .. } = self;
+        let Self {
+            status,
+            draws,
+            seed,
+            temperature,
+            kept,
+            kept_mass,
+            kept_ends,
+            accepted,
+            processed,
+            raw,
+            ..
+        } = self;
         let head = [
             format!("status {status}"),
             format!("seed {seed}"),
             format!("temperature {temperature:?}"),
             format!("kept {kept} tokens"),
             format!("kept mass {kept_mass:?}"),
+            format!("kept ends {kept_ends:?}"),
             format!("accepted {accepted:?}"),
             format!("{} draws", draws.len()),
         ];

@@ -46,7 +46,7 @@ impl<'a> Expected<'a> {
     }
 
     /// What an error of the temperature makes of a logprob, whose derivative by ln T is its surprise less the entropy.
-    fn allowance(&self, logprob: f64) -> f64 {
+    pub(super) fn allowance(&self, logprob: f64) -> f64 {
         if self.drift == 0.0 { 0.0 } else { 2.0 * self.drift * (-logprob - self.entropy).abs() }
     }
 

@@ -157,6 +157,19 @@ impl Drawing<'_> {
             drift,
         };
         let mut verdict = expected.judge(&answer.processed);
+        let ends = [0, truth.kept.len() - 1].map(|place| (truth.kept[place], truth.logprobs[place]));
+        for (got, (token, logprob)) in answer.kept_ends.iter().flatten().zip(ends) {
+            verdict.same("an end of what is kept", got.token, token);
+            verdict.same_bits("the logit of an end", got.logit, self.changed[token as usize] + 0.0);
+            verdict.logprob(
+                || format!("logprob of the end {token}"),
+                got.logprob,
+                logprob,
+                expected.allowance(logprob),
+            );
+        }
+        let filters = truth.is_filtered;
+        verdict.same("the ends of what is kept", answer.kept_ends.is_some(), filters);
         for drawn in &answer.draws {
             let Some(place) = place(drawn.token) else {
                 verdict.fails(|| format!("drew token {}, which is not kept", drawn.token));

@@ -2,7 +2,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "small numbers in tests")]
 
 use super::{Answer, ERROR_LIMIT, KnownRow, Verdict, difference};
-use crate::answer::{Logprobs, Sample, Status};
+use crate::answer::{Logprobs, Sample, Status, TopLogprob};
 use crate::proof::synthetic::{KINDS, Kind};
 use crate::{Cpu, Engine, Logits, LogprobsParams, NO_TOKEN, Order, Request, SampleInputs, SamplingParams};
 
@@ -289,6 +289,11 @@ fn every_fault_of_a_sample_is_seen() {
             ("temperature", &|s| s.temperature = s.temperature.next_up()),
             ("kept", &|s| s.kept -= 1),
             ("kept mass", &|s| s.kept_mass -= TOO_FAR),
+            ("no ends", &|s| s.kept_ends = None),
+            ("another first", &|s| s.kept_ends.as_mut().expect("cut")[0].token += 1),
+            ("another last", &|s| s.kept_ends.as_mut().expect("cut")[1].token += 1),
+            ("logit of the last", &|s| flip(&mut s.kept_ends.as_mut().expect("cut")[1].logit)),
+            ("logprob of the last", &|s| s.kept_ends.as_mut().expect("cut")[1].logprob += TOO_FAR),
             ("kept mass NaN", &|s| s.kept_mass = f64::NAN),
             ("accepted", &|s| s.accepted = Some(true)),
             ("no draws", &|s| s.draws.clear()),
@@ -352,6 +357,10 @@ fn every_fault_of_a_greedy_draw_is_seen() {
                 ("the second", &|s| s.draws[0].token = second),
                 ("accepted", &|s| s.accepted = s.accepted.map(|is_accepted| !is_accepted)),
                 ("no draft", &|s| s.accepted = None),
+                ("ends of what nothing cut", &|s| {
+                    let logprob = s.draws[0].logprob;
+                    s.kept_ends = Some([TopLogprob { token: 100, logit: 30.0, logprob }; 2]);
+                }),
                 ("a view that nobody asked for", &|s| s.raw = Some(s.processed.clone())),
             ],
         );

@@ -28,6 +28,8 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "found.is_all = opened > MOST_CHOSEN" => "found.is_all = false";
     "the run ends with the row": "= place_of_code(run_last);" => "= LAST_TOKEN;";
     "the run begins with the row": "= place_of_code(run_first);" => "= 0u;";
+    "the last end is the first": "place_of_code(found.scan.last)," => "place_of_code(found.scan.first),";
+    "ends of what nothing cut": "if !progress.is_full {\n                progress.ends" => "if true {\n                progress.ends";
     // cuts
     "a later cut widens the run":
         "run_last = earlier_of(code, run_last)" => "run_last = code";

@@ -16,6 +16,8 @@ pub struct Truncated {
     pub kept_mass: f64,
     /// Entropy of the distribution that is drawn from, in nats.
     pub entropy: f64,
+    /// Whether a filter acted.
+    pub is_filtered: bool,
     /// Its temperature.
     pub temperature: f64,
     /// What a dynamic temperature came from: entropy over the largest possible, 0 to 1.
@@ -76,6 +78,7 @@ pub fn sampling(
         entropy: entropy(&logprobs),
         logprobs,
         kept_mass,
+        is_filtered: first_temperature.is_some(),
         temperature: state.temperature,
         spread: state.spread,
         margin: state.margin,
