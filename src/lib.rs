@@ -24,7 +24,7 @@
 //! | a sequence in the making | [`Request`], with [`SamplingParams`] |
 //! | labels, or other tokens of one's own | [`Engine::logprobs_of`], [`SamplingParams::logprob_token_ids`] |
 //! | a sequence to be scored | [`SequenceScore`] |
-//! | a draft model | [`DraftTokens`] |
+//! | a draft model | [`DraftTokens`], [`DraftTree`] |
 //! | a log to write or to read | [`log`] |
 //! | logits of two models | [`compare`] |
 //! | doubts about a driver | [`Sampler::self_check`], [`validate`] |
@@ -117,7 +117,7 @@ pub use plan::{Cost, DeviceLimits, Plan};
 pub use proof::validate;
 #[cfg(feature = "validate")]
 pub use proof::{audit, oracle, synthetic};
-pub use request::{DraftTokens, Request, Row, SampleInputs, Verification, Verified};
+pub use request::{DraftTokens, DraftTree, Request, Row, SampleInputs, Verification, Verified, VerifiedTree};
 #[cfg(feature = "wgpu")]
 pub use wgpu;
 

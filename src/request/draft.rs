@@ -70,19 +70,7 @@ impl<'a> DraftTokens<'a> {
         draft: &'a [u32],
         verification: Verification,
     ) -> Result<Self> {
-        let params = request.params();
-        if params.n > 1 {
-            return Err(Error::Params(format!(
-                "a draft has one draw per position, n is {}: set it to 1",
-                params.n
-            )));
-        }
-        if params.mirostat.is_some() {
-            return Err(Error::Params(
-                "Mirostat's limit depends on every drawn token: decode such a request without a draft"
-                    .to_owned(),
-            ));
-        }
+        check_request(request)?;
         Ok(Self { request, draft, position, verification })
     }
 
@@ -113,6 +101,23 @@ impl<'a> DraftTokens<'a> {
         let sound = samples.iter().take_while(|sample| !sample.draws.is_empty()).count();
         Verified { accepted, samples: &samples[..sound.min(accepted + 1)] }
     }
+}
+
+/// Nothing, if drafts of a request can be verified.
+pub(super) fn check_request(request: &Request) -> Result<()> {
+    let params = request.params();
+    if params.n > 1 {
+        return Err(Error::Params(format!(
+            "a draft has one draw per position, n is {}: set it to 1",
+            params.n
+        )));
+    }
+    if params.mirostat.is_some() {
+        return Err(Error::Params(
+            "Mirostat's limit depends on every drawn token: decode such a request without a draft".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 impl Verified<'_> {

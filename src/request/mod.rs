@@ -5,6 +5,7 @@ pub(crate) mod change;
 mod changes;
 mod compiled;
 mod draft;
+mod draft_tree;
 mod history;
 mod inputs;
 mod ngrams;
@@ -20,6 +21,7 @@ mod validate;
 pub(crate) mod words;
 
 pub use draft::{DraftTokens, Verification, Verified};
+pub use draft_tree::{DraftTree, VerifiedTree};
 pub use inputs::SampleInputs;
 pub use request::{Request, Row};
 

@@ -1,7 +1,8 @@
 //! Draft tokens: verified in one call, and rejected without a change of the distribution.
 
 use sortilege::{
-    Cpu, DraftTokens, Engine, Logits, Request, Row, Sample, SampleInputs, SamplingParams, Verification,
+    Cpu, DraftTokens, DraftTree, Engine, Logits, Request, Row, Sample, SampleInputs, SamplingParams,
+    Verification,
 };
 
 use crate::common::gpus;
@@ -40,6 +41,52 @@ fn a_chain_is_verified_in_one_call() {
             let verified = chain.verify(&samples);
             assert_eq!(verified.accepted, right);
             assert_eq!(verified.tokens(), plain.output()[..=right]);
+        }
+    }
+}
+
+/// The path of a tree that plain decoding takes is accepted, as far as the tree goes along with it.
+#[test]
+fn a_tree_is_verified_in_one_call() {
+    let params = SamplingParams {
+        top_p: 0.9,
+        repetition_penalty: 1.4,
+        no_repeat_ngram_size: 2,
+        seed: Some(3),
+        ..SamplingParams::default()
+    };
+    let mut plain = Request::with_prompt(params, &[5, 6, 5]).expect("in range");
+    let start = plain.clone();
+    for position in 0..4u64 {
+        let values = row(position as usize);
+        let logits = Logits::f32(&values, 1, VOCAB).expect("a row");
+        let samples = Cpu.sample(&logits, &[plain.row(position)], &SampleInputs::default()).expect("samples");
+        plain.accept(&samples[0]);
+    }
+    let other = |token: u32| (token + 1) % VOCAB as u32;
+    let [a, b, c, d] = *plain.output() else { panic!("four tokens") };
+    // What plain decoding takes is the second child each time; a false copy of its end hangs on the first one.
+    type Tree = (Vec<u32>, Vec<Option<usize>>, Vec<usize>);
+    let trees: [Tree; 4] = [
+        (
+            vec![other(a), a, b, other(b), b, c],
+            vec![None, None, Some(0), Some(1), Some(1), Some(4)],
+            vec![1, 4, 5],
+        ),
+        (vec![a, other(b), c], vec![None, Some(0), Some(1)], vec![0]),
+        (vec![other(a), b], vec![None, Some(0)], vec![]),
+        (vec![], vec![], vec![]),
+    ];
+    for (tokens, parents, accepted) in trees {
+        let tree = DraftTree::new(&start, 0, &tokens, &parents).expect("a tree");
+        let rows: Vec<Row<'_>> = tree.rows().collect();
+        let values: Vec<f32> = rows.iter().flat_map(|asked| row(asked.position as usize)).collect();
+        let logits = Logits::f32(&values, rows.len(), VOCAB).expect("a batch");
+        for gpu in gpus() {
+            let samples = gpu.sample(&logits, &rows, &SampleInputs::default()).expect("samples");
+            let verified = tree.verify(&samples);
+            assert_eq!(verified.accepted, accepted, "{tokens:?}");
+            assert_eq!(verified.tokens(), [a, b, c, d][..=accepted.len()], "{tokens:?}");
         }
     }
 }

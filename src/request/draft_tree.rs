@@ -1,0 +1,184 @@
+//! Speculative decoding with a tree: several continuations at once, verified in one call.
+
+use super::draft::check_request;
+use super::{Request, Row};
+use crate::answer::Sample;
+use crate::error::{Error, Result};
+
+/// Draft tokens of one request as a tree, of which the path is accepted that plain decoding takes
+/// ([`Verification::SampleAndMatch`](crate::Verification::SampleAndMatch)): the output is, token by token, the one without a draft, whatever the
+/// tree holds.
+///
+/// The target model has computed logits after each token of the tree and after the text before it, each with the tokens on
+/// its path alone in sight (tree attention). Penalties, DRY and bad words see those as if they were accepted.
+///
+/// # Example
+/// ```
+/// use sortilege::{Cpu, DraftTree, Engine, Logits, Request, SampleInputs, SamplingParams};
+/// let request = Request::new(SamplingParams { temperature: 0.0, ..SamplingParams::default() })?;
+/// // First 2 or 0; after 2, 1.
+/// let tree = DraftTree::new(&request, 0, &[2, 0, 1], &[None, None, Some(0)])?;
+/// // After the text, after 2, after 0, after 2 1.
+/// let logits = [0.0f32, 1.0, 5.0, /**/ 0.0, 3.0, 1.0, /**/ 9.0, 0.0, 0.0, /**/ 0.0, 0.0, 7.0];
+/// let rows: Vec<_> = tree.rows().collect();
+/// let samples = Cpu.sample(&Logits::f32(&logits, 4, 3)?, &rows, &SampleInputs::default())?;
+/// let verified = tree.verify(&samples);
+/// assert_eq!((verified.accepted.clone(), verified.tokens()), (vec![0, 2], vec![2, 1, 2]));
+/// # Ok::<(), sortilege::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct DraftTree<'a> {
+    request: &'a Request,
+    position: u64,
+    tokens: &'a [u32],
+    parents: &'a [Option<usize>],
+    /// The tokens from the first on to each of the tree, one path after the other, and where each path ends.
+    paths: Vec<u32>,
+    ends: Vec<usize>,
+}
+
+/// What became of a tree of draft tokens.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct VerifiedTree<'a> {
+    /// The places in the tree of the accepted tokens, from the first on.
+    pub accepted: Vec<usize>,
+    /// The samples of the new tokens, in order: the accepted ones, then the one that is not in the tree. Give them to
+    /// [`Request::accept`] one by one. Shorter where a row was no distribution.
+    pub samples: Vec<&'a Sample>,
+}
+
+impl<'a> DraftTree<'a> {
+    /// A tree for `request`, whose first tokens are drafts for `position`. `parents` says of each token which one of
+    /// `tokens`, earlier in the list, stands before it; `None` where the text does.
+    ///
+    /// # Errors
+    /// [`Error::Params`] if there is not a parent for each token, one does not come before its child, or two children of one
+    /// are equal; and as for [`DraftTokens::new`](crate::DraftTokens::new).
+    pub fn new(
+        request: &'a Request,
+        position: u64,
+        tokens: &'a [u32],
+        parents: &'a [Option<usize>],
+    ) -> Result<Self> {
+        check_request(request)?;
+        check_tree(tokens, parents)?;
+        let (mut paths, mut ends) = (Vec::new(), Vec::<usize>::with_capacity(tokens.len()));
+        for (&token, &parent) in tokens.iter().zip(parents) {
+            if let Some(parent) = parent {
+                let start = parent.checked_sub(1).map_or(0, |before| ends[before]);
+                paths.extend_from_within(start..ends[parent]);
+            }
+            paths.push(token);
+            ends.push(paths.len());
+        }
+        Ok(Self { request, position, tokens, parents, paths, ends })
+    }
+
+    /// The tokens that lead to the one in this place, itself the last.
+    fn path(&self, place: usize) -> &[u32] {
+        &self.paths[place.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[place]]
+    }
+
+    /// The rows of the batch: the one after the text, then one after each token of the tree, in its order.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        let paths = (0..self.tokens.len()).map(|place| self.path(place));
+        std::iter::once(&[][..]).chain(paths).map(|ahead| Row {
+            request: self.request,
+            position: self.position.wrapping_add(ahead.len() as u64),
+            draft: None,
+            ahead,
+        })
+    }
+
+    /// What the samples of these rows mean for the tree.
+    ///
+    /// # Panics
+    /// If there is not one sample per row.
+    #[must_use]
+    pub fn verify<'s>(&self, samples: &'s [Sample]) -> VerifiedTree<'s> {
+        assert_eq!(samples.len(), self.tokens.len() + 1, "one sample per row of the tree");
+        let mut verified = VerifiedTree { accepted: Vec::new(), samples: Vec::new() };
+        let mut at = None;
+        loop {
+            let sample = &samples[at.map_or(0, |place: usize| place + 1)];
+            let Some(drawn) = sample.draws.first() else { return verified };
+            verified.samples.push(sample);
+            let is_next = |&place: &usize| self.parents[place] == at && self.tokens[place] == drawn.token;
+            let Some(place) = (0..self.tokens.len()).find(is_next) else { return verified };
+            verified.accepted.push(place);
+            at = Some(place);
+        }
+    }
+}
+
+/// Nothing, if these are a tree.
+fn check_tree(tokens: &[u32], parents: &[Option<usize>]) -> Result<()> {
+    if tokens.len() != parents.len() {
+        return Err(Error::Params(format!(
+            "a tree of {} tokens has {} parents: give one for each, None for those after the text",
+            tokens.len(),
+            parents.len()
+        )));
+    }
+    for (place, (token, parent)) in tokens.iter().zip(parents).enumerate() {
+        if let Some(parent) = parent.filter(|parent| *parent >= place) {
+            return Err(Error::Params(format!(
+                "token {place} of a tree has the parent {parent}: it must stand earlier in the list"
+            )));
+        }
+        let mut earlier = tokens.iter().zip(parents).take(place);
+        if let Some(other) = earlier.position(|other| other == (token, parent)) {
+            return Err(Error::Params(format!(
+                "tokens {other} and {place} of a tree are both {token} after the same one: leave one out"
+            )));
+        }
+    }
+    Ok(())
+}
+
+impl VerifiedTree<'_> {
+    /// The new tokens.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<u32> {
+        self.samples.iter().filter_map(|sample| sample.draws.first()).map(|drawn| drawn.token).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SamplingParams;
+
+    #[test]
+    fn rows_have_their_paths_ahead() {
+        let request = Request::new(SamplingParams::default()).expect("sound");
+        let parents = [None, Some(0), None, Some(1), Some(0)];
+        let tree = DraftTree::new(&request, 7, &[5, 6, 5 + 1, 5, 8], &parents).expect("a tree");
+        let rows: Vec<(u64, Vec<u32>)> = tree.rows().map(|row| (row.position, row.ahead.to_vec())).collect();
+        let expected: [(u64, &[u32]); 6] =
+            [(7, &[]), (8, &[5]), (9, &[5, 6]), (8, &[6]), (10, &[5, 6, 5]), (9, &[5, 8])];
+        assert_eq!(rows, expected.map(|(position, ahead)| (position, ahead.to_vec())));
+    }
+
+    #[test]
+    fn what_is_no_tree_is_named() {
+        let request = Request::new(SamplingParams::default()).expect("sound");
+        let several = Request::new(SamplingParams { n: 2, ..SamplingParams::default() }).expect("sound");
+        type Case<'a> = (&'a Request, &'a [u32], &'a [Option<usize>], &'a str);
+        let cases: [Case<'_>; 5] = [
+            (&request, &[1, 2], &[None], "2 tokens has 1 parents"),
+            (&request, &[1, 2], &[None, Some(1)], "token 1 of a tree has the parent 1"),
+            (&request, &[1], &[Some(4)], "token 0 of a tree has the parent 4"),
+            (&request, &[1, 2, 2], &[None, Some(0), Some(0)], "tokens 1 and 2 of a tree are both 2"),
+            (&several, &[1], &[None], "n is 2"),
+        ];
+        for (request, tokens, parents, words) in cases {
+            let message = DraftTree::new(request, 0, tokens, parents).expect_err(words).to_string();
+            assert!(message.contains(words), "{message}");
+        }
+        DraftTree::new(&request, 0, &[], &[]).expect("nothing is a tree too");
+        DraftTree::new(&request, 0, &[2, 1, 2], &[None, Some(0), Some(1)])
+            .expect("equal ones in other places");
+    }
+}
