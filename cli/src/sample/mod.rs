@@ -2,6 +2,7 @@
 //! `output` writes.
 
 mod args;
+mod breakers;
 mod idle;
 mod job;
 mod mask;

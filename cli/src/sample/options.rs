@@ -10,7 +10,7 @@ use super::numbers::Seed;
 use super::params::PartialParams;
 use crate::failure::Result;
 use crate::files::sha256;
-use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs, VocabSource, name_of};
+use crate::shared_args::{LogitsArgs, RunArgs, VocabSource, name_of};
 
 /// The options. A file among them comes with its hash.
 #[derive(Deserialize, Serialize)]
@@ -51,7 +51,7 @@ impl Options {
         let name = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
         let hash = |path: Option<&PathBuf>| sha256(path.map(PathBuf::as_path));
         let prompt_file = args.prompt.as_deref().map(Path::new);
-        let mut sampling = args.sampling.given();
+        let mut sampling = job.requests.common.clone();
         if !matches!(sampling.seed, Some(Seed(Some(_)))) {
             sampling.seed = job.requests.found_seed.map(|seed| Seed(Some(seed)));
         }
@@ -82,7 +82,8 @@ impl Options {
             prompt: files.prompt,
             mask: files.mask.map(PathBuf::from),
             feedback: self.feedback,
-            vocab: VocabArgs::default(),
+            // A file of parameters may name texts of tokens.
+            vocab: self.vocab.args(),
             format: None,
             plan: false,
             run: RunArgs::on(device),

@@ -5,8 +5,10 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use sortilege::{Dry, Mirostat, SamplingParams};
 
+use super::breakers::{Breakers, TextsOfTokens, breaker_text};
 use super::numbers::{LastN, Seed, Sigmas, TopK, whole};
 use super::values::{BadWords, Bias, OrderValue, biases};
+use crate::failure::Result;
 
 pub(super) const FILTERS: &str = "Temperature and filters";
 const CHANGES: &str = "Penalties and restrictions";
@@ -248,18 +250,30 @@ pub(super) struct PartialDry {
         help_heading = CHANGES
     )]
     last_n: Option<LastN>,
-    /// DRY: tokens over which no repetition reaches
+    /// DRY: tokens over which no repetition reaches; llama is those whose texts contain a line feed, : " or *, which a
+    /// tokenizer knows
     #[arg(
         long = "dry-sequence-breakers",
         id = "dry_sequence_breakers",
-        value_name = "ID,ID",
-        value_delimiter = ',',
-        value_parser = whole::<u32>,
+        value_name = "ID,ID|llama",
         allow_negative_numbers = true,
         requires = "dry_multiplier",
         help_heading = CHANGES
     )]
-    sequence_breakers: Option<Vec<u32>>,
+    sequence_breakers: Option<Breakers>,
+    /// DRY: a text over which no repetition reaches: every token that contains it, by --tokenizer or --vocab-file; may be
+    /// repeated
+    #[arg(
+        long = "dry-sequence-breaker",
+        id = "dry_sequence_breaker",
+        value_name = "TEXT",
+        value_parser = breaker_text,
+        allow_hyphen_values = true,
+        requires = "dry_multiplier",
+        help_heading = CHANGES
+    )]
+    #[serde(skip)]
+    breaker_texts: Option<Vec<String>>,
 }
 
 /// Those of `$over`, and of `$under` where it has none.
@@ -291,10 +305,20 @@ impl PartialParams {
             laid.mirostat = Some(lay!(own, common, PartialMirostat: tau eta));
         }
         if let (Some(own), Some(common)) = (&self.dry, &under.dry) {
-            laid.dry =
-                Some(lay!(own, common, PartialDry: multiplier base allowed_length last_n sequence_breakers));
+            laid.dry = Some(
+                lay!(own, common, PartialDry: multiplier base allowed_length last_n sequence_breakers breaker_texts),
+            );
         }
         laid
+    }
+
+    /// Puts tokens in place of DRY's breakers that are texts, for a vocabulary of so many.
+    pub(super) fn resolve_breakers(&mut self, texts: &mut TextsOfTokens<'_>, tokens: usize) -> Result<()> {
+        let Some(dry) = &mut self.dry else { return Ok(()) };
+        if let Some(own) = dry.breaker_texts.take() {
+            dry.sequence_breakers = Some(dry.sequence_breakers.take().unwrap_or_default().with(own));
+        }
+        dry.sequence_breakers.as_mut().map_or(Ok(()), |breakers| breakers.resolve(texts, tokens))
     }
 
     /// What they ask. Without a seed it has none, and the entropy is always asked for.

@@ -138,6 +138,10 @@ const SAME: &[(&str, &str)] = &[
     (r#"{"mirostat": 2, "mirostat_tau": 3.0}"#, r#"{"mirostat": {"tau": 3}}"#),
     (r#"{"mirostat": 2}"#, r#"{"mirostat": {"tau": 5}}"#),
     (r#"{"dry_multiplier": 0.8, "dry_penalty_last_n": 9}"#, r#"{"dry": {"multiplier": 0.8, "last_n": 9}}"#),
+    (
+        r#"{"dry_multiplier": 0.8, "dry_sequence_breakers": ["7", 9]}"#,
+        r#"{"dry": {"multiplier": 0.8, "sequence_breakers": [7, 9]}}"#,
+    ),
     (r#"{"dry_multiplier": 0.0, "dry_sequence_breakers": ["\n", ":"]}"#, r#"{"dry": {"multiplier": 0}}"#),
     (r#"{"n_probs": 4, "temp": 0.5}"#, r#"{"raw_logprobs": 4, "temperature": 0.5}"#),
     (r#"{"n_probs": 0}"#, "{}"),
@@ -190,6 +194,7 @@ fn what_cannot_be_read_is_named() {
         (r#"{"temprature": 1}"#, &["\"temprature\"", "\"temperature\""]),
         (r#"{"repeat_penality": 1}"#, &["\"repeat_penality\"", "\"repeat_penalty\""]),
         (r#"{"stop_token_id": 1}"#, &["\"stop_token_ids\""]),
+        (r#"{"dry": {"sequence_breakers": [1.5]}}"#, &["sequence_breakers [1.5]", "llama", "ids and texts"]),
         (r#"{"dry": {"bas": 1}}"#, &["dry", "`bas`"]),
         (r#"{"mirostat": {"mu": 1}}"#, &["mirostat", "`mu`"]),
         (r#"{"mirostat": 1}"#, &["mirostat 1", "version 2"]),

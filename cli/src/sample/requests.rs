@@ -5,6 +5,7 @@ use std::ops::Range;
 use sortilege::{Request, SamplingParams};
 
 use super::args::SampleArgs;
+use super::breakers::TextsOfTokens;
 use super::idle::{Asked, IdleTally};
 use super::params::PartialParams;
 use super::params_file::read_params;
@@ -21,6 +22,8 @@ pub(crate) struct Requests {
     pub(crate) count: usize,
     /// Rows of each.
     pub(crate) positions: usize,
+    /// What the command line asks of all.
+    pub(super) common: PartialParams,
     /// One for all, or one per request.
     specs: Vec<RequestSpec>,
     /// Of requests without one of their own.
@@ -50,14 +53,18 @@ impl Requests {
             Some(source) => Prompts::read(source, count)?,
             None => Prompts::none(),
         };
-        let mut requests = Self { count, positions, specs: Vec::new(), prompts, found_seed: None };
-        let common = args.sampling.given();
+        let mut texts = TextsOfTokens::new(&args.vocab);
+        let mut common = args.sampling.given();
+        common.resolve_breakers(&mut texts, logits.vocab)?;
+        let mut requests =
+            Self { count, positions, common: common.clone(), specs: Vec::new(), prompts, found_seed: None };
         // What is wrong without a file, and still is with it, is no fault of the file's.
         let common_problem = RequestSpec::new(&common, false).check(logits).err();
         let mut is_common = false;
         let mut idle = IdleTally::default();
         let mut take = |number: Option<usize>, own: PartialParams| {
-            let given = own.over(&common);
+            let mut given = own.over(&common);
+            given.resolve_breakers(&mut texts, logits.vocab)?;
             let spec = RequestSpec::new(&given, number.is_some() && own.stream.is_some());
             spec.check(logits).inspect_err(|problem| {
                 is_common = common_problem.as_ref().is_some_and(|own| own.to_string() == problem.to_string());

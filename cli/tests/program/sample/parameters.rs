@@ -150,6 +150,46 @@ fn parameters_of_a_file_are_those_of_the_command_line() {
     assert_eq!(folder.lines(&format!("{line} --top-p 0.1"))[0]["kept"], 1);
 }
 
+/// Texts that break DRY's sequences are the tokens that contain them, wherever they are given.
+#[test]
+fn texts_break_sequences_by_their_tokens() {
+    let folder = folder();
+    folder.put("vocab.json", r#"["a", "b:", "c", "d"]"#);
+    folder.put(
+        "dry.json",
+        r#"{"dry_multiplier": 5, "dry_allowed_length": 1, "dry_sequence_breakers": [":", "x"]}"#,
+    );
+    let line = "sample small.npy --prompt 1,2,1 --seed 5 --device cpu --processed-logprobs 4";
+    let dry = "--dry-multiplier 5 --dry-allowed-length 1";
+    let by_id = folder.lines(&format!("{line} {dry} --dry-sequence-breakers 1"));
+    assert_ne!(folder.lines(&format!("{line} {dry}")), by_id, "the breaker acts");
+    for given in [
+        format!("{dry} --dry-sequence-breaker :"),
+        format!("{dry} --dry-sequence-breaker b: --dry-sequence-breaker x"),
+        format!("{dry} --dry-sequence-breakers llama"),
+        "--params dry.json".to_owned(),
+    ] {
+        let mut got = folder.lines(&format!("{line} {given} --vocab-file vocab.json"));
+        // With texts, which the other has not.
+        let numbers =
+            |line: &serde_json::Value| [&line["kept"], &line["processed"]["logsumexp"]].map(Clone::clone);
+        assert_eq!(numbers(&got.remove(0)), numbers(&by_id[0]), "{given}");
+    }
+    // The sidecar has the ids of what the options name, and the file of parameters is read again.
+    for given in [format!("{dry} --dry-sequence-breakers llama"), "--params dry.json".to_owned()] {
+        folder.run(&format!(
+            "sample small.npy --prompt 1,2,1 {given} --vocab-file vocab.json -o out.jsonl --device cpu"
+        ));
+        let audited = folder.run("audit out.jsonl small.npy --device cpu");
+        assert_eq!(audited.status.code(), Some(0), "{given}: {}", stderr(&audited));
+    }
+    folder.run(&format!(
+        "sample small.npy {dry} --dry-sequence-breaker : --vocab-file vocab.json -o out.jsonl"
+    ));
+    let meta: serde_json::Value = serde_json::from_slice(&folder.get("out.jsonl.meta.json")).expect("JSON");
+    assert_eq!(meta["options"]["sampling"]["dry"]["sequence_breakers"], serde_json::json!([1]), "{meta}");
+}
+
 /// Options or the text of a file, the exit code, and words of the message.
 type Case = (&'static str, i32, &'static [&'static str]);
 
@@ -186,6 +226,8 @@ const BAD_OPTIONS: &[Case] = &[
     ("--dry-multiplier -1", 2, &["dry multiplier -1"]),
     ("--dry-multiplier 1 --dry-base 0.5", 2, &["dry base 0.5"]),
     ("--dry-base 2", 2, &["--dry-multiplier"]),
+    ("--dry-multiplier 1 --dry-sequence-breakers llama", 2, &["\"\\n\" is a text", "--tokenizer"]),
+    ("--dry-multiplier 1 --dry-sequence-breaker x", 2, &["\"x\" is a text", "--tokenizer"]),
     ("--dry-multiplier 1 --dry-sequence-breakers 9", 2, &["token 9", "sequence_breakers"]),
     ("--bad-words 1,x", 2, &["--bad-words", "\"x\""]),
     ("--bad-words 1;9", 2, &["token 9 of bad_words"]),
