@@ -72,7 +72,7 @@ fn requests(rows: usize) -> Vec<Request> {
                 allowed_token_ids: (row % 3 == 0).then(|| vec![1, 2, 3, 500]),
                 ..SamplingParams::default()
             };
-            Request::with_prompt(params, &[1, 2, 3, 1, 2]).expect("in range")
+            Request::with_prompt(params, &[1, 2, 3, 1, 2]).expect("in range").resumed_at(1000)
         })
         .collect()
 }

@@ -17,8 +17,9 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     let vocab = u.int_in_range(1..=100)?;
     let params = params(u, vocab)?;
     let prompt = tokens(u, vocab)?;
-    let Ok(mut request) = Request::with_prompt(params, &prompt) else { return Ok(()) };
+    let Ok(request) = Request::with_prompt(params, &prompt) else { return Ok(()) };
     let mut position = u64::arbitrary(u)?;
+    let mut request = request.resumed_at(position.saturating_add(2));
     for _ in 0..3 {
         step(u, &mut request, position, vocab)?;
         position = position.wrapping_add(1);

@@ -89,6 +89,11 @@ fn setting_of(case: &Case, row: usize) -> &'static Setting {
     settings().nth(number).expect("below their number")
 }
 
+/// The position of a row.
+fn position_of(row: usize) -> u64 {
+    3 * row as u64
+}
+
 /// The requests of one case, and what its rows read besides.
 pub(super) struct SamplingCase {
     requests: Vec<Request>,
@@ -120,7 +125,8 @@ impl SamplingCase {
                 setting_of(case, row).1(&mut params);
                 params.fit(vocab);
                 let mut request = Request::with_prompt(params, &[token(row, 2), token(row, 3)])
-                    .expect("the parameters are in range");
+                    .expect("the parameters are in range")
+                    .resumed_at(position_of(row));
                 for what in [4, 5, 4, 6, 4] {
                     request.accept_token(token(row, what));
                 }
@@ -158,7 +164,7 @@ impl SamplingCase {
 
     /// Row of this number.
     pub(super) fn row(&self, row: usize) -> Row<'_> {
-        Row { draft: self.drafts[row], ..self.requests[row].row(3 * row as u64) }
+        Row { draft: self.drafts[row], ..self.requests[row].row(position_of(row)) }
     }
 
     fn rows(&self) -> Vec<Row<'_>> {

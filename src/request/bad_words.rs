@@ -19,6 +19,11 @@ impl BadWords {
         Self(by_token)
     }
 
+    /// Whether there is a word of several tokens.
+    pub(crate) fn look_back(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Tells the tokens that would complete a word of several tokens.
     pub(crate) fn each(&self, words: &[Vec<u32>], history: &History<'_>, tell: impl FnMut(u32)) {
         let ending = history.last_of_output().and_then(|token| self.0.get(&token));

@@ -100,6 +100,7 @@ fn check_row(row: &Row<'_>, number: usize, vocab: usize) -> Result<()> {
     if row.request.largest_token.is_some_and(|token| token as usize >= vocab) {
         params.validate_tokens(vocab).map_err(|error| Error::Params(format!("row {number}: {error}")))?;
     }
+    check_history(row, number)?;
     let Some(token) = row.draft else { return Ok(()) };
     if token as usize >= vocab {
         return Err(Error::Params(format!(
@@ -119,6 +120,19 @@ fn check_row(row: &Row<'_>, number: usize, vocab: usize) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// The tokens before the row are known, if something looks at them.
+fn check_history(row: &Row<'_>, number: usize) -> Result<()> {
+    let known = row.request.next_position().saturating_add(row.ahead.len() as u64);
+    match row.request.looks_back() {
+        Some(what) if row.position > known => Err(Error::Params(format!(
+            "row {number} draws token {0}, and with {what} needs all {0} before it, of which {known} are known: accept the \
+             others first, give them as `ahead`, or say by `resumed_at` that the prompt holds them",
+            row.position
+        ))),
+        _ => Ok(()),
+    }
 }
 
 impl<'a> Inputs<'a> {

@@ -26,6 +26,11 @@ impl Penalties {
         (penalties.repeats() || penalties.counts()).then_some(penalties)
     }
 
+    /// Whether any token counts.
+    pub(crate) fn sees_tokens(&self) -> bool {
+        self.window != Some(0)
+    }
+
     fn repeats(&self) -> bool {
         self.repetition != 1.0
     }

@@ -45,6 +45,8 @@ pub struct Request {
     /// Prompt, then output.
     tokens: Vec<u32>,
     prompt: usize,
+    /// Position of the first token of the output.
+    first: u64,
     /// Mirostat's state, in bits.
     pub(super) mu: f64,
     pub(crate) compiled: Compiled,
@@ -107,6 +109,7 @@ impl Request {
             seed,
             tokens: prompt.to_vec(),
             prompt: prompt.len(),
+            first: 0,
             mu,
             kept: ChangeTable::default(),
             penalties: None,
@@ -119,6 +122,13 @@ impl Request {
         };
         request.look_back();
         Ok(request)
+    }
+
+    /// The request, of whose output the tokens before this position are in the prompt: rows up to it need none accepted.
+    #[must_use]
+    pub fn resumed_at(mut self, position: u64) -> Self {
+        self.first = position;
+        self
     }
 
     /// Finds what the parameters make of the tokens so far.
@@ -208,9 +218,9 @@ impl Request {
         self.mu
     }
 
-    /// A row that draws this request's token number `position`: the length of the output, plus the steps in flight. With
-    /// penalties, DRY, bad words or Mirostat, accept every token before it first: they see accepted tokens only. Other
-    /// requests may run ahead.
+    /// A row that draws this request's token number `position`: the length of the output, plus the steps in flight.
+    /// Penalties, DRY, bad words of several tokens and Mirostat look at the tokens before it: accept these first, or the row
+    /// is refused. Other requests may run ahead. A position before the last one is drawn again with all that is accepted.
     #[must_use]
     pub fn row(&self, position: u64) -> Row<'_> {
         Row { request: self, position, draft: None, ahead: &[] }
@@ -245,6 +255,26 @@ impl Request {
         if let Some(ngrams) = &mut self.ngrams {
             ngrams.see_last(&history);
         }
+    }
+}
+
+impl Request {
+    /// The first position that nothing is known for yet, but for tokens taken for accepted.
+    pub(super) fn next_position(&self) -> u64 {
+        self.first.saturating_add(self.output().len() as u64)
+    }
+
+    /// What looks at the tokens before a row, if something does.
+    pub(super) fn looks_back(&self) -> Option<&'static str> {
+        let params = &self.params;
+        let draws = params.temperature > 0.0;
+        let looks = [
+            ("penalties", self.penalties.is_some_and(|penalties| penalties.sees_tokens())),
+            ("DRY", params.dry.as_ref().is_some_and(|dry| dry.multiplier > 0.0)),
+            ("bad words of several tokens", self.bad_words.look_back()),
+            ("Mirostat", draws && params.mirostat.is_some_and(|mirostat| mirostat.eta > 0.0)),
+        ];
+        looks.into_iter().find_map(|(name, does)| does.then_some(name))
     }
 }
 

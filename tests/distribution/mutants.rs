@@ -36,7 +36,7 @@ fn tokens(mut batch: Batch, fault: Fault) -> Vec<Vec<u32>> {
     fault(&mut batch);
     let Batch { row, mask, asked } = batch;
     let request = |asked: &Asked| {
-        let mut request = Request::new(asked.params.clone()).unwrap();
+        let mut request = Request::new(asked.params.clone()).unwrap().resumed_at(asked.position);
         asked.output.iter().for_each(|token| request.accept_token(*token));
         request
     };

@@ -42,7 +42,7 @@ impl Case {
     /// The request after so many tokens of the output; at first with other parameters, if the number is odd.
     fn request(&self, accepted: usize) -> Request {
         let first = if accepted % 2 == 1 { SamplingParams::default() } else { self.params.clone() };
-        let mut request = Request::with_prompt(first, &self.prompt).unwrap();
+        let mut request = Request::with_prompt(first, &self.prompt).unwrap().resumed_at(self.position);
         self.output[..accepted / 2].iter().for_each(|&token| request.accept_token(token));
         request.set_params(self.params.clone()).unwrap();
         self.output[accepted / 2..accepted].iter().for_each(|&token| request.accept_token(token));

@@ -69,7 +69,7 @@ impl Known {
         let (raw_logprobs, processed_logprobs) = reported;
         let logit_bias = vec![(self.best, 0.5)];
         let params = SamplingParams { n, logit_bias, raw_logprobs, processed_logprobs, ..params.clone() };
-        let request = Request::new(listed(&params)).unwrap();
+        let request = Request::new(listed(&params)).unwrap().resumed_at(7);
         let logits = Logits::f32(&self.row, 1, self.row.len()).unwrap();
         Cpu.sample(&logits, &[request.row(7)], inputs).unwrap().remove(0)
     }

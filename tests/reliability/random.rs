@@ -196,7 +196,7 @@ impl Case {
     fn request(&mut self) -> Request {
         let params = self.params();
         let prompt = self.tokens(12);
-        let mut request = Request::with_prompt(params, &prompt).expect("in range");
+        let mut request = Request::with_prompt(params, &prompt).expect("in range").resumed_at(u64::MAX);
         // Few tokens, so that some repeat.
         let few = 1 + self.vocab.min(4);
         for _ in 0..self.numbers.below(20) {

@@ -85,7 +85,7 @@ fn requests() -> Vec<Request> {
             6 => params.mirostat = Some(Mirostat { tau: 5.0, eta: 0.1 }),
             _ => (params.xtc_threshold, params.xtc_probability) = (0.001, 0.5),
         }
-        let mut request = Request::new(params).expect("in range");
+        let mut request = Request::new(params).expect("in range").resumed_at(ROWS as u64);
         (0..4).for_each(|token| request.accept_token(token * 3 + seed as u32));
         request
     };

@@ -2,8 +2,8 @@
 
 use sortilege::synthetic::SplitMix64;
 use sortilege::{
-    Cpu, Dry, Dtype, Engine, GpuLogits, Logits, Mask, Request, Row, Sample, SampleBuffers, SampleInputs,
-    SamplingParams,
+    Cpu, Dry, Dtype, Engine, GpuLogits, Logits, Mask, Mirostat, Request, Row, Sample, SampleBuffers,
+    SampleInputs, SamplingParams,
 };
 
 use crate::common::{encoder, gpus, upload};
@@ -99,6 +99,53 @@ fn a_device_follows_requests_that_come_go_and_grow() {
             assert_eq!(got, expected, "step {step}");
             for (request, sample) in batch.requests.iter_mut().zip(&got) {
                 request.accept(sample);
+            }
+        }
+    }
+}
+
+/// A row that runs ahead of the tokens that something looks at is refused, and no other is.
+#[test]
+fn a_row_without_the_tokens_before_it_is_refused() {
+    type Change = fn(&mut SamplingParams);
+    let cases: [(&str, Change); 10] = [
+        ("penalties", |p| p.frequency_penalty = 0.1),
+        ("penalties", |p| (p.repetition_penalty, p.temperature) = (1.2, 0.0)),
+        ("DRY", |p| p.dry = Some(Dry::default())),
+        ("bad words of several tokens", |p| p.bad_words = vec![vec![7], vec![3, 4]]),
+        ("Mirostat", |p| p.mirostat = Some(Mirostat { tau: 3.0, eta: 0.1 })),
+        ("", |p| (p.bad_words, p.logit_bias) = (vec![vec![7]], vec![(1, 2.0)])),
+        ("", |p| (p.presence_penalty, p.penalty_last_n) = (1.0, Some(0))),
+        ("", |p| p.dry = Some(Dry { multiplier: 0.0, ..Dry::default() })),
+        ("", |p| (p.mirostat, p.temperature) = (Some(Mirostat { tau: 3.0, eta: 0.1 }), 0.0)),
+        ("", |p| (p.min_tokens, p.stop_token_ids) = (9, vec![1])),
+    ];
+    let values = row(0);
+    let logits = Logits::f32(&values, 1, VOCAB).expect("a row");
+    let gpus = gpus();
+    let engines: Vec<&dyn Engine> =
+        gpus.iter().map(|gpu| gpu as &dyn Engine).chain([&Cpu as &dyn Engine]).collect();
+    for (words, change) in cases {
+        let mut params = SamplingParams { seed: Some(1), ..SamplingParams::default() };
+        change(&mut params);
+        let mut request = Request::with_prompt(params, &[5, 6]).expect("in range");
+        request.accept_token(2);
+        let ahead = Row { ahead: &[3, 9], ..request.row(3) };
+        let resumed = request.clone().resumed_at(4);
+        for engine in &engines {
+            let sample = |row: Row<'_>| engine.sample(&logits, &[row], &SampleInputs::default());
+            for row in [request.row(0), request.row(1), ahead, resumed.row(5)] {
+                sample(row).expect("nothing is missing");
+            }
+            for row in [request.row(2), Row { position: 4, ..ahead }, resumed.row(6), request.row(u64::MAX)] {
+                match sample(row) {
+                    Ok(_) => assert_eq!(words, ""),
+                    Err(error) => {
+                        let said = format!("draws token {}, and with {words} needs", row.position);
+                        let message = error.to_string();
+                        assert!(!words.is_empty() && message.contains(&said), "{message}");
+                    }
+                }
             }
         }
     }

@@ -170,7 +170,9 @@ impl Requests {
                 let request = number as u32;
                 params.stream = params.stream.wrapping_add(request);
             }
-            Ok(Request::with_prompt(params, self.prompt(number))?)
+            // Rows see the prompt alone; with feedback what was drawn too, a row without a token apart.
+            let last = spec.position.saturating_add(self.positions as u64);
+            Ok(Request::with_prompt(params, self.prompt(number))?.resumed_at(last))
         };
         numbers.map(start).collect()
     }
