@@ -17,6 +17,9 @@ impl NGrams {
     /// Those of a history, without what is taken for accepted; `None` if all may come twice.
     pub(crate) fn new(params: &SamplingParams, history: &History<'_>) -> Option<Self> {
         let window = params.no_repeat_ngram_window;
+        if window == Some(0) {
+            return None;
+        }
         Some(match params.no_repeat_ngram_size.checked_sub(1)? {
             0 => Self::Tokens(window.map_or(usize::MAX, |last| last as usize)),
             allowed_length => {

@@ -219,8 +219,9 @@ impl Request {
     }
 
     /// A row that draws this request's token number `position`: the length of the output, plus the steps in flight.
-    /// Penalties, DRY, bad words of several tokens and Mirostat look at the tokens before it: accept these first, or the row
-    /// is refused. Other requests may run ahead. A position before the last one is drawn again with all that is accepted.
+    /// Penalties, DRY, bad words of several tokens, no-repeat n-grams and Mirostat look at the tokens before it: accept these
+    /// first, or the row is refused. Other requests may run ahead. A position before the last one is drawn again with all
+    /// that is accepted.
     #[must_use]
     pub fn row(&self, position: u64) -> Row<'_> {
         Row { request: self, position, draft: None, ahead: &[] }
@@ -272,6 +273,7 @@ impl Request {
             ("penalties", self.penalties.is_some_and(|penalties| penalties.sees_tokens())),
             ("DRY", params.dry.as_ref().is_some_and(|dry| dry.multiplier > 0.0)),
             ("bad words of several tokens", self.bad_words.look_back()),
+            ("a no-repeat n-gram", self.ngrams.is_some()),
             ("Mirostat", draws && params.mirostat.is_some_and(|mirostat| mirostat.eta > 0.0)),
         ];
         looks.into_iter().find_map(|(name, does)| does.then_some(name))

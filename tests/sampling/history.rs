@@ -108,16 +108,18 @@ fn a_device_follows_requests_that_come_go_and_grow() {
 #[test]
 fn a_row_without_the_tokens_before_it_is_refused() {
     type Change = fn(&mut SamplingParams);
-    let cases: [(&str, Change); 10] = [
+    let cases: [(&str, Change); 12] = [
         ("penalties", |p| p.frequency_penalty = 0.1),
         ("penalties", |p| (p.repetition_penalty, p.temperature) = (1.2, 0.0)),
         ("DRY", |p| p.dry = Some(Dry::default())),
         ("bad words of several tokens", |p| p.bad_words = vec![vec![7], vec![3, 4]]),
+        ("a no-repeat n-gram", |p| p.no_repeat_ngram_size = 2),
         ("Mirostat", |p| p.mirostat = Some(Mirostat { tau: 3.0, eta: 0.1 })),
         ("", |p| (p.bad_words, p.logit_bias) = (vec![vec![7]], vec![(1, 2.0)])),
         ("", |p| (p.presence_penalty, p.penalty_last_n) = (1.0, Some(0))),
         ("", |p| p.dry = Some(Dry { multiplier: 0.0, ..Dry::default() })),
         ("", |p| (p.mirostat, p.temperature) = (Some(Mirostat { tau: 3.0, eta: 0.1 }), 0.0)),
+        ("", |p| (p.no_repeat_ngram_size, p.no_repeat_ngram_window) = (2, Some(0))),
         ("", |p| (p.min_tokens, p.stop_token_ids) = (9, vec![1])),
     ];
     let values = row(0);
