@@ -15,12 +15,16 @@ const MOST_ROWS: usize = 9;
 fn request(kind: u64, seed: u64) -> Request {
     let mut params =
         SamplingParams { seed: Some(seed), processed_logprobs: Some(40), ..SamplingParams::default() };
-    match kind % 6 {
+    match kind % 7 {
         0 => (params.repetition_penalty, params.penalty_last_n) = (1.3, Some(7)),
         1 => (params.presence_penalty, params.frequency_penalty) = (0.7, 0.2),
         2 => params.dry = Some(Dry { allowed_length: 1, ..Dry::default() }),
         3 => params.allowed_token_ids = Some((0..3000).step_by(3).collect()),
         4 => params.logit_bias = (0..700).map(|token| (token * 7, token as f32 / 100.0)).collect(),
+        5 => {
+            (params.no_repeat_ngram_size, params.temperature) = (2, 0.2);
+            params.penalty_exempt_token_ids = vec![5];
+        }
         _ => {}
     }
     (params.min_tokens, params.stop_token_ids) = (seed % 30, vec![1, 2]);
