@@ -7,13 +7,13 @@ use super::integers::{mul_high, mul_shift, shift_right64};
 use super::wide::{LN_2_Q32, binary_point, fixed_wide};
 
 /// Fraction bits of a distance in nats.
-const NAT_FRACTION: i32 = 24;
+pub(crate) const NAT_FRACTION: i32 = 24;
 /// No distance counts for more: 2^16 nats, which two f16 logits hardly pass.
 pub(crate) const MOST_DISTANT: u64 = 1 << 40;
 /// From this distance on, 64 nats, a token weighs nothing.
-const NO_WEIGHT: u64 = 1 << 30;
+pub(crate) const NO_WEIGHT: u64 = 1 << 30;
 /// `round(log2(e) · 2^30)`: octaves of a nat.
-const OCTAVES_OF_NAT: u32 = 1_549_082_005;
+pub(crate) const OCTAVES_OF_NAT: u32 = 1_549_082_005;
 /// Fraction bits of the octaves of a distance.
 const FINE_FRACTION: u32 = 56;
 /// Fraction bits of a sum of weights times differences of distances.
@@ -70,6 +70,9 @@ pub(crate) struct Power {
 impl Power {
     /// Of what is too far away, -infinity included.
     const ZERO: Self = Self { mantissa: 0, octaves: 0 };
+    /// How far up a mantissa is a mass, and how far down its product with a difference is a cross, both before the octaves.
+    pub(crate) const MASS_SHIFT: u32 = TILE_FRACTION - MANTISSA_FRACTION;
+    pub(crate) const CROSS_SHIFT: u32 = NAT_FRACTION.cast_unsigned() + MANTISSA_FRACTION - CROSS_FRACTION;
 
     /// Of a distance in units: table, then `1 − y + y²/2` for the rest, whose relative error is below 1e-9.
     pub(crate) fn of(distance: u64) -> Self {
@@ -91,7 +94,7 @@ impl Power {
 
     /// Its weight, Q50: at most 2^50, so that those of a tile fit 63 bits.
     pub(crate) fn mass(self) -> u64 {
-        shift_right64(u64::from(self.mantissa) << (TILE_FRACTION - MANTISSA_FRACTION), self.octaves)
+        shift_right64(u64::from(self.mantissa) << Self::MASS_SHIFT, self.octaves)
     }
 
     /// The weight times a difference of distances, Q45, towards zero: at most 2^61, and 2^73 in a tile.
@@ -157,7 +160,7 @@ pub(crate) fn information_of_tile(sum: u64) -> u64 {
 /// 24 nats, Q26: from there on a token says all there is to say, but for 1e-9.
 pub(crate) const CERTAIN: u32 = 24 << 26;
 /// `round(ln 2 · 2^50)`.
-const LN_2_Q50: u64 = 780_414_346_020_670;
+pub(crate) const LN_2_Q50: u64 = 780_414_346_020_670;
 
 /// Entries of the table: up to [`CERTAIN`], and two for the last parabola.
 pub(crate) const INFORMATION_SIZE: usize = 24 * 32 + 2;

@@ -10,7 +10,7 @@ pub(crate) fn ln_mass_fixed(mass: u64) -> u32 {
 }
 
 /// `round(ln 2 · 2^32)`.
-pub(super) const LN_2_Q32: u32 = 2_977_044_472;
+pub(crate) const LN_2_Q32: u32 = 2_977_044_472;
 
 /// Bits of the f32 nearest to the logprob `x − max − ln(mass)` at temperature 1, by integers alone (docs/exact.md, 10).
 pub(crate) fn log_softmax_bits(max_bits: u32, ln_mass: u32, bits: u32) -> u32 {
@@ -47,7 +47,7 @@ fn ln_at(ln_mass: u32, point: i32) -> i64 {
 }
 
 /// `trunc(x · 2^point)` of a finite f32 as a 64-bit integer.
-pub(super) fn fixed_wide(bits: u32, point: i32) -> i64 {
+pub(crate) fn fixed_wide(bits: u32, point: i32) -> i64 {
     let mantissa = i64::from((bits & 0x7f_ffff) | 0x80_0000);
     let left = ((bits >> 23) & 0xff) as i32 - 150 + point;
     let magnitude = if left >= 0 { mantissa << left } else { mantissa >> (-left).min(31) };

@@ -16,6 +16,7 @@ pub(crate) mod log_softmax;
 #[cfg(feature = "wgpu")]
 pub(crate) mod loop_rounds;
 mod octaves;
+mod pairs;
 pub(crate) mod row_divergence;
 pub(crate) mod row_logprobs;
 pub(crate) mod row_sample;
