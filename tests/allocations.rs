@@ -64,6 +64,7 @@ fn requests(rows: usize) -> Vec<Request> {
                 top_p: 0.95,
                 seed: Some(row as u64),
                 raw_logprobs: Some(5),
+                logprob_token_ids: vec![3, 500, 8],
                 repetition_penalty: if row % 2 == 0 { 1.2 } else { 1.0 },
                 dry: (row % 4 == 0).then(|| Dry { allowed_length: 1, ..Dry::default() }),
                 bad_words: vec![vec![7, 8], vec![9]],
@@ -99,6 +100,17 @@ fn a_step_allocates_what_wgpu_allocates() {
         let wgpus = bare(&gpu, rows as u64 * 200, None, 1);
         assert!(is_within(ours, wgpus), "logprobs of {rows} rows: {ours:?}, wgpu {wgpus:?}");
 
+        let lists: Vec<&[u32]> = (0..rows).map(|row| &[5, 500, 7, 8, 9][row % 3..]).collect();
+        let ours = allocations(
+            &gpu,
+            |encoder, _| {
+                gpu.sampler().logprobs_of(encoder, &batch, &params, &targets, &lists).expect("recorded")
+            },
+            |pending| pending.wait_into(&mut answers).expect("records"),
+        );
+        assert_eq!(answers[0].distribution.token_logprobs.len(), 5);
+        assert!(is_within(ours, wgpus), "given tokens of {rows} rows: {ours:?}, wgpu {wgpus:?}");
+
         let requests = requests(rows);
         let mut asked: Vec<Row<'_>> = Vec::new();
         let buffers = SampleBuffers { tokens: Some(GpuOutput::new(&tokens)), ..SampleBuffers::default() };
@@ -113,6 +125,7 @@ fn a_step_allocates_what_wgpu_allocates() {
             |pending| pending.wait_into(&mut answers).expect("samples"),
         );
         assert!(answers.len() == rows && answers[0].raw.is_some());
+        assert_eq!(answers[0].processed.token_logprobs.len(), 3);
         let wgpus = bare(&gpu, rows as u64 * 200, Some(rows as u64), 2);
         assert!(is_within(ours, wgpus), "samples of {rows} rows: {ours:?}, wgpu {wgpus:?}");
     }

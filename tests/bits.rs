@@ -210,12 +210,34 @@ fn results_may_start_anywhere_in_their_buffer() {
     }
 }
 
-/// Many steps in flight, read in any order, some dropped unread.
+/// A batch that goes to the device in several blocks: each row gets what was asked of it.
+#[test]
+fn given_tokens_of_several_blocks_are_those_of_their_rows() {
+    const VOCAB: usize = 1 << 20;
+    const ROWS: usize = 9; // of 4 MiB: a block of 32 MiB, and a row
+    let values: Vec<f32> = (0..ROWS * VOCAB).map(|i| ((i * 7919) % 100_003) as f32 / 9000.0).collect();
+    let logits = Logits::f32(&values, ROWS, VOCAB).expect("a batch");
+    let ids: Vec<Vec<u32>> = (0..ROWS)
+        .map(|row| (0..row % 4).map(|i| (row * 77_777 + i * 400_000) as u32 % (1 << 20)).collect())
+        .collect();
+    let token_ids: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
+    let targets: Vec<Option<u32>> = (0..ROWS as u32).map(|row| (row % 3 > 0).then_some(row * 1000)).collect();
+    let params = LogprobsParams { top_logprobs: 2, ..LogprobsParams::default() };
+    let expected = Cpu.logprobs_of(&logits, &params, &targets, &token_ids).expect("records");
+    assert!(expected.iter().any(|record| record.distribution.token_logprobs.len() == 3));
+    for gpu in gpus() {
+        let got = gpu.logprobs_of(&logits, &params, &targets, &token_ids).expect("records");
+        assert_eq!(got, expected);
+    }
+}
+
+/// Many steps in flight, read in any order, some dropped unread; their logits one after the other in one buffer.
 #[test]
 fn steps_in_flight_do_not_disturb_each_other() {
     for gpu in gpus() {
         let sampler = Sampler::new(gpu.device(), gpu.queue()).expect("a sampler");
         let mut steps = Vec::new();
+        let buffer = upload(&gpu, &[0; 3 * 700 * 4]);
         for step in 0..12u32 {
             let values: Vec<f32> = (0..3 * 700).map(|i| ((i * 31 + step * 17) % 509) as f32 / 40.0).collect();
             let params = LogprobsParams {
@@ -227,7 +249,7 @@ fn steps_in_flight_do_not_disturb_each_other() {
             let token_ids: &[&[u32]] = if step % 4 < 2 { &[&[5, 600], &[], &[7]] } else { &[&[], &[9], &[]] };
             let logits = Logits::f32(&values, 3, 700).unwrap();
             let expected = Cpu.logprobs_of(&logits, &params, &[], token_ids).expect("records");
-            let buffer = upload(&gpu, bytemuck::cast_slice(&values));
+            gpu.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(&values));
             let mut open = encoder(&gpu);
             let batch = GpuLogits::packed(&buffer, Dtype::F32, 3, 700);
             let pending = sampler.logprobs_of(&mut open, &batch, &params, &[], token_ids).expect("records");

@@ -34,6 +34,7 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
     let token_ids = u32::from(token) % 3;
     decoding.parts =
         SampleParts { draws, listed, top_raw: listed, token_ids, token_views: 1 + u32::from(flags & 1) };
+    decoding.asked = vec![u32::from(token); token_ids as usize];
     if is_sample {
         let answer: Option<Sample> = answer(u, SampleBits::words(decoding.parts), vocab, &mut decoding)?;
         if let Some(sample) = answer {

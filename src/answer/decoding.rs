@@ -1,6 +1,8 @@
 //! From the words that come back to what a caller sees, in place: a caller's vector, and the room for the bits of a row,
 //! are filled again and again.
 
+use crate::arithmetic::format::NO_TOKEN;
+
 use super::{
     DecodeInfo, Divergence, DivergenceBits, Implausible, Logprobs, LogprobsBits, Sample, SampleBits,
     SampleParts,
@@ -12,11 +14,32 @@ pub struct Decoding {
     pub(crate) temperature: f32,
     pub(crate) entropy: bool,
     pub(crate) targets: Vec<Option<u32>>,
+    /// Given tokens, so many a row as `parts` says: no token comes after the last of a row.
+    pub(crate) asked: Vec<u32>,
     pub(crate) info: Vec<DecodeInfo>,
     /// Of every record: of one of logprobs, only `listed` counts.
     pub(crate) parts: SampleParts,
     logprobs: LogprobsBits,
     sample: SampleBits,
+}
+
+impl Decoding {
+    /// Takes the given tokens of each row in place of those that were there.
+    pub(crate) fn ask<'a>(&mut self, rows: impl Iterator<Item = &'a [u32]>) {
+        let most = self.parts.token_ids as usize;
+        self.asked.clear();
+        for (row, tokens) in rows.enumerate() {
+            self.asked.extend_from_slice(tokens);
+            self.asked.resize((row + 1) * most, NO_TOKEN);
+        }
+    }
+}
+
+/// The given tokens of a row, of lists of so many.
+fn asked_of(asked: &[u32], row: usize, most: u32) -> &[u32] {
+    let most = most as usize;
+    let own = asked.get(row * most..(row + 1) * most).unwrap_or(&[]);
+    &own[..own.iter().position(|token| *token == NO_TOKEN).unwrap_or(own.len())]
 }
 
 /// What [`Pending`](crate::Pending) brings for a row: [`Logprobs`], a [`Sample`] or a [`Divergence`].
@@ -56,10 +79,11 @@ impl sealed::Answer for Logprobs {
         vocab: u32,
         decoding: &mut Decoding,
     ) -> Result<(), Implausible> {
-        let Decoding { temperature, entropy, parts, ref targets, ref mut logprobs, .. } = *decoding;
+        let Decoding { temperature, entropy, parts, ref targets, ref asked, ref mut logprobs, .. } =
+            *decoding;
         let target = targets.get(row).copied().flatten();
         logprobs.read(words, parts.listed);
-        logprobs.check(vocab, target)?;
+        logprobs.check(vocab, target, asked_of(asked, row, parts.token_ids))?;
         logprobs.decode_into(temperature, entropy, target, self);
         Ok(())
     }
@@ -77,9 +101,9 @@ impl sealed::Answer for Sample {
         vocab: u32,
         decoding: &mut Decoding,
     ) -> Result<(), Implausible> {
-        let Decoding { parts, ref info, ref mut sample, .. } = *decoding;
+        let Decoding { parts, ref info, ref asked, ref mut sample, .. } = *decoding;
         sample.read(words, parts, &info[row]);
-        sample.check(vocab)?;
+        sample.check(vocab, asked_of(asked, row, parts.token_ids))?;
         sample.decode_into(&info[row], self);
         Ok(())
     }

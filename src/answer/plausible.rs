@@ -34,6 +34,21 @@ fn check_sums(vocab: u32, max_key: i32, mass: u64, fraction: u32) -> Result<(), 
 }
 
 impl DistributionBits {
+    /// Whether it says something of the tokens that it was asked about, in their order, and of no others.
+    fn check_given(&self, asked: &[u32]) -> Result<(), Implausible> {
+        if self.status != 0 {
+            return Ok(());
+        }
+        let said = |place: usize| self.given.get(place).map(|(token, _)| *token);
+        let other =
+            (0..asked.len().max(self.given.len())).find(|&place| said(place) != asked.get(place).copied());
+        let name = |token: Option<u32>| token.map_or_else(|| "none".to_owned(), |token| token.to_string());
+        other.map_or(Ok(()), |place| {
+            let (said, asked) = (name(said(place)), name(asked.get(place).copied()));
+            Err(format!("given token {said} in place {place}, where {asked} was asked for"))
+        })
+    }
+
     /// Of so many tokens. Masses are of this many fraction bits.
     fn check(&self, vocab: u32, fraction: u32) -> Result<(), Implausible> {
         let Self { status, max_key, mass, ref top, ref given, .. } = *self;
@@ -79,8 +94,9 @@ impl DistributionBits {
 }
 
 impl LogprobsBits {
-    pub(crate) fn check(&self, vocab: u32, target: Option<u32>) -> Result<(), Implausible> {
+    pub(crate) fn check(&self, vocab: u32, target: Option<u32>, asked: &[u32]) -> Result<(), Implausible> {
         self.distribution.check(vocab, ROW_FRACTION)?;
+        self.distribution.check_given(asked)?;
         match target {
             Some(token) if self.distribution.status == 0 => {
                 self.distribution.check_rank(vocab, token, self.target)
@@ -91,10 +107,12 @@ impl LogprobsBits {
 }
 
 impl SampleBits {
-    pub(crate) fn check(&self, vocab: u32) -> Result<(), Implausible> {
+    pub(crate) fn check(&self, vocab: u32, asked: &[u32]) -> Result<(), Implausible> {
         self.processed.check(vocab, RUN_FRACTION)?;
+        self.processed.check_given(asked)?;
         if let Some(raw) = &self.raw {
             raw.check(vocab, ROW_FRACTION)?;
+            raw.check_given(asked)?;
         }
         if self.processed.status != 0 {
             return Ok(());
@@ -223,16 +241,21 @@ mod tests {
             ("1 logits greater and 0 equal in 100, of token 1", |bits| bits.processed.given[0].1[2] = 0),
             ("rank 1 of token 1", |bits| raw(bits).given[0].1[1] = 0),
             ("token 100 of 100", |bits| raw(bits).given[0].0 = VOCAB),
+            ("given token 5 in place 0, where 1 was asked for", |bits| bits.processed.given[0].0 = 5),
+            ("given token none in place 0, where 1 was asked for", |bits| raw(bits).given.clear()),
+            ("given token 1 in place 1, where none was asked for", |bits| {
+                bits.processed.given.push((1, [HALF, 1, 99]));
+            }),
             ("1098645505 logits greater", |bits| bits.draws[1].raw[1] = 1_098_645_505),
             ("4294967295 equal", |bits| bits.draws[1].processed[2] = u32::MAX),
             ("rank 1 of token 0", |bits| bits.draws[1].processed[1] = 0),
             ("rank 2 of token 7", |bits| bits.draws[0].raw[1] = 1),
         ];
-        assert_eq!(sample().check(VOCAB), Ok(()));
+        assert_eq!(sample().check(VOCAB, &[1]), Ok(()));
         for (words, change) in changes {
             let mut bits = sample();
             change(&mut bits);
-            let outcome = bits.check(VOCAB);
+            let outcome = bits.check(VOCAB, &[1]);
             assert!(outcome.as_ref().is_err_and(|what| what.contains(words)), "{words}: {outcome:?}");
         }
     }
@@ -280,13 +303,13 @@ mod tests {
     fn a_target_that_cannot_be_is_seen() {
         let distribution = sample().raw.expect("asked for");
         let record = |target| LogprobsBits { distribution: distribution.clone(), target };
-        assert_eq!(record([HALF, 1, 99]).check(VOCAB, Some(99)), Ok(()));
-        assert_eq!(record([0, 0, 0]).check(VOCAB, None), Ok(()));
+        assert_eq!(record([HALF, 1, 99]).check(VOCAB, Some(99), &[1]), Ok(()));
+        assert_eq!(record([0, 0, 0]).check(VOCAB, None, &[1]), Ok(()));
         for target in [[HALF, 0, 99], [HALF, 1, 100], [ONE + 1, 0, 1], [HALF, 1, 0]] {
-            assert!(record(target).check(VOCAB, Some(99)).is_err(), "{target:?}");
+            assert!(record(target).check(VOCAB, Some(99), &[1]).is_err(), "{target:?}");
         }
         let status = DistributionBits { status: STATUS_NAN, ..distribution.clone() };
         let record = LogprobsBits { distribution: status, target: [0; 3] };
-        assert_eq!(record.check(VOCAB, Some(3)), Ok(()), "of no distribution nothing is said");
+        assert_eq!(record.check(VOCAB, Some(3), &[1]), Ok(()), "of no distribution nothing is said");
     }
 }

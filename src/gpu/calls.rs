@@ -66,6 +66,7 @@ impl Sampler {
             decoding.parts = plan.demand.parts();
             decoding.targets.clear();
             decoding.targets.extend_from_slice(targets);
+            decoding.ask(token_ids.iter().copied());
         })
     }
 
@@ -165,6 +166,7 @@ impl Sampler {
             decoding.parts = plan.demand.parts();
             decoding.info.clear();
             decoding.info.extend(inputs.decode_info());
+            decoding.ask((0..inputs.len()).map(|row| inputs.token_ids(row)));
         })
     }
 }

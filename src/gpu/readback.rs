@@ -253,6 +253,7 @@ mod tests {
     use crate::gpu::{Gpu, SamplerOptions};
     use crate::kernels::row_logprobs;
     use crate::kernels::row_sample;
+    use crate::kernels::token_ranks;
     use crate::logits::Logits;
     use crate::params::LogprobsParams;
     use crate::request::{Request, SampleInputs};
@@ -303,5 +304,15 @@ mod tests {
         ));
         let outcome = wrong.sample(&logits, &[request.row(0), request.row(1)], &SampleInputs::default());
         says(outcome.map(|rows| rows.len()), "of 3, in row 0)");
+        // Ranks of a token that nobody asked about are no answer either, however sound.
+        let (from, to) =
+            ("[given + GIVEN_TOKEN] = tokens[i]", "[given + GIVEN_TOKEN] = tokens[i] ^ (group.y & 1u)");
+        let wrong = faulty(token_ranks::KERNEL.replaced(from, to));
+        let outcome = wrong.logprobs_of(&logits, &LogprobsParams::default(), &[], &[&[0], &[1, 0]]);
+        says(outcome.map(|rows| rows.len()), "(given token 0 in place 0, where 1 was asked for, in row 1)");
+        let params = crate::SamplingParams { logprob_token_ids: vec![0, 1], ..Default::default() };
+        let request = Request::new(params).expect("sound");
+        let outcome = wrong.sample(&logits, &[request.row(0), request.row(1)], &SampleInputs::default());
+        says(outcome.map(|rows| rows.len()), "where 0 was asked for, in row 1)");
     }
 }

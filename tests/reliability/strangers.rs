@@ -1,6 +1,7 @@
 //! Rows are strangers: whatever one of them holds, the answers about the others keep their bits.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use sortilege::synthetic::{SplitMix64, mix};
 use sortilege::{
@@ -98,11 +99,23 @@ type Answers = Vec<String>;
 /// An operation on a batch.
 type Operation = fn(&dyn Engine, &Batch, &Logits<'_>) -> Answers;
 
-const OPERATIONS: [(&str, Operation); 7] = [
+const OPERATIONS: [(&str, Operation); 9] = [
     ("logprobs", |engine, _, logits| {
         let targets: Vec<Option<u32>> = (0..ROWS as u32).map(|row| (row != 2).then_some(row * 500)).collect();
         let params = LogprobsParams { top_logprobs: 6, temperature: 0.9, entropy: true };
         text(&engine.logprobs(logits, &params, &targets).expect("logprobs"))
+    }),
+    ("logprobs of given tokens", |engine, _, logits| {
+        // Of some rows none, of others those at both ends and in the middle, where a poison may be.
+        let lists: [&[u32]; 3] = [&[0, 4170, 2085, 9], &[], &[4095, 4096]];
+        let lists: Vec<&[u32]> = (0..ROWS).map(|row| lists[row % 3]).collect();
+        let params = LogprobsParams { top_logprobs: 1, temperature: 1.2, entropy: false };
+        text(&engine.logprobs_of(logits, &params, &[], &lists).expect("logprobs"))
+    }),
+    ("divergence", |engine, _, logits| {
+        static OTHERS: LazyLock<Vec<u8>> = LazyLock::new(|| Batch::clean(Dtype::F32).bytes());
+        let others = Logits::new(&OTHERS, Dtype::F32, ROWS, VOCAB).expect("a batch");
+        text(&engine.divergence(logits, &others).expect("divergences"))
     }),
     ("sample", |engine, batch, logits| sample(engine, batch, logits, false)),
     ("sample with drafts", |engine, batch, logits| sample(engine, batch, logits, true)),
