@@ -87,7 +87,7 @@ fn target(a: &Record<'_>, b: &Record<'_>) -> Option<TargetComparison> {
 /// The tokens of which a record says something, each once, by their ids.
 fn known(record: &Record<'_>) -> Vec<(u32, f64)> {
     let chosen = record.chosen().and_then(|chosen| chosen.token.zip(chosen.logprob));
-    let asked = record.token_ids().iter().map(|one| (one.token, one.logprob));
+    let asked = record.token_logprobs().iter().map(|one| (one.token, one.logprob));
     let listed = record.top().iter().filter_map(|one| Some((one.token?, one.logprob)));
     let mut known: Vec<(u32, f64)> = listed.chain(asked).chain(chosen).collect();
     known.sort_by_key(|(token, _)| *token);

@@ -48,7 +48,7 @@ impl Record<'_> {
     /// token is by logprobs, to which two logits may round.
     #[must_use]
     pub fn scored(&self, token: u32) -> Option<ScoredToken> {
-        let (top, given) = (self.top(), self.token_ids());
+        let (top, given) = (self.top(), self.token_logprobs());
         let chosen = self.chosen().filter(|chosen| chosen.token == Some(token));
         let chosen = chosen.and_then(|chosen| chosen.logprob.zip(chosen.rank));
         let asked = || given.iter().find(|one| one.token == token).map(|one| (one.logprob, one.rank));

@@ -129,7 +129,7 @@ impl Search {
             logsumexp,
             entropy,
             top,
-            token_ids,
+            token_logprobs,
             status,
         } = logged;
         self.field(format_args!("request"), request, &derived.request);
@@ -142,7 +142,7 @@ impl Search {
         self.field(format_args!("logsumexp"), logsumexp, &derived.logsumexp);
         self.field(format_args!("entropy"), entropy, &derived.entropy);
         self.list(format_args!("top"), top, &derived.top);
-        self.given(format_args!("token_ids"), token_ids, &derived.token_ids);
+        self.given(format_args!("token_logprobs"), token_logprobs, &derived.token_logprobs);
     }
 
     fn sample(&mut self, logged: &SampleRecord<'_>, derived: &SampleRecord<'_>) {
@@ -195,12 +195,12 @@ impl Search {
         logged: &DistributionRecord<'_>,
         derived: &DistributionRecord<'_>,
     ) {
-        let DistributionRecord { status, logsumexp, entropy, top, token_ids } = logged;
+        let DistributionRecord { status, logsumexp, entropy, top, token_logprobs } = logged;
         self.field(format_args!("{name}.status"), status, &derived.status);
         self.field(format_args!("{name}.logsumexp"), logsumexp, &derived.logsumexp);
         self.field(format_args!("{name}.entropy"), entropy, &derived.entropy);
         self.list(format_args!("{name}.top"), top, &derived.top);
-        self.given(format_args!("{name}.token_ids"), token_ids, &derived.token_ids);
+        self.given(format_args!("{name}.token_logprobs"), token_logprobs, &derived.token_logprobs);
     }
 
     fn given(&mut self, name: Arguments<'_>, logged: &[GivenToken<'_>], derived: &[GivenToken<'_>]) {

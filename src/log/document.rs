@@ -61,6 +61,13 @@ impl<R: BufRead> DocumentReader<R> {
         }
     }
 
+    /// An error of a record of the last document.
+    pub(super) fn problem(&self, record: &Record<'_>, problem: &str) -> LogError {
+        let (request, position) = (record.request(), record.position());
+        let problem = format!("request {request}, position {position}: {problem}");
+        LogError::Document { document: self.documents, problem }
+    }
+
     /// Whether there is something after the white space.
     fn skip_white_space(&mut self) -> LogResult<bool> {
         loop {
@@ -114,6 +121,9 @@ fn requests(document: &RawValue) -> Result<Vec<Positions>, Problem> {
 
 fn requests_of_object(document: &RawValue) -> Result<Vec<Positions>, Problem> {
     let object: Object<'_> = parsed(document)?;
+    if object.contains_key("output_sha256") {
+        return Err("this is a sidecar, which says how a log was made: give the log".to_owned());
+    }
     let Some(choices) = ["choices", "outputs"].iter().find_map(|name| list(&object, name)) else {
         return Ok(vec![positions(document)?.ok_or_else(|| format!("none of {MEMBERS} in it"))?]);
     };

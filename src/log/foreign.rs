@@ -76,7 +76,7 @@ pub(super) fn record(token: ForeignToken, top: Vec<ForeignToken>) -> Option<Logp
         logsumexp: None,
         entropy: None,
         top: top.into_iter().filter_map(ForeignToken::entry).collect(),
-        token_ids: Vec::new(),
+        token_logprobs: Vec::new(),
         status: Status::Ok,
     })
 }

@@ -85,7 +85,8 @@ impl<R: BufRead> JsonlReader<R> {
         }
     }
 
-    fn problem(&self, problem: &str) -> LogError {
+    /// An error of the last line.
+    pub(super) fn problem(&self, problem: &str) -> LogError {
         LogError::Record { line: self.lines, problem: problem.to_owned() }
     }
 }

@@ -59,7 +59,7 @@ const PARTS: &[Part] = &[
     Part { name: "entropy", is_in: |record| record.entropy().is_some(), has_place: is_ours },
     Part {
         name: "tokens that were asked for by their ids",
-        is_in: |record| !record.token_ids().is_empty(),
+        is_in: |record| !record.token_logprobs().is_empty(),
         has_place: holds_all,
     },
     Part {

@@ -25,6 +25,7 @@
 //! ```
 
 mod audit;
+mod check;
 mod chosen;
 mod completions;
 mod csv;

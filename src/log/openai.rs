@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::foreign::{ForeignToken, UNLIKELY, chosen_entry, finite, record, spelled};
 use super::objects::{Entry, Objects};
@@ -76,9 +77,20 @@ pub(super) struct ReadToken {
     token: String,
     bytes: Option<Vec<u8>>,
     logprob: Option<f64>,
+    #[serde(default, deserialize_with = "probability")]
     prob: Option<f64>,
     #[serde(alias = "top_probs", default)]
     top_logprobs: Option<Vec<ReadToken>>,
+}
+
+/// A probability; of a sum of f32 it may be a little above 1.
+fn probability<'de, D: Deserializer<'de>>(value: D) -> Result<Option<f64>, D::Error> {
+    match Option::<f64>::deserialize(value)? {
+        Some(prob) if !(0.0..=1.0 + 1e-6).contains(&prob) => {
+            Err(Error::custom(format!("prob is {prob:?}: a probability is from 0 to 1")))
+        }
+        prob => Ok(prob),
+    }
 }
 
 impl ReadToken {

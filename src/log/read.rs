@@ -15,11 +15,13 @@ use super::parquet::{self, ParquetReader};
 use super::record::Record;
 
 /// The records of a log, in its order, whatever its format: that is told by its first bytes. Of JSON lines and CSV it
-/// keeps one record in memory at a time, of Parquet a batch of a row group, of JSON of other programs a document. After
-/// an error there are no more.
+/// keeps one record in memory at a time, of Parquet a batch of a row group, of JSON of other programs a document. A record
+/// with a number that none can be, such as a logprob above 0, is an error. After an error there are no more.
 #[derive(Debug)]
 pub struct LogReader<R> {
     format: Format<R>,
+    /// Whether numbers that none can be are errors.
+    is_checked: bool,
     is_done: bool,
 }
 
@@ -61,7 +63,7 @@ impl LogReader<BufReader<File>> {
         #[cfg(feature = "parquet")]
         if input.fill_buf()?.starts_with(parquet::MAGIC) {
             let reader = ParquetReader::new(input.into_inner())?;
-            return Ok(Self { format: Format::Parquet(Box::new(reader)), is_done: false });
+            return Ok(Self::of_format(Format::Parquet(Box::new(reader))));
         }
         #[cfg(not(feature = "parquet"))]
         let _ = input.fill_buf()?;
@@ -75,8 +77,12 @@ impl<R: BufRead> LogReader<R> {
     /// # Errors
     /// [`LogError::Format`] if it is none, what the input says.
     pub fn new(mut input: R) -> LogResult<Self> {
+        if input.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+            input.consume(BYTE_ORDER_MARK.len());
+        }
         let head = input.fill_buf()?;
         let format = match head.first() {
+            Some(_) if is_utf_16(head) => return Err(LogError::Format(UTF_16.to_owned())),
             None => Format::Jsonl(JsonlReader::new(input)),
             Some(b'P') if head.starts_with(b"PAR1") => {
                 return Err(LogError::Format(PARQUET_STREAM.to_owned()));
@@ -88,7 +94,17 @@ impl<R: BufRead> LogReader<R> {
             Some(b'r') => Format::Csv(CsvReader::new(input)?),
             Some(_) => return Err(LogError::Format(NO_LOG.to_owned())),
         };
-        Ok(Self { format, is_done: false })
+        Ok(Self::of_format(format))
+    }
+
+    const fn of_format(format: Format<R>) -> Self {
+        Self { format, is_checked: true, is_done: false }
+    }
+
+    /// The same of a log whose numbers are compared with what they must be.
+    pub(super) const fn unchecked(mut self) -> Self {
+        self.is_checked = false;
+        self
     }
 
     /// The format that is read; none for what other programs write.
@@ -120,6 +136,19 @@ const PARQUET_STREAM: &str = "this is a Parquet file: the feature `parquet` read
 const NO_LOG: &str = "this is no log: neither JSON lines, CSV or Parquet of `log` or `sample`, nor logprobs as OpenAI, \
                       vLLM or llama-server give them";
 
+/// Editors on Windows begin a text in UTF-8 with it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+const UTF_16: &str = "this is text in UTF-16: save it as UTF-8";
+
+/// Whether a text is in UTF-16: it has its mark, or a first letter of two bytes.
+const fn is_utf_16(head: &[u8]) -> bool {
+    matches!(
+        head,
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{' | b'[' | b'r', 0, ..] | [0, b'{' | b'[' | b'r', ..]
+    )
+}
+
 /// Whether JSON is of our lines: by the first name in it, of which those of others have none.
 fn is_ours(head: &[u8]) -> bool {
     const NAMES: [&str; 20] = [
@@ -133,7 +162,7 @@ fn is_ours(head: &[u8]) -> bool {
         "logsumexp",
         "entropy",
         "top",
-        "token_ids",
+        "token_logprobs",
         "status",
         "seed",
         "stream",
@@ -155,6 +184,21 @@ fn is_ours(head: &[u8]) -> bool {
     }
 }
 
+impl<R: BufRead> LogReader<R> {
+    fn checked(&self, record: Record<'static>) -> LogResult<Record<'static>> {
+        match record.check() {
+            Err(problem) if self.is_checked => Err(match &self.format {
+                Format::Jsonl(reader) => reader.problem(&problem),
+                Format::Csv(reader) => LogError::Record { line: reader.line_of_record(), problem },
+                Format::Document(reader) => reader.problem(&record, &problem),
+                #[cfg(feature = "parquet")]
+                Format::Parquet(reader) => LogError::Record { line: reader.rows(), problem },
+            }),
+            _ => Ok(record),
+        }
+    }
+}
+
 impl<R: BufRead> Iterator for LogReader<R> {
     type Item = LogResult<Record<'static>>;
 
@@ -170,6 +214,7 @@ impl<R: BufRead> Iterator for LogReader<R> {
             Format::Parquet(reader) => reader.read(),
         }
         .transpose();
+        let record = record.map(|record| record.and_then(|record| self.checked(record)));
         self.is_done = !matches!(record, Some(Ok(_)));
         record
     }

@@ -53,7 +53,7 @@ pub struct LogprobsRecord<'a> {
     pub top: Vec<TokenLogprob<'a>>,
     /// The tokens that were asked for by their ids, in that order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub token_ids: Vec<GivenToken<'a>>,
+    pub token_logprobs: Vec<GivenToken<'a>>,
     /// Whether the row is a distribution.
     pub status: Status,
 }
@@ -155,7 +155,7 @@ pub struct DistributionRecord<'a> {
     pub top: Vec<TokenLogprob<'a>>,
     /// The tokens that were asked for by their ids, in that order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub token_ids: Vec<GivenToken<'a>>,
+    pub token_logprobs: Vec<GivenToken<'a>>,
 }
 
 impl<'a> Record<'a> {
@@ -180,7 +180,7 @@ impl<'a> Record<'a> {
             logsumexp: number(*logsumexp),
             entropy: number(*entropy),
             top: list(top_logprobs, texts),
-            token_ids: given(&row.distribution, texts),
+            token_logprobs: given(&row.distribution, texts),
             status: *status,
         })
     }
@@ -259,10 +259,10 @@ impl<'a> Record<'a> {
 
     /// The tokens that were asked for by their ids (of a sample, in the processed distribution).
     #[must_use]
-    pub fn token_ids(&self) -> &[GivenToken<'a>] {
+    pub fn token_logprobs(&self) -> &[GivenToken<'a>] {
         match self {
-            Self::Logprobs(record) => &record.token_ids,
-            Self::Sample(record) => &record.processed.token_ids,
+            Self::Logprobs(record) => &record.token_logprobs,
+            Self::Sample(record) => &record.processed.token_logprobs,
         }
     }
 }
@@ -299,7 +299,7 @@ fn distribution<'a>(row: &Distribution, texts: Texts<'a>) -> DistributionRecord<
         logsumexp: number(row.logsumexp),
         entropy: number(row.entropy),
         top: list(&row.top_logprobs, texts),
-        token_ids: given(row, texts),
+        token_logprobs: given(row, texts),
     }
 }
 

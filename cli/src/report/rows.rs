@@ -82,7 +82,7 @@ impl Maker<'_> {
         let chosen = record.chosen();
         let token = chosen.map(|chosen| self.words.number(Token::of(&chosen)));
         let logprob = chosen.and_then(|chosen| chosen.logprob);
-        let mut view = self.view(logprob, record.entropy(), record.top(), record.token_ids());
+        let mut view = self.view(logprob, record.entropy(), record.top(), record.token_logprobs());
         // Of logs that have no rank, the list may have it.
         let listed = view.top.iter().find(|(listed, ..)| Some(*listed) == token).map(|(.., rank)| *rank);
         view.rank = chosen.and_then(|chosen| chosen.rank).or(listed);
@@ -107,8 +107,12 @@ impl Maker<'_> {
         let SampleRecord { kept, kept_mass, temperature, draws, raw, .. } = record;
         let first = draws.first();
         row.views.push(raw.as_ref().map(|raw| {
-            let view =
-                self.view(first.and_then(|drawn| drawn.raw_logprob), raw.entropy, &raw.top, &raw.token_ids);
+            let view = self.view(
+                first.and_then(|drawn| drawn.raw_logprob),
+                raw.entropy,
+                &raw.top,
+                &raw.token_logprobs,
+            );
             View { rank: first.and_then(|drawn| drawn.raw_rank), ..view }
         }));
         row.filters = Some(Filters { kept: *kept, kept_mass: *kept_mass, temperature: *temperature });

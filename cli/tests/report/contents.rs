@@ -231,7 +231,7 @@ fn tokens_that_were_asked_for_are_listed_with_their_share() {
     let rows = folder.log_of_assets("log.jsonl", "log --top 2 --token-ids 11,281,265");
     let mut browser = Browser::start();
     browser.open(&folder.page("report log.jsonl"), "#0:3");
-    let given = rows[3]["token_ids"].as_array().expect("a list");
+    let given = rows[3]["token_logprobs"].as_array().expect("a list");
     let shown = bars(&mut browser, 1);
     assert_eq!((given.len(), shown.len()), (3, 3));
     for (line, entry) in shown.iter().zip(given) {

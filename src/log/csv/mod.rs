@@ -66,12 +66,12 @@ pub(super) fn held<'a>(record: &Record<'a>) -> Record<'a> {
     match record {
         Record::Logprobs(record) => {
             let mut held = record.clone();
-            held.token_ids.clear();
+            held.token_logprobs.clear();
             Record::Logprobs(held)
         }
         Record::Sample(record) => {
-            let (top, token_ids) = (Vec::new(), Vec::new());
-            let processed = DistributionRecord { logsumexp: None, top, token_ids, ..record.processed };
+            let (top, token_logprobs) = (Vec::new(), Vec::new());
+            let processed = DistributionRecord { logsumexp: None, top, token_logprobs, ..record.processed };
             Record::Sample(SampleRecord { processed, raw: None, draws: record.draws.clone(), ..*record })
         }
     }

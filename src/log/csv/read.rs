@@ -21,6 +21,8 @@ pub(crate) struct CsvReader<R> {
     kind: Kind,
     /// The first line of the next record.
     ahead: Option<Line>,
+    /// The number of the first line of the last record.
+    line: u64,
 }
 
 /// A line, or what a cut left of one.
@@ -61,7 +63,7 @@ impl<R: Read> CsvReader<R> {
                 "the first line has other columns than those that `log` and `sample` write".to_owned(),
             ));
         };
-        let mut reader = Self { lines, names, kind, ahead: None };
+        let mut reader = Self { lines, names, kind, ahead: None, line: 0 };
         reader.ahead = reader.line()?;
         Ok(reader)
     }
@@ -72,11 +74,17 @@ impl<R: Read> CsvReader<R> {
         if is_cut {
             return Err(cut(&line));
         }
+        self.line = number(&line);
         match self.kind {
             Kind::Logprobs => self.logprobs(line),
             Kind::Sample => self.sample(line),
         }
         .map(Some)
+    }
+
+    /// The number of the first line of the last record.
+    pub(crate) const fn line_of_record(&self) -> u64 {
+        self.line
     }
 
     fn logprobs(&mut self, mut line: StringRecord) -> LogResult<Record<'static>> {
@@ -154,7 +162,11 @@ fn begins_another(part: &StringRecord, line: &StringRecord, columns: usize) -> b
 }
 
 fn cut(line: &StringRecord) -> LogError {
-    LogError::Truncated { line: line.position().map_or(0, Position::line) }
+    LogError::Truncated { line: number(line) }
+}
+
+fn number(line: &StringRecord) -> u64 {
+    line.position().map_or(0, Position::line)
 }
 
 const NO_UTF_8: &str = "this is not UTF-8";
@@ -170,7 +182,7 @@ const ROW_COLUMNS: [usize; 2] = [10, 9];
 const OUT_OF_ORDER: &str = "its number does not follow that of the line before";
 
 fn wrong(line: &StringRecord, problem: &str) -> LogError {
-    LogError::Record { line: line.position().map_or(0, Position::line), problem: problem.to_owned() }
+    LogError::Record { line: number(line), problem: problem.to_owned() }
 }
 
 fn told(error: csv::Error) -> LogError {
@@ -249,7 +261,7 @@ impl LogprobsRow<'_> {
             logsumexp,
             entropy,
             top,
-            token_ids: Vec::new(),
+            token_logprobs: Vec::new(),
             status,
         };
         record.restore_infinity();
@@ -272,8 +284,13 @@ impl SampleRow<'_> {
     fn record(&self) -> SampleRecord<'static> {
         let &Self { request, position, status, seed, stream, temperature, kept, kept_mass, entropy, .. } =
             self;
-        let processed =
-            DistributionRecord { status, logsumexp: None, entropy, top: Vec::new(), token_ids: Vec::new() };
+        let processed = DistributionRecord {
+            status,
+            logsumexp: None,
+            entropy,
+            top: Vec::new(),
+            token_logprobs: Vec::new(),
+        };
         let draws = Vec::new();
         SampleRecord {
             request,

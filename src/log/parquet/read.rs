@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::leaves::{At, Cell, Problem, ROW, ReadLeaf};
-use super::schema::{DISTRIBUTION_LEAVES, DRAW_LEAVES, TOKEN_ID_LEAVES, TOP_LEAVES, schema};
+use super::schema::{DISTRIBUTION_LEAVES, DRAW_LEAVES, TOKEN_LOGPROB_LEAVES, TOP_LEAVES, schema};
 use crate::answer::Status;
 use crate::log::error::{LogError, LogResult};
 use crate::log::record::{
@@ -62,6 +62,11 @@ impl ParquetReader {
     pub(crate) fn read(&mut self) -> LogResult<Option<Record<'static>>> {
         let record = self.record();
         record.map_err(|problem| LogError::Record { line: self.rows + 1, problem })
+    }
+
+    /// Rows that were given.
+    pub(crate) const fn rows(&self) -> u64 {
+        self.rows
     }
 
     fn record(&mut self) -> Result<Option<Record<'static>>, Problem> {
@@ -131,7 +136,7 @@ impl Row<'_> {
             logsumexp: self.optional(8)?,
             entropy: self.optional(9)?,
             top: self.list(10, TOP_LEAVES, ROW, Self::entry)?,
-            token_ids: self.list(10 + TOP_LEAVES, TOKEN_ID_LEAVES, ROW, Self::given)?,
+            token_logprobs: self.list(10 + TOP_LEAVES, TOKEN_LOGPROB_LEAVES, ROW, Self::given)?,
         })
     }
 
@@ -166,7 +171,7 @@ impl Row<'_> {
             logsumexp: self.optional(first + 1)?,
             entropy: self.optional(first + 2)?,
             top: self.list(first + 3, TOP_LEAVES, at, Self::entry)?,
-            token_ids: self.list(first + 3 + TOP_LEAVES, TOKEN_ID_LEAVES, at, Self::given)?,
+            token_logprobs: self.list(first + 3 + TOP_LEAVES, TOKEN_LOGPROB_LEAVES, at, Self::given)?,
         })
     }
 

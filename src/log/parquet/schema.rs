@@ -15,9 +15,9 @@ macro_rules! top {
 }
 
 /// Tokens that were asked for by their ids.
-macro_rules! token_ids {
+macro_rules! token_logprobs {
     () => {
-        "required group token_ids (LIST) { repeated group list { required group element {
+        "required group token_logprobs (LIST) { repeated group list { required group element {
             required int32 token; optional binary text (STRING); optional binary bytes; required double logprob;
             required int32 rank; required double set_logprob;
         } } }"
@@ -30,7 +30,7 @@ const LOGPROBS: &str = concat!(
         optional int32 token; optional binary text (STRING); optional binary bytes;
         optional double logprob; optional int32 rank; optional double logsumexp; optional double entropy;",
     top!(),
-    token_ids!(),
+    token_logprobs!(),
     "}"
 );
 
@@ -46,19 +46,19 @@ const SAMPLE: &str = concat!(
         required group processed {
             required binary status (STRING); optional double logsumexp; optional double entropy;",
     top!(),
-    token_ids!(),
+    token_logprobs!(),
     "} optional group raw {
             required binary status (STRING); optional double logsumexp; optional double entropy;",
     top!(),
-    token_ids!(),
+    token_logprobs!(),
     "} }"
 );
 
 /// Leaves of an element of each list, and of a distribution.
 pub(super) const TOP_LEAVES: usize = 4;
-pub(super) const TOKEN_ID_LEAVES: usize = 6;
+pub(super) const TOKEN_LOGPROB_LEAVES: usize = 6;
 pub(super) const DRAW_LEAVES: usize = 7;
-pub(super) const DISTRIBUTION_LEAVES: usize = 3 + TOP_LEAVES + TOKEN_ID_LEAVES;
+pub(super) const DISTRIBUTION_LEAVES: usize = 3 + TOP_LEAVES + TOKEN_LOGPROB_LEAVES;
 
 /// The columns of records of a kind.
 pub(super) fn schema(kind: Kind) -> Type {

@@ -10,7 +10,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::leaves::{At, Cell, Leaf, ROW};
-use super::schema::{DISTRIBUTION_LEAVES, DRAW_LEAVES, TOKEN_ID_LEAVES, TOP_LEAVES, schema};
+use super::schema::{DISTRIBUTION_LEAVES, DRAW_LEAVES, TOKEN_LOGPROB_LEAVES, TOP_LEAVES, schema};
 use crate::arithmetic::format::ARITHMETIC_VERSION;
 use crate::log::record::{
     DistributionRecord, DrawRecord, GivenToken, Kind, LogprobsRecord, Record, SampleRecord, TokenLogprob,
@@ -133,7 +133,7 @@ impl Row<'_> {
         self.optional(8, ROW, record.logsumexp.map(Cell::Double))?;
         self.optional(9, ROW, record.entropy.map(Cell::Double))?;
         self.list(10, TOP_LEAVES, ROW, &record.top, Self::entry)?;
-        self.list(10 + TOP_LEAVES, TOKEN_ID_LEAVES, ROW, &record.token_ids, Self::given)
+        self.list(10 + TOP_LEAVES, TOKEN_LOGPROB_LEAVES, ROW, &record.token_logprobs, Self::given)
     }
 
     fn sample(mut self, record: &SampleRecord<'_>) -> io::Result<()> {
@@ -165,7 +165,7 @@ impl Row<'_> {
         self.optional(first + 1, at, distribution.logsumexp.map(Cell::Double))?;
         self.optional(first + 2, at, distribution.entropy.map(Cell::Double))?;
         self.list(first + 3, TOP_LEAVES, at, &distribution.top, Self::entry)?;
-        self.list(first + 3 + TOP_LEAVES, TOKEN_ID_LEAVES, at, &distribution.token_ids, Self::given)
+        self.list(first + 3 + TOP_LEAVES, TOKEN_LOGPROB_LEAVES, at, &distribution.token_logprobs, Self::given)
     }
 
     fn given(&mut self, first: usize, at: At, given: &GivenToken<'_>) -> io::Result<()> {

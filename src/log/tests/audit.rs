@@ -214,7 +214,7 @@ fn texts_are_left_out_where_nobody_knows_them() {
                 value["bytes"] = json!(null);
             };
             no_text(&mut line);
-            for list in ["top", "token_ids"] {
+            for list in ["top", "token_logprobs"] {
                 let list = line.get_mut(list).and_then(Value::as_array_mut);
                 list.into_iter().flatten().for_each(no_text);
             }

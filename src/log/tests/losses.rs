@@ -8,13 +8,13 @@ fn without_lost(record: &Record<'static>, format: Format) -> Option<Record<'stat
     let mut record = record.clone();
     let (is_vllm, is_older) = (format == Format::Vllm, format == Format::OpenAiCompletions);
     if format == Format::Csv {
-        record.token_ids.clear();
+        record.token_logprobs.clear();
     }
     if !format.is_of_chosen_tokens() {
         return Some(Record::Logprobs(record));
     }
     Record::Logprobs(record.clone()).chosen()?;
-    record.token_ids.clear();
+    record.token_logprobs.clear();
     (record.logsumexp, record.entropy, record.status) = (None, None, crate::Status::Ok);
     record.rank = record.rank.filter(|_| is_vllm);
     record.logprob = record.logprob.or(Some(f64::NEG_INFINITY));

@@ -2,6 +2,7 @@
 
 mod audit;
 mod foreign;
+mod impossible;
 mod losses;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -106,7 +107,7 @@ fn csv_comes_back_but_for_what_it_has_no_columns_for() {
         let back = read(&csv(&records, Kind::Logprobs)).expect("a log");
         for record in &mut records {
             if let Record::Logprobs(record) = record {
-                record.token_ids.clear();
+                record.token_logprobs.clear();
             }
         }
         assert_eq!(back, records);
@@ -194,6 +195,7 @@ fn what_is_no_log_is_told() {
     for (log, words) in [
         ("hello\n".to_owned(), "this is no log"),
         ("\0\0".to_owned(), "this is no log"),
+        (format!("{{\n  \"sortilege\": \"1\",\n  \"output_sha256\": \"{good:.0}\"\n}}"), "this is a sidecar"),
         ("{}\n".to_owned(), "line 1: missing field"),
         ("{\"request\":1}x".to_owned(), "line 1: "),
         (second(&good, "\"rank\":", "\"rang\":"), "line 2: unknown field `rang`"),
@@ -210,6 +212,27 @@ fn what_is_no_log_is_told() {
         assert!(message.contains(words), "{message} instead of {words}");
     }
     assert_eq!(read(b"").expect("no records"), []);
+}
+
+/// What editors and shells of Windows make of a text.
+#[test]
+fn a_byte_order_mark_is_skipped_and_utf_16_named() {
+    let foreign = include_str!("../../../tests/logs/openai-chat.json").as_bytes().to_vec();
+    for log in [jsonl(&logprobs_records(2)), csv(&sample_records(2), Kind::Sample), foreign] {
+        let expected = read(&log).expect("a log");
+        assert_eq!(read(&[b"\xef\xbb\xbf", &log[..]].concat()).expect("a log"), expected);
+        let text = String::from_utf8(log).expect("UTF-8");
+        let words = |mark: &'static str| mark.encode_utf16().chain(text.encode_utf16().collect::<Vec<_>>());
+        for mark in ["\u{feff}", ""] {
+            for log in [
+                words(mark).flat_map(u16::to_le_bytes).collect::<Vec<_>>(),
+                words(mark).flat_map(u16::to_be_bytes).collect(),
+            ] {
+                let message = read(&log).expect_err("UTF-16").to_string();
+                assert_eq!(message, "this is text in UTF-16: save it as UTF-8");
+            }
+        }
+    }
 }
 
 #[test]

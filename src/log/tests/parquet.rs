@@ -7,7 +7,7 @@ use ::parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::*;
 
-fn bytes(records: &[Record<'_>]) -> Vec<u8> {
+pub(super) fn bytes(records: &[Record<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let kind = records.first().map_or(Kind::Logprobs, Record::kind);
     let mut writer = ParquetWriter::new(&mut bytes, kind).expect("memory");
@@ -25,7 +25,7 @@ fn file(bytes: &[u8]) -> File {
     file
 }
 
-fn read_file(bytes: &[u8]) -> LogResult<Vec<Record<'static>>> {
+pub(super) fn read_file(bytes: &[u8]) -> LogResult<Vec<Record<'static>>> {
     LogReader::of_file(file(bytes))?.collect()
 }
 

@@ -48,7 +48,7 @@ fn given_tokens_are_said_as_drawn_ones() {
     let drawn = |line: &Value| json!([&line["draws"][0]["token"], &line["draws"][1]["token"]]);
     let [first, second] = [0, 1].map(|place| drawn(&plain[0])[place].as_u64().expect("a token"));
     let lines = folder.lines(&format!("{line} --logprob-token-ids {first},{second},{first},63"));
-    let said = |view: &str| lines[0][view]["token_ids"].as_array().expect("an array").clone();
+    let said = |view: &str| lines[0][view]["token_logprobs"].as_array().expect("an array").clone();
     for (view, keys) in [("processed", ["logprob", "rank"]), ("raw", ["raw_logprob", "raw_rank"])] {
         let said = said(view);
         let names = json!(said.iter().map(|one| &one["token"]).collect::<Vec<_>>());

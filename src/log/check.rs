@@ -1,0 +1,101 @@
+//! Whether what a record says can be true at all. A log may be anybody's; the first number that cannot be one is named.
+
+use std::fmt;
+
+use super::record::{
+    DistributionRecord, DrawRecord, GivenToken, LogprobsRecord, Record, SampleRecord, TokenLogprob,
+};
+
+/// What cannot be, by its field.
+type Checked = Result<(), String>;
+
+/// How far a number may be beyond its limit: the bound of a logprob here (docs/exact.md), and more than f32 rounds one
+/// near 0, in which others compute.
+const ROUNDING: f64 = 1e-6;
+
+impl Record<'_> {
+    /// An error unless each number is one that a row of logits may have.
+    pub(super) fn check(&self) -> Checked {
+        match self {
+            Self::Logprobs(record) => record.check(),
+            Self::Sample(record) => record.check(),
+        }
+    }
+}
+
+impl LogprobsRecord<'_> {
+    fn check(&self) -> Checked {
+        logprob(format_args!("logprob"), self.logprob)?;
+        rank(format_args!("rank"), self.rank)?;
+        sums("", self.logsumexp, self.entropy)?;
+        lists("", &self.top, &self.token_logprobs)
+    }
+}
+
+impl SampleRecord<'_> {
+    fn check(&self) -> Checked {
+        let is_mass = |mass: f64| (0.0..=1.0 + ROUNDING).contains(&mass);
+        check(format_args!("kept_mass"), self.kept_mass, is_mass, "a probability is from 0 to 1")?;
+        let is_temperature = |temperature: f64| temperature.is_finite() && temperature >= 0.0;
+        check(format_args!("temperature"), self.temperature, is_temperature, "no temperature is below 0")?;
+        self.draws.iter().enumerate().try_for_each(|(place, draw)| draw.check(place))?;
+        self.processed.check("processed.")?;
+        self.raw.as_ref().map_or(Ok(()), |raw| raw.check("raw."))
+    }
+}
+
+impl DrawRecord<'_> {
+    fn check(&self, place: usize) -> Checked {
+        logprob(format_args!("draws[{place}].logprob"), Some(self.logprob))?;
+        rank(format_args!("draws[{place}].rank"), Some(self.rank))?;
+        logprob(format_args!("draws[{place}].raw_logprob"), self.raw_logprob)?;
+        rank(format_args!("draws[{place}].raw_rank"), self.raw_rank)
+    }
+}
+
+impl DistributionRecord<'_> {
+    fn check(&self, of: &str) -> Checked {
+        sums(of, self.logsumexp, self.entropy)?;
+        lists(of, &self.top, &self.token_logprobs)
+    }
+}
+
+/// Log-sum-exp and entropy.
+fn sums(of: &str, logsumexp: Option<f64>, entropy: Option<f64>) -> Checked {
+    check(format_args!("{of}logsumexp"), logsumexp, f64::is_finite, "a log-sum-exp is finite")?;
+    let is_entropy = |entropy: f64| entropy.is_finite() && entropy >= -ROUNDING;
+    check(format_args!("{of}entropy"), entropy, is_entropy, "an entropy is finite and at least 0")
+}
+
+fn lists(of: &str, top: &[TokenLogprob<'_>], given: &[GivenToken<'_>]) -> Checked {
+    for (place, entry) in top.iter().enumerate() {
+        logprob(format_args!("{of}top[{place}].logprob"), Some(entry.logprob))?;
+    }
+    for (place, entry) in given.iter().enumerate() {
+        logprob(format_args!("{of}token_logprobs[{place}].logprob"), Some(entry.logprob))?;
+        rank(format_args!("{of}token_logprobs[{place}].rank"), Some(entry.rank))?;
+        logprob(format_args!("{of}token_logprobs[{place}].set_logprob"), Some(entry.set_logprob))?;
+    }
+    Ok(())
+}
+
+fn logprob(name: fmt::Arguments<'_>, value: Option<f64>) -> Checked {
+    check(name, value, |value| value <= ROUNDING, "a logprob is at most 0")
+}
+
+fn rank(name: fmt::Arguments<'_>, value: Option<u32>) -> Checked {
+    check(name, value, |value| value > 0, "ranks count from 1")
+}
+
+/// An error if there is a number that is not what it must be.
+fn check<T: Copy + fmt::Debug>(
+    name: fmt::Arguments<'_>,
+    value: Option<T>,
+    holds: impl Fn(T) -> bool,
+    rule: &str,
+) -> Checked {
+    match value.filter(|&value| !holds(value)) {
+        Some(value) => Err(format!("{name} is {value:?}: {rule}")),
+        None => Ok(()),
+    }
+}
