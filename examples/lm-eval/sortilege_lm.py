@@ -17,7 +17,7 @@ class SortilegeLM(TemplateLM):
     """`model` has `eot`, `max_length`, `encode(text) -> ids` and `logits(list of ids) -> [requests][positions][vocab]`,
     of which the rows past the end of a shorter list are of no use."""
 
-    def __init__(self, model, program="sortilege", device="auto", batch_size=64):
+    def __init__(self, model, program="sortilege", device="auto", batch_size=16):
         super().__init__()
         self.model, self.batch_size = model, batch_size
         self.command = [str(program), "score", "--device", device, "--format", "jsonl"]
@@ -41,25 +41,36 @@ class SortilegeLM(TemplateLM):
 
     def score(self, pairs):
         """(log-likelihood, whether it is greedy) of each continuation: one forward pass, and one question, for each."""
-        inputs, questions = [], []
-        for request, (context, continuation) in enumerate(pairs):
+        inputs, questions, rows = [], [], 0
+        for context, continuation in pairs:
             # The last token is predicted, and predicts nothing. What is too long loses its beginning.
             tokens = (context + continuation)[-(self.model.max_length + 1) :][:-1]
             if len(continuation) > len(tokens):
                 raise ValueError(f"a continuation of {len(continuation)} tokens needs a context and as many positions")
             inputs.append(tokens)
-            first_row = len(tokens) - len(continuation)
-            questions.append({"tokens": continuation, "request": request, "first_row": first_row})
+            questions.append({"tokens": continuation, "request": 0, "first_row": rows})
+            rows += len(continuation)
         with tempfile.TemporaryDirectory() as folder:
             logits, candidates = Path(folder, "logits.npy"), Path(folder, "candidates.jsonl")
-            np.save(logits, self.model.logits(inputs))
+            with logits.open("wb") as file:
+                self.write_rows(file, inputs, [len(continuation) for _, continuation in pairs])
             candidates.write_text("\n".join(map(json.dumps, questions)))
             command = [*self.command, logits, "--candidates", candidates]
-            scored = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            # What the program says on stderr is the user's to hear.
+            scored = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         entries = [json.loads(line)["candidates"][0] for line in scored.splitlines()]
         # JSON has no infinity: the total of an impossible sequence is null.
         totals = [float("-inf") if entry["total"] is None else entry["total"] for entry in entries]
         return [(total, entry["is_greedy"]) for total, entry in zip(totals, entries)]
+
+    def write_rows(self, file, inputs, lengths):
+        """The last rows of each request, so many as its continuation has tokens, as one [rows][vocab] array: what nobody
+        asks about is not written."""
+        batch = self.model.logits(inputs)
+        header = {"descr": "<f4", "fortran_order": False, "shape": (sum(lengths), batch.shape[-1])}
+        np.lib.format.write_array_header_1_0(file, header)
+        for logits, tokens, length in zip(batch, inputs, lengths):
+            file.write(np.ascontiguousarray(logits[len(tokens) - length : len(tokens)], "<f4"))
 
     def loglikelihood_rolling(self, requests, disable_tqdm=False):
         answers = []
