@@ -10,6 +10,9 @@ pub enum Error {
     /// The logits are not where or what the caller says they are.
     #[error("{0}")]
     Logits(String),
+    /// Shards of a vocabulary do not fit together, or bytes are none of a shard's statistics.
+    #[error("{0}")]
+    Shard(String),
     /// The device cannot hold or run this batch.
     #[error("{0}")]
     Limit(String),

@@ -30,6 +30,7 @@
 //! | doubts about a driver | [`Sampler::self_check`], [`validate`] |
 //! | doubts about an answer | [`audit`] |
 //! | two models, or one in two types | [`Engine::divergence`] |
+//! | a vocabulary that is cut over devices | [`shard`] |
 //!
 //! # How it works
 //! ```text
@@ -62,6 +63,7 @@
 //! | `kernels` | one kernel a file: declaration of the shader, twin on the CPU |
 //! | `plan` | chunks, bindings, dispatches and bytes of a call, without a device |
 //! | `engine`, `cpu` | what every engine computes; the one on the CPU |
+//! | `shard` | parts of a vocabulary, whose statistics merge to those of the whole |
 //! | `gpu` | the one on the device, and the sampler in the engine's encoder; the only room that names wgpu |
 //! | `log` | records, written, read, and told how they were made |
 //! | `compare` | two models' logits of the same rows, and the statistics of all rows |
@@ -94,6 +96,7 @@ mod params;
 mod plan;
 mod proof;
 mod request;
+pub mod shard;
 
 #[cfg(feature = "wgpu")]
 pub use answer::Answer;

@@ -349,6 +349,7 @@ fn documentation_names_files_that_exist() {
         "docs/sampling.md",
         "docs/performance.md",
         "docs/report.md",
+        "docs/scale.md",
     ] {
         let text = std::fs::read_to_string(root.join(page)).expect("the page is there");
         for path in paths_of(&text) {

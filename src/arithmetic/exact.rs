@@ -19,11 +19,11 @@ pub(crate) const WEIGHTLESS: u32 = 60;
 /// Bits above this, as an unsigned number, are a NaN with the sign set.
 pub(crate) const BITS_NEG_INFINITY: u32 = 0xff80_0000;
 /// Fraction bits of a token's weight within its tile.
-pub(super) const TILE_FRACTION: u32 = 50;
+pub(crate) const TILE_FRACTION: u32 = 50;
 /// Fraction bits of the mass of a row: a token equal to the maximum weighs 2^40.
 pub(crate) const ROW_FRACTION: u32 = 40;
 /// Fraction bits of a tile's surprisal sum.
-pub(super) const TILE_SURPRISAL_FRACTION: u32 = 44;
+pub(crate) const TILE_SURPRISAL_FRACTION: u32 = 44;
 /// Fraction bits of a mantissa out of the table.
 pub(super) const MANTISSA_FRACTION: u32 = 31;
 /// Fraction bits of a distance in octaves.

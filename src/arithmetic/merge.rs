@@ -6,6 +6,7 @@ use super::exact::{
 };
 use super::format::layout;
 use super::integers::mul_shift;
+use super::rng::halves;
 
 /// What one tile says of its tokens. All sums are integers: their order does not matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,28 @@ pub(crate) struct TileStats {
 }
 
 impl TileStats {
+    /// Words of the statistics, which the delegates follow on the device.
+    pub(crate) const WORDS: usize = tile::DELEGATES;
+
+    /// As the device writes them.
+    pub(crate) fn words(&self) -> [u32; Self::WORDS] {
+        let [mass, surprisal] = [self.mass, self.surprisal].map(halves);
+        let max_key = self.max_key.cast_unsigned();
+        [max_key, mass[0], mass[1], surprisal[0], surprisal[1], self.n_greater, self.n_equal]
+    }
+
+    /// Out of these words.
+    pub(crate) fn from_words(words: [u32; Self::WORDS]) -> Self {
+        let pair = |low: usize| u64::from(words[low]) | (u64::from(words[low + 1]) << 32);
+        Self {
+            max_key: words[tile::MAX_KEY].cast_signed(),
+            mass: pair(tile::MASS),
+            surprisal: pair(tile::SURPRISAL),
+            n_greater: words[tile::N_GREATER],
+            n_equal: words[tile::N_EQUAL],
+        }
+    }
+
     /// Distance of the tile's maximum below the row's, and its mass relative to that, Q40; `None` outside the window.
     pub(crate) fn tile_mass(&self, max_key: i32, scale: Scale) -> Option<(u32, u64)> {
         let octaves = scale.octaves_below(bits_of_key(max_key), bits_of_key(self.max_key))?;

@@ -10,8 +10,6 @@ use crate::arithmetic::format::{SUBTILE_TOKENS, TILE_TOKENS};
 use crate::arithmetic::lane::PassScale;
 use crate::arithmetic::merge::{TileStats, tile};
 #[cfg(feature = "wgpu")]
-use crate::arithmetic::rng::halves;
-#[cfg(feature = "wgpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
 use crate::logits::RowBits;
 
@@ -50,17 +48,7 @@ impl Tiles {
     pub(crate) fn words(&self) -> Vec<Vec<u32>> {
         let delegates = self.delegates.chunks(TILE_TOKENS / SUBTILE_TOKENS);
         let words = |(tile, delegates): (&TileStats, &[i32])| {
-            let [mass, surprisal] = [tile.mass, tile.surprisal].map(halves);
-            let stats: [u32; tile::DELEGATES] = [
-                tile.max_key.cast_unsigned(),
-                mass[0],
-                mass[1],
-                surprisal[0],
-                surprisal[1],
-                tile.n_greater,
-                tile.n_equal,
-            ];
-            stats.into_iter().chain(delegates.iter().map(|key| key.cast_unsigned())).collect()
+            tile.words().into_iter().chain(delegates.iter().map(|key| key.cast_unsigned())).collect()
         };
         self.stats.iter().zip(delegates).map(words).collect()
     }

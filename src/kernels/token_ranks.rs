@@ -40,32 +40,46 @@ pub(crate) fn run(row: RowBits<'_>, bounds: Bounds, kept: u32, tokens: &[u32]) -
         return Vec::new();
     }
     let key = |token: u32| exact::key_of_bits(row.get(token as usize));
-    let mut keys: Vec<i32> = tokens
-        .iter()
-        .map(|&token| (key(token), token))
-        .filter(|&code| bounds.hold(code))
-        .map(|code| code.0)
-        .collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let (equal, above) = count(row, bounds, &keys);
-    // Tokens above each key.
-    let mut greater = vec![0; keys.len()];
-    let mut sum = 0;
-    for place in (0..keys.len()).rev() {
-        sum += above[place];
-        greater[place] = sum;
-        sum += equal[place];
-    }
+    let within = |&token: &u32| Some(key(token)).filter(|&key| bounds.hold((key, token)));
+    let counts = Counts::new(row, bounds, tokens.iter().filter_map(within).collect());
     #[expect(clippy::cast_possible_truncation, reason = "a vocabulary has at most 2^20 tokens")]
     let outside = [exact::BITS_NEG_INFINITY, kept, row.len() as u32 - kept];
-    let describe = |&token: &u32| {
-        let own = key(token);
-        let place = keys.binary_search(&own).ok().filter(|_| bounds.hold((own, token)));
-        let counts = place.map_or(outside, |place| [exact::bits_of_key(own), greater[place], equal[place]]);
-        (token, counts)
+    let describe = |token: &u32| {
+        let own = within(token).and_then(|key| Some((key, counts.of(key)?)));
+        (*token, own.map_or(outside, |(key, [greater, equal])| [exact::bits_of_key(key), greater, equal]))
     };
     tokens.iter().map(describe).collect()
+}
+
+/// How many tokens have a larger key than each of some, and how many the same.
+pub(crate) struct Counts {
+    /// Ascending.
+    keys: Vec<i32>,
+    greater: Vec<u32>,
+    equal: Vec<u32>,
+}
+
+impl Counts {
+    /// Of tokens within the bounds, in one walk over the row. The keys need not be its own.
+    pub(crate) fn new(row: RowBits<'_>, bounds: Bounds, mut keys: Vec<i32>) -> Self {
+        keys.sort_unstable();
+        keys.dedup();
+        let (equal, above) = count(row, bounds, &keys);
+        let mut greater = vec![0; keys.len()];
+        let mut sum = 0;
+        for place in (0..keys.len()).rev() {
+            sum += above[place];
+            greater[place] = sum;
+            sum += equal[place];
+        }
+        Self { keys, greater, equal }
+    }
+
+    /// Tokens with a larger key and with this one, if it is one of those that were counted.
+    pub(crate) fn of(&self, key: i32) -> Option<[u32; 2]> {
+        let place = self.keys.binary_search(&key).ok()?;
+        Some([self.greater[place], self.equal[place]])
+    }
 }
 
 /// Tokens within the bounds that have each key, and that lie between it and the next larger one. The keys ascend.
