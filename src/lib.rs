@@ -127,5 +127,7 @@ pub use wgpu;
 /// Adapters and open devices, for callers that have none.
 #[cfg(feature = "device")]
 pub mod device {
-    pub use crate::gpu::{Adapter, Gpu, adapters, best_hardware, find};
+    pub use crate::gpu::Gpu;
+    #[cfg(not(target_family = "wasm"))]
+    pub use crate::gpu::{Adapter, adapters, best_hardware, find};
 }

@@ -3,7 +3,7 @@
 //! with walls between them, one that rounds otherwise the kernel by integers (`docs/exact.md`, 11).
 
 use super::buffers::buffer;
-use super::guard::{alive, lock};
+use super::guard::{alive, at_once, lock};
 use super::passes::{Passes, Range};
 use super::pipelines::Pipeline;
 use super::sampler::Sampler;
@@ -32,6 +32,7 @@ impl Sampler {
     /// Whether this device computes weights of this type of logits by integers: asked for, or because its floats do not
     /// round to nearest, each by itself. Where nothing has yet, it checks the device, with a submit of its own for which it
     /// waits: in this call, in [`Sampler::prepare`], or in the first call that reads logits of this type.
+    /// In a browser, where no call can wait, it is integers until [`Sampler::prepare_async`] has checked the device.
     ///
     /// # Errors
     /// [`Error::Mismatch`] if the bits differ from the CPU engine's by integers too, and what the device says.
@@ -47,30 +48,45 @@ impl Sampler {
     }
 
     pub(super) fn means(&self, dtype: Dtype) -> Result<Means> {
+        match self.known_means(dtype) {
+            Some(means) => Ok(means),
+            // Nothing can wait for the device in a browser: integers hold everywhere.
+            None if cfg!(target_family = "wasm") => Ok(Means::Integers),
+            None => at_once(self.find_means(dtype)),
+        }
+    }
+
+    fn known_means(&self, dtype: Dtype) -> Option<Means> {
         #[cfg(test)]
         if self.pipelines.is_unchecked() {
-            return Ok(if self.options.integers { Means::Integers } else { Means::Floats });
+            return Some(if self.options.integers { Means::Integers } else { Means::Floats });
         }
-        let key = (dtype, self.options.integers);
-        if let Some(&means) = lock(self.pipelines.verdicts()).get(&key) {
+        lock(self.pipelines.verdicts()).get(&(dtype, self.options.integers)).copied()
+    }
+
+    /// The same, found out where it is not known.
+    pub(super) async fn find_means(&self, dtype: Dtype) -> Result<Means> {
+        if let Some(means) = self.known_means(dtype) {
             return Ok(means);
         }
-        // Nothing can wait for the device in a browser: integers hold everywhere.
-        let means =
-            if cfg!(target_family = "wasm") { Means::Integers } else { self.check_arithmetic(dtype)? };
-        lock(self.pipelines.verdicts()).insert(key, means);
+        let means = self.check_arithmetic(dtype).await?;
+        lock(self.pipelines.verdicts()).insert((dtype, self.options.integers), means);
         Ok(means)
     }
 
-    fn check_arithmetic(&self, dtype: Dtype) -> Result<Means> {
+    async fn check_arithmetic(&self, dtype: Dtype) -> Result<Means> {
         let mismatch = || Error::Mismatch("this device".to_owned());
         let mut refusal = mismatch();
         let wanted = |means: &Means| !self.options.integers || *means == Means::Integers;
         for means in Means::ALL.into_iter().filter(wanted) {
             // A device may lack what the text by floats asks for: to unpack a pair of f16.
-            match self.pipelines.first_pass(dtype, means) {
-                Ok(kernel) if self.agrees(&kernel, dtype)? => return Ok(means),
-                Ok(_) => refusal = mismatch(),
+            let agrees = match self.pipelines.first_pass(dtype, means) {
+                Ok(kernel) => self.agrees(&kernel, dtype).await,
+                Err(error) => Err(error),
+            };
+            match agrees {
+                Ok(true) => return Ok(means),
+                Ok(false) => refusal = mismatch(),
                 Err(error @ Error::Validation { .. }) => refusal = error,
                 Err(error) => return Err(error),
             }
@@ -79,9 +95,9 @@ impl Sampler {
     }
 
     /// Whether the kernel leaves of the batch what its twin does.
-    fn agrees(&self, kernel: &Pipeline, dtype: Dtype) -> Result<bool> {
+    async fn agrees(&self, kernel: &Pipeline, dtype: Dtype) -> Result<bool> {
         let bytes = rows(dtype);
-        let got = self.tiles_of_batch(kernel, &bytes)?;
+        let got = self.tiles_of_batch(kernel, &bytes).await?;
         let logits = Logits::new(&bytes, dtype, ROWS, VOCAB)?;
         let tiles = (0..ROWS).flat_map(|row| {
             let bits = logits.row_bits(row);
@@ -94,7 +110,7 @@ impl Sampler {
 
     /// What pass 1 leaves of the batch.
     #[expect(clippy::cast_possible_truncation, reason = "a small batch")]
-    fn tiles_of_batch(&self, kernel: &Pipeline, bytes: &[u8]) -> Result<Vec<u32>> {
+    async fn tiles_of_batch(&self, kernel: &Pipeline, bytes: &[u8]) -> Result<Vec<u32>> {
         use wgpu::BufferUsages as Usage;
         let row_bytes = (bytes.len() / ROWS) as u64;
         self.words_after(DOING, || {
@@ -129,6 +145,7 @@ impl Sampler {
             }
             (passes, scratch)
         })
+        .await
     }
 }
 

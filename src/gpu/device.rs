@@ -1,20 +1,20 @@
 //! An open device: its buffers, its sampler, and the waits for it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use super::adapters::{Adapter, adapters};
 use super::buffers::buffer;
-use super::guard::{guarded, lock, panic_message, poll};
+#[cfg(not(target_family = "wasm"))]
+use super::guard::at_once;
+use super::guard::{guarded, lock, poll};
 use super::mapping::{Shared, map_on_submit};
-use super::readback::{drive, wait_mapped};
+#[cfg(not(target_family = "wasm"))]
+use super::readback::drive;
+use super::readback::mapped;
 use super::sampler::{Sampler, SamplerOptions};
-use super::self_check::Kernels;
 use crate::error::{Error, Result};
-use crate::logits::Dtype;
 
-/// An open device with a [`Sampler`] whose logprobs are checked ([`Sampler::self_check`] checks the other kernels), for
-/// logits that lie in host memory.
+/// An open device with a [`Sampler`], for logits that lie in host memory. [`Gpu::open`] has its logprobs checked
+/// ([`Sampler::self_check`] checks the other kernels). In a browser it is made of a device, and awaited.
 ///
 /// # Example
 /// ```
@@ -35,64 +35,19 @@ pub struct Gpu {
     lost: Arc<Mutex<Option<String>>>,
 }
 
-/// What is asked of an adapter that has it: timestamps for
-/// [`SamplerOptions::timestamps`](crate::SamplerOptions::timestamps).
-const WELCOME: wgpu::Features =
-    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
-
 impl Gpu {
-    /// The device of an adapter, with all the limits of its adapter and its timestamps, after a self-check of the kernels of
-    /// logprobs on it.
+    /// A device that the caller opened, with a sampler of the usual settings, not checked. It takes the device's callback for
+    /// its loss.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] if it is unfit or the driver refuses, and what [`Sampler::self_check`] says.
-    pub fn open(adapter: Adapter) -> Result<Self> {
-        let limits = adapter.inner.limits();
-        let id = adapter.id.clone();
-        let gpu = Self::open_unchecked(adapter, limits)?;
-        for &dtype in Dtype::ALL {
-            gpu.sampler.self_check(Kernels::Logprobs, dtype).map_err(|error| match error {
-                Error::Mismatch(_) => Error::Mismatch(id.clone()),
-                error => error,
-            })?;
-        }
-        Ok(gpu)
-    }
-
-    /// The device of an adapter with these limits, as an engine might have requested them, and without the self-check.
-    ///
-    /// # Errors
-    /// As for [`Gpu::open`].
-    pub fn open_unchecked(adapter: Adapter, limits: wgpu::Limits) -> Result<Self> {
-        let refused =
-            |message: String| Error::NoAdapter(format!("{} cannot be opened: {message}", adapter.id));
-        if let Some(reason) = &adapter.unfit {
-            return Err(refused(reason.clone()));
-        }
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("sortilege"),
-            required_features: adapter.features() & WELCOME,
-            required_limits: limits,
-            ..wgpu::DeviceDescriptor::default()
-        };
-        // request_device panics where a driver runs out of memory.
-        let request =
-            catch_unwind(AssertUnwindSafe(|| pollster::block_on(adapter.inner.request_device(&descriptor))));
-        let (device, queue) = request
-            .map_err(|panic| refused(panic_message(&*panic)))?
-            .map_err(|error| refused(error.to_string()))?;
+    /// As for [`Sampler::new`].
+    pub fn from_device(device: wgpu::Device, queue: wgpu::Queue, info: wgpu::AdapterInfo) -> Result<Self> {
         let lost = Arc::new(Mutex::new(None));
         let told = lost.clone();
         device.set_device_lost_callback(move |reason, message| {
             *lock(&told) = Some(format!("{reason:?}: {message}"));
         });
-        let gpu =
-            Self { sampler: Sampler::new(&device, &queue)?, device, queue, info: adapter.info.clone(), lost };
-        if gpu.info.backend == wgpu::Backend::Gl {
-            // Some OpenGL drivers abort the process when their context is closed; this one stays open until its end.
-            std::mem::forget((gpu.device.clone(), gpu.queue.clone(), adapter.inner.clone()));
-        }
-        Ok(gpu)
+        Ok(Self { sampler: Sampler::new(&device, &queue)?, device, queue, info, lost })
     }
 
     /// This device with a sampler of other settings.
@@ -145,19 +100,6 @@ impl Gpu {
         Self { sampler, device: device.clone(), queue: queue.clone(), info: info.clone(), lost: lost.clone() }
     }
 
-    /// Any device, the best first, software adapters included: for tests and examples.
-    ///
-    /// # Errors
-    /// [`Error::NoAdapter`] if there is none at all.
-    pub fn any() -> Result<Self> {
-        let fit = adapters(false).into_iter().find(|adapter| adapter.unfit.is_none());
-        Self::open(
-            fit.ok_or_else(|| {
-                Error::NoAdapter("this machine has no adapter that can run compute".to_owned())
-            })?,
-        )
-    }
-
     /// The device.
     #[must_use]
     pub fn device(&self) -> &wgpu::Device {
@@ -188,6 +130,7 @@ impl Gpu {
     /// # Errors
     /// [`Error::NotSubmitted`] if the device has nothing left to do and it still is not, [`Error::DeviceLost`], or
     /// [`Error::Timeout`] past the deadline of the sampler's options.
+    #[cfg(not(target_family = "wasm"))]
     pub fn wait_until(&self, is_done: impl Fn() -> bool) -> Result<()> {
         self.or_lost(drive(is_done, &self.device, self.sampler.options().deadline))
     }
@@ -233,7 +176,16 @@ impl Gpu {
     ///
     /// # Errors
     /// As for [`Gpu::buffer`], and [`Error::Timeout`] past the deadline of the sampler's options.
+    #[cfg(not(target_family = "wasm"))]
     pub fn read(&self, source: &wgpu::Buffer) -> Result<Vec<u32>> {
+        at_once(self.read_async(source))
+    }
+
+    /// [`Gpu::read`] for browsers, where it yields; natively it blocks as that does.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn read_async(&self, source: &wgpu::Buffer) -> Result<Vec<u32>> {
         use wgpu::BufferUsages as Usage;
         let staging = self.buffer(source.size(), Usage::MAP_READ | Usage::COPY_DST)?;
         let map = self.submit(|encoder| {
@@ -242,12 +194,12 @@ impl Gpu {
             map_on_submit(encoder, &staging, source.size(), &mut map);
             Ok(map)
         })?;
-        self.or_lost(wait_mapped(&map, &self.device, self.sampler.options().deadline))?;
+        self.or_lost(mapped(&map, &self.device, self.sampler.options().deadline).await)?;
         let view = self.or_lost(staging.slice(..).get_mapped_range().map_err(|error| Error::DeviceLost {
             doing: "reading the results",
             message: error.to_string(),
         }))?;
-        Ok(bytemuck::cast_slice(&view).to_vec())
+        Ok(bytemuck::pod_collect_to_vec(&view))
     }
 
     /// Submits an encoder that `record` has filled.

@@ -1,4 +1,4 @@
-//! wgpu's errors as values: error scopes, and the unwinding of the calls that panic.
+//! wgpu's errors as values: error scopes, and the unwinding of the calls that panic. In a browser scopes tell later (`late`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,35 +12,45 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+#[cfg(target_family = "wasm")]
+pub(crate) use super::late::guarded;
+
 /// Runs calls on the device and returns its complaint as a value instead of a panic.
+#[cfg(not(target_family = "wasm"))]
 pub(crate) fn guarded<T>(device: &wgpu::Device, doing: &'static str, calls: impl FnOnce() -> T) -> Result<T> {
     let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
     let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
     let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let made = catch_unwind(AssertUnwindSafe(calls));
-    let [validation, internal, memory] = [validation, internal, memory].map(|scope| ready(scope.pop()));
+    let [validation, internal, memory] = [validation, internal, memory].map(|scope| at_once(scope.pop()));
     let made = made.map_err(|panic| given_up(doing, &*panic))?;
     // The memory first: what was not made is then not valid either.
-    match memory.or(internal).or(validation) {
+    match memory.or(internal).or(validation).map(|error| complaint(error, doing)) {
         None => Ok(made),
-        Some(wgpu::Error::OutOfMemory { source }) => {
-            Err(Error::OutOfMemory { doing, message: source.to_string() })
-        }
         // On a lost device everything is made in silence, and what uses it is no longer valid.
-        Some(_) if is_lost(device) => Err(lost(doing)),
-        Some(error) => Err(Error::Validation { doing, message: error.to_string() }),
+        Some(Error::Validation { .. }) if is_lost(device) => Err(lost(doing)),
+        Some(error) => Err(error),
+    }
+}
+
+/// What a scope told.
+pub(super) fn complaint(error: wgpu::Error, doing: &'static str) -> Error {
+    match error {
+        wgpu::Error::OutOfMemory { source } => Error::OutOfMemory { doing, message: source.to_string() },
+        error => Error::Validation { doing, message: error.to_string() },
     }
 }
 
 /// A panic of wgpu in a call other than a poll: out of memory for commands (`PendingWrites::activate`), or a fault of its
 /// own. Nobody knows what it left half done; the device is the caller's, who is told to let it go.
+#[cfg(not(target_family = "wasm"))]
 fn given_up(doing: &'static str, panic: &(dyn std::any::Any + Send)) -> Error {
     Error::DeviceLost { doing, message: format!("wgpu panicked: {}", panic_message(panic)) }
 }
 
-/// An error on a lost device, for what would seem to succeed there.
+/// An error on a lost device, for what would seem to succeed there. In a browser only an answer tells.
 pub(crate) fn alive(device: &wgpu::Device, doing: &'static str) -> Result<()> {
-    if is_lost(device) { Err(lost(doing)) } else { Ok(()) }
+    if !cfg!(target_family = "wasm") && is_lost(device) { Err(lost(doing)) } else { Ok(()) }
 }
 
 fn lost(doing: &'static str) -> Error {
@@ -59,22 +69,23 @@ fn is_lost(device: &wgpu::Device) -> bool {
         mapped_at_creation: false,
     };
     let made = catch_unwind(AssertUnwindSafe(|| device.create_buffer(&descriptor)));
-    let complaints = scopes.into_iter().rev().filter_map(|scope| ready(scope.pop())).count();
+    let complaints = scopes.into_iter().rev().filter_map(|scope| at_once(scope.pop())).count();
     let (Ok(made), 0) = (made, complaints) else { return false };
     let is_refused = Arc::new(AtomicBool::new(false));
     let refused = is_refused.clone();
     let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
     // At once on a lost device; on any other it takes a poll, or never comes about: the buffer goes first.
     made.map_async(wgpu::MapMode::Read, .., move |mapped| refused.store(mapped.is_err(), Ordering::Relaxed));
-    let _ = ready(scope.pop());
+    let _ = at_once(scope.pop());
     is_refused.load(Ordering::Relaxed)
 }
 
-/// The result of a scope, which is there at once everywhere but in the browser; there it goes to the console.
-fn ready(scope: impl Future<Output = Option<wgpu::Error>>) -> Option<wgpu::Error> {
-    match std::pin::pin!(scope).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(error) => error,
-        Poll::Pending => None,
+/// The output of a future that is ready at once: natively a scope is, and what waits for the device blocks
+/// ([`mapped`](super::readback::mapped)). In a browser neither is so.
+pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("natively nothing of this room yields"),
     }
 }
 

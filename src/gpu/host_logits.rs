@@ -2,12 +2,14 @@
 
 use super::buffers::{GpuInput, GpuLogits, GpuOutput};
 use super::device::Gpu;
+#[cfg(not(target_family = "wasm"))]
+use super::guard::at_once;
 use super::readback::Pending;
 use super::upload::most_of;
 use crate::answer::words::divergence;
 use crate::answer::{Answer, Divergence, Logprobs, LogprobsBits, Sample};
-use crate::engine::Engine;
-use crate::engine::sealed::Sealed;
+#[cfg(not(target_family = "wasm"))]
+use crate::engine::{Engine, sealed::Sealed};
 use crate::error::Result;
 use crate::logits::{Logits, validate_pair};
 use crate::params::LogprobsParams;
@@ -17,10 +19,58 @@ use crate::request::{Row, SampleInputs, Steps, validate_targets, validate_token_
 /// Most bytes of logits in one submit: a GPU that takes longer than some 100 ms is reset by its system.
 const BLOCK_BYTES: usize = 32 << 20;
 
+#[cfg(not(target_family = "wasm"))]
 impl Sealed for Gpu {}
 
+#[cfg(not(target_family = "wasm"))]
 impl Engine for Gpu {
     fn logprobs_of(
+        &self,
+        logits: &Logits<'_>,
+        params: &LogprobsParams,
+        targets: &[Option<u32>],
+        token_ids: &[&[u32]],
+    ) -> Result<Vec<Logprobs>> {
+        at_once(self.logprobs_async(logits, params, targets, token_ids))
+    }
+
+    fn sample(
+        &self,
+        logits: &Logits<'_>,
+        rows: &[Row<'_>],
+        inputs: &SampleInputs<'_>,
+    ) -> Result<Vec<Sample>> {
+        at_once(self.sample_async(logits, rows, inputs))
+    }
+
+    fn row_max(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
+        at_once(self.row_max_async(logits))
+    }
+
+    fn log_sum_exp(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
+        at_once(self.log_sum_exp_async(logits))
+    }
+
+    fn log_softmax(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
+        at_once(self.log_softmax_async(logits))
+    }
+
+    fn top_k(&self, logits: &Logits<'_>, k: u32) -> Result<(Vec<f32>, Vec<u32>)> {
+        at_once(self.top_k_async(logits, k))
+    }
+
+    fn divergence(&self, first: &Logits<'_>, second: &Logits<'_>) -> Result<Vec<Divergence>> {
+        at_once(self.divergence_async(first, second))
+    }
+}
+
+/// What an [`Engine`](crate::Engine) computes, for browsers, where these yield; natively they block as it does.
+impl Gpu {
+    /// [`Engine::logprobs_of`](crate::Engine::logprobs_of).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn logprobs_async(
         &self,
         logits: &Logits<'_>,
         params: &LogprobsParams,
@@ -36,9 +86,14 @@ impl Engine for Gpu {
             let token_ids = token_ids.get(first..first + uploaded.rows).unwrap_or(&[]);
             self.sampler().logprobs_of(encoder, uploaded, params, targets, token_ids)
         })
+        .await
     }
 
-    fn sample(
+    /// [`Engine::sample`](crate::Engine::sample).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn sample_async(
         &self,
         logits: &Logits<'_>,
         rows: &[Row<'_>],
@@ -57,41 +112,65 @@ impl Engine for Gpu {
             let draft = draft.as_ref().map(GpuInput::new);
             self.sampler().sample_inputs(encoder, uploaded, &block, None, draft, None)
         })
+        .await
     }
 
-    fn row_max(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
+    /// [`Engine::row_max`](crate::Engine::row_max).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn row_max_async(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
         let [out] = self
-            .operate(logits, 0, [1], |encoder, logits, [out]| self.sampler().row_max(encoder, logits, out))?;
+            .operate(logits, 0, [1], |encoder, logits, [out]| self.sampler().row_max(encoder, logits, out))
+            .await?;
         Ok(floats(&out))
     }
 
-    fn log_sum_exp(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
-        let [out] = self.operate(logits, 0, [1], |encoder, logits, [out]| {
+    /// [`Engine::log_sum_exp`](crate::Engine::log_sum_exp).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn log_sum_exp_async(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
+        let out = self.operate(logits, 0, [1], |encoder, logits, [out]| {
             self.sampler().log_sum_exp(encoder, logits, out)
-        })?;
+        });
+        let [out] = out.await?;
         Ok(floats(&out))
     }
 
-    fn log_softmax(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
-        let [out] = self.operate(logits, 0, [logits.vocab()], |encoder, logits, [out]| {
+    /// [`Engine::log_softmax`](crate::Engine::log_softmax).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn log_softmax_async(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
+        let out = self.operate(logits, 0, [logits.vocab()], |encoder, logits, [out]| {
             self.sampler().log_softmax(encoder, logits, out)
-        })?;
+        });
+        let [out] = out.await?;
         Ok(floats(&out))
     }
 
-    fn top_k(&self, logits: &Logits<'_>, k: u32) -> Result<(Vec<f32>, Vec<u32>)> {
+    /// [`Engine::top_k`](crate::Engine::top_k).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn top_k_async(&self, logits: &Logits<'_>, k: u32) -> Result<(Vec<f32>, Vec<u32>)> {
         LogprobsParams::validate_count("top_k", k)?;
         if k == 0 {
             return Ok((Vec::new(), Vec::new()));
         }
-        let [values, tokens] =
-            self.operate(logits, k, [k as usize; 2], |encoder, logits, [values, tokens]| {
-                self.sampler().top_k(encoder, logits, k, values, tokens)
-            })?;
+        let outs = self.operate(logits, k, [k as usize; 2], |encoder, logits, [values, tokens]| {
+            self.sampler().top_k(encoder, logits, k, values, tokens)
+        });
+        let [values, tokens] = outs.await?;
         Ok((floats(&values), tokens))
     }
 
-    fn divergence(&self, first: &Logits<'_>, second: &Logits<'_>) -> Result<Vec<Divergence>> {
+    /// [`Engine::divergence`](crate::Engine::divergence).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn divergence_async(&self, first: &Logits<'_>, second: &Logits<'_>) -> Result<Vec<Divergence>> {
         validate_pair((first.rows(), first.vocab()), (second.rows(), second.vocab()))?;
         let second_words = (second.row_stride() * second.dtype().bytes()).div_ceil(4);
         self.in_blocks(first, second_words.max(divergence::WORDS), |encoder, uploaded, first_row| {
@@ -99,13 +178,14 @@ impl Engine for Gpu {
             let source = self.upload(block.span())?;
             self.sampler().divergence(encoder, uploaded, &lying_in(&source, &block))
         })
+        .await
     }
 }
 
 impl Gpu {
     /// Uploads the logits in blocks of rows, with results of so many words per row, and lets `record` fill an encoder
     /// for each: it hears the number of the block's first row. Two blocks are in flight.
-    fn in_blocks<R: Answer>(
+    async fn in_blocks<R: Answer>(
         &self,
         logits: &Logits<'_>,
         result_words: usize,
@@ -118,11 +198,11 @@ impl Gpu {
             let block = logits.slice_rows(first, block_rows.min(logits.rows() - first));
             let pending = self.submit_block(&block, |encoder, uploaded| record(encoder, uploaded, first))?;
             if let Some(earlier) = in_flight.replace(pending) {
-                results.extend(self.or_lost(earlier.wait())?);
+                results.extend(self.or_lost(earlier.rows().await)?);
             }
         }
         if let Some(last) = in_flight {
-            results.extend(self.or_lost(last.wait())?);
+            results.extend(self.or_lost(last.rows().await)?);
         }
         Ok(results)
     }
@@ -138,7 +218,7 @@ impl Gpu {
     }
 
     /// Runs an operation whose outputs have these many words per row, and reads them back.
-    fn operate<const OUTPUTS: usize>(
+    async fn operate<const OUTPUTS: usize>(
         &self,
         logits: &Logits<'_>,
         listed: u32,
@@ -160,7 +240,7 @@ impl Gpu {
                 operation(encoder, uploaded, std::array::from_fn(|i| GpuOutput::new(&outs[i])))
             })?;
             for (result, out) in results.iter_mut().zip(&outs) {
-                result.extend(self.read(out)?);
+                result.extend(self.read_async(out).await?);
             }
         }
         Ok(results)

@@ -1,7 +1,7 @@
 //! How many rounds of loops a device carries out in one invocation. Mesa's software drivers before version 25 stop after
 //! 65 535 and say nothing; a row that takes more is refused there.
 
-use super::guard::lock;
+use super::guard::{at_once, lock};
 use super::passes::{Passes, Range};
 use super::sampler::Sampler;
 use crate::error::{Error, Result};
@@ -20,14 +20,22 @@ impl Sampler {
     /// Rounds that one invocation may take: as many as it likes, or a part of those after which the device stops. Found out
     /// once for a device, with a submit of its own.
     pub(super) fn most_rounds(&self) -> Result<u32> {
-        // Nothing can wait for the device in a browser, and what browsers run on is newer.
-        if cfg!(target_family = "wasm") {
-            return Ok(u32::MAX);
+        let known = *lock(self.pipelines.most_rounds());
+        match known {
+            Some(rounds) => Ok(rounds),
+            // Nothing can wait for the device in a browser, and what browsers run on is newer.
+            None if cfg!(target_family = "wasm") => Ok(u32::MAX),
+            None => at_once(self.find_most_rounds()),
         }
-        if let Some(rounds) = *lock(self.pipelines.most_rounds()) {
+    }
+
+    /// The same, found out where it is not known.
+    pub(super) async fn find_most_rounds(&self) -> Result<u32> {
+        let known = *lock(self.pipelines.most_rounds());
+        if let Some(rounds) = known {
             return Ok(rounds);
         }
-        let carried_out = self.rounds_carried_out()?;
+        let carried_out = self.rounds_carried_out().await?;
         let most = match carried_out {
             Some(rounds) if rounds == OUTER * INNER => u32::MAX,
             // Some are spent on loops that the kernel does not count.
@@ -39,7 +47,7 @@ impl Sampler {
     }
 
     /// How many of the inner rounds came about; nothing where that is no number of them at all.
-    fn rounds_carried_out(&self) -> Result<Option<u32>> {
+    async fn rounds_carried_out(&self) -> Result<Option<u32>> {
         use wgpu::BufferUsages as Usage;
         let kernel = self.pipelines.get(&loop_rounds::KERNEL, None, false)?;
         let words = self.words_after(DOING, || {
@@ -49,7 +57,8 @@ impl Sampler {
             let mut passes = Passes::default();
             passes.add(&self.device, &kernel, &[&uniform, &out].map(Range::whole), [1, 1, 1]);
             (passes, out)
-        })?;
+        });
+        let words = words.await?;
         Ok((0..=OUTER * INNER)
             .zip(loop_rounds::states(SEED))
             .find(|(_, state)| *state == words[0])

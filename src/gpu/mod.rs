@@ -11,10 +11,13 @@
 //!    ▼
 //! readback              what came of the map (mapping), waited for here or by a thread (waiter); guard catches
 //! ```
-//! `sampler` is what a sampler owns. `adapters`, `device` and `host_logits` are for callers that have no device of
+//! `sampler` is what a sampler owns. `adapters`, `open`, `device` and `host_logits` are for callers that have no device of
 //! their own.
+//!
+//! In a browser nothing can wait for the device: what blocks is absent there, its async twin stays, and what scopes tell
+//! later than their calls return is heard with the answer (`late`).
 
-#[cfg(feature = "device")]
+#[cfg(all(feature = "device", not(target_family = "wasm")))]
 mod adapters;
 mod blocks;
 mod buffers;
@@ -29,8 +32,12 @@ mod guard;
 #[cfg(feature = "device")]
 mod host_logits;
 mod job;
+#[cfg(target_family = "wasm")]
+mod late;
 mod loops;
 mod mapping;
+#[cfg(all(feature = "device", not(target_family = "wasm")))]
+mod open;
 mod operations;
 mod passes;
 mod pipelines;
@@ -44,11 +51,13 @@ mod timing;
 mod upload;
 mod waiter;
 
-#[cfg(feature = "device")]
+#[cfg(all(feature = "device", not(target_family = "wasm")))]
 pub use adapters::{Adapter, adapters, best_hardware, find};
 pub use buffers::{GpuInput, GpuLogits, GpuOutput, Mask, SampleBuffers};
 #[cfg(feature = "device")]
 pub use device::Gpu;
+#[cfg(all(feature = "validate", feature = "device"))]
+pub(crate) use guard::at_once;
 pub use pool::Traffic;
 pub use readback::Pending;
 pub use sampler::{Sampler, SamplerOptions};

@@ -4,13 +4,13 @@ use super::buffers::buffer;
 use super::guard::guarded;
 use super::mapping::{Shared, map_on_submit};
 use super::passes::Passes;
-use super::readback::wait_mapped;
+use super::readback::mapped;
 use super::sampler::Sampler;
 use crate::error::{Error, Result};
 
 impl Sampler {
     /// The words of a buffer after some passes: those that are made here, and the buffer.
-    pub(super) fn words_after(
+    pub(super) async fn words_after(
         &self,
         doing: &'static str,
         make: impl FnOnce() -> (Passes, wgpu::Buffer),
@@ -27,12 +27,12 @@ impl Sampler {
             self.queue.submit([encoder.finish()]);
             (map, staging)
         })?;
-        wait_mapped(&map, &self.device, self.options.deadline)?;
+        mapped(&map, &self.device, self.options.deadline).await?;
         let view = staging
             .slice(..)
             .get_mapped_range()
             .map_err(|error| Error::DeviceLost { doing, message: error.to_string() })?;
-        Ok(bytemuck::cast_slice(&view).to_vec())
+        Ok(bytemuck::pod_collect_to_vec(&view))
     }
 
     /// A buffer with these bytes.

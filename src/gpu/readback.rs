@@ -1,15 +1,19 @@
 //! The staging ring: records are copied to a mappable buffer at the end of the engine's encoder, mapped when it is
 //! submitted, decoded when somebody asks.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+#[cfg(not(target_family = "wasm"))]
+use std::time::Instant;
 
 use super::guard::poll;
-use super::mapping::{PATIENCE, Shared, is_settled, map_on_submit, outcome, wake_when_settled};
+#[cfg(not(target_family = "wasm"))]
+use super::mapping::PATIENCE;
+use super::mapping::{Shared, is_settled, map_on_submit, outcome, wake_when_settled};
 use super::pool::{Call, Ring, forget};
 use super::sampler::Sampler;
 use super::waiter::Waiter;
@@ -18,14 +22,26 @@ use crate::answer::words::record;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 
-/// Blocks until the map is there.
-pub(crate) fn wait_mapped(shared: &Shared, device: &wgpu::Device, deadline: Duration) -> Result<()> {
+/// Comes back when the map is there. Natively it blocks, and does not yield. A browser calls back only when nobody blocks;
+/// there it yields, without a deadline.
+pub(crate) async fn mapped(shared: &Shared, device: &wgpu::Device, deadline: Duration) -> Result<()> {
+    #[cfg(not(target_family = "wasm"))]
     drive(|| is_settled(shared), device, deadline)?;
+    #[cfg(target_family = "wasm")]
+    super::late::heard(device).await?;
+    poll_fn(|context| match wake_when_settled(shared, context.waker()) {
+        true => Poll::Pending,
+        false => Poll::Ready(()),
+    })
+    .await;
     outcome(shared, deadline)
 }
 
 /// Logprobs or samples on their way to the host. Submit the encoder, then [`wait`](Self::wait) or `.await`; any number may
 /// be in flight, and they may be read in any order. Dropping one forgets its rows and disturbs nothing.
+///
+/// In a browser nothing can block, so that there is no `wait`: `.await` is what there is. It knows no deadline; race it
+/// against a timer of the page.
 #[must_use = "the rows are lost if nobody waits for them"]
 pub struct Pending<R> {
     /// `None` for an empty batch, or once the rows are read.
@@ -38,6 +54,9 @@ pub struct Pending<R> {
     lists: usize,
     deadline: Duration,
     is_awaited: bool,
+    /// What a browser has yet to say of the call.
+    #[cfg(target_family = "wasm")]
+    unheard: Pin<Box<dyn Future<Output = Result<()>>>>,
     rows: PhantomData<fn() -> R>,
 }
 
@@ -68,6 +87,8 @@ impl<R> Pending<R> {
             lists,
             deadline: sampler.options.deadline,
             is_awaited: false,
+            #[cfg(target_family = "wasm")]
+            unheard: Box::pin(super::late::heard(&sampler.device)),
             rows: PhantomData,
         }
     }
@@ -112,6 +133,7 @@ impl<R: Answer> Pending<R> {
     /// [`Error::NotSubmitted`] if the encoder was not submitted before, [`Error::Validation`] if the device rejected
     /// it, [`Error::DeviceLost`], or [`Error::Timeout`] past the deadline of the sampler's options. The rows are lost then:
     /// submit first.
+    #[cfg(not(target_family = "wasm"))]
     pub fn wait(self) -> Result<Vec<R>> {
         let mut rows = Vec::new();
         self.wait_into(&mut rows)?;
@@ -123,9 +145,18 @@ impl<R: Answer> Pending<R> {
     ///
     /// # Errors
     /// As for [`Pending::wait`]; what `rows` holds is then of no use.
+    #[cfg(not(target_family = "wasm"))]
     pub fn wait_into(mut self, rows: &mut Vec<R>) -> Result<()> {
         drive(|| self.is_settled(), &self.device, self.deadline)?;
         self.read(rows)
+    }
+
+    /// [`Self::wait`] where there is one, otherwise `.await`.
+    pub(crate) async fn rows(self) -> Result<Vec<R>> {
+        #[cfg(not(target_family = "wasm"))]
+        return self.wait();
+        #[cfg(target_family = "wasm")]
+        self.await
     }
 
     /// Decodes the mapped records and returns the buffers to the ring.
@@ -199,6 +230,12 @@ impl<R: Answer> Future for Pending<R> {
     type Output = Result<Vec<R>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        #[cfg(target_family = "wasm")]
+        match self.unheard.as_mut().poll(context) {
+            Poll::Ready(Ok(())) => self.unheard = Box::pin(std::future::ready(Ok(()))),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => return Poll::Pending,
+        }
         let shared = self.call.as_ref().map(|call| call.mapping.clone());
         let Some(shared) = shared.filter(|shared| wake_when_settled(shared, context.waker())) else {
             let mut rows = Vec::new();
@@ -220,6 +257,7 @@ impl<R: Answer> Future for Pending<R> {
 /// Polls the device until `is_done`, which a callback brings about. Never `PollType::Wait`: with a timeout and a second
 /// thread that polls, wgpu 30 asserts ("the current submission index should be at least the wait submission index");
 /// without one, it waits for the engine's later submits too.
+#[cfg(not(target_family = "wasm"))]
 pub(crate) fn drive(is_done: impl Fn() -> bool, device: &wgpu::Device, deadline: Duration) -> Result<()> {
     const SPIN: Duration = Duration::from_micros(100);
     const LONGEST_SLEEP: Duration = Duration::from_millis(1);

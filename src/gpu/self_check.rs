@@ -3,6 +3,8 @@
 
 use super::buffers::buffer;
 use super::buffers::{GpuLogits, SampleBuffers};
+#[cfg(not(target_family = "wasm"))]
+use super::guard::at_once;
 use super::guard::{alive, guarded};
 use super::readback::Pending;
 use super::sampler::Sampler;
@@ -42,21 +44,36 @@ impl Sampler {
     ///
     /// # Errors
     /// What the device says of the kernels, and what [`Sampler::uses_integers`] says.
+    #[cfg(not(target_family = "wasm"))]
     pub fn prepare(&self, kernels: Kernels, dtype: Dtype) -> Result<()> {
-        let is_sampling = kernels == Kernels::Sample;
+        at_once(self.prepare_async(kernels, dtype))
+    }
+
+    /// [`Sampler::prepare`] for browsers, where it yields; natively it blocks as that does.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn prepare_async(&self, kernels: Kernels, dtype: Dtype) -> Result<()> {
+        self.find_means(dtype).await?;
+        if kernels == Kernels::Sample {
+            self.find_most_rounds().await?;
+        }
+        self.compile(kernels, dtype)?;
+        #[cfg(target_family = "wasm")]
+        super::late::heard(&self.device).await?;
+        alive(&self.device, "preparing the kernels")
+    }
+
+    fn compile(&self, kernels: Kernels, dtype: Dtype) -> Result<()> {
         let kernels = match kernels {
             Kernels::Logprobs => &[row_logprobs::KERNEL][..],
             Kernels::LongLists => &[digit_count::KERNEL, digit_scatter::KERNEL],
             Kernels::Sample => &[row_sample::KERNEL],
             Kernels::TokenRanks => &[token_ranks::KERNEL],
-            Kernels::Divergence => return self.prepare_divergence(dtype),
+            Kernels::Divergence => return self.divergence_kernels([dtype; 2]).map(|_| ()),
         };
         self.first_pass(dtype)?;
-        if is_sampling {
-            self.most_rounds()?;
-        }
-        kernels.iter().try_for_each(|kernel| self.pipelines.get(kernel, Some(dtype), false).map(|_| ()))?;
-        alive(&self.device, "preparing the kernels")
+        kernels.iter().try_for_each(|kernel| self.pipelines.get(kernel, Some(dtype), false).map(|_| ()))
     }
 
     /// Runs small batches of a type of logits on the device and compares every bit with the CPU engine's. Blocks for a
@@ -64,13 +81,24 @@ impl Sampler {
     ///
     /// # Errors
     /// [`Error::Mismatch`] if the bits differ, and what the call and [`Pending::wait`] say.
+    #[cfg(not(target_family = "wasm"))]
     pub fn self_check(&self, kernels: Kernels, dtype: Dtype) -> Result<()> {
+        at_once(self.self_check_async(kernels, dtype))
+    }
+
+    /// [`Sampler::self_check`] for browsers, where it yields; natively it blocks as that does.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn self_check_async(&self, kernels: Kernels, dtype: Dtype) -> Result<()> {
         match kernels {
-            Kernels::Logprobs => self.check_logprobs(8, &[Some(17), Some(9001), None, Some(0)], &[], dtype),
-            Kernels::LongLists => self.check_logprobs(8500, &[], &[], dtype),
+            Kernels::Logprobs => {
+                self.check_logprobs(8, &[Some(17), Some(9001), None, Some(0)], &[], dtype).await
+            }
+            Kernels::LongLists => self.check_logprobs(8500, &[], &[], dtype).await,
             Kernels::TokenRanks => {
                 let many: Vec<u32> = (0..600).map(|i| i * 15).collect();
-                self.check_logprobs(0, &[], &[&[9001, 3, 3, 0, 77], &many, &many, &[]], dtype)?;
+                self.check_logprobs(0, &[], &[&[9001, 3, 3, 0, 77], &many, &many, &[]], dtype).await?;
                 self.check_sample(
                     SamplingParams {
                         seed: Some(2),
@@ -84,19 +112,15 @@ impl Sampler {
                     &rows_of_every_kind(dtype),
                     dtype,
                 )
+                .await
             }
-            Kernels::Sample => self.check_samples(dtype),
-            Kernels::Divergence => self.check_divergence(dtype),
+            Kernels::Sample => self.check_samples(dtype).await,
+            Kernels::Divergence => self.check_divergence(dtype).await,
         }
     }
 
-    fn prepare_divergence(&self, dtype: Dtype) -> Result<()> {
-        self.divergence_kernels([dtype; 2])?;
-        alive(&self.device, "preparing the kernels")
-    }
-
     /// Each row from the next.
-    fn check_divergence(&self, dtype: Dtype) -> Result<()> {
+    async fn check_divergence(&self, dtype: Dtype) -> Result<()> {
         let bytes = rows_of_every_kind(dtype);
         let row_bytes = VOCAB * dtype.bytes();
         let first = Logits::new(&bytes, dtype, ROWS - 1, VOCAB)?;
@@ -106,9 +130,10 @@ impl Sampler {
             let first = GpuLogits { rows: ROWS - 1, ..*batch };
             self.divergence(encoder, &first, &GpuLogits { byte_offset: row_bytes as u64, ..first })
         })
+        .await
     }
 
-    fn check_logprobs(
+    async fn check_logprobs(
         &self,
         top_logprobs: u32,
         targets: &[Option<u32>],
@@ -122,9 +147,10 @@ impl Sampler {
         self.check(&bytes, dtype, &expected, |encoder, batch| {
             self.logprobs_of(encoder, batch, &params, targets, token_ids)
         })
+        .await
     }
 
-    fn check_samples(&self, dtype: Dtype) -> Result<()> {
+    async fn check_samples(&self, dtype: Dtype) -> Result<()> {
         let plain = || SamplingParams {
             seed: Some(1),
             raw_logprobs: Some(4),
@@ -150,12 +176,12 @@ impl Sampler {
                 ..plain()
             },
         ] {
-            self.check_sample(params, &bytes, dtype)?;
+            self.check_sample(params, &bytes, dtype).await?;
         }
         Ok(())
     }
 
-    fn check_sample(&self, params: SamplingParams, bytes: &[u8], dtype: Dtype) -> Result<()> {
+    async fn check_sample(&self, params: SamplingParams, bytes: &[u8], dtype: Dtype) -> Result<()> {
         let request = Request::with_prompt(params, &[5, 9000])?.resumed_at(ROWS as u64);
         let rows: Vec<Row<'_>> = (0..ROWS as u64).map(|position| request.row(position)).collect();
         let logits = Logits::new(bytes, dtype, ROWS, VOCAB)?;
@@ -163,9 +189,10 @@ impl Sampler {
         self.check(bytes, dtype, &expected, |encoder, batch| {
             self.sample(encoder, batch, &rows, &SampleBuffers::default())
         })
+        .await
     }
 
-    fn check<R: Answer + PartialEq>(
+    async fn check<R: Answer + PartialEq>(
         &self,
         bytes: &[u8],
         dtype: Dtype,
@@ -180,7 +207,7 @@ impl Sampler {
         })?;
         let pending = record(&mut encoder, &GpuLogits::packed(&logits, dtype, ROWS, VOCAB))?;
         guarded(&self.device, DOING, || self.queue.submit([encoder.finish()]))?;
-        if pending.wait()? != expected {
+        if pending.rows().await? != expected {
             return Err(Error::Mismatch("this device".to_owned()));
         }
         Ok(())

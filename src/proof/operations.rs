@@ -1,5 +1,8 @@
 //! The operations that validation tries, by name: each is run on both engines, and judged row by row.
 
+use std::pin::Pin;
+use std::sync::Arc;
+
 use super::audit::{Answer, KnownRow, Verdict, difference};
 use super::grid::Case;
 use super::sampling::SamplingCase;
@@ -16,11 +19,20 @@ use crate::kernels::tile_stats;
 use crate::kernels::tile_stats::TILE_WORDS;
 use crate::logits::Logits;
 
-/// What an operation does on a case; nothing, where the case is none for it.
-type Run = for<'a> fn(&'a Batch<'a>) -> Result<Option<Judge<'a>>>;
+/// What an operation does on a case; nothing, where the case is none for it. Natively it is ready at once.
+type Run = for<'a> fn(&'a Batch<'a>) -> Running<'a>;
 
-/// Verdict about what was answered for the row of this number.
-pub(super) type Judge<'a> = Box<dyn Fn(&KnownRow, usize) -> Verdict + Send + Sync + 'a>;
+type Running<'a> = Pin<Box<dyn Future<Output = Result<Option<Judge<'a>>>> + 'a>>;
+
+/// What was answered on a case, to be judged.
+pub(super) struct Judge<'a> {
+    /// Verdict about the row of this number.
+    pub(super) verdict: Verdicts<'a>,
+    /// A hash of what the CPU engine answered: different bits, different words, different hashes.
+    pub(super) digest: Option<Box<dyn Fn() -> u64 + 'a>>,
+}
+
+type Verdicts<'a> = Box<dyn Fn(&KnownRow, usize) -> Verdict + Send + Sync + 'a>;
 
 /// Every operation, by the name of its report.
 pub(super) const OPERATIONS: &[(&str, Run)] = &[
@@ -78,14 +90,12 @@ impl<'a> Batch<'a> {
         self.case.params.top_logprobs.max(1)
     }
 
-    /// Runs an operation, one answer per row, on both engines.
-    fn on_both<A: Answer + Send + Sync + 'a>(
-        &self,
-        run: impl Fn(&dyn Engine) -> Result<Vec<A>>,
-        verdict: impl Fn(&KnownRow, &A, usize) -> Verdict + Send + Sync + 'a,
-    ) -> Result<Option<Judge<'a>>> {
-        let got = self.device.map(|gpu| run(gpu)).transpose()?;
-        Ok(Some(judge(run(&Cpu)?, got, verdict)))
+    /// What a device, if one is validated, answers.
+    async fn on_device<A>(&self, run: impl AsyncFnOnce(&'a Gpu) -> Result<Vec<A>>) -> Result<Option<Vec<A>>> {
+        match self.device {
+            Some(gpu) => run(gpu).await.map(Some),
+            None => Ok(None),
+        }
     }
 }
 
@@ -96,79 +106,115 @@ fn judge<'a, A: Answer + Send + Sync + 'a>(
     got: Option<Vec<A>>,
     verdict: impl Fn(&KnownRow, &A, usize) -> Verdict + Send + Sync + 'a,
 ) -> Judge<'a> {
-    Box::new(move |known, row| match &got {
-        Some(got) => verdict(known, &got[row], row).unless(difference(&got[row], &expected[row])),
-        None => verdict(known, &expected[row], row),
+    let expected = Arc::new(expected);
+    let of_digest = expected.clone();
+    Judge {
+        verdict: Box::new(move |known, row| match &got {
+            Some(got) => verdict(known, &got[row], row).unless(difference(&got[row], &expected[row])),
+            None => verdict(known, &expected[row], row),
+        }),
+        digest: Some(Box::new(move || digest(&of_digest))),
+    }
+}
+
+/// FNV-1a of the answers in words.
+fn digest<A: Answer>(answers: &[A]) -> u64 {
+    let words = answers.iter().flat_map(Answer::fields);
+    words.fold(FNV_START, |hash, words| {
+        let bytes = words.bytes().chain([b'\n']);
+        bytes.fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME))
     })
 }
 
-fn logprobs<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
-    let Batch { case, logits, targets, token_ids, .. } = batch;
-    let expected = Cpu.logprobs_of(logits, &case.params, targets, &batch.token_ids())?;
-    let got = batch.device.map(|gpu| batch.submit_logprobs(gpu)?.wait()).transpose()?;
-    let verdict = |known: &KnownRow, got: &_, row: usize| {
-        known.logprobs_of(got, &case.params, targets[row], &token_ids[row])
-    };
-    Ok(Some(judge(expected, got, verdict)))
+pub(super) const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
+pub(super) const FNV_PRIME: u64 = 0x100_0000_01b3;
+
+fn logprobs<'a>(batch: &'a Batch<'a>) -> Running<'a> {
+    Box::pin(async move {
+        let Batch { case, logits, targets, token_ids, .. } = batch;
+        let expected = Cpu.logprobs_of(logits, &case.params, targets, &batch.token_ids())?;
+        let got = batch.on_device(async |gpu| batch.submit_logprobs(gpu)?.rows().await).await?;
+        let verdict = |known: &KnownRow, got: &_, row: usize| {
+            known.logprobs_of(got, &case.params, targets[row], &token_ids[row])
+        };
+        Ok(Some(judge(expected, got, verdict)))
+    })
 }
 
-fn row_max<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
-    batch.on_both(|engine| engine.row_max(&batch.logits), |known, got, _| known.row_max(*got))
+fn row_max<'a>(batch: &'a Batch<'a>) -> Running<'a> {
+    Box::pin(async move {
+        let got = batch.on_device(async |gpu| gpu.row_max_async(&batch.logits).await).await?;
+        Ok(Some(judge(Cpu.row_max(&batch.logits)?, got, |known, got, _| known.row_max(*got))))
+    })
 }
 
-fn log_sum_exp<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
-    batch.on_both(|engine| engine.log_sum_exp(&batch.logits), |known, got, _| known.log_sum_exp(*got))
+fn log_sum_exp<'a>(batch: &'a Batch<'a>) -> Running<'a> {
+    Box::pin(async move {
+        let got = batch.on_device(async |gpu| gpu.log_sum_exp_async(&batch.logits).await).await?;
+        Ok(Some(judge(Cpu.log_sum_exp(&batch.logits)?, got, |known, got, _| known.log_sum_exp(*got))))
+    })
 }
 
-fn log_softmax<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
-    let run = |engine: &dyn Engine| Ok(in_rows(&engine.log_softmax(&batch.logits)?, batch.case.vocab));
-    batch.on_both(run, |known, got, _| known.log_softmax(got))
+fn log_softmax<'a>(batch: &'a Batch<'a>) -> Running<'a> {
+    Box::pin(async move {
+        let rows = |values: Vec<f32>| in_rows(&values, batch.case.vocab);
+        let got = batch.on_device(async |gpu| gpu.log_softmax_async(&batch.logits).await.map(rows)).await?;
+        let expected = rows(Cpu.log_softmax(&batch.logits)?);
+        Ok(Some(judge(expected, got, |known, got, _| known.log_softmax(got))))
+    })
 }
 
-fn top_k<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
-    let k = batch.k();
-    let run = |engine: &dyn Engine| {
-        let (values, tokens) = engine.top_k(&batch.logits, k)?;
-        let lists = in_rows(&values, k as usize).into_iter().zip(in_rows(&tokens, k as usize));
-        Ok(lists.collect::<Vec<(Vec<f32>, Vec<u32>)>>())
-    };
-    batch.on_both(run, move |known, (values, tokens), _| known.top_k(values, tokens, k))
+fn top_k<'a>(batch: &'a Batch<'a>) -> Running<'a> {
+    Box::pin(async move {
+        let k = batch.k();
+        let rows = |(values, tokens): (Vec<f32>, Vec<u32>)| {
+            let lists = in_rows(&values, k as usize).into_iter().zip(in_rows(&tokens, k as usize));
+            lists.collect::<Vec<(Vec<f32>, Vec<u32>)>>()
+        };
+        let got = batch.on_device(async |gpu| gpu.top_k_async(&batch.logits, k).await.map(rows)).await?;
+        let expected = rows(Cpu.top_k(&batch.logits, k)?);
+        Ok(Some(judge(expected, got, move |known, (values, tokens), _| known.top_k(values, tokens, k))))
+    })
 }
 
-fn sample<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
-    if !batch.case.samples {
-        return Ok(None);
-    }
-    let sampling = SamplingCase::new(batch.case);
-    let expected = sampling.on(&Cpu, &batch.logits)?;
-    let on_device = |gpu| batch.uploaded(gpu, |uploaded| sampling.on_device(batch.case, gpu, uploaded));
-    let got = batch.device.map(on_device).transpose()?;
-    let judge = judge(expected, got, move |known, got, row| {
-        known.sample(got, &sampling.row(row), sampling.mask(row))
-    });
-    Ok(Some(Box::new(move |known, row| {
-        let name = SamplingCase::name(batch.case, row);
-        judge(known, row).within(name)
-    })))
+fn sample<'a>(batch: &'a Batch<'a>) -> Running<'a> {
+    Box::pin(async move {
+        let case = batch.case;
+        if !case.samples {
+            return Ok(None);
+        }
+        let sampling = SamplingCase::new(case);
+        let expected = sampling.on_cpu(&batch.logits)?;
+        let submit = |gpu: &Gpu| batch.uploaded(gpu, |uploaded| sampling.on_device(case, gpu, uploaded));
+        let got = batch.on_device(async |gpu| submit(gpu)?.rows().await).await?;
+        let Judge { verdict, digest } = judge(expected, got, move |known, got, row| {
+            known.sample(got, &sampling.row(row), sampling.mask(row))
+        });
+        let named =
+            move |known: &KnownRow, row: usize| verdict(known, row).within(SamplingCase::name(case, row));
+        Ok(Some(Judge { verdict: Box::new(named), digest }))
+    })
 }
 
 /// Each row from that of another batch, where the case is not for lists or a setting.
-fn divergence<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
-    if batch.case.setting.is_some() || batch.case.params.top_logprobs > MOST_LISTED {
-        return Ok(None);
-    }
-    let (second, bytes) = batch.case.second();
-    let expected = Cpu.divergence(&batch.logits, &second.logits(&bytes))?;
-    let on_device = |gpu: &Gpu| {
-        let submit = |first: &GpuLogits<'_>, second: &GpuLogits<'_>| {
+fn divergence<'a>(batch: &'a Batch<'a>) -> Running<'a> {
+    Box::pin(async move {
+        if batch.case.setting.is_some() || batch.case.params.top_logprobs > MOST_LISTED {
+            return Ok(None);
+        }
+        let (second, bytes) = batch.case.second();
+        let expected = Cpu.divergence(&batch.logits, &second.logits(&bytes))?;
+        let submit = |gpu: &Gpu, first: &GpuLogits<'_>, second: &GpuLogits<'_>| {
             gpu.submit(|encoder| gpu.sampler().divergence(encoder, first, second))
         };
-        batch.uploaded(gpu, |first| uploaded(gpu, &second, &bytes, |second| submit(first, second)))?.wait()
-    };
-    let got = batch.device.map(on_device).transpose()?;
-    Ok(Some(judge(expected, got, move |known, got, row| {
-        known.divergence(&KnownRow::new(&second.logits(&bytes), row), got)
-    })))
+        let on_device = |gpu: &Gpu| {
+            batch.uploaded(gpu, |first| uploaded(gpu, &second, &bytes, |second| submit(gpu, first, second)))
+        };
+        let got = batch.on_device(async |gpu| on_device(gpu)?.rows().await).await?;
+        Ok(Some(judge(expected, got, move |known, got, row| {
+            known.divergence(&KnownRow::new(&second.logits(&bytes), row), got)
+        })))
+    })
 }
 
 /// What a call makes of the rows of a case where they lie in its buffer, uploaded.
@@ -186,16 +232,19 @@ fn uploaded<T>(
 }
 
 /// What the first kernel leaves in the scratch of a device, against its twin, where all rows are one chunk.
-fn tile_stats<'a>(batch: &'a Batch<'a>) -> Result<Option<Judge<'a>>> {
-    let Some(gpu) = batch.device else { return Ok(None) };
-    let pending = batch.submit_logprobs(gpu)?;
-    let plan = pending.plan().clone();
-    pending.wait()?;
-    if plan.chunks.len() > 1 || plan.demand.stages(batch.case.dtype) > 0 {
-        return Ok(None);
-    }
-    let words = gpu.read(&gpu.sampler().scratch(&plan)?)?;
-    Ok(Some(Box::new(move |_, row| Verdict::default().unless(tile_difference(batch, row, &words)))))
+fn tile_stats<'a>(batch: &'a Batch<'a>) -> Running<'a> {
+    Box::pin(async move {
+        let Some(gpu) = batch.device else { return Ok(None) };
+        let pending = batch.submit_logprobs(gpu)?;
+        let plan = pending.plan().clone();
+        pending.rows().await?;
+        if plan.chunks.len() > 1 || plan.demand.stages(batch.case.dtype) > 0 {
+            return Ok(None);
+        }
+        let words = gpu.read_async(&gpu.sampler().scratch(&plan)?).await?;
+        let verdict = move |_: &KnownRow, row| Verdict::default().unless(tile_difference(batch, row, &words));
+        Ok(Some(Judge { verdict: Box::new(verdict), digest: None }))
+    })
 }
 
 /// The first word of a row's tiles that differs.

@@ -4,10 +4,11 @@
 use super::grid::Case;
 use super::synthetic::mix;
 use crate::answer::Sample;
+use crate::cpu::Cpu;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::filter::{self, Setting};
-use crate::gpu::{Gpu, GpuInput, GpuLogits, Mask, SampleBuffers};
+use crate::gpu::{Gpu, GpuInput, GpuLogits, Mask, Pending, SampleBuffers};
 use crate::logits::Logits;
 use crate::params::SamplingStep::{MinP, Temperature, TopK, TopP};
 use crate::params::{Dry, Order, SamplingParams};
@@ -181,15 +182,15 @@ impl SamplingCase {
         self.mask.as_ref()?.chunks(self.mask_words).nth(row)
     }
 
-    /// The samples of an engine.
-    pub(super) fn on(&self, engine: &dyn Engine, logits: &Logits<'_>) -> Result<Vec<Sample>> {
+    /// The samples of the CPU engine.
+    pub(super) fn on_cpu(&self, logits: &Logits<'_>) -> Result<Vec<Sample>> {
         let inputs = SampleInputs { mask: self.mask.as_deref(), draft: Some(&self.draft) };
-        engine.sample(logits, &self.rows(), &inputs)
+        Cpu.sample(logits, &self.rows(), &inputs)
     }
 
     /// Those of a device, with mask and draft at odd places of their buffers; the mask from the host in every other
     /// case.
-    pub(super) fn on_device(&self, case: &Case, gpu: &Gpu, batch: &GpuLogits<'_>) -> Result<Vec<Sample>> {
+    pub(super) fn on_device(&self, case: &Case, gpu: &Gpu, batch: &GpuLogits<'_>) -> Result<Pending<Sample>> {
         let upload = |words: &[u32], before: usize| {
             gpu.upload(bytemuck::cast_slice(&[&vec![u32::MAX; before], words].concat()))
         };
@@ -202,7 +203,7 @@ impl SamplingCase {
         };
         let buffers =
             SampleBuffers { mask, draft: Some(GpuInput { buffer: &draft, byte_offset: 12 }), tokens: None };
-        gpu.submit(|encoder| gpu.sampler().sample(encoder, batch, &self.rows(), &buffers))?.wait()
+        gpu.submit(|encoder| gpu.sampler().sample(encoder, batch, &self.rows(), &buffers))
     }
 }
 

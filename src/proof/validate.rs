@@ -8,9 +8,9 @@ use rayon::prelude::*;
 
 use super::audit::{KnownRow, Verdict, worse};
 use super::grid::{Case, cases, kind_of};
-use super::operations::{Batch, Judge, OPERATIONS};
+use super::operations::{Batch, FNV_PRIME, FNV_START, Judge, OPERATIONS};
 use crate::error::Result;
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, at_once};
 
 pub use super::grid::Extent;
 
@@ -47,7 +47,20 @@ pub struct Report {
 /// }
 /// # Ok::<(), sortilege::Error>(())
 /// ```
+#[cfg(not(target_family = "wasm"))]
 pub fn validate(
+    device: Option<&Gpu>,
+    extent: Extent,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<Report>> {
+    at_once(validate_async(device, extent, progress))
+}
+
+/// [`validate`] for browsers, where it yields; natively it blocks as that does.
+///
+/// # Errors
+/// As there.
+pub async fn validate_async(
     device: Option<&Gpu>,
     extent: Extent,
     progress: &mut dyn FnMut(usize, usize),
@@ -56,22 +69,43 @@ pub fn validate(
     let mut reports: Vec<Report> = OPERATIONS.iter().map(|(name, _)| Report::new(name)).collect();
     for (done, case) in cases.iter().enumerate() {
         progress(done, cases.len());
-        try_case(case, device, &mut reports)?;
+        try_case(case, device, &mut reports).await?;
     }
     progress(cases.len(), cases.len());
     reports.retain(|report| report.cases > 0);
     Ok(reports)
 }
 
+/// A hash of all answers of the CPU engine, operation by operation: the same on every machine.
+///
+/// # Errors
+/// None that is known.
+pub fn digests(extent: Extent) -> Result<Vec<(&'static str, u64)>> {
+    let mut digests: Vec<(&'static str, u64)> =
+        OPERATIONS.iter().map(|(name, _)| (*name, FNV_START)).collect();
+    for case in cases(extent) {
+        let bytes = case.bytes();
+        let batch = Batch::new(&case, &bytes, None);
+        for ((_, run), (_, digest)) in OPERATIONS.iter().zip(&mut digests) {
+            // Without a device there is nothing to wait for.
+            if let Some(Judge { digest: Some(of_case), .. }) = at_once(run(&batch))? {
+                *digest = (*digest ^ of_case()).wrapping_mul(FNV_PRIME);
+            }
+        }
+    }
+    digests.retain(|(_, digest)| *digest != FNV_START);
+    Ok(digests)
+}
+
 /// Runs the operations that have a report.
-pub(super) fn try_case(case: &Case, device: Option<&Gpu>, reports: &mut [Report]) -> Result<()> {
+pub(super) async fn try_case(case: &Case, device: Option<&Gpu>, reports: &mut [Report]) -> Result<()> {
     let bytes = case.bytes();
     let batch = Batch::new(case, &bytes, device);
-    let mut judges: Vec<(usize, Judge<'_>)> = Vec::new();
+    let mut judges = Vec::new();
     for (place, report) in reports.iter().enumerate() {
         let run = OPERATIONS.iter().find(|(name, _)| *name == report.name).map(|(_, run)| run);
-        if let Some(judge) = run.expect("reports are named after operations")(&batch)? {
-            judges.push((place, judge));
+        if let Some(judge) = run.expect("reports are named after operations")(&batch).await? {
+            judges.push((place, judge.verdict));
         }
     }
     let judged: Vec<Vec<Verdict>> = (0..case.rows)
@@ -138,7 +172,7 @@ mod tests {
         let is_ours = |case: &&Case| case.dtype == Dtype::F32 && case.vocab == 1000;
         let case = cases(Extent::Quick).iter().find(is_ours).copied().expect("a case");
         let mut reports: Vec<Report> = OPERATIONS.iter().map(|(name, _)| Report::new(name)).collect();
-        try_case(&case, Some(&gpu), &mut reports).expect("the device works");
+        at_once(try_case(&case, Some(&gpu), &mut reports)).expect("the device works");
         for report in &reports {
             assert_eq!(report.cases, case.rows, "{report:?}");
             let least = match report.name {

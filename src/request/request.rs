@@ -1,8 +1,6 @@
 //! A request in the making, and the rows that draw its tokens.
 
 use std::collections::HashSet;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 
 use super::bad_words::BadWords;
 use super::change::Change;
@@ -14,6 +12,8 @@ use super::repeats::Repeats;
 use super::table::ChangeTable;
 use crate::answer::Sample;
 use crate::arithmetic::format::MAX_VOCAB;
+#[cfg(target_family = "wasm")]
+use crate::error::Error;
 use crate::error::Result;
 use crate::filter::Cut;
 use crate::params::SamplingParams;
@@ -96,11 +96,10 @@ impl Request {
     /// A request with the tokens of its prompt, which the repetition penalty and DRY look at.
     ///
     /// # Errors
-    /// As for [`SamplingParams::validate`].
+    /// As for [`SamplingParams::validate`]; without a seed, if there is no source of randomness.
     pub fn with_prompt(params: SamplingParams, prompt: &[u32]) -> Result<Self> {
         params.validate()?;
-        // The standard library's only source of randomness: two keys from the system, hashed.
-        let seed = params.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+        let seed = params.seed.map_or_else(random_seed, Ok)?;
         let mu = first_mu(&params);
         let largest_token = largest_token(&params);
         let mut request = Self {
@@ -278,6 +277,22 @@ impl Request {
         ];
         looks.into_iter().find_map(|(name, does)| does.then_some(name))
     }
+}
+
+/// A seed for a request without one.
+#[cfg(not(target_family = "wasm"))]
+#[expect(clippy::unnecessary_wraps, reason = "a browser may have none")]
+fn random_seed() -> Result<u64> {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    // The standard library's only source of randomness: two keys from the system, hashed.
+    Ok(RandomState::new().build_hasher().finish())
+}
+
+/// A seed for a request without one. The keys of the standard library are the same in every run of a module.
+#[cfg(target_family = "wasm")]
+fn random_seed() -> Result<u64> {
+    getrandom::u64()
+        .map_err(|error| Error::Params(format!("there is no randomness for a seed ({error}): give `seed`")))
 }
 
 /// Whether these ask for the same changes of logits.

@@ -26,7 +26,7 @@ use super::validate::{Report, try_case};
 use crate::SamplerOptions;
 use crate::arithmetic::format::MOST_LISTED;
 use crate::error::Error;
-use crate::gpu::{Gpu, adapters};
+use crate::gpu::{Gpu, adapters, at_once};
 use crate::kernels::kernel::{Kernel, Wgsl};
 use crate::kernels::loop_rounds;
 use crate::logits::Dtype;
@@ -131,7 +131,7 @@ struct Found {
 /// What is wrong with a device on a case.
 fn mismatch(case: &Case, gpu: &Gpu, operations: &[&'static str]) -> Option<Found> {
     let mut reports: Vec<Report> = operations.iter().copied().map(Report::new).collect();
-    match catch_unwind(AssertUnwindSafe(|| try_case(case, Some(gpu), &mut reports))) {
+    match catch_unwind(AssertUnwindSafe(|| at_once(try_case(case, Some(gpu), &mut reports)))) {
         Ok(Ok(())) => reports.iter().find_map(|report| {
             let what = report.first_mismatch.as_ref()?;
             Some(Found { by: format!("{}, {what}", report.name), is_lost: false })
