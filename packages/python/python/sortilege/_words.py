@@ -1,0 +1,96 @@
+"""Parameters of vLLM and Transformers in our words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._errors import ParamsError
+
+# What is asked of the draw and is not done here, with the values that ask for nothing.
+_VLLM_UNABLE = {"logits_processors": (None, [], ()), "structured_outputs": (None,), "guided_decoding": (None,)}
+_TRANSFORMERS_UNABLE = {
+    "num_beams": (None, 1),
+    "num_beam_groups": (None, 1),
+    "penalty_alpha": (None, 0, 0.0),
+    "dola_layers": (None,),
+    "guidance_scale": (None, 1, 1.0),
+    "constraints": (None, []),
+    "force_words_ids": (None, []),
+    "top_h": (None,),
+    "no_repeat_ngram_size": (None, 0),
+    "encoder_no_repeat_ngram_size": (None, 0),
+    "encoder_repetition_penalty": (None, 1, 1.0),
+    "exponential_decay_length_penalty": (None,),
+    "min_length": (None, 0),
+    "forced_bos_token_id": (None,),
+    "forced_eos_token_id": (None,),
+    "begin_suppress_tokens": (None, []),
+    "watermarking_config": (None,),
+}
+
+# The order of Transformers' warpers.
+_TRANSFORMERS_ORDER = ("temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
+
+
+def of_vllm(params: Any) -> dict[str, Any]:
+    """What vLLM's `SamplingParams` ask of a draw."""
+    _refuse(params, _VLLM_UNABLE)
+    asked = _given(
+        params,
+        ["temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "seed", "n"]
+        + ["min_tokens", "logit_bias", "allowed_token_ids", "logprob_token_ids"],
+    )
+    asked["top_k"] = max(0, _get(params, "top_k", 0))
+    asked["stop_token_ids"] = sorted(_get(params, "all_stop_token_ids", None) or _get(params, "stop_token_ids", ()))
+    bad_words = _get(params, "bad_words_token_ids", None)
+    if bad_words is None and _get(params, "bad_words", None):
+        raise ParamsError("bad_words are texts: call update_from_tokenizer of vLLM's parameters first, or pass token ids")
+    asked["bad_words"] = bad_words or ()
+    logprobs = _get(params, "logprobs", None)
+    if logprobs == -1:
+        raise ParamsError("logprobs -1 is all tokens, and sample lists 1024 at most: call sortilege.logprobs")
+    asked["raw_logprobs"] = logprobs
+    return asked
+
+
+def of_transformers(config: Any) -> dict[str, Any]:
+    """What Transformers' `GenerationConfig` asks of a draw; None is the default of `generate`."""
+    _refuse(config, _TRANSFORMERS_UNABLE)
+    eos = _get(config, "eos_token_id", ())
+    asked: dict[str, Any] = {
+        "repetition_penalty": _get(config, "repetition_penalty", 1.0),
+        "bad_words": [*_get(config, "bad_words_ids", ()), *([token] for token in _get(config, "suppress_tokens", ()))],
+        "min_tokens": _get(config, "min_new_tokens", 0),
+        "stop_token_ids": [eos] if isinstance(eos, int) else list(eos),
+        "logit_bias": _biases(_get(config, "sequence_bias", {})),
+    }
+    if not _get(config, "do_sample", False):
+        return asked | {"temperature": 0.0}
+    filters = _given(config, [name for name in _TRANSFORMERS_ORDER if name != "top_k"])
+    return asked | filters | {"top_k": _get(config, "top_k", 50), "order": _TRANSFORMERS_ORDER}
+
+
+def _get(params: Any, name: str, default: Any) -> Any:
+    value = getattr(params, name, None)
+    return default if value is None else value
+
+
+def _given(params: Any, names: list[str]) -> dict[str, Any]:
+    values = {name: getattr(params, name, None) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _refuse(params: Any, unable: dict[str, tuple[Any, ...]]) -> None:
+    for name, nothing in unable.items():
+        value = getattr(params, name, None)
+        if value not in nothing:
+            raise ParamsError(f"{name}={value!r} is not done here: leave it out, or change the logits or the mask yourself")
+
+
+def _biases(biases: Any) -> dict[int, float]:
+    """Biases of single tokens: a mapping of tuples, or a list of pairs."""
+    pairs = biases.items() if hasattr(biases, "items") else biases
+    longer = [tokens for tokens, _ in pairs if len(tokens) != 1]
+    if longer:
+        raise ParamsError(f"sequence_bias of {tuple(longer[0])!r} is of several tokens: only those of one are done here")
+    return {tokens[0]: bias for tokens, bias in pairs}

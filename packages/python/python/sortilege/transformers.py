@@ -1,0 +1,86 @@
+"""Draws and logs for Transformers' `generate`: torch and transformers are needed for this module alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
+from os import PathLike
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+
+from . import Request, Samples, sample, write_log
+from ._params import SamplingParams, as_params
+
+
+class Draw(LogitsProcessor):
+    """Draws the tokens of `generate`, and keeps what was drawn and from which distribution.
+
+    It is the last of the processors of a greedy `generate`, and leaves no choice: the drawn token alone is possible.
+    One object serves one call of `generate`.
+
+        draw = Draw(SamplingParams(top_p=0.9, seed=7, raw_logprobs=5))
+        model.generate(ids, do_sample=False, logits_processor=[draw])
+        draw.write_log("log.jsonl")
+
+    `params` are those of every sequence of the batch; each draws with a stream of its own, counted from `params.stream`.
+    `prompts` are what penalties see of the prompts, `input_ids` as they are unless given: without the padding, say.
+    """
+
+    def __init__(self, params: Any = None, *, prompts: Sequence[Sequence[int]] | None = None, device: str = "auto"):
+        self.params: SamplingParams = as_params(params)
+        self.device = device
+        self.requests: list[Request] = []
+        self.samples: list[Samples] = []
+        """A row for each token of each sequence, up to what stops it."""
+        self._prompts = prompts
+        self._running: list[bool] = []
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        if not self.requests:
+            prompts = input_ids.tolist() if self._prompts is None else self._prompts
+            first = self.params.stream
+            params = [replace(self.params, stream=first + number) for number in range(len(prompts))]
+            self.requests = [Request(one, prompt=prompt) for one, prompt in zip(params, prompts, strict=True)]
+            self._running = [True] * len(prompts)
+        drawn = sample(scores.detach().cpu(), self.requests, device=self.device)
+        for number, (request, row) in enumerate(zip(self.requests, drawn, strict=True)):
+            request.accept(row)
+            if self._running[number]:
+                self.samples.append(row)
+                self._running[number] = row.tokens.item() not in self.params.stop_token_ids
+        if (drawn.tokens < 0).any():
+            row = int((drawn.tokens < 0).argmax())
+            raise ValueError(f"sequence {row} has nothing to draw from at token {len(self.requests[row].output)}: its logits are "
+                             f"no distribution, status {drawn.status[row]}")
+        tokens = torch.from_numpy(drawn.tokens).to(scores.device, torch.int64)
+        return torch.full_like(scores, -torch.inf).scatter_(1, tokens[:, None], 0.0)
+
+    def write_log(self, path: str | PathLike[str], **words: Any) -> None:
+        """Writes a record of every token: the request is the sequence of the batch. As of `sortilege.write_log`."""
+        order = sorted(range(len(self.samples)), key=lambda place: self.samples[place].places[0])
+        write_log(path, [self.samples[place] for place in order], **words)
+
+
+def generate(
+    model: Any,
+    input_ids: torch.LongTensor,
+    logits_processor: LogitsProcessorList,
+    stopping_criteria: Any,
+    generation_config: GenerationConfig,
+    draw: Draw | None = None,
+    **model_kwargs: Any,
+) -> Any:
+    """The loop of `model.generate(..., custom_generate=sortilege.transformers.generate, draw=Draw(params))`.
+
+    Without `draw`, the generation config's words are done here: temperature, filters and penalties of Transformers' own
+    processors are then ours. Processors of your own run first. Everything else is the model's loop.
+    """
+    draw = Draw(generation_config) if draw is None else draw
+    theirs = [one for one in logits_processor if not type(one).__module__.startswith("transformers.")]
+    greedy = copy(generation_config)
+    greedy.do_sample = False
+    processors = LogitsProcessorList([*theirs, draw])
+    return model._sample(input_ids, processors, stopping_criteria, greedy, **model_kwargs)

@@ -1,0 +1,68 @@
+//! Long work in blocks of rows: between two of them signals are heard, and progress is told.
+
+use std::ops::Range;
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use sortilege::Logits;
+
+use crate::device::{Device, with_threads};
+use crate::errors::raised;
+
+/// Bytes of the logits of a block: some 10 ms of the CPU engine's work.
+const BLOCK_BYTES: usize = 64 << 20;
+
+/// A call of a device about logits.
+pub(crate) struct Call<'a> {
+    pub(crate) device: Device,
+    pub(crate) logits: Logits<'a>,
+    /// Whether tqdm shows a bar.
+    pub(crate) progress: bool,
+}
+
+impl Call<'_> {
+    /// What `compute` makes of each block of rows, one after the other. It runs without the interpreter.
+    pub(crate) fn run<R: Send>(
+        &self,
+        py: Python<'_>,
+        compute: impl Fn(&Device, Range<usize>, &Logits<'_>) -> sortilege::Result<Vec<R>> + Sync,
+    ) -> PyResult<Vec<R>> {
+        let Self { device, logits, progress } = self;
+        let rows = logits.rows();
+        let bar = progress.then(|| bar(py, rows)).transpose()?;
+        let block_rows = (BLOCK_BYTES / (logits.vocab() * logits.dtype().bytes())).max(1);
+        let mut results = Vec::new();
+        for first in (0..rows).step_by(block_rows) {
+            if first > 0 {
+                py.check_signals()?;
+            }
+            let range = first..rows.min(first + block_rows);
+            let block = logits.slice_rows(first, range.len());
+            let count = range.len();
+            let found = py
+                .detach(|| with_threads(count, || compute(device, range, &block)).flatten())
+                .map_err(raised)?;
+            // Most work is of one block, whose results are not copied.
+            if results.is_empty() {
+                results = found
+            } else {
+                results.extend(found)
+            }
+            if let Some(bar) = &bar {
+                bar.call_method1("update", (count,))?;
+            }
+        }
+        if let Some(bar) = bar {
+            bar.call_method0("close")?;
+        }
+        Ok(results)
+    }
+}
+
+/// tqdm's bar of so many rows.
+fn bar(py: Python<'_>, rows: usize) -> PyResult<Bound<'_, PyAny>> {
+    let words = PyDict::new(py);
+    words.set_item("total", rows)?;
+    words.set_item("unit", "row")?;
+    py.import("tqdm.auto")?.getattr("tqdm")?.call((), Some(&words))
+}

@@ -1,0 +1,51 @@
+//! `sortilege` for Python: arrays in, tables out. Every number is the library's; here are types, memory, threads and
+//! exceptions of Python alone.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `input`, `dlpack` | logits of arrays and tensors, read where they lie; the only unsafe code |
+//! | `tokens`, `params` | token ids and parameters |
+//! | `device`, `blocks` | engines by name, threads; long work in blocks, between which Ctrl-C is heard |
+//! | `logprobs`, `sample`, `request`, `operations` | the functions, and the classes of their results |
+//! | `compare`, `log` | two models beside each other, scores of sequences; logs written and audited |
+//! | `columns`, `arrow` | results as NumPy arrays and as tables |
+//! | `errors` | exceptions |
+
+mod arrow;
+mod blocks;
+mod columns;
+mod compare;
+mod device;
+mod dlpack;
+mod errors;
+mod input;
+mod log;
+mod logprobs;
+mod operations;
+mod params;
+mod request;
+mod sample;
+mod tokens;
+
+use pyo3::prelude::*;
+
+/// The compiled half of `sortilege`.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::compare::{Comparison, Score, compare, score};
+    #[pymodule_export]
+    use crate::device::{devices, get_num_threads, set_num_threads};
+    #[pymodule_export]
+    use crate::log::{AuditReport, audit, write_log};
+    #[pymodule_export]
+    use crate::logprobs::{Logprobs, logprobs};
+    #[pymodule_export]
+    use crate::operations::{divergence, log_softmax, top_k};
+    #[pymodule_export]
+    use crate::params::validate_params;
+    #[pymodule_export]
+    use crate::request::Request;
+    #[pymodule_export]
+    use crate::sample::{Samples, sample};
+}

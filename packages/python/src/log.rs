@@ -1,0 +1,224 @@
+//! Logs of results: written in every format of the library, and audited.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use pyo3::prelude::*;
+use sortilege::log::{Audit, Format, Kind, LogReader, Record, Texts, TokenBytes};
+
+use crate::columns::Columns;
+use crate::errors::{LogError, raised_of_log};
+use crate::logprobs::Logprobs;
+use crate::sample::Samples;
+
+/// Bytes of tokens by their ids.
+#[derive(FromPyObject)]
+pub(crate) struct Vocabulary(Vec<Option<Vec<u8>>>);
+
+impl TokenBytes for Vocabulary {
+    fn bytes(&self, token: u32) -> Option<&[u8]> {
+        self.0.get(token as usize)?.as_deref()
+    }
+}
+
+/// A result that is a log, or a part of one.
+#[derive(FromPyObject)]
+pub(crate) enum Part<'py> {
+    #[pyo3(transparent)]
+    Logprobs(PyRef<'py, Logprobs>),
+    #[pyo3(transparent)]
+    Samples(PyRef<'py, Samples>),
+}
+
+/// A result, or several of one kind in their order.
+#[derive(FromPyObject)]
+pub(crate) enum LogOf<'py> {
+    #[pyo3(transparent)]
+    One(Part<'py>),
+    #[pyo3(transparent)]
+    Parts(Vec<Part<'py>>),
+}
+
+/// The same, without Python.
+enum Rows<'a> {
+    Logprobs(&'a Columns<sortilege::Logprobs>, &'a [Option<u32>]),
+    Samples(&'a Samples),
+}
+
+impl Rows<'_> {
+    const fn kind(&self) -> Kind {
+        match self {
+            Self::Logprobs(..) => Kind::Logprobs,
+            Self::Samples(_) => Kind::Sample,
+        }
+    }
+
+    /// Every record, in order.
+    fn each<E>(&self, texts: Texts<'_>, mut take: impl FnMut(&Record<'_>) -> Done<E>) -> Done<E> {
+        match self {
+            Self::Logprobs(columns, targets) => {
+                for (number, ((request, position), row)) in columns.places().zip(&columns.rows).enumerate() {
+                    let target = targets.get(number).copied().flatten();
+                    take(&Record::logprobs(request, position, target, row, texts))?;
+                }
+            }
+            Self::Samples(samples) => {
+                let places = samples.places.iter().zip(&samples.streams).zip(&samples.columns.rows);
+                for ((&(request, position), &stream), row) in places {
+                    take(&Record::sample(request, position, stream, row, texts))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+type Done<E> = std::result::Result<(), E>;
+
+impl LogOf<'_> {
+    fn parts(&self) -> Vec<Rows<'_>> {
+        match self {
+            Self::One(part) => vec![part.rows()],
+            Self::Parts(parts) => parts.iter().map(Part::rows).collect(),
+        }
+    }
+}
+
+impl Part<'_> {
+    fn rows(&self) -> Rows<'_> {
+        match self {
+            Self::Logprobs(result) => Rows::Logprobs(&result.columns, &result.targets),
+            Self::Samples(result) => Rows::Samples(result),
+        }
+    }
+}
+
+fn texts(vocabulary: Option<&Vocabulary>) -> Texts<'_> {
+    vocabulary.map_or(Texts::NONE, |vocabulary| Texts::new(vocabulary))
+}
+
+/// Writes a result as a log: a record of each row, as `sortilege log` and `sortilege sample` of the program write them.
+///
+/// Parameters
+/// ----------
+/// path : path
+///     Its ending says the format, unless `format` does: .jsonl, .csv, .parquet.
+/// result : Logprobs or Samples, or a list of either
+///     The last dimension before the vocabulary is the position, all before it the request.
+/// format : str, optional
+///     "jsonl", "csv", "parquet", "openai", "openai-completions", "vllm" or "llama-server".
+/// token_bytes : list of bytes, optional
+///     The bytes of each token, by its id, None where there are none: then texts are written too.
+///
+/// >>> import tempfile, pathlib, numpy as np, sortilege
+/// >>> path = pathlib.Path(tempfile.mkdtemp(), "log.jsonl")
+/// >>> found = sortilege.logprobs(np.float32([[1, 2, 0]]), targets=[1], top=1)
+/// >>> sortilege.write_log(path, found, token_bytes=[b"a", b"b", b"c"])
+/// >>> path.read_text()[:61]
+/// '{"request":0,"position":0,"token":1,"text":"b","bytes":[98],"'
+#[pyfunction]
+#[pyo3(signature = (path, result, format = None, token_bytes = None))]
+pub(crate) fn write_log(
+    py: Python<'_>,
+    path: PathBuf,
+    result: LogOf<'_>,
+    format: Option<&str>,
+    token_bytes: Option<Vocabulary>,
+) -> PyResult<()> {
+    let format = format_of(&path, format)?;
+    let parts = result.parts();
+    py.detach(|| write(&path, &parts, format, texts(token_bytes.as_ref())))
+        .map_err(|error| raised_of_log(&path, error))
+}
+
+fn write(path: &Path, parts: &[Rows<'_>], format: Format, texts: Texts<'_>) -> std::io::Result<()> {
+    let mut out = BufWriter::new(File::create(path)?);
+    let mut writer = format.writer(&mut out, parts.first().map_or(Kind::Logprobs, Rows::kind))?;
+    for part in parts {
+        part.each(texts, |record| writer.write(record))?;
+    }
+    writer.finish()?;
+    drop(writer);
+    out.flush()
+}
+
+/// The format of this name, or of the path's ending.
+fn format_of(path: &Path, name: Option<&str>) -> PyResult<Format> {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().into_owned());
+    let wanted = name.map(str::to_owned).or(ending).unwrap_or_default();
+    Format::ALL.iter().copied().find(|format| format.name() == wanted).ok_or_else(|| {
+        let names: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
+        LogError::new_err(format!(
+            "there is no format {wanted:?} of logs: pass format= one of {}",
+            names.join(", ")
+        ))
+    })
+}
+
+/// What an audit found.
+#[pyclass(frozen, get_all, module = "sortilege")]
+pub(crate) struct AuditReport {
+    /// Whether every record is what it must be, and none is missing or too many.
+    follows: bool,
+    /// Records of the log that were compared.
+    records: u64,
+    /// Those that differ, and those that are missing or too many.
+    differing: u64,
+    /// The first of them, in words; None where the log follows.
+    first: Option<String>,
+}
+
+#[pymethods]
+impl AuditReport {
+    fn __repr__(&self) -> String {
+        let Self { records, differing, first, .. } = self;
+        match first {
+            None => format!("<sortilege.AuditReport: {records} records, all as they must be>"),
+            Some(first) => {
+                format!("<sortilege.AuditReport: {differing} of {records} records differ; {first}>")
+            }
+        }
+    }
+}
+
+/// Whether a log says what a result says, bit for bit: each record beside the one that was derived again.
+///
+/// Derive the result from the same logits with the same parameters, on whichever device; the log may be JSON lines, CSV or
+/// Parquet, of the program or of `write_log`. Texts of tokens are compared with `token_bytes`.
+///
+/// >>> import tempfile, pathlib, numpy as np, sortilege
+/// >>> path = pathlib.Path(tempfile.mkdtemp(), "log.csv")
+/// >>> logits = np.float32([[1, 2, 0], [0, 0, 3]])
+/// >>> sortilege.write_log(path, sortilege.logprobs(logits, targets=[1, 1]))
+/// >>> sortilege.audit(path, sortilege.logprobs(logits, targets=[1, 1])).follows
+/// True
+/// >>> sortilege.audit(path, sortilege.logprobs(logits, targets=[1, 0])).first
+/// 'record 1 (request 0, position 1): token is 1 instead of 0'
+#[pyfunction]
+#[pyo3(signature = (path, result, token_bytes = None))]
+pub(crate) fn audit(
+    py: Python<'_>,
+    path: PathBuf,
+    result: LogOf<'_>,
+    token_bytes: Option<Vocabulary>,
+) -> PyResult<AuditReport> {
+    let parts = result.parts();
+    let report = py.detach(|| {
+        let mut audit = Audit::new(LogReader::open(&path)?);
+        if token_bytes.is_none() {
+            audit = audit.without_texts();
+        }
+        for part in &parts {
+            part.each(texts(token_bytes.as_ref()), |record| audit.expect(record))?;
+        }
+        audit.finish()
+    });
+    let report = report.map_err(|error| raised_of_log(&path, error))?;
+    Ok(AuditReport {
+        follows: report.follows(),
+        records: report.records,
+        differing: report.differing,
+        first: report.first.map(|finding| finding.to_string()),
+    })
+}

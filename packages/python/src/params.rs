@@ -1,0 +1,75 @@
+//! `sortilege.SamplingParams` of Python as parameters of the library: field by field, by their names.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use sortilege::{Dry, Mirostat, Order, SamplingParams, SamplingStep};
+
+use crate::errors::{ParamsError, raised};
+
+/// Takes the fields of these names from an object of Python.
+macro_rules! take {
+    ($params:ident from $object:ident: $($name:ident)*) => {
+        $($params.$name = field($object, stringify!($name))?;)*
+    };
+}
+
+/// The parameters that an object of these fields says.
+pub(crate) fn params(object: &Bound<'_, PyAny>) -> PyResult<SamplingParams> {
+    let mut params = SamplingParams::default();
+    take!(params from object:
+        temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma top_a epsilon_cutoff
+        eta_cutoff xtc_threshold xtc_probability repetition_penalty presence_penalty frequency_penalty penalty_last_n
+        bad_words min_tokens stop_token_ids allowed_token_ids seed stream n raw_logprobs processed_logprobs
+        logprob_token_ids entropy
+    );
+    let bias: std::collections::BTreeMap<u32, f32> = field(object, "logit_bias")?;
+    params.logit_bias = bias.into_iter().collect();
+    params.order = order(&object.getattr("order")?)?;
+    if let Some(mirostat) = field::<Option<Bound<'_, PyAny>>>(object, "mirostat")? {
+        params.mirostat = Some(Mirostat { tau: field(&mirostat, "tau")?, eta: field(&mirostat, "eta")? });
+    }
+    if let Some(fields) = field::<Option<Bound<'_, PyAny>>>(object, "dry")? {
+        let fields = &fields;
+        let mut dry = Dry::default();
+        take!(dry from fields: multiplier base allowed_length last_n sequence_breakers);
+        params.dry = Some(dry);
+    }
+    Ok(params)
+}
+
+/// The parameters of what anybody gives for them: ours, those of vLLM or Transformers, a mapping, or nothing.
+pub(crate) fn any_params(object: &Bound<'_, PyAny>) -> PyResult<SamplingParams> {
+    let ours = object.py().import("sortilege._params")?.getattr("as_params")?.call1((object,))?;
+    params(&ours)
+}
+
+fn field<'py, T: for<'a> FromPyObject<'a, 'py>>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<T> {
+    let value = object.getattr(name)?;
+    value.extract::<T>().map_err(|error| {
+        let error: PyErr = error.into();
+        PyTypeError::new_err(format!("{name}={value}: {}", error.value(object.py())))
+    })
+}
+
+/// `"vllm"`, `"llama"`, or a list of steps by their names.
+fn order(value: &Bound<'_, PyAny>) -> PyResult<Order> {
+    if let Ok(name) = value.extract::<String>() {
+        return match &name[..] {
+            "vllm" => Ok(Order::Vllm),
+            "llama" => Ok(Order::Llama),
+            _ => Err(ParamsError::new_err(format!(
+                "order {name:?} is neither \"vllm\" nor \"llama\": pass one of them, or a list of steps"
+            ))),
+        };
+    }
+    let step =
+        |name: String| name.parse::<SamplingStep>().map_err(|error| ParamsError::new_err(error.to_string()));
+    let names: Vec<String> = value.extract()?;
+    Ok(Order::List(names.into_iter().map(step).collect::<PyResult<_>>()?))
+}
+
+/// Nothing, if every field is in its range.
+#[pyfunction]
+pub(crate) fn validate_params(object: &Bound<'_, PyAny>) -> PyResult<()> {
+    params(object)?.validate().map_err(raised)
+}

@@ -1,0 +1,96 @@
+//! Token ids of Python's arrays, lists and tensors.
+
+use numpy::{
+    PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray,
+    PyUntypedArrayMethods,
+};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+
+use crate::errors::ParamsError;
+use crate::input::numpy;
+
+/// What stands for no token: ours, and the label that Transformers' losses leave out.
+const NONE: [i64; 2] = [-1, -100];
+
+/// Whole numbers of an array, in order, and its shape.
+pub(crate) struct Whole<'py>(PyReadonlyArrayDyn<'py, i64>);
+
+impl<'py> Whole<'py> {
+    /// The numbers of anything that `numpy.asarray` takes.
+    pub(crate) fn new(name: &str, object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let array = numpy(object.py())?.call_method1(pyo3::intern!(object.py(), "asarray"), (object,))?;
+        let array = array.cast::<PyUntypedArray>()?;
+        if !matches!(array.dtype().kind(), b'i' | b'u') && array.len() > 0 {
+            return Err(PyTypeError::new_err(format!(
+                "{name} are of type {}: pass whole numbers",
+                array.dtype().str()?
+            )));
+        }
+        let whole = array.call_method1(pyo3::intern!(object.py(), "astype"), ("int64", "C"))?;
+        Ok(Self(whole.cast::<PyArrayDyn<i64>>()?.readonly()))
+    }
+
+    pub(crate) fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    pub(crate) fn numbers(&self) -> PyResult<&[i64]> {
+        Ok(self.0.as_slice()?)
+    }
+}
+
+/// A token for each row of logits of this shape, or none.
+pub(crate) fn per_row(
+    name: &str,
+    object: Option<&Bound<'_, PyAny>>,
+    shape: &[usize],
+) -> PyResult<Vec<Option<u32>>> {
+    let Some(object) = object else { return Ok(Vec::new()) };
+    let whole = Whole::new(name, object)?;
+    if whole.shape() != shape {
+        return Err(ParamsError::new_err(format!(
+            "{name} of shape {:?} do not fit logits of shape {shape:?} and a vocabulary: pass one for each row, -1 or -100 for \
+             none",
+            whole.shape()
+        )));
+    }
+    let token = |&number: &i64| {
+        if NONE.contains(&number) { Ok(None) } else { token(name, number).map(Some) }
+    };
+    whole.numbers()?.iter().map(token).collect()
+}
+
+/// Lists of tokens, one of all rows or one of each.
+pub(crate) fn lists(
+    name: &str,
+    object: Option<&Bound<'_, PyAny>>,
+    shape: &[usize],
+) -> PyResult<(Vec<u32>, usize)> {
+    let Some(object) = object else { return Ok((Vec::new(), 0)) };
+    let whole = Whole::new(name, object)?;
+    let of_each = [shape, &[0]].concat();
+    let fits = match whole.shape().split_last() {
+        Some((_, outer)) => outer.is_empty() || outer == shape,
+        None => false,
+    };
+    if !fits {
+        return Err(ParamsError::new_err(format!(
+            "{name} of shape {:?}: pass a list for all rows, or an array of shape {of_each:?} with its length last",
+            whole.shape()
+        )));
+    }
+    let width = whole.shape().last().copied().unwrap_or(0);
+    let tokens = whole.numbers()?.iter().map(|&number| token(name, number)).collect::<PyResult<_>>()?;
+    Ok((tokens, width))
+}
+
+/// A list of tokens.
+pub(crate) fn list(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
+    lists(name, Some(object), &[]).map(|(tokens, _)| tokens)
+}
+
+fn token(name: &str, number: i64) -> PyResult<u32> {
+    u32::try_from(number)
+        .map_err(|_| ParamsError::new_err(format!("{name} hold {number}, which is no token id")))
+}

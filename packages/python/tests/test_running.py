@@ -1,0 +1,127 @@
+"""Threads, processes, devices, signals, progress, documentation."""
+
+import doctest
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import sortilege
+from sortilege import SamplingParams
+
+
+@pytest.fixture
+def many():
+    """Rows of several blocks, a second's work or so."""
+    return np.random.default_rng(3).normal(size=(4096, 16384)).astype(np.float32)
+
+
+def test_ctrl_c_is_heard_between_blocks(many):
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        for _ in range(50):
+            sortilege.logprobs(many, top=16384)
+    assert time.monotonic() - started < 10
+
+
+def test_other_threads_run_meanwhile(many):
+    counted, done = [0], threading.Event()
+
+    def count():
+        while not done.is_set():
+            counted[0] += 1
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    started = time.monotonic()
+    sortilege.logprobs(many[:1024], top=4096)
+    took = time.monotonic() - started
+    done.set()
+    thread.join()
+    assert counted[0] > took * 1000 / 20, (counted, took)
+
+
+def test_a_request_that_is_being_sampled_cannot_change(many):
+    request = sortilege.Request(SamplingParams(seed=1))
+    thread = threading.Thread(target=sortilege.sample, args=(many, request))
+    thread.start()
+    refused = 0
+    while thread.is_alive():
+        try:
+            request.accept_token(0)
+        except RuntimeError:
+            refused += 1
+        time.sleep(0.001)
+    thread.join()
+    assert refused > 0
+
+
+def child(logits, answers):
+    answers.put(sortilege.logprobs(logits, top=3).top_tokens.tolist())
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_child_process_computes_too(logits, method):
+    expected = sortilege.logprobs(logits, top=3).top_tokens.tolist()
+    context = multiprocessing.get_context(method)
+    answers = context.Queue()
+    process = context.Process(target=child, args=(logits, answers))
+    process.start()
+    assert answers.get(timeout=60) == expected
+    process.join(10)
+    assert process.exitcode == 0
+
+
+def test_the_number_of_threads_changes_nothing(logits):
+    bits = []
+    for threads in [1, 3, 2]:
+        sortilege.set_num_threads(threads)
+        assert sortilege.get_num_threads() == threads
+        bits.append(sortilege.logprobs(logits, top=7).top_logprobs.tobytes())
+    assert len(set(bits)) == 1
+
+
+def test_devices(logits):
+    ids = [one["id"] for one in sortilege.devices()]
+    expected = sortilege.logprobs(logits, top=5, device="cpu")
+    assert expected.device == "cpu"
+    for one in sortilege.devices():
+        if one["unfit"] is None:
+            found = sortilege.logprobs(logits, top=5, device=one["id"])
+            assert found.device == one["name"] and found.top_logprobs.tobytes() == expected.top_logprobs.tobytes()
+            drawn = [sortilege.sample(logits, SamplingParams(seed=1), device=name).tokens for name in ("cpu", one["id"])]
+            assert (drawn[0] == drawn[1]).all()
+    with pytest.raises(sortilege.DeviceError, match="no adapters fit"):
+        sortilege.logprobs(logits, device=f"{ids} and none of them")
+
+
+def test_progress_is_told(many, capsys):
+    sortilege.logprobs(many, top=1, progress=True)
+    assert "4096/4096" in capsys.readouterr().err
+
+
+def test_parameters_are_values():
+    params = SamplingParams(top_p=0.5, dry=sortilege.Dry(sequence_breakers=(1, 2)), logit_bias={3: 0.5})
+    assert pickle.loads(pickle.dumps(params)) == params != SamplingParams()
+
+
+def test_the_examples_of_the_documentation():
+    """Of every name, the compiled ones too."""
+    finder, runner = doctest.DocTestFinder(), doctest.DocTestRunner()
+    objects = {name: getattr(sortilege, name) for name in sortilege.__all__} | {"sortilege": sortilege}
+    examples = 0
+    for name, one in objects.items():
+        assert one.__doc__, name
+        for test in finder.find(one, name, globs={**vars(sortilege), "sortilege": sortilege}):
+            if name != "sortilege" or test.name == "sortilege":
+                examples += len(test.examples)
+                runner.run(test)
+    assert runner.failures == 0 and examples > 30

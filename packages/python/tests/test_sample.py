@@ -1,0 +1,153 @@
+"""`sample` and `Request`."""
+
+import collections
+
+import numpy as np
+import pytest
+from conftest import log_softmax
+
+import sortilege
+from sortilege import Request, SamplingParams, sample
+
+
+def test_draws_are_functions_of_seed_position_and_stream(logits):
+    params = SamplingParams(temperature=1.3, seed=5, entropy=True)
+    first = sample(logits, params)
+    assert first.tokens.shape == (7,) and first.tokens.dtype == np.int32
+    assert (sample(logits, params).tokens == first.tokens).all()
+    assert sample(logits[4], params, positions=4).tokens == first.tokens[4]
+    assert (sample(logits, SamplingParams(temperature=1.3, seed=5, stream=1)).tokens != first.tokens).any()
+    expected = log_softmax(logits, 1.3)
+    assert np.abs(first.logprobs - np.take_along_axis(expected, first.tokens[:, None], 1)[:, 0]).max() < 1e-6
+    assert (first.seed == 5).all() and np.isfinite(first.entropy).all()
+
+
+def test_a_seed_is_found_and_told(logits):
+    drawn = sample(logits)
+    again = sample(logits, SamplingParams(seed=int(drawn.seed[0])))
+    assert (again.tokens == drawn.tokens).all()
+    assert len({int(sample(logits[0]).seed) for _ in range(3)}) == 3
+
+
+def test_tokens_come_as_often_as_they_are_probable():
+    row = np.float32([2.0, 1.0, 0.0, -1.0, -np.inf])
+    count = 20000
+    drawn = sample(np.tile(row, (count, 1)), SamplingParams(seed=3, n=2)).draws
+    assert drawn.shape == (count, 2)
+    expected = np.exp(log_softmax(row)) * drawn.size
+    found = np.bincount(drawn.ravel(), minlength=5)
+    chi_square = ((found - expected)[:4] ** 2 / expected[:4]).sum()
+    assert chi_square < 22 and found[4] == 0  # one in 10 000 of three degrees of freedom
+    # The measure sees a temperature of 1.05.
+    other = np.bincount(sample(np.tile(row, (count, 1)), SamplingParams(seed=3, n=2, temperature=1.05)).draws.ravel(), minlength=5)
+    assert ((other - expected)[:4] ** 2 / expected[:4]).sum() > 22
+
+
+def test_filters_and_views(logits):
+    greedy = sample(logits, SamplingParams(temperature=0, raw_logprobs=3, processed_logprobs=2))
+    assert (greedy.tokens == logits.argmax(axis=1)).all()
+    assert (greedy.raw_top_tokens[:, 0] == greedy.tokens).all() and greedy.raw_top_logprobs.shape == (7, 3)
+    assert greedy.top_tokens.shape == (7, 2) and (greedy.raw_ranks == 1).all()
+    few = sample(logits, SamplingParams(top_k=3, seed=1))
+    assert (few.kept == 3).all() and (few.kept_mass < 1).all()
+    assert np.isnan(few.raw_logprobs).all() and (few.raw_ranks == 0).all()
+    assert few.draws.shape == (7, 1) and few.draw_logprobs[:, 0].tolist() == few.logprobs.tolist()
+
+
+def test_a_batch_of_requests(logits):
+    requests = [Request({"seed": seed, "temperature": 0.5 + seed / 4}) for seed in range(7)]
+    for step in range(3):
+        samples = sample(logits, requests)
+        for request, one in zip(requests, samples):
+            request.accept(one)
+    assert [len(request.output) for request in requests] == [3] * 7 and requests[0].position == 3
+    # Each is what it is alone.
+    alone = Request(SamplingParams(seed=4, temperature=1.5))
+    for step in range(3):
+        alone.accept(sample(logits[4], alone))
+    assert alone.output == requests[4].output
+    # Rows are shared out evenly.
+    both = sample(logits[:6], [SamplingParams(seed=1), SamplingParams(seed=2)])
+    assert both.seed.tolist() == [1, 1, 1, 2, 2, 2]
+    assert (both.tokens[3:] == sample(logits[3:6], SamplingParams(seed=2)).tokens).all()
+
+
+def test_a_request_sees_what_it_accepted():
+    row = np.float32([5.0, 4.9, 0, 0])
+    request = Request(SamplingParams(temperature=0, presence_penalty=1), prompt=[2])
+    tokens = []
+    for _ in range(3):
+        drawn = sample(row, request)
+        request.accept(drawn)
+        tokens.append(drawn.tokens.item())
+    assert tokens == [0, 1, 0] == request.output
+    request.accept_token(3)
+    assert request.output == [0, 1, 0, 3]
+    request.set_params(SamplingParams(temperature=0))
+    assert sample(row, request).tokens == 0 and request.params.presence_penalty == 0
+    surprise = Request(SamplingParams(mirostat=sortilege.Mirostat(tau=3), seed=1))
+    assert surprise.mu == 6
+    surprise.accept(sample(row, surprise))
+    assert surprise.mu != 6
+
+
+def test_masks(logits):
+    allowed = np.zeros((7, 9001), bool)
+    allowed[np.arange(7), [0, 31, 32, 63, 64, 9000, 5000]] = True
+    packed = np.zeros((7, 282 * 32), bool)
+    packed[:, :9001] = allowed
+    words = np.packbits(packed, axis=1, bitorder="little").view(np.int32)
+    for mask in [allowed, words, words.view(np.uint32)]:
+        assert sample(logits, mask=mask).tokens.tolist() == [0, 31, 32, 63, 64, 9000, 5000]
+    with pytest.raises(sortilege.ParamsError, match=r"needs? \[7, 282\]"):
+        sample(logits, mask=words[:, :-1])
+    with pytest.raises(TypeError, match="a mask of type float32"):
+        sample(logits, mask=logits)
+
+
+def test_nothing_to_draw_from():
+    drawn = sample(np.full((2, 3), -np.inf, np.float32))
+    assert drawn.tokens.tolist() == [-1, -1] and (drawn.status == sortilege.Status.NOTHING_FINITE).all()
+    assert np.isnan(drawn.logprobs).all() and drawn.draws.shape == (2, 0)
+    request = Request()
+    request.accept(drawn[0])
+    assert request.output == []
+
+
+@pytest.mark.parametrize(
+    "words, call",
+    [
+        ("top_p 1.5 is outside", lambda x: SamplingParams(top_p=1.5)),
+        ("bad word has no tokens", lambda x: SamplingParams(bad_words=[[]])),
+        ("order 'a' is neither", lambda x: SamplingParams(order="a")),
+        ("no parameters are named 'topp'", lambda x: sample(x, {"topp": 1})),
+        ("7 rows of logits cannot be shared out evenly to 2 requests", lambda x: sample(x, [None, None])),
+        ("7 rows of logits cannot be shared out evenly to 0", lambda x: sample(x, [])),
+        (r"positions of shape \[2\]", lambda x: sample(x, positions=[1, 2])),
+        ("position -1 is below 0", lambda x: sample(x[0], positions=-1)),
+        ("7 rows of samples: accept one", lambda x: Request().accept(sample(x))),
+        ("9001", lambda x: sample(x, SamplingParams(logit_bias={9001: 1.0}))),
+    ],
+)
+def test_what_is_out_of_range_is_an_error(logits, words, call):
+    with pytest.raises(sortilege.ParamsError, match=words.replace("'", "[\"']")):
+        call(logits)
+
+
+@pytest.mark.parametrize("words", [{"top_k": 1.5}, {"temperature": "hot"}, {"seed": -1}, {"logit_bias": [1]}, {"dry": 3}])
+def test_what_is_of_another_type_is_an_error(words):
+    with pytest.raises((TypeError, AttributeError), match=next(iter(words)) if "dry" not in words else "multiplier"):
+        SamplingParams(**words)
+    with pytest.raises(TypeError, match="is no parameters"):
+        sample(np.zeros(3, np.float32), 3.5)
+
+
+def test_rows_of_samples(logits):
+    samples = sample(logits, SamplingParams(seed=9))
+    assert len(samples) == 7 and samples[-1].tokens == samples.tokens[6]
+    assert [one.tokens.item() for one in samples] == samples.tokens.tolist()
+    with pytest.raises(IndexError):
+        samples[7]
+    with pytest.raises(IndexError):
+        samples[-8]
+    assert collections.Counter(samples.tokens.tolist())
