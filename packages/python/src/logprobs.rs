@@ -230,6 +230,12 @@ impl Logprobs {
         format!("<sortilege.Logprobs of shape {:?}, vocab {vocab}, top {top}, by {device}>", columns.shape)
     }
 
+    /// The tokens by their ids, coloured by how much they surprise: `HeatMap` has their texts too.
+    fn _repr_html_<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let map = slf.py().import("sortilege._html")?.getattr("HeatMap")?.call1((slf,))?;
+        map.call_method0("_repr_html_")
+    }
+
     /// The rows as a stream of Arrow's C interface.
     #[pyo3(signature = (requested_schema = None))]
     fn __arrow_c_stream__<'py>(

@@ -372,6 +372,12 @@ impl Samples {
         format!("<sortilege.Samples of shape {:?}, by {}>", self.columns.shape, self.device)
     }
 
+    /// The tokens by their ids, coloured by how much they surprise: `HeatMap` has their texts too.
+    fn _repr_html_<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let map = slf.py().import("sortilege._html")?.getattr("HeatMap")?.call1((slf,))?;
+        map.call_method0("_repr_html_")
+    }
+
     /// The rows as a stream of Arrow's C interface.
     #[pyo3(signature = (requested_schema = None))]
     fn __arrow_c_stream__<'py>(

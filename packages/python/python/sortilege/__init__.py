@@ -32,6 +32,7 @@ from ._core import (
     write_log,
 )
 from ._errors import DeviceError, Error, LogError, LogitsError, ParamsError
+from ._html import HeatMap
 from ._params import Dry, Mirostat, SamplingParams
 
 
@@ -54,6 +55,7 @@ __all__ = [
     "DeviceError",
     "Dry",
     "Error",
+    "HeatMap",
     "LogError",
     "LogitsError",
     "Logprobs",
