@@ -1,11 +1,12 @@
-// digit_count: how many items of a block have each digit. Libraries: format, words, logits, digits.
+// digit_count: how many items of a block have each digit. Libraries: format, words, logits, rows, digits.
 // One workgroup per block of 8192 consecutive items of one row, dispatch (blocks, rows). A selecting stage first takes
 // from the counts of the stage before which digit the k-th best code has there.
 
 @group(0) @binding(0) var<uniform> chunk: Chunk;
 @group(0) @binding(1) var<storage, read> logits: array<u32>;        // [rows][row_stride] elements, packed in words
-@group(0) @binding(2) var<storage, read> records: array<u32>;       // [rows][record_words]
-@group(0) @binding(3) var<storage, read_write> scratch: array<u32>; // [rows] of digits.wgsl
+@group(0) @binding(2) var<storage, read> row_data: array<vec4<u32>>; // offsets of rows
+@group(0) @binding(3) var<storage, read> records: array<u32>;       // [rows][record_words]
+@group(0) @binding(4) var<storage, read_write> scratch: array<u32>; // [rows] of digits.wgsl
 
 var<workgroup> histogram: array<atomic<u32>, 256>;
 var<workgroup> found: vec2<u32>;

@@ -1,11 +1,12 @@
 // digit_scatter: moves the items of a block to where their digits belong, items with equal digits in their order.
-// Libraries: format, words, logits, digits, integers, exact. One workgroup per block of 8192 consecutive items of one
+// Libraries: format, words, logits, rows, digits, integers, exact. One workgroup per block of 8192 consecutive items of one
 // row, dispatch (blocks, rows). Places depend on counts and on the items' order alone: atomics only raise flags.
 
 @group(0) @binding(0) var<uniform> chunk: Chunk;
 @group(0) @binding(1) var<storage, read> logits: array<u32>;        // [rows][row_stride] elements, packed in words
-@group(0) @binding(2) var<storage, read_write> records: array<u32>; // [rows][record_words]
-@group(0) @binding(3) var<storage, read_write> scratch: array<u32>; // [rows] of digits.wgsl
+@group(0) @binding(2) var<storage, read> row_data: array<vec4<u32>>; // offsets of rows
+@group(0) @binding(3) var<storage, read_write> records: array<u32>; // [rows][record_words]
+@group(0) @binding(4) var<storage, read_write> scratch: array<u32>; // [rows] of digits.wgsl
 
 const FLAG_WORDS: u32 = 8u; // one flag per lane
 

@@ -1,11 +1,12 @@
-// log_softmax: out[r][i] = x[r][i] - max - ln(mass), the nearest f32. Libraries: format, words, logits, integers,
+// log_softmax: out[r][i] = x[r][i] - max - ln(mass), the nearest f32. Libraries: format, words, logits, rows, integers,
 // exact, wide. Second read of the logits and one write; the record of the row, out of row_logprobs, holds maximum and
 // mass. Dispatch (tiles, rows). A row that is no distribution is NaN throughout.
 
 @group(0) @binding(0) var<uniform> chunk: Chunk;
 @group(0) @binding(1) var<storage, read> logits: array<u32>;      // [rows][row_stride] elements, packed in words
-@group(0) @binding(2) var<storage, read> records: array<u32>;     // [rows][record_words]
-@group(0) @binding(3) var<storage, read_write> out: array<u32>;   // [rows][vocab] bits of f32
+@group(0) @binding(2) var<storage, read> row_data: array<vec4<u32>>; // offsets of rows
+@group(0) @binding(3) var<storage, read> records: array<u32>;     // [rows][record_words]
+@group(0) @binding(4) var<storage, read_write> out: array<u32>;   // [rows][vocab] bits of f32
 
 const LANES: u32 = 256u;
 const BITS_NAN: u32 = 0x7fc00000u;
@@ -28,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     // 2. every lane its tokens, four at a time; neighbouring lanes read neighbouring tokens
     let max_bits = bits_of_key(bitcast<i32>(records[record + RECORD_MAX_KEY]));
     let base = fine_base(max_bits, ln);
-    let row_start = chunk.element_base + row * chunk.row_stride;
+    let row_start = start_of(row);
     let end = min((group.x + 1u) * TILE, chunk.vocab);
     for (var token = group.x * TILE + lane; token < end; token += 4u * LANES) {
         let tokens = vec4<u32>(token, token + LANES, token + 2u * LANES, token + 3u * LANES);

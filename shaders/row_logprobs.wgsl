@@ -1,20 +1,21 @@
 // row_logprobs: merges the tiles of a row, selects its top k, looks up its target. Libraries: format, words,
-// logits, integers, exact, status, request, merge, list, radix, select, few. One workgroup per row, dispatch (1, rows). Opens only
-// the subtiles that can hold one of the top k: the k largest tokens lie in the k subtiles with the largest delegates,
+// logits, rows, integers, exact, status, request, merge, list, radix, select, few. One workgroup per row, dispatch
+// (1, rows). Opens only the subtiles that can hold one of the top k: the k largest tokens lie in the k subtiles with the largest delegates,
 // because subtiles are runs of consecutive tokens and both orders are value descending, then token ascending.
 
 @group(0) @binding(0) var<uniform> chunk: Chunk;
 @group(0) @binding(1) var<storage, read> logits: array<u32>;        // [rows][row_stride] elements, packed in words
-@group(0) @binding(2) var<storage, read> row_data: array<vec4<u32>>; // a head per row
+@group(0) @binding(2) var<storage, read> row_data: array<vec4<u32>>; // a head per row, offsets
 @group(0) @binding(3) var<storage, read> requests: array<Request>;
 @group(0) @binding(4) var<storage, read> table: array<u32>;         // [1024]
 @group(0) @binding(5) var<storage, read> scratch: array<u32>;       // [1][rows][tiles][TILE_WORDS]
 @group(0) @binding(6) var<storage, read_write> records: array<u32>; // [rows][record_words]
 
 var<private> row: u32;
+var<private> row_start: u32;
 
 fn logit_bits(token: u32) -> u32 {
-    let element = chunk.element_base + row * chunk.row_stride + token;
+    let element = row_start + token;
     return widen(logits[word_of_element(element)], element);
 }
 
@@ -34,6 +35,7 @@ fn item(level: u32, i: u32) -> vec2<u32> {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     row = group.y;
+    row_start = start_of(row);
     let record = group.y * chunk.record_words;
     let head = head_of(group.y);
     let stats = merge_tiles(PROCESSED, group.y, requests[head.request].pass_scale, lane);

@@ -1,7 +1,7 @@
 // row_sample: truncates a row's distribution, draws tokens from what is kept, and says what was drawn. Libraries:
-// format, words, logits, integers, exact, status, soft_float, request, changes, numbers, rng, list, merge, radix, few, scan,
-// ranks, thresholds, cuts, draws, views, row_program. One workgroup per row, dispatch (1, rows). Every filter keeps a run of
-// the one total order; docs/sampling.md defines them. Only the subtiles that can hold a token of the run are opened;
+// format, words, logits, rows, integers, exact, status, soft_float, request, changes, numbers, rng, list, merge, radix, few,
+// scan, ranks, thresholds, cuts, draws, views, row_program. One workgroup per row, dispatch (1, rows). Every filter keeps a
+// run of the one total order; docs/sampling.md defines them. Only the subtiles that can hold a token of the run are opened;
 // where those are too many to name, the whole row.
 //
 // The work of a row is a chain of scans, whose length depends on the request. row_program.wgsl takes what the last scan
@@ -10,7 +10,7 @@
 
 @group(0) @binding(0) var<uniform> chunk: Chunk;
 @group(0) @binding(1) var<storage, read> logits: array<u32>;        // [rows][row_stride] elements, packed in words
-@group(0) @binding(2) var<storage, read> row_data: array<vec4<u32>>; // a head per row, changes, allowed sets
+@group(0) @binding(2) var<storage, read> row_data: array<vec4<u32>>; // a head per row, offsets, changes, allowed sets
 @group(0) @binding(3) var<storage, read> requests: array<Request>;
 @group(0) @binding(4) var<storage, read> mask: array<u32>;          // [rows][mask_words], bit set where allowed
 @group(0) @binding(5) var<storage, read> table: array<u32>;         // [1024]
@@ -66,6 +66,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         records[progress.out + SAMPLE_REOPENED] = reopened;
         if !is_done {
             records[progress.out + SAMPLE_CALL] = ~chunk.call; // a record that the host refuses
+            records[row] = NO_TOKEN; // and no token of an earlier call
         }
     }
 }

@@ -1,4 +1,4 @@
-// tile_stats: max-reduce and exp-sum of one tile in one read of the logits. Libraries: format, words, logits, integers,
+// tile_stats: max-reduce and exp-sum of one tile in one read of the logits. Libraries: format, words, logits, rows, integers,
 // exact, soft_float, floats, lane, request, changes. One workgroup per tile of 4096 consecutive tokens of one row; four
 // lanes share a subtile of 64. Dispatch (tiles, rows). The sixteen tokens of a lane are added in a fixed order, lanes
 // as integers, in any.
@@ -6,7 +6,7 @@
 @group(0) @binding(0) var<uniform> chunk: Chunk;
 @group(0) @binding(1) var<storage, read> logits: array<u32>;       // [rows][row_stride] elements, packed in words
 @group(0) @binding(2) var<storage, read> quads: array<vec4<u32>>;  // the same; read where rows begin at such a place
-@group(0) @binding(3) var<storage, read> row_data: array<vec4<u32>>; // a head per row, changes, allowed sets
+@group(0) @binding(3) var<storage, read> row_data: array<vec4<u32>>; // a head per row, offsets, changes, allowed sets
 @group(0) @binding(4) var<storage, read> requests: array<Request>;
 @group(0) @binding(5) var<storage, read> mask: array<u32>;         // [rows][mask_words], bit set where allowed
 @group(0) @binding(6) var<storage, read> table: array<u32>;        // [2][1024], for integers and for lanes
@@ -110,7 +110,7 @@ fn changed(row: u32, request: u32, first_token: u32, given: Sixteen) -> Sixteen 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = group.y;
-    let row_start = chunk.element_base + row * chunk.row_stride;
+    let row_start = start_of(row);
     let head = head_of(row);
     let request = head.request;
     let first_token = group.x * TILE + (lane >> 2u) * SUBTILE + (lane & 3u) * 4u;

@@ -1,5 +1,5 @@
 // token_ranks: what a row says of given tokens: bits, tokens with a larger logit and with an equal one, in one more walk over
-// the row. Libraries: format, words, logits, integers, exact, soft_float, request, changes. One workgroup per view of a row,
+// the row. Libraries: format, words, logits, rows, integers, exact, soft_float, request, changes. One workgroup per view of a row,
 // dispatch (views, rows): what was drawn from, or the row of a record of logprobs; then the raw view. The keys of the given
 // tokens are sorted in workgroup memory; each token of the row finds its place among them by a binary search, and is
 // counted there. At most 1024 rounds over the row, each with 4 of changes and 10 of the search: with the sort about 15 400
@@ -7,7 +7,7 @@
 
 @group(0) @binding(0) var<uniform> chunk: Chunk;
 @group(0) @binding(1) var<storage, read> logits: array<u32>;         // [rows][row_stride] elements, packed in words
-@group(0) @binding(2) var<storage, read> row_data: array<vec4<u32>>; // a head per row, changes, allowed sets, given tokens
+@group(0) @binding(2) var<storage, read> row_data: array<vec4<u32>>; // a head per row, offsets, changes, allowed sets, given tokens
 @group(0) @binding(3) var<storage, read> requests: array<Request>;
 @group(0) @binding(4) var<storage, read> mask: array<u32>;           // [rows][mask_words], bit set where allowed
 @group(0) @binding(5) var<storage, read_write> records: array<u32>;  // [rows] first tokens of draws, [rows][record_words]
@@ -22,13 +22,14 @@ var<workgroup> bounds: vec4<u32>;                 // of the run, RUN_*
 var<workgroup> run_counts: vec2<u32>;             // tokens of the run, and the others
 
 var<private> row: u32;
+var<private> row_start: u32;
 var<private> request: u32;
 var<private> is_changed: bool;
 
 // Keys of four tokens of the view. What lies past the row has that of its last token.
 fn keys_of(given: vec4<u32>) -> vec4<i32> {
     var tokens = min(given, vec4<u32>(chunk.vocab - 1u));
-    let elements = vec4<u32>(chunk.element_base + row * chunk.row_stride) + tokens;
+    let elements = vec4<u32>(row_start) + tokens;
     var bits = vec4<u32>(
         widen(logits[word_of_element(elements.x)], elements.x), widen(logits[word_of_element(elements.y)], elements.y),
         widen(logits[word_of_element(elements.z)], elements.z), widen(logits[word_of_element(elements.w)], elements.w));
@@ -111,6 +112,7 @@ fn n_above(place: u32) -> u32 {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     row = group.y;
+    row_start = start_of(row);
     let draws = chunk.draws > 0u;
     let is_raw = group.x > 0u;
     let record = select(0u, chunk.rows, draws) + row * chunk.record_words;

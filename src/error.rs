@@ -48,9 +48,20 @@ pub enum Error {
         "{0} computes other bits than the CPU engine: its driver miscompiles the kernels, update it or use the CPU"
     )]
     Mismatch(String),
-    /// The commands were never submitted, so there is nothing to wait for.
-    #[error("the encoder was dropped or not yet submitted: call `queue.submit` before waiting")]
+    /// The commands were not submitted, so there is nothing to wait for.
+    #[error(
+        "the encoder was dropped, or not submitted within the deadline: call `queue.submit` before waiting"
+    )]
     NotSubmitted,
+    /// The driver did not compile the kernels in time.
+    #[error(
+        "compiling: the driver was not done with the kernels within {seconds} s, software drivers take minutes; raise \
+         `SamplerOptions::compile_deadline`"
+    )]
+    Compiling {
+        /// The deadline.
+        seconds: u64,
+    },
     /// The device did not finish in time.
     #[error(
         "the device gave no answer within {seconds} s: it hangs or is overloaded; raise the deadline or lower `rows`"

@@ -84,6 +84,7 @@ fn a_step_allocates_what_wgpu_allocates() {
     let gpu = Gpu::any().expect("an adapter");
     one_more_allocation_is_seen(&gpu);
     two_buffers_in_turns(&gpu);
+    rows_and_tokens_that_move(&gpu);
     let logits = buffer(&gpu, 64 * VOCAB as u64 * 4, BufferUsages::STORAGE);
     let tokens = buffer(&gpu, 64 * 4, BufferUsages::STORAGE | BufferUsages::COPY_DST);
     for rows in [1, 20] {
@@ -162,6 +163,39 @@ fn two_buffers_in_turns(gpu: &Gpu) {
         |encoder, _| halves.iter().for_each(|half| half.record(gpu, encoder, 2)),
         |()| halves.iter().for_each(|half| half.read(gpu)),
     );
+    assert!(is_within(ours, wgpus), "{ours:?}, wgpu {wgpus:?}");
+}
+
+/// Prompts of several lengths, whose last positions and next tokens move on with every step: nothing is bound anew.
+fn rows_and_tokens_that_move(gpu: &Gpu) {
+    const ROWS: usize = 3;
+    const CONTEXT: usize = 30;
+    let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
+    let logits = buffer(gpu, (ROWS * CONTEXT * VOCAB * 4) as u64, BufferUsages::STORAGE);
+    let tokens = buffer(gpu, (ROWS * CONTEXT * 4) as u64, usage);
+    let requests = requests(ROWS);
+    let mut asked: Vec<Row<'_>> = Vec::new();
+    let mut answers: Vec<Sample> = Vec::new();
+    let ours = allocations(
+        gpu,
+        |encoder, step| {
+            asked.clear();
+            asked.extend(requests.iter().map(|request| request.row(step)));
+            let place = |row: usize| (row * CONTEXT + row) as u64 + step;
+            let row_offsets: [u64; ROWS] = std::array::from_fn(|row| place(row) * VOCAB as u64);
+            let token_offsets: [u64; ROWS] = std::array::from_fn(|row| place(row) + 1);
+            let packed = GpuLogits::packed(&logits, Dtype::F32, ROWS, VOCAB);
+            let batch = GpuLogits { row_offsets: &row_offsets, ..packed };
+            let out = Some(GpuOutput::new(&tokens));
+            let buffers =
+                SampleBuffers { tokens: out, token_offsets: &token_offsets, ..SampleBuffers::default() };
+            gpu.sampler().sample(encoder, &batch, &asked, &buffers).expect("recorded")
+        },
+        |pending| pending.wait_into(&mut answers).expect("samples"),
+    );
+    // A copy for each token, in place of one for all.
+    let wgpus = bare(gpu, ROWS as u64 * 200, Some(ROWS as u64), 2);
+    let wgpus = [wgpus[0] + ROWS, wgpus[1] + ROWS];
     assert!(is_within(ours, wgpus), "{ours:?}, wgpu {wgpus:?}");
 }
 

@@ -165,8 +165,11 @@ fn logits_may_lie_anywhere_in_the_buffer() {
                 let expected = Cpu.logprobs(&logits, &LogprobsParams::default(), &[]).expect("records");
                 let buffer = upload(&gpu, &shifted(&bytes, offset * width));
                 let byte_offset = (offset * width) as u64;
-                let batch =
-                    GpuLogits { buffer: &buffer, byte_offset, dtype, rows, vocab, row_stride: stride };
+                let batch = GpuLogits {
+                    byte_offset,
+                    row_stride: stride,
+                    ..GpuLogits::packed(&buffer, dtype, rows, vocab)
+                };
                 let mut open = encoder(&gpu);
                 let pending = gpu
                     .sampler()

@@ -3,9 +3,14 @@
 
 mod common;
 
+use std::time::Duration;
+
 use sortilege::device::{Gpu, adapters, find};
-use sortilege::wgpu::{BufferUsages, ErrorFilter, Limits};
-use sortilege::{Dtype, Engine, Error, GpuLogits, GpuOutput, Kernels, Logits, LogprobsParams, Sampler};
+use sortilege::wgpu::{self, BufferUsages, ErrorFilter, Limits};
+use sortilege::{
+    Dtype, Engine, Error, GpuLogits, GpuOutput, Kernels, Logits, LogprobsParams, Request, SampleBuffers,
+    Sampler, SamplerOptions, SamplingParams,
+};
 
 use common::{buffer, encoder, gpus, test_each};
 
@@ -77,9 +82,14 @@ fn waiting_for_what_was_never_submitted_says_so() {
         let logits = buffer(&gpu, 64, BufferUsages::STORAGE);
         let packed = GpuLogits::packed(&logits, Dtype::F32, 2, 8);
         let mut open = encoder(&gpu);
-        let kept =
-            gpu.sampler().logprobs(&mut open, &packed, &LogprobsParams::default(), &[]).expect("recorded");
-        assert_eq!(kept.wait(), Err(Error::NotSubmitted));
+        let deadline = Duration::from_millis(250);
+        let hasty =
+            gpu.sampler().with(SamplerOptions { deadline, ..gpu.sampler().options() }).expect("a sampler");
+        for awaits in [false, true] {
+            let kept = hasty.logprobs(&mut open, &packed, &LogprobsParams::default(), &[]).expect("recorded");
+            let outcome = if awaits { pollster::block_on(kept) } else { kept.wait() };
+            assert_eq!(outcome, Err(Error::NotSubmitted), "still here at the deadline");
+        }
         let dropped =
             gpu.sampler().logprobs(&mut open, &packed, &LogprobsParams::default(), &[]).expect("recorded");
         let awaited =
@@ -88,6 +98,93 @@ fn waiting_for_what_was_never_submitted_says_so() {
         assert_eq!(dropped.wait(), Err(Error::NotSubmitted));
         assert_eq!(pollster::block_on(awaited), Err(Error::NotSubmitted));
     }
+}
+
+/// However long another thread keeps the encoder; and if it drops it, or what it was finished to, at once.
+#[test]
+fn another_thread_may_submit_late() {
+    for gpu in gpus() {
+        let logits = buffer(&gpu, 64, BufferUsages::STORAGE);
+        let packed = GpuLogits::packed(&logits, Dtype::F32, 2, 8);
+        for (awaits, is_submitted) in [(false, true), (true, true), (false, false), (true, false)] {
+            let mut open = encoder(&gpu);
+            let params = LogprobsParams::default();
+            let pending = gpu.sampler().logprobs(&mut open, &packed, &params, &[]).expect("recorded");
+            let queue = gpu.queue().clone();
+            let start = std::time::Instant::now();
+            let late = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(350));
+                let finished = open.finish();
+                if is_submitted {
+                    queue.submit([finished]);
+                }
+            });
+            let outcome = if awaits { pollster::block_on(pending) } else { pending.wait() };
+            late.join().expect("it submits");
+            assert!(start.elapsed() < Duration::from_secs(20), "told at once");
+            match is_submitted {
+                true => assert_eq!(outcome.expect("records").len(), 2),
+                false => assert_eq!(outcome, Err(Error::NotSubmitted)),
+            }
+        }
+    }
+}
+
+/// What a driver needs for its first run is told apart from a device that hangs.
+#[test]
+fn a_driver_that_compiles_for_long_is_told() {
+    for gpu in gpus() {
+        let none = SamplerOptions { compile_deadline: Duration::ZERO, ..SamplerOptions::default() };
+        let hasty = Sampler::with_options(gpu.device(), gpu.queue(), none).expect("a sampler");
+        for kernels in [Kernels::Logprobs, Kernels::Sample, Kernels::Divergence] {
+            let outcome = hasty.prepare(kernels, Dtype::F32);
+            assert_eq!(outcome, Err(Error::Compiling { seconds: 0 }), "{kernels:?}");
+            assert!(outcome.unwrap_err().to_string().starts_with("compiling: "));
+        }
+        for kernels in [Kernels::Logprobs, Kernels::TokenRanks, Kernels::LongLists] {
+            gpu.sampler().prepare(kernels, Dtype::Bf16).expect("compiled, and run");
+        }
+        assert!(gpu.sampler().traffic().bytes_back > 0, "rows came back");
+    }
+}
+
+/// wgpu tells of another device's buffers when they are bound or copied to, and so do we, before the engine's encoder has any.
+#[test]
+fn buffers_of_another_device_are_told() {
+    // Of one instance: wgpu does not know the things of several apart.
+    let backends = wgpu::Backends::PRIMARY;
+    let instance =
+        wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    let instance = wgpu::Instance::new(instance);
+    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default()));
+    let adapter = adapter.expect("an adapter: scripts/test installs a software driver");
+    let open =
+        || pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).expect("opens");
+    let [(device, queue), (stranger, _)] = [open(), open()];
+    let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
+    let descriptor = wgpu::BufferDescriptor { label: None, size: 64, usage, mapped_at_creation: false };
+    let [ours, theirs] = [&device, &stranger].map(|device| device.create_buffer(&descriptor));
+    let sampler = Sampler::new(&device, &queue).expect("a sampler");
+    let request = Request::new(SamplingParams::default()).expect("in range");
+    let sample = |logits, tokens| {
+        let batch = GpuLogits::packed(logits, Dtype::F32, 1, 8);
+        let buffers = SampleBuffers { tokens: Some(GpuOutput::new(tokens)), ..SampleBuffers::default() };
+        let mut open = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let outcome = sampler.sample(&mut open, &batch, &[request.row(0)], &buffers);
+        queue.submit([open.finish()]);
+        outcome.and_then(|pending| pending.wait())
+    };
+    for (logits, tokens, doing) in [
+        (&theirs, &ours, "binding the logits"),
+        (&ours, &theirs, "copying the tokens to the engine's buffer"),
+    ] {
+        let outcome = sample(logits, tokens);
+        assert!(
+            matches!(&outcome, Err(Error::Validation { doing: told, .. }) if *told == doing),
+            "{outcome:?}"
+        );
+    }
+    assert_eq!(sample(&ours, &ours).expect("a sample").len(), 1);
 }
 
 #[test]

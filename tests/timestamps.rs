@@ -15,8 +15,12 @@ use sortilege::{
 
 use common::{buffer, encoder, gpus, upload};
 
-const TIMESTAMPS: SamplerOptions =
-    SamplerOptions { deadline: Duration::from_secs(60), timestamps: true, integers: false };
+const TIMESTAMPS: SamplerOptions = SamplerOptions {
+    deadline: Duration::from_secs(60),
+    compile_deadline: Duration::from_secs(600),
+    timestamps: true,
+    integers: false,
+};
 
 const ROWS: usize = 3;
 const VOCAB: usize = 5000;

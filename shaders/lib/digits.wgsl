@@ -4,7 +4,7 @@
 //   stages levels+1 .. 2 levels   stable radix sort of these by code, the lowest digit first         (count, scatter)
 // A stable sort keeps tokens with equal codes in their order. (Knuth, TAOCP 3, 5.2.5.)
 // Provides: codes, items and their digits, the row's part of the scratch, column, sum_before.
-// Needs: words, logits (.wgsl), the kernel's bindings `logits`, `records`, `scratch`. src/kernels/digit_count.rs has
+// Needs: words, logits, rows (.wgsl), the kernel's bindings `logits`, `records`, `scratch`. src/kernels/digit_count.rs has
 // the sizes.
 
 const LANES: u32 = 256u;
@@ -47,7 +47,7 @@ fn item(stage: u32, row: u32, i: u32) -> vec2<u32> {
         if i >= chunk.vocab {
             return vec2<u32>(2u * zero_code() + 1u, i); // all ones: behind -infinity
         }
-        let element = chunk.element_base + row * chunk.row_stride + i;
+        let element = start_of(row) + i;
         let word = logits[word_of_element(element)];
         return vec2<u32>(code_of(select((word >> ((element & 1u) * 16u)) & 0xffffu, word, DTYPE == 0u)), i);
     }

@@ -7,8 +7,8 @@ struct Chunk {
     tiles: u32,        // per row
     listed: u32,       // entries of a record's list; where a record has two, of the one of what is drawn from
     rows: u32,
-    element_base: u32, // first logit of the chunk, in elements from the start of the binding
-    row_stride: u32,   // elements
+    element_base: u32, // first logit of the chunk, in elements from the start of the binding; rows.wgsl
+    row_stride: u32,   // elements, 0 where rows begin anywhere
     record_words: u32, // per row
     out_base: u32,     // first result of the chunk, in words from the start of the binding
     first_row: u32,    // of the chunk, in the whole call

@@ -97,6 +97,7 @@ var<private> step: u32;
 // The row before its first move: everything possible is kept.
 fn begin(own_row: u32, lane: u32) {
     row = own_row;
+    row_start = start_of(row);
     is_writer = lane == 0u;
     if is_writer {
         drawn[0] = NO_TOKEN;

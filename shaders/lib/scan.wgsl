@@ -52,6 +52,7 @@ const OF_NEIGHBOURS: u32 = 2u;  // the level of a run of tokens
 
 // The row at hand. Every lane holds the same, but for `own`.
 var<private> row: u32;
+var<private> row_start: u32;     // its first logit
 var<private> request: u32;
 var<private> view: u32;
 var<private> max_bits: u32;        // of the run: what weighs one
@@ -77,7 +78,7 @@ fn n_subtiles() -> u32 {
 }
 
 fn raw_bits(token: u32) -> u32 {
-    let element = chunk.element_base + row * chunk.row_stride + min(token, chunk.vocab - 1u);
+    let element = row_start + min(token, chunk.vocab - 1u);
     return widen(logits[word_of_element(element)], element);
 }
 

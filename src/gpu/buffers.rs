@@ -17,18 +17,32 @@ pub struct GpuLogits<'a> {
     pub vocab: usize,
     /// Elements from the start of one row to the start of the next, at least `vocab`.
     pub row_stride: usize,
+    /// Empty, or for each row, in place of the stride, the elements from `byte_offset` to its start: the last positions of
+    /// prompts of several lengths, say. In any order; a row may come more than once. Still two dispatches, where one binding
+    /// holds the rows, and nothing is bound anew when they move.
+    pub row_offsets: &'a [u64],
 }
 
 impl<'a> GpuLogits<'a> {
     /// Rows one after the other from the start of the buffer.
     #[must_use]
     pub const fn packed(buffer: &'a wgpu::Buffer, dtype: Dtype, rows: usize, vocab: usize) -> Self {
-        Self { buffer, byte_offset: 0, dtype, rows, vocab, row_stride: vocab }
+        Self { buffer, byte_offset: 0, dtype, rows, vocab, row_stride: vocab, row_offsets: &[] }
     }
 
     pub(crate) fn shape(&self) -> Shape {
-        let Self { dtype, rows, vocab, row_stride, byte_offset, .. } = *self;
+        let Self { dtype, rows, vocab, byte_offset, .. } = *self;
+        let row_stride = if self.row_offsets.is_empty() { self.row_stride } else { vocab };
         Shape { dtype, rows, vocab, row_stride, byte_offset }
+    }
+
+    /// Bytes from the start of the buffer to that of a row that is known to lie in it.
+    pub(crate) fn first_byte(&self, row: usize) -> u64 {
+        let elements = match self.row_offsets.get(row) {
+            Some(offset) => *offset,
+            None => row as u64 * self.row_stride as u64,
+        };
+        self.byte_offset + elements * self.dtype.bytes() as u64
     }
 }
 
@@ -89,6 +103,16 @@ pub struct SampleBuffers<'a> {
     /// Where the first drawn token of each row goes, u32 `[rows]`: the next step's input. The buffer needs the usage
     /// `COPY_DST`. A row without a token gets [`NO_TOKEN`](crate::NO_TOKEN).
     pub tokens: Option<GpuOutput<'a>>,
+    /// Empty, or for each row the words from the start of `tokens` to where its token goes, such as the next position of a
+    /// `[rows][context]`; a copy for each row then.
+    pub token_offsets: &'a [u64],
+}
+
+/// Where the drawn tokens go.
+#[derive(Clone, Copy)]
+pub(crate) struct TokensOut<'a> {
+    pub(crate) out: GpuOutput<'a>,
+    pub(crate) offsets: &'a [u64],
 }
 
 /// A buffer, unmapped.

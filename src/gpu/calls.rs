@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::buffers::{GpuInput, GpuLogits, GpuOutput, Mask, SampleBuffers};
-use super::checks::{check_logits, check_words};
+use super::buffers::{GpuInput, GpuLogits, Mask, SampleBuffers, TokensOut};
+use super::checks::{check_logits, check_offsets, check_tokens, check_words};
 use super::job::{Job, Kind};
 use super::readback::Pending;
 use super::sampler::Sampler;
 use super::upload::{Asked, most_of};
 use crate::answer::{Logprobs, Sample};
 use crate::arithmetic::lane::PassScale;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::params::LogprobsParams;
-use crate::plan::{Demand, Plan};
+use crate::plan::{Demand, Plan, spans};
 use crate::request::{Inputs, RequestWords, Row, validate_targets, validate_token_ids};
 
 impl Sampler {
@@ -61,7 +61,7 @@ impl Sampler {
         let request = RequestWords::observing(PassScale::new(temperature), entropy);
         let token_ids = if plan.demand.token_ids > 0 { token_ids } else { &[] };
         let job = Job::new(Kind::Logprobs, logits, Asked::Observe(&request, targets, token_ids));
-        self.schedule(encoder, &job, &plan, None, |decoding| {
+        self.schedule(encoder, &job, &plan, |decoding| {
             (decoding.temperature, decoding.entropy) = (temperature, entropy);
             decoding.parts = plan.demand.parts();
             decoding.targets.clear();
@@ -113,23 +113,63 @@ impl Sampler {
         rows: &[Row<'_>],
         buffers: &SampleBuffers<'_>,
     ) -> Result<Pending<Sample>> {
-        let (host_mask, mask) = match buffers.mask {
-            Some(Mask::Host(words)) => (Some(words), None),
-            Some(Mask::Gpu(input)) => (None, Some(input)),
-            None => (None, None),
+        self.with_inputs(logits, rows, buffers, |inputs| self.sample_inputs(encoder, logits, inputs, buffers))
+    }
+
+    /// The same, of which only the first drawn token of each row is wanted, in [`SampleBuffers::tokens`]: nothing comes back to
+    /// the host, and there is nothing to wait for. A row that the driver cannot be trusted with, of which
+    /// [`Pending::wait`] tells, gets [`NO_TOKEN`](crate::NO_TOKEN) here.
+    ///
+    /// # Errors
+    /// As for [`Sampler::sample`], and [`Error::Params`](crate::Error::Params) without a buffer for the tokens.
+    pub fn sample_tokens(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        logits: &GpuLogits<'_>,
+        rows: &[Row<'_>],
+        buffers: &SampleBuffers<'_>,
+    ) -> Result<()> {
+        if buffers.tokens.is_none() {
+            return Err(Error::Params(
+                "the tokens have nowhere to go: name a buffer in `SampleBuffers::tokens`, or call `sample`"
+                    .to_owned(),
+            ));
+        }
+        self.with_inputs(logits, rows, buffers, |inputs| {
+            let (plan, job) = self.sample_job(Kind::Tokens, logits, inputs, buffers)?;
+            if logits.rows > 0 {
+                let call = self.record(encoder, &job, &plan)?;
+                self.pool.give_back_when_done(encoder, call);
+            }
+            Ok(())
+        })
+    }
+
+    /// Checks and compiles rows, for what is done with them.
+    fn with_inputs<T>(
+        &self,
+        logits: &GpuLogits<'_>,
+        rows: &[Row<'_>],
+        buffers: &SampleBuffers<'_>,
+        call: impl FnOnce(&Inputs<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let host_mask = match buffers.mask {
+            Some(Mask::Host(words)) => Some(words),
+            Some(Mask::Gpu(_)) | None => None,
         };
         let mut steps = self.pool.take_steps();
-        let checked = steps.check(rows, logits.rows, logits.vocab, host_mask);
-        let pending = checked.and_then(|inputs| {
-            self.sample_inputs(encoder, logits, &inputs, mask, buffers.draft, buffers.tokens)
-        });
+        let result = steps.check(rows, logits.rows, logits.vocab, host_mask).and_then(|inputs| call(&inputs));
         self.pool.give_back_steps(steps);
-        pending
+        result
     }
 
     /// The plan of a call over logits that lie in their buffer.
     pub(super) fn plan(&self, logits: &GpuLogits<'_>, demand: Demand) -> Result<Arc<Plan>> {
-        let plan = self.pool.plan(&logits.shape(), demand, &self.limits)?;
+        check_offsets(logits)?;
+        let (shape, bytes) = (logits.shape(), logits.buffer.size());
+        let spans = spans(&shape, logits.row_offsets, bytes, &self.limits);
+        let demand = Demand { has_offsets: !logits.row_offsets.is_empty(), ..demand };
+        let plan = self.pool.plan(&shape, spans, demand, &self.limits)?;
         plan.check_lists(demand.lists, &self.limits)?;
         check_logits(logits, &plan)?;
         Ok(plan)
@@ -141,11 +181,31 @@ impl Sampler {
         encoder: &mut wgpu::CommandEncoder,
         logits: &GpuLogits<'_>,
         inputs: &Inputs<'_>,
-        mask: Option<GpuInput<'_>>,
-        draft: Option<GpuInput<'_>>,
-        tokens: Option<GpuOutput<'_>>,
+        buffers: &SampleBuffers<'_>,
     ) -> Result<Pending<Sample>> {
+        let (plan, job) = self.sample_job(Kind::Sample, logits, inputs, buffers)?;
+        self.schedule(encoder, &job, &plan, |decoding| {
+            decoding.parts = plan.demand.parts();
+            decoding.info.clear();
+            decoding.info.extend(inputs.decode_info());
+            decoding.ask((0..inputs.len()).map(|row| inputs.token_ids(row)));
+        })
+    }
+
+    /// What draws for rows that are checked, from and into buffers that are checked here.
+    fn sample_job<'a>(
+        &self,
+        kind: Kind,
+        logits: &'a GpuLogits<'a>,
+        inputs: &'a Inputs<'a>,
+        buffers: &SampleBuffers<'a>,
+    ) -> Result<(Arc<Plan>, Job<'a>)> {
         use wgpu::BufferUsages as Usage;
+        let SampleBuffers { mask, draft, tokens, token_offsets: offsets } = *buffers;
+        let mask = match mask {
+            Some(Mask::Gpu(input)) => Some(input),
+            Some(Mask::Host(_)) | None => None,
+        };
         inputs.check_draft(draft.is_some())?;
         let mask_row_bytes = if mask.is_some() { logits.vocab.div_ceil(32) as u64 * 4 } else { 0 };
         let plan = self.plan(logits, Demand::sample(inputs, mask_row_bytes))?;
@@ -158,15 +218,10 @@ impl Sampler {
         if let Some(GpuInput { buffer, byte_offset }) = draft {
             check_words(buffer, byte_offset, rows * vocab * 4, Usage::STORAGE, "the draft")?;
         }
-        if let Some(GpuOutput { buffer, byte_offset }) = tokens {
-            check_words(buffer, byte_offset, rows * 4, Usage::COPY_DST, "the tokens")?;
+        let tokens = tokens.map(|out| TokensOut { out, offsets });
+        if let Some(tokens) = &tokens {
+            check_tokens(tokens, logits.rows)?;
         }
-        let job = Job { mask, draft, ..Job::new(Kind::Sample, logits, Asked::Sample(inputs)) };
-        self.schedule(encoder, &job, &plan, tokens, |decoding| {
-            decoding.parts = plan.demand.parts();
-            decoding.info.clear();
-            decoding.info.extend(inputs.decode_info());
-            decoding.ask((0..inputs.len()).map(|row| inputs.token_ids(row)));
-        })
+        Ok((plan, Job { mask, draft, tokens, ..Job::new(kind, logits, Asked::Sample(inputs)) }))
     }
 }

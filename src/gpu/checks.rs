@@ -1,6 +1,6 @@
 //! Whether the engine's buffers and limits are what a call needs.
 
-use super::buffers::{GpuLogits, GpuOutput};
+use super::buffers::{GpuLogits, GpuOutput, TokensOut};
 use crate::error::{Error, Result};
 use crate::logits::bytes_needed;
 use crate::plan::{DeviceLimits, Plan};
@@ -37,10 +37,86 @@ pub(crate) fn check_second(logits: &GpuLogits<'_>) -> Result<()> {
     check_range(logits, end, "the second batch")
 }
 
-/// One dispatch cannot read and write, or write twice, one buffer.
-pub(crate) fn check_apart(a: &wgpu::Buffer, b: &wgpu::Buffer, what: &str) -> Result<()> {
-    if a == b {
-        return Err(Error::Logits(format!("{what} lie in one buffer: use two")));
+/// Nothing, if each row has an offset, with which it lies in the buffer; or none has.
+pub(crate) fn check_offsets(logits: &GpuLogits<'_>) -> Result<()> {
+    let GpuLogits { buffer, byte_offset, dtype, rows, vocab, row_offsets, .. } = *logits;
+    if row_offsets.is_empty() {
+        return Ok(());
+    }
+    if row_offsets.len() != rows {
+        return Err(Error::Logits(format!(
+            "{} row offsets for {rows} rows: give one for each, or none",
+            row_offsets.len()
+        )));
+    }
+    let end_of = |offset: u64| {
+        let end = offset.checked_add(vocab as u64)?.checked_mul(dtype.bytes() as u64)?;
+        end.checked_add(byte_offset)
+    };
+    for (row, &offset) in row_offsets.iter().enumerate() {
+        if end_of(offset).is_none_or(|end| end > buffer.size()) {
+            return Err(Error::Logits(format!(
+                "row {row} of {vocab} {dtype}, {offset} elements from byte {byte_offset}, does not lie in the buffer of {} \
+                 bytes: correct `row_offsets`",
+                buffer.size()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Nothing, if rows have one stride: the kernels of a divergence know of no other.
+pub(crate) fn check_strided(logits: &GpuLogits<'_>) -> Result<()> {
+    if logits.row_offsets.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Logits(format!(
+        "a divergence takes rows of one stride, and {} have offsets: leave `row_offsets` empty, and make a call for each run \
+         of rows",
+        logits.row_offsets.len()
+    )))
+}
+
+/// Nothing, if the tokens of so many rows lie in their buffer.
+pub(crate) fn check_tokens(tokens: &TokensOut<'_>, rows: usize) -> Result<()> {
+    let TokensOut { out: GpuOutput { buffer, byte_offset }, offsets } = *tokens;
+    if !offsets.is_empty() && offsets.len() != rows {
+        return Err(Error::Logits(format!(
+            "{} token offsets for {rows} rows: give one for each, or none",
+            offsets.len()
+        )));
+    }
+    let words = match offsets.iter().max() {
+        Some(&last) => last.saturating_add(1),
+        None => rows as u64,
+    };
+    check_words(buffer, byte_offset, words.saturating_mul(4), wgpu::BufferUsages::COPY_DST, "the tokens")
+}
+
+/// Nothing, if no result lies where a row of the logits does, or another result.
+pub(crate) fn check_apart(logits: &GpuLogits<'_>, outs: &[GpuOutput<'_>], bytes: u64) -> Result<()> {
+    let overlaps = |from: u64, bytes_from: u64, to: u64| from < to + bytes && to < from + bytes_from;
+    let row_bytes = (logits.vocab * logits.dtype.bytes()) as u64;
+    for (number, out) in outs.iter().enumerate() {
+        let at = out.byte_offset;
+        let is_in_row = |row: &usize| overlaps(logits.first_byte(*row), row_bytes, at);
+        if out.buffer == logits.buffer
+            && let Some(row) = (0..logits.rows).find(is_in_row)
+        {
+            return Err(Error::Logits(format!(
+                "the result of {bytes} bytes at byte {at} lies over row {row} of the logits, at byte {} of the same buffer: \
+                 write it elsewhere",
+                logits.first_byte(row)
+            )));
+        }
+        let is_taken =
+            |other: &&GpuOutput<'_>| other.buffer == out.buffer && overlaps(other.byte_offset, bytes, at);
+        if let Some(other) = outs[..number].iter().find(is_taken) {
+            return Err(Error::Logits(format!(
+                "the results of {bytes} bytes at bytes {} and {at} of one buffer overlap: write one elsewhere",
+                other.byte_offset
+            )));
+        }
     }
     Ok(())
 }
@@ -74,19 +150,14 @@ pub(crate) fn check_words(
     Ok(())
 }
 
-/// Nothing, if the results of an operation fit their buffers.
-pub(crate) fn check_outputs(outs: &[GpuOutput<'_>], bytes: u64, alignment: u64) -> Result<()> {
-    for out in outs {
-        check_words(out.buffer, out.byte_offset, bytes, wgpu::BufferUsages::STORAGE, "the result")?;
-        // One `out_base` serves all outputs of a kernel.
-        if out.byte_offset % alignment != outs[0].byte_offset % alignment {
-            return Err(Error::Logits(format!(
-                "the outputs start at bytes {} and {}: the remainders modulo {alignment} must be equal",
-                outs[0].byte_offset, out.byte_offset
-            )));
-        }
-    }
-    Ok(())
+/// Whether a dispatch can write the results where they go: it cannot read and write, or write twice, one buffer, and one
+/// `out_base` serves all outputs of a kernel.
+pub(crate) fn can_be_bound(logits: &GpuLogits<'_>, outs: &[GpuOutput<'_>], alignment: u64) -> bool {
+    outs.iter().enumerate().all(|(number, out)| {
+        out.buffer != logits.buffer
+            && outs[..number].iter().all(|other| other.buffer != out.buffer)
+            && out.byte_offset % alignment == outs[0].byte_offset % alignment
+    })
 }
 
 impl From<&wgpu::Limits> for DeviceLimits {

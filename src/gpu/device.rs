@@ -128,8 +128,8 @@ impl Gpu {
     /// or that of a map.
     ///
     /// # Errors
-    /// [`Error::NotSubmitted`] if the device has nothing left to do and it still is not, [`Error::DeviceLost`], or
-    /// [`Error::Timeout`] past the deadline of the sampler's options.
+    /// Past the deadline of the sampler's options [`Error::Timeout`], or [`Error::NotSubmitted`] if the device has nothing
+    /// left to do; [`Error::DeviceLost`].
     #[cfg(not(target_family = "wasm"))]
     pub fn wait_until(&self, is_done: impl Fn() -> bool) -> Result<()> {
         self.or_lost(drive(is_done, &self.device, self.sampler.options().deadline))

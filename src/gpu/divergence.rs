@@ -1,7 +1,7 @@
 //! Divergences of two batches in the engine's buffers: the call, and its three passes over each chunk.
 
 use super::buffers::GpuLogits;
-use super::checks::check_second;
+use super::checks::{check_second, check_strided};
 use super::encode::tiles_of;
 use super::guard::guarded;
 use super::job::{Bindings, Job, Kind, Own};
@@ -25,7 +25,7 @@ impl Sampler {
     ///
     /// # Errors
     /// As for [`Sampler::logprobs`], and [`Error::Params`](crate::Error::Params) if the batches differ in rows or
-    /// vocabulary.
+    /// vocabulary, or have [`row_offsets`](GpuLogits::row_offsets).
     ///
     /// # Example
     /// ```
@@ -55,11 +55,13 @@ impl Sampler {
         first: &GpuLogits<'_>,
         second: &GpuLogits<'_>,
     ) -> Result<Pending<Divergence>> {
+        check_strided(first)?;
+        check_strided(second)?;
         let demand = Plan::divergence_demand(&first.shape(), &second.shape())?;
         let plan = self.plan(first, demand)?;
         check_second(second)?;
         let job = Job { second: Some(*second), ..Job::new(Kind::Divergence, first, Asked::Nothing) };
-        self.schedule(encoder, &job, &plan, None, |_| ())
+        self.schedule(encoder, &job, &plan, |_| ())
     }
 
     /// The kernels of the three passes, for batches of these types. They are of integers alone; what fails the check of a

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::buffers::GpuOutput;
+use super::buffers::{GpuLogits, TokensOut};
 use super::guard::guarded;
 use super::job::{Bindings, Bound, Job, Own};
 use super::passes::{Passes, Range};
@@ -43,6 +43,33 @@ impl Call {
     }
 }
 
+/// Where each row begins in the binding of its chunk, in elements.
+#[expect(clippy::cast_possible_truncation, reason = "within a binding, whose bytes are below 2^32")]
+fn starts<'a>(logits: &'a GpuLogits<'_>, plan: &'a Plan) -> impl Iterator<Item = u32> + 'a {
+    let width = logits.dtype.bytes() as u64;
+    plan.chunks.iter().flat_map(move |chunk| {
+        let rows = chunk.first_row..chunk.first_row + chunk.rows;
+        rows.map(move |row| ((logits.first_byte(row) - chunk.logits.offset) / width) as u32)
+    })
+}
+
+/// Copies the first drawn tokens, which lie before the records of each chunk: in one piece, or each to its own place.
+fn copy_tokens(encoder: &mut wgpu::CommandEncoder, call: &Call, TokensOut { out, offsets }: TokensOut<'_>) {
+    for chunk in &call.plan.chunks {
+        let mut copy = |row: usize, rows: usize, word: u64| {
+            let from = chunk.records_offset + (row - chunk.first_row) as u64 * 4;
+            let to = out.byte_offset + word * 4;
+            encoder.copy_buffer_to_buffer(&call.records, from, out.buffer, to, rows as u64 * 4);
+        };
+        if offsets.is_empty() {
+            copy(chunk.first_row, chunk.rows, chunk.first_row as u64);
+        } else {
+            let rows = chunk.first_row..chunk.first_row + chunk.rows;
+            rows.for_each(|row| copy(row, 1, offsets[row]));
+        }
+    }
+}
+
 impl Sampler {
     /// Records the passes of a job, the copies of its results, and the map of the staging buffer. `known` fills in what
     /// the host knows of the rows.
@@ -51,28 +78,38 @@ impl Sampler {
         encoder: &mut wgpu::CommandEncoder,
         job: &Job<'_>,
         plan: &Arc<Plan>,
-        tokens: Option<GpuOutput<'_>>,
         known: impl FnOnce(&mut Decoding),
     ) -> Result<Pending<R>> {
         let lists = job.quads.iter().sum();
         if plan.shape.rows == 0 {
             return Ok(Pending::empty(self, plan, lists));
         }
-        let mut call = self.encode(job, plan, |_, _| ())?;
+        let mut call = self.record(encoder, job, plan)?;
+        self.pool.count_back(plan.records_bytes);
+        known(&mut call.decoding);
+        Ok(Pending::schedule(self, encoder, call, lists))
+    }
+
+    /// Records the passes of a job, and the copies of the tokens and of the records that are wanted.
+    pub(super) fn record(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        job: &Job<'_>,
+        plan: &Arc<Plan>,
+    ) -> Result<Call> {
+        let call = self.encode(job, plan, |_, _| ())?;
+        if let Some(TokensOut { out, .. }) = job.tokens {
+            self.pool.check_tokens(&call.records, out.buffer)?;
+        }
         let stopwatch = self.run(encoder, &call)?;
-        if let Some(out) = tokens {
-            for chunk in &plan.chunks {
-                let (at, bytes) = (out.byte_offset + chunk.first_row as u64 * 4, chunk.rows as u64 * 4);
-                encoder.copy_buffer_to_buffer(&call.records, chunk.records_offset, out.buffer, at, bytes);
-            }
+        if let Some(tokens) = job.tokens {
+            copy_tokens(encoder, &call, tokens);
         }
         if let Some(staging) = &call.staging {
             encoder.copy_buffer_to_buffer(&call.records, 0, staging, 0, plan.records_bytes);
         }
-        self.stop(encoder, stopwatch, true);
-        self.pool.count_back(plan.records_bytes);
-        known(&mut call.decoding);
-        Ok(Pending::schedule(self, encoder, call, lists))
+        self.stop(encoder, stopwatch, job.tokens.is_some() || call.staging.is_some());
+        Ok(call)
     }
 
     /// Tile statistics and delegates of the chunk that ran last.
@@ -123,6 +160,9 @@ impl Sampler {
         }
         call.put_uniforms();
         call.upload.put_asked(&job.asked, plan.shape.rows);
+        if plan.demand.has_offsets {
+            call.upload.put_offsets(plan.shape.rows, starts(job.logits, plan));
+        }
         self.pool.send(&mut call.upload)?;
         Ok(call)
     }
@@ -204,7 +244,7 @@ impl Sampler {
         let (dtype, vocab) = (plan.shape.dtype, plan.shape.vocab);
         for stage in 0..plan.demand.stages(dtype) {
             let uniform = bound.uniform.shifted(stage as u64 * plan.stage_stride);
-            let ranges = [uniform, bound.logits, bound.records, scratch];
+            let ranges = [uniform, bound.logits, bound.rows, bound.records, scratch];
             let blocks = digit_count::blocks(dtype, stage, vocab, plan.demand.listed);
             passes.add(&self.device, count, &ranges, [blocks, bound.uniform_words.rows, 1]);
             if stage >= digit_count::levels(dtype) {

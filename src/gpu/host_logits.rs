@@ -1,6 +1,6 @@
 //! The device as an engine for logits in host memory: uploads in blocks of rows, results read back.
 
-use super::buffers::{GpuInput, GpuLogits, GpuOutput};
+use super::buffers::{GpuInput, GpuLogits, GpuOutput, SampleBuffers};
 use super::device::Gpu;
 #[cfg(not(target_family = "wasm"))]
 use super::guard::at_once;
@@ -109,8 +109,9 @@ impl Gpu {
             let block = all.slice(first, uploaded.rows);
             let own = probabilities.map(|all| &all[first * vocab..][..uploaded.rows * vocab]);
             let draft = own.map(|own| self.upload(bytemuck::cast_slice(own))).transpose()?;
-            let draft = draft.as_ref().map(GpuInput::new);
-            self.sampler().sample_inputs(encoder, uploaded, &block, None, draft, None)
+            let buffers =
+                SampleBuffers { draft: draft.as_ref().map(GpuInput::new), ..SampleBuffers::default() };
+            self.sampler().sample_inputs(encoder, uploaded, &block, &buffers)
         })
         .await
     }

@@ -1,6 +1,6 @@
 //! A call to be encoded, and what its passes are bound to.
 
-use super::buffers::{GpuInput, GpuLogits, GpuOutput};
+use super::buffers::{GpuInput, GpuLogits, GpuOutput, TokensOut};
 use super::passes::{Passes, Range};
 use super::upload::{Asked, Upload};
 use crate::kernels::kernel::ChunkUniform;
@@ -11,6 +11,8 @@ use crate::plan::{Chunk, Plan, UNIFORM_BYTES, Window};
 pub(crate) enum Kind {
     Logprobs,
     Sample,
+    /// Samples of which only the tokens are wanted, on the device.
+    Tokens,
     Divergence,
     /// An operation of this name, whose records nobody wants.
     Operation(&'static str),
@@ -26,6 +28,7 @@ pub(crate) struct Job<'a> {
     pub(crate) quads: [usize; 2],
     pub(crate) mask: Option<GpuInput<'a>>,
     pub(crate) draft: Option<GpuInput<'a>>,
+    pub(crate) tokens: Option<TokensOut<'a>>,
     /// The second batch, of which a divergence is taken.
     pub(crate) second: Option<GpuLogits<'a>>,
     pub(crate) outs: &'a [GpuOutput<'a>],
@@ -70,7 +73,18 @@ impl<'a> Job<'a> {
     /// A job without buffers beside the logits.
     pub(crate) fn new(kind: Kind, logits: &'a GpuLogits<'a>, asked: Asked<'a>) -> Self {
         let quads = asked.quads();
-        Job { kind, logits, asked, quads, mask: None, draft: None, second: None, outs: &[], out_row_bytes: 0 }
+        Job {
+            kind,
+            logits,
+            asked,
+            quads,
+            mask: None,
+            draft: None,
+            tokens: None,
+            second: None,
+            outs: &[],
+            out_row_bytes: 0,
+        }
     }
 
     /// The engine's buffers beside the logits, and where they begin.
@@ -116,6 +130,13 @@ impl<'a> Job<'a> {
         let (outs, bases): (Vec<_>, Vec<_>) =
             self.outs.iter().map(|out| window(out.buffer, out.byte_offset, self.out_row_bytes)).unzip();
         let record_words = plan.demand.record_words() + plan.demand.token_words();
+        let (element_base, row_stride) = match plan.demand.has_offsets {
+            true => (plan.shape.rows as u32, 0), // behind the heads
+            // That of a single row says nothing, and may be anything.
+            false => {
+                (chunk.logits.element_base, if chunk.rows > 1 { plan.shape.row_stride as u32 } else { 1 })
+            }
+        };
         #[expect(
             clippy::cast_possible_truncation,
             reason = "the plan keeps each below 2^32, and offsets in one buffer"
@@ -125,8 +146,8 @@ impl<'a> Job<'a> {
             tiles: plan.tiles as u32,
             listed: plan.demand.listed,
             rows: chunk.rows as u32,
-            element_base: chunk.logits.element_base,
-            row_stride: plan.shape.row_stride as u32,
+            element_base,
+            row_stride,
             record_words: plan.demand.record_words() as u32,
             out_base: bases.first().copied().unwrap_or(0),
             first_row: chunk.first_row as u32,

@@ -3,13 +3,34 @@
 
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::guard::lock;
+use super::guard::{alive, lock};
 use crate::error::{Error, Result};
 
-/// Another thread's poll may hold our callback for a moment after the queue is empty.
-pub(super) const PATIENCE: Duration = Duration::from_millis(100);
+/// Since when a device has had nothing to do while somebody waits for it. The encoder may still be with another thread, which
+/// is told by its callback when it drops it; of a lost device no callback comes.
+#[derive(Debug, Default)]
+pub(super) struct Idle {
+    since: Option<Instant>,
+}
+
+impl Idle {
+    /// Whether a poll found nothing to do; an error if that is so because the device is lost, which is asked now and then.
+    pub(super) fn look(&mut self, device: &wgpu::Device, polled: wgpu::PollStatus) -> Result<bool> {
+        /// Another thread's poll may hold our callback for a moment after the queue is empty.
+        const PATIENCE: Duration = Duration::from_millis(100);
+        if polled != wgpu::PollStatus::QueueEmpty {
+            self.since = None;
+            return Ok(false);
+        }
+        if self.since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+            self.since = None;
+            alive(device, "waiting for the results")?;
+        }
+        Ok(true)
+    }
+}
 
 /// What the callback said.
 #[derive(Debug)]

@@ -1,7 +1,9 @@
-//! The operations whose results stay on the device: maximum, log-sum-exp, log-softmax and top k of each row.
+//! The operations whose results stay on the device: maximum, log-sum-exp, log-softmax and top k of each row. A dispatch
+//! writes them where they go; or where it cannot, since they go to the logits' own buffer or two to one, to room of ours,
+//! from which they are copied.
 
 use super::buffers::{GpuLogits, GpuOutput};
-use super::checks::{check_apart, check_outputs};
+use super::checks::{can_be_bound, check_apart, check_words};
 use super::encode::tiles_of;
 use super::job::{Bound, Job, Kind};
 use super::passes::Passes;
@@ -26,11 +28,12 @@ struct Operation<'a> {
 
 impl Sampler {
     /// Records the maximum of each row into `out`, f32 `[rows]`; the result stays on the device. NaN for a row with a
-    /// NaN, otherwise infinities as they are.
+    /// NaN, otherwise infinities as they are. `out` may lie beside the logits in their own buffer: it needs the usage
+    /// `COPY_DST` then, and costs room of its size and a copy.
     ///
     /// # Errors
     /// As for [`Sampler::logprobs`], and [`Error::Logits`](crate::Error::Logits) if `out` is too small, lacks a usage
-    /// or is the buffer of the logits.
+    /// or lies over logits.
     pub fn row_max(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -70,15 +73,15 @@ impl Sampler {
         let operation =
             Operation { name: "log_softmax", listed: 0, out_row_words: logits.vocab, outs: &[out] };
         self.operation(encoder, logits, &operation, |passes, bound| {
-            let ranges = [bound.uniform, bound.logits, bound.records, bound.outs[0]];
+            let ranges = [bound.uniform, bound.logits, bound.rows, bound.records, bound.outs[0]];
             passes.add(&self.device, &kernel, &ranges, [tiles_of(logits.vocab), bound.uniform_words.rows, 1]);
         })
     }
 
     /// Records the `k` largest logits of each row, f32 `[rows][k]`, and their tokens, u32 `[rows][k]`: value
     /// descending, then token ascending. Past the last possible token, and in a row that is no distribution:
-    /// -infinity and [`NO_TOKEN`](crate::NO_TOKEN). The two outputs must lie in different buffers,
-    /// at byte offsets that are equal modulo the device's binding alignment (256 at most).
+    /// -infinity and [`NO_TOKEN`](crate::NO_TOKEN). The two outputs are written in place where they lie in different buffers,
+    /// at byte offsets that are equal modulo the device's binding alignment (256 at most), and copied there otherwise.
     ///
     /// Up to 1024 entries take three dispatches and one read of the logits. More, up to the whole vocabulary, are
     /// selected and sorted digit by digit, 8 bits each: 14 dispatches more (8 for 16-bit logits), whatever the logits
@@ -100,7 +103,6 @@ impl Sampler {
         if k == 0 {
             return Ok(());
         }
-        check_apart(out_logits.buffer, out_tokens.buffer, "the two results")?;
         let kernel = self.pipelines.get(&top_entries::KERNEL, None, false)?;
         let outs = [out_logits, out_tokens];
         let operation = Operation { name: "top_k", listed: k, out_row_words: k as usize, outs: &outs };
@@ -137,19 +139,31 @@ impl Sampler {
         let Operation { name, listed, out_row_words, outs } = *operation;
         let out_row_bytes = out_row_words as u64 * 4;
         let plan = self.plan(logits, Demand::operation(listed, out_row_bytes))?;
+        let bytes = logits.rows as u64 * out_row_bytes;
+        let in_place = can_be_bound(logits, outs, self.limits.offset_alignment);
+        let usage = if in_place { wgpu::BufferUsages::STORAGE } else { wgpu::BufferUsages::COPY_DST };
         for out in outs {
-            check_apart(logits.buffer, out.buffer, "the logits and the result")?;
+            check_words(out.buffer, out.byte_offset, bytes, usage, "the result")?;
         }
-        check_outputs(outs, logits.rows as u64 * out_row_bytes, self.limits.offset_alignment)?;
+        check_apart(logits, outs, bytes)?;
         if logits.rows == 0 {
             return Ok(());
         }
+        let room = match in_place {
+            true => Vec::new(),
+            false => (0..outs.len()).map(|number| self.pool.result(number, bytes)).collect::<Result<_>>()?,
+        };
+        let around: Vec<GpuOutput<'_>> = room.iter().map(GpuOutput::new).collect();
+        let bound = if in_place { outs } else { &around[..] };
         let request = RequestWords::observing(PassScale::new(1.0), false);
         let asked = Asked::Observe(&request, &[], &[]);
-        let job = Job { outs, out_row_bytes, ..Job::new(Kind::Operation(name), logits, asked) };
+        let job = Job { outs: bound, out_row_bytes, ..Job::new(Kind::Operation(name), logits, asked) };
         let call = self.encode(&job, &plan, finish)?;
         let stopwatch = self.run(encoder, &call)?;
-        self.stop(encoder, stopwatch, false);
+        for (from, to) in around.iter().zip(outs) {
+            encoder.copy_buffer_to_buffer(from.buffer, 0, to.buffer, to.byte_offset, bytes);
+        }
+        self.stop(encoder, stopwatch, !in_place);
         self.pool.give_back_when_done(encoder, call);
         Ok(())
     }

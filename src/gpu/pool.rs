@@ -13,7 +13,7 @@ use super::upload::Upload;
 use crate::answer::Decoding;
 use crate::error::Result;
 use crate::logits::Shape;
-use crate::plan::{Demand, DeviceLimits, Plan};
+use crate::plan::{Demand, DeviceLimits, Plan, Span};
 use crate::request::Steps;
 
 /// Bytes that a sampler has moved so far.
@@ -82,6 +82,10 @@ pub(crate) struct Pool {
     steps: Mutex<Steps>,
     /// Between the passes of a chunk: the device runs one chunk after the other, so all calls share it.
     scratch: Mutex<Option<wgpu::Buffer>>,
+    /// Results on their way to a buffer that one dispatch cannot bind beside the logits; for all calls too.
+    results: Mutex<[Option<wgpu::Buffer>; 2]>,
+    /// Buffers that took tokens last: they are of this device.
+    takes_tokens: Mutex<Vec<wgpu::Buffer>>,
     next_call: AtomicU32,
     bytes_uploaded: AtomicU64,
     bytes_back: AtomicU64,
@@ -96,6 +100,8 @@ impl Pool {
             plans: Mutex::default(),
             steps: Mutex::default(),
             scratch: Mutex::default(),
+            results: Mutex::default(),
+            takes_tokens: Mutex::default(),
             next_call: AtomicU32::new(1),
             bytes_uploaded: AtomicU64::new(0),
             bytes_back: AtomicU64::new(0),
@@ -132,6 +138,8 @@ impl Pool {
         lock(&self.ring).clear();
         lock(&self.plans).clear();
         *lock(&self.scratch) = None;
+        *lock(&self.results) = [None, None];
+        lock(&self.takes_tokens).clear();
     }
 
     /// Returns a call to the ring once the encoder's commands have run.
@@ -147,15 +155,24 @@ impl Pool {
         Ok(())
     }
 
-    /// The plan of a call, without the lists of its rows.
-    pub(crate) fn plan(&self, shape: &Shape, demand: Demand, limits: &DeviceLimits) -> Result<Arc<Plan>> {
+    /// The plan of a call, without the lists of its rows, which lie in these spans if they begin anywhere.
+    pub(crate) fn plan(
+        &self,
+        shape: &Shape,
+        spans: impl Iterator<Item = Span> + Clone,
+        demand: Demand,
+        limits: &DeviceLimits,
+    ) -> Result<Arc<Plan>> {
         let demand = Demand { lists: 0, ..demand };
         let mut plans = lock(&self.plans);
-        if let Some(place) = plans.iter().rposition(|plan| plan.shape == *shape && plan.demand == demand) {
+        let is_same = |plan: &Arc<Plan>| {
+            plan.shape == *shape && plan.demand == demand && plan.spans.iter().copied().eq(spans.clone())
+        };
+        if let Some(place) = plans.iter().rposition(is_same) {
             plans[place..].rotate_left(1);
             return Ok(plans[plans.len() - 1].clone());
         }
-        let plan = Arc::new(Plan::of(shape, demand, limits)?);
+        let plan = Arc::new(Plan::of_spans(shape, spans.collect(), demand, limits)?);
         if plans.len() >= MAX_PLANS {
             plans.remove(0);
         }
@@ -207,7 +224,7 @@ impl Pool {
         let upload = Upload::new(&self.device, *room)?;
         let (records, staging) = guarded(&self.device, "making the record buffers", || {
             let records = make("sortilege records", Usage::STORAGE | Usage::COPY_SRC);
-            let wants_staging = !matches!(kind, Kind::Operation(_));
+            let wants_staging = !matches!(kind, Kind::Operation(_) | Kind::Tokens);
             (records, wants_staging.then(|| make("sortilege staging", Usage::MAP_READ | Usage::COPY_DST)))
         })?;
         Ok(Call {
@@ -226,15 +243,49 @@ impl Pool {
 
     /// Tile statistics and delegates of the chunk that ran last.
     pub(crate) fn scratch(&self, plan: &Plan) -> Result<wgpu::Buffer> {
-        let mut scratch = lock(&self.scratch);
-        if let Some(buffer) = scratch.as_ref().filter(|buffer| buffer.size() >= plan.scratch_bytes) {
+        self.shared(&mut lock(&self.scratch), "making the scratch buffer", plan.scratch_bytes)
+    }
+
+    /// Room for so many bytes of the first or the second result of an operation.
+    pub(crate) fn result(&self, number: usize, bytes: u64) -> Result<wgpu::Buffer> {
+        self.shared(&mut lock(&self.results)[number], "making room for the results", bytes)
+    }
+
+    /// A buffer that all calls share, made anew where it is too small.
+    fn shared(
+        &self,
+        kept: &mut Option<wgpu::Buffer>,
+        doing: &'static str,
+        bytes: u64,
+    ) -> Result<wgpu::Buffer> {
+        if let Some(buffer) = kept.as_ref().filter(|buffer| buffer.size() >= bytes) {
             return Ok(buffer.clone());
         }
-        let made = guarded(&self.device, "making the scratch buffer", || {
+        let made = guarded(&self.device, doing, || {
             let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-            buffer(&self.device, "sortilege scratch", plan.scratch_bytes, usage)
+            buffer(&self.device, "sortilege scratch", bytes, usage)
         })?;
-        *scratch = Some(made.clone());
+        *kept = Some(made.clone());
         Ok(made)
+    }
+
+    /// Nothing, if this device copies to this buffer. wgpu says so when an encoder is finished, and the engine's would
+    /// panic: one of our own is tried first, once for a buffer.
+    pub(crate) fn check_tokens(&self, records: &wgpu::Buffer, tokens: &wgpu::Buffer) -> Result<()> {
+        const REMEMBERED: usize = 4;
+        let mut known = lock(&self.takes_tokens);
+        if known.contains(tokens) {
+            return Ok(());
+        }
+        guarded(&self.device, "copying the tokens to the engine's buffer", || {
+            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            encoder.copy_buffer_to_buffer(records, 0, tokens, 0, 4);
+            encoder.finish()
+        })?;
+        if known.len() == REMEMBERED {
+            known.remove(0);
+        }
+        known.push(tokens.clone());
+        Ok(())
     }
 }

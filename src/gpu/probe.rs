@@ -8,6 +8,14 @@ use super::readback::mapped;
 use super::sampler::Sampler;
 use crate::error::{Error, Result};
 
+/// A device that is late with what it runs for the first time.
+pub(super) fn compiling(error: Error) -> Error {
+    match error {
+        Error::Timeout { seconds } => Error::Compiling { seconds },
+        other => other,
+    }
+}
+
 impl Sampler {
     /// The words of a buffer after some passes: those that are made here, and the buffer.
     pub(super) async fn words_after(
@@ -27,7 +35,7 @@ impl Sampler {
             self.queue.submit([encoder.finish()]);
             (map, staging)
         })?;
-        mapped(&map, &self.device, self.options.deadline).await?;
+        mapped(&map, &self.device, self.options.compile_deadline).await.map_err(compiling)?;
         let view = staging
             .slice(..)
             .get_mapped_range()

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::guard::poll;
 #[cfg(not(target_family = "wasm"))]
-use super::mapping::PATIENCE;
+use super::mapping::Idle;
 use super::mapping::{Shared, is_settled, map_on_submit, outcome, wake_when_settled};
 use super::pool::{Call, Ring, forget};
 use super::sampler::Sampler;
@@ -130,9 +130,10 @@ impl<R: Answer> Pending<R> {
     /// Blocks until they are here: one per row.
     ///
     /// # Errors
-    /// [`Error::NotSubmitted`] if the encoder was not submitted before, [`Error::Validation`] if the device rejected
-    /// it, [`Error::DeviceLost`], or [`Error::Timeout`] past the deadline of the sampler's options. The rows are lost then:
-    /// submit first.
+    /// [`Error::NotSubmitted`] once the encoder, or what it was finished to, is dropped without a submit, or if it still is
+    /// with somebody past the deadline of the sampler's options: another thread may submit it until then.
+    /// [`Error::Timeout`] past that deadline if it was submitted, [`Error::Validation`] if the device rejected it,
+    /// [`Error::DeviceLost`]. The rows are lost then.
     #[cfg(not(target_family = "wasm"))]
     pub fn wait(self) -> Result<Vec<R>> {
         let mut rows = Vec::new();
@@ -157,6 +158,12 @@ impl<R: Answer> Pending<R> {
         return self.wait();
         #[cfg(target_family = "wasm")]
         self.await
+    }
+
+    /// The same with another deadline.
+    pub(super) async fn rows_within(mut self, deadline: Duration) -> Result<Vec<R>> {
+        self.deadline = deadline;
+        self.rows().await
     }
 
     /// Decodes the mapped records and returns the buffers to the ring.
@@ -262,19 +269,16 @@ pub(crate) fn drive(is_done: impl Fn() -> bool, device: &wgpu::Device, deadline:
     const SPIN: Duration = Duration::from_micros(100);
     const LONGEST_SLEEP: Duration = Duration::from_millis(1);
     let start = Instant::now();
-    let mut empty_since = None;
+    let mut idle = Idle::default();
     while !is_done() {
-        if poll(device)? == wgpu::PollStatus::QueueEmpty {
-            let since = *empty_since.get_or_insert_with(Instant::now);
-            if since.elapsed() > PATIENCE && !is_done() {
-                return Err(Error::NotSubmitted);
-            }
-        } else {
-            empty_since = None;
-        }
+        let is_idle = idle.look(device, poll(device)?)?;
         let waited = start.elapsed();
-        if waited > deadline {
-            return Err(Error::Timeout { seconds: deadline.as_secs() });
+        if waited > deadline && !is_done() {
+            return Err(if is_idle {
+                Error::NotSubmitted
+            } else {
+                Error::Timeout { seconds: deadline.as_secs() }
+            });
         }
         if waited > SPIN {
             // A tenth of what was waited so far: little is lost, and nothing burnt.

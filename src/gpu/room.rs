@@ -9,7 +9,7 @@ pub(crate) struct Room {
     /// Bytes of what chunks are told.
     pub(crate) uniforms: u64,
     pub(crate) requests: usize,
-    /// Heads of rows.
+    /// Heads of rows, and their offsets.
     pub(crate) rows: usize,
     /// Quads of what requests keep, and of what is of one step.
     pub(crate) kept: usize,

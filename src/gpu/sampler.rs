@@ -17,9 +17,11 @@ use crate::plan::DeviceLimits;
 /// Settings of a [`Sampler`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SamplerOptions {
-    /// How long [`Pending::wait`](crate::Pending::wait) waits for the device before it gives up, and the check of its
-    /// arithmetic.
+    /// How long [`Pending::wait`](crate::Pending::wait) waits for the submit and the device before it gives up.
     pub deadline: Duration,
+    /// How long [`Sampler::prepare`] and the check of the device's arithmetic wait: drivers compile a kernel when it first
+    /// runs, software ones for a minute and more.
+    pub compile_deadline: Duration,
     /// Whether to measure each dispatch on the device, for [`Sampler::take_timings`]. The device must have been
     /// requested with `Features::TIMESTAMP_QUERY`. The dispatches of a call are then a compute pass each.
     pub timestamps: bool,
@@ -29,16 +31,21 @@ pub struct SamplerOptions {
 }
 
 impl Default for SamplerOptions {
-    /// One minute, no timestamps, floats where they hold.
+    /// One minute, ten for compiling, no timestamps, floats where they hold.
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(60), timestamps: false, integers: false }
+        Self {
+            deadline: Duration::from_secs(60),
+            compile_deadline: Duration::from_secs(600),
+            timestamps: false,
+            integers: false,
+        }
     }
 }
 
 /// Records the passes that draw tokens ([`Sampler::sample`]) and log their probabilities ([`Sampler::logprobs`]) into
 /// the engine's own encoder. Cheap to call every step: pipelines, tables and staging buffers are made once and reused. The
 /// first call for a type of logits compiles the kernels and waits for a check of the device's arithmetic, which polls the
-/// device: [`Sampler::prepare`] does both beforehand. Bindings to the engine's buffers are kept for the next step;
+/// device: [`Sampler::prepare`] does both beforehand, and runs a row, since drivers compile for good when a kernel first runs. Bindings to the engine's buffers are kept for the next step;
 /// [`Sampler::trim`] lets them go.
 ///
 /// # Example

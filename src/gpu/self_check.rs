@@ -1,18 +1,18 @@
 //! A device against the CPU engine, in a small batch: a driver that miscompiles the kernels is found before it writes a
 //! log.
 
-use super::buffers::buffer;
 use super::buffers::{GpuLogits, SampleBuffers};
 #[cfg(not(target_family = "wasm"))]
 use super::guard::at_once;
 use super::guard::{alive, guarded};
+use super::probe::compiling;
 use super::readback::Pending;
 use super::sampler::Sampler;
 use crate::answer::Answer;
+use crate::arithmetic::format::MOST_LISTED;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::kernels::{digit_count, digit_scatter, row_logprobs, row_sample, token_ranks};
 use crate::logits::{Dtype, Logits};
 use crate::params::{LogprobsParams, Mirostat, Order, SamplingParams};
 use crate::request::{Request, Row, SampleInputs};
@@ -36,14 +36,15 @@ pub enum Kernels {
 
 const ROWS: usize = 4;
 const VOCAB: usize = 9002; // three tiles, the last one ragged
-const DOING: &str = "the self-check";
 
 impl Sampler {
-    /// Compiles the kernels for a type of logits and checks how the device's floats round, so that the first step does
-    /// not wait for it.
+    /// Compiles the kernels for a type of logits, checks how the device's floats round, and runs a row through: drivers
+    /// compile for good when a kernel first runs, so that the first step would wait for it. Blocks until the device has done
+    /// it.
     ///
     /// # Errors
-    /// What the device says of the kernels, and what [`Sampler::uses_integers`] says.
+    /// [`Error::Compiling`] past [`SamplerOptions::compile_deadline`](crate::SamplerOptions::compile_deadline), what the
+    /// device says of the kernels, and what [`Sampler::uses_integers`] says.
     #[cfg(not(target_family = "wasm"))]
     pub fn prepare(&self, kernels: Kernels, dtype: Dtype) -> Result<()> {
         at_once(self.prepare_async(kernels, dtype))
@@ -58,29 +59,51 @@ impl Sampler {
         if kernels == Kernels::Sample {
             self.find_most_rounds().await?;
         }
-        self.compile(kernels, dtype)?;
+        let params = LogprobsParams { top_logprobs: 1, ..LogprobsParams::default() };
+        let long = LogprobsParams { top_logprobs: MOST_LISTED + 1, ..params };
+        let request =
+            Request::new(SamplingParams { seed: Some(0), top_p: 0.9, ..SamplingParams::default() })?;
+        match kernels {
+            Kernels::Logprobs => {
+                self.warm(dtype, |encoder, row| self.logprobs(encoder, row, &params, &[Some(0)])).await
+            }
+            Kernels::LongLists => {
+                self.warm(dtype, |encoder, row| self.logprobs(encoder, row, &long, &[])).await
+            }
+            Kernels::TokenRanks => {
+                self.warm(dtype, |encoder, row| self.logprobs_of(encoder, row, &params, &[], &[&[1, 2]]))
+                    .await
+            }
+            Kernels::Sample => {
+                let buffers = SampleBuffers::default();
+                self.warm(dtype, |encoder, row| self.sample(encoder, row, &[request.row(0)], &buffers)).await
+            }
+            Kernels::Divergence => self.warm(dtype, |encoder, row| self.divergence(encoder, row, row)).await,
+        }
+    }
+
+    /// Runs a row through a call, and waits for it as long as for a compiler.
+    async fn warm<R: Answer>(
+        &self,
+        dtype: Dtype,
+        record: impl FnOnce(&mut wgpu::CommandEncoder, &GpuLogits<'_>) -> Result<Pending<R>>,
+    ) -> Result<()> {
+        const DOING: &str = "preparing the kernels";
+        alive(&self.device, DOING)?;
+        let bytes = rows_of_every_kind(dtype);
+        let pending = self.submit_rows(DOING, &bytes, dtype, |encoder, batch| {
+            record(encoder, &GpuLogits { rows: 1, ..*batch })
+        })?;
         #[cfg(target_family = "wasm")]
         super::late::heard(&self.device).await?;
-        alive(&self.device, "preparing the kernels")
+        pending.rows_within(self.options.compile_deadline).await.map(drop).map_err(compiling)
     }
 
-    fn compile(&self, kernels: Kernels, dtype: Dtype) -> Result<()> {
-        let kernels = match kernels {
-            Kernels::Logprobs => &[row_logprobs::KERNEL][..],
-            Kernels::LongLists => &[digit_count::KERNEL, digit_scatter::KERNEL],
-            Kernels::Sample => &[row_sample::KERNEL],
-            Kernels::TokenRanks => &[token_ranks::KERNEL],
-            Kernels::Divergence => return self.divergence_kernels([dtype; 2]).map(|_| ()),
-        };
-        self.first_pass(dtype)?;
-        kernels.iter().try_for_each(|kernel| self.pipelines.get(kernel, Some(dtype), false).map(|_| ()))
-    }
-
-    /// Runs small batches of a type of logits on the device and compares every bit with the CPU engine's. Blocks for a
-    /// round trip, or for some with [`Kernels::Sample`], which tries every kind of filter.
+    /// Prepares the kernels, runs small batches of a type of logits on the device and compares every bit with the CPU
+    /// engine's. Blocks for two round trips, or for some more with [`Kernels::Sample`], which tries every kind of filter.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] if the bits differ, and what the call and [`Pending::wait`] say.
+    /// [`Error::Mismatch`] if the bits differ, and what [`Sampler::prepare`], the call and [`Pending::wait`] say.
     #[cfg(not(target_family = "wasm"))]
     pub fn self_check(&self, kernels: Kernels, dtype: Dtype) -> Result<()> {
         at_once(self.self_check_async(kernels, dtype))
@@ -91,6 +114,7 @@ impl Sampler {
     /// # Errors
     /// As there.
     pub async fn self_check_async(&self, kernels: Kernels, dtype: Dtype) -> Result<()> {
+        self.prepare_async(kernels, dtype).await?;
         match kernels {
             Kernels::Logprobs => {
                 self.check_logprobs(8, &[Some(17), Some(9001), None, Some(0)], &[], dtype).await
@@ -199,18 +223,28 @@ impl Sampler {
         expected: &[R],
         record: impl FnOnce(&mut wgpu::CommandEncoder, &GpuLogits<'_>) -> Result<Pending<R>>,
     ) -> Result<()> {
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let (logits, mut encoder) = guarded(&self.device, DOING, || {
-            let logits = buffer(&self.device, "sortilege check", bytes.len() as u64, usage);
-            self.queue.write_buffer(&logits, 0, bytes);
-            (logits, self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()))
-        })?;
-        let pending = record(&mut encoder, &GpuLogits::packed(&logits, dtype, ROWS, VOCAB))?;
-        guarded(&self.device, DOING, || self.queue.submit([encoder.finish()]))?;
+        let pending = self.submit_rows("the self-check", bytes, dtype, record)?;
         if pending.rows().await? != expected {
             return Err(Error::Mismatch("this device".to_owned()));
         }
         Ok(())
+    }
+
+    /// Uploads rows, and submits an encoder that `record` has filled.
+    fn submit_rows<T>(
+        &self,
+        doing: &'static str,
+        bytes: &[u8],
+        dtype: Dtype,
+        record: impl FnOnce(&mut wgpu::CommandEncoder, &GpuLogits<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let (logits, mut encoder) = guarded(&self.device, doing, || {
+            let logits = self.filled(bytes, wgpu::BufferUsages::STORAGE);
+            (logits, self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()))
+        })?;
+        let recorded = record(&mut encoder, &GpuLogits::packed(&logits, dtype, ROWS, VOCAB))?;
+        guarded(&self.device, doing, || self.queue.submit([encoder.finish()]))?;
+        Ok(recorded)
     }
 }
 

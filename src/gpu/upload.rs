@@ -113,6 +113,11 @@ impl Upload {
         }
     }
 
+    /// Puts where each of so many rows begins in its binding, behind the heads.
+    pub(crate) fn put_offsets(&mut self, rows: usize, offsets: impl Iterator<Item = u32>) {
+        self.put_words(rows, rows.div_ceil(4), offsets);
+    }
+
     /// The given tokens of a row: so many quads, in which no token comes after the last.
     fn put_given(&mut self, row: usize, quads: usize, tokens: &[u32]) {
         let words = tokens.iter().copied().chain(std::iter::repeat(NO_TOKEN));

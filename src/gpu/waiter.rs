@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::guard::{lock, poll};
-use super::mapping::{GaveUp, PATIENCE, Shared, give_up, is_settled};
+use super::mapping::{GaveUp, Idle, Shared, give_up, is_settled};
 use crate::error::{Error, Result};
 
 /// How long the thread stays when there is nobody.
@@ -18,8 +18,6 @@ struct Waiting {
     shared: Shared,
     since: Instant,
     deadline: Duration,
-    /// Since when the device has had nothing to do.
-    empty_since: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +44,7 @@ impl Waiter {
     /// Polls the device until this is settled; `false` if there is no thread to be had.
     pub(crate) fn poll_for(self: &Arc<Self>, shared: &Shared, deadline: Duration) -> bool {
         let mut list = lock(&self.list);
-        let waiting = Waiting { shared: shared.clone(), since: Instant::now(), deadline, empty_since: None };
+        let waiting = Waiting { shared: shared.clone(), since: Instant::now(), deadline };
         list.waiting.push(waiting);
         if list.has_thread {
             self.woken.notify_one();
@@ -62,6 +60,7 @@ impl Waiter {
     }
 
     fn run(&self) {
+        let mut idle = Idle::default();
         // A waker is foreign code: should it panic, the next who awaits starts a thread anew.
         let _gone = Gone(self);
         let mut list = lock(&self.list);
@@ -71,12 +70,9 @@ impl Waiter {
                 IDLE
             } else {
                 drop(list);
-                let polled = poll(&self.device);
-                let given_up: Vec<_> = lock(&self.list)
-                    .waiting
-                    .iter_mut()
-                    .filter_map(|waiting| waiting.judge(&polled))
-                    .collect();
+                let polled = poll(&self.device).and_then(|polled| idle.look(&self.device, polled));
+                let given_up: Vec<_> =
+                    lock(&self.list).waiting.iter().filter_map(|waiting| waiting.judge(&polled)).collect();
                 // With the list unlocked, for whoever is woken may await something else at once.
                 given_up.into_iter().for_each(|(shared, why)| give_up(&shared, why));
                 list = lock(&self.list);
@@ -112,18 +108,16 @@ impl Drop for Gone<'_> {
 
 impl Waiting {
     /// Why to give up, where nothing can come any more.
-    fn judge(&mut self, polled: &Result<wgpu::PollStatus>) -> Option<(Shared, GaveUp)> {
+    fn judge(&self, is_idle: &Result<bool>) -> Option<(Shared, GaveUp)> {
         if is_settled(&self.shared) {
             return None;
         }
-        let is_empty = matches!(polled, Ok(wgpu::PollStatus::QueueEmpty));
-        self.empty_since = is_empty.then(|| self.empty_since.unwrap_or_else(Instant::now));
-        let why = match polled {
+        let why = match is_idle {
             Err(Error::DeviceLost { message, .. }) => GaveUp::Lost(message.clone()),
             Err(other) => GaveUp::Lost(other.to_string()),
-            Ok(_) if self.empty_since.is_some_and(|since| since.elapsed() > PATIENCE) => GaveUp::NotSubmitted,
-            Ok(_) if self.since.elapsed() > self.deadline => GaveUp::TimedOut,
-            Ok(_) => return None,
+            Ok(_) if self.since.elapsed() <= self.deadline => return None,
+            Ok(true) => GaveUp::NotSubmitted,
+            Ok(false) => GaveUp::TimedOut,
         };
         Some((self.shared.clone(), why))
     }

@@ -11,8 +11,8 @@ use crate::logits::Dtype;
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "digit_count",
-    wgsl: wgsl!("digit_count": "format", "words", "logits", "digits"),
-    slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Write],
+    wgsl: wgsl!("digit_count": "format", "words", "logits", "rows", "digits"),
+    slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
 };
 
 /// Items of one workgroup.

@@ -6,6 +6,6 @@ use crate::kernels::kernel::{Kernel, Slot, wgsl};
 /// One workgroup per block of consecutive items of one row, dispatch (blocks, rows).
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "digit_scatter",
-    wgsl: wgsl!("digit_scatter": "format", "words", "logits", "digits", "integers", "exact"),
-    slots: &[Slot::Chunk, Slot::Read, Slot::Write, Slot::Write],
+    wgsl: wgsl!("digit_scatter": "format", "words", "logits", "rows", "digits", "integers", "exact"),
+    slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Write, Slot::Write],
 };

@@ -14,8 +14,8 @@ use crate::logits::RowBits;
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "log_softmax",
-    wgsl: wgsl!("log_softmax": "format", "words", "logits", "integers", "exact", "wide"),
-    slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Write],
+    wgsl: wgsl!("log_softmax": "format", "words", "logits", "rows", "integers", "exact", "wide"),
+    slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
 };
 
 /// The twin on the CPU: one row into `out`, with the widest vector instructions of this processor.

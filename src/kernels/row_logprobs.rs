@@ -15,7 +15,7 @@ use crate::logits::{RowBits, order};
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_logprobs",
-    wgsl: wgsl!("row_logprobs": "format", "words", "logits", "integers", "exact", "status", "request", "merge", "list", "radix",
+    wgsl: wgsl!("row_logprobs": "format", "words", "logits", "rows", "integers", "exact", "status", "request", "merge", "list", "radix",
         "select", "few"),
     slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
 };

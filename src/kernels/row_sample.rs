@@ -23,7 +23,7 @@ use crate::request::{Changes, Compiled};
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_sample",
-    wgsl: wgsl!("row_sample": "format", "words", "logits", "integers", "exact", "status", "soft_float", "request", "changes",
+    wgsl: wgsl!("row_sample": "format", "words", "logits", "rows", "integers", "exact", "status", "soft_float", "request", "changes",
         "numbers", "rng", "list", "merge", "radix", "few", "scan", "ranks", "thresholds", "cuts", "draws", "views", "row_program"),
     slots: &[
         Slot::Chunk,

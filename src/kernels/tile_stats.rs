@@ -17,7 +17,7 @@ use crate::logits::RowBits;
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "tile_stats",
-    wgsl: wgsl!("tile_stats": "format", "words", "logits", "integers", "exact", "soft_float", "floats", "lane",
+    wgsl: wgsl!("tile_stats": "format", "words", "logits", "rows", "integers", "exact", "soft_float", "floats", "lane",
         "request", "changes"),
     slots: &[
         Slot::Chunk,

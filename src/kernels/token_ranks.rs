@@ -11,7 +11,7 @@ use crate::logits::RowBits;
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "token_ranks",
-    wgsl: wgsl!("token_ranks": "format", "words", "logits", "integers", "exact", "soft_float", "request", "changes"),
+    wgsl: wgsl!("token_ranks": "format", "words", "logits", "rows", "integers", "exact", "soft_float", "request", "changes"),
     slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
 };
 

@@ -25,6 +25,8 @@ pub(crate) struct Demand {
     pub(crate) divergence_from: Option<Dtype>,
     /// Records stay on the device, where the next chunk's replace them.
     pub(crate) records_stay: bool,
+    /// Each row has its own offset, which is uploaded.
+    pub(crate) has_offsets: bool,
     /// Requests that are uploaded.
     pub(crate) requests: usize,
     /// Given tokens of a row, the most of any, and the views of which something is said of them.
@@ -120,9 +122,13 @@ impl Demand {
         Self { divergence_from: Some(from.dtype), other: RowBytes::of(from), ..Self::default() }
     }
 
-    /// Heads of rows that are uploaded, of so many rows.
+    /// Quads of so many rows that are uploaded: a head each, and then their offsets, four a quad.
     pub(crate) fn heads(&self, rows: usize) -> usize {
-        if self.divergence_from.is_some() { 0 } else { rows }
+        match (self.divergence_from, self.has_offsets) {
+            (Some(_), _) => 0,
+            (None, false) => rows,
+            (None, true) => rows.saturating_add(rows.div_ceil(4)),
+        }
     }
 
     /// Words that the first pass leaves of a tile.

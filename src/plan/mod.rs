@@ -5,6 +5,7 @@ mod chunk;
 mod cost;
 mod demand;
 mod limits;
+mod span;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,9 @@ pub use cost::Cost;
 pub(crate) use demand::Demand;
 use demand::RowBytes;
 pub use limits::DeviceLimits;
+pub(crate) use span::Span;
+#[cfg(feature = "wgpu")]
+pub(crate) use span::spans;
 
 use crate::arithmetic::format::TILE_TOKENS;
 use crate::error::{Error, Result};
@@ -26,6 +30,8 @@ use crate::request::{Row, Steps, validate_token_count};
 pub struct Plan {
     pub(crate) shape: Shape,
     pub(crate) demand: Demand,
+    /// Of rows that begin anywhere; none where they have one stride.
+    pub(crate) spans: Vec<Span>,
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) tiles: usize,
     pub(crate) upload_bytes: u64,
@@ -122,8 +128,18 @@ impl Plan {
         Ok(Demand::divergence(second))
     }
 
-    /// The plan of any call.
+    /// The plan of any call, whose rows have one stride.
     pub(crate) fn of(shape: &Shape, demand: Demand, limits: &DeviceLimits) -> Result<Self> {
+        Self::of_spans(shape, Vec::new(), demand, limits)
+    }
+
+    /// The plan of any call. Where the demand says that rows begin anywhere, they lie in these spans.
+    pub(crate) fn of_spans(
+        shape: &Shape,
+        spans: Vec<Span>,
+        demand: Demand,
+        limits: &DeviceLimits,
+    ) -> Result<Self> {
         check_shape(shape)?;
         let needs = Needs::new(shape, &demand);
         let rows_per_chunk = needs.rows_per_chunk(shape, limits)?;
@@ -131,36 +147,51 @@ impl Plan {
         let least = if demand.records_stay { 0 } else { (shape.rows as u64).saturating_mul(needs.record) };
         check_records(shape, least, limits)?;
         check_upload(shape, (demand.heads(shape.rows) as u64).saturating_mul(ROW_BYTES), limits)?;
-        let plan = Self::lay_out(shape, demand, &needs, rows_per_chunk, alignment(limits));
+        let plan = Self::lay_out(shape, spans, demand, &needs, rows_per_chunk, alignment(limits));
         check_records(shape, plan.records_bytes, limits)?;
         check_upload(shape, plan.upload_bytes, limits)?;
         Ok(plan)
     }
 
     /// Chunks of so many rows, one after the other in every buffer.
-    fn lay_out(shape: &Shape, demand: Demand, needs: &Needs, rows_per_chunk: usize, alignment: u64) -> Self {
+    fn lay_out(
+        shape: &Shape,
+        spans: Vec<Span>,
+        demand: Demand,
+        needs: &Needs,
+        rows_per_chunk: usize,
+        alignment: u64,
+    ) -> Self {
         let aligned = |bytes: u64| bytes.next_multiple_of(alignment);
         let stages = demand.stages(shape.dtype).max(1) as u64;
         let stage_stride = aligned(UNIFORM_BYTES);
-        let mut chunks = Vec::with_capacity(shape.rows.div_ceil(rows_per_chunk));
+        let mut chunks = Vec::with_capacity(shape.rows.div_ceil(rows_per_chunk).max(spans.len()));
         let mut uniform_bytes = 0;
         let mut records_bytes = 0;
-        for first_row in (0..shape.rows).step_by(rows_per_chunk) {
-            let rows = rows_per_chunk.min(shape.rows - first_row);
-            let records_offset = if demand.records_stay { 0 } else { records_bytes };
-            chunks.push(Chunk {
-                first_row,
-                rows,
-                logits: Window::of_rows(shape, first_row, rows, alignment),
-                uniform_offset: uniform_bytes,
-                records_offset,
-            });
-            uniform_bytes += stages * stage_stride;
-            records_bytes = records_bytes.max(aligned(records_offset + rows as u64 * needs.record));
+        let mut first_row = 0;
+        let runs = match &spans[..] {
+            [] => vec![(shape.rows, None)],
+            spans => spans.iter().map(|span| (span.rows, Some(span))).collect(),
+        };
+        for (run_rows, span) in runs {
+            let end = first_row + run_rows;
+            while first_row < end {
+                let rows = rows_per_chunk.min(end - first_row);
+                let records_offset = if demand.records_stay { 0 } else { records_bytes };
+                let logits = match span {
+                    Some(span) => span.window(shape.dtype, alignment),
+                    None => Window::of_rows(shape, first_row, rows, alignment),
+                };
+                chunks.push(Chunk { first_row, rows, logits, uniform_offset: uniform_bytes, records_offset });
+                uniform_bytes += stages * stage_stride;
+                records_bytes = records_bytes.max(aligned(records_offset + rows as u64 * needs.record));
+                first_row += rows;
+            }
         }
         let plan = Self {
             shape: *shape,
             demand,
+            spans,
             chunks,
             tiles: shape.vocab.div_ceil(TILE_TOKENS),
             upload_bytes: 0,
@@ -213,20 +244,22 @@ impl Plan {
     /// Bytes of the buffer of logits from its start to the end of the last row, whole words.
     #[cfg(feature = "wgpu")]
     pub(crate) fn bytes_needed(&self) -> u64 {
-        self.chunks.last().map_or(0, |chunk| chunk.logits.offset + chunk.logits.bytes)
+        self.chunks.iter().map(|chunk| chunk.logits.offset + chunk.logits.bytes).max().unwrap_or(0)
     }
 }
 
 impl Needs {
     fn new(shape: &Shape, demand: &Demand) -> Self {
         let tiles = (shape.vocab.div_ceil(TILE_TOKENS) * demand.tile_words() * 4) as u64;
+        let row = RowBytes::of(shape);
         // Digits are counted where the tiles were, which nobody reads any more.
         let scratch = match demand.stages(shape.dtype) {
             0 => tiles,
             _ => tiles.max(digit_count::scratch_words(shape.dtype, shape.vocab, demand.listed) as u64 * 4),
         };
         Self {
-            logits: RowBytes::of(shape),
+            // A span holds all of its rows.
+            logits: RowBytes { stride: if demand.has_offsets { 0 } else { row.stride }, ..row },
             scratch,
             record: (demand.record_words() + demand.token_words()) as u64 * 4,
             other: demand.other,
@@ -236,8 +269,8 @@ impl Needs {
     /// The most rows whose every binding fits; each binding may start up to one alignment early.
     fn rows_per_chunk(&self, shape: &Shape, limits: &DeviceLimits) -> Result<usize> {
         let max_binding_bytes = max_binding_bytes(limits);
-        let slack = alignment(limits) + 4;
-        let room = max_binding_bytes.saturating_sub(slack);
+        let slack = slack(limits);
+        let room = most_bytes(limits);
         #[expect(clippy::cast_possible_truncation, reason = "at most the workgroups of a dispatch, a u32")]
         let rows = self
             .logits
@@ -262,6 +295,16 @@ impl Needs {
 /// Kernels count elements and bytes of a binding in 32 bits, whatever the device allows.
 fn max_binding_bytes(limits: &DeviceLimits) -> u64 {
     limits.max_binding_bytes.min(u64::from(u32::MAX))
+}
+
+/// Bytes of a binding that what is bound may not need: it may start up to one alignment early, and ends with a word.
+fn slack(limits: &DeviceLimits) -> u64 {
+    alignment(limits) + 4
+}
+
+/// Most bytes that a binding has for what is bound.
+fn most_bytes(limits: &DeviceLimits) -> u64 {
+    max_binding_bytes(limits).saturating_sub(slack(limits))
 }
 
 /// Alignment of every binding, at least a word.

@@ -148,6 +148,12 @@ impl Case {
         self.vocab + self.gap
     }
 
+    /// Where each row begins, of every other case; none where one stride says it.
+    pub(super) fn row_offsets(&self) -> Vec<u64> {
+        let has_offsets = self.seed % 2 == 1;
+        (0..self.rows).filter(|_| has_offsets).map(|row| (row * self.stride()) as u64).collect()
+    }
+
     /// Bytes before the first row.
     pub(super) fn first_byte(&self) -> usize {
         self.lead * self.dtype.bytes()

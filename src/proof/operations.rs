@@ -73,7 +73,7 @@ impl<'a> Batch<'a> {
 
     /// What a call makes of the rows where they lie in the buffer, uploaded.
     fn uploaded<T>(&self, gpu: &Gpu, call: impl FnOnce(&GpuLogits<'_>) -> Result<T>) -> Result<T> {
-        uploaded(gpu, self.case, self.bytes, call)
+        uploaded(gpu, self.case, self.bytes, &self.case.row_offsets(), call)
     }
 
     fn submit_logprobs(&self, gpu: &Gpu) -> Result<Pending<Logprobs>> {
@@ -207,8 +207,12 @@ fn divergence<'a>(batch: &'a Batch<'a>) -> Running<'a> {
         let submit = |gpu: &Gpu, first: &GpuLogits<'_>, second: &GpuLogits<'_>| {
             gpu.submit(|encoder| gpu.sampler().divergence(encoder, first, second))
         };
+        // Its kernels know of no offsets.
         let on_device = |gpu: &Gpu| {
-            batch.uploaded(gpu, |first| uploaded(gpu, &second, &bytes, |second| submit(gpu, first, second)))
+            let second_of = |first: &GpuLogits<'_>| {
+                uploaded(gpu, &second, &bytes, &[], |second| submit(gpu, first, second))
+            };
+            uploaded(gpu, batch.case, batch.bytes, &[], second_of)
         };
         let got = batch.on_device(async |gpu| on_device(gpu)?.rows().await).await?;
         Ok(Some(judge(expected, got, move |known, got, row| {
@@ -217,16 +221,18 @@ fn divergence<'a>(batch: &'a Batch<'a>) -> Running<'a> {
     })
 }
 
-/// What a call makes of the rows of a case where they lie in its buffer, uploaded.
+/// What a call makes of the rows of a case where they lie in its buffer, uploaded; found by their offsets, if there are some.
 fn uploaded<T>(
     gpu: &Gpu,
     case: &Case,
     bytes: &[u8],
+    row_offsets: &[u64],
     call: impl FnOnce(&GpuLogits<'_>) -> Result<T>,
 ) -> Result<T> {
     call(&GpuLogits {
         byte_offset: case.first_byte() as u64,
         row_stride: case.stride(),
+        row_offsets,
         ..GpuLogits::packed(&gpu.upload(bytes)?, case.dtype, case.rows, case.vocab)
     })
 }

@@ -201,8 +201,11 @@ impl SamplingCase {
             (_, Some(buffer)) => Some(Mask::Gpu(GpuInput { buffer, byte_offset: 20 })),
             _ => None,
         };
-        let buffers =
-            SampleBuffers { mask, draft: Some(GpuInput { buffer: &draft, byte_offset: 12 }), tokens: None };
+        let buffers = SampleBuffers {
+            mask,
+            draft: Some(GpuInput { buffer: &draft, byte_offset: 12 }),
+            ..SampleBuffers::default()
+        };
         gpu.submit(|encoder| gpu.sampler().sample(encoder, batch, &self.rows(), &buffers))
     }
 }

@@ -11,8 +11,12 @@ use sortilege::{
 };
 use wgpu::{BufferUsages, CommandEncoderDescriptor, ErrorFilter};
 
-pub(crate) const OPTIONS: SamplerOptions =
-    SamplerOptions { deadline: Duration::from_secs(5), timestamps: false, integers: false };
+pub(crate) const OPTIONS: SamplerOptions = SamplerOptions {
+    deadline: Duration::from_secs(5),
+    compile_deadline: Duration::from_secs(5),
+    timestamps: false,
+    integers: false,
+};
 const ROWS: usize = 2;
 const VOCAB: usize = 2000;
 const LONG: u32 = 1500;

@@ -8,8 +8,12 @@ use sortilege::{
 };
 use wgpu::{Backends, BufferUsages, ErrorFilter, InstanceDescriptor};
 
-const OPTIONS: SamplerOptions =
-    SamplerOptions { deadline: Duration::from_secs(5), timestamps: false, integers: false };
+const OPTIONS: SamplerOptions = SamplerOptions {
+    deadline: Duration::from_secs(5),
+    compile_deadline: Duration::from_secs(5),
+    timestamps: false,
+    integers: false,
+};
 
 /// The device and queue of wgpu's backend that does nothing.
 fn device() -> (wgpu::Device, wgpu::Queue) {

@@ -62,6 +62,8 @@ pub(super) const FAULTS: &[Faults] = &[
 ];
 
 const TILE_STATS: &[Fault] = faults! {
+    "the offset of another quad's row": "chunk.element_base + (place >> 2u)" => "chunk.element_base + (place >> 3u)";
+    "an offset of the row before": "[place & 3u]" => "[place & 2u]";
     "a surprisal's upper word is the lower one":
         "atomicLoad(&tile_sums[3])" => "atomicLoad(&tile_sums[2])";
     "a tile's sum without its carry": "sum.y + u32(before + sum.x < before)" => "sum.y";
