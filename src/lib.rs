@@ -124,6 +124,11 @@ pub use request::{DraftTokens, DraftTree, Request, Row, SampleInputs, Verificati
 #[cfg(feature = "wgpu")]
 pub use wgpu;
 
+/// The README's programs compile.
+#[cfg(all(doctest, feature = "wgpu"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// Adapters and open devices, for callers that have none.
 #[cfg(feature = "device")]
 pub mod device {
