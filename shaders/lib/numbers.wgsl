@@ -52,7 +52,7 @@ fn divide64(a: vec2<u32>, b: u32) -> vec2<u32> {
     return quotient;
 }
 
-// ⌈part · 2^43 / whole⌉ for a part of at most the whole, which is below 2^63 and not 0.
+// ⌈part · 2^43 / whole⌉ for a part of at most the whole, which is at most 2^63 and not 0.
 fn share_q43(part: vec2<u32>, whole: vec2<u32>) -> vec2<u32> {
     var rest = part;
     var quotient = vec2<u32>(0u, 0u);

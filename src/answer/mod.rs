@@ -5,7 +5,6 @@ mod decoding;
 mod distribution;
 mod divergence;
 mod logprobs;
-#[cfg(feature = "wgpu")]
 mod plausible;
 mod sample;
 mod sequence;

@@ -1,12 +1,18 @@
-//! Whether what a device says of a row can be true at all. A driver that miscompiles a kernel, or cuts its loops short,
-//! gives an error and no record. What is not told from a right answer here is what validation is for.
+//! Whether what a device or a shard says of a row can be true at all. A driver that miscompiles a kernel, or cuts its loops
+//! short, gives an error and no record. What is not told from a right answer here is what validation is for.
 
-use super::{DistributionBits, DivergenceBits, LogprobsBits, SampleBits};
+use super::{DistributionBits, LogprobsBits};
+#[cfg(feature = "wgpu")]
+use super::{DivergenceBits, SampleBits};
+#[cfg(feature = "wgpu")]
 use crate::arithmetic::divergence::{CROSS_FRACTION, INFORMATION_FRACTION, MOST_DISTANT, unmatched};
+#[cfg(feature = "wgpu")]
 use crate::arithmetic::draw_scale::DrawScale;
 use crate::arithmetic::exact::{
-    BITS_NEG_INFINITY, KEY_INFINITY, KEY_NEG_INFINITY, ROW_FRACTION, RUN_FRACTION, bits_of_key, key_of_bits,
+    BITS_NEG_INFINITY, KEY_INFINITY, KEY_NEG_INFINITY, ROW_FRACTION, key_of_bits,
 };
+#[cfg(feature = "wgpu")]
+use crate::arithmetic::exact::{RUN_FRACTION, bits_of_key};
 use crate::arithmetic::format::NO_TOKEN;
 use crate::arithmetic::merge::{STATUS_EMPTY, STATUS_INFINITY, STATUS_NAN};
 
@@ -106,6 +112,7 @@ impl LogprobsBits {
     }
 }
 
+#[cfg(feature = "wgpu")]
 impl SampleBits {
     pub(crate) fn check(&self, vocab: u32, asked: &[u32]) -> Result<(), Implausible> {
         self.processed.check(vocab, RUN_FRACTION)?;
@@ -144,6 +151,7 @@ impl SampleBits {
     }
 }
 
+#[cfg(feature = "wgpu")]
 impl DivergenceBits {
     pub(crate) fn check(&self, vocab: u32) -> Result<(), Implausible> {
         let Self { statuses, max_keys, masses, crosses, unmatched, informations } = *self;
@@ -166,7 +174,7 @@ impl DivergenceBits {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "wgpu"))]
 mod tests {
     use super::*;
     use crate::answer::DrawnBits;

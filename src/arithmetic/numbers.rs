@@ -47,7 +47,7 @@ pub(crate) fn first_squared(mass: u64) -> u64 {
     ((1 << 62) / leading) << lead >> 9
 }
 
-/// `⌈part · 2^43 / whole⌉` for a part of at most the whole, which is below 2^63 and not 0.
+/// `⌈part · 2^43 / whole⌉` for a part of at most the whole, which is at most 2^63 and not 0.
 pub(crate) fn share_q43(part: u64, whole: u64) -> u64 {
     #[expect(clippy::cast_possible_truncation, reason = "at most 2^43")]
     let share = (u128::from(part) << 43).div_ceil(whole.into()) as u64;
@@ -71,6 +71,7 @@ mod tests {
     fn shares_are_rounded_up() {
         assert_eq!([share_q43(0, 7), share_q43(7, 7), share_q43(1, 2)], [0, 1 << 43, 1 << 42]);
         assert_eq!([share_q43(1, 1 << 62), share_q43(1, 3)], [1, (1 << 43) / 3 + 1]);
+        assert_eq!(share_q43(1 << 63, 1 << 63), 1 << 43);
     }
 
     #[test]

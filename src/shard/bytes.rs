@@ -9,13 +9,13 @@
 //! | 2 each | listed tokens: token, key |
 //! | 7 each | tiles: largest key, mass (low, high), surprisal (low, high), greater, equal |
 //!
-//! What is read is checked, so that nothing which merges or follows from it can overflow; that it is true, nobody can see.
+//! What is read is checked, so that nothing which merges or follows from it can overflow, and what was merged is checked once
+//! more, as what a device says is; that it is true, nobody can see.
 
+use super::query::is_key;
 use super::stats::{Given, RowShard, ShardStats, Target};
-use crate::arithmetic::exact::{
-    KEY_INFINITY, KEY_NAN, KEY_NEG_INFINITY, TILE_FRACTION, TILE_SURPRISAL_FRACTION,
-};
-use crate::arithmetic::format::{ARITHMETIC_VERSION, MAX_VOCAB, NO_TOKEN, TILE_TOKENS};
+use crate::arithmetic::exact::{KEY_INFINITY, KEY_NEG_INFINITY, TILE_FRACTION, TILE_SURPRISAL_FRACTION};
+use crate::arithmetic::format::{ARITHMETIC_VERSION, MAX_VOCAB, MOST_LISTED, NO_TOKEN, TILE_TOKENS};
 use crate::arithmetic::merge::TileStats;
 use crate::error::{Error, Result};
 use crate::params::LogprobsParams;
@@ -71,15 +71,15 @@ impl ShardStats {
         let params =
             LogprobsParams { top_logprobs, temperature: f32::from_bits(temperature), entropy: entropy == 1 };
         params.validate().map_err(|error| none(&error.to_string()))?;
+        let all = vocab.div_ceil(count(TILE_TOKENS));
+        check((1..=all).contains(&n_tiles), || format!("{n_tiles} tiles of {all}"))?;
         let tiles = words.list(n_tiles)?.to_vec();
         let is_ascending = tiles.is_sorted_by(|a, b| a < b);
-        let all = vocab.div_ceil(count(TILE_TOKENS));
-        check(!tiles.is_empty() && is_ascending && tiles.iter().all(|tile| *tile < all), || {
-            format!("tiles {tiles:?} of {all}")
-        })?;
+        check(is_ascending && tiles.iter().all(|tile| *tile < all), || format!("tiles {tiles:?} of {all}"))?;
         // A row has at least its tiles: so many words are there, or it ends before memory does.
         let own = Own { vocab, listed: top_logprobs, tiles: &tiles };
-        let rows = (0..rows).map(|_| own.read(&mut words)).collect::<Result<_>>()?;
+        let tokens = tiles.iter().map(|tile| own.tokens(*tile)).sum();
+        let rows = (0..rows).map(|_| own.read(&mut words, tokens)).collect::<Result<_>>()?;
         check(words.0.is_empty(), || format!("{} words too many", words.0.len()))?;
         Ok(Self { vocab, params, tiles, rows })
     }
@@ -108,17 +108,20 @@ struct Own<'a> {
 }
 
 impl Own<'_> {
-    fn read(&self, words: &mut Words<'_>) -> Result<RowShard> {
+    /// A row, of which so many tokens are here.
+    fn read(&self, words: &mut Words<'_>, tokens: u32) -> Result<RowShard> {
         let [token, key, n_given, n_listed] = words.take()?;
-        let target = (token != NO_TOKEN).then_some(Target { token, key: key.cast_signed() });
-        if let Some(Target { token, key }) = target {
-            self.check_asked(token, key)?;
+        let key = key.cast_signed();
+        let target = (token != NO_TOKEN).then_some(Target { token, key });
+        match target {
+            Some(Target { token, key }) => self.check_asked(token, key)?,
+            None => check(key == KEY_NEG_INFINITY, || format!("the key {key} of no target"))?,
         }
+        check(n_given <= MOST_LISTED, || format!("{n_given} given tokens, of {MOST_LISTED}"))?;
         let given = (0..n_given).map(|_| {
             let [token, key, n_greater, n_equal] = words.take()?;
             let key = key.cast_signed();
             self.check_asked(token, key)?;
-            let tokens = self.tiles.iter().map(|tile| self.tokens(*tile)).sum();
             check_counts(n_greater, n_equal, tokens)?;
             Ok(Given { token, key, n_greater, n_equal })
         });
@@ -152,7 +155,7 @@ impl Own<'_> {
         row.top.iter().try_for_each(|&(key, token)| {
             let place = self.tiles.binary_search(&(token / count(TILE_TOKENS))).ok();
             let is_here = place.is_some_and(|place| key <= row.tiles[place].max_key) && token < self.vocab;
-            let is_finite = KEY_NEG_INFINITY < key && key < KEY_INFINITY;
+            let is_finite = is_key(key) && KEY_NEG_INFINITY < key && key < KEY_INFINITY;
             check(is_here && is_finite, || format!("token {token} with the key {key} in a list"))
         })
     }
@@ -177,11 +180,6 @@ fn read_tile(words: [u32; TileStats::WORDS], tokens: u32) -> Result<TileStats> {
 fn check_counts(n_greater: u32, n_equal: u32, tokens: u32) -> Result<()> {
     let sum = u64::from(n_greater) + u64::from(n_equal);
     check(sum <= tokens.into(), || format!("{n_greater} tokens greater and {n_equal} equal of {tokens}"))
-}
-
-/// Whether it is the key of a logit or of a NaN.
-fn is_key(key: i32) -> bool {
-    (KEY_NEG_INFINITY..=KEY_INFINITY).contains(&key) || key == KEY_NAN
 }
 
 fn check(holds: bool, what: impl FnOnce() -> String) -> Result<()> {

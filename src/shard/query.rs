@@ -1,11 +1,17 @@
 //! What is asked of the whole vocabulary: the same on every shard.
 
+use crate::arithmetic::exact::{KEY_INFINITY, KEY_NAN, KEY_NEG_INFINITY};
 use crate::error::{Error, Result};
 use crate::params::LogprobsParams;
 use crate::request::{validate_targets, validate_token_ids};
 
 /// In place of the key of a token that another shard has: below that of every logit.
 pub(super) const ELSEWHERE: i32 = i32::MIN;
+
+/// Whether it is the key of a logit or of a NaN. No zero has the one of -0's bits.
+pub(super) fn is_key(key: i32) -> bool {
+    ((KEY_NEG_INFINITY..=KEY_INFINITY).contains(&key) && key != -1) || key == KEY_NAN
+}
 
 /// What is asked of the whole vocabulary, as [`Engine::logprobs_of`](crate::Engine::logprobs_of) takes it: every shard must
 /// be asked the same. Tokens are ids of the whole vocabulary. `Default` asks for the five best tokens at temperature 1.
@@ -53,6 +59,12 @@ impl<'a> ShardQuery<'a> {
                 return Err(Error::Shard(format!(
                     "no shard knows the key of token {token} of row {row}: take the maximum, element by element, of the keys \
                      that every shard gives"
+                )));
+            }
+            if let Some((token, key)) = self.asked(row).zip(own).find(|(_, key)| !is_key(**key)) {
+                return Err(Error::Shard(format!(
+                    "{key} of token {token} of row {row} is no logit's key: take the maximum, element by element, of the keys \
+                     that every shard gives, not their sum"
                 )));
             }
             of_rows.push(own);

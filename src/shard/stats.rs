@@ -117,7 +117,7 @@ impl ShardStats {
     /// gives for it.
     ///
     /// # Errors
-    /// [`Error::Shard`] if tokens are missing.
+    /// [`Error::Shard`] if tokens are missing, or if what the shards say together cannot be true.
     pub fn logprobs(&self) -> Result<Vec<Logprobs>> {
         if !self.is_whole() {
             let missing = (0..)
@@ -133,10 +133,18 @@ impl ShardStats {
         }
         let LogprobsParams { temperature, entropy, .. } = self.params;
         let scale = Scale::new(temperature);
-        let decode = |row: &RowShard| {
-            row.bits(scale).decode(temperature, entropy, row.target.map(|target| target.token))
+        let decode = |(number, row): (usize, &RowShard)| {
+            let target = row.target.map(|target| target.token);
+            let asked: Vec<u32> = row.given.iter().map(|given| given.token).collect();
+            let bits = row.bits(scale);
+            bits.check(self.vocab, target, &asked).map_err(|what| {
+                Error::Shard(format!(
+                    "the shards say of row {number} what cannot be true ({what}): ask them anew"
+                ))
+            })?;
+            Ok(bits.decode(temperature, entropy, target))
         };
-        Ok(self.rows.iter().map(decode).collect())
+        self.rows.iter().enumerate().map(decode).collect()
     }
 
     /// Tiles of the whole.

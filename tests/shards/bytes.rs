@@ -39,6 +39,19 @@ fn small() -> ShardStats {
     shard.stats(&query, &keys).expect("statistics")
 }
 
+/// The first shard of the same vocabulary, asked the same.
+fn first() -> ShardStats {
+    let mut row = [0.25; 4096];
+    row[7] = 1.5;
+    let shard = Shard::new(Logits::f32(&row, 1, 4096).expect("a row"), 0, 4100).expect("a shard");
+    let query = ShardQuery {
+        params: LogprobsParams { top_logprobs: 2, entropy: true, ..LogprobsParams::default() },
+        targets: &[Some(7)],
+        token_ids: &[&[4096]],
+    };
+    shard.stats(&query, &[0x3fc0_0000, 0x3f80_0000]).expect("statistics")
+}
+
 fn words(stats: &ShardStats) -> Vec<u32> {
     stats.to_bytes().as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect()
 }
@@ -82,13 +95,17 @@ fn what_cannot_be_is_refused() {
         ("2 for whether the entropy", |w| w[place::ENTROPY] = 2),
         ("0 words where 4 should be", |w| w[place::ROWS] = 2),
         ("19 words too many", |w| w[place::ROWS] = 0),
-        ("tiles [] of 2", |w| w[place::N_TILES] = 0),
+        ("0 tiles of 2", |w| w[place::N_TILES] = 0),
+        ("4294967295 tiles of 2", |w| w[place::N_TILES] = u32::MAX),
         ("tiles [1, 7] of 2", |w| w[place::N_TILES] = 2),
         ("tiles [2] of 2", |w| w[place::TILE] = 2),
         ("token 4097 with the key", |w| w[place::TILE] = 0),
         ("token 4100 of 4100", |w| w[place::TARGET] = 4100),
         ("with the key 2139095041", |w| w[place::KEY] = 0x7f80_0001),
-        ("4098 tokens greater", |w| w[place::N_GIVEN] = u32::MAX),
+        ("1025 given tokens, of 1024", |w| w[place::N_GIVEN] = 1025),
+        ("the key 1069547520 of no target", |w| w[place::TARGET] = u32::MAX),
+        ("with the key -1", |w| w[place::KEY] = u32::MAX),
+        ("with the key -1", |w| w[place::TOP + 3] = u32::MAX),
         ("a list of 3 tokens, of 2", |w| w[place::N_LISTED] = 3),
         ("token 4294967295 of 4100", |w| w[place::GIVEN] = u32::MAX),
         ("with the key -2147483648", |w| w[place::GIVEN + 1] = i32::MIN.cast_unsigned()),
@@ -123,26 +140,41 @@ fn no_bytes_make_it_panic() {
     for end in 0..bytes.len() {
         assert!(ShardStats::from_bytes(&bytes[..end]).is_err(), "{end}");
     }
-    let logits = Logits::f32(&[0.25; 4096], 1, 4096).expect("a row");
-    let (sound, mut read_back) = (words(&small()), 0);
+    let first = first();
+    let (sound, mut read_back, mut answered) = (words(&small()), 0, 0);
     for place in 0..sound.len() {
         for word in [0, 1, 0x7fff_ffff, 0x8000_0000, u32::MAX, sound[place] ^ 1, sound[place] ^ 0x8000] {
             let mut changed = sound.clone();
             changed[place] = word;
             let Ok(stats) = read(&changed) else { continue };
             read_back += 1;
-            let first = Shard::new(logits, 0, 4100).expect("a shard");
-            let query = ShardQuery {
-                params: LogprobsParams { top_logprobs: 2, entropy: true, ..LogprobsParams::default() },
-                targets: &[Some(7)],
-                token_ids: &[&[4096]],
-            };
-            let other = first.stats(&query, &[0x3e80_0000, 0x3f80_0000]).expect("statistics");
             // Fit or not, whole or not: an answer or an error.
-            let _ = stats.merge(&other).and_then(|whole| whole.logprobs());
+            let outcome = stats.merge(&first).and_then(|whole| whole.logprobs());
+            answered += usize::from(outcome.is_ok());
         }
     }
-    assert!(read_back > 20, "{read_back}");
+    assert!(read_back > 20 && (10..read_back).contains(&answered), "{answered} of {read_back}");
+}
+
+/// Each number could be, but not beside the others.
+#[test]
+fn what_cannot_be_true_together_is_refused() {
+    type Change = (&'static str, fn(&mut Vec<u32>));
+    let changes: &[Change] = &[
+        ("0 equal in 4100, of token 4096", |w| w[place::GIVEN + 3] = 0),
+        ("rank 1 of token 4096", |w| (w[place::GIVEN + 2], w[place::GIVEN + 3]) = (0, 4)),
+        ("rank 1 of token 7", |w| (w[place::STATS + 5], w[place::STATS + 6]) = (0, 4)),
+        ("does not begin with the largest", |w| (w[place::TOP + 1], w[place::TOP + 3]) = (1, 0)),
+    ];
+    let sound = words(&small());
+    let logprobs = |words: &[u32]| read(words)?.merge(&first())?.logprobs();
+    logprobs(&sound).expect("sound");
+    for (said, change) in changes {
+        let mut changed = sound.clone();
+        change(&mut changed);
+        let outcome = logprobs(&changed);
+        assert!(outcome.as_ref().is_err_and(|error| error.to_string().contains(said)), "{said}: {outcome:?}");
+    }
 }
 
 /// What a row costs on the wire, as docs/scale.md says.

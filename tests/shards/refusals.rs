@@ -48,6 +48,12 @@ fn keys_that_are_not_those_of_the_query_are_refused() {
     said(first.stats(&query, &both[..1]), "1 keys for 2 tokens");
     said(first.stats(&query, &[both[0]; 3]), "3 keys for 2 tokens");
     said(first.stats(&query, &[both[0] + 1, both[1]]), "says a logit of 0.50000006, and this shard has 0.5");
+    said(
+        first.stats(&query, &[both[0], i32::MIN + 3]),
+        "-2147483645 of token 5000 of row 0 is no logit's key",
+    );
+    said(first.stats(&query, &[both[0], 0x7f80_0001]), "of token 5000 of row 0 is no logit's key");
+    said(first.stats(&query, &[both[0], -1]), "-1 of token 5000 of row 0 is no logit's key");
     first.stats(&query, &both).expect("the right ones");
     let outside = ShardQuery { targets: &[Some(VOCAB as u32)], ..ShardQuery::default() };
     let error = first.keys(&outside).expect_err("no such token").to_string();
