@@ -43,7 +43,7 @@ fn keep(run: &mut Run<'_>, _: Cut) {
 
 /// The square of a row weight, Q43: at most the weight.
 fn square(weight: u64) -> u64 {
-    (weight >> 12) * (weight >> 12) >> 19
+    ((weight >> 12) * (weight >> 12)) >> 19
 }
 
 #[cfg(test)]
