@@ -130,6 +130,10 @@ impl<'a> Job<'a> {
         let (outs, bases): (Vec<_>, Vec<_>) =
             self.outs.iter().map(|out| window(out.buffer, out.byte_offset, self.out_row_bytes)).unzip();
         let record_words = plan.demand.record_words() + plan.demand.token_words();
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the plan keeps each below 2^32, and a stride within a binding"
+        )]
         let (element_base, row_stride) = match plan.demand.has_offsets {
             true => (plan.shape.rows as u32, 0), // behind the heads
             // That of a single row says nothing, and may be anything.
