@@ -186,7 +186,7 @@ fn normal(deviation: f64) -> Initializer {
     Initializer::Normal { mean: 0.0, std: deviation }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "train"))]
 mod tests {
     use super::*;
     use burn::tensor::Tolerance;
