@@ -78,6 +78,10 @@
 //! - `log`: [`log`], logs of records; it brings serde.
 //! - `parquet`: logs as Parquet files too.
 //! - `validate` (default): [`oracle`], [`audit`], [`synthetic`] and, with `device`, [`validate`].
+//!
+//! # In a browser
+//! The crate compiles for `wasm32-unknown-unknown`. Nothing can wait for a device there: what blocks is absent, `.await` and
+//! the methods with `_async` stay. `docs/web.md` has the rest, and the npm package.
 
 mod answer;
 mod arithmetic;

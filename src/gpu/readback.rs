@@ -238,6 +238,13 @@ impl<R: Answer> Future for Pending<R> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         #[cfg(target_family = "wasm")]
+        if !std::mem::replace(&mut self.is_awaited, true) {
+            // What was said of the submit came after.
+            let recorded = std::mem::replace(&mut self.unheard, Box::pin(std::future::ready(Ok(()))));
+            let submitted = super::late::heard(&self.device);
+            self.unheard = Box::pin(async move { recorded.await.and(submitted.await) });
+        }
+        #[cfg(target_family = "wasm")]
         match self.unheard.as_mut().poll(context) {
             Poll::Ready(Ok(())) => self.unheard = Box::pin(std::future::ready(Ok(()))),
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
