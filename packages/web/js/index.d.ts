@@ -1,0 +1,216 @@
+// What index.js exports.
+
+/** What went wrong. `Panic` is a fault of the module: it is dead then. */
+export type ErrorKind =
+  | "Params" | "Logits" | "Limit" | "NoAdapter" | "OutOfMemory" | "Validation" | "DeviceLost" | "Mismatch"
+  | "NotSubmitted" | "Timeout" | "Log" | "Panic" | "Other";
+
+export class SortilegeError extends Error {
+  readonly kind: ErrorKind;
+}
+
+/** Element types of logits. */
+export type Dtype = "f32" | "f16" | "bf16";
+
+/** The kernels behind a kind of call. */
+export type Kernels = "logprobs" | "long_lists" | "sample" | "token_ranks" | "divergence";
+
+/** Steps between logits and draw. */
+export type SamplingStep =
+  | "temperature" | "top_k" | "top_p" | "min_p" | "typical_p" | "top_n_sigma" | "top_a" | "epsilon_cutoff" | "eta_cutoff"
+  | "xtc" | "mirostat" | "p_less";
+
+/** Parameters in the words of vLLM and llama.cpp; docs/sampling.md defines each. All may be missing. */
+export interface SamplingParams {
+  temperature?: number;
+  dynatemp_range?: number;
+  dynatemp_exponent?: number;
+  top_k?: number;
+  top_p?: number;
+  min_p?: number;
+  typical_p?: number;
+  top_n_sigma?: number;
+  top_a?: number;
+  epsilon_cutoff?: number;
+  eta_cutoff?: number;
+  xtc_threshold?: number;
+  xtc_probability?: number;
+  xtc_exempt_token_ids?: number[];
+  p_less?: boolean;
+  mirostat?: { tau: number; eta?: number };
+  order?: "vllm" | "llama" | SamplingStep[];
+  logit_bias?: Record<number, number>;
+  repetition_penalty?: number;
+  presence_penalty?: number;
+  frequency_penalty?: number;
+  penalty_last_n?: number;
+  penalty_exempt_token_ids?: number[];
+  no_repeat_ngram_size?: number;
+  no_repeat_ngram_window?: number;
+  dry?: { multiplier?: number; base?: number; allowed_length?: number; last_n?: number; sequence_breakers?: number[] };
+  bad_words?: number[][];
+  min_tokens?: number;
+  stop_token_ids?: number[];
+  allowed_token_ids?: number[];
+  seed?: number | bigint;
+  stream?: number;
+  n?: number;
+  raw_logprobs?: number;
+  processed_logprobs?: number;
+  logprob_token_ids?: number[];
+  entropy?: boolean;
+}
+
+/** Logits `[rows][vocab]`: in memory, or in a buffer of the sampler's device with the usage STORAGE. */
+export type Logits = Float32Array | Uint16Array | Uint8Array | ArrayBufferView | GPUBuffer;
+
+export interface LogitsOptions {
+  /** 1 by default. */
+  rows?: number;
+  /** Tokens of a row; of logits in memory what the rows leave, by default. */
+  vocab?: number;
+  /** Elements from the start of one row to the start of the next. */
+  rowStride?: number;
+  /** Of a Float32Array and of a GPUBuffer f32 by default. */
+  dtype?: Dtype;
+  /** Bytes to the first logit. */
+  byteOffset?: number;
+}
+
+export interface LogprobsOptions extends LogitsOptions {
+  /** Most probable tokens to list. */
+  topLogprobs?: number;
+  temperature?: number;
+  entropy?: boolean;
+  /** For each row the token whose logprob and rank are wanted. */
+  targets?: ArrayLike<number | null | undefined>;
+  /** For each row tokens of which logprobs and ranks are wanted. */
+  tokenIds?: ArrayLike<ArrayLike<number>>;
+  /** Number of the request in the records. */
+  request?: number;
+  /** Position of the first row in the records. */
+  firstPosition?: number;
+}
+
+export interface SampleOptions extends LogitsOptions {
+  /** Allowed tokens, a bit each, `[rows][ceil(vocab / 32)]`, as xgrammar packs them. */
+  mask?: ArrayLike<number>;
+  /** Where the first drawn token of each row goes, u32: a buffer of the device with the usage COPY_DST. The logits must lie in a
+   * buffer, too. */
+  tokens?: GPUBuffer;
+  /** Bytes to the first of them. */
+  tokensOffset?: number;
+}
+
+export type Status = "ok" | string;
+
+/** A token of a list. A logprob of null is minus infinity, which JSON has not. */
+export interface TokenLogprob {
+  token: number;
+  text: string | null;
+  bytes: number[] | null;
+  logprob: number | null;
+}
+
+export interface GivenToken extends TokenLogprob {
+  rank: number;
+  set_logprob: number | null;
+}
+
+/** What a log says of a row: its most probable tokens, and its target. */
+export interface LogprobsRecord {
+  request: number;
+  position: number;
+  token: number | null;
+  text: string | null;
+  bytes: number[] | null;
+  logprob: number | null;
+  rank: number | null;
+  logsumexp: number | null;
+  entropy: number | null;
+  top: TokenLogprob[];
+  token_logprobs?: GivenToken[];
+  status: Status;
+}
+
+export interface DistributionRecord {
+  status: Status;
+  logsumexp: number | null;
+  entropy: number | null;
+  top: TokenLogprob[];
+  token_logprobs?: GivenToken[];
+}
+
+export interface DrawRecord {
+  token: number;
+  text: string | null;
+  bytes: number[] | null;
+  logprob: number;
+  rank: number;
+  raw_logprob: number | null;
+  raw_rank: number | null;
+}
+
+/** What a log says of a row: the tokens that were drawn, and from what. */
+export interface SampleRecord {
+  request: number;
+  position: number;
+  status: Status;
+  seed: number | bigint;
+  stream: number;
+  temperature: number | null;
+  kept: number;
+  kept_mass: number | null;
+  draws: DrawRecord[];
+  processed: DistributionRecord;
+  raw: DistributionRecord | null;
+}
+
+export class Request {
+  constructor(params?: SamplingParams, options?: { prompt?: ArrayLike<number> });
+  readonly params: SamplingParams;
+  readonly seed: number | bigint;
+  readonly output: number[];
+  setParams(params: SamplingParams): void;
+  accept(drawn: SampleRecord | number): void;
+}
+
+export interface SamplerOptions {
+  /** The page's own device; by default one is opened. */
+  device?: GPUDevice;
+  /** `"auto"`: WebGPU, or the CPU engine where there is none. */
+  engine?: "auto" | "webgpu" | "cpu";
+  powerPreference?: GPUPowerPreference;
+  /** Where the module is, if not beside index.js. */
+  module?: string | URL | Response | BufferSource | WebAssembly.Module;
+}
+
+export class Sampler {
+  private constructor();
+  static create(options?: SamplerOptions): Promise<Sampler>;
+  readonly device?: GPUDevice;
+  readonly engine: "webgpu" | "cpu";
+  prepare(kernels?: Kernels, dtype?: Dtype): Promise<void>;
+  selfCheck(kernels?: Kernels, dtype?: Dtype): Promise<void>;
+  logprobs(logits: Logits, options?: LogprobsOptions): Promise<LogprobsRecord[]>;
+  sample(
+    logits: Logits,
+    requests: Iterable<Request | { request: Request; position?: number }>,
+    options?: SampleOptions,
+  ): Promise<SampleRecord[]>;
+}
+
+export type LogFormat = "jsonl" | "csv" | "openai" | "openai-completions" | "vllm" | "llama-server";
+
+/** A log of records. `tokenBytes` says the bytes of a token. */
+export function formatLog(
+  records: (LogprobsRecord | SampleRecord)[],
+  format?: LogFormat,
+  options?: { tokenBytes?: (token: number) => Uint8Array | string | undefined },
+): string;
+
+/** Loads the module, once, before anything else that needs it; `Sampler.create` does. */
+export function load(module?: SamplerOptions["module"]): Promise<void>;
+
+/** Version of the library, and of its arithmetic. */
+export function versions(): Promise<{ version: string; arithmetic: number }>;

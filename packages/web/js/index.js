@@ -1,0 +1,246 @@
+// Samples tokens and logs their probabilities from logits on the page's GPU, or without one on its processor, with the same
+// bits. The work is done by the module beside this file; here it gets its names and types.
+
+import init, * as wasm from "./sortilege.js";
+import { withBuffer, withDevice } from "./door.js";
+
+/** What went wrong, by its kind: `Params`, `Logits`, `Limit`, `NoAdapter`, `OutOfMemory`, `Validation`, `DeviceLost`,
+ * `Mismatch`, `NotSubmitted`, `Timeout`, `Log`, `Panic`. */
+export class SortilegeError extends Error {
+  constructor(kind, message) {
+    super(message);
+    this.name = "SortilegeError";
+    this.kind = kind;
+  }
+}
+
+function typed(error) {
+  if (error instanceof WebAssembly.RuntimeError) {
+    return new SortilegeError("Panic", `the module is dead, load the page again; the console says why (${error.message})`);
+  }
+  return error?.kind ? new SortilegeError(error.kind, error.message) : error;
+}
+
+function tried(call) {
+  try {
+    return call();
+  } catch (error) {
+    throw typed(error);
+  }
+}
+
+let loading;
+let isLoaded = false;
+
+/** Loads the module, once: from beside this file, or from an address, a `Response`, bytes or a `WebAssembly.Module`. */
+export function load(module) {
+  loading ??= init({ module_or_path: module ?? new URL("./sortilege_bg.wasm", import.meta.url) }).then(
+    () => {
+      isLoaded = true;
+    },
+    (error) => {
+      loading = undefined;
+      throw error;
+    },
+  );
+  return loading;
+}
+
+/** A request in the making: its parameters, its seed, and the tokens that penalties look at. */
+export class Request {
+  constructor(params = {}, { prompt = [] } = {}) {
+    if (!isLoaded) throw new SortilegeError("Params", "the module is not loaded: await load() or Sampler.create() first");
+    this.params = params;
+    this.inner = tried(() => new wasm.Request(json(params), Uint32Array.from(prompt)));
+  }
+
+  /** The seed of its draws: a number, or a bigint from 2^53 on. */
+  get seed() {
+    return small(this.inner.seed);
+  }
+
+  /** The accepted tokens. */
+  get output() {
+    return Array.from(this.inner.output);
+  }
+
+  /** Other parameters from the next row on; the seed stays unless they name one. */
+  setParams(params) {
+    tried(() => this.inner.set_params(json(params)));
+    this.params = params;
+  }
+
+  /** Takes the first drawn token of a record of `sample` into the output, or a token that was not drawn here. */
+  accept(drawn) {
+    if (typeof drawn === "number") return tried(() => this.inner.accept_token(drawn));
+    const from = origins.get(drawn);
+    if (!from) throw new SortilegeError("Params", "accept: give a record that `sample` returned, or a token");
+    tried(() => from.samples.accept(from.row, this.inner));
+  }
+}
+
+/** Where a record of `sample` came from. */
+const origins = new WeakMap();
+
+/** Samples and logs from logits `[rows][vocab]`. */
+export class Sampler {
+  /** On the page's device if one is given, on one of its own, or on the CPU engine where the browser has no WebGPU. */
+  static async create({ device, engine = "auto", powerPreference, module } = {}) {
+    if (!["auto", "webgpu", "cpu"].includes(engine)) {
+      throw new SortilegeError("Params", `engine ${JSON.stringify(engine)}: use "auto", "webgpu" or "cpu"`);
+    }
+    await load(module);
+    const own = engine === "cpu" ? undefined : (device ?? (await openDevice(powerPreference)));
+    if (!own && engine === "webgpu") {
+      throw new SortilegeError("NoAdapter", "this browser offers no WebGPU adapter: use engine \"cpu\"");
+    }
+    const sampler = new Sampler();
+    /** The `GPUDevice` on which it works; none on the CPU engine. */
+    sampler.device = own;
+    /** `"webgpu"` or `"cpu"`. */
+    sampler.engine = own ? "webgpu" : "cpu";
+    sampler.inner = own ? await opened(own) : wasm.Engine.cpu();
+    sampler.buffers = new WeakMap();
+    return sampler;
+  }
+
+  /** Compiles the kernels for a type of logits and checks the device's arithmetic, so that the first step does not wait. */
+  async prepare(kernels = "logprobs", dtype = "f32") {
+    await awaited(this.inner.prepare(kernels, dtype));
+  }
+
+  /** Compares the device with the CPU engine, bit for bit; a `Mismatch` where a bit differs. */
+  async selfCheck(kernels = "logprobs", dtype = "f32") {
+    await this.prepare(kernels, dtype);
+    await awaited(this.inner.self_check(kernels, dtype));
+  }
+
+  /** A record for each row: its most probable tokens, and logprob and rank of its target. */
+  async logprobs(logits, options = {}) {
+    const { topLogprobs, temperature, entropy, targets, tokenIds, request, firstPosition } = options;
+    const asked = {
+      top_logprobs: topLogprobs,
+      temperature,
+      entropy,
+      targets: targets && Array.from(targets, (target) => target ?? null),
+      token_ids: tokenIds && Array.from(tokenIds, (list) => Array.from(list)),
+      request,
+      first_position: firstPosition,
+    };
+    const given = this.#logits(logits, options);
+    try {
+      return records(await awaited(this.inner.logprobs(given, json(asked))));
+    } finally {
+      given.free();
+    }
+  }
+
+  /** A record for each row: the tokens that its request drew, and from what. `requests` has one for each row: a `Request`, or
+   * `{ request, position }`. */
+  async sample(logits, requests, options = {}) {
+    const given = this.#logits(logits, options);
+    const rows = new wasm.Rows();
+    try {
+      for (const row of requests) {
+        const { request, position } = row instanceof Request ? { request: row } : row;
+        tried(() => rows.push(request.inner, position));
+      }
+      const { mask, tokens, tokensOffset = 0 } = options;
+      const out = tokens && this.#adopted(tokens);
+      const samples = await awaited(this.inner.sample(given, rows, mask && Uint32Array.from(mask), out, tokensOffset));
+      const list = records(samples.records);
+      list.forEach((record, row) => origins.set(record, { samples, row }));
+      return list;
+    } finally {
+      given.free();
+      rows.free();
+    }
+  }
+
+  /** Logits as the module takes them. */
+  #logits(logits, { rows = 1, vocab, rowStride, dtype, byteOffset = 0 }) {
+    const isBuffer = typeof GPUBuffer !== "undefined" && logits instanceof GPUBuffer;
+    const isHalf = typeof Float16Array !== "undefined" && logits instanceof Float16Array;
+    const type = dtype ?? (isHalf ? "f16" : isBuffer || logits instanceof Float32Array ? "f32" : undefined);
+    if (!type) throw new SortilegeError("Logits", 'give dtype "f16" or "bf16" for logits of 16 bits');
+    const size = type === "f32" ? 4 : 2;
+    const elements = isBuffer ? undefined : Math.floor(logits.byteLength / size);
+    const width = vocab ?? rowStride ?? (isBuffer ? undefined : elements / rows);
+    if (!Number.isInteger(width)) {
+      throw new SortilegeError("Logits", `${elements ?? "a buffer of"} logits in ${rows} rows: give rows and vocab`);
+    }
+    const stride = rowStride ?? width;
+    if (isBuffer) {
+      const buffer = this.#adopted(logits);
+      try {
+        return tried(() => wasm.Logits.device(buffer, byteOffset, type, rows, width, stride));
+      } finally {
+        buffer.free();
+      }
+    }
+    const bytes = new Uint8Array(logits.buffer, logits.byteOffset + byteOffset, logits.byteLength - byteOffset);
+    return tried(() => wasm.Logits.host(bytes, type, rows, width, stride));
+  }
+
+  /** A buffer of the page as the module knows it. */
+  #adopted(buffer) {
+    if (!this.device) throw new SortilegeError("Logits", "the CPU engine has no buffers: give logits in memory");
+    return tried(() => withBuffer(this.device, buffer, () => this.inner.buffer(buffer.size, buffer.usage)));
+  }
+}
+
+async function openDevice(powerPreference) {
+  const adapter = await navigator.gpu?.requestAdapter(powerPreference && { powerPreference });
+  if (!adapter) return undefined;
+  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+  return adapter.requestDevice({ label: "sortilege", requiredLimits: { maxBufferSize, maxStorageBufferBindingSize } });
+}
+
+function opened(device) {
+  return awaited(withDevice(device, () => wasm.Engine.open()));
+}
+
+function awaited(promise) {
+  return promise.catch((error) => {
+    throw typed(error);
+  });
+}
+
+/** A log of records: `"jsonl"`, `"csv"`, `"openai"`, `"openai-completions"`, `"vllm"` or `"llama-server"`. */
+export function formatLog(records, format = "jsonl", { tokenBytes } = {}) {
+  const lines = records.map((record) => json(tokenBytes ? named(record, tokenBytes) : record) + "\n");
+  return tried(() => wasm.format_log(lines.join(""), format));
+}
+
+/** A record with the texts and bytes of its tokens. */
+function named(value, tokenBytes) {
+  if (Array.isArray(value)) return value.map((item) => named(item, tokenBytes));
+  if (typeof value !== "object" || value === null) return value;
+  const copy = Object.fromEntries(Object.entries(value).map(([key, item]) => [key, named(item, tokenBytes)]));
+  if ("bytes" in copy && typeof copy.token === "number") {
+    const known = tokenBytes(copy.token);
+    const bytes = typeof known === "string" ? new TextEncoder().encode(known) : known;
+    if (bytes) [copy.bytes, copy.text] = [Array.from(bytes), new TextDecoder().decode(bytes)];
+  }
+  return copy;
+}
+
+/** Version of the library, and of its arithmetic: results of one version can be compared bit for bit. */
+export async function versions() {
+  await load();
+  return JSON.parse(wasm.versions());
+}
+
+// Seeds are whole numbers up to 2^64, which JSON has and JavaScript's numbers have not.
+const small = (seed) => (seed <= Number.MAX_SAFE_INTEGER ? Number(seed) : seed);
+
+function records(lines) {
+  const list = lines.replaceAll(/"seed":(\d+)/g, '"seed":"$1"').split("\n").slice(0, -1);
+  const revive = (key, value) => (key === "seed" ? small(BigInt(value)) : value);
+  return list.map((line) => JSON.parse(line, revive));
+}
+
+function json(value) {
+  const text = JSON.stringify(value, (_, item) => (typeof item === "bigint" ? String(item) : item));
+  return text.replaceAll(/"seed":"(\d+)"/g, '"seed":$1');
+}

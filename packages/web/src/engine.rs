@@ -1,0 +1,197 @@
+//! The engine of a page: its device, or without one the CPU engine.
+
+use std::rc::Rc;
+
+use js_sys::Promise;
+use sortilege::device::Gpu;
+use sortilege::log::{Record, Texts};
+use sortilege::{
+    Cpu, Engine as _, GpuOutput, Kernels, Logprobs, Mask, Sample, SampleBuffers, SampleInputs, wgpu,
+};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
+
+use crate::error::{Result, error, js, refused};
+use crate::log::lines;
+use crate::logits::{Buffer, Logits, dtype, whole};
+use crate::params::LogprobsRequest;
+use crate::request::{Rows, Samples};
+
+/// What computes.
+#[wasm_bindgen]
+pub struct Engine(Option<Rc<Gpu>>);
+
+const NO_DEVICE: &str = "the CPU engine has no buffers: give logits in memory";
+
+#[wasm_bindgen]
+impl Engine {
+    /// The CPU engine.
+    pub fn cpu() -> Engine {
+        Self(None)
+    }
+
+    /// The device of `navigator.gpu` as it is in this call; the rest is awaited.
+    pub fn open() -> Promise {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = wgpu::Backends::BROWSER_WEBGPU;
+        let instance = wgpu::Instance::new(descriptor);
+        future_to_promise(async move { Self::open_on(instance).await.map(JsValue::from) })
+    }
+
+    /// A buffer of the device. `js/door.js` has it be one of the page's.
+    pub fn buffer(&self, bytes: f64, usage: u32) -> Result<Buffer> {
+        let usage = wgpu::BufferUsages::from_bits_truncate(usage);
+        let gpu = self.gpu()?;
+        Ok(Buffer(gpu.buffer(whole(bytes, "bytes")?, usage).map_err(js)?))
+    }
+
+    /// Compiles the kernels for a type of logits, and checks the device's arithmetic.
+    pub async fn prepare(&self, kernels: &str, dtype: &str) -> Result<()> {
+        let (kernels, dtype) = (self::kernels(kernels)?, self::dtype(dtype)?);
+        match &self.0 {
+            Some(gpu) => gpu.clone().sampler().prepare_async(kernels, dtype).await.map_err(js),
+            None => Ok(()),
+        }
+    }
+
+    /// Compares the device with the CPU engine, bit for bit.
+    pub async fn self_check(&self, kernels: &str, dtype: &str) -> Result<()> {
+        let (kernels, dtype) = (self::kernels(kernels)?, self::dtype(dtype)?);
+        match &self.0 {
+            Some(gpu) => gpu.clone().sampler().self_check_async(kernels, dtype).await.map_err(js),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether weights of this type of logits are computed by integers alone.
+    pub fn uses_integers(&self, dtype: &str) -> Result<bool> {
+        self.gpu()?.sampler().uses_integers(self::dtype(dtype)?).map_err(js)
+    }
+
+    /// The records of a batch as lines of JSON: what each row says of its target and of its most probable tokens.
+    pub async fn logprobs(&self, logits: &Logits, request: &str) -> Result<String> {
+        let request = LogprobsRequest::read(request)?;
+        let answers = self.answers(logits, &request).await?;
+        lines((request.first_position..).zip(&answers).enumerate().map(|(row, (position, answer))| {
+            let target = request.targets.get(row).copied().flatten();
+            Record::logprobs(request.request, position, target, answer, Texts::NONE)
+        }))
+    }
+
+    /// What is drawn from a batch. `mask` allows tokens, a bit each; `tokens` is a buffer that the first draws go to.
+    pub async fn sample(
+        &self,
+        logits: &Logits,
+        rows: &Rows,
+        mask: Option<Vec<u32>>,
+        tokens: Option<Buffer>,
+        tokens_offset: f64,
+    ) -> Result<Samples> {
+        let requests = rows.requests();
+        let drawn = crate::request::rows(&requests);
+        let tokens = tokens
+            .map(|buffer| Ok::<_, JsValue>((buffer, whole(tokens_offset, "byteOffset")?)))
+            .transpose()?;
+        let samples = self.samples(logits, &drawn, mask.as_deref(), tokens.as_ref()).await?;
+        let records = lines(drawn.iter().zip(&samples).enumerate().map(|(number, (row, sample))| {
+            let stream = row.request.params().stream;
+            Record::sample(number as u64, row.position, stream, sample, Texts::NONE)
+        }))?;
+        Ok(Samples { rows: samples, records })
+    }
+}
+
+impl Engine {
+    async fn open_on(instance: wgpu::Instance) -> Result<Engine> {
+        let none = |cause: &dyn std::fmt::Display| error("NoAdapter", &cause.to_string());
+        let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default());
+        let adapter = adapter.await.map_err(|cause| none(&cause))?;
+        let limits = adapter.limits();
+        let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() };
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|cause| none(&cause))?;
+        let gpu = Gpu::from_device(device, queue, adapter.get_info()).map_err(js)?;
+        Ok(Self(Some(Rc::new(gpu))))
+    }
+
+    pub(crate) fn gpu(&self) -> Result<&Rc<Gpu>> {
+        self.0.as_ref().ok_or_else(|| refused(NO_DEVICE))
+    }
+
+    /// Lets no call be made before the device's arithmetic is known.
+    async fn prepared(&self, kernels: Kernels, logits: &Logits) -> Result<()> {
+        match &self.0 {
+            Some(gpu) => gpu.sampler().prepare_async(kernels, logits.dtype()).await.map_err(js),
+            None => Ok(()),
+        }
+    }
+
+    async fn answers(&self, logits: &Logits, request: &LogprobsRequest) -> Result<Vec<Logprobs>> {
+        let (params, targets, token_ids) = (request.params(), &request.targets, request.token_ids());
+        self.prepared(Kernels::Logprobs, logits).await?;
+        match (logits.on_host()?, logits.on_device(), &self.0) {
+            (Some(host), _, None) => Cpu.logprobs_of(&host, &params, targets, &token_ids),
+            (Some(host), _, Some(gpu)) => gpu.logprobs_async(&host, &params, targets, &token_ids).await,
+            (None, Some(batch), Some(gpu)) => {
+                let sampler = gpu.sampler();
+                let submitted =
+                    gpu.submit(|encoder| sampler.logprobs_of(encoder, &batch, &params, targets, &token_ids));
+                match submitted {
+                    Ok(pending) => pending.await,
+                    Err(error) => Err(error),
+                }
+            }
+            _ => return Err(refused(NO_DEVICE)),
+        }
+        .map_err(js)
+    }
+
+    async fn samples(
+        &self,
+        logits: &Logits,
+        rows: &[sortilege::Row<'_>],
+        mask: Option<&[u32]>,
+        tokens: Option<&(Buffer, u64)>,
+    ) -> Result<Vec<Sample>> {
+        let inputs = SampleInputs { mask, ..SampleInputs::default() };
+        self.prepared(Kernels::Sample, logits).await?;
+        match (logits.on_host()?, logits.on_device(), &self.0) {
+            (Some(_), _, _) if tokens.is_some() => {
+                return Err(refused("tokens go to a buffer where the logits lie in one: give a GPUBuffer"));
+            }
+            (Some(host), _, None) => Cpu.sample(&host, rows, &inputs),
+            (Some(host), _, Some(gpu)) => gpu.sample_async(&host, rows, &inputs).await,
+            (None, Some(batch), Some(gpu)) => {
+                let buffers = SampleBuffers {
+                    mask: mask.map(Mask::Host),
+                    tokens: tokens.map(|(buffer, byte_offset)| GpuOutput {
+                        buffer: &buffer.0,
+                        byte_offset: *byte_offset,
+                    }),
+                    ..SampleBuffers::default()
+                };
+                match gpu.submit(|encoder| gpu.sampler().sample(encoder, &batch, rows, &buffers)) {
+                    Ok(pending) => pending.await,
+                    Err(error) => Err(error),
+                }
+            }
+            _ => return Err(refused(NO_DEVICE)),
+        }
+        .map_err(js)
+    }
+}
+
+/// Kernels by their name.
+fn kernels(name: &str) -> Result<Kernels> {
+    Ok(match name {
+        "logprobs" => Kernels::Logprobs,
+        "long_lists" => Kernels::LongLists,
+        "sample" => Kernels::Sample,
+        "token_ranks" => Kernels::TokenRanks,
+        "divergence" => Kernels::Divergence,
+        _ => {
+            return Err(refused(format!(
+                "kernels {name:?}: use logprobs, long_lists, sample, token_ranks or divergence"
+            )));
+        }
+    })
+}

@@ -1,0 +1,70 @@
+// Runs the package in Chromium: node run.mjs PACKAGE PAGE, its folder and the example page. Each check is a page of its own.
+// Pictures go beside the page.
+
+import { dirname } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { launch, open, workPage } from "./browser.mjs";
+import { serve } from "./serve.mjs";
+
+const [ours, example] = process.argv.slice(2);
+const server = await serve({ package: ours, test: import.meta.dirname });
+const failures = [];
+const shown = (value) => JSON.stringify(value)?.slice(0, 400);
+
+/** Runs a check, and says how long it took. */
+async function check(name, call) {
+  const start = Date.now();
+  try {
+    const found = await call();
+    console.log(`${((Date.now() - start) / 1000).toFixed(1).padStart(6)} s  ${name}  ${found === undefined ? "" : shown(found)}`);
+    return found;
+  } catch (error) {
+    failures.push(name);
+    console.log(`FAILED    ${name}: ${String(error).slice(0, 1500)}`);
+  }
+}
+
+/** What a check of checks.js finds in a page of this browser. */
+async function inPage(browser, name) {
+  const said = [];
+  const page = await open(browser, `${server.url}/`, said);
+  try {
+    return await page.evaluate(async (name) => {
+      const [checks, library] = [await import("/test/checks.js"), await import("/package/index.js")];
+      return checks[name](library);
+    }, name);
+  } catch (error) {
+    throw new Error(`${error.message}\n${said.slice(0, 5).join("\n")}`);
+  } finally {
+    await page.close();
+  }
+}
+
+const browser = await launch();
+console.log(`Chromium ${browser.version()}`);
+for (const name of ["interfaces", "types", "buffers", "errors", "lost", "fault"]) {
+  await check(name, () => inPage(browser, name));
+}
+await check("two tabs at once", async () => {
+  const found = await Promise.all([inPage(browser, "interfaces"), inPage(browser, "interfaces")]);
+  const [a, b] = found.map((tab) => new Set(tab.seeds));
+  if ([...a].some((seed) => b.has(seed))) throw new Error("both found the same seeds");
+  return { tabs: found.length };
+});
+await check("a page without WebGPU", async () => {
+  const plain = await launch({ webgpu: false });
+  try {
+    const [without, within] = [await inPage(plain, "without"), await inPage(browser, "within")];
+    if (!isDeepStrictEqual(without, within)) throw new Error("other records than with WebGPU");
+    return { records: without.records.length + without.drawn.length };
+  } finally {
+    await plain.close();
+  }
+});
+await check("the example page, from its folder", () => workPage(browser, `file://${example}`, dirname(example)));
+await check("times", () => inPage(browser, "times"));
+
+await browser.close();
+server.close();
+console.log(failures.length === 0 ? "all checks passed" : `failed: ${failures.join(", ")}`);
+process.exit(failures.length === 0 ? 0 : 1);
