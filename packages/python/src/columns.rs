@@ -53,15 +53,15 @@ impl<R> Columns<R> {
         inner: &[usize],
         put: impl Fn(&R, &mut Vec<T>),
     ) -> PyResult<Py<PyAny>> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(array) = made.get(name) {
+        // Not held while Python's memory is asked for: that may let another thread run, which would wait for it.
+        let known = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(array) = known().get(name) {
             return Ok(array.clone_ref(py));
         }
         let mut numbers = Vec::with_capacity(self.rows.len() * inner.iter().product::<usize>());
         self.rows.iter().for_each(|row| put(row, &mut numbers));
         let array = shaped(py, numbers, &[&self.shape, inner].concat())?;
-        made.insert(name, array.clone_ref(py));
-        Ok(array)
+        Ok(known().entry(name).or_insert(array).clone_ref(py))
     }
 
     /// Request and position of each row: the last dimension before the vocabulary is the position.

@@ -3,7 +3,7 @@
 use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::{PyIterator, PyList, PyTuple};
 use sortilege::{Distribution, Kernels, Request as Inner, Row, Sample, SampleInputs};
 
 use crate::blocks::Call;
@@ -360,12 +360,12 @@ impl Samples {
         let place = if row < 0 { row.checked_add_unsigned(count).unwrap_or(-1) } else { row };
         let place = usize::try_from(place).ok().filter(|&place| place < count);
         let place = place.ok_or_else(|| PyIndexError::new_err(format!("row {row} of {count}")))?;
-        Ok(Self {
-            columns: Columns::new(vec![self.columns.rows[place].clone()], Vec::new()),
-            places: vec![self.places[place]],
-            streams: vec![self.streams[place]],
-            device: self.device.clone(),
-        })
+        Ok(self.row(place))
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        let rows = (0..self.columns.rows.len()).map(|row| self.row(row));
+        PyList::new(py, rows.map(|row| Py::new(py, row)).collect::<PyResult<Vec<_>>>()?)?.try_iter()
     }
 
     fn __repr__(&self) -> String {
@@ -402,6 +402,18 @@ impl Samples {
     /// The rows as a `polars.DataFrame`.
     fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         crate::arrow::to_polars(slf.as_any())
+    }
+}
+
+impl Samples {
+    /// A row as samples of its own.
+    fn row(&self, row: usize) -> Self {
+        Self {
+            columns: Columns::new(vec![self.columns.rows[row].clone()], Vec::new()),
+            places: vec![self.places[row]],
+            streams: vec![self.streams[row]],
+            device: self.device.clone(),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ import pickle
 import signal
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,6 +112,16 @@ def test_progress_is_told(many, capsys):
 def test_parameters_are_values():
     params = SamplingParams(top_p=0.5, dry=sortilege.Dry(sequence_breakers=(1, 2)), logit_bias={3: 0.5})
     assert pickle.loads(pickle.dumps(params)) == params != SamplingParams()
+
+
+def test_the_readme(tmp_path, monkeypatch):
+    """Its lines, in a folder that has the assets of the repository."""
+    package = Path(__file__).resolve().parents[1]
+    (tmp_path / "assets").symlink_to(package.parents[1] / "assets")
+    monkeypatch.chdir(tmp_path)
+    failed, examples = doctest.testfile(str(package / "README.md"), module_relative=False)
+    assert failed == 0 and examples >= 9
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 192
 
 
 def test_the_examples_of_the_documentation():

@@ -8,27 +8,29 @@ import numpy as np
 import numpy.typing as npt
 import pandas
 import polars
-import pyarrow
+import pyarrow  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
 from ._params import SamplingParams
 
-class SupportsDLPack(Protocol):
+__all__: list[str]
+
+class _SupportsDLPack(Protocol):
     def __dlpack__(self, *args: Any, **kwargs: Any) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
 
-Logits: TypeAlias = npt.ArrayLike | SupportsDLPack
-Tokens: TypeAlias = npt.ArrayLike
-Params: TypeAlias = SamplingParams | Mapping[str, Any] | Any | None
-TokenBytes: TypeAlias = Sequence[bytes | None]
-Path: TypeAlias = str | PathLike[str]
+_Logits: TypeAlias = npt.ArrayLike | _SupportsDLPack
+_Tokens: TypeAlias = npt.ArrayLike
+_Params: TypeAlias = SamplingParams | Mapping[str, Any] | Any | None
+_TokenBytes: TypeAlias = Sequence[bytes | None]
+_Path: TypeAlias = str | PathLike[str]
 
-U8: TypeAlias = npt.NDArray[np.uint8]
-I32: TypeAlias = npt.NDArray[np.int32]
-U64: TypeAlias = npt.NDArray[np.uint64]
-F32: TypeAlias = npt.NDArray[np.float32]
-F64: TypeAlias = npt.NDArray[np.float64]
+_U8: TypeAlias = npt.NDArray[np.uint8]
+_I32: TypeAlias = npt.NDArray[np.int32]
+_U64: TypeAlias = npt.NDArray[np.uint64]
+_F32: TypeAlias = npt.NDArray[np.float32]
+_F64: TypeAlias = npt.NDArray[np.float64]
 
-class Adapter(TypedDict):
+class _Adapter(TypedDict):
     id: str
     name: str
     backend: str
@@ -49,42 +51,42 @@ class Logprobs(_Table):
     device: str
     temperature: float
     vocab: int
-    status: U8
-    max: F32
-    logsumexp: F64
-    entropy: F64
-    target_tokens: I32
-    target_logprobs: F64
-    target_ranks: I32
-    top_tokens: I32
-    top_logits: F32
-    top_logprobs: F64
-    token_logprobs: F64
-    token_ranks: I32
-    token_set_logprobs: F64
+    status: _U8
+    max: _F32
+    logsumexp: _F64
+    entropy: _F64
+    target_tokens: _I32
+    target_logprobs: _F64
+    target_ranks: _I32
+    top_tokens: _I32
+    top_logits: _F32
+    top_logprobs: _F64
+    token_logprobs: _F64
+    token_ranks: _I32
+    token_set_logprobs: _F64
 
 @final
 class Samples(_Table):
     device: str
     places: list[tuple[int, int]]
-    status: U8
-    tokens: I32
-    logprobs: F64
-    ranks: I32
-    raw_logprobs: F64
-    raw_ranks: I32
-    draws: I32
-    draw_logprobs: F64
-    seed: U64
-    temperature: F64
-    kept: I32
-    kept_mass: F64
-    entropy: F64
-    top_tokens: I32
-    top_logprobs: F64
-    raw_top_tokens: I32
-    raw_top_logprobs: F64
-    def __getitem__(self, row: int) -> Samples: ...
+    status: _U8
+    tokens: _I32
+    logprobs: _F64
+    ranks: _I32
+    raw_logprobs: _F64
+    raw_ranks: _I32
+    draws: _I32
+    draw_logprobs: _F64
+    seed: _U64
+    temperature: _F64
+    kept: _I32
+    kept_mass: _F64
+    entropy: _F64
+    top_tokens: _I32
+    top_logprobs: _F64
+    raw_top_tokens: _I32
+    raw_top_logprobs: _F64
+    def __getitem__(self, row: int, /) -> Samples: ...
     def __iter__(self) -> Iterator[Samples]: ...
 
 @final
@@ -94,23 +96,23 @@ class Request:
     output: list[int]
     position: int
     mu: float
-    def __init__(self, params: Params = None, prompt: Tokens | None = None) -> None: ...
+    def __new__(cls, params: _Params = None, prompt: _Tokens | None = None) -> Request: ...
     def accept(self, samples: Samples) -> None: ...
     def accept_token(self, token: int) -> None: ...
-    def set_params(self, params: Params) -> None: ...
+    def set_params(self, params: _Params) -> None: ...
 
 @final
 class Comparison:
     device: str
-    kld: F64
-    reverse_kld: F64
-    jsd: F64
-    overlap: F64
-    entropy: F64
-    choices: I32
-    target_logprobs: F64
+    kld: _F64
+    reverse_kld: _F64
+    jsd: _F64
+    overlap: _F64
+    entropy: _F64
+    choices: _I32
+    target_logprobs: _F64
     def report(self) -> dict[str, float]: ...
-    def __getitem__(self, name: str) -> float: ...
+    def __getitem__(self, name: str, /) -> float: ...
 
 @final
 class Score:
@@ -133,10 +135,10 @@ class AuditReport:
 _Parts: TypeAlias = Logprobs | Samples | Sequence[Logprobs] | Sequence[Samples]
 
 def logprobs(
-    logits: Logits,
-    targets: Tokens | None = None,
+    logits: _Logits,
+    targets: _Tokens | None = None,
     top: int = 20,
-    token_ids: Tokens | None = None,
+    token_ids: _Tokens | None = None,
     temperature: float = 1.0,
     device: str = "auto",
     *,
@@ -144,30 +146,30 @@ def logprobs(
     progress: bool = False,
 ) -> Logprobs: ...
 def sample(
-    logits: Logits,
-    params: Params | Request | Sequence[Params | Request] = None,
+    logits: _Logits,
+    params: _Params | Request | Sequence[_Params | Request] = None,
     *,
     positions: npt.ArrayLike | None = None,
     mask: npt.ArrayLike | None = None,
     device: str = "auto",
     progress: bool = False,
 ) -> Samples: ...
-def log_softmax(logits: Logits, device: str = "auto", *, progress: bool = False) -> F32: ...
-def top_k(logits: Logits, k: int, device: str = "auto", *, progress: bool = False) -> tuple[F32, I32]: ...
-def divergence(first: Logits, second: Logits, device: str = "auto", *, progress: bool = False) -> tuple[F64, F64, F64]: ...
+def log_softmax(logits: _Logits, device: str = "auto", *, progress: bool = False) -> _F32: ...
+def top_k(logits: _Logits, k: int, device: str = "auto", *, progress: bool = False) -> tuple[_F32, _I32]: ...
+def divergence(first: _Logits, second: _Logits, device: str = "auto", *, progress: bool = False) -> tuple[_F64, _F64, _F64]: ...
 def compare(
-    first: Logits,
-    second: Logits,
-    targets: Tokens | None = None,
+    first: _Logits,
+    second: _Logits,
+    targets: _Tokens | None = None,
     top: int = 10,
     device: str = "auto",
     *,
     progress: bool = False,
 ) -> Comparison: ...
-def score(logits: Logits, tokens: Tokens, temperature: float = 1.0, device: str = "auto") -> Score: ...
-def write_log(path: Path, result: _Parts, format: str | None = None, token_bytes: TokenBytes | None = None) -> None: ...
-def audit(path: Path, result: _Parts, token_bytes: TokenBytes | None = None) -> AuditReport: ...
-def devices(gl: bool = False) -> list[Adapter]: ...
+def score(logits: _Logits, tokens: _Tokens, temperature: float = 1.0, device: str = "auto") -> Score: ...
+def write_log(path: _Path, result: _Parts, format: str | None = None, token_bytes: _TokenBytes | None = None) -> None: ...
+def audit(path: _Path, result: _Parts, token_bytes: _TokenBytes | None = None) -> AuditReport: ...
+def devices(gl: bool = False) -> list[_Adapter]: ...
 def get_num_threads() -> int: ...
 def set_num_threads(threads: int) -> None: ...
 def validate_params(object: object) -> None: ...

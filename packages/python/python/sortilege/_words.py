@@ -7,8 +7,8 @@ from typing import Any
 from ._errors import ParamsError
 
 # What is asked of the draw and is not done here, with the values that ask for nothing.
-_VLLM_UNABLE = {"logits_processors": (None, [], ()), "structured_outputs": (None,), "guided_decoding": (None,)}
-_TRANSFORMERS_UNABLE = {
+_VLLM_UNABLE: dict[str, tuple[Any, ...]] = {"logits_processors": (None, [], ()), "structured_outputs": (None,), "guided_decoding": (None,)}
+_TRANSFORMERS_UNABLE: dict[str, tuple[Any, ...]] = {
     "num_beams": (None, 1),
     "num_beam_groups": (None, 1),
     "penalty_alpha": (None, 0, 0.0),
