@@ -44,7 +44,6 @@ pub(crate) struct Comparison {
 /// ([0.014366], 1.0)
 #[pyfunction]
 #[pyo3(signature = (first, second, targets = None, top = 10, device = "auto", *, progress = false))]
-#[expect(clippy::too_many_arguments, reason = "they have names in Python")]
 pub(crate) fn compare(
     py: Python<'_>,
     first: &Bound<'_, PyAny>,

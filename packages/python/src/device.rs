@@ -31,7 +31,10 @@ struct Own<T> {
     value: T,
 }
 
-static OPEN: Mutex<Option<Own<Vec<(String, Device)>>>> = Mutex::new(None);
+/// Devices by the names that were asked for.
+type Named = Vec<(String, Device)>;
+
+static OPEN: Mutex<Option<Own<Named>>> = Mutex::new(None);
 static POOL: Mutex<Option<Own<Arc<ThreadPool>>>> = Mutex::new(None);
 
 impl Device {

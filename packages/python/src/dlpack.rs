@@ -91,7 +91,7 @@ pub(crate) fn borrow<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Lent<'py>> {
     let strides = if found.strides.is_null() {
         packed(&shape)
     } else {
-        numbers(found.strides, ndim).map(|n| n as isize).collect()
+        numbers(found.strides, ndim).map(|n| isize::try_from(n).unwrap_or(-1)).collect()
     };
     let data = found.data.wrapping_add(usize::try_from(found.byte_offset).unwrap_or(0));
     Ok(Lent { data, dtype, shape, strides, capsule })

@@ -65,7 +65,6 @@ pub(crate) struct Samples {
 /// ([2, 1], 2)
 #[pyfunction]
 #[pyo3(signature = (logits, params = None, *, positions = None, mask = None, device = "auto", progress = false))]
-#[expect(clippy::too_many_arguments, reason = "they have names in Python")]
 pub(crate) fn sample(
     py: Python<'_>,
     logits: &Bound<'_, PyAny>,
