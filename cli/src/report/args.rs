@@ -11,13 +11,16 @@ use crate::shared_args::{file_of, within};
 pub(crate) const EXAMPLES: &str = exit_codes!(
     "\
 The page holds everything it needs: it loads nothing, and runs from a file. A link to a token is its address with \
-#request:row, both counted from 0. Of two logs, rows of one request and position stand together.
+#request:position. Of two logs, rows of one request and position stand together.
 
 Examples:
   sortilege report log.jsonl -o report.html
   sortilege report f32.jsonl bf16.jsonl -o both.html
   sortilege sample logits.npy --raw-logprobs 10 --processed-logprobs 10 | sortilege report - -o sample.html"
 );
+
+/// The largest whole number that a browser's numbers tell from its neighbours.
+pub(super) const LARGEST: u64 = (1 << 53) - 1;
 
 #[derive(Args, Debug)]
 pub(crate) struct ReportArgs {
@@ -29,13 +32,16 @@ pub(crate) struct ReportArgs {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Show this request; may be repeated [default: all of them]
-    #[arg(long = "request", value_name = "N")]
+    #[arg(long = "request", value_name = "N", allow_negative_numbers = true,
+          value_parser = |text: &str| within::<u64>(text, 0..=LARGEST))]
     pub(crate) requests: Vec<u64>,
     /// Show the first N rows of each request
-    #[arg(long, value_name = "N", value_parser = |text: &str| within::<usize>(text, 1..=u64::from(u32::MAX)))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
+          value_parser = |text: &str| within::<usize>(text, 1..=u64::from(u32::MAX)))]
     pub(crate) first: Option<usize>,
     /// Show at most N alternatives of a row
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = |text: &str| within::<usize>(text, 0..=1 << 20))]
+    #[arg(long, value_name = "N", default_value_t = 20, allow_negative_numbers = true,
+          value_parser = |text: &str| within::<usize>(text, 0..=1 << 20))]
     pub(crate) top: usize,
     /// Title of the page [default: the names of the logs]
     #[arg(long)]

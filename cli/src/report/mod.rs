@@ -16,7 +16,7 @@ use serde::Serialize;
 pub(crate) use self::args::{EXAMPLES, ReportArgs};
 use self::read::{Log, Reading, name};
 use self::words::Word;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, tell_idle};
 use crate::files::{Inputs, write_file};
 
 /// What the page's script is given.
@@ -34,6 +34,12 @@ pub(crate) fn run(args: &ReportArgs) -> Result<()> {
         return Err(Failure::Usage("the page is for a browser: name a file with -o report.html".to_owned()));
     }
     Inputs::of([output.map(Path::to_owned)], args.logs.iter().map(PathBuf::as_path))?;
+    if args.top == 0 {
+        tell_idle(
+            "the least confident positions and the calibration",
+            "--top 0 leaves out what they are told by",
+        );
+    }
     let mut reading = Reading::new(args);
     let logs = args.logs.iter().map(|path| reading.read(path)).collect::<Result<Vec<_>>>()?;
     let Reading { words, notes, .. } = reading;

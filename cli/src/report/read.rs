@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use sortilege::log::{LogError, Record};
 
-use super::args::ReportArgs;
+use super::args::{LARGEST, ReportArgs};
 use super::joined::joined;
 use super::rows::{Maker, Row, view_names};
 use super::words::{Token, Words, clipped};
@@ -104,6 +104,12 @@ impl<'a> Reading<'a> {
         if !is_asked_for || self.args.first.is_some_and(|first| request.rows.len() >= first) {
             request.left += 1;
             return Ok(());
+        }
+        for (what, number) in [("request", record.request()), ("position", record.position())] {
+            if number > LARGEST {
+                let problem = format!("{what} {number}: the page counts up to {LARGEST}, as browsers do");
+                return Err(Failure::file(path, problem));
+            }
         }
         self.rows += 1;
         if self.rows > MOST_ROWS {

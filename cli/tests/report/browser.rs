@@ -56,15 +56,22 @@ fn program() -> String {
     )
 }
 
+/// Whether the tests run as root, by whom a new folder belongs to.
+fn is_root(new_folder: &Path) -> bool {
+    std::os::unix::fs::MetadataExt::uid(&new_folder.metadata().expect("it is there")) == 0
+}
+
 impl Browser {
     /// A browser with an empty profile, as wide and high as a small screen.
     pub(crate) fn start() -> Self {
         let alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let profile = tempfile::tempdir().expect("a temporary folder");
-        // The protocol is spoken on the descriptors 3 and 4. As root there is no sandbox to be had.
+        // The protocol is spoken on the descriptors 3 and 4.
         let mut child = Command::new("sh")
             .args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null", &program()])
-            .args(["--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu"])
+            .args(["--headless=new", "--remote-debugging-pipe", "--disable-gpu"])
+            // There is none to be had as root.
+            .args(is_root(profile.path()).then_some("--no-sandbox"))
             .args([
                 "--disable-dev-shm-usage",
                 "--no-first-run",

@@ -224,3 +224,77 @@ fn ten_thousand_tokens_take_less_than_two_seconds() {
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     assert_eq!(browser.complaints(), [""; 0]);
 }
+
+/// Links are of what the log calls its rows, whichever of them the page has.
+#[test]
+fn a_link_is_of_request_and_position() {
+    let folder = Folder::new();
+    let rows = folder.log_of_assets("log.jsonl", "log --shift --top 3");
+    assert_eq!(rows[0]["position"], 1);
+    let mut browser = Browser::start();
+    for options in ["", " --request 3 --request 1 --first 9"] {
+        browser.open(&folder.page(&format!("report log.jsonl{options}")), "#3:8");
+        check_panel(&mut browser, &rows[3 * 48 + 7]).expect("where the address points");
+        let link = browser.evaluate("document.querySelector('#lists a').getAttribute('href')");
+        let link = link.as_str().expect("a link").to_owned();
+        browser.click("document.querySelector('#lists a')");
+        let place = format!("request 3, position {}", link.split_once(':').expect("two numbers").1);
+        assert!(link.starts_with("#3:") && browser.text("#details").contains(&place), "{link}");
+    }
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+/// The panel lies over the text of a narrow page, and never over the token that it is of.
+#[test]
+fn the_focus_is_not_behind_the_panel() {
+    let folder = Folder::new();
+    folder.log_of_assets("log.jsonl", "log");
+    let mut browser = Browser::start();
+    browser.resize(500);
+    browser.open(&folder.page("report log.jsonl"), "");
+    let is_clear = |browser: &mut Browser| {
+        browser.evaluate(
+            "(() => { const token = document.activeElement.getBoundingClientRect(); \
+             return token.bottom <= document.querySelector('#details').getBoundingClientRect().top; })()",
+        )
+    };
+    browser.click(&token(0));
+    for key in ["End", "ArrowUp", "Home", "ArrowDown"] {
+        browser.press(key);
+        assert_eq!(browser.evaluate("document.activeElement.classList.contains('token')"), true, "{key}");
+        assert_eq!(is_clear(&mut browser), true, "{key}");
+    }
+    // The check must see a token that is covered.
+    browser.evaluate("document.querySelector('#details').style.transform = 'translateY(-100vh)'");
+    assert_eq!(is_clear(&mut browser), false);
+}
+
+/// Beside the raw distribution of a sample stands a log, which is of the same logits.
+#[test]
+fn a_log_is_compared_with_the_raw_distribution_of_a_sample() {
+    let folder = Folder::new();
+    let rows = folder.log_of_assets("log.jsonl", "log");
+    let drawn = folder.log_of_assets(
+        "drawn.jsonl",
+        "sample --temperature 0.5 --seed 3 --raw-logprobs 5 --processed-logprobs 5",
+    );
+    let mut browser = Browser::start();
+    for logs in ["log.jsonl drawn.jsonl", "drawn.jsonl log.jsonl"] {
+        browser.open(&folder.page(&format!("report {logs}")), "");
+        assert_eq!(browser.evaluate("document.getElementById('view').selectedOptions[0].textContent"), "raw");
+        let same = (0..48).find(|&row| rows[row]["token"] == drawn[row]["draws"][0]["token"]).expect("a row");
+        browser.click(&token(same));
+        assert_eq!(drawn[same]["draws"][0]["raw_logprob"], rows[same]["logprob"]);
+        assert!(
+            browser.text("#details").contains("; difference 0.0000 nats"),
+            "{}",
+            browser.text("#details")
+        );
+    }
+    browser.open(&folder.page("report drawn.jsonl"), "");
+    assert_eq!(
+        browser.evaluate("document.getElementById('view').selectedOptions[0].textContent"),
+        "processed"
+    );
+    assert_eq!(browser.complaints(), [""; 0]);
+}

@@ -124,3 +124,37 @@ fn a_page_has_an_end() {
     assert!(said.contains("more than 100000 rows: choose some with --request or --first"), "{said}");
     assert!(folder.printed("report log.jsonl --first 5").len() < 100_000);
 }
+
+/// A browser cannot tell every whole number of 64 bits from the next.
+#[test]
+fn numbers_that_no_browser_has_are_refused() {
+    let folder = Folder::new();
+    let largest = (1u64 << 53) - 1;
+    for (request, position, words) in [
+        (largest + 1, 0, "log.jsonl: request 9007199254740992: the page counts up to 9007199254740991"),
+        (0, u64::MAX, "log.jsonl: position 18446744073709551615: the page counts up to"),
+        (largest, largest, ""),
+    ] {
+        folder.put("log.jsonl", row(request, position, 1, b"x", -2.0, &[]).to_string() + "\n");
+        let (code, said) = code_and_words(&folder, "report log.jsonl");
+        assert_eq!(code, Some(i32::from(!words.is_empty())), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+    for (option, words) in
+        [("--request -1", "\"-1\" is no whole number from 0"), ("--top -5", "\"-5\" is no")]
+    {
+        let (code, said) = code_and_words(&folder, &format!("report log.jsonl {option}"));
+        assert!(code == Some(2) && said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn a_page_without_alternatives_says_what_it_lacks() {
+    let folder = Folder::new();
+    put_small_log(&folder);
+    let words = "the least confident positions and the calibration cannot act: --top 0";
+    for (top, is_told) in [(0, true), (1, false)] {
+        let (code, said) = code_and_words(&folder, &format!("report log.jsonl --top {top}"));
+        assert_eq!((code, said.contains(words)), (Some(0), is_told), "{said}");
+    }
+}

@@ -47,11 +47,10 @@ function fillChart() {
   svg.addEventListener("pointerleave", () => show(state.cell));
   svg.addEventListener("click", (event) => pick(cellUnder(event), true));
   const keys = words.map((text, number) => make("span", {}, make("span", { className: number ? "key second-key" : "key" }), text));
-  const position = (cell) => String((cell.a ?? cell.b).position);
   byId("chart").replaceChildren(
     make("div", { className: "scale" }, make("span", {}, `${nats(most, 2)} nats`), make("span", {}, ...keys)),
     svg,
-    make("div", { className: "scale" }, make("span", {}, `position ${position(state.cells[0])}`), make("span", {}, position(state.cells.at(-1)))));
+    make("div", { className: "scale" }, make("span", {}, `position ${positionOf(state.cells[0])}`), make("span", {}, String(positionOf(state.cells.at(-1))))));
 }
 
 function moveCursor(number) {

@@ -9,7 +9,7 @@ function show(number) {
 
 function details(cell) {
   const rows = [cell.a, cell.b].slice(0, data.logs.length);
-  const place = make("p", { className: "facts" }, `request ${request().id}, position ${(cell.a ?? cell.b).position}`);
+  const place = make("p", { className: "facts" }, `request ${request().id}, position ${positionOf(cell)}`);
   const change = difference(cell);
   if (isPair) place.append(change === null ? "; the tokens differ or have no logprob" : `; difference ${nats(change)} nats`);
   const parts = rows.map((row, log) => make("div", {},

@@ -13,7 +13,7 @@ function list(title, key, words) {
   if (!numbers.length) return [];
   const item = (number) => {
     const cell = state.cells[number];
-    return make("li", {}, make("a", { href: `#${state.request}:${number}` }, word((cell.a ?? cell.b).token)), ` ${words(cell)}`);
+    return make("li", {}, make("a", { href: `#${request().id}:${positionOf(cell)}` }, word((cell.a ?? cell.b).token)), ` ${words(cell)}`);
   };
   return [make("div", {}, make("h2", {}, title), make("ol", {}, ...numbers.map(item)))];
 }
@@ -30,7 +30,7 @@ function doubt(row) {
 }
 
 function fillLists() {
-  const where = ({ a, b }) => `at ${(a ?? b).position}`;
+  const where = (cell) => `at ${positionOf(cell)}`;
   const lists = isPair
     ? [
         ...list("Largest differences", (cell) => { const change = difference(cell); return change === null ? null : Math.abs(change); },

@@ -36,15 +36,17 @@ function fillRequest(cell) {
   pick(cell, false);
 }
 
-// Goes where the address points, `#request:row`; whether it points somewhere.
+// Goes where the address points, `#request:position`; whether it points somewhere.
 function follow(takesFocus) {
-  const [, request, cell] = /^#(\d+):(\d+)$/.exec(location.hash) ?? [];
-  if (request === undefined || !state.requests[request]) return false;
-  const isOther = state.request !== Number(request) || !state.cells.length;
-  state.request = Number(request);
-  byId("request").value = request;
-  if (isOther) fillRequest(Number(cell));
-  pick(Number(cell), takesFocus);
+  const [, id, position] = (/^#(\d+):(\d+)$/.exec(location.hash) ?? []).map(Number);
+  const number = state.requests.findIndex((request) => request.id === id);
+  if (number < 0) return false;
+  const isOther = state.request !== number || !state.cells.length;
+  state.request = number;
+  byId("request").value = number;
+  if (isOther) fillRequest(0);
+  const cell = state.cells.findIndex((cell) => positionOf(cell) === position);
+  pick(Math.max(0, cell), takesFocus);
   if (!takesFocus) state.elements[state.cell]?.scrollIntoView({ block: "center" });
   return true;
 }
@@ -60,8 +62,10 @@ function start() {
   fillSelect("request", state.requests.map((request, number) => [number, `${request.id}, ${count(request)} rows`]), 0);
   const scales = Object.keys(SCALES).filter((name) => isPair || name !== "difference");
   fillSelect("scale", scales.map((name) => [name, name + (isPair && name !== "difference" ? " (A)" : "")]), state.scale);
-  const views = data.logs[0].views;
-  fillSelect("view", views.map((name, number) => [number, name]), 0);
+  // A log beside a sample is of the logits as they are, and so is the raw distribution of that.
+  const views = data.logs.map((log) => log.views).reduce((a, b) => (b.length > a.length ? b : a));
+  if (isPair && data.logs.some((log) => log.views.length < views.length && !log.views.includes(views[0]))) state.view = Math.max(0, views.indexOf("raw"));
+  fillSelect("view", views.map((name, number) => [number, name]), state.view);
   byId("view-label").hidden = views.length < 2;
   document.body.classList.add("shows-whitespace");
   byId("whitespace").addEventListener("change", (event) => document.body.classList.toggle("shows-whitespace", event.target.checked));

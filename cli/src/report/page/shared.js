@@ -101,3 +101,4 @@ const viewOf = (row) => row?.views[Math.min(state.view, row.views.length - 1)] ?
 const greedy = (view) => view?.top[0] ?? null;
 
 const request = () => state.requests[state.request];
+const positionOf = ({ a, b }) => (a ?? b).position;
