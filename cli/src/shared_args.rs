@@ -37,11 +37,15 @@ pub(crate) struct LogitsArgs {
     pub(crate) shape: Option<Vec<usize>>,
     /// Tokens of the vocabulary, where the logits are padded to more columns: those from N on take no part, as if they were
     /// not there
-    #[arg(long, value_name = "N", value_parser = |text: &str| within::<usize>(text, 1..=MAX_VOCAB as u64))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
+          value_parser = |text: &str| within::<usize>(text, 1..=MAX_VOCAB as u64))]
     pub(crate) vocab_size: Option<usize>,
     /// Element type of a raw file, or of a .npy file that calls bf16 `V2`; f64 is rounded to f32
     #[arg(long, value_parser = dtype_parser())]
     pub(crate) dtype: Option<Dtype>,
+    /// Whether tensor, shape and dtype were said of another file, and count here as far as this one does not say them itself
+    #[arg(skip)]
+    pub(crate) is_of_another: bool,
 }
 
 /// Reads an element type by its name.
@@ -65,11 +69,8 @@ pub(crate) struct VocabArgs {
 impl VocabArgs {
     /// The texts, if a file of them is named, for logits of so many tokens.
     pub(crate) fn load(&self, tokens: usize) -> Result<Option<(Vocab, VocabSource)>> {
-        let (path, (vocab, sha256)) = match (&self.vocab_file, &self.tokenizer) {
-            (Some(path), _) => (path, open_vocab_file(path)?),
-            (_, Some(path)) => (path, open_tokenizer(path)?),
-            _ => return Ok(None),
-        };
+        let opened = self.open()?;
+        let Some(((vocab, _), path)) = opened.as_ref().zip(self.path()) else { return Ok(None) };
         let (path, size) = (shown_path(path), vocab.size());
         if size < tokens {
             note!(
@@ -81,22 +82,27 @@ impl VocabArgs {
                 "note: {path} has {size} tokens, the logits have {tokens}: is it the tokenizer of their model?"
             );
         }
-        Ok(Some((vocab, VocabSource::new(self, &sha256))))
+        Ok(opened)
     }
 
     /// The texts, if a file of them is named, whatever they are for.
-    pub(crate) fn load_any(&self) -> Result<Option<Vocab>> {
-        match (&self.vocab_file, &self.tokenizer) {
-            (Some(path), _) => open_vocab_file(path),
-            (_, Some(path)) => open_tokenizer(path),
+    pub(crate) fn open(&self) -> Result<Option<(Vocab, VocabSource)>> {
+        let (vocab, sha256) = match (&self.vocab_file, &self.tokenizer) {
+            (Some(path), _) => open_vocab_file(path)?,
+            (_, Some(path)) => open_tokenizer(path)?,
             _ => return Ok(None),
-        }
-        .map(|(vocab, _)| Some(vocab))
+        };
+        Ok(Some((vocab, VocabSource::new(self, &sha256))))
     }
 
-    /// The two files that may be named.
-    pub(crate) fn files(&self) -> [Option<&PathBuf>; 2] {
-        [self.vocab_file.as_ref(), self.tokenizer.as_ref()]
+    /// The file that is named, by one of the options or by none.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.vocab_file.as_deref().or(self.tokenizer.as_deref())
+    }
+
+    /// Whether a file is named.
+    pub(crate) fn is_given(&self) -> bool {
+        self.path().is_some()
     }
 }
 
@@ -113,7 +119,7 @@ impl VocabSource {
     fn new(args: &VocabArgs, sha256: &str) -> Self {
         let name = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
         let hash = |path: Option<&PathBuf>| path.map(|_| sha256.to_owned());
-        let [vocab_file, tokenizer] = args.files();
+        let (vocab_file, tokenizer) = (args.vocab_file.as_ref(), args.tokenizer.as_ref());
         Self {
             vocab_file: name(vocab_file),
             vocab_file_sha256: hash(vocab_file),

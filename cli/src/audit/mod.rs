@@ -62,7 +62,7 @@ fn compare(
     replay.hash_while_reading();
     let log = LogFile::open(&args.log)?;
     let failed = |error: LogError| log.failed(&error);
-    let reader = log.records()?;
+    let reader = log.reader()?;
     let format = reader.format().ok_or_else(|| {
         let problem = "logs of other programs' schemas are not audited: they have no entropies and no rows without a token";
         Failure::file(&args.log, problem)

@@ -137,5 +137,6 @@ fn logits(args: &AuditArgs, sidecar: &Sidecar, vocab_size: Option<usize>) -> Res
         vocab_size,
         // Of .npy files, those of bf16 do not say it.
         dtype: Some(dtype).filter(|dtype| is_raw || *dtype == Dtype::Bf16),
+        is_of_another: false,
     })
 }

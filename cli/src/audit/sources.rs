@@ -79,7 +79,7 @@ impl Vocabulary {
         tokens: usize,
         findings: &mut Findings,
     ) -> Result<Self> {
-        let is_given = given.files().iter().any(Option::is_some);
+        let is_given = given.is_given();
         let Some(expected) = told.sha256() else {
             return if is_given {
                 Err(Failure::Usage("the log was made without a vocabulary: leave it out".to_owned()))
@@ -96,15 +96,15 @@ impl Vocabulary {
             return Ok(Self::Found(vocab));
         }
         let args = told.args();
-        for path in args.files().into_iter().flatten() {
-            if sha256(Some(path))?.as_deref() != Some(expected) {
-                note!(
-                    "note: texts are not checked: {} is not there, or no longer what it was; give it with --tokenizer \
-                     or --vocab-file",
-                    shown_path(path)
-                );
-                return Ok(Self::Missing);
-            }
+        if let Some(path) = args.path()
+            && sha256(Some(path))?.as_deref() != Some(expected)
+        {
+            note!(
+                "note: texts are not checked: {} is not there, or no longer what it was; give it with --tokenizer or \
+                 --vocab-file",
+                shown_path(path)
+            );
+            return Ok(Self::Missing);
         }
         Ok(args.load(tokens)?.map_or(Self::None, |(vocab, _)| Self::Found(vocab)))
     }

@@ -41,7 +41,14 @@ impl Source {
                 ));
             }
         };
-        let args = LogitsArgs { logits: path.to_owned(), tensor: None, shape: None, vocab_size: None, dtype };
+        let args = LogitsArgs {
+            logits: path.to_owned(),
+            tensor: None,
+            shape: None,
+            vocab_size: None,
+            dtype,
+            is_of_another: false,
+        };
         let logits = LogitsFile::open(&args)?;
         if logits.rows == 0 {
             return Err(Failure::file(path, "there are no rows to measure with"));

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use sortilege::Dtype;
 use sortilege::{LogprobsParams, MAX_VOCAB};
 
 use crate::failure::exit_codes;
-use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs, dtype_parser, within};
+use crate::shared_args::{LogitsArgs, ReportFormat, RunArgs, VocabArgs, dtype_parser, within};
 
 /// What follows the options in the help.
 pub(crate) const EXAMPLES: &str = exit_codes!(
@@ -44,7 +44,8 @@ pub(crate) struct CompareArgs {
     /// Element type of a raw file, or of a .npy file that calls bf16 `V2`; f64 is rounded to f32
     #[arg(long, value_parser = dtype_parser())]
     dtype: Option<Dtype>,
-    /// The same of B, where it is not what A's is; with one of these three none of A's is meant
+    /// The same of B, where it is not what A's is; with one of these three none of A's is meant, without them A's count as
+    /// far as B does not say them itself
     #[arg(long, value_name = "NAME", help_heading = "Options of B")]
     tensor_b: Option<String>,
     /// Shape of B, a raw file
@@ -55,7 +56,8 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_parser = dtype_parser(), help_heading = "Options of B")]
     dtype_b: Option<Dtype>,
     /// Tokens of the vocabulary, where the logits are padded to more columns: those from N on take no part
-    #[arg(long, value_name = "N", value_parser = |text: &str| within::<usize>(text, 1..=MAX_VOCAB as u64))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
+          value_parser = |text: &str| within::<usize>(text, 1..=MAX_VOCAB as u64))]
     pub(super) vocab_size: Option<usize>,
     /// Target tokens, one per row, as in `log`: perplexity, probability change and direction are of them
     #[arg(long, value_name = "FILE|LIST", allow_hyphen_values = true)]
@@ -65,11 +67,12 @@ pub(crate) struct CompareArgs {
     pub(super) shift: bool,
     #[command(flatten)]
     pub(super) vocab: VocabArgs,
-    /// Tokens of the top-k overlap, and alternatives of the worst rows
-    #[arg(long, value_name = "K", default_value_t = 10, value_parser = top)]
-    pub(super) top: u32,
+    /// Tokens of the top-k overlap, and alternatives of the worst rows [default: 10, or what a reference lists]
+    #[arg(long, value_name = "K", allow_negative_numbers = true, value_parser = top)]
+    top: Option<u32>,
     /// Rows to show, those with the largest divergence
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = |text: &str| within::<usize>(text, 0..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true,
+          value_parser = |text: &str| within::<usize>(text, 0..=10_000))]
     pub(super) worst: usize,
     /// Fail (exit 3) where this holds: names of --format json, < <= > >= == !=, and, or, not, parentheses; a number that
     /// is none (NaN) fails too. May be given several times
@@ -80,11 +83,12 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) save: Option<PathBuf>,
     /// Tokens of a row that --save keeps: 8 bytes each
-    #[arg(long, value_name = "K", default_value_t = 64, requires = "save", value_parser = top)]
+    #[arg(long, value_name = "K", default_value_t = 64, requires = "save", allow_negative_numbers = true,
+          value_parser = top)]
     pub(super) save_top: u32,
     /// Output format [default: by the name of the output file; table on a terminal, otherwise json]
     #[arg(long)]
-    pub(super) format: Option<CompareFormat>,
+    pub(super) format: Option<ReportFormat>,
     #[command(flatten)]
     pub(super) run: RunArgs,
 }
@@ -94,18 +98,20 @@ fn top(text: &str) -> Result<u32, String> {
     within(text, 1..=u64::from(LogprobsParams::MAX_TOP_LOGPROBS))
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CompareFormat {
-    /// For people
-    Table,
-    /// One JSON object: a, b, requests, total, worst
-    Json,
-}
-
 impl CompareArgs {
     /// The two files.
     pub(super) fn paths(&self) -> (&Path, Option<&Path>) {
         (&self.a, self.b.as_deref())
+    }
+
+    /// Tokens of the overlap.
+    pub(super) fn top(&self) -> u32 {
+        self.top.unwrap_or(10)
+    }
+
+    /// The same, of a reference that lists so many.
+    pub(super) fn top_of(&self, listed: usize) -> u32 {
+        self.top.unwrap_or_else(|| self.top().min(u32::try_from(listed).unwrap_or(u32::MAX)))
     }
 
     /// An option that is given and has no use for logs.
@@ -130,6 +136,7 @@ impl CompareArgs {
             shape: self.shape.clone(),
             dtype: self.dtype,
             vocab_size: self.vocab_size,
+            is_of_another: false,
         }
     }
 
@@ -142,7 +149,7 @@ impl CompareArgs {
         } else {
             (&self.tensor, &self.shape, self.dtype)
         };
-        let (tensor, shape) = (tensor.clone(), shape.clone());
-        Some(LogitsArgs { logits, tensor, shape, dtype, vocab_size: self.vocab_size })
+        let (tensor, shape, vocab_size) = (tensor.clone(), shape.clone(), self.vocab_size);
+        Some(LogitsArgs { logits, tensor, shape, dtype, vocab_size, is_of_another: !has_own })
     }
 }

@@ -22,10 +22,8 @@ use sortilege::Kernels;
 use sortilege::compare::{ComparisonReport, Divergences};
 use sortilege::log::Texts;
 
-use self::args::CompareFormat;
 pub(crate) use self::args::{CompareArgs, EXAMPLES};
 use self::frame::Frame;
-use self::gates::Gates;
 use self::logs::Logs;
 use self::output::Writer;
 use self::pass::Outcome;
@@ -33,8 +31,9 @@ use self::sides::{A, Sides, Told, told};
 use self::work::{compare, divergences};
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note};
-use crate::files::{About, Inputs, Lasting, ReferenceWriter, SOURCE_NAMES, deliver, sha256, with_sidecar};
-use crate::shared_args::{VocabSource, name_of};
+use crate::files::{About, Inputs, Lasting, ReferenceWriter, Source, deliver, sha256, with_sidecar};
+use crate::gate::Gates;
+use crate::shared_args::{ReportFormat, VocabSource, name_of};
 use crate::text::Vocab;
 
 /// `FILE.meta.json` of a comparison.
@@ -70,14 +69,13 @@ struct Options<'a> {
 }
 
 pub(crate) fn run(args: &CompareArgs) -> Result<()> {
-    let format = args.run.format(args.format, [CompareFormat::Table, CompareFormat::Json]);
+    let format = args.run.format(args.format, [ReportFormat::Table, ReportFormat::Json]);
     let (a, b) = (args.a(), args.b());
     let tokens = args.tokens.as_deref().map(Path::new);
-    let files = args.vocab.files().map(|path| path.map(|path| path.as_path()));
-    let named =
-        [Some(a.logits.as_path()), b.as_ref().map(|b| b.logits.as_path()), tokens].into_iter().chain(files);
+    let b_path = b.as_ref().map(|b| b.logits.as_path());
+    let named = [Some(a.logits.as_path()), b_path, tokens, args.vocab.path()];
     let outputs = with_sidecar(args.run.output()).into_iter().chain([args.save.clone()]);
-    let mut inputs = Inputs::of(outputs, named.flatten())?;
+    let mut inputs = Inputs::of(outputs, named.into_iter().flatten())?;
     check_options(args)?;
     if let Some(logs) = Logs::of(args)? {
         return compare_logs(args, &logs, &inputs, format);
@@ -89,7 +87,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
             crate::shown::shown_path(save)
         )));
     }
-    let gates = Gates::parse(&args.fail_if, sides.has_targets, divergences(&sides.a))?;
+    let gates = gates::parse(&args.fail_if, sides.has_targets, divergences(&sides.a))?;
     if args.run.output().is_some() || args.save.is_some() {
         sides.hash_while_reading();
     }
@@ -112,23 +110,23 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
         },
         |output| job.meta(format, vocab_source.unwrap_or_default(), output),
     )?;
-    report.map_or(Ok(()), |report| gates.check(&report))
+    report.map_or(Ok(()), |report| gates.check(&gates::number(&report)))
 }
 
 /// Compares two logs, whose texts are known by themselves.
-fn compare_logs(args: &CompareArgs, logs: &Logs<'_>, inputs: &Inputs, format: CompareFormat) -> Result<()> {
+fn compare_logs(args: &CompareArgs, logs: &Logs<'_>, inputs: &Inputs, format: ReportFormat) -> Result<()> {
     let failed = |error: io::Error| Failure::writing(&error);
-    let gates = Gates::parse(&args.fail_if, true, Divergences::Coarse)?;
+    let gates = gates::parse(&args.fail_if, true, Divergences::Coarse)?;
     let (mut report, rows) = (None, Cell::new(0));
     let write = |out: Box<dyn Write + Send + '_>| {
         // How many requests there are is known when they have been read.
         let mut writer =
             Writer::new(lasting(args, out), format, &logs.told(false)?, Divergences::Coarse, usize::MAX)
                 .map_err(failed)?;
-        let most = [args.top as usize, args.worst];
+        let most = [args.top() as usize, args.worst];
         let (outcome, texts) =
             logs.compare(most, |request, report| writer.write_request(request, report).map_err(failed))?;
-        let verdicts = gates.verdicts(&outcome.total);
+        let verdicts = gates.verdicts(&gates::number(&outcome.total));
         writer.finish(&outcome, &Frame { texts: Texts::new(&texts), verdicts }).map_err(failed)?;
         rows.set(outcome.total.rows);
         report = Some(outcome.total);
@@ -141,7 +139,9 @@ fn compare_logs(args: &CompareArgs, logs: &Logs<'_>, inputs: &Inputs, format: Co
         let options = options(args, format, None, VocabSource::default())?;
         Ok(meta([a, b].map(Some), device, options, rows.get(), output_sha256))
     })?;
-    report.map_or(Ok(()), |report| gates.check(&report))
+    let Some(report) = report else { return Ok(()) };
+    gates::tell_unsound(&gates, &report);
+    gates.check(&gates::number(&report))
 }
 
 /// The output: a gate has its verdict, and a reference is saved, even if nobody reads it to the end.
@@ -158,15 +158,12 @@ fn check_options(args: &CompareArgs) -> Result<()> {
             "-o, --format and --fail-if are of a comparison: give B too, or --save alone".to_owned(),
         ));
     }
-    if args.save.is_some() && args.run.output().is_some_and(|output| Some(output) == args.save.as_deref()) {
-        return Err(Failure::Usage("--save and -o name one file: choose two".to_owned()));
-    }
     Ok(())
 }
 
 /// The device proves what it is about to compute.
 fn check_kernels(args: &CompareArgs, sides: &Sides, chosen: &Chosen) -> Result<()> {
-    let most = args.top.max(if args.save.is_some() { args.save_top } else { 0 });
+    let most = args.top().max(if args.save.is_some() { args.save_top } else { 0 });
     for logits in [sides.a.logits(), sides.b.as_ref()].into_iter().flatten() {
         if most > 1024 {
             chosen.check(Kernels::LongLists, logits.dtype)?;
@@ -192,7 +189,7 @@ impl Job<'_> {
     fn write(
         &self,
         out: Box<dyn Write + '_>,
-        format: CompareFormat,
+        format: ReportFormat,
         mut save: Option<ReferenceWriter>,
         inputs: &Inputs,
     ) -> Result<ComparisonReport> {
@@ -210,7 +207,7 @@ impl Job<'_> {
         }
         let frame = Frame {
             texts: self.vocab.map_or(Texts::NONE, |vocab| Texts::new(vocab)),
-            verdicts: self.gates.verdicts(&outcome.total),
+            verdicts: self.gates.verdicts(&gates::number(&outcome.total)),
         };
         writer.finish(&outcome, &frame).map_err(failed)?;
         self.say(&outcome.total, start);
@@ -222,7 +219,11 @@ impl Job<'_> {
         let start = Instant::now();
         self.pass(&mut save, |_, _| Ok(()))?;
         let (rows, seconds) = (self.sides.rows, start.elapsed().as_secs_f64());
+        let unsound = save.as_ref().map_or(0, |save| save.unsound);
         save.map_or(Ok(()), |save| self.keep(save, inputs))?;
+        if unsound > 0 {
+            note!("note: {unsound} of {rows} rows are no distribution: nothing is compared with them");
+        }
         note!("{rows} rows in {seconds:.3} s on {}", self.chosen.describe().0);
         Ok(())
     }
@@ -233,20 +234,30 @@ impl Job<'_> {
         each_request: impl FnMut(u64, &ComparisonReport) -> Result<()>,
     ) -> Result<Outcome> {
         let save = save.as_mut().map(|save| (save, self.args.save_top));
-        compare(self.sides, self.chosen, [self.args.top as usize, self.args.worst], save, each_request)
+        let most = [self.top() as usize, self.args.worst];
+        compare(self.sides, self.chosen, most, save, each_request)
+    }
+
+    /// Tokens of the overlap: by default those that both sides list.
+    fn top(&self) -> u32 {
+        let asked = self.args.top();
+        let A::Reference(reference) = &self.sides.a else { return asked };
+        let top = self.args.top_of(reference.about.listed);
+        if top < asked {
+            note!("note: the reference lists {top} tokens of a row: the overlap is of these, not of {asked}");
+        }
+        top
     }
 
     /// Puts the reference in its place.
     fn keep(&self, save: ReferenceWriter, inputs: &Inputs) -> Result<()> {
         let Some(logits) = self.sides.a.logits() else { return Ok(()) };
-        let values = [
-            logits.array.path().display().to_string(),
-            logits.array.sha256()?,
-            logits.dtype.name().to_owned(),
-            self.chosen.describe().0,
-        ];
-        let [source, hash, dtype, device] = SOURCE_NAMES.map(str::to_owned);
-        let [a, b, c, d] = values;
+        let source = Source {
+            file: logits.array.path().display().to_string(),
+            sha256: logits.array.sha256()?,
+            dtype: logits.dtype.name().to_owned(),
+            device: self.chosen.describe().0,
+        };
         inputs.check_unchanged()?;
         save.finish(&About {
             leading: logits.leading().to_vec(),
@@ -254,23 +265,19 @@ impl Job<'_> {
             listed: self.args.save_top as usize,
             has_targets: self.sides.has_targets,
             first: self.sides.targets.first,
-            source: [(source, a), (hash, b), (dtype, c), (device, d)],
+            source,
         })
     }
 
     /// Says on stderr how it went.
     fn say(&self, report: &ComparisonReport, start: Instant) {
         let (rows, seconds) = (report.rows, start.elapsed().as_secs_f64());
-        for (side, unsound) in ["A", "B"].iter().zip(report.unsound) {
-            if unsound > 0 {
-                note!("note: {unsound} of {rows} rows are no distribution in {side}, and are not compared");
-            }
-        }
+        gates::tell_unsound(self.gates, report);
         let speed = rows as f64 / seconds.max(1e-9);
         note!("{rows} rows in {seconds:.3} s on {}, {speed:.0} rows/s", self.chosen.describe().0);
     }
 
-    fn meta(&self, format: CompareFormat, vocab: VocabSource, output_sha256: String) -> Result<Meta<'_>> {
+    fn meta(&self, format: ReportFormat, vocab: VocabSource, output_sha256: String) -> Result<Meta<'_>> {
         let Self { args, sides, .. } = self;
         let (device, backend, driver) = self.chosen.describe();
         let told = [Some(sides.a.told(true)?), sides.b.as_ref().map(|b| told(b, true)).transpose()?];
@@ -292,13 +299,13 @@ fn meta<'a>(
 
 fn options<'a>(
     args: &'a CompareArgs,
-    format: CompareFormat,
+    format: ReportFormat,
     tokens_tensor: Option<&'a str>,
     vocab: VocabSource,
 ) -> Result<Options<'a>> {
     let tokens_file = args.tokens.as_deref().map(Path::new);
     Ok(Options {
-        top: args.top,
+        top: args.top(),
         worst: args.worst,
         fail_if: &args.fail_if,
         format: name_of(&format),

@@ -198,6 +198,10 @@ fn open_b(args: &LogitsArgs, a: &A) -> Result<LogitsFile> {
         return Err(Failure::Usage(format!("{path} is a reference, which stands first: exchange A and B")));
     }
     let b = LogitsFile::open(args)?;
+    if b.array.packed.is_some() && a.logits().is_some_and(|a| a.array.packed.is_none()) {
+        let path = shown_path(&args.logits);
+        note!("note: {path} is what llama.cpp holds others against, its base: should it stand first, as A?");
+    }
     let Some((text, a)) = a.logits().and_then(|a| a.array.packed.as_ref().zip(Some(a))) else { return Ok(b) };
     if b.array.packed.is_some() || b.positions != text.context || b.rows / b.positions != a.rows / a.positions
     {

@@ -4,9 +4,8 @@ mod args;
 mod sidecar;
 
 use std::io::Write;
-use std::iter::Peekable;
 
-use sortilege::log::{Format, Kind, LogError, Losses, Record};
+use sortilege::log::{Format, Kind, Losses};
 
 pub(crate) use self::args::{ConvertArgs, EXAMPLES};
 use crate::failure::{Failure, Result, note};
@@ -49,7 +48,11 @@ fn convert(
 ) -> Result<()> {
     let failed = |error: std::io::Error| Failure::writing(&error);
     let mut records = log.records()?.peekable();
-    let kind = kind_of(&mut records, log)?;
+    let kind = match records.peek() {
+        Some(Ok(record)) => record.kind(),
+        Some(Err(error)) => return Err(log.failed(error)),
+        None => Kind::Logprobs,
+    };
     let mut writer = format.writer(out, kind).map_err(failed)?;
     let mut losses = Losses::new(format);
     let bar = log.progress_bar();
@@ -72,16 +75,4 @@ fn convert(
     }
     note!("{count} records");
     Ok(())
-}
-
-/// The kind of a log by its first record; one without records has no kind, and then either will do.
-fn kind_of(
-    records: &mut Peekable<impl Iterator<Item = std::result::Result<Record<'static>, LogError>>>,
-    log: &LogFile,
-) -> Result<Kind> {
-    match records.peek() {
-        Some(Ok(record)) => Ok(record.kind()),
-        Some(Err(error)) => Err(log.failed(error)),
-        None => Ok(Kind::Logprobs),
-    }
 }

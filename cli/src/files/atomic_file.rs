@@ -1,6 +1,6 @@
 //! Output files: written beside their place and renamed once they are whole.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -26,7 +26,7 @@ pub(super) struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// A file beside its place, which may be written.
+    /// A file beside its place, which may be written; it has the mode of the one that it replaces.
     pub(super) fn new(given: &Path) -> Result<Self> {
         let place = resolved(given);
         if place.is_symlink() {
@@ -35,6 +35,7 @@ impl AtomicFile {
         if place.exists() && !place.is_file() {
             return Err(Failure::file(given, "is no regular file: leave -o out and redirect the output"));
         }
+        let replaced = replaced(&place, given)?;
         let folder = folder(&place);
         if !folder.is_dir() {
             return Err(Failure::file(given, format!("there is no folder {}", shown_path(folder))));
@@ -45,10 +46,15 @@ impl AtomicFile {
         {
             use std::os::unix::fs::PermissionsExt;
             // What a plain create would give; the system takes its umask off.
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
+            builder.permissions(Permissions::from_mode(0o666));
         }
+        let bad = |error| Failure::file(given, describe_io(&error));
         let mut names = Names::hold();
-        let file = builder.tempfile_in(folder).map_err(|error| Failure::file(given, describe_io(&error)))?;
+        let file = builder.tempfile_in(folder).map_err(bad)?;
+        if let Some(mode) = replaced {
+            // Before its first byte: what nobody else may read is never theirs to read.
+            file.as_file().set_permissions(mode).map_err(bad)?;
+        }
         names.add(file.path());
         Ok(Self { file: Some(file), place, given: given.to_owned() })
     }
@@ -137,6 +143,21 @@ impl Drop for AtomicFile {
     }
 }
 
+/// The mode of the file that an output takes the place of, if there is one: an error if nobody may write to that.
+pub(super) fn replaced(place: &Path, given: &Path) -> Result<Option<Permissions>> {
+    let Ok(metadata) = place.metadata() else { return Ok(None) };
+    let is_denied = || {
+        let opened = OpenOptions::new().append(true).open(place);
+        opened.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    };
+    let mode = metadata.permissions();
+    // Whoever owns the folder could replace it all the same.
+    if mode.readonly() || is_denied() {
+        return Err(Failure::file(given, "is read-only: make it writable, or choose another file"));
+    }
+    Ok(Some(mode))
+}
+
 /// Where a path leads through links, also through one to what is not there yet: a link keeps pointing where it points.
 pub(super) fn resolved(path: &Path) -> PathBuf {
     let mut place = path.to_owned();
@@ -148,7 +169,11 @@ pub(super) fn resolved(path: &Path) -> PathBuf {
         let Ok(target) = place.read_link() else { break };
         place = folder(&place).join(target);
     }
-    place
+    // One name for what is not there yet.
+    match (folder(&place).canonicalize(), place.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => place,
+    }
 }
 
 fn folder(place: &Path) -> &Path {

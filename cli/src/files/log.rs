@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Once;
 
 use indicatif::ProgressBar;
-use sortilege::log::{LogError, LogReader, Record};
+use sortilege::log::{LogError, LogReader, LogResult, Record};
 
 use crate::failure::{Failure, Result};
 use crate::foreign;
@@ -22,24 +22,40 @@ pub(crate) struct LogFile {
 }
 
 impl LogFile {
-    /// Whether a file is a log of ours, by its first bytes. Standard input is taken for something else.
+    /// Whether a file is a log of ours. Standard input is taken for something else.
     pub(crate) fn is_at(path: &Path) -> Result<bool> {
-        if is_stdin(path) || !path.is_file() {
-            return Ok(false);
+        Ok(!is_stdin(path) && path.is_file() && Self::is_log(&Opened::new(path)?))
+    }
+
+    /// Whether this is a log of ours: by its first bytes, or by its name where it has none.
+    pub(crate) fn is_log(opened: &Opened) -> bool {
+        let head = opened.head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&opened.head);
+        let is_named = |end| opened.path.extension().is_some_and(|name| name.eq_ignore_ascii_case(end));
+        match head.trim_ascii_start() {
+            [] => ["jsonl", "csv"].into_iter().any(is_named),
+            [b'{', rest @ ..] => rest.trim_ascii_start().starts_with(b"\"request\""),
+            head => head.starts_with(b"request,") || head.starts_with(b"PAR1"),
         }
-        let head = Opened::new(path)?.head;
-        Ok([&b"{\"request\":"[..], b"request,", b"PAR1"].iter().any(|start| head.starts_with(start)))
     }
 
     /// The log at a path, or that of standard input for `-`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let opened = Opened::new(path)?;
+        Self::of(Opened::new(path)?)
+    }
+
+    /// The log of an open file.
+    pub(crate) fn of(opened: Opened) -> Result<Self> {
         let head = opened.head.clone();
         Ok(Self { input: opened.seekable(None)?, head })
     }
 
-    /// Its records from the first one.
-    pub(crate) fn records(&self) -> Result<LogReader<BufReader<File>>> {
+    /// Its records from the first one, of which there must be one.
+    pub(crate) fn records(&self) -> Result<Records> {
+        Ok(Records { reader: self.reader()?, is_empty: true })
+    }
+
+    /// Its records from the first one, if there are any.
+    pub(crate) fn reader(&self) -> Result<LogReader<BufReader<File>>> {
         tell_no_panic_of_parquet();
         let mut file = self.input.file()?;
         file.seek(SeekFrom::Start(0)).map_err(|error| Failure::file(&self.input.path, error))?;
@@ -63,6 +79,11 @@ impl LogFile {
         }
         bar.finish_and_clear();
         self.check_unchanged()
+    }
+
+    /// As the user gives it.
+    pub(crate) fn path(&self) -> &Path {
+        &self.input.path
     }
 
     /// The failure of a record that cannot be read.
@@ -93,6 +114,28 @@ impl LogFile {
         progress::bar(0, "{spinner} {pos} records, {per_sec}")
     }
 }
+
+/// The records of a log that has some.
+pub(crate) struct Records {
+    reader: LogReader<BufReader<File>>,
+    /// Whether none was read.
+    is_empty: bool,
+}
+
+impl Iterator for Records {
+    type Item = LogResult<Record<'static>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let record = self.reader.next();
+        let is_empty = std::mem::take(&mut self.is_empty);
+        if record.is_none() && is_empty {
+            return Some(Err(LogError::Format(EMPTY.to_owned())));
+        }
+        record
+    }
+}
+
+const EMPTY: &str = "there is no record in it: its run had no rows, or was interrupted before the first";
 
 /// The library makes errors of the panics of `parquet` at damaged files: from now on they say nothing of themselves.
 fn tell_no_panic_of_parquet() {

@@ -8,9 +8,10 @@ use sortilege::{Dtype, Logits};
 
 use super::array::Array;
 use super::element::Element;
-use super::formats::open_array;
+use super::formats::{Format, array_of};
 use super::hints::Hints;
 use crate::failure::{Failure, Result, note};
+use crate::input::Opened;
 use crate::progress;
 use crate::shared_args::LogitsArgs;
 use crate::shown::shown_path;
@@ -34,15 +35,23 @@ pub(crate) struct LogitsFile {
 impl LogitsFile {
     /// The file that the options name, if it holds logits in a shape that makes rows.
     pub(crate) fn open(args: &LogitsArgs) -> Result<Self> {
-        let hints = Hints {
+        Self::of(Opened::new(&args.logits)?, args)
+    }
+
+    /// That of the open file.
+    pub(crate) fn of(opened: Opened, args: &LogitsArgs) -> Result<Self> {
+        let mut hints = Hints {
             tensor: args.tensor.clone(),
             default_names: &["logits"],
             shape: args.shape.clone(),
             dtype: args.dtype,
             most_tokens: None,
         };
+        if args.is_of_another {
+            fit(&mut hints, Format::of(&opened));
+        }
         let path = &args.logits;
-        let mut array = open_array(path, &hints)?;
+        let mut array = array_of(opened, &hints)?;
         let dtype = match array.element {
             Element::Logit(dtype) => dtype,
             Element::F64 => {
@@ -57,7 +66,7 @@ impl LogitsFile {
                 return Err(Failure::file(path, problem));
             }
         };
-        if hints.dtype.is_some_and(|wanted| wanted != dtype) {
+        if !args.is_of_another && hints.dtype.is_some_and(|wanted| wanted != dtype) {
             let path = shown_path(path);
             return Err(Failure::Usage(format!("{path}: the file says {dtype}: leave --dtype out")));
         }
@@ -221,6 +230,16 @@ pub(crate) fn each_block_of(
         bar.finish_and_clear();
         Ok(())
     })
+}
+
+/// Leaves out what a file of this format, or of raw numbers, says itself.
+fn fit(hints: &mut Hints, format: Option<Format>) {
+    if format.is_some() {
+        hints.shape = None;
+    }
+    if !matches!(format, Some(Format::Npz | Format::Safetensors | Format::Index)) {
+        hints.tensor = None;
+    }
 }
 
 /// Drops dimensions of 1 until there are no more than three, those before the vocabulary.

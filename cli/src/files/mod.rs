@@ -27,7 +27,7 @@ pub(crate) use self::lasting::Lasting;
 pub(crate) use self::log::LogFile;
 pub(crate) use self::logits::{BLOCK_BYTES, LogitsFile, each_block_of};
 pub(crate) use self::partial::Partial;
-pub(crate) use self::reference::{About, ReferenceFile, ReferenceWriter, SOURCE_NAMES};
+pub(crate) use self::reference::{About, ReferenceFile, ReferenceWriter, Source};
 pub(crate) use self::sidecar::{
     Inputs, deliver, meta, meta_within, read_sidecar, sha256, sidecar_beside, with_sidecar,
 };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sortilege::log::write_json_pretty;
 
-use super::atomic_file::{AtomicFile, resolved, write_file};
+use super::atomic_file::{AtomicFile, replaced, resolved, write_file};
 use super::sidecar::Inputs;
 use crate::failure::{Failure, Result};
 use crate::input::{Digest, Hashed, describe_io};
@@ -43,6 +43,9 @@ impl Partial {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(|error| Failure::file(&path, describe_io(&error)))?;
+        if let Some(mode) = replaced(&resolved(output), output)? {
+            file.set_permissions(mode).map_err(|error| Failure::file(&path, describe_io(&error)))?;
+        }
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             return Err(Failure::file(&path, "another run is writing it: wait for that"));
         }

@@ -62,12 +62,20 @@ pub(crate) struct About {
     pub(crate) has_targets: bool,
     /// The position, in its request, that the first row predicts.
     pub(crate) first: usize,
-    /// The file of logits and its hash, the type of the logits, the device.
-    pub(crate) source: [(String, String); 4],
+    pub(crate) source: Source,
 }
 
-/// Names of what is said of the source.
-pub(crate) const SOURCE_NAMES: [&str; 4] = ["source", "source_sha256", "source_dtype", "device"];
+/// Where the logits of a reference came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) file: String,
+    pub(crate) sha256: String,
+    pub(crate) dtype: String,
+    pub(crate) device: String,
+}
+
+/// Names in the file of what is said of the source.
+const SOURCE_NAMES: [&str; 4] = ["source", "source_sha256", "source_dtype", "device"];
 
 /// Writes a reference row by row; the file is there once it is finished.
 pub(crate) struct ReferenceWriter {
@@ -76,6 +84,8 @@ pub(crate) struct ReferenceWriter {
     listed: usize,
     columns: [BufWriter<File>; COLUMNS.len()],
     rows: usize,
+    /// Rows that are no distribution.
+    pub(crate) unsound: usize,
 }
 
 impl ReferenceWriter {
@@ -85,7 +95,7 @@ impl ReferenceWriter {
         let columns: Vec<BufWriter<File>> =
             COLUMNS.iter().map(|_| temporary(path).map(BufWriter::new)).collect::<Result<_>>()?;
         let columns = columns.try_into().expect("one for each column");
-        Ok(Self { file, path: path.to_owned(), listed, columns, rows: 0 })
+        Ok(Self { file, path: path.to_owned(), listed, columns, rows: 0, unsound: 0 })
     }
 
     /// Writes a row.
@@ -106,6 +116,7 @@ impl ReferenceWriter {
             vec![u8::try_from(status).unwrap_or(u8::MAX)],
         ];
         self.rows += 1;
+        self.unsound += usize::from(row.status != Status::Ok);
         let mut each = self.columns.iter_mut().zip(bytes);
         each.try_for_each(|(column, bytes)| column.write_all(&bytes))
             .map_err(|error| cannot_spool(&self.path, &error))
@@ -140,8 +151,9 @@ fn header(about: &About, rows: usize) -> serde_json::Value {
         ("has_targets", about.has_targets.to_string()),
         ("first_position", about.first.to_string()),
     ];
-    let numbers = numbers.into_iter().map(|(name, number)| (name.to_owned(), number));
-    said.extend(numbers.chain(about.source.clone()).map(|(name, text)| (name, json!(text))));
+    let Source { file, sha256, dtype, device } = about.source.clone();
+    let source = SOURCE_NAMES.into_iter().zip([file, sha256, dtype, device]);
+    said.extend(numbers.into_iter().chain(source).map(|(name, text)| (name.to_owned(), json!(text))));
     let mut header = serde_json::Map::new();
     header.insert("__metadata__".to_owned(), said.into());
     let mut end = 0;
@@ -254,7 +266,8 @@ fn about(header: &Header) -> Result<(About, usize), String> {
         Some((_, _, &[_, listed])) if listed > 0 => listed,
         _ => return Err(format!("{} lists no token", TOP_TOKENS.0)),
     };
-    let source = SOURCE_NAMES.map(|name| (name.to_owned(), said(name)));
+    let [file, sha256, dtype, device] = SOURCE_NAMES.map(said);
+    let source = Source { file, sha256, dtype, device };
     let (vocab, first) = (whole("vocab", &said("vocab"))?, whole("first_position", &said("first_position"))?);
     let has_targets = said("has_targets") == "true";
     Ok((About { leading, vocab, listed, has_targets, first, source }, rows))

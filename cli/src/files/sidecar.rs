@@ -94,26 +94,45 @@ impl Inputs {
             ));
         }
         let mut all = Self { outputs: outputs.into_iter().flatten().collect(), stamps: Vec::new() };
+        all.check_outputs()?;
         inputs.into_iter().try_for_each(|input| all.add(input))?;
         all.outputs.iter().try_for_each(|output| AtomicFile::new(output).map(drop))?;
         Ok(all)
+    }
+
+    /// An error if two outputs, or an output and the sidecar of another one, are one file.
+    fn check_outputs(&self) -> Result<()> {
+        let places: Vec<PathBuf> = self.outputs.iter().map(|output| resolved(output)).collect();
+        let twice = (0..places.len()).find(|&later| places[..later].contains(&places[later]));
+        twice.map_or(Ok(()), |place| {
+            Err(Failure::Usage(format!(
+                "{} would be written twice: choose another file for one of the outputs",
+                shown_path(&self.outputs[place])
+            )))
+        })
     }
 
     /// One more, such as the file that an index leads to.
     pub(crate) fn add(&mut self, input: &Path) -> Result<()> {
         // Of a list of tokens, or of what is to be refused by its reader, there is no file.
         let Some(stamp) = Stamp::at(input).filter(|_| !self.outputs.is_empty()) else { return Ok(()) };
-        let is_replaced =
-            |output: &&PathBuf| Stamp::at(output).is_some_and(|output| output.is_of_same_file(&stamp));
-        if let Some(output) = self.outputs.iter().find(is_replaced) {
-            return Err(Failure::Usage(format!(
-                "{} would replace the input {}: choose another output file",
-                shown_path(output),
-                shown_path(input)
-            )));
+        self.check_kept(&stamp, &format!("the input {}", shown_path(input)))?;
+        // It tells how the input was made, whether it is read here or not.
+        if let Some(stamp) = sidecar_beside(input).and_then(|sidecar| Stamp::at(&sidecar)) {
+            self.check_kept(&stamp, &format!("the sidecar of {}", shown_path(input)))?;
         }
         self.stamps.push((input.to_owned(), stamp));
         Ok(())
+    }
+
+    /// An error if an output would take the place of this file.
+    fn check_kept(&self, stamp: &Stamp, what: &str) -> Result<()> {
+        let is_replaced =
+            |output: &&PathBuf| Stamp::at(output).is_some_and(|output| output.is_of_same_file(stamp));
+        self.outputs.iter().find(is_replaced).map_or(Ok(()), |output| {
+            let output = shown_path(output);
+            Err(Failure::Usage(format!("{output} would replace {what}: choose another output file")))
+        })
     }
 
     /// What can be told of them later: path, bytes, and when each was written, in nanoseconds.

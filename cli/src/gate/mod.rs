@@ -10,9 +10,11 @@
 //! ```
 
 mod condition;
+mod gates;
 mod node;
 mod parse;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::condition::{Condition, Verdict};
+pub(crate) use self::gates::Gates;

@@ -27,9 +27,8 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     check_options(args, format)?;
     refuse_binary(format == LogFormat::Parquet, args.run.output())?;
     let tokens = args.tokens.as_deref().map(Path::new);
-    let files = args.vocab.files().map(|path| path.map(|path| path.as_path()));
-    let inputs = [Some(args.logits.logits.as_path()), tokens].into_iter().chain(files);
-    let mut inputs = Inputs::of(with_sidecar(args.run.output()), inputs.flatten())?;
+    let inputs = [Some(args.logits.logits.as_path()), tokens, args.vocab.path()];
+    let mut inputs = Inputs::of(with_sidecar(args.run.output()), inputs.into_iter().flatten())?;
     let job = Job::open(args)?;
     inputs.add(job.logits.array.path())?;
     if args.run.output().is_some() {
@@ -155,9 +154,8 @@ fn check_options(args: &LogArgs, format: LogFormat) -> Result<()> {
         let name = name_of(&format);
         note!("note: --token-ids are not written: --format {name} has no room for them, jsonl has");
     }
-    let [vocab_file, tokenizer] = args.vocab.files();
     let has_tokens = args.top > 0 || args.tokens.is_some() || !args.token_ids.is_empty();
-    if !has_tokens && (vocab_file.is_some() || tokenizer.is_some()) {
+    if !has_tokens && args.vocab.is_given() {
         note!("note: the texts of tokens are not written: with --top 0 and without --tokens there are none");
     }
     Ok(())

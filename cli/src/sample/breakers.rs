@@ -132,7 +132,7 @@ impl<'a> TextsOfTokens<'a> {
     /// The vocabulary, for this text.
     fn load(&mut self, text: &str) -> Result<&Vocab> {
         if self.vocab.is_none() {
-            self.vocab = self.args.load_any()?;
+            self.vocab = self.args.open()?.map(|(vocab, _)| vocab);
         }
         self.vocab.as_ref().ok_or_else(|| {
             Failure::Usage(format!(

@@ -41,9 +41,9 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     let format = args.run.format(args.format, [SampleFormat::Table, SampleFormat::Jsonl]);
     refuse_binary(format == SampleFormat::Parquet && !args.plan, args.run.output())?;
     let prompt = args.prompt.as_deref().map(Path::new);
-    let [vocab_file, tokenizer] = args.vocab.files();
-    let files = [Some(&args.logits.logits), args.params.as_ref(), args.mask.as_ref(), vocab_file, tokenizer];
-    let inputs = files.into_iter().flatten().map(|path| path.as_path()).chain(prompt);
+    let files = [Some(&args.logits.logits), args.params.as_ref(), args.mask.as_ref()];
+    let inputs =
+        files.into_iter().flatten().map(|path| path.as_path()).chain(args.vocab.path()).chain(prompt);
     let mut inputs = Inputs::of(with_sidecar(args.run.output()), inputs)?;
     let job = Job::open(args)?;
     inputs.add(job.logits.array.path())?;
@@ -94,13 +94,12 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
 
 /// Says which options a plan takes no notice of.
 fn tell_unplanned(args: &SampleArgs) {
-    let [vocab_file, tokenizer] = args.vocab.files();
     for (option, is_given) in [
         ("--device", args.run.device != "auto"),
         ("--output", args.run.output().is_some()),
         ("--format", args.format.is_some()),
-        ("--vocab-file", vocab_file.is_some()),
-        ("--tokenizer", tokenizer.is_some()),
+        ("--vocab-file", args.vocab.vocab_file.is_some()),
+        ("--tokenizer", args.vocab.tokenizer.is_some()),
     ] {
         if is_given {
             tell_idle(option, "--plan prints a plan and does nothing");
@@ -111,8 +110,7 @@ fn tell_unplanned(args: &SampleArgs) {
 /// Says what is asked for and the format has no room for.
 fn tell_unwritten(args: &SampleArgs, requests: &Requests, format: SampleFormat) {
     let name = name_of(&format);
-    let [vocab_file, tokenizer] = args.vocab.files();
-    if format == SampleFormat::Tokens && (vocab_file.is_some() || tokenizer.is_some()) {
+    if format == SampleFormat::Tokens && args.vocab.is_given() {
         note!("note: the texts of tokens are not written: --format {name} has ids alone");
     }
     let [raw, processed] = requests.asks_for_logprobs();

@@ -25,11 +25,12 @@ and then the candidate, that is C - 1
 
 Candidates of one row, such as the labels of a multiple choice, name the same request and row.
 
-In place of logits a log of `sortilege log` or `sample` will do, JSON lines or CSV, which says something of the tokens: they are its own, or in its lists. The rows of a request are its records, in order. An output of a log has no sidecar.
+In place of logits a log of `sortilege log` or `sample` will do, JSON lines, CSV or Parquet, which says something of the tokens: they are its own, or in its lists. The rows of a request are its records, in order.
 
 Examples:
   echo '[{\"tokens\": [5, 17], \"name\": \"Paris\"}, {\"tokens\": [9], \"name\": \"London\"}]' > q.json
   sortilege score logits.npy --candidates q.json
+  sortilege log logits.npy --top 100 --format jsonl | sortilege score - --candidates q.json
   sortilege score logits.npy --candidates q.json --tokenizer tokenizer.json --format json
   echo '[{\"tokens\": [32], \"request\": 0, \"first_row\": 7}, {\"tokens\": [33], \"request\": 0, \"first_row\": 7}]' | \
 sortilege score logits.npy --candidates -"

@@ -25,6 +25,9 @@ pub(super) struct Candidate {
     #[serde(default)]
     pub(super) first_row: usize,
     pub(super) bytes: Option<usize>,
+    /// The line of the file that it begins in, counted from 1.
+    #[serde(skip)]
+    line: usize,
     /// The place of its first token among those of all candidates.
     #[serde(skip)]
     pub(super) first_place: usize,
@@ -47,6 +50,8 @@ pub(super) struct Ask {
     pub(super) row: usize,
     pub(super) token: u32,
     pub(super) place: usize,
+    /// The line of the file that its candidate begins in.
+    pub(super) line: usize,
 }
 
 /// What a row says of a token, or why it says nothing.
@@ -68,9 +73,6 @@ impl Questions {
             number += 1;
             place += candidate.tokens.len();
         }
-        if questions.iter().flatten().any(|candidate| candidate.tokens.is_empty()) {
-            return Err(bad(&"one of them has no tokens: leave it out"));
-        }
         Ok(Self(questions))
     }
 
@@ -80,7 +82,10 @@ impl Questions {
             for (number, candidate) in candidates.iter().enumerate() {
                 candidate.check(logits).map_err(|problem| {
                     let path = shown_path(path);
-                    Failure::Usage(format!("{path}: question {question}, candidate {number}: {problem}"))
+                    let line = candidate.line;
+                    Failure::Usage(format!(
+                        "{path}: line {line}: question {question}, candidate {number}: {problem}"
+                    ))
                 })?;
             }
         }
@@ -105,7 +110,8 @@ impl Questions {
             // No log has the last row of all, so that it may be asked for twice.
             let rows = (0..).map(|row| candidate.first_row.saturating_add(row));
             let tokens = candidate.tokens.iter().zip(places).zip(rows);
-            asks.extend(tokens.map(|((&token, place), row)| Ask { request, row, token, place }));
+            let line = candidate.line;
+            asks.extend(tokens.map(|((&token, place), row)| Ask { request, row, token, place, line }));
         }
         asks.sort_by_key(|ask| (ask.request, ask.row));
         asks
@@ -151,27 +157,64 @@ fn parse(text: &str) -> Result<Vec<Vec<Candidate>>, String> {
     {
         values = lists.into_iter().map(RawValue::get).collect();
     }
+    let mut lines = Lines { text, place: 0, line: 1 };
     let question = |(number, value): (usize, &str)| {
-        let candidates = if value.starts_with('[') {
-            let list: Vec<&RawValue> = serde_json::from_str(value).map_err(|error| error.to_string())?;
-            list.into_iter().map(|value| candidate(value.get())).collect()
+        let line = lines.of(value);
+        let list: Vec<&RawValue> = if value.starts_with('[') {
+            serde_json::from_str(value).map_err(|error| error.to_string())?
         } else {
-            candidate(value).map(|candidate| vec![candidate])
+            vec![serde_json::from_str(value).map_err(|error| error.to_string())?]
         };
-        candidates.map_err(|problem| format!("question {number}: {problem}"))
+        if list.is_empty() {
+            return Err(format!("line {line}: question {number} has no candidates: leave it out"));
+        }
+        let read = |value: &RawValue| {
+            let line = lines.of(value.get());
+            let candidate = candidate(value.get(), line);
+            candidate.map_err(|(line, problem)| format!("line {line}: question {number}: {problem}"))
+        };
+        list.into_iter().map(read).collect()
     };
     values.into_iter().enumerate().map(question).collect()
 }
 
-fn candidate(text: &str) -> Result<Candidate, String> {
+/// Numbers of the lines of a text, for parts of it that come in its order.
+struct Lines<'t> {
+    text: &'t str,
+    /// Where the part before begins, and in which line.
+    place: usize,
+    line: usize,
+}
+
+impl Lines<'_> {
+    /// The number, from 1, of the line that this part of the text begins in.
+    fn of(&mut self, part: &str) -> usize {
+        let place = part.as_ptr().addr() - self.text.as_ptr().addr();
+        let between = &self.text.as_bytes()[self.place..place];
+        self.line += between.iter().filter(|&&byte| byte == b'\n').count();
+        self.place = place;
+        self.line
+    }
+}
+
+/// The candidate that begins in this line; otherwise the line of what is wrong, and that.
+fn candidate(text: &str, line: usize) -> Result<Candidate, (usize, String)> {
     if !text.starts_with('{') {
-        return Err(format!("{} is no candidate, an object with \"tokens\"", shown(text)));
+        return Err((line, format!("{} is no candidate, an object with \"tokens\"", shown(text))));
     }
     let mut reader = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let place = error.path().to_string();
-        format!("{}: {}", shown(&place), shown(&error.into_inner().to_string()))
-    })
+    let candidate: Candidate = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let (place, error) = (error.path().to_string(), error.into_inner());
+        // The parser counts from the candidate's beginning, and from 1.
+        let within = error.line().max(1) - 1;
+        let words = error.to_string();
+        let words = words.rsplit_once(" at line ").map_or(&words[..], |(words, _)| words);
+        (line + within, format!("{}: {}", shown(&place), shown(words)))
+    })?;
+    if candidate.tokens.is_empty() {
+        return Err((line, "a candidate has no tokens: leave it out".to_owned()));
+    }
+    Ok(Candidate { line, ..candidate })
 }
 
 #[cfg(test)]
@@ -201,10 +244,19 @@ mod tests {
     #[test]
     fn what_is_no_candidate_is_named() {
         for (text, words) in [
-            ("[1]", &["question 0", "1 is no candidate", "\"tokens\""][..]),
-            ("{}", &["question 0", "missing field `tokens`"]),
-            (r#"[[{"tokens": [1]}], [{"tokens": "x"}]]"#, &["question 1", "tokens", "a sequence"]),
-            (r#"{"tokens": [1, -5]}"#, &["tokens[1]", "-5", "u32"]),
+            ("[1]", &["line 1: question 0", "1 is no candidate", "\"tokens\""][..]),
+            ("\n{}", &["line 2: question 0", "missing field `tokens`"]),
+            (
+                "[[{\"tokens\": [1]}],\n [{\"tokens\": \"x\"}]]",
+                &["line 2: question 1", "tokens", "a sequence"],
+            ),
+            ("[{\"tokens\":\n [1]},\n {\"tokens\":\n\n [1,\n -5]}]", &["line 6: ", "tokens[1]", "-5", "u32"]),
+            (
+                "[{\"tokens\": [1]},\n\n {\"tokens\": []}]",
+                &["line 3: question 0", "no tokens", "leave it out"],
+            ),
+            ("{\"tokens\": [1]}\n[]", &["line 2: question 1", "no candidates", "leave it out"]),
+            ("[[], [{\"tokens\": [1]}]]", &["line 1: question 0", "no candidates"]),
             (r#"{"tokens": [1], "row": 5}"#, &["unknown field `row`", "first_row"]),
             (r#"{"tokens": [1], "first_row": -1}"#, &["first_row", "-1"]),
             (r#"[{"tokens": [1]}"#, &["EOF"]),

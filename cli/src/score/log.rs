@@ -4,21 +4,28 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use sortilege::Status;
+use sortilege::log::Kind;
 
 use super::candidates::{Ask, Scored};
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, note};
 use crate::files::LogFile;
 use crate::shown::shown_path;
 
 /// Answers in the order of the places of the asks, which come row by row.
-pub(super) fn score(path: &Path, asks: &[Ask]) -> Result<Vec<Scored>> {
-    let log = LogFile::open(path)?;
+pub(super) fn score(log: &LogFile, asks: &[Ask]) -> Result<Vec<Scored>> {
+    let path = log.path();
     let mut scored = vec![None; asks.len()];
     // The request of the record before, and how many of its records were read.
     let (mut request, mut row) = (None, 0);
     let (mut requests, mut number) = (HashSet::new(), 0);
     log.each(|record| {
         number += 1;
+        if number == 1 && record.kind() == Kind::Sample {
+            note!(
+                "note: {}: a log of `sample` is scored by the processed distribution, which its tokens were drawn from",
+                shown_path(path)
+            );
+        }
         row = if request == Some(record.request()) { row + 1 } else { 0 };
         if row == 0 && !requests.insert(record.request()) {
             return Err(scattered(path, number, record.request()));
@@ -36,8 +43,9 @@ pub(super) fn score(path: &Path, asks: &[Ask]) -> Result<Vec<Scored>> {
     })?;
     let place = scored.iter().position(Option::is_none);
     match place.and_then(|place| asks.iter().find(|ask| ask.place == place)) {
-        Some(Ask { request, row, .. }) => Err(Failure::Usage(format!(
-            "{} has no row {row} of request {request}: rows are the records of a request, counted from 0",
+        Some(Ask { request, row, line, .. }) => Err(Failure::Usage(format!(
+            "{} has no row {row} of request {request}, for which line {line} of the candidates asks: rows are the records of \
+             a request, counted from 0",
             shown_path(path)
         ))),
         None => Ok(scored.into_iter().flatten().collect()),
@@ -56,11 +64,12 @@ fn scattered(path: &Path, number: u64, request: u64) -> Failure {
 /// A token of which a log says nothing.
 fn unknown(path: &Path, ask: &Ask) -> Failure {
     Failure::Usage(format!(
-        "{} says nothing of token {} in row {} of request {}: it is neither the given token nor listed; score the logits, or \
-         log them with --tokens, --token-ids or a longer --top",
+        "{} says nothing of token {} in row {} of request {}, for which line {} of the candidates asks: it is neither the \
+         given token nor listed; score the logits, or log them with --tokens, --token-ids or a longer --top",
         shown_path(path),
         ask.token,
         ask.row,
-        ask.request
+        ask.request,
+        ask.line
     ))
 }

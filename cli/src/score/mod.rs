@@ -7,7 +7,7 @@ mod logits;
 mod output;
 
 use std::fmt;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
 use serde::Serialize;
 use sortilege::LogprobsParams;
@@ -19,7 +19,8 @@ use self::candidates::{Questions, Scored};
 use self::output::{Answer, Writer};
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note, tell_idle};
-use crate::files::{Inputs, LogFile, LogitsFile, deliver, meta, sha256, with_sidecar, write_file};
+use crate::files::{Inputs, LogFile, LogitsFile, deliver, meta, sha256, with_sidecar};
+use crate::input::Opened;
 use crate::shared_args::{VocabSource, name_of};
 use crate::tally::Tally;
 use crate::text::Vocab;
@@ -29,28 +30,46 @@ use crate::text::Vocab;
 struct Options<'a> {
     candidates: String,
     candidates_sha256: Option<String>,
-    temperature: f32,
     format: String,
-    device: &'a str,
-    vocab_size: Option<usize>,
+    /// None of what is scored of a log.
+    #[serde(flatten)]
+    of_logits: Option<OfLogits<'a>>,
     #[serde(flatten)]
     vocab: VocabSource,
+}
+
+/// The options of what is scored of logits.
+#[derive(Serialize)]
+struct OfLogits<'a> {
+    temperature: f32,
+    device: &'a str,
+    vocab_size: Option<usize>,
+}
+
+/// `FILE.meta.json` of what was scored of a log; how that was made is in its own sidecar.
+#[derive(Serialize)]
+struct LogMeta<'a> {
+    sortilege: &'static str,
+    log: String,
+    log_sha256: String,
+    options: Options<'a>,
+    output_sha256: String,
 }
 
 pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     let format = args.run.format(args.format, [ScoreFormat::Table, ScoreFormat::Jsonl]);
     LogprobsParams { temperature: args.temperature, ..LogprobsParams::default() }.validate()?;
-    let files = [Some(&args.logits.logits), Some(&args.candidates)].into_iter().chain(args.vocab.files());
-    let inputs = Inputs::of(with_sidecar(args.run.output()), files.flatten().map(|path| path.as_path()))?;
-    if LogFile::is_at(&args.logits.logits)? {
-        run_log(args, format, &inputs)
+    let files = [Some(args.logits.logits.as_path()), Some(&args.candidates), args.vocab.path()];
+    let inputs = Inputs::of(with_sidecar(args.run.output()), files.into_iter().flatten())?;
+    let opened = Opened::new(&args.logits.logits)?;
+    if LogFile::is_log(&opened) {
+        run_log(args, &LogFile::of(opened)?, format, &inputs)
     } else {
-        run_logits(args, format, inputs)
+        run_logits(args, LogitsFile::of(opened, &args.logits)?, format, inputs)
     }
 }
 
-fn run_logits(args: &ScoreArgs, format: ScoreFormat, mut inputs: Inputs) -> Result<()> {
-    let logits = LogitsFile::open(&args.logits)?;
+fn run_logits(args: &ScoreArgs, logits: LogitsFile, format: ScoreFormat, mut inputs: Inputs) -> Result<()> {
     inputs.add(logits.array.path())?;
     let questions = Questions::read(&args.candidates)?;
     questions.check(&args.candidates, &logits)?;
@@ -70,22 +89,33 @@ fn run_logits(args: &ScoreArgs, format: ScoreFormat, mut inputs: Inputs) -> Resu
             Ok(())
         },
         |output| {
-            let options = Options {
-                candidates: args.candidates.display().to_string(),
-                candidates_sha256: sha256(Some(&args.candidates))?,
+            let of_logits = OfLogits {
                 temperature: args.temperature,
-                format: name_of(&format),
                 device: &args.run.device,
                 vocab_size: args.logits.vocab_size,
-                vocab: vocab_source.unwrap_or_default(),
             };
-            meta(&logits, &chosen, options, output)
+            meta(&logits, &chosen, options(args, format, Some(of_logits), vocab_source)?, output)
         },
     )
 }
 
-/// Scores what a log says. How the log was made is in its own sidecar, and the output has none.
-fn run_log(args: &ScoreArgs, format: ScoreFormat, inputs: &Inputs) -> Result<()> {
+fn options<'a>(
+    args: &ScoreArgs,
+    format: ScoreFormat,
+    of_logits: Option<OfLogits<'a>>,
+    vocab: Option<VocabSource>,
+) -> Result<Options<'a>> {
+    Ok(Options {
+        candidates: args.candidates.display().to_string(),
+        candidates_sha256: sha256(Some(&args.candidates))?,
+        format: name_of(&format),
+        of_logits,
+        vocab: vocab.unwrap_or_default(),
+    })
+}
+
+/// Scores what a log says.
+fn run_log(args: &ScoreArgs, log: &LogFile, format: ScoreFormat, inputs: &Inputs) -> Result<()> {
     const WHY: &str = "the logprobs are those of the log";
     for (option, is_given) in [
         ("--temperature", args.temperature != 1.0),
@@ -100,20 +130,22 @@ fn run_log(args: &ScoreArgs, format: ScoreFormat, inputs: &Inputs) -> Result<()>
         }
     }
     let questions = Questions::read(&args.candidates)?;
-    let vocab = args.vocab.load_any()?;
-    let scored = log::score(&args.logits.logits, &questions.asks())?;
-    match args.run.output() {
-        None => {
-            let mut out = BufWriter::new(io::stdout().lock());
-            write_all(&mut out, format, &questions, &scored, vocab.as_ref())?;
-        }
-        Some(output) => {
-            let mut bytes = Vec::new();
-            write_all(&mut bytes, format, &questions, &scored, vocab.as_ref())?;
-            inputs.check_unchanged()?;
-            write_file(output, &bytes)?;
-        }
-    }
+    let (vocab, vocab_source) = args.vocab.open()?.unzip();
+    let scored = log::score(log, &questions.asks())?;
+    deliver(
+        args.run.output(),
+        inputs,
+        |mut out| write_all(&mut out, format, &questions, &scored, vocab.as_ref()),
+        |output_sha256| {
+            Ok(LogMeta {
+                sortilege: env!("CARGO_PKG_VERSION"),
+                log: log.path().display().to_string(),
+                log_sha256: log.sha256()?,
+                options: options(args, format, None, vocab_source)?,
+                output_sha256,
+            })
+        },
+    )?;
     note!("{}", Counts(&questions));
     Ok(())
 }

@@ -15,7 +15,7 @@ use self::names::{Summed, of_record, of_summary, record_names};
 use self::table::{Matches, Table};
 use crate::failure::{Failure, Result, note};
 use crate::files::LogFile;
-use crate::gate::{Condition, Verdict};
+use crate::gate::{Condition, Gates, Verdict};
 use crate::shared_args::ReportFormat;
 use crate::shown::shown_path;
 
@@ -32,21 +32,22 @@ pub(crate) fn run(args: &SummaryArgs) -> Result<()> {
     let printed = print(args, &selection, &summed.report).map_err(|error| Failure::writing(&error));
     // A gate that fails is told even if nobody reads the summary.
     let numbers = of_summary(Some(&summed));
-    gates.iter().try_for_each(|gate| check(gate, &numbers))?;
+    gates.check(&|name| {
+        numbers.iter().find(|(other, _)| other == name).map_or(f64::NAN, |(_, number)| *number)
+    })?;
     printed
 }
 
 /// The condition on records, and those on the summary.
-fn conditions(args: &SummaryArgs) -> Result<(Option<Condition>, Vec<Condition>)> {
-    let parse = |option: &str, text: &str, names: &[&str]| {
-        Condition::parse(text, names).map_err(|problem| Failure::Usage(format!("{option}: {problem}")))
+fn conditions(args: &SummaryArgs) -> Result<(Option<Condition>, Gates)> {
+    let parse = |text: &str| {
+        let parsed = Condition::parse(text, &record_names());
+        parsed.map_err(|problem| Failure::Usage(format!("--where: {problem}")))
     };
-    let condition = args.condition.as_deref();
-    let kept = condition.map(|text| parse("--where", text, &record_names())).transpose()?;
+    let kept = args.condition.as_deref().map(parse).transpose()?;
     let names = of_summary(None);
     let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
-    let gates = args.fail_if.iter().map(|text| parse("--fail-if", text, &names));
-    Ok((kept, gates.collect::<Result<_>>()?))
+    Ok((kept, Gates::parse(&args.fail_if, &names, |_| None)?))
 }
 
 /// Which records are summed up.
@@ -89,9 +90,6 @@ fn sum_up(args: &SummaryArgs, low: LowConfidence, selection: &mut Selection) -> 
         }
         Ok(())
     })?;
-    if selection.read == 0 {
-        return Err(Failure::file(&args.log, "there is no record in it"));
-    }
     Ok(summary.finish())
 }
 
@@ -126,22 +124,4 @@ fn print(args: &SummaryArgs, selection: &Selection, report: &SummaryReport) -> i
     }
     write!(out, "{}", Table { report, list: args.list })?;
     out.flush()
-}
-
-/// A failure if a condition holds, or nobody can say.
-fn check(gate: &Condition, numbers: &[(String, f64)]) -> Result<()> {
-    let number =
-        |name: &str| numbers.iter().find(|(other, _)| other == name).map_or(f64::NAN, |(_, number)| *number);
-    let values = || {
-        let value = |name: &str| match number(name) {
-            value if value.is_nan() => format!("there is no {name}"),
-            value => format!("{name} is {value}"),
-        };
-        gate.names().into_iter().map(value).collect::<Vec<_>>().join(", ")
-    };
-    match gate.decide(&number) {
-        Verdict::DoesNotHold => Ok(()),
-        Verdict::Holds => Err(Failure::Mismatch(format!("--fail-if {gate}: {}", values()))),
-        Verdict::Undecided => Err(Failure::Mismatch(format!("--fail-if {gate} is undecided: {}", values()))),
-    }
 }

@@ -88,6 +88,51 @@ fn no_output_tells_of_other_bytes() {
     });
 }
 
+/// A log is an input as any other.
+#[test]
+fn a_change_of_a_log_ends_the_run() {
+    let change = |of: fn(&Folder)| of;
+    let changes = [
+        (
+            "longer",
+            change(|folder| {
+                let log = std::fs::OpenOptions::new().append(true).open(folder.path("log.jsonl"));
+                std::io::Write::write_all(&mut log.expect("it is there"), b"\n").expect("room");
+            }),
+        ),
+        (
+            "cut short",
+            change(|folder| {
+                let log = std::fs::OpenOptions::new().write(true).open(folder.path("log.jsonl"));
+                log.expect("it is there").set_len(1 << 20).expect("it is cut");
+            }),
+        ),
+        (
+            "replaced",
+            change(|folder| {
+                std::fs::rename(folder.path("other.jsonl"), folder.path("log.jsonl")).expect("it is renamed");
+            }),
+        ),
+        ("removed", change(|folder| std::fs::remove_file(folder.path("log.jsonl")).expect("it is removed"))),
+    ];
+    let folder = Folder::new();
+    folder.put_zeros("logits.npy", 256);
+    let log = folder.printed("log logits.npy --top 1024 --device cpu --format jsonl");
+    test_each(changes, |change| {
+        folder.put("log.jsonl", &log);
+        folder.put("other.jsonl", &log);
+        let mut child = folder.started(&mut folder.command("convert log.jsonl --to csv"));
+        let mut stdout = child.stdout.take().expect("piped");
+        stdout.read_exact(&mut [0; 10]).expect("some output");
+        change(&folder);
+        stdout.read_to_end(&mut Vec::new()).expect("the rest");
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let told = ["log.jsonl: was changed or replaced", "the log ends within a record"];
+        assert!(told.iter().any(|words| stderr(&output).contains(words)), "{}", stderr(&output));
+    });
+}
+
 /// The hash is made on the way: it is of the whole file, whatever of it is read.
 #[test]
 fn the_hash_is_of_the_whole_file() {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{Folder, difference, sha256, stderr, successful};
+use crate::common::{Folder, difference, npy, sha256, stderr, successful};
 use crate::table::test_each;
 
 const LOG: &str = "log logits.npy --tokens tokens.npy --tokenizer tokenizer.json --top 4 --device cpu";
@@ -131,6 +131,33 @@ fn a_sidecar_is_carried_along() {
     assert_eq!(sidecar("changed.jsonl")["converted"]["is_that_of_the_sidecar"], json!(false));
 }
 
+/// A log without records gets one answer of all that read logs, whatever its format.
+#[test]
+fn a_log_without_records_is_told_so_by_every_verb() {
+    let folder = Folder::new();
+    folder.put("none.npy", npy("<f4", "(0, 5)", b""));
+    folder.put("q.json", r#"{"tokens": [1]}"#);
+    for name in ["none.jsonl", "none.csv", "none.parquet"] {
+        folder.printed(&format!("log none.npy --device cpu -o {name}"));
+        for line in [
+            format!("summary {name}"),
+            format!("convert {name} --to jsonl"),
+            format!("convert {name} --to csv"),
+            format!("report {name}"),
+            format!("score {name} --candidates q.json"),
+            format!("compare {name} {name}"),
+        ] {
+            let output = folder.run(&line);
+            let told = stderr(&output);
+            assert_eq!(output.status.code(), Some(1), "{line}: {told}");
+            assert!(told.contains(&format!("{name}: there is no record in it")), "{line}: {told}");
+        }
+        // It is the log of these logits.
+        let audited = folder.run(&format!("audit {name} none.npy --device cpu"));
+        assert_eq!(audited.status.code(), Some(0), "{}", stderr(&audited));
+    }
+}
+
 /// Whatever is no log is an error that names it, and no output is touched.
 #[test]
 fn what_is_no_log_is_refused() {
@@ -173,7 +200,7 @@ fn what_is_no_log_is_refused() {
         ("convert missing -o out/new", 1, "missing: No such file"),
         ("convert log.jsonl --to gguf -o out/new", 2, "gguf"),
         ("convert log.jsonl -o log.jsonl", 2, "would replace the input"),
-        ("convert log.jsonl -o log.jsonl.meta.json", 2, "would replace the input"),
+        ("convert log.jsonl -o log.jsonl.meta.json", 2, "would replace the sidecar of log.jsonl"),
         ("convert", 2, "required"),
     ] {
         let output = folder.run(line);

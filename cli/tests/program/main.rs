@@ -13,6 +13,8 @@ mod devices;
 mod interrupts;
 mod lying;
 mod masks;
+#[cfg(unix)]
+mod outputs;
 mod padding;
 mod records;
 #[cfg(unix)]

@@ -240,6 +240,69 @@ fn ties_and_unsound_rows_are_told() {
     assert_eq!(table.lines().count(), 6, "a head, a line each, and one of explanation");
 }
 
+/// A log of the same rows says what its list lets it say: of ids alone nobody knows which of two equal ones is first.
+#[test]
+fn ties_of_a_log_are_told() {
+    let folder = Folder::new();
+    folder.put("rows.npy", npy("<f4", "(1, 3)", &stored("f32", &[1.0, 3.0, 3.0])));
+    folder.put("c.json", r#"[{"tokens": [2], "request": 0}, {"tokens": [1], "request": 0}]"#);
+    for (options, greedy) in [
+        ("--top 3", json!([false, true])),
+        ("--top 1 --token-ids 1,2", json!([false, true])),
+        ("--top 0 --token-ids 1,2", json!([null, null])),
+    ] {
+        let log = folder.printed(&format!("log rows.npy {options} --device cpu --format jsonl"));
+        let fed = folder.fed("score - --candidates c.json", &log);
+        let answer: Value = serde_json::from_slice(&successful(options, fed).stdout).expect("JSON");
+        let of = |key: &str| [0, 1].map(|number| answer["candidates"][number][key].clone());
+        assert_eq!(json!(of("is_greedy")), greedy, "{options}");
+        assert_eq!(of("total")[0], of("total")[1], "{options}");
+        assert_eq!(json!(of("tokens").map(|tokens| tokens[0]["rank"].clone())), json!([1, 1]), "{options}");
+        assert_eq!([&answer["tie"], &answer["order_total"]], [&json!(true), &json!([0, 1])], "{options}");
+    }
+}
+
+/// A log of `sample` has two distributions: that which is scored is told.
+#[test]
+fn a_sample_is_scored_by_its_processed_distribution() {
+    let folder = Folder::new();
+    folder.put("rows.npy", npy("<f4", "(1, 3)", &stored("f32", &[1.0, 3.0, 2.0])));
+    folder.put("c.json", r#"{"tokens": [2], "request": 0}"#);
+    let line = "sample rows.npy --top-k 2 --seed 1 --raw-logprobs 3 --processed-logprobs 3 --device cpu";
+    folder.put("drawn.jsonl", folder.printed(line));
+    let output = successful("drawn", folder.run("score drawn.jsonl --candidates c.json"));
+    assert!(
+        stderr(&output).contains("note: drawn.jsonl: a log of `sample` is scored by the processed"),
+        "{}",
+        stderr(&output)
+    );
+    let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let total = answer["candidates"][0]["total"].as_f64().expect("a number");
+    assert!((total - (-1.0 - (1.0 + (-1.0f64).exp()).ln())).abs() < 1e-6, "{total}: token 0 is cut off");
+    folder.printed("log rows.npy --device cpu -o own.jsonl");
+    let told = stderr(&folder.run("score own.jsonl --candidates c.json"));
+    assert!(!told.contains("processed"), "{told}");
+}
+
+/// What is written of a log has a sidecar of its own in place of an older one.
+#[test]
+fn a_score_of_a_log_comes_with_how_it_was_made() {
+    let folder = Folder::with_assets();
+    folder.put("q.json", r#"{"tokens": [5], "request": 1}"#);
+    successful("logits", folder.run("score logits.npy --candidates q.json --device cpu -o out.jsonl"));
+    folder.printed("log logits.npy --token-ids 5 --device cpu -o own.jsonl");
+    let line = "score own.jsonl --candidates q.json -o out.jsonl";
+    successful(line, folder.run(line));
+    let meta: Value = serde_json::from_slice(&folder.get("out.jsonl.meta.json")).expect("JSON");
+    assert_eq!(meta["output_sha256"], sha256(&folder.get("out.jsonl")));
+    assert_eq!(
+        (&meta["log"], &meta["log_sha256"]),
+        (&json!("own.jsonl"), &json!(sha256(&folder.get("own.jsonl"))))
+    );
+    assert_eq!(meta["options"]["candidates_sha256"], sha256(&folder.get("q.json")));
+    assert!(meta["options"].get("temperature").is_none(), "{meta}");
+}
+
 #[test]
 fn an_output_comes_with_how_it_was_made() {
     let folder = Folder::with_assets();
@@ -264,6 +327,8 @@ fn what_cannot_be_scored_is_named() {
     let cases: &[(&str, i32, &[&str])] = &[
         ("", 1, &["q.json", "the file is empty"]),
         ("[1]", 1, &["q.json", "question 0", "1 is no candidate"]),
+        ("{\"tokens\": [1]}\n[]\n", 1, &["q.json", "line 2: question 1 has no candidates: leave it out"]),
+        ("{\"tokens\": [1]}\n\n{\"tokens\": [7]}", 2, &["q.json: line 3: question 1, candidate 0: token 7"]),
         ("{", 1, &["q.json", "EOF"]),
         (r#"{"tokens": []}"#, 1, &["q.json", "no tokens", "leave it out"]),
         (r#"{"tokens": [0], "bits": 3}"#, 1, &["q.json", "unknown field `bits`"]),

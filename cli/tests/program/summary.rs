@@ -196,9 +196,9 @@ fn gates_fail_with_three_and_the_value() {
         ("run.jsonl", "logprob_p50 < -9 or entropy_max > 99", 0, ""),
         ("flat.jsonl", "perplexity > 1000", 3, "perplexity is inf"),
         ("flat.jsonl", "impossible == 1", 3, "impossible is 1"),
-        ("drawn.jsonl", "calibration_error > 0.5", 3, "is undecided: there is no calibration_error"),
+        ("drawn.jsonl", "calibration_error > 0.5", 3, "cannot be decided: there is no calibration_error"),
         ("run.jsonl", "perplexty > 1", 2, "did you mean perplexity?"),
-        ("run.jsonl", "perplexity", 2, "--fail-if: nothing follows perplexity"),
+        ("run.jsonl", "perplexity", 2, "--fail-if \"perplexity\": nothing follows perplexity"),
     ] {
         let output =
             folder.command(&format!("summary {log} --fail-if")).arg(gate).output().expect("it starts");
@@ -243,7 +243,7 @@ fn what_is_no_log_is_refused_in_words() {
         ("huge.jsonl", 1, "line 1: "),
         ("endless.jsonl", 1, "line 1: number out of range"),
         ("head.csv", 1, "the first line has other columns"),
-        ("run.jsonl.meta.json", 1, "none of "),
+        ("run.jsonl.meta.json", 1, "run.jsonl.meta.json: document 1: this is a sidecar"),
         ("run.jsonl --low-below 2", 2, "is no probability from 0 to 1"),
         ("run.jsonl --low-length 0", 2, "is no whole number from 1"),
         ("run.jsonl --where 1e999", 2, "nothing follows"),

@@ -45,11 +45,15 @@ impl Format {
 
 /// The array of a .npy, .npz, .safetensors or raw file, which holds what its header says.
 pub(crate) fn open_array(path: &Path, hints: &Hints) -> Result<Array> {
-    let opened = Opened::new(path)?;
+    array_of(Opened::new(path)?, hints)
+}
+
+/// That of an open file.
+pub(crate) fn array_of(opened: Opened, hints: &Hints) -> Result<Array> {
     match (&hints.shape, Format::of(&opened)) {
         (Some(shape), Some(_)) => Err(Failure::Usage(format!(
             "--shape {shape:?}: the header of {} has the shape, leave --shape out",
-            shown_path(path)
+            shown_path(&opened.path)
         ))),
         (Some(_), None) => match &hints.tensor {
             Some(name) => {

@@ -103,3 +103,30 @@ fn nan_never_passes() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("ppl_ratio is of targets: give --tokens"), "{}", stderr(&output));
 }
+
+/// A gate that no unsound row can fail is told so, of logits and of logs; one that names them is not.
+#[test]
+fn rows_that_no_gate_sees_are_told() {
+    let folder = Folder::new();
+    let mut some = rows(6, 0.5, 16);
+    (some.b[2][7], some.b[3][0]) = (f32::NAN, f32::INFINITY);
+    some.put(&folder, 6);
+    for name in ["a", "b"] {
+        let line = format!("log {name}.npy --tokens t.npy --top 5 --device cpu -o {name}.jsonl");
+        crate::common::successful(&line, folder.run(&line));
+    }
+    let unseen = "; no --fail-if names unsound_b, so that none fails for them: add \"unsound_b > 0\"";
+    for sides in ["a.npy b.npy --device cpu", "a.jsonl b.jsonl"] {
+        for (gates, is_unseen) in [
+            ("", false),
+            ("--fail-if same_top<0", true),
+            ("--fail-if same_top<0 --fail-if unsound_a>0", true),
+            ("--fail-if same_top<0 --fail-if unsound_b>2", false),
+        ] {
+            let line = format!("compare {sides} --format json {gates}");
+            let told = stderr(&crate::common::successful(&line, folder.run(&line)));
+            assert!(told.contains("note: 2 of 6 rows are no distribution in B"), "{line}: {told}");
+            assert_eq!(told.contains(unseen), is_unseen, "{line}: {told}");
+        }
+    }
+}

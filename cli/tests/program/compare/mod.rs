@@ -66,6 +66,41 @@ fn report(folder: &Folder, line: &str) -> Value {
 
 const LINE: &str = "compare a.npy b.npy --tokens t.npy --top 5 --device cpu --format json";
 
+/// What is said of A's file counts for B's as far as that does not say it itself.
+#[test]
+fn options_of_a_are_of_b_where_b_says_nothing() {
+    let folder = Folder::new();
+    let rows = rows(6, 0.5, 3);
+    rows.put(&folder, 3);
+    let expected = report(&folder, "compare a.npy b.npy --device cpu --format json")["total"].clone();
+    let shape = [2, 3, VOCAB];
+    for (name, side) in [("a", &rows.a), ("b", &rows.b)] {
+        let bytes = stored("f32", &side.concat());
+        folder.put(&format!("{name}.bin"), &bytes);
+        folder.put(
+            &format!("{name}.safetensors"),
+            crate::common::safetensors(&[("x", "F32", &shape, &bytes), ("y", "F32", &shape, &bytes)]),
+        );
+    }
+    let raw = format!("--shape 2,3,{VOCAB} --dtype f32");
+    for line in [
+        format!("a.bin b.bin {raw}"),
+        format!("a.bin b.npy {raw}"),
+        format!("a.bin b.safetensors {raw} --tensor-b x"),
+        "a.safetensors b.safetensors --tensor y".to_owned(),
+        "a.safetensors b.npy --tensor x".to_owned(),
+        format!("a.npy b.bin --shape-b 2,3,{VOCAB} --dtype-b f32"),
+    ] {
+        let found = report(&folder, &format!("compare {line} --device cpu --format json"));
+        assert_eq!(found["total"], expected, "{line}");
+    }
+    // What is said of B itself must be right of B.
+    for line in ["a.npy b.npy --dtype-b f16".to_owned(), format!("a.npy b.npy --shape-b 2,3,{VOCAB}")] {
+        let output = folder.run(&format!("compare {line} --device cpu"));
+        assert_eq!(output.status.code(), Some(2), "{line}: {}", stderr(&output));
+    }
+}
+
 #[test]
 fn every_statistic_is_what_it_is_defined_to_be() {
     let folder = Folder::new();
@@ -286,7 +321,7 @@ fn what_does_not_fit_is_refused() {
         ("- - ", 2, "standard input holds one of the inputs"),
         ("a.npy b.npy -o b.npy", 2, "b.npy would replace the input b.npy"),
         ("a.npy b.npy --save a.npy", 2, "a.npy would replace the input a.npy"),
-        ("a.npy b.npy --save one --format json -o one", 2, "--save and -o name one file"),
+        ("a.npy b.npy --save one --format json -o one", 2, "one would be written twice: choose another file"),
         ("a.npy --save one -o two", 2, "are of a comparison: give B too"),
     ] {
         let output = folder.run(&format!("compare {line} --device cpu"));

@@ -205,3 +205,33 @@ fn a_damaged_reference_is_named() {
     folder.put("flat.npy", npy("<f4", "(1, 4)", &values));
     successful("plain", folder.run("compare plain.safetensors flat.npy --device cpu"));
 }
+
+/// A reference may list fewer tokens than the overlap is of by default.
+#[test]
+fn the_overlap_is_of_what_a_reference_lists() {
+    let (folder, rows) = folder(3);
+    let line = "compare saved.safetensors b.npy --device cpu --format json";
+    let output = successful(line, folder.run(line));
+    let told = stderr(&output);
+    assert!(told.contains("lists 3 tokens of a row: the overlap is of these, not of 10"), "{told}");
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let expected = statistics(&rows, 3)["top_overlap"];
+    let overlap = found["total"]["top_overlap"].as_f64().expect("a number");
+    assert!((overlap - expected).abs() < 1e-12 && overlap > 0.34, "{overlap} instead of {expected}");
+    let told = stderr(&folder.run(&format!("{line} --top 3")));
+    assert!(!told.contains("the overlap is of these"), "{told}");
+}
+
+/// Rows that are no distribution are in a reference, and say nothing.
+#[test]
+fn a_reference_of_unsound_rows_says_so() {
+    let folder = Folder::new();
+    let mut some = rows(6, 0.5, 22);
+    some.a[1][5] = f32::NAN;
+    some.a[4] = vec![f32::NEG_INFINITY; VOCAB];
+    some.put(&folder, 6);
+    let told = stderr(&folder.run("compare a.npy --save saved --device cpu"));
+    assert!(told.contains("note: 2 of 6 rows are no distribution: nothing is compared with them"), "{told}");
+    let told = stderr(&folder.run("compare b.npy --save other --device cpu"));
+    assert!(!told.contains("no distribution"), "{told}");
+}
