@@ -120,6 +120,14 @@ const SAME: &[(&str, &str)] = &[
     (r#"{"logprobs": true, "top_logprobs": 3, "stream": false}"#, r#"{"raw_logprobs": 3}"#),
     (r#"{"logprobs": true}"#, r#"{"raw_logprobs": 0}"#),
     (r#"{"logprobs": false, "top_logprobs": 3}"#, "{}"),
+    (
+        r#"{"extra_args": {"ngram_size": 30, "window_size": "90", "whitelist_token_ids": [7]}}"#,
+        r#"{"no_repeat_ngram_size": 30, "no_repeat_ngram_window": 90, "penalty_exempt_token_ids": [7]}"#,
+    ),
+    (
+        r#"{"vllm_xargs": {"ngram_size": 20, "x": {}}, "extra_args": null}"#,
+        r#"{"no_repeat_ngram_size": 20, "no_repeat_ngram_window": 100}"#,
+    ),
     (r#"{"prompt": "once upon", "max_tokens": 1}"#, "{}"),
     (r#"{"prompt": ["once", "upon"]}"#, "{}"),
     // A key that is nearly one of ours may be another's where others of theirs are.
@@ -163,6 +171,7 @@ const UNUSED: &[&str] = &[
     "prompt (texts are not tokenised here: give token ids)",
     "top_b (is it top_a?)",
     "encoder_no_repeat_ngram_size",
+    "vllm_xargs.x",
 ];
 
 #[test]
@@ -205,6 +214,10 @@ fn what_cannot_be_read_is_named() {
         (r#"{"top_k": 1.5}"#, &["top_k", "1.5"]),
         (r#"{"top_k": "many"}"#, &["top_k: \"many\" is no whole number"]),
         (r#"{"seed": -2}"#, &["seed", "-1 finds a seed"]),
+        (
+            r#"{"extra_args": {"ngram_size": 3}, "no_repeat_ngram_size": 2}"#,
+            &["ngram_size and no_repeat_ngram_size say the same"],
+        ),
         (r#"{"no_repeat_ngram_size": -1}"#, &["no_repeat_ngram_size: ", "-1", "0 to 4294967295"]),
         (r#"{"n": -1}"#, &["n: ", "-1", "0 to 4294967295"]),
         (r#"{"n": 1.5}"#, &["n: ", "1.5", "a whole number"]),

@@ -33,6 +33,13 @@ const MORE: &[(&str, &str)] = &[
     ("suppress_tokens", "bad_words"),
 ];
 
+/// Keys of vLLM's arguments for the processors that models bring: that of DeepSeek-OCR.
+const EXTRA: &[(&str, &str)] = &[
+    ("ngram_size", "no_repeat_ngram_size"),
+    ("window_size", "no_repeat_ngram_window"),
+    ("whitelist_token_ids", "penalty_exempt_token_ids"),
+];
+
 /// Their keys that would pass for misspelt ones of ours, and nothing of ours says.
 const THEIRS: &[&str] = &[
     "max_tokens",
@@ -68,6 +75,7 @@ pub(super) fn translate(mut object: Map<String, Value>, ours: &[String]) -> Resu
     choose_seed(&mut object);
     leave_texts(&mut object, &mut unused);
     choose_mirostat(&mut object)?;
+    take_extra(&mut object, &mut unused)?;
     choose_logprobs(&mut object, &mut unused)?;
     if object.get("dry_multiplier").and_then(Value::as_f64) == Some(0.0) {
         // llama.cpp writes all of DRY's numbers, with texts as breakers, when it is off.
@@ -188,6 +196,26 @@ fn choose_mirostat(object: &mut Map<String, Value>) -> Result<(), String> {
             object.entry("mirostat_tau").or_insert_with(|| Value::from(5));
         }
         _ => return Err(format!("mirostat {version} is neither 0, off, nor 2: there is version 2 alone")),
+    }
+    Ok(())
+}
+
+/// What vLLM hands to processors of logits, as `extra_args` or in a request as `vllm_xargs`.
+fn take_extra(object: &mut Map<String, Value>, unused: &mut Vec<String>) -> Result<(), String> {
+    for name in ["extra_args", "vllm_xargs"] {
+        if !object.get(name).is_some_and(Value::is_object) {
+            continue;
+        }
+        let Some(Value::Object(mut extra)) = object.remove(name) else { continue };
+        if extra.contains_key("ngram_size") {
+            extra.entry("window_size").or_insert_with(|| Value::from(100));
+        }
+        for (key, value) in extra {
+            match EXTRA.iter().find(|(theirs, _)| *theirs == key) {
+                Some((theirs, ours)) => put(object, theirs, ours, value)?,
+                None => unused.push(format!("{name}.{key}")),
+            }
+        }
     }
     Ok(())
 }
