@@ -127,6 +127,7 @@ fn params(u: &mut Unstructured<'_>, vocab: u32) -> Result<SamplingParams> {
             (tokens(u, vocab)?, tokens(u, vocab)?);
     }
     params.p_less = more & 4 != 0;
+    params.top_h = if more & 8 != 0 { number(u, 1.0)? } else { 1.0 };
     Ok(params)
 }
 

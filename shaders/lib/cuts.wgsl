@@ -68,6 +68,9 @@ fn advance_cut() {
         case CUT_P_LESS: {
             seeks = cut_p_less();
         }
+        case CUT_TOP_H: {
+            seeks = cut_top_h(cut.yz);
+        }
         case CUT_ETA: {
             seeks = cut_eta(cut.w);
         }
@@ -268,6 +271,49 @@ fn cut_eta(half_octaves: u32) -> bool {
         progress.sums.mass, mantissa(table[table_index(octaves)], octaves), 31u + (octaves >> 24u));
     limit = select(limit, lowered, at_least64(limit, lowered));
     return true;
+}
+
+// The first tokens whose entropy is at most a share of the run's. Its rounds: 2 the sum of all entropies, 3 a selection of
+// the first token that is too much, 4 that one's own code.
+fn cut_top_h(share: vec2<u32>) -> bool {
+    let log2_mass = log2_q26(progress.sums.mass) - (43u << 26u);
+    if progress.round == 1u {
+        progress.round = 2u;
+        move_to_sum(LOWEST, progress.scale);
+        next.task.weigh = BY_ENTROPY;
+        next.task.centre = log2_mass;
+        return false;
+    }
+    if progress.round == 4u {
+        // Alone, it is the run's first, which stays.
+        let last = found.scan.last;
+        let before = select(vec2<u32>(last.x, last.y + 1u), vec2<u32>(last.x + 1u, 0u), last.y == LAST_TOKEN);
+        keep_to(select(before, last, found.scan.count == 1u));
+        end_cut();
+        return false;
+    }
+    let is_first = progress.round == 2u;
+    if is_first {
+        progress.round = 3u;
+        progress.subtiles = FIRST_OPENED;
+        progress.limit = add64(ceil_ratio(found.scan.mass, share.x, share.y), vec2<u32>(1u, 0u));
+    }
+    let is_settled = !progress.is_full || found.is_all
+        || (found.scan.is_reached && at_least(found.scan.code, found.floor));
+    if is_first || !is_settled {
+        move_to_select(SELECT_BY_MASS, progress.limit);
+        next.task.weigh = BY_ENTROPY;
+        next.task.centre = log2_mass;
+        progress.subtiles *= 4u; // should these not be enough
+        return false;
+    }
+    if found.scan.is_reached { // otherwise there is no entropy to speak of
+        progress.round = 4u;
+        move_to_sum(found.scan.code, progress.scale);
+    } else {
+        end_cut();
+    }
+    return false;
 }
 
 // The tokens of at least the probability that two draws agree. Its sums are those of weights and of their squares.

@@ -18,6 +18,7 @@ const BY_TILE: u32 = 0u;     // relative to its tile's maximum, Q50; in draws
 const BY_ROW: u32 = 1u;      // relative to the run's maximum, Q43
 const BY_RESIDUAL: u32 = 2u; // the same, less what the draft gave it
 const BY_SQUARE: u32 = 3u;   // distance below the maximum (Q20) and its square (Q28), for the standard deviation
+const BY_ENTROPY: u32 = 5u;  // weight times octaves from the maximum and, in `centre` (Q26), from it to the mass: Q38
 const BY_WEIGHT_SQUARE: u32 = 4u; // as by row, with the weight's square (Q43) beside it
 
 struct Task {
@@ -28,7 +29,7 @@ struct Task {
     wanted: vec2<u32>,  // what a selection is to reach, at least 1
     from_code: vec2<u32>, // codes below do not count, nor are they taken
     floor: vec2<u32>,   // every token whose code is at least this lies in an opened subtile
-    centre: u32,        // octaves
+    centre: u32,        // octaves; of an entropy, the logarithm of the mass
     scale: Scale,
     numbers: vec4<u32>, // of a draw: two of 64 bits
 }
@@ -214,6 +215,9 @@ fn visit(i: u32, n: u32, walk: Walk) {
             let distance = distance_q20(bits_of_key(key));
             mass = vec2<u32>(distance, 0u);
             second = shift_right64(mul_wide(distance, distance), 12u);
+        } else if task.weigh == BY_ENTROPY {
+            let of_mass = mul_wide(shift_right64(mass, 12u).x, task.centre);
+            mass = add64(shift_right64(second, 5u), shift_right64(of_mass, 19u));
         } else if task.weigh == BY_WEIGHT_SQUARE {
             let short = shift_right64(mass, 12u).x; // Q31
             second = shift_right64(mul_wide(short, short), 19u);

@@ -124,8 +124,9 @@ const CUT_XTC: u32 = 8u;
 const CUT_TOP_A: u32 = 9u;
 const CUT_ETA: u32 = 10u;
 const CUT_P_LESS: u32 = 11u;
+const CUT_TOP_H: u32 = 12u;
 
-const MAX_CUTS: u32 = 12u; // of a request
+const MAX_CUTS: u32 = 13u; // of a request
 
 // Bits of the first word of a change, which then has bias and penalty.
 const CHANGE_BANNED: u32 = 0x80000000u;

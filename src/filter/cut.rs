@@ -4,7 +4,7 @@ use crate::arithmetic::numbers::Ratio;
 use crate::params::SamplingStep;
 
 /// Most cuts of a request: the length of the array in `shaders/lib/request.wgsl`.
-pub(crate) const MAX_CUTS: usize = 12;
+pub(crate) const MAX_CUTS: usize = 13;
 
 // An order names each step at most once.
 const _: () = assert!(SamplingStep::ALL.len() <= MAX_CUTS, "raise MAX_CUTS, here and in request.wgsl");
@@ -25,6 +25,7 @@ pub(crate) enum CutKind {
     TopA = 9,
     Eta = 10,
     PLess = 11,
+    TopH = 12,
 }
 
 #[cfg(test)]
@@ -42,6 +43,7 @@ impl CutKind {
         ("CUT_TOP_A", Self::TopA),
         ("CUT_ETA", Self::Eta),
         ("CUT_P_LESS", Self::PLess),
+        ("CUT_TOP_H", Self::TopH),
     ];
 }
 

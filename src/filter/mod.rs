@@ -15,6 +15,7 @@ mod p_less;
 mod run;
 mod spec;
 mod top_a;
+mod top_h;
 mod top_k;
 mod top_n_sigma;
 mod top_p;
@@ -59,6 +60,7 @@ pub(crate) const ALL: &[Spec] = &[
     xtc::SPEC,
     mirostat::SPEC,
     p_less::SPEC,
+    top_h::SPEC,
 ];
 
 impl SamplingStep {
@@ -199,6 +201,7 @@ mod tests {
             xtc_probability: 0.5,
             mirostat: Some(Mirostat { tau: 1.0, eta: 0.1 }),
             p_less: true,
+            top_h: 0.5,
             temperature: 0.5,
             ..SamplingParams::default()
         };
@@ -216,6 +219,7 @@ mod tests {
             (CutKind::Xtc, [top, 34, top - 1]),
             (CutKind::Epsilon, [top, 33, 0]), // 2^-2
             (CutKind::PLess, [0; 3]),
+            (CutKind::TopH, [top, 32, 0]),
         ];
         assert_eq!(expected.len(), SamplingStep::ALL.len(), "a filter is missing here");
         for (step, (kind, words)) in SamplingStep::ALL.iter().zip(expected) {

@@ -38,6 +38,9 @@ pub struct SamplingParams {
     /// Keeps tokens of at least the probability that two draws agree, the sum of the squares of all probabilities
     /// (p-less, Tan, Wu, Howard 2026).
     pub p_less: bool,
+    /// Keeps tokens while the entropy that they and those before bring is at most this share of the whole, 0 to 1; 1 keeps
+    /// all.
+    pub top_h: f32,
     /// Excludes all but the last of the tokens of at least this probability, if there are two; with
     /// [`xtc_probability`](Self::xtc_probability). 0 to 1, over 0.5 it never acts; where the probability is not 0, at
     /// least 2^-43, the least share that a weight has.
@@ -148,6 +151,7 @@ impl Default for SamplingParams {
             epsilon_cutoff: 0.0,
             eta_cutoff: 0.0,
             p_less: false,
+            top_h: 1.0,
             xtc_threshold: 0.1,
             xtc_probability: 0.0,
             xtc_exempt_token_ids: Vec::new(),

@@ -35,6 +35,8 @@ pub enum SamplingStep {
     Mirostat,
     /// [`SamplingParams::p_less`](crate::SamplingParams::p_less)
     PLess,
+    /// [`SamplingParams::top_h`](crate::SamplingParams::top_h)
+    TopH,
 }
 
 /// The order of temperature and filters. Each filter works on the distribution that the ones before it left, summed to
@@ -43,10 +45,10 @@ pub enum SamplingStep {
 #[non_exhaustive]
 pub enum Order {
     /// vLLM's: temperature, min-p, top-k, top-p. What vLLM lacks stands where it is closest: top-n-sigma, typical-p and
-    /// the epsilon and eta cutoffs before min-p, p-less and top-a after it, XTC and Mirostat at the end.
+    /// the epsilon and eta cutoffs before min-p, p-less, top-h and top-a after it, XTC and Mirostat at the end.
     #[default]
     Vllm,
-    /// llama.cpp's: top-n-sigma, top-k, typical-p, top-p, min-p, XTC, temperature; p-less, top-a and the epsilon and eta cutoffs
+    /// llama.cpp's: top-n-sigma, top-k, typical-p, top-p, min-p, XTC, temperature; p-less, top-h, top-a and the epsilon and eta cutoffs
     /// after min-p. With Mirostat nothing but temperature and Mirostat, as there.
     Llama,
     /// An order of one's own, with every step that is to act.
@@ -54,7 +56,8 @@ pub enum Order {
 }
 
 use SamplingStep::{
-    EpsilonCutoff, EtaCutoff, MinP, Mirostat, PLess, Temperature, TopA, TopK, TopNSigma, TopP, TypicalP, Xtc,
+    EpsilonCutoff, EtaCutoff, MinP, Mirostat, PLess, Temperature, TopA, TopH, TopK, TopNSigma, TopP,
+    TypicalP, Xtc,
 };
 
 const VLLM: &[SamplingStep] = &[
@@ -65,6 +68,7 @@ const VLLM: &[SamplingStep] = &[
     EtaCutoff,
     MinP,
     PLess,
+    TopH,
     TopA,
     TopK,
     TopP,
@@ -72,7 +76,7 @@ const VLLM: &[SamplingStep] = &[
     Mirostat,
 ];
 const LLAMA: &[SamplingStep] =
-    &[TopNSigma, TopK, TypicalP, TopP, MinP, PLess, TopA, EpsilonCutoff, EtaCutoff, Xtc, Temperature];
+    &[TopNSigma, TopK, TypicalP, TopP, MinP, PLess, TopH, TopA, EpsilonCutoff, EtaCutoff, Xtc, Temperature];
 const LLAMA_MIROSTAT: &[SamplingStep] = &[Temperature, Mirostat];
 
 impl Order {

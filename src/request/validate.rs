@@ -193,6 +193,7 @@ mod tests {
             ("typical_p 2", |p| p.typical_p = 2.0),
             ("top_n_sigma -1", |p| p.top_n_sigma = -1.0),
             ("top_a 1.5", |p| p.top_a = 1.5),
+            ("top_h 1.5", |p| p.top_h = 1.5),
             ("epsilon_cutoff 1 is outside 0 to 1 (excluded): ", |p| p.epsilon_cutoff = 1.0),
             ("eta_cutoff 1", |p| p.eta_cutoff = 1.0),
             ("xtc_threshold 1.1", |p| p.xtc_threshold = 1.1),

@@ -50,6 +50,7 @@ fn single_filters() -> Vec<Named> {
         (params.xtc_threshold, params.xtc_probability) = (x, 1.0);
         params.xtc_exempt_token_ids = vec![0];
     }));
+    list.extend(sweep("top_h", &[0.0, 0.2, 0.5, 0.9, 0.999], |params, x| params.top_h = x));
     list.extend(sweep("p_less at temperature", &[0.4, 1.0, 3.0], |params, x| {
         (params.p_less, params.temperature) = (true, x);
     }));

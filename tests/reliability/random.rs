@@ -130,6 +130,9 @@ impl Case {
         if self.is(6) {
             params.eta_cutoff = small(self).min(1.0f32.next_down());
         }
+        if self.is(6) {
+            (params.p_less, params.top_h) = (self.is(2), small(self));
+        }
         if self.is(4) {
             let threshold = small(self).max(2f32.powi(-43)); // a lower one is refused
             (params.xtc_threshold, params.xtc_probability) = (threshold, self.between(0.0, 1.0));

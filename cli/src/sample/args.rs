@@ -83,7 +83,7 @@ pub(crate) struct SamplingArgs {
     #[arg(long, conflicts_with = "order", help_heading = FILTERS)]
     profile: Option<Profile>,
     /// An order of one's own, such as top_k,temperature,top_p, with every step that is set. All: temperature, top_k,
-    /// top_p, min_p, typical_p, top_n_sigma, top_a, epsilon_cutoff, eta_cutoff, xtc, mirostat, p_less
+    /// top_p, min_p, typical_p, top_n_sigma, top_a, epsilon_cutoff, eta_cutoff, xtc, mirostat, p_less, top_h
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',', help_heading = FILTERS)]
     order: Option<Vec<FilterName>>,
 }

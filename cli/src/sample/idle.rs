@@ -173,6 +173,7 @@ impl Asked<'_> {
             ("epsilon_cutoff", params.epsilon_cutoff != 0.0),
             ("eta_cutoff", params.eta_cutoff != 0.0),
             ("p_less", params.p_less),
+            ("top_h", params.top_h != 1.0),
             ("xtc_probability", params.xtc_probability != 0.0),
         ];
         let only_mirostat = params.mirostat.is_some() && params.order == Order::Llama;

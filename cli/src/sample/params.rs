@@ -54,6 +54,9 @@ pub(crate) struct PartialParams {
     /// Keep tokens of at least the probability that two draws agree, the sum of the squares of all [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = FILTERS)]
     p_less: Option<bool>,
+    /// Keep the most probable tokens while their entropy is at most H of all [default: 1, all]
+    #[arg(long, value_name = "H", allow_negative_numbers = true, help_heading = FILTERS)]
+    top_h: Option<f32>,
     /// XTC: exclude all but the last of the tokens of at least this probability, from 2^-43 on; over 0.5 it never acts
     /// [default: 0.1]
     #[arg(long, value_name = "P", allow_negative_numbers = true, help_heading = FILTERS)]
@@ -297,7 +300,7 @@ impl PartialParams {
     pub(super) fn over(&self, under: &Self) -> Self {
         let mut laid = lay!(self, under, Self:
             temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma top_a epsilon_cutoff
-            eta_cutoff p_less xtc_threshold xtc_probability xtc_exempt_token_ids mirostat order logit_bias repetition_penalty presence_penalty
+            eta_cutoff p_less top_h xtc_threshold xtc_probability xtc_exempt_token_ids mirostat order logit_bias repetition_penalty presence_penalty
             frequency_penalty penalty_last_n penalty_exempt_token_ids dry bad_words no_repeat_ngram_size no_repeat_ngram_window min_tokens stop_token_ids allowed_token_ids seed stream n
             raw_logprobs processed_logprobs logprob_token_ids prompt position
         );
@@ -326,7 +329,7 @@ impl PartialParams {
         let mut params = SamplingParams { entropy: true, ..SamplingParams::default() };
         set!(params from self:
             temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma top_a epsilon_cutoff
-            eta_cutoff p_less xtc_threshold xtc_probability xtc_exempt_token_ids order repetition_penalty presence_penalty frequency_penalty penalty_last_n
+            eta_cutoff p_less top_h xtc_threshold xtc_probability xtc_exempt_token_ids order repetition_penalty presence_penalty frequency_penalty penalty_last_n
             penalty_exempt_token_ids bad_words no_repeat_ngram_size no_repeat_ngram_window min_tokens stop_token_ids allowed_token_ids seed stream n raw_logprobs processed_logprobs
             logprob_token_ids
         );

@@ -20,7 +20,7 @@ fn plain() -> SamplingParams {
 #[test]
 fn every_key_reaches_its_field() {
     let json = r#"{"temperature": 0.7, "dynatemp_range": 0.2, "dynatemp_exponent": 2, "top_k": 3, "top_p": 0.9, "min_p": 0.1,
-        "typical_p": 0.8, "top_n_sigma": 2, "top_a": 0.3, "epsilon_cutoff": 0.01, "eta_cutoff": 0.02, "p_less": true, "xtc_threshold": 0.2,
+        "typical_p": 0.8, "top_n_sigma": 2, "top_a": 0.3, "epsilon_cutoff": 0.01, "eta_cutoff": 0.02, "p_less": true, "top_h": 0.5, "xtc_threshold": 0.2,
         "xtc_probability": 0.5, "xtc_exempt_token_ids": [2, 3], "mirostat": {"tau": 4, "eta": 0.3}, "order": ["top_k", "xtc"], "logit_bias": {"4": -1.5},
         "repetition_penalty": 1.1, "presence_penalty": 0.3, "frequency_penalty": -0.3, "penalty_last_n": 7, "penalty_exempt_token_ids": [4],
         "dry": {"multiplier": 0.5, "base": 2, "allowed_length": 3, "last_n": 9, "sequence_breakers": [5]},
@@ -40,6 +40,7 @@ fn every_key_reaches_its_field() {
         epsilon_cutoff: 0.01,
         eta_cutoff: 0.02,
         p_less: true,
+        top_h: 0.5,
         xtc_threshold: 0.2,
         xtc_probability: 0.5,
         xtc_exempt_token_ids: vec![2, 3],

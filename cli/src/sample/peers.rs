@@ -41,15 +41,8 @@ const EXTRA: &[(&str, &str)] = &[
 ];
 
 /// Their keys that would pass for misspelt ones of ours, and nothing of ours says.
-const THEIRS: &[&str] = &[
-    "max_tokens",
-    "max_new_tokens",
-    "top_h",
-    "bos_token_id",
-    "cls_token_id",
-    "eot_token_id",
-    "eod_token_id",
-];
+const THEIRS: &[&str] =
+    &["max_tokens", "max_new_tokens", "bos_token_id", "cls_token_id", "eot_token_id", "eod_token_id"];
 
 /// Their keys that tell a request of llama.cpp.
 const LLAMA: &[&str] =

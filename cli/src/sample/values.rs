@@ -15,9 +15,9 @@ use super::numbers::whole;
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Profile {
-    /// Temperature, top-n-sigma, typical-p, epsilon and eta cutoff, min-p, p-less, top-a, top-k, top-p, XTC, Mirostat
+    /// Temperature, top-n-sigma, typical-p, epsilon and eta cutoff, min-p, p-less, top-h, top-a, top-k, top-p, XTC, Mirostat
     Vllm,
-    /// Top-n-sigma, top-k, typical-p, top-p, min-p, p-less, top-a, epsilon and eta cutoff, XTC, temperature; with Mirostat
+    /// Top-n-sigma, top-k, typical-p, top-p, min-p, p-less, top-h, top-a, epsilon and eta cutoff, XTC, temperature; with Mirostat
     /// nothing but temperature and Mirostat
     Llama,
 }

@@ -62,6 +62,14 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
             => "move_to_select(SELECT_BY_COUNT, vec2<u32>(2u, 0u)";
     "min_p of a token one octave down":
         "vec2<u32>(0u, 0x800u)" => "vec2<u32>(0u, 0x400u)";
+    "top_h keeps what is too much":
+        "select(before, last, found.scan.count == 1u)" => "last";
+    "top_h drops a first that is too much":
+        "select(before, last, found.scan.count == 1u)" => "before";
+    "top_h keeps what is all it may": "ceil_ratio(found.scan.mass, share.x, share.y), vec2<u32>(1u, 0u)"
+        => "ceil_ratio(found.scan.mass, share.x, share.y), vec2<u32>(0u, 0u)";
+    "an entropy within the run's maximum": "shift_right64(of_mass, 19u)" => "shift_right64(of_mass, 20u)";
+    "an entropy of half the octaves": "shift_right64(second, 5u)" => "shift_right64(second, 6u)";
     "p_less by the weights themselves":
         "share_q43(found.scan.surprisal, found.scan.mass)" => "share_q43(found.scan.mass, found.scan.mass)";
     "a square of half the bits": "shift_right64(mul_wide(short, short), 19u)" => "shift_right64(mul_wide(short, short), 20u)";

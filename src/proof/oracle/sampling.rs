@@ -170,6 +170,7 @@ impl State<'_> {
             SamplingStep::TopA => {
                 self.keep_probable(&probabilities, f64::from(params.top_a) * probabilities[0].powi(2))
             }
+            SamplingStep::TopH => self.keep_entropy(&logprobs, f64::from(params.top_h)),
             SamplingStep::PLess => {
                 let two_agree = sum(probabilities.iter().map(|probability| probability.powi(2)));
                 self.keep_probable(&probabilities, two_agree)
@@ -201,6 +202,24 @@ impl State<'_> {
     fn keep_probable(&mut self, probabilities: &[f64], least: f64) {
         probabilities.iter().skip(1).for_each(|probability| self.compared(*probability, least));
         self.kept.truncate(probabilities.iter().filter(|probability| **probability >= least).count().max(1));
+    }
+
+    /// Tokens while what they bring to the entropy is at most a share of it; the first stays.
+    fn keep_entropy(&mut self, logprobs: &[f64], share: f64) {
+        let most = share * entropy(logprobs);
+        let (mut brought, mut count) = (0.0, 0);
+        for (place, lp) in logprobs.iter().enumerate() {
+            brought -= lp * lp.exp();
+            if place > 0 {
+                // Entropies are known to 1e-6 nats, and two of them are compared.
+                self.margin = self.margin.min((brought - most).abs() / 4.0);
+                if brought > most {
+                    break;
+                }
+            }
+            count = place + 1;
+        }
+        self.kept.truncate(count);
     }
 
     /// Logits of at least the largest less so many standard deviations (over the number of tokens, not one less). A

@@ -70,7 +70,7 @@ const CASES: &[(&str, &[&str])] = &[
     ("small.npy --temperature 0 --seed -1 --top-k 0 --top-p 1", &[]),
     (
         "small.npy --temperature 0 --seed 1 --stream 1 --top-k 3 --top-p 0.9 --min-p 0.1 --typical-p 0.5 \
-         --top-n-sigma 1 --top-a 0.1 --epsilon-cutoff 0.1 --eta-cutoff 0.1 --p-less --xtc-probability 0.1 --mirostat-tau 3 \
+         --top-n-sigma 1 --top-a 0.1 --epsilon-cutoff 0.1 --eta-cutoff 0.1 --p-less --top-h 0.5 --xtc-probability 0.1 --mirostat-tau 3 \
          --dynatemp-range 0.1 --profile vllm",
         &[
             "dynatemp_range",
@@ -83,6 +83,7 @@ const CASES: &[(&str, &[&str])] = &[
             "epsilon_cutoff",
             "eta_cutoff",
             "p_less",
+            "top_h",
             "xtc_probability",
             "mirostat",
             "order",

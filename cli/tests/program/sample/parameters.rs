@@ -114,6 +114,7 @@ const OBJECTS: &[(&str, &str)] = &[
         r#"{"xtc_probability": 1, "xtc_threshold": 0.01, "xtc_exempt_token_ids": [1, 3], "penalty_exempt_token_ids": [2],
             "prompt": [2, 4], "repetition_penalty": 9}"#,
     ),
+    ("--top-h 0.6 --temperature 2", r#"{"top_h": 0.6, "temperature": 2}"#),
     ("--p-less --temperature 2", r#"{"p_less": true, "temperature": 2}"#),
     (
         "--top-k 3 --raw-logprobs 0 --logprob-token-ids 5,0,5",
@@ -204,6 +205,7 @@ const BAD_OPTIONS: &[Case] = &[
     ("--min-p -0.5", 2, &["min_p -0.5"]),
     ("--typical-p 2", 2, &["typical_p 2"]),
     ("--top-n-sigma -2", 2, &["top_n_sigma -2"]),
+    ("--top-h 1.5", 2, &["top_h 1.5"]),
     ("--epsilon-cutoff 1", 2, &["epsilon_cutoff 1"]),
     ("--xtc-threshold 2", 2, &["xtc_threshold 2"]),
     ("--xtc-probability 2", 2, &["xtc_probability 2"]),
