@@ -1,12 +1,14 @@
 //! The engine of a page: its device, or without one the CPU engine.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use js_sys::Promise;
 use sortilege::device::Gpu;
 use sortilege::log::{Record, Texts};
 use sortilege::{
-    Cpu, Engine as _, GpuOutput, Kernels, Logprobs, Mask, Sample, SampleBuffers, SampleInputs, wgpu,
+    Cpu, Dtype, Engine as _, GpuOutput, Kernels, Logprobs, Mask, Sample, SampleBuffers, SampleInputs, wgpu,
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
@@ -17,9 +19,9 @@ use crate::logits::{Buffer, Logits, dtype, whole};
 use crate::params::LogprobsRequest;
 use crate::request::{Rows, Samples};
 
-/// What computes.
+/// What computes, and what of it is prepared.
 #[wasm_bindgen]
-pub struct Engine(Option<Rc<Gpu>>);
+pub struct Engine(Option<Rc<Gpu>>, RefCell<HashSet<(Kernels, Dtype)>>);
 
 const NO_DEVICE: &str = "the CPU engine has no buffers: give logits in memory";
 
@@ -27,7 +29,7 @@ const NO_DEVICE: &str = "the CPU engine has no buffers: give logits in memory";
 impl Engine {
     /// The CPU engine.
     pub fn cpu() -> Engine {
-        Self(None)
+        Self(None, RefCell::default())
     }
 
     /// The device of `navigator.gpu` as it is in this call; the rest is awaited.
@@ -110,7 +112,7 @@ impl Engine {
         let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|cause| none(&cause))?;
         let gpu = Gpu::from_device(device, queue, adapter.get_info()).map_err(js)?;
-        Ok(Self(Some(Rc::new(gpu))))
+        Ok(Self(Some(Rc::new(gpu)), RefCell::default()))
     }
 
     pub(crate) fn gpu(&self) -> Result<&Rc<Gpu>> {
@@ -119,10 +121,14 @@ impl Engine {
 
     /// Lets no call be made before the device's arithmetic is known.
     async fn prepared(&self, kernels: Kernels, logits: &Logits) -> Result<()> {
-        match &self.0 {
-            Some(gpu) => gpu.sampler().prepare_async(kernels, logits.dtype()).await.map_err(js),
-            None => Ok(()),
+        let Some(gpu) = &self.0 else { return Ok(()) };
+        let wanted = (kernels, logits.dtype());
+        let is_done = self.1.borrow().contains(&wanted);
+        if !is_done {
+            gpu.sampler().prepare_async(kernels, logits.dtype()).await.map_err(js)?;
+            self.1.borrow_mut().insert(wanted);
         }
+        Ok(())
     }
 
     async fn answers(&self, logits: &Logits, request: &LogprobsRequest) -> Result<Vec<Logprobs>> {
