@@ -17,7 +17,7 @@ use sortilege::{Distribution, Drawn, Status, TargetLogprob, TopLogprob};
 
 use crate::errors::ParamsError;
 use crate::logprobs::Logprobs;
-use crate::sample::Samples;
+use crate::samples::Samples;
 
 /// A column: its name, its numbers, and whether any may be missing.
 type Column = (&'static str, ArrayRef, bool);
@@ -47,7 +47,7 @@ pub(crate) fn logprobs(result: &Logprobs) -> PyResult<RecordBatch> {
         ("logsumexp", numbers::<Float64Type>(of().map(|row| number(row.logsumexp))), true),
         ("entropy", numbers::<Float64Type>(of().map(|row| number(row.entropy))), true),
         ("top", lists(of().map(|row| &row.top_logprobs[..]), &top)?, false),
-        ("token_ids", given(of().map(Some))?, false),
+        ("token_logprobs", given(of().map(Some))?, false),
     ];
     batch(columns)
 }
@@ -94,7 +94,7 @@ fn distribution<'a>(rows: impl Iterator<Item = Option<&'a Distribution>> + Clone
         ("logsumexp", numbers::<Float64Type>(rows.clone().map(|row| number(row?.logsumexp))), true),
         ("entropy", numbers::<Float64Type>(rows.clone().map(|row| number(row?.entropy))), true),
         ("top", lists(rows.clone().map(|row| row.map_or(&[][..], |row| &row.top_logprobs)), &top)?, false),
-        ("token_ids", given(rows.clone())?, false),
+        ("token_logprobs", given(rows.clone())?, false),
     ];
     structs(columns, Some(rows.map(|row| row.is_some()).collect()))
 }

@@ -6,7 +6,7 @@
 //! | `input`, `dlpack` | logits of arrays and tensors, read where they lie; the only unsafe code |
 //! | `tokens`, `params` | token ids and parameters |
 //! | `device`, `blocks` | engines by name, threads; long work in blocks, between which Ctrl-C is heard |
-//! | `logprobs`, `sample`, `request`, `operations` | the functions, and the classes of their results |
+//! | `logprobs`, `sample`, `samples`, `request`, `operations` | the functions, and the classes of their results |
 //! | `compare`, `log` | two models beside each other, scores of sequences; logs written and audited |
 //! | `columns`, `arrow` | results as NumPy arrays and as tables |
 //! | `errors` | exceptions |
@@ -25,6 +25,7 @@ mod operations;
 mod params;
 mod request;
 mod sample;
+mod samples;
 mod tokens;
 
 use pyo3::prelude::*;
@@ -47,5 +48,7 @@ mod _core {
     #[pymodule_export]
     use crate::request::Request;
     #[pymodule_export]
-    use crate::sample::{Samples, sample};
+    use crate::sample::sample;
+    #[pymodule_export]
+    use crate::samples::Samples;
 }

@@ -10,7 +10,7 @@ use sortilege::log::{Audit, Format, Kind, LogReader, Record, Texts, TokenBytes};
 use crate::columns::Columns;
 use crate::errors::{LogError, raised_of_log};
 use crate::logprobs::Logprobs;
-use crate::sample::Samples;
+use crate::samples::Samples;
 
 /// Bytes of tokens by their ids.
 #[derive(FromPyObject)]
@@ -55,7 +55,7 @@ impl Rows<'_> {
     }
 
     /// Every record, in order.
-    fn each<E>(&self, texts: Texts<'_>, mut take: impl FnMut(&Record<'_>) -> Done<E>) -> Done<E> {
+    fn each<E>(&self, texts: Texts<'_>, mut take: impl FnMut(&Record<'_>) -> Result<(), E>) -> Result<(), E> {
         match self {
             Self::Logprobs(columns, targets) => {
                 for (number, ((request, position), row)) in columns.places().zip(&columns.rows).enumerate() {
@@ -73,8 +73,6 @@ impl Rows<'_> {
         Ok(())
     }
 }
-
-type Done<E> = std::result::Result<(), E>;
 
 impl LogOf<'_> {
     fn parts(&self) -> Vec<Rows<'_>> {

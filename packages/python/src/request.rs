@@ -5,7 +5,7 @@ use sortilege::Request as Inner;
 
 use crate::errors::{ParamsError, raised};
 use crate::params::any_params;
-use crate::sample::Samples;
+use crate::samples::Samples;
 use crate::tokens;
 
 /// A sequence in the making: its parameters, its seed, and the tokens that penalties, DRY, bad words and Mirostat look at.

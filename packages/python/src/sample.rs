@@ -1,37 +1,20 @@
-//! `sample`: tokens drawn from rows of logits, and its result.
+//! `sample`: tokens drawn from rows of logits.
 
 use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyIndexError, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyIterator, PyList, PyTuple};
-use sortilege::{Distribution, Kernels, Request as Inner, Row, Sample, SampleInputs};
+use pyo3::types::{PyList, PyTuple};
+use sortilege::{Kernels, Request as Inner, Row, SampleInputs};
 
 use crate::blocks::Call;
-use crate::columns::{Columns, id, rank, status_code, widest};
+use crate::columns::Columns;
 use crate::device::Device;
 use crate::errors::{ParamsError, raised};
 use crate::input::{LogitsInput, numpy};
 use crate::params::any_params;
 use crate::request::Request;
+use crate::samples::Samples;
 use crate::tokens::Whole;
-
-/// What was drawn from each row of logits, and from which distribution.
-///
-/// Every array begins with the dimensions that the logits have before their vocabulary, `(...)`. Logprobs are float64, in
-/// nats; tokens are int32, -1 for none. `samples[i]` is row i, of all rows one after the other, as samples of its own.
-///
-/// It is a table of a row each, too: `to_arrow()`, `to_pandas()`, `to_polars()`, or anything that takes
-/// `__arrow_c_stream__`; and a log: `write_log(path)`.
-#[pyclass(frozen, module = "sortilege", sequence)]
-pub(crate) struct Samples {
-    pub(crate) columns: Columns<Sample>,
-    /// Request and position of each row, and the stream that it was drawn with.
-    pub(crate) places: Vec<(u64, u64)>,
-    pub(crate) streams: Vec<u32>,
-    /// What computed it: `cpu`, or an adapter's name.
-    #[pyo3(get)]
-    device: String,
-}
 
 /// Draws a token from each row of logits, or several, as its request asks.
 ///
@@ -41,7 +24,8 @@ pub(crate) struct Samples {
 ///     As of `logprobs`.
 /// params : SamplingParams, Request, or a sequence of either, optional
 ///     One is asked of all rows, which are its positions, one after the other. A sequence of n shares the rows out evenly:
-///     with one for each row, it is a batch of requests. Also a mapping, or parameters of vLLM or Transformers. None draws
+///     with one for each row, it is a batch of requests. With penalties, DRY or Mirostat a request has one row at a time,
+///     whose token it then accepts. Also a mapping, or parameters of vLLM or Transformers. None draws
 ///     from the plain distribution.
 /// positions : array of shape (...), optional
 ///     Numbers of the tokens to draw, from 0 after the prompt. With the seed and the stream they decide every draw. A request's
@@ -216,210 +200,4 @@ fn packed_mask(mask: &Bound<'_, PyAny>, shape: &[usize], vocab: usize) -> PyResu
     }
     #[expect(clippy::cast_possible_truncation, reason = "the bits of a word of 32")]
     Ok(numbers.iter().map(|&word| word as u32).collect())
-}
-
-/// Arrays: each is made when it is first asked for.
-#[pymethods]
-impl Samples {
-    /// `(...)` uint8: whether there was something to draw from: a `sortilege.Status`.
-    #[getter]
-    fn status(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.each(py, "status", |row| status_code(row.status))
-    }
-
-    /// `(...)` int32: the drawn tokens, the first of several; -1 where there was nothing to draw from.
-    #[getter]
-    fn tokens(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.each(py, "tokens", |row| row.draws.first().map_or(-1, |drawn| id(drawn.token)))
-    }
-
-    /// `(...)` float64: their logprobs in the distribution that was drawn from.
-    #[getter]
-    fn logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.each(py, "logprobs", |row| row.draws.first().map_or(f64::NAN, |drawn| drawn.logprob))
-    }
-
-    /// `(...)` int32: their ranks among the kept tokens; 0 for none.
-    #[getter]
-    fn ranks(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.each(py, "ranks", |row| row.draws.first().map_or(0, |drawn| rank(&drawn.processed)))
-    }
-
-    /// `(...)` float64: their logprobs in the raw distribution, that of the logits as they are; NaN unless `raw_logprobs`
-    /// asks for it.
-    #[getter]
-    fn raw_logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.each(py, "raw_logprobs", |row| {
-            row.draws.first().and_then(|drawn| drawn.raw).map_or(f64::NAN, |raw| raw.logprob)
-        })
-    }
-
-    /// `(...)` int32: their ranks in the raw distribution; 0 unless `raw_logprobs` asks for it.
-    #[getter]
-    fn raw_ranks(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.each(py, "raw_ranks", |row| {
-            row.draws.first().and_then(|drawn| drawn.raw).as_ref().map_or(0, rank)
-        })
-    }
-
-    /// `(..., n)` int32: all drawn tokens; -1 where a row has fewer.
-    #[getter]
-    fn draws(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let width = self.columns.rows.iter().map(|row| row.draws.len()).max().unwrap_or(0);
-        self.columns.lists(py, "draws", width, -1, |row, out| {
-            out.extend(row.draws.iter().map(|drawn| id(drawn.token)))
-        })
-    }
-
-    /// `(..., n)` float64: their logprobs.
-    #[getter]
-    fn draw_logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let width = self.columns.rows.iter().map(|row| row.draws.len()).max().unwrap_or(0);
-        self.columns.lists(py, "draw_logprobs", width, f64::NAN, |row, out| {
-            out.extend(row.draws.iter().map(|drawn| drawn.logprob));
-        })
-    }
-
-    /// `(...)` uint64: the seeds: with position and stream they give the draws again.
-    #[getter]
-    fn seed(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.each(py, "seed", |row| row.seed)
-    }
-
-    /// `(...)` float64: the temperatures that were drawn at.
-    #[getter]
-    fn temperature(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.each(py, "temperature", |row| row.temperature)
-    }
-
-    /// `(...)` int32: how many tokens the filters kept.
-    #[getter]
-    fn kept(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.each(py, "kept", |row| row.kept.cast_signed())
-    }
-
-    /// `(...)` float64: the probability that they had before the filters.
-    #[getter]
-    fn kept_mass(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.each(py, "kept_mass", |row| row.kept_mass)
-    }
-
-    /// `(...)` float64: entropy of what was drawn from; NaN unless `entropy` asks for it.
-    #[getter]
-    fn entropy(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.each(py, "entropy", |row| row.processed.entropy)
-    }
-
-    /// `(..., processed_logprobs)` int32: the most probable tokens of what was drawn from.
-    #[getter]
-    fn top_tokens(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let width = widest(self.columns.rows.iter().map(|row| &row.processed));
-        self.columns
-            .lists(py, "top_tokens", width, -1, |row, out| out.extend(top_tokens(Some(&row.processed))))
-    }
-
-    /// `(..., processed_logprobs)` float64: their logprobs.
-    #[getter]
-    fn top_logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let width = widest(self.columns.rows.iter().map(|row| &row.processed));
-        self.columns.lists(py, "top_logprobs", width, f64::NEG_INFINITY, |row, out| {
-            out.extend(top_logprobs(Some(&row.processed)))
-        })
-    }
-
-    /// `(..., raw_logprobs)` int32: the most probable tokens of the raw distribution.
-    #[getter]
-    fn raw_top_tokens(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let width = widest(self.columns.rows.iter().filter_map(|row| row.raw.as_ref()));
-        self.columns
-            .lists(py, "raw_top_tokens", width, -1, |row, out| out.extend(top_tokens(row.raw.as_ref())))
-    }
-
-    /// `(..., raw_logprobs)` float64: their logprobs.
-    #[getter]
-    fn raw_top_logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let width = widest(self.columns.rows.iter().filter_map(|row| row.raw.as_ref()));
-        self.columns.lists(py, "raw_top_logprobs", width, f64::NEG_INFINITY, |row, out| {
-            out.extend(top_logprobs(row.raw.as_ref()))
-        })
-    }
-
-    /// Request and position of each row: the request is its place in `params`.
-    #[getter]
-    fn places(&self) -> Vec<(u64, u64)> {
-        self.places.clone()
-    }
-
-    fn __len__(&self) -> usize {
-        self.columns.rows.len()
-    }
-
-    fn __getitem__(&self, row: isize) -> PyResult<Self> {
-        let count = self.columns.rows.len();
-        let place = if row < 0 { row.checked_add_unsigned(count).unwrap_or(-1) } else { row };
-        let place = usize::try_from(place).ok().filter(|&place| place < count);
-        let place = place.ok_or_else(|| PyIndexError::new_err(format!("row {row} of {count}")))?;
-        Ok(self.row(place))
-    }
-
-    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
-        let rows = (0..self.columns.rows.len()).map(|row| self.row(row));
-        PyList::new(py, rows.map(|row| Py::new(py, row)).collect::<PyResult<Vec<_>>>()?)?.try_iter()
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<sortilege.Samples of shape {:?}, by {}>", self.columns.shape, self.device)
-    }
-
-    /// The tokens by their ids, coloured by how much they surprise: `HeatMap` has their texts too.
-    fn _repr_html_<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let map = slf.py().import("sortilege._html")?.getattr("HeatMap")?.call1((slf,))?;
-        map.call_method0("_repr_html_")
-    }
-
-    /// The rows as a stream of Arrow's C interface.
-    #[pyo3(signature = (requested_schema = None))]
-    fn __arrow_c_stream__<'py>(
-        &self,
-        py: Python<'py>,
-        requested_schema: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let _ = requested_schema; // the interface lets a producer have its own
-        crate::arrow::stream(py, crate::arrow::samples(self)?)
-    }
-
-    /// The rows as a `pyarrow.Table`.
-    fn to_arrow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        crate::arrow::to_arrow(slf.as_any())
-    }
-
-    /// The rows as a `pandas.DataFrame`.
-    fn to_pandas<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        crate::arrow::to_pandas(slf.as_any())
-    }
-
-    /// The rows as a `polars.DataFrame`.
-    fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        crate::arrow::to_polars(slf.as_any())
-    }
-}
-
-impl Samples {
-    /// A row as samples of its own.
-    fn row(&self, row: usize) -> Self {
-        Self {
-            columns: Columns::new(vec![self.columns.rows[row].clone()], Vec::new()),
-            places: vec![self.places[row]],
-            streams: vec![self.streams[row]],
-            device: self.device.clone(),
-        }
-    }
-}
-
-fn top_tokens(row: Option<&Distribution>) -> impl Iterator<Item = i32> {
-    row.into_iter().flat_map(|row| row.top_logprobs.iter().map(|entry| id(entry.token)))
-}
-
-fn top_logprobs(row: Option<&Distribution>) -> impl Iterator<Item = f64> {
-    row.into_iter().flat_map(|row| row.top_logprobs.iter().map(|entry| entry.logprob))
 }

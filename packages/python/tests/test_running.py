@@ -1,9 +1,11 @@
 """Threads, processes, devices, signals, progress, documentation."""
 
+import dataclasses
 import doctest
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import threading
 import time
@@ -112,6 +114,16 @@ def test_progress_is_told(many, capsys):
 def test_parameters_are_values():
     params = SamplingParams(top_p=0.5, dry=sortilege.Dry(sequence_breakers=(1, 2)), logit_bias={3: 0.5})
     assert pickle.loads(pickle.dumps(params)) == params != SamplingParams()
+
+
+def test_no_parameter_is_forgotten():
+    """The fields are those of the library, and each is handed on."""
+    package = Path(__file__).resolve().parents[1]
+    struct = (package.parents[1] / "src/params/sampling.rs").read_text().split("pub struct SamplingParams {")[1].split("\n}")[0]
+    names = re.findall(r"^    pub (\w+):", struct, re.MULTILINE)
+    assert len(names) > 30 and sorted(names) == sorted(one.name for one in dataclasses.fields(SamplingParams))
+    handed_on = (package / "src/params.rs").read_text()
+    assert [name for name in names if not re.search(rf"\b{name}\b", handed_on)] == []
 
 
 def test_the_readme(tmp_path, monkeypatch):

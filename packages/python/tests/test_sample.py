@@ -124,6 +124,7 @@ def test_nothing_to_draw_from():
         ("7 rows of logits cannot be shared out evenly to 2 requests", lambda x: sample(x, [None, None])),
         ("7 rows of logits cannot be shared out evenly to 0", lambda x: sample(x, [])),
         (r"positions of shape \[2\]", lambda x: sample(x, positions=[1, 2])),
+        ("penalties", lambda x: sample(x, SamplingParams(presence_penalty=1))),
         ("position -1 is below 0", lambda x: sample(x[0], positions=-1)),
         ("7 rows of samples: accept one", lambda x: Request().accept(sample(x))),
         ("9001", lambda x: sample(x, SamplingParams(logit_bias={9001: 1.0}))),

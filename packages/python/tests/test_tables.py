@@ -29,7 +29,7 @@ def test_a_table_says_what_the_arrays_say(logits):
     assert table.column("entropy")[3].as_py() == result.entropy[3] and table.column("entropy")[2].as_py() is None
     assert [len(row) for row in table.column("top").to_pylist()] == [3, 3, 0, 3, 3, 3, 3]
     assert table.column("top")[6].as_py()[1] == {"token": result.top_tokens[6, 1], "logprob": result.top_logprobs[6, 1]}
-    given = table.column("token_ids")[4].as_py()
+    given = table.column("token_logprobs")[4].as_py()
     assert [one["set_logprob"] for one in given] == result.token_set_logprobs[4].tolist()
     assert pyarrow.table(result).equals(table)
 

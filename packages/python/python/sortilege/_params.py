@@ -65,6 +65,8 @@ class SamplingParams:
     """Keeps the tokens whose surprise is nearest to the entropy, as few as reach this share, 0 to 1; 1 keeps all."""
     top_n_sigma: float = 0.0
     """Keeps logits of at least the largest less so many standard deviations; 0 keeps all."""
+    p_less: bool = False
+    """Keeps tokens of at least the sum of the squares of all probabilities."""
     top_a: float = 0.0
     """Keeps tokens of at least this share of the square of the largest probability, 0 to 1."""
     epsilon_cutoff: float = 0.0
@@ -75,6 +77,8 @@ class SamplingParams:
     """Excludes all but the last of the tokens of at least this probability; with `xtc_probability`."""
     xtc_probability: float = 0.0
     """How often XTC acts, 0 to 1."""
+    xtc_exempt_token_ids: Sequence[int] = ()
+    """Tokens that XTC does not exclude, at most 64."""
     mirostat: Mirostat | None = None
     order: Literal["vllm", "llama"] | Sequence[str] = "vllm"
     """The order of temperature and filters, or a list of the steps by name."""
@@ -88,6 +92,12 @@ class SamplingParams:
     """Subtracted once for each time that a token was seen; -100 to 100."""
     penalty_last_n: int | None = None
     """None as in vLLM; n as in llama.cpp: the last n of prompt and output for all three penalties."""
+    penalty_exempt_token_ids: Sequence[int] = ()
+    """Tokens that penalties, DRY and `no_repeat_ngram_size` leave alone."""
+    no_repeat_ngram_size: int = 0
+    """Tokens of a sequence that must not come about twice in prompt and output; 0 allows all."""
+    no_repeat_ngram_window: int | None = None
+    """Looks at so many of the last tokens; None at all."""
     dry: Dry | None = None
     bad_words: Sequence[Sequence[int]] = ()
     """Sequences of tokens that must not come about."""

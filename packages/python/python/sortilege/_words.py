@@ -17,7 +17,6 @@ _TRANSFORMERS_UNABLE: dict[str, tuple[Any, ...]] = {
     "constraints": (None, []),
     "force_words_ids": (None, []),
     "top_h": (None,),
-    "no_repeat_ngram_size": (None, 0),
     "encoder_no_repeat_ngram_size": (None, 0),
     "encoder_repetition_penalty": (None, 1, 1.0),
     "exponential_decay_length_penalty": (None,),
@@ -59,6 +58,7 @@ def of_transformers(config: Any) -> dict[str, Any]:
     eos = _get(config, "eos_token_id", ())
     asked: dict[str, Any] = {
         "repetition_penalty": _get(config, "repetition_penalty", 1.0),
+        "no_repeat_ngram_size": _get(config, "no_repeat_ngram_size", 0),
         "bad_words": [*_get(config, "bad_words_ids", ()), *([token] for token in _get(config, "suppress_tokens", ()))],
         "min_tokens": _get(config, "min_new_tokens", 0),
         "stop_token_ids": [eos] if isinstance(eos, int) else list(eos),

@@ -40,7 +40,7 @@ def test_parameters_of_transformers():
     assert list(asked.stop_token_ids) == [3, 2] and asked.bad_words == [[8]] and asked.logit_bias == {4: 1.0}
     for words, message in [
         (dict(num_beams=4), "num_beams=4 is not done here"),
-        (dict(no_repeat_ngram_size=2), "no_repeat_ngram_size"),
+        (dict(guidance_scale=2.0), "guidance_scale"),
         (dict(sequence_bias={(4, 5): 1.0}), "several tokens"),
     ]:
         with pytest.raises(sortilege.ParamsError, match=message):
@@ -59,6 +59,8 @@ def test_parameters_of_transformers():
         dict(eta_cutoff=0.1),
         dict(temperature=1.7, top_k=20, top_p=0.85, min_p=0.02),
         dict(repetition_penalty=1.4, top_k=30),
+        dict(no_repeat_ngram_size=1),
+        dict(no_repeat_ngram_size=2, top_k=40),
         dict(suppress_tokens=[3, 9], bad_words_ids=[[17]], top_k=0, sequence_bias={(5,): 2.0}),
     ],
     ids=str,
