@@ -1,5 +1,6 @@
 //! Prints a hash of what the CPU engine answers in the quick grid of validation, operation by operation. Every machine
 //! prints the same; `scripts/test-browser` compares those of a browser.
+#![expect(clippy::print_stdout, reason = "an example")]
 
 use sortilege::validate::{Extent, digests};
 

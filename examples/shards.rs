@@ -19,7 +19,7 @@ const SHARDS: usize = 4;
 fn main() -> Result<(), Box<dyn Error>> {
     let kind = Kind::find("normal", LIKE_A_MODEL).ok_or("no such kind")?;
     let rows: Vec<Vec<f32>> = (0..ROWS as u64).map(|row| kind.logits(VOCAB, row << 32)).collect();
-    let targets: Vec<Option<u32>> = (0..ROWS as u32).map(|row| Some(row * 17_000)).collect();
+    let targets: Vec<Option<u32>> = (0..).step_by(15_000).take(ROWS).map(Some).collect();
     let params = LogprobsParams { top_logprobs: 20, entropy: true, ..LogprobsParams::default() };
 
     let (keys_out, keys_in) = channel();

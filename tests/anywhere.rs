@@ -34,7 +34,7 @@ fn requests(count: usize) -> Vec<Request> {
         seed: Some(row as u64),
         raw_logprobs: Some(3),
         logprob_token_ids: [vec![], vec![2, 0]][row % 2].clone(),
-        logit_bias: if row % 2 == 0 { Vec::new() } else { vec![(1, 0.75)] },
+        logit_bias: if row.is_multiple_of(2) { Vec::new() } else { vec![(1, 0.75)] },
         ..SamplingParams::default()
     };
     (0..count).map(|row| Request::with_prompt(params(row), &[1, 3]).expect("in range")).collect()
@@ -203,7 +203,8 @@ fn results_may_lie_beside_the_logits() {
         fn at<'a>(batch: &GpuLogits<'a>, word: usize) -> GpuOutput<'a> {
             GpuOutput { buffer: batch.buffer, byte_offset: word as u64 * 4 }
         }
-        let cases: [(&str, Record, &[(usize, Vec<u32>)]); 4] = [
+        type Results<'a> = &'a [(usize, Vec<u32>)];
+        let cases: [(&str, Record, Results<'_>); 4] = [
             (
                 "row_max",
                 |gpu, open, batch| gpu.sampler().row_max(open, batch, at(batch, 7)),

@@ -7,10 +7,10 @@ use super::buffers::buffer;
 use super::guard::at_once;
 use super::guard::{guarded, lock, poll};
 use super::mapping::{Shared, map_on_submit};
-#[cfg(not(target_family = "wasm"))]
-use super::readback::drive;
-use super::readback::mapped;
 use super::sampler::{Sampler, SamplerOptions};
+#[cfg(not(target_family = "wasm"))]
+use super::wait::drive;
+use super::wait::mapped;
 use crate::error::{Error, Result};
 
 /// An open device with a [`Sampler`], for logits that lie in host memory. [`Gpu::open`] has its logprobs checked

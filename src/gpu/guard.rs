@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+#[cfg(not(target_family = "wasm"))]
+use super::complaint::complaint;
 use crate::error::{Error, Result};
 
 /// Locks even after a panic elsewhere: what we guard is always whole.
@@ -30,14 +32,6 @@ pub(crate) fn guarded<T>(device: &wgpu::Device, doing: &'static str, calls: impl
         // On a lost device everything is made in silence, and what uses it is no longer valid.
         Some(Error::Validation { .. }) if is_lost(device) => Err(lost(doing)),
         Some(error) => Err(error),
-    }
-}
-
-/// What a scope told.
-pub(super) fn complaint(error: wgpu::Error, doing: &'static str) -> Error {
-    match error {
-        wgpu::Error::OutOfMemory { source } => Error::OutOfMemory { doing, message: source.to_string() },
-        error => Error::Validation { doing, message: error.to_string() },
     }
 }
 
@@ -81,7 +75,7 @@ fn is_lost(device: &wgpu::Device) -> bool {
 }
 
 /// The output of a future that is ready at once: natively a scope is, and what waits for the device blocks
-/// ([`mapped`](super::readback::mapped)). In a browser neither is so.
+/// ([`mapped`](super::wait::mapped)). In a browser neither is so.
 pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> T {
     match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,

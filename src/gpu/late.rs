@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::pin::Pin;
 
-use super::guard::complaint;
+use super::complaint::complaint;
 use crate::error::Result;
 
 /// The scopes of some calls, popped.

@@ -24,6 +24,7 @@ mod buffers;
 mod calls;
 mod canary;
 mod checks;
+mod complaint;
 #[cfg(feature = "device")]
 mod device;
 mod divergence;
@@ -49,6 +50,7 @@ mod sampler;
 mod self_check;
 mod timing;
 mod upload;
+mod wait;
 mod waiter;
 
 #[cfg(all(feature = "device", not(target_family = "wasm")))]

@@ -4,8 +4,8 @@ use super::buffers::buffer;
 use super::guard::guarded;
 use super::mapping::{Shared, map_on_submit};
 use super::passes::Passes;
-use super::readback::mapped;
 use super::sampler::Sampler;
+use super::wait::mapped;
 use crate::error::{Error, Result};
 
 /// A device that is late with what it runs for the first time.

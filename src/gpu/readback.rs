@@ -1,41 +1,24 @@
 //! The staging ring: records are copied to a mappable buffer at the end of the engine's encoder, mapped when it is
 //! submitted, decoded when somebody asks.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-#[cfg(not(target_family = "wasm"))]
-use std::time::Instant;
 
 use super::guard::poll;
-#[cfg(not(target_family = "wasm"))]
-use super::mapping::Idle;
-use super::mapping::{Shared, is_settled, map_on_submit, outcome, wake_when_settled};
+use super::mapping::{is_settled, map_on_submit, outcome, wake_when_settled};
 use super::pool::{Call, Ring, forget};
 use super::sampler::Sampler;
+#[cfg(not(target_family = "wasm"))]
+use super::wait::drive;
 use super::waiter::Waiter;
 use crate::answer::Answer;
 use crate::answer::words::record;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
-
-/// Comes back when the map is there. Natively it blocks, and does not yield. A browser calls back only when nobody blocks;
-/// there it yields, without a deadline.
-pub(crate) async fn mapped(shared: &Shared, device: &wgpu::Device, deadline: Duration) -> Result<()> {
-    #[cfg(not(target_family = "wasm"))]
-    drive(|| is_settled(shared), device, deadline)?;
-    #[cfg(target_family = "wasm")]
-    super::late::heard(device).await?;
-    poll_fn(|context| match wake_when_settled(shared, context.waker()) {
-        true => Poll::Pending,
-        false => Poll::Ready(()),
-    })
-    .await;
-    outcome(shared, deadline)
-}
 
 /// Logprobs or samples on their way to the host. Submit the encoder, then [`wait`](Self::wait) or `.await`; any number may
 /// be in flight, and they may be read in any order. Dropping one forgets its rows and disturbs nothing.
@@ -266,33 +249,6 @@ impl<R: Answer> Future for Pending<R> {
         }
         Poll::Pending
     }
-}
-
-/// Polls the device until `is_done`, which a callback brings about. Never `PollType::Wait`: with a timeout and a second
-/// thread that polls, wgpu 30 asserts ("the current submission index should be at least the wait submission index");
-/// without one, it waits for the engine's later submits too.
-#[cfg(not(target_family = "wasm"))]
-pub(crate) fn drive(is_done: impl Fn() -> bool, device: &wgpu::Device, deadline: Duration) -> Result<()> {
-    const SPIN: Duration = Duration::from_micros(100);
-    const LONGEST_SLEEP: Duration = Duration::from_millis(1);
-    let start = Instant::now();
-    let mut idle = Idle::default();
-    while !is_done() {
-        let is_idle = idle.look(device, poll(device)?)?;
-        let waited = start.elapsed();
-        if waited > deadline && !is_done() {
-            return Err(if is_idle {
-                Error::NotSubmitted
-            } else {
-                Error::Timeout { seconds: deadline.as_secs() }
-            });
-        }
-        if waited > SPIN {
-            // A tenth of what was waited so far: little is lost, and nothing burnt.
-            std::thread::sleep((waited / 10).min(LONGEST_SLEEP));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(all(test, feature = "device"))]

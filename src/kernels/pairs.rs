@@ -99,10 +99,11 @@ impl Pairs {
         let informations = informations(&ratios);
         let mut sums = [0; 2];
         for (sum, powers) in sums.iter_mut().zip(&self.powers) {
-            for place in 0..GROUP {
-                let (information, mantissa) = (informations[place], low(powers.mantissas[place]));
+            let powers = powers.mantissas.iter().zip(&powers.octaves);
+            for (&information, (&mantissa, octaves)) in informations.iter().zip(powers) {
+                let mantissa = low(mantissa);
                 let product = high(information) * mantissa + high(low(information) * mantissa);
-                *sum += product >> powers.octaves[place];
+                *sum += product >> octaves;
             }
         }
         sums

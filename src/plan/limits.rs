@@ -24,3 +24,25 @@ impl Default for DeviceLimits {
         }
     }
 }
+
+impl DeviceLimits {
+    /// Most bytes of a binding: kernels count its elements and bytes in 32 bits, whatever the device allows.
+    pub(super) fn binding_bytes(&self) -> u64 {
+        self.max_binding_bytes.min(u64::from(u32::MAX))
+    }
+
+    /// Bytes of a binding that what is bound may not need: it may start up to one alignment early, and ends with a word.
+    pub(super) fn slack(&self) -> u64 {
+        self.alignment() + 4
+    }
+
+    /// Most bytes that a binding has for what is bound.
+    pub(super) fn most_bytes(&self) -> u64 {
+        self.binding_bytes().saturating_sub(self.slack())
+    }
+
+    /// Alignment of every binding, at least a word.
+    pub(super) fn alignment(&self) -> u64 {
+        self.offset_alignment.max(4)
+    }
+}

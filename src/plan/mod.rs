@@ -147,7 +147,7 @@ impl Plan {
         let least = if demand.records_stay { 0 } else { (shape.rows as u64).saturating_mul(needs.record) };
         check_records(shape, least, limits)?;
         check_upload(shape, (demand.heads(shape.rows) as u64).saturating_mul(ROW_BYTES), limits)?;
-        let plan = Self::lay_out(shape, spans, demand, &needs, rows_per_chunk, alignment(limits));
+        let plan = Self::lay_out(shape, spans, demand, &needs, rows_per_chunk, limits.alignment());
         check_records(shape, plan.records_bytes, limits)?;
         check_upload(shape, plan.upload_bytes, limits)?;
         Ok(plan)
@@ -268,9 +268,9 @@ impl Needs {
 
     /// The most rows whose every binding fits; each binding may start up to one alignment early.
     fn rows_per_chunk(&self, shape: &Shape, limits: &DeviceLimits) -> Result<usize> {
-        let max_binding_bytes = max_binding_bytes(limits);
-        let slack = slack(limits);
-        let room = most_bytes(limits);
+        let max_binding_bytes = limits.binding_bytes();
+        let slack = limits.slack();
+        let room = limits.most_bytes();
         #[expect(clippy::cast_possible_truncation, reason = "at most the workgroups of a dispatch, a u32")]
         let rows = self
             .logits
@@ -290,26 +290,6 @@ impl Needs {
         }
         Ok(rows)
     }
-}
-
-/// Kernels count elements and bytes of a binding in 32 bits, whatever the device allows.
-fn max_binding_bytes(limits: &DeviceLimits) -> u64 {
-    limits.max_binding_bytes.min(u64::from(u32::MAX))
-}
-
-/// Bytes of a binding that what is bound may not need: it may start up to one alignment early, and ends with a word.
-fn slack(limits: &DeviceLimits) -> u64 {
-    alignment(limits) + 4
-}
-
-/// Most bytes that a binding has for what is bound.
-fn most_bytes(limits: &DeviceLimits) -> u64 {
-    max_binding_bytes(limits).saturating_sub(slack(limits))
-}
-
-/// Alignment of every binding, at least a word.
-fn alignment(limits: &DeviceLimits) -> u64 {
-    limits.offset_alignment.max(4)
 }
 
 fn check_shape(shape: &Shape) -> Result<()> {
@@ -344,7 +324,7 @@ fn check_records(shape: &Shape, bytes: u64, limits: &DeviceLimits) -> Result<()>
 }
 
 fn check_upload(shape: &Shape, bytes: u64, limits: &DeviceLimits) -> Result<()> {
-    let most = limits.max_buffer_bytes.min(max_binding_bytes(limits));
+    let most = limits.max_buffer_bytes.min(limits.binding_bytes());
     if bytes > most {
         return Err(Error::Limit(format!(
             "the requests of {} rows, with their changes, masks and given tokens, need {bytes} bytes, the device binds \

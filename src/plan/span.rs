@@ -1,8 +1,8 @@
 //! Rows that begin anywhere, cut into runs that one binding holds.
 
-use super::Window;
+use super::chunk::Window;
 #[cfg(feature = "wgpu")]
-use super::{DeviceLimits, most_bytes};
+use super::limits::DeviceLimits;
 use crate::logits::Dtype;
 #[cfg(feature = "wgpu")]
 use crate::logits::Shape;
@@ -34,7 +34,7 @@ pub(crate) fn spans<'a>(
 ) -> impl Iterator<Item = Span> + Clone + 'a {
     let width = shape.dtype.bytes() as u64;
     let (byte_offset, row_bytes) = (shape.byte_offset, shape.vocab as u64 * width);
-    let (most, rest) = (most_bytes(limits), (buffer_bytes / 4 * 4).saturating_sub(byte_offset));
+    let (most, rest) = (limits.most_bytes(), (buffer_bytes / 4 * 4).saturating_sub(byte_offset));
     let mut left = offsets;
     std::iter::from_fn(move || {
         let first = byte_offset + left.first()? * width;

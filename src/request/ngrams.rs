@@ -10,7 +10,7 @@ pub(crate) enum NGrams {
     /// n is 1: the tokens themselves, of the last so many.
     Tokens(usize),
     /// The last n − 1 tokens, wherever they stood before: DRY's repeats of at least that length.
-    Sequences(Repeats),
+    Sequences(Box<Repeats>),
 }
 
 impl NGrams {
@@ -24,7 +24,7 @@ impl NGrams {
             0 => Self::Tokens(window.map_or(usize::MAX, |last| last as usize)),
             allowed_length => {
                 let repeats = Dry { multiplier: 0.0, allowed_length, last_n: window, ..Dry::default() };
-                Self::Sequences(Repeats::new(&repeats, history))
+                Self::Sequences(Box::new(Repeats::new(&repeats, history)))
             }
         })
     }

@@ -14,6 +14,7 @@ use crate::shown::shown_path;
 use crate::targets::Targets;
 
 /// What stands on side A.
+#[expect(clippy::large_enum_variant, reason = "there is one")]
 pub(super) enum A {
     Logits(LogitsFile),
     Reference(ReferenceFile),

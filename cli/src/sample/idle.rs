@@ -71,9 +71,9 @@ impl Asked<'_> {
             rules.push((acts && window.is_some_and(|n| n > 0) && self.sees_nothing(), name, NO_HISTORY));
             rules.push((acts && window.is_none() && self.seen == 0, name, NO_OUTPUT_IN_WINDOW));
         }
+        let punishes = repeats || has_counts || params.no_repeat_ngram_size > 0 || self.has_dry();
         rules.push((
-            !params.penalty_exempt_token_ids.is_empty()
-                && !(repeats || has_counts || params.no_repeat_ngram_size > 0 || self.has_dry()),
+            !params.penalty_exempt_token_ids.is_empty() && !punishes,
             "penalty_exempt_token_ids",
             "there is no penalty, dry or no_repeat_ngram_size",
         ));

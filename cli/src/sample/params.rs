@@ -1,5 +1,5 @@
-//! Sampling parameters of which any may be missing: options of the command line, keys of a file of parameters, and the
-//! `sampling` of a sidecar. The library says what they mean, and checks them.
+//! Sampling parameters of which any may be missing (long: a field for each): options of the command line, keys of a file of
+//! parameters, and the `sampling` of a sidecar. The library says what they mean, and checks them.
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
