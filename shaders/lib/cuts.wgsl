@@ -151,6 +151,12 @@ fn cut_top_k(k: u32) -> bool {
     return false;
 }
 
+// Whether what a selection has found holds for the whole run: nothing that was not opened comes before it.
+fn is_settled() -> bool {
+    return !progress.is_full || found.is_all
+        || (found.scan.is_reached && at_least(found.scan.code, found.floor));
+}
+
 // The first tokens whose mass reaches a share of the run's.
 fn cut_top_p() -> bool {
     let is_first = progress.round == 1u;
@@ -159,9 +165,7 @@ fn cut_top_p() -> bool {
         progress.subtiles = FIRST_OPENED;
         progress.limit = limit;
     }
-    let is_settled = !progress.is_full || found.is_all
-        || (found.scan.is_reached && at_least(found.scan.code, found.floor));
-    if is_first || !is_settled {
+    if is_first || !is_settled() {
         move_to_select(SELECT_BY_MASS, progress.limit);
         progress.subtiles *= 4u; // should these not be enough
         return false;
@@ -298,9 +302,7 @@ fn cut_top_h(share: vec2<u32>) -> bool {
         progress.subtiles = FIRST_OPENED;
         progress.limit = add64(ceil_ratio(found.scan.mass, share.x, share.y), vec2<u32>(1u, 0u));
     }
-    let is_settled = !progress.is_full || found.is_all
-        || (found.scan.is_reached && at_least(found.scan.code, found.floor));
-    if is_first || !is_settled {
+    if is_first || !is_settled() {
         move_to_select(SELECT_BY_MASS, progress.limit);
         next.task.weigh = BY_ENTROPY;
         next.task.centre = log2_mass;

@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 /// tree holds.
 ///
 /// The target model has computed logits after each token of the tree and after the text before it, each with the tokens on
-/// its path alone in sight (tree attention). Penalties, DRY and bad words see those as if they were accepted.
+/// its path alone in sight (tree attention). Penalties, DRY, n-grams and bad words see those as if they were accepted. The
+/// request is borrowed until the tree is dropped.
 ///
 /// # Example
 /// ```
@@ -49,11 +50,14 @@ pub struct VerifiedTree<'a> {
 }
 
 impl<'a> DraftTree<'a> {
+    /// Most tokens of a tree.
+    pub const MAX_TOKENS: usize = 4096;
+
     /// A tree for `request`, whose first tokens are drafts for `position`. `parents` says of each token which one of
     /// `tokens`, earlier in the list, stands before it; `None` where the text does.
     ///
     /// # Errors
-    /// [`Error::Params`] if there is not a parent for each token, one does not come before its child, or two children of one
+    /// [`Error::Params`] if there are more than [`Self::MAX_TOKENS`] tokens or not a parent for each, one does not come before its child, or two children of one
     /// are equal; and as for [`DraftTokens::new`](crate::DraftTokens::new).
     pub fn new(
         request: &'a Request,
@@ -114,6 +118,13 @@ impl<'a> DraftTree<'a> {
 
 /// Nothing, if these are a tree.
 fn check_tree(tokens: &[u32], parents: &[Option<usize>]) -> Result<()> {
+    if tokens.len() > DraftTree::MAX_TOKENS {
+        return Err(Error::Params(format!(
+            "a tree of {} tokens is over the limit of {}: leave out the less probable",
+            tokens.len(),
+            DraftTree::MAX_TOKENS
+        )));
+    }
     if tokens.len() != parents.len() {
         return Err(Error::Params(format!(
             "a tree of {} tokens has {} parents: give one for each, None for those after the text",
@@ -177,6 +188,11 @@ mod tests {
             let message = DraftTree::new(request, 0, tokens, parents).expect_err(words).to_string();
             assert!(message.contains(words), "{message}");
         }
+        let long = vec![1; DraftTree::MAX_TOKENS + 1];
+        let chain: Vec<Option<usize>> = (0..long.len()).map(|place| place.checked_sub(1)).collect();
+        let message = DraftTree::new(&request, 0, &long, &chain).expect_err("too long").to_string();
+        assert!(message.contains("4097 tokens is over the limit of 4096"), "{message}");
+        DraftTree::new(&request, 0, &long[1..], &chain[..4096]).expect("a chain of the most tokens");
         DraftTree::new(&request, 0, &[], &[]).expect("nothing is a tree too");
         DraftTree::new(&request, 0, &[2, 1, 2], &[None, Some(0), Some(1)])
             .expect("equal ones in other places");

@@ -1,5 +1,6 @@
 //! What breaks DRY's sequences: tokens by their ids, or by texts that a tokenizer has.
 
+use std::collections::HashMap;
 use std::str::FromStr;
 
 use serde::de::Error as _;
@@ -41,11 +42,7 @@ impl Breakers {
             match breaker {
                 Breaker::Token(token) => resolved.push(*token),
                 Breaker::Text(text) => {
-                    let with_it = containing(texts.load(text)?, text, tokens);
-                    if with_it.is_empty() {
-                        tell_idle(&format!("dry sequence breaker {text:?}"), "no token contains it");
-                    }
-                    resolved.extend(with_it);
+                    resolved.extend(texts.tokens_with(text, tokens)?);
                 }
             }
         }
@@ -122,11 +119,26 @@ pub(super) fn breaker_text(text: &str) -> Result<String, String> {
 pub(super) struct TextsOfTokens<'a> {
     args: &'a VocabArgs,
     vocab: Option<Vocab>,
+    /// What was asked before: every request of a file may ask the same.
+    known: HashMap<(String, usize), Vec<u32>>,
 }
 
 impl<'a> TextsOfTokens<'a> {
     pub(super) fn new(args: &'a VocabArgs) -> Self {
-        Self { args, vocab: None }
+        Self { args, vocab: None, known: HashMap::new() }
+    }
+
+    /// The tokens, below so many, that contain a text.
+    fn tokens_with(&mut self, text: &str, tokens: usize) -> Result<&[u32]> {
+        let key = (text.to_owned(), tokens);
+        if !self.known.contains_key(&key) {
+            let with_it = containing(self.load(text)?, text, tokens);
+            if with_it.is_empty() {
+                tell_idle(&format!("dry sequence breaker {text:?}"), "no token contains it");
+            }
+            self.known.insert(key.clone(), with_it);
+        }
+        Ok(&self.known[&key])
     }
 
     /// The vocabulary, for this text.

@@ -115,14 +115,18 @@ macro_rules! read_as_options {
 
 read_as_options!(TopK LastN Sigmas Seed);
 
+/// The value of a key where numbers are meant. DRY's breakers may be texts, of digits too.
+pub(super) fn plain_field((key, value): (String, Value)) -> (String, Value) {
+    let value = if key.ends_with("sequence_breakers") { value } else { plain_numbers(value) };
+    (key, value)
+}
+
 /// What a value means where numbers are meant: texts that spell one become numbers, and floats without a fraction whole
 /// numbers, inside of lists and objects too.
-pub(super) fn plain_numbers(value: Value) -> Value {
+fn plain_numbers(value: Value) -> Value {
     match value {
         Value::Array(list) => Value::Array(list.into_iter().map(plain_numbers).collect()),
-        Value::Object(object) => {
-            Value::Object(object.into_iter().map(|(key, value)| (key, plain_numbers(value))).collect())
-        }
+        Value::Object(object) => Value::Object(object.into_iter().map(plain_field).collect()),
         Value::String(text) => match serde_json::from_str(text.trim()) {
             Ok(number @ Value::Number(_)) => plain_numbers(number),
             _ => Value::String(text),
@@ -174,6 +178,9 @@ mod tests {
     fn numbers_are_plain() {
         let given = json!(["1", "1.0", 1.0, "1.5", 1.5, "x", {"a": "-3"}, true, null, 1e300, "NaN", -0.0]);
         let plain = json!([1, 1, 1, 1.5, 1.5, "x", {"a": -3}, true, null, 1e300, "NaN", 0]);
+        assert_eq!(plain_numbers(given), plain);
+        let given = json!({"a": "1", "sequence_breakers": ["1", 2], "dry_sequence_breakers": ["2.0"]});
+        let plain = json!({"a": 1, "sequence_breakers": ["1", 2], "dry_sequence_breakers": ["2.0"]});
         assert_eq!(plain_numbers(given), plain);
     }
 }

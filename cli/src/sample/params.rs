@@ -321,6 +321,10 @@ impl PartialParams {
         if let Some(own) = dry.breaker_texts.take() {
             dry.sequence_breakers = Some(dry.sequence_breakers.take().unwrap_or_default().with(own));
         }
+        if dry.multiplier == Some(0.0) {
+            // Off: no text needs its tokens.
+            dry.sequence_breakers = None;
+        }
         dry.sequence_breakers.as_mut().map_or(Ok(()), |breakers| breakers.resolve(texts, tokens))
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::numbers::plain_numbers;
+use super::numbers::plain_field;
 use super::params::PartialParams;
 use super::peers::{Translated, translate};
 use super::unique::Unique;
@@ -125,7 +125,7 @@ fn spell_infinities(text: &mut [u8]) {
 pub(super) fn read_object(text: &str, own_keys: &[String]) -> Result<(PartialParams, Vec<String>), String> {
     let Unique(value) = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let Value::Object(object) = value else { return Err(format!("{value} is not an object of parameters")) };
-    let object = object.into_iter().map(|(key, value)| (key, plain_numbers(value))).collect();
+    let object = object.into_iter().map(plain_field).collect();
     let Translated { object, unused } = translate(object, own_keys)?;
     let params = serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
         let place = error.path().to_string();

@@ -149,7 +149,7 @@ const SAME: &[(&str, &str)] = &[
     (r#"{"dry_multiplier": 0.8, "dry_penalty_last_n": 9}"#, r#"{"dry": {"multiplier": 0.8, "last_n": 9}}"#),
     (
         r#"{"dry_multiplier": 0.8, "dry_sequence_breakers": ["7", 9]}"#,
-        r#"{"dry": {"multiplier": 0.8, "sequence_breakers": [7, 9]}}"#,
+        r#"{"dry": {"multiplier": 0.8, "sequence_breakers": ["7", 9]}}"#,
     ),
     (r#"{"dry_multiplier": 0.0, "dry_sequence_breakers": ["\n", ":"]}"#, r#"{"dry": {"multiplier": 0}}"#),
     (r#"{"n_probs": 4, "temp": 0.5}"#, r#"{"raw_logprobs": 4, "temperature": 0.5}"#),

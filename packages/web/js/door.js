@@ -2,13 +2,15 @@
 // asks for it). It calls `navigator.gpu` and `GPUDevice.createBuffer` as anybody does: for the length of one call each, here
 // they answer with what the page has. Nothing stays changed.
 
-/** Runs `call` while `object[name]` is `value`. */
+/** Runs `call` while `object[name]` is `value`. A property of the page's own is put back. */
 function during(object, name, value, call) {
+  const own = Object.getOwnPropertyDescriptor(object, name);
   Object.defineProperty(object, name, { value, configurable: true });
   try {
     return call();
   } finally {
-    delete object[name];
+    if (own) Object.defineProperty(object, name, own);
+    else delete object[name];
   }
 }
 

@@ -18,7 +18,7 @@ export type Kernels = "logprobs" | "long_lists" | "sample" | "token_ranks" | "di
 /** Steps between logits and draw. */
 export type SamplingStep =
   | "temperature" | "top_k" | "top_p" | "min_p" | "typical_p" | "top_n_sigma" | "top_a" | "epsilon_cutoff" | "eta_cutoff"
-  | "xtc" | "mirostat" | "p_less";
+  | "xtc" | "mirostat" | "p_less" | "top_h";
 
 /** Parameters in the words of vLLM and llama.cpp; docs/sampling.md defines each. All may be missing. */
 export interface SamplingParams {
@@ -37,6 +37,7 @@ export interface SamplingParams {
   xtc_probability?: number;
   xtc_exempt_token_ids?: number[];
   p_less?: boolean;
+  top_h?: number;
   mirostat?: { tau: number; eta?: number };
   order?: "vllm" | "llama" | SamplingStep[];
   logit_bias?: Record<number, number>;

@@ -51,7 +51,7 @@ export class Request {
   constructor(params = {}, { prompt = [] } = {}) {
     if (!isLoaded) throw new SortilegeError("Params", "the module is not loaded: await load() or Sampler.create() first");
     this.params = params;
-    this.inner = tried(() => new wasm.Request(json(params), Uint32Array.from(prompt)));
+    this.inner = tried(() => new wasm.Request(json(params), tokens(prompt, "prompt")));
   }
 
   /** The seed of its draws: a number, or a bigint from 2^53 on. */
@@ -72,7 +72,7 @@ export class Request {
 
   /** Takes the first drawn token of a record of `sample` into the output, or a token that was not drawn here. */
   accept(drawn) {
-    if (typeof drawn === "number") return tried(() => this.inner.accept_token(drawn));
+    if (typeof drawn === "number") return tried(() => this.inner.accept_token(tokens([drawn], "accept")[0]));
     const from = origins.get(drawn);
     if (!from) throw new SortilegeError("Params", "accept: give a record that `sample` returned, or a token");
     tried(() => from.samples.accept(from.row, this.inner));
@@ -100,7 +100,6 @@ export class Sampler {
     /** `"webgpu"` or `"cpu"`. */
     sampler.engine = own ? "webgpu" : "cpu";
     sampler.inner = own ? await opened(own) : wasm.Engine.cpu();
-    sampler.buffers = new WeakMap();
     return sampler;
   }
 
@@ -161,10 +160,22 @@ export class Sampler {
   #logits(logits, { rows = 1, vocab, rowStride, dtype, byteOffset = 0 }) {
     const isBuffer = typeof GPUBuffer !== "undefined" && logits instanceof GPUBuffer;
     const isHalf = typeof Float16Array !== "undefined" && logits instanceof Float16Array;
-    const type = dtype ?? (isHalf ? "f16" : isBuffer || logits instanceof Float32Array ? "f32" : undefined);
+    const own = isHalf ? "f16" : logits instanceof Float32Array ? "f32" : undefined;
+    const type = dtype ?? own ?? (isBuffer ? "f32" : undefined);
     if (!type) throw new SortilegeError("Logits", 'give dtype "f16" or "bf16" for logits of 16 bits');
+    if ((own && own !== type) || logits instanceof Float64Array) {
+      throw new SortilegeError("Logits", `${logits.constructor.name} is not of dtype ${type}: give the array of that type`);
+    }
+    for (const [name, value] of Object.entries({ rows, vocab, rowStride, byteOffset })) {
+      if (value !== undefined && !isWhole(value)) {
+        throw new SortilegeError("Logits", `${name} ${value}: give a whole number from 0 to below 2^32`);
+      }
+    }
+    if (!isBuffer && byteOffset > logits.byteLength) {
+      throw new SortilegeError("Logits", `byteOffset ${byteOffset} is behind the ${logits.byteLength} bytes of the logits`);
+    }
     const size = type === "f32" ? 4 : 2;
-    const elements = isBuffer ? undefined : Math.floor(logits.byteLength / size);
+    const elements = isBuffer ? undefined : Math.floor((logits.byteLength - byteOffset) / size);
     const width = vocab ?? rowStride ?? (isBuffer ? undefined : elements / rows);
     if (!Number.isInteger(width)) {
       throw new SortilegeError("Logits", `${elements ?? "a buffer of"} logits in ${rows} rows: give rows and vocab`);
@@ -220,7 +231,7 @@ function named(value, tokenBytes) {
   if ("bytes" in copy && typeof copy.token === "number") {
     const known = tokenBytes(copy.token);
     const bytes = typeof known === "string" ? new TextEncoder().encode(known) : known;
-    if (bytes) [copy.bytes, copy.text] = [Array.from(bytes), new TextDecoder().decode(bytes)];
+    if (bytes) [copy.bytes, copy.text] = [Array.from(bytes), new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)];
   }
   return copy;
 }
@@ -240,7 +251,23 @@ function records(lines) {
   return list.map((line) => JSON.parse(line, revive));
 }
 
+const isWhole = (value) => Number.isInteger(value) && value >= 0 && value < 2 ** 32;
+
+/** Token ids, for what is named. */
+function tokens(list, name) {
+  const wrong = Array.from(list).find((token) => !isWhole(token));
+  if (wrong !== undefined) throw new SortilegeError("Params", `${name}: ${wrong} is no token id`);
+  return Uint32Array.from(list);
+}
+
 function json(value) {
-  const text = JSON.stringify(value, (_, item) => (typeof item === "bigint" ? String(item) : item));
+  const text = JSON.stringify(value, (key, item) => {
+    // JSON has no word for these, and leaves out what it has none for.
+    if ((typeof item === "number" && !Number.isFinite(item)) || item instanceof Map || item instanceof Set) {
+      const said = typeof item === "number" ? item : item.constructor.name;
+      throw new SortilegeError("Params", `${key} ${said}: give a finite number, a list or an object`);
+    }
+    return typeof item === "bigint" ? String(item) : item;
+  });
   return text.replaceAll(/"seed":"(\d+)"/g, '"seed":$1');
 }

@@ -45,6 +45,7 @@ partial! {
         xtc_probability: f32,
         xtc_exempt_token_ids: Vec<u32>,
         p_less: bool,
+        top_h: f32,
         mirostat: MirostatFields,
         order: Spelled,
         logit_bias: Biases,

@@ -271,7 +271,7 @@ trait FromCell: Sized {
 
 impl FromCell for f64 {
     fn from_cell(cell: &Cell) -> Option<Self> {
-        if let Cell::Double(value) = cell { Some(*value).filter(|value| !value.is_nan()) } else { None }
+        if let Cell::Double(value) = cell { Some(*value) } else { None }
     }
 }
 
