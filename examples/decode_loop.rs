@@ -1,5 +1,6 @@
 //! An engine's decode loop: 64 steps without a wait between them. The tokens stay on the GPU, where the next step's
-//! model reads them; the samples arrive later, and are the same as when every step is waited for.
+//! model reads them and the sampler keeps them for penalties, DRY and Mirostat; the samples arrive later, and are the same as when every step
+//! is waited for.
 //!
 //! `cargo run --release --example decode_loop`
 
@@ -9,7 +10,10 @@ use std::time::Instant;
 
 use sortilege::device::Gpu;
 use sortilege::wgpu::{self, BufferUsages};
-use sortilege::{Dtype, GpuLogits, GpuOutput, Kernels, Request, Row, Sample, SampleBuffers, SamplingParams};
+use sortilege::{
+    Dry, Dtype, GpuLogits, GpuOutput, Histories, Kernels, Mirostat, Request, Row, Sample, SampleBuffers,
+    SamplingParams,
+};
 
 const ROWS: usize = 4;
 const VOCAB: usize = 1000;
@@ -31,32 +35,26 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let gpu = Gpu::any()?;
     let engine = Engine::new(&gpu);
-    let requests: Vec<Request> = (0..ROWS)
-        .map(|row| {
-            Request::new(SamplingParams {
-                temperature: 0.8,
-                top_p: 0.95,
-                seed: Some(row as u64),
-                raw_logprobs: Some(3),
-                ..SamplingParams::default()
-            })
-        })
-        .collect::<Result<_, _>>()?;
+    let requests: Vec<Request> = (0..ROWS).map(request).collect::<Result<_, _>>()?;
 
     // Compiles the kernels, once. (A software device gains nothing by running ahead.)
     gpu.sampler().prepare(Kernels::Sample, Dtype::F32)?;
     let start = Instant::now();
     engine.reset();
-    let mut waited = Vec::new();
+    let (mut waited, mut accepted) = (Vec::new(), requests.clone());
     for position in 0..STEPS {
-        waited.push(engine.step(&requests, position)?.wait()?);
+        let samples = engine.step(&accepted, position, None)?.wait()?;
+        accepted.iter_mut().zip(&samples).for_each(|(request, sample)| request.accept(sample));
+        waited.push(samples);
     }
     let with_waits = start.elapsed();
 
+    let histories = gpu.sampler().histories(ROWS, STEPS as usize)?;
     let start = Instant::now();
     engine.reset();
-    let in_flight: Vec<_> =
-        (0..STEPS).map(|position| engine.step(&requests, position)).collect::<Result<_, _>>()?;
+    let in_flight: Vec<_> = (0..STEPS)
+        .map(|position| engine.step(&requests, position, Some(&histories)))
+        .collect::<Result<_, _>>()?;
     let samples: Vec<Vec<Sample>> =
         in_flight.into_iter().map(|step| step.wait()).collect::<Result<_, _>>()?;
     let without_waits = start.elapsed();
@@ -71,6 +69,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         gpu.info().name
     );
     Ok(())
+}
+
+/// Requests of which each looks at its tokens in another way, but for the first.
+fn request(row: usize) -> sortilege::Result<Request> {
+    let mut params = SamplingParams {
+        temperature: 0.8,
+        top_p: 0.95,
+        seed: Some(row as u64),
+        raw_logprobs: Some(3),
+        ..SamplingParams::default()
+    };
+    match row {
+        1 => (params.repetition_penalty, params.frequency_penalty) = (1.1, 0.5),
+        2 => (params.dry, params.bad_words) = (Some(Dry::default()), vec![vec![7, 8]]),
+        3 => params.mirostat = Some(Mirostat { tau: 4.0, eta: 0.1 }),
+        _ => {}
+    }
+    Request::new(params)
 }
 
 /// What an engine has: its device, a model, its buffers.
@@ -129,7 +145,8 @@ impl<'a> Engine<'a> {
         &self,
         requests: &[Request],
         position: u64,
-    ) -> Result<sortilege::Pending<Sample>, sortilege::Error> {
+        histories: Option<&Histories>,
+    ) -> sortilege::Result<sortilege::Pending<Sample>> {
         let mut encoder =
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
@@ -140,8 +157,8 @@ impl<'a> Engine<'a> {
         }
         let logits = GpuLogits::packed(&self.logits, Dtype::F32, ROWS, VOCAB);
         let rows: Vec<Row<'_>> = requests.iter().map(|request| request.row(position)).collect();
-        let buffers =
-            SampleBuffers { tokens: Some(GpuOutput::new(&self.tokens)), ..SampleBuffers::default() };
+        let tokens = Some(GpuOutput::new(&self.tokens));
+        let buffers = SampleBuffers { tokens, histories, ..SampleBuffers::default() };
         let pending = self.gpu.sampler().sample(&mut encoder, &logits, &rows, &buffers)?;
         self.gpu.queue().submit([encoder.finish()]);
         Ok(pending)

@@ -26,12 +26,13 @@ const MOST_MOVES: u32 = 4096u;
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     begin(group.y, lane);
+    let is_lost = (requests[request].flags & ASKS_LOST) != 0u;
     var is_done = false;
     for (var moves = 0u; moves < MOST_MOVES; moves++) {
         // 1. Every lane comes to the same; one lane's word for it makes the way uniform.
         var own_does = advance();
-        if rounds > chunk.most_rounds {
-            own_does = DOES_CUT; // what came of more rounds than the device carries out is nothing
+        if rounds > chunk.most_rounds || is_lost {
+            own_does = DOES_CUT; // what came of more rounds than the device carries out, or of other tokens, is nothing
         }
         if lane == 0u {
             first_lane_does = own_does;
@@ -65,7 +66,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if lane == 0u {
         records[progress.out + SAMPLE_REOPENED] = reopened;
         if !is_done {
-            records[progress.out + SAMPLE_CALL] = ~chunk.call; // a record that the host refuses
+            records[progress.out + SAMPLE_CALL] = select(~chunk.call, chunk.call ^ SAMPLE_LOST, is_lost); // the host refuses it
             records[row] = NO_TOKEN; // and no token of an earlier call
         }
     }

@@ -114,8 +114,8 @@ pub use engine::Engine;
 pub use error::{Error, Result};
 #[cfg(feature = "wgpu")]
 pub use gpu::{
-    GpuInput, GpuLogits, GpuOutput, Kernels, Mask, PassTime, Pending, SampleBuffers, Sampler, SamplerOptions,
-    Timing, Traffic,
+    GpuInput, GpuLogits, GpuOutput, Histories, Kernels, Mask, PassTime, Pending, SampleBuffers, Sampler,
+    SamplerOptions, Timing, Traffic,
 };
 pub use logits::{Dtype, Logits, Shape};
 pub use params::{Dry, LogprobsParams, Mirostat, Order, SamplingParams, SamplingStep};

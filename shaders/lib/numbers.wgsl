@@ -1,5 +1,5 @@
 // numbers: quotients and roots of integers, for the filters; docs/sampling.md, src/arithmetic/numbers.rs.
-// Provides: ceil_ratio, quotient_q24, divide64, subtract64, root64, first_squared, share_q43.
+// Provides: ceil_ratio, quotient_q24, divide64, subtract64, root64, first_squared, share_q43, rate_of.
 // Needs: integers.wgsl, and the kernel's uniform `chunk`, for loops that stay loops.
 
 // ⌈value · factor / 2^by⌉ for by >= 31 and a result below 2^64.
@@ -82,4 +82,12 @@ fn first_squared(mass: vec2<u32>) -> vec2<u32> {
     let lead = select(countLeadingZeros(mass.y), 32u + countLeadingZeros(mass.x), mass.y == 0u);
     let leading = shift_left64(mass, lead).y >> 1u; // 31 bits
     return shift_right64(shift_left64(divide64(vec2<u32>(0u, 1u << 30u), leading), lead), 9u);
+}
+
+const LOG2_E_LOW: u32 = 0x94ae0bf8u;  // log2 e · 2^54, rounded
+const LOG2_E_HIGH: u32 = 0x5c551du;
+
+// Octaves per unit of logits, Q54, at a temperature of so many units.
+fn rate_of(unit: u32) -> u32 {
+    return divide64(add64(vec2<u32>(LOG2_E_LOW, LOG2_E_HIGH), vec2<u32>(unit >> 1u, 0u)), unit).x;
 }

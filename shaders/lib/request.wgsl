@@ -25,6 +25,7 @@ struct Request {
     per_logit: u32,     // of the view that is drawn from, in pass 1: bits of an f32, lane.wgsl
     first_xtc_exempt: u32, // tokens in `row_data`, four a quad
     n_xtc_exempt: u32,
+    history: u32,       // where row_history finds what it is told; 0 without
     cuts: array<vec4<u32>, MAX_CUTS>, // CUT_*, then the kind's own words
 }
 

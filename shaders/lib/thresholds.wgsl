@@ -66,9 +66,6 @@ fn entropy_q26(sums: Sums) -> u32 {
     return u32(max(bitcast<i32>(log2_q26(sums.mass) - (43u << 26u) + spread), 0));
 }
 
-const LOG2_E_LOW: u32 = 0x94ae0bf8u;  // log2 e · 2^54, rounded
-const LOG2_E_HIGH: u32 = 0x5c551du;
-
 struct DrawScale {
     scale: Scale,
     unit: u32, // temperature · 2^shift
@@ -102,7 +99,7 @@ fn dynamic_scale(at_one: Sums) -> DrawScale {
         unit = 0x1000000u;
         shift += 1;
     }
-    let rate = divide64(add64(vec2<u32>(LOG2_E_LOW, LOG2_E_HIGH), vec2<u32>(unit >> 1u, 0u)), unit).x;
+    let rate = rate_of(unit);
     // Any rounding of the window will do.
     return DrawScale(Scale(shift, rate, 24.0 * (f32(temperature) * 0x1p-22f)), unit);
 }

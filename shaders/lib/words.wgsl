@@ -55,6 +55,7 @@ const SAMPLE_FIRST_TOKEN: u32 = 22u; // of the run; NO_TOKEN where no filter act
 const SAMPLE_LAST_TOKEN: u32 = 23u;
 const SAMPLE_LAST_KEY: u32 = 24u;
 const SAMPLE_HEADER_WORDS: u32 = 25u;
+const SAMPLE_LOST: u32 = 0x80000000u; // turned in SAMPLE_CALL where the row's history is not there
 
 // What tile_divergence leaves of a tile, in `scratch`, [rows][tiles][DIVERGENCE_TILE_WORDS]: two of each, of the first batch
 // and of the second; in this order, as `sums` has them.
@@ -111,6 +112,7 @@ const ASKS_DYNAMIC: u32 = 2u; // a temperature that depends on the entropy
 const ASKS_RAW: u32 = 4u;     // the raw view beside the processed one
 const ASKS_SURPRISAL: u32 = 8u; // of pass 1, in the view that is drawn from
 const ASKS_RAW_SURPRISAL: u32 = 16u; // and in the raw one
+const ASKS_LOST: u32 = 32u; // the history that the row needs is not there
 
 // Kinds of cuts, the first word of each.
 const CUT_TEMPERATURE: u32 = 1u; // cuts nothing: what comes after it sees probabilities at the temperature

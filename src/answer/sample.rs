@@ -4,7 +4,7 @@ use super::distribution::{Reading, Status};
 use super::words::{draw, given, run, sample};
 use super::{Distribution, DistributionBits, TargetLogprob, TopLogprob};
 use crate::arithmetic::draw_scale::DrawScale;
-use crate::arithmetic::exact::{ROW_FRACTION, RUN_FRACTION};
+use crate::arithmetic::exact::{ROW_FRACTION, RUN_FRACTION, bits_of_key};
 
 /// What was drawn from one row, and from what.
 ///
@@ -54,6 +54,8 @@ pub struct Drawn {
     pub processed: TargetLogprob,
     /// What the raw distribution says of it, where that was asked for and is one.
     pub raw: Option<TargetLogprob>,
+    /// How surprising it is in the processed distribution, Q24 bits: what moves Mirostat's limit.
+    pub(crate) surprise: u32,
 }
 
 impl Sample {
@@ -231,7 +233,9 @@ impl SampleBits {
         let drawn = |bits: &DrawnBits| {
             let processed = self.processed.target(reading, bits.token, bits.processed);
             let raw = sound_raw.map(|raw| raw.target(of_raw, bits.token, bits.raw));
-            Drawn { token: bits.token, logprob: processed.logprob, processed, raw }
+            let logits = [bits_of_key(self.processed.max_key), bits.processed[0]];
+            let surprise = DrawScale::surprise(self.shift, self.unit, logits, self.processed.mass);
+            Drawn { token: bits.token, logprob: processed.logprob, processed, raw, surprise }
         };
         out.draws.clear();
         if is_sound {

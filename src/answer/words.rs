@@ -46,6 +46,8 @@ layout! {
         LAST_TOKEN = 23,
         LAST_KEY = 24,
         HEADER_WORDS = 25,
+        /// Turned in the number of the call where the row's history is not there.
+        LOST = 1 << 31,
     }
 }
 

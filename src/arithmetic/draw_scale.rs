@@ -1,7 +1,7 @@
 //! The scale that is drawn at, and the dynamic temperature from which it may come.
 
 use super::exact::RUN_FRACTION;
-use super::exact::{Scale, log2_q26, mantissa, pow2};
+use super::exact::{Scale, log2_q26, mantissa, pow2, pow2_f32};
 use super::numbers::quotient_q24;
 
 /// What is drawn at: a scale, and the temperature as `unit · 2^-shift`.
@@ -32,6 +32,23 @@ impl DrawScale {
         f64::from(unit) * pow2(-shift)
     }
 
+    /// Of the temperature `unit · 2^-shift`.
+    fn of_unit(shift: i32, unit: u32) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "below 1.45 · 2^31")]
+        let rate = ((LOG2_E_Q54 + u64::from(unit >> 1)) / u64::from(unit)) as u32;
+        let half_window = 24.0 * (unit as f32 * pow2_f32(-shift)); // any rounding will do
+        Self { scale: Scale { shift, rate, half_window }, unit }
+    }
+
+    /// The surprise of a token in bits, Q24, within a run of this largest logit and mass (Q43), at the temperature
+    /// `unit · 2^-shift`: at most 2^-22 from its true value, but for what the mass is off. What weighs nothing counts as 44 octaves
+    /// below the largest.
+    pub(crate) fn surprise(shift: i32, unit: u32, [max_bits, bits]: [u32; 2], mass: u64) -> u32 {
+        let octaves = Self::of_unit(shift, unit).scale.octaves_below(max_bits, bits);
+        octaves.map_or(WEIGHTLESS, |octaves| octaves.min(WEIGHTLESS))
+            + (log2_q26(mass).saturating_sub(RUN_FRACTION << 26) >> 2)
+    }
+
     /// Of a temperature in Q22, at least a thousandth: docs/sampling.md, "Dynamic temperature".
     fn of_q22(temperature: u32) -> Self {
         let lead = temperature.leading_zeros();
@@ -39,12 +56,12 @@ impl DrawScale {
         if unit == 1 << 23 {
             (unit, shift) = (1 << 24, shift + 1);
         }
-        #[expect(clippy::cast_possible_truncation, reason = "below 1.45 · 2^31")]
-        let rate = ((LOG2_E_Q54 + u64::from(unit >> 1)) / u64::from(unit)) as u32;
-        let half_window = 24.0 * (temperature as f32 / 4_194_304.0); // any rounding will do
-        Self { scale: Scale { shift, rate, half_window }, unit }
+        Self::of_unit(shift, unit)
     }
 }
+
+/// More octaves, Q24, than a token of any weight is below the largest.
+pub(crate) const WEIGHTLESS: u32 = 44 << 24;
 
 /// Entropy, bits in Q26, of tokens with this mass and this surprisal, Q43.
 pub(crate) fn entropy_q26(mass: u64, surprisal: u64) -> u32 {

@@ -99,7 +99,7 @@ impl SamplingStep {
     }
 
     /// What both engines read of it, if it acts at all. `mu` is Mirostat's limit, in bits.
-    pub(crate) fn cut(self, params: &SamplingParams, mu: f64) -> Option<Cut> {
+    pub(crate) fn cut(self, params: &SamplingParams, mu: i64) -> Option<Cut> {
         self.acts(params).then(|| {
             self.spec()
                 .map_or(Cut::TEMPERATURE, |spec| Cut { kind: spec.kind, words: (spec.words)(params, mu) })
@@ -163,7 +163,7 @@ mod tests {
     fn nothing_acts_by_default() {
         let params = SamplingParams::default();
         for step in SamplingStep::ALL {
-            assert_eq!(step.cut(&params, 0.0), None, "{step}");
+            assert_eq!(step.cut(&params, 0), None, "{step}");
         }
     }
 
@@ -223,7 +223,7 @@ mod tests {
         ];
         assert_eq!(expected.len(), SamplingStep::ALL.len(), "a filter is missing here");
         for (step, (kind, words)) in SamplingStep::ALL.iter().zip(expected) {
-            assert_eq!(step.cut(&params, 2.0), Some(Cut { kind, words }), "{step}");
+            assert_eq!(step.cut(&params, 2 << 24), Some(Cut { kind, words }), "{step}");
         }
     }
 }

@@ -12,8 +12,8 @@ pub(crate) struct Spec {
     pub(crate) name: &'static str,
     pub(crate) parameters: &'static [Parameter],
     pub(crate) kind: CutKind,
-    /// Words of its cut, from parameters and Mirostat's limit in bits.
-    pub(super) words: fn(&SamplingParams, f64) -> [u32; 3],
+    /// Words of its cut, from parameters and Mirostat's limit in Q24 bits.
+    pub(super) words: fn(&SamplingParams, i64) -> [u32; 3],
     /// Narrows a run: the same for all filters of a kind.
     pub(super) keep: fn(&mut Run<'_>, Cut),
     /// Settings in which validation tries it alone.

@@ -1,5 +1,6 @@
 //! The engine's buffers, where logits, masks, drafts and results lie; and how our own are made.
 
+use super::histories::Histories;
 use crate::logits::{Dtype, Shape};
 
 /// Logits `[rows][vocab]` in the engine's buffer, which is only read. The buffer needs the usage `STORAGE`.
@@ -106,6 +107,9 @@ pub struct SampleBuffers<'a> {
     /// Empty, or for each row the words from the start of `tokens` to where its token goes, such as the next position of a
     /// `[rows][context]`; a copy for each row then.
     pub token_offsets: &'a [u64],
+    /// Where requests that look at their tokens keep them, to run ahead of the host; all steps of a request have the same. A
+    /// dispatch more where a row uses them.
+    pub histories: Option<&'a Histories>,
 }
 
 /// Where the drawn tokens go.

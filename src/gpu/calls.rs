@@ -158,9 +158,23 @@ impl Sampler {
             Some(Mask::Gpu(_)) | None => None,
         };
         let mut steps = self.pool.take_steps();
-        let result = steps.check(rows, logits.rows, logits.vocab, host_mask).and_then(|inputs| call(&inputs));
+        steps.runs.clear();
+        let entered = buffers.histories.map_or(Ok(()), |histories| histories.enter(rows, &mut steps.runs));
+        let checked = entered.and_then(|()| steps.check(rows, logits.rows, logits.vocab, host_mask));
+        let result = checked.and_then(|inputs| call(&inputs));
         self.pool.give_back_steps(steps);
         result
+    }
+
+    /// Nothing, if one dispatch has so many rows.
+    fn check_runs(&self, rows: usize) -> Result<()> {
+        let most = self.limits.max_workgroups;
+        if rows > most as usize {
+            return Err(Error::Limit(format!(
+                "{rows} rows with histories are over the {most} workgroups of a dispatch: lower `rows`"
+            )));
+        }
+        Ok(())
     }
 
     /// The plan of a call over logits that lie in their buffer.
@@ -175,7 +189,7 @@ impl Sampler {
         Ok(plan)
     }
 
-    /// Records a `sample` call for rows that are checked and compiled, a mask in host memory included.
+    /// Records a `sample` call for rows that are checked and compiled; a mask in host memory is among them.
     pub(crate) fn sample_inputs(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -201,7 +215,7 @@ impl Sampler {
         buffers: &SampleBuffers<'a>,
     ) -> Result<(Arc<Plan>, Job<'a>)> {
         use wgpu::BufferUsages as Usage;
-        let SampleBuffers { mask, draft, tokens, token_offsets: offsets } = *buffers;
+        let SampleBuffers { mask, draft, tokens, token_offsets: offsets, histories } = *buffers;
         let mask = match mask {
             Some(Mask::Gpu(input)) => Some(input),
             Some(Mask::Host(_)) | None => None,
@@ -222,6 +236,10 @@ impl Sampler {
         if let Some(tokens) = &tokens {
             check_tokens(tokens, logits.rows)?;
         }
-        Ok((plan, Job { mask, draft, tokens, ..Job::new(kind, logits, Asked::Sample(inputs)) }))
+        let histories = histories.filter(|_| plan.demand.runs_ahead);
+        if histories.is_some() {
+            self.check_runs(logits.rows)?;
+        }
+        Ok((plan, Job { mask, draft, tokens, histories, ..Job::new(kind, logits, Asked::Sample(inputs)) }))
     }
 }

@@ -90,6 +90,7 @@ impl Sampler {
         let own = Own {
             plan,
             upload: &call.upload,
+            work: None,
             records: &call.records,
             alignment: self.limits.offset_alignment,
             most_rounds: u32::MAX,
@@ -111,6 +112,6 @@ impl Sampler {
             }
             passes
         })?;
-        Ok(Bindings::new(job, passes, uniforms, scratch))
+        Ok(Bindings::new(job, passes, uniforms, scratch, None))
     }
 }

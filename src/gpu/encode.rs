@@ -13,13 +13,14 @@ use super::readback::Pending;
 use super::room::Room;
 use super::sampler::Sampler;
 use super::timing::Stopwatch;
+use super::upload::Asked;
 use crate::answer::{Answer, Decoding};
 use crate::arithmetic::format::TILE_TOKENS;
 use crate::error::Result;
 use crate::kernels::kernel::ChunkUniform;
-use crate::kernels::{digit_count, digit_scatter, row_logprobs, row_sample, token_ranks};
+use crate::kernels::{digit_count, digit_scatter, row_history, row_logprobs, row_sample, token_ranks};
 use crate::logits::Dtype;
-use crate::plan::Plan;
+use crate::plan::{Plan, UNIFORM_BYTES};
 
 /// Tiles of a row.
 pub(crate) fn tiles_of(vocab: usize) -> u32 {
@@ -101,7 +102,13 @@ impl Sampler {
         if let Some(TokensOut { out, .. }) = job.tokens {
             self.pool.check_tokens(&call.records, out.buffer)?;
         }
+        if let Some(work) = call.bindings.as_ref().and_then(|bindings| bindings.work.as_ref()) {
+            encoder.copy_buffer_to_buffer(&call.upload.buffer, 0, work, 0, call.upload.room.bytes());
+        }
         let stopwatch = self.run(encoder, &call)?;
+        if let (Some(histories), Asked::Sample(inputs)) = (job.histories, &job.asked) {
+            histories.keep(encoder, &call, inputs);
+        }
         if let Some(tokens) = job.tokens {
             copy_tokens(encoder, &call, tokens);
         }
@@ -152,10 +159,17 @@ impl Sampler {
         let room = Room::of(plan, job.quads, self.limits.offset_alignment);
         let scratch = self.pool.scratch(plan)?;
         let mut call = self.pool.call(job.kind, plan, &room, |bindings| job.is_bound(bindings, &scratch))?;
-        if !call.bindings.as_ref().is_some_and(|bindings| job.is_bound(bindings, &scratch)) {
+        let work = match (job.histories, &job.asked) {
+            (Some(_), Asked::Sample(inputs)) => {
+                Some(self.pool.work(&call.upload.room, inputs.table_quads())?)
+            }
+            _ => None,
+        };
+        let is_bound = |bindings: &Bindings| job.is_bound(bindings, &scratch) && bindings.work == work;
+        if !call.bindings.as_ref().is_some_and(is_bound) {
             call.bindings = Some(match &job.second {
                 Some(second) => self.bind_divergence(job, second, &call, scratch)?,
-                None => self.bind(job, &call, scratch, finish)?,
+                None => self.bind(job, &call, scratch, work, finish)?,
             });
         }
         call.put_uniforms();
@@ -172,6 +186,7 @@ impl Sampler {
         job: &Job<'_>,
         call: &Call,
         scratch: wgpu::Buffer,
+        work: Option<wgpu::Buffer>,
         finish: impl Fn(&mut Passes, &Bound<'_>),
     ) -> Result<Bindings> {
         let (plan, dtype) = (&call.plan, job.logits.dtype);
@@ -190,14 +205,28 @@ impl Sampler {
         let own = Own {
             plan,
             upload: &call.upload,
+            work: work.as_ref(),
             records: &call.records,
             alignment: self.limits.offset_alignment,
             most_rounds: if is_sampling { self.most_rounds()? } else { u32::MAX },
+        };
+        let row_history = match job.histories {
+            Some(histories) => Some((self.pipelines.get(&row_history::KERNEL, None, false)?, histories)),
+            None => None,
         };
         let mut uniforms = Vec::with_capacity(plan.chunks.len());
         let passes = guarded(&self.device, "binding the logits", || {
             let (table, scratch) = (Range::whole(&self.table), Range::whole(&scratch));
             let mut passes = Passes::default();
+            if let (Some((kernel, histories)), Some(work)) = (&row_history, &work) {
+                let uniform = Range::new(&call.upload.buffer, plan.chunks[0].uniform_offset, UNIFORM_BYTES);
+                let first = call.upload.room.requests_offset();
+                let words = Range::new(work, first, work.size() - first);
+                let ranges = [uniform, words, Range::whole(&histories.buffer), table];
+                #[expect(clippy::cast_possible_truncation, reason = "at most the workgroups of a dispatch")]
+                let rows = plan.shape.rows as u32;
+                passes.add(&self.device, kernel, &ranges, [1, rows, 1]);
+            }
             for chunk in &plan.chunks {
                 let bound = job.bind(chunk, &own, table);
                 let Bound { uniform_words, uniform, logits, requests, rows, mask, other, records, .. } =
@@ -229,7 +258,7 @@ impl Sampler {
             }
             passes
         })?;
-        Ok(Bindings::new(job, passes, uniforms, scratch))
+        Ok(Bindings::new(job, passes, uniforms, scratch, work))
     }
 
     /// Adds the passes that make lists of more than 1024 entries, stage by stage; the last leaves them in the records.

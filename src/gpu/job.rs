@@ -1,6 +1,7 @@
 //! A call to be encoded, and what its passes are bound to.
 
 use super::buffers::{GpuInput, GpuLogits, GpuOutput, TokensOut};
+use super::histories::Histories;
 use super::passes::{Passes, Range};
 use super::upload::{Asked, Upload};
 use crate::kernels::kernel::ChunkUniform;
@@ -31,6 +32,8 @@ pub(crate) struct Job<'a> {
     pub(crate) tokens: Option<TokensOut<'a>>,
     /// The second batch, of which a divergence is taken.
     pub(crate) second: Option<GpuLogits<'a>>,
+    /// Of the rows that run ahead, if some do.
+    pub(crate) histories: Option<&'a Histories>,
     pub(crate) outs: &'a [GpuOutput<'a>],
     /// Bytes of one row in each of `outs`.
     pub(crate) out_row_bytes: u64,
@@ -41,6 +44,8 @@ pub(crate) struct Job<'a> {
 pub(crate) struct Own<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) upload: &'a Upload,
+    /// The copy of the upload that the device writes, if one does.
+    pub(crate) work: Option<&'a wgpu::Buffer>,
     pub(crate) records: &'a wgpu::Buffer,
     pub(crate) alignment: u64,
     pub(crate) most_rounds: u32,
@@ -55,6 +60,8 @@ pub(crate) struct Bindings {
     pub(crate) logits: wgpu::Buffer,
     pub(crate) others: Vec<Option<(wgpu::Buffer, u64)>>,
     pub(crate) scratch: wgpu::Buffer,
+    /// The copy of the upload that the device writes, if one does.
+    pub(crate) work: Option<wgpu::Buffer>,
 }
 
 impl Bindings {
@@ -63,9 +70,10 @@ impl Bindings {
         passes: Passes,
         uniforms: Vec<ChunkUniform>,
         scratch: wgpu::Buffer,
+        work: Option<wgpu::Buffer>,
     ) -> Self {
         let others = job.others().map(|other| other.map(|(buffer, offset)| (buffer.clone(), offset)));
-        Self { passes, uniforms, logits: job.logits.buffer.clone(), others: others.collect(), scratch }
+        Self { passes, uniforms, logits: job.logits.buffer.clone(), others: others.collect(), scratch, work }
     }
 }
 
@@ -82,6 +90,7 @@ impl<'a> Job<'a> {
             draft: None,
             tokens: None,
             second: None,
+            histories: None,
             outs: &[],
             out_row_bytes: 0,
         }
@@ -94,7 +103,7 @@ impl<'a> Job<'a> {
         let second = self.second.map(|second| (second.buffer, second.byte_offset));
         inputs
             .into_iter()
-            .chain([second])
+            .chain([second, self.histories.map(|histories| (&histories.buffer, 0))])
             .chain(self.outs.iter().map(|out| Some((out.buffer, out.byte_offset))))
     }
 
@@ -107,7 +116,7 @@ impl<'a> Job<'a> {
 
     /// The bindings of one chunk. `unused` is bound where the engine gave none.
     pub(crate) fn bind(&self, chunk: &Chunk, own: &Own<'a>, unused: Range<'a>) -> Bound<'a> {
-        let Own { plan, upload, records, alignment, most_rounds } = *own;
+        let Own { plan, upload, work, records, alignment, most_rounds } = *own;
         let range = Range::new;
         // A chunk's part of a buffer with so many bytes per row.
         let window = |buffer, byte_offset: u64, row_bytes: u64| {
@@ -170,12 +179,14 @@ impl<'a> Job<'a> {
             first_given: upload.room.first_given() as u32,
         };
         let room = &upload.room;
+        let words = work.unwrap_or(&upload.buffer);
+        let quads_bytes = work.map_or(room.quads_bytes(), |work| work.size() - room.quads_offset());
         Bound {
             uniform_words,
             uniform: range(&upload.buffer, chunk.uniform_offset, UNIFORM_BYTES),
             logits: range(self.logits.buffer, chunk.logits.offset, chunk.logits.bytes),
-            requests: range(&upload.buffer, room.requests_offset(), room.requests_bytes()),
-            rows: range(&upload.buffer, room.quads_offset(), room.quads_bytes()),
+            requests: range(words, room.requests_offset(), room.requests_bytes()),
+            rows: range(words, room.quads_offset(), quads_bytes),
             mask: mask.map_or(unused, |(range, _)| range),
             other,
             records: range(records, chunk.records_offset, (chunk.rows * record_words * 4) as u64),

@@ -11,7 +11,7 @@
 //!    ▼
 //! readback              what came of the map (mapping), waited for here or by a thread (waiter); guard catches
 //! ```
-//! `sampler` is what a sampler owns. `adapters`, `open`, `device` and `host_logits` are for callers that have no device of
+//! `sampler` is what a sampler owns, `histories` what rows that run ahead need of each other. `adapters`, `open`, `device` and `host_logits` are for callers that have no device of
 //! their own.
 //!
 //! In a browser nothing can wait for the device: what blocks is absent there, its async twin stays, and what scopes tell
@@ -19,6 +19,8 @@
 
 #[cfg(all(feature = "device", not(target_family = "wasm")))]
 mod adapters;
+#[cfg(all(test, feature = "device"))]
+mod ahead_tests;
 mod blocks;
 mod buffers;
 mod calls;
@@ -30,6 +32,7 @@ mod device;
 mod divergence;
 mod encode;
 mod guard;
+mod histories;
 #[cfg(feature = "device")]
 mod host_logits;
 mod job;
@@ -60,6 +63,7 @@ pub use buffers::{GpuInput, GpuLogits, GpuOutput, Mask, SampleBuffers};
 pub use device::Gpu;
 #[cfg(all(feature = "validate", feature = "device"))]
 pub(crate) use guard::at_once;
+pub use histories::Histories;
 pub use pool::Traffic;
 pub use readback::Pending;
 pub use sampler::{Sampler, SamplerOptions};

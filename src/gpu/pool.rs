@@ -11,9 +11,9 @@ use super::mapping::{self, when_told};
 use super::room::Room;
 use super::upload::Upload;
 use crate::answer::Decoding;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::logits::Shape;
-use crate::plan::{Demand, DeviceLimits, Plan, Span};
+use crate::plan::{Demand, DeviceLimits, Plan, ROW_BYTES, Span};
 use crate::request::Steps;
 
 /// Bytes that a sampler has moved so far.
@@ -86,6 +86,8 @@ pub(crate) struct Pool {
     results: Mutex<[Option<wgpu::Buffer>; 2]>,
     /// Buffers that took tokens last: they are of this device.
     takes_tokens: Mutex<Vec<wgpu::Buffer>>,
+    /// The copy of an upload that the device writes, for rows that run ahead: all calls share it too.
+    work: Mutex<Option<wgpu::Buffer>>,
     next_call: AtomicU32,
     bytes_uploaded: AtomicU64,
     bytes_back: AtomicU64,
@@ -102,6 +104,7 @@ impl Pool {
             scratch: Mutex::default(),
             results: Mutex::default(),
             takes_tokens: Mutex::default(),
+            work: Mutex::default(),
             next_call: AtomicU32::new(1),
             bytes_uploaded: AtomicU64::new(0),
             bytes_back: AtomicU64::new(0),
@@ -140,6 +143,7 @@ impl Pool {
         *lock(&self.scratch) = None;
         *lock(&self.results) = [None, None];
         lock(&self.takes_tokens).clear();
+        *lock(&self.work) = None;
     }
 
     /// Returns a call to the ring once the encoder's commands have run.
@@ -251,6 +255,21 @@ impl Pool {
         self.shared(&mut lock(&self.results)[number], "making room for the results", bytes)
     }
 
+    /// Room for a copy of an upload with so many quads of tables behind it.
+    pub(crate) fn work(&self, room: &Room, quads: usize) -> Result<wgpu::Buffer> {
+        let limits = self.device.limits();
+        let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        let bytes = (room.bytes() + quads as u64 * ROW_BYTES).max(1 << 16).checked_next_power_of_two();
+        let Some(bytes) = bytes.filter(|&bytes| bytes <= most) else {
+            return Err(Error::Limit(format!(
+                "the changes of rows that run ahead need {quads} quads beside the {} bytes of the requests, the device binds {most} \
+                 bytes: lower `rows`, or accept tokens sooner",
+                room.bytes()
+            )));
+        };
+        self.shared(&mut lock(&self.work), "making room for the changes", bytes)
+    }
+
     /// A buffer that all calls share, made anew where it is too small.
     fn shared(
         &self,
@@ -262,7 +281,8 @@ impl Pool {
             return Ok(buffer.clone());
         }
         let made = guarded(&self.device, doing, || {
-            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+            let usage =
+                wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
             buffer(&self.device, "sortilege scratch", bytes, usage)
         })?;
         *kept = Some(made.clone());

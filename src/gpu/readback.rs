@@ -16,7 +16,7 @@ use super::sampler::Sampler;
 use super::wait::drive;
 use super::waiter::Waiter;
 use crate::answer::Answer;
-use crate::answer::words::record;
+use crate::answer::words::{record, sample};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 
@@ -200,6 +200,16 @@ fn decode<R: Answer>(call: &mut Call, answers: &mut Vec<R>) -> Result<()> {
 
 /// Why a row's record is not that of this call.
 fn not_done(row: usize, number: u32, call: &Call) -> Error {
+    #[expect(clippy::cast_possible_truncation, reason = "one bit of a word")]
+    if number == call.number ^ sample::LOST as u32 {
+        return Error::Validation {
+            doing: "the submitted commands",
+            message: format!(
+                "row {row} has lost its history: submit steps in the order in which they were recorded and drop none, or \
+                 accept tokens sooner where too many of them share a place in the table of changes"
+            ),
+        };
+    }
     let says_so = number == !call.number;
     let most_rounds = call.bindings.as_ref().and_then(|bindings| bindings.uniforms.first()?.most_rounds());
     match most_rounds.filter(|_| says_so) {

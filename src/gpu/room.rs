@@ -81,8 +81,18 @@ impl Room {
         self.rows + self.kept
     }
 
+    /// The quad behind all that is uploaded, where a device has its own tables.
+    pub(crate) fn end(&self) -> usize {
+        self.rows + self.kept + self.step
+    }
+
     pub(crate) fn quads_bytes(&self) -> u64 {
-        (self.rows + self.kept + self.step) as u64 * ROW_BYTES
+        self.end() as u64 * ROW_BYTES
+    }
+
+    /// Where a quad lies, in words from the first request on.
+    pub(crate) fn word_of(&self, quad: usize) -> u64 {
+        (self.quads_offset() - self.requests_offset() + quad as u64 * ROW_BYTES) / 4
     }
 
     pub(crate) fn bytes(&self) -> u64 {

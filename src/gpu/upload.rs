@@ -10,9 +10,10 @@ use crate::arithmetic::format::NO_TOKEN;
 use crate::arithmetic::rng::halves;
 use crate::error::Result;
 use crate::plan::{REQUEST_BYTES, ROW_BYTES};
+use crate::request::ahead::{Places, Run};
 use crate::request::change::BUCKET;
 use crate::request::table::ChangeTable;
-use crate::request::{Inputs, RequestWords};
+use crate::request::{Inputs, RequestWords, Row};
 
 /// A buffer, and what it holds.
 #[derive(Debug)]
@@ -23,7 +24,8 @@ pub(crate) struct Upload {
     /// Bytes of `held` that are not sent yet.
     changed: Vec<Range<usize>>,
     blocks: Blocks,
-    allowed: Vec<u32>,
+    /// Room for words on their way.
+    words: Vec<u32>,
 }
 
 impl Upload {
@@ -33,7 +35,7 @@ impl Upload {
         let limits = device.limits();
         let most = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size).min(u32::MAX.into());
         let room = room.with_reserve(most);
-        let usage = Usage::UNIFORM | Usage::STORAGE | Usage::COPY_DST;
+        let usage = Usage::UNIFORM | Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
         let buffer = guarded(device, "making the upload buffer", || {
             buffer(device, "sortilege upload", room.bytes(), usage)
         })?;
@@ -44,7 +46,7 @@ impl Upload {
             held: vec![0; usize_of(room.bytes())],
             changed: Vec::new(),
             blocks: Blocks::default(),
-            allowed: Vec::new(),
+            words: Vec::new(),
         })
     }
 }
@@ -127,7 +129,7 @@ impl Upload {
     /// Rows whose changes of this step lie from here on.
     fn put_inputs(&mut self, inputs: &Inputs<'_>, first_step: usize) {
         let mut block = 0;
-        let mut next_step = first_step;
+        let (mut next_step, mut next_table) = (first_step, self.room.end());
         for (i, row) in inputs.rows().iter().enumerate() {
             let changes = inputs.changes(i);
             let mut request = RequestWords::new(&row.request.compiled);
@@ -162,10 +164,33 @@ impl Upload {
                 self.put_words(next_step, quads, changes.xtc_exempt.iter().copied());
                 next_step += quads;
             }
+            if let Some(run) = inputs.run(i) {
+                self.put_run(run, row, &mut request, [next_step, next_table]);
+                next_step += run.quads(row);
+                next_table += run.buckets(row) * BUCKET;
+            }
             self.put_request(i, &request);
             let [low, high] = halves(row.position);
             self.put_quad(i, [word(i), row.draft.unwrap_or(NO_TOKEN), low, high]);
         }
+    }
+
+    /// What a row that runs ahead tells, from this quad on, and the table that the device makes of it, from that one on.
+    fn put_run(&mut self, run: &Run, row: &Row<'_>, request: &mut RequestWords, [told, table]: [usize; 2]) {
+        let word_of = |quad: usize| word(usize_of(self.room.word_of(quad)));
+        request.history = word_of(told);
+        request.step_buckets = word(run.buckets(row));
+        request.first_step = word(table);
+        let places = Places {
+            table: word_of(table),
+            kept: word_of(request.first_kept as usize),
+            kept_buckets: request.kept_buckets,
+        };
+        let mut words = std::mem::take(&mut self.words);
+        run.put(row, places, &mut words);
+        words.resize(run.quads(row) * 4, 0);
+        self.put_quads(told, bytemuck::cast_slice(&words));
+        self.words = words;
     }
 
     /// What a request keeps: of a table that is there already, the buckets that were written since.
@@ -196,11 +221,11 @@ impl Upload {
 
     /// So many quads of these words and, past their end, of zeros.
     fn put_words(&mut self, first: usize, quads: usize, words: impl Iterator<Item = u32>) {
-        let mut room = std::mem::take(&mut self.allowed);
+        let mut room = std::mem::take(&mut self.words);
         room.clear();
         room.extend(words.chain(std::iter::repeat(0)).take(quads * 4));
         self.put_quads(first, bytemuck::cast_slice(&room));
-        self.allowed = room;
+        self.words = room;
     }
 
     fn put_request(&mut self, number: usize, request: &RequestWords) {

@@ -8,7 +8,7 @@ use super::kernel::Means;
 use super::kernel_tests::parse_text;
 use super::{ALL, digit_count};
 use crate::answer::words;
-use crate::arithmetic::draw_scale::LOG2_E_Q54;
+use crate::arithmetic::draw_scale::{LOG2_E_Q54, WEIGHTLESS};
 use crate::arithmetic::exact::{self, Scale};
 use crate::arithmetic::format::{MAX_VOCAB, MOST_LISTED, NO_TOKEN, SUBTILE_TOKENS, TILE_TOKENS};
 use crate::arithmetic::lane::{self, LaneScale};
@@ -31,6 +31,10 @@ fn shared() -> BTreeMap<String, i64> {
         divergence::unmatched::NAMED,
         request::words::asks::NAMED,
         request::change::words::NAMED,
+        request::words::request::NAMED,
+        request::ahead::ahead::NAMED,
+        request::ahead::has::NAMED,
+        request::ahead::slot::NAMED,
         rng::purposes::NAMED,
     ];
     let of_lists = lists.into_iter().flatten().map(|(name, value)| (*name, (*value).cast_signed()));
@@ -66,6 +70,11 @@ fn shared() -> BTreeMap<String, i64> {
         ("BITS_NAN", i64::from(f32::NAN.to_bits())),
         ("FAR", i64::from(exact::FAR)),
         ("MAX_POINT", i64::from(wide::MAX_POINT)),
+        ("MOST_COUNTED", i64::from(request::MOST_COUNTED)),
+        ("WEIGHTLESS", i64::from(WEIGHTLESS)),
+        ("BUCKET_WORDS", 4 * request::change::BUCKET as i64),
+        ("BUCKET_PENALTY", 2 * request::change::BUCKET as i64),
+        ("BUCKET_COUNT", 3 * request::change::BUCKET as i64),
         ("LOG2_E_LOW", (LOG2_E_Q54 & 0xffff_ffff).cast_signed()),
         ("LOG2_E_HIGH", (LOG2_E_Q54 >> 32).cast_signed()),
         // Lanes of a workgroup, 256 on WebGPU's floor, and what follows from them.
@@ -94,6 +103,8 @@ const OWN_NAMES: &[&str] = &[
     "ROUNDS_OF_DIGIT",
     "MOST_FEW",
     "CHAMPIONS",
+    "NO_PLACE",
+    "MOST_CROWDED",
     // Vectors and structures of them, whose parts stand beside them.
     "NO_ITEM",
     "LOWEST",

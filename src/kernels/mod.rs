@@ -18,6 +18,8 @@ pub(crate) mod loop_rounds;
 mod octaves;
 mod pairs;
 pub(crate) mod row_divergence;
+#[cfg(feature = "wgpu")]
+pub(crate) mod row_history;
 pub(crate) mod row_logprobs;
 pub(crate) mod row_sample;
 pub(crate) mod row_scalar;
@@ -42,6 +44,7 @@ pub(crate) const ALL: &[kernel::Kernel] = &[
     row_scalar::KERNEL,
     top_entries::KERNEL,
     loop_rounds::KERNEL,
+    row_history::KERNEL,
     tile_divergence::KERNEL,
     row_divergence::KERNEL,
     tile_information::KERNEL,

@@ -15,7 +15,7 @@ pub struct Cost {
     /// 128 256 tokens; with all of a row's tokens as entries, 35) pass a limit.
     pub chunks: usize,
     /// Compute dispatches: two per chunk, 14 more (8 for 16-bit logits) for more than 1024 entries per row, and one more
-    /// for given tokens; three for a divergence.
+    /// for given tokens; three for a divergence. One more in all where rows run ahead with [`Histories`](crate::Histories).
     pub dispatches: usize,
     /// Bytes of logits, each read once; those of both batches for a divergence.
     pub bytes_read: u64,
@@ -50,7 +50,8 @@ impl Plan {
         Cost {
             chunks: self.chunks.len(),
             dispatches: (self.passes().len() + counts + scatters + self.rank_dispatches())
-                * self.chunks.len(),
+                * self.chunks.len()
+                + usize::from(self.demand.runs_ahead),
             bytes_read: (rows * vocab * (dtype.bytes() + from)) as u64,
             bytes_reopened: (rows * self.reopened() * (dtype.bytes() + from)) as u64,
             bytes_uploaded: self.upload_bytes,
@@ -108,7 +109,8 @@ impl fmt::Display for Plan {
             [0, _] => {}
             [counts, scatters] => write!(f, ", {counts} digit_count, {scatters} digit_scatter")?,
         }
-        writeln!(f, "{}", if self.rank_dispatches() > 0 { ", token_ranks)" } else { ")" })?;
+        write!(f, "{}", if self.rank_dispatches() > 0 { ", token_ranks" } else { "" })?;
+        writeln!(f, "{}", if self.demand.runs_ahead { ", row_history)" } else { ")" })?;
         writeln!(f, "  copies      {}", usize::from(cost.chunks > 0))?;
         let views = if divergence_from.is_some() { 2 } else { views };
         let plural = if views == 1 { "" } else { "s" };

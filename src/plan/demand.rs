@@ -27,6 +27,8 @@ pub(crate) struct Demand {
     pub(crate) records_stay: bool,
     /// Each row has its own offset, which is uploaded.
     pub(crate) has_offsets: bool,
+    /// Rows run ahead: what their tokens change comes about on the device.
+    pub(crate) runs_ahead: bool,
     /// Requests that are uploaded.
     pub(crate) requests: usize,
     /// Given tokens of a row, the most of any, and the views of which something is said of them.
@@ -98,7 +100,8 @@ impl Demand {
             compiled.top_raw.is_some()
                 && (mask_row_bytes > 0
                     || compiled.pass != PassScale::new(1.0)
-                    || inputs.changes(row).is_some())
+                    || inputs.changes(row).is_some()
+                    || inputs.runs_ahead(row))
         };
         let token_ids = inputs.most_token_ids();
         let asks_raw = inputs.compiled().any(|compiled| compiled.top_raw.is_some());
@@ -110,6 +113,7 @@ impl Demand {
             views: if inputs.compiled().enumerate().any(has_other_raw) { 2 } else { 1 },
             token_ids: number(token_ids),
             token_views: if token_ids > 0 { 1 + u32::from(asks_raw) } else { 0 },
+            runs_ahead: (0..inputs.len()).any(|row| inputs.runs_ahead(row)),
             requests: inputs.len(),
             lists: inputs.quads().iter().sum(),
             other: RowBytes::packed(mask_row_bytes.max(draft_row_bytes)),

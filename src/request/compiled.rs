@@ -25,11 +25,13 @@ pub(crate) struct Compiled {
     pub(crate) entropy: bool,
     /// What acts, in order.
     pub(crate) cuts: Vec<Cut>,
+    /// Which of them is Mirostat's.
+    pub(crate) mirostat: Option<u32>,
 }
 
 impl Compiled {
     /// Of these parameters, with the seed that was found and Mirostat's state.
-    pub(crate) fn new(params: &SamplingParams, seed: u64, mu: f64) -> Self {
+    pub(crate) fn new(params: &SamplingParams, seed: u64, mu: i64) -> Self {
         let is_greedy = params.temperature == 0.0;
         let one = DrawScale::new(1.0);
         let mut compiled = Self {
@@ -44,6 +46,7 @@ impl Compiled {
             top_raw: params.raw_logprobs,
             entropy: params.entropy,
             cuts: Vec::new(),
+            mirostat: None,
         };
         if is_greedy {
             return compiled;
@@ -56,7 +59,11 @@ impl Compiled {
                 compiled.draw = DrawScale::new(params.temperature);
             }
         }
-        compiled.cuts = order.iter().filter_map(|step| step.cut(params, mu)).collect();
+        let acts = order.iter().filter_map(|&step| Some((step, step.cut(params, mu)?)));
+        for (place, (step, cut)) in (0..).zip(acts) {
+            compiled.cuts.push(cut);
+            compiled.mirostat = compiled.mirostat.or((step == SamplingStep::Mirostat).then_some(place));
+        }
         // Where no filter comes first, the draw itself wants the mass.
         let temperature_is_first = compiled.cuts.first() == Some(&Cut::TEMPERATURE);
         if compiled.dynamic.is_none() && temperature_is_first {

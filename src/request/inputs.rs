@@ -1,5 +1,9 @@
 //! The rows of a sampling step as both engines take them: checked, with what each does to its logits.
 
+#[cfg(feature = "wgpu")]
+use super::ahead::Run;
+#[cfg(feature = "wgpu")]
+use super::change::BUCKET;
 use super::change::Bucket;
 use super::changes::Changes;
 use super::step::of_step;
@@ -44,6 +48,9 @@ pub(crate) struct Steps {
     /// Where the table of each row ends.
     ends: Vec<usize>,
     table: ChangeTable,
+    /// Where the device holds the tokens before each row that runs ahead; none at all, or one per row.
+    #[cfg(feature = "wgpu")]
+    pub(crate) runs: Vec<Option<Run>>,
 }
 
 /// The rows of a step, or some of them.
@@ -86,11 +93,28 @@ impl Steps {
         self.ends.clear();
         for (number, row) in rows.iter().enumerate() {
             check_row(row, number, vocab)?;
-            of_step(row, &mut self.table);
+            if self.runs_ahead(number) {
+                self.table.clear();
+            } else {
+                check_history(row, number)?;
+                of_step(row, &mut self.table);
+            }
             self.buckets.extend_from_slice(self.table.buckets());
             self.ends.push(self.buckets.len());
         }
         Ok(Inputs { vocab, rows, mask, steps: self, first: 0 })
+    }
+
+    /// Whether the device knows the tokens before a row.
+    #[cfg(feature = "wgpu")]
+    fn runs_ahead(&self, row: usize) -> bool {
+        self.runs.get(row).is_some_and(Option::is_some)
+    }
+
+    #[cfg(not(feature = "wgpu"))]
+    #[expect(clippy::unused_self, reason = "nothing runs ahead of the CPU")]
+    fn runs_ahead(&self, _row: usize) -> bool {
+        false
     }
 }
 
@@ -100,7 +124,6 @@ fn check_row(row: &Row<'_>, number: usize, vocab: usize) -> Result<()> {
     if row.request.largest_token.is_some_and(|token| token as usize >= vocab) {
         params.validate_tokens(vocab).map_err(|error| Error::Params(format!("row {number}: {error}")))?;
     }
-    check_history(row, number)?;
     let Some(token) = row.draft else { return Ok(()) };
     if token as usize >= vocab {
         return Err(Error::Params(format!(
@@ -128,7 +151,8 @@ fn check_history(row: &Row<'_>, number: usize) -> Result<()> {
     match row.request.looks_back() {
         Some(what) if row.position > known => Err(Error::Params(format!(
             "row {number} draws token {0}, and with {what} needs all {0} before it, of which {known} are known: accept the \
-             others first, give them as `ahead`, or say by `resumed_at` that the prompt holds them",
+             others first, run ahead with `Histories`, give them as `ahead`, or say by `resumed_at` that the prompt holds \
+             them",
             row.position
         ))),
         _ => Ok(()),
@@ -188,9 +212,31 @@ impl<'a> Inputs<'a> {
                 quads[0] += changes.kept_quads(self.vocab);
             }
             quads[1] += changes.step_quads(self.vocab);
+            #[cfg(feature = "wgpu")]
+            {
+                quads[1] += self.run(row).map_or(0, |run| run.quads(&self.rows[row]));
+            }
         }
         quads[1] += self.len() * self.most_token_ids().div_ceil(4);
         quads
+    }
+
+    /// Where the device holds the tokens before a row that runs ahead.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn run(&self, row: usize) -> Option<&'a Run> {
+        self.steps.runs.get(self.first + row)?.as_ref()
+    }
+
+    /// Quads of the tables that the device makes for rows that run ahead.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn table_quads(&self) -> usize {
+        let of_row = |row: usize| self.run(row).map_or(0, |run| run.buckets(&self.rows[row]) * BUCKET);
+        (0..self.len()).map(of_row).sum()
+    }
+
+    /// Whether what a row does to its logits is known on the device alone.
+    pub(crate) fn runs_ahead(&self, row: usize) -> bool {
+        self.steps.runs_ahead(self.first + row)
     }
 
     /// The given tokens of a row.

@@ -1,5 +1,7 @@
 //! What a caller asks, checked and compiled; and what a request remembers of its tokens.
 
+#[cfg(feature = "wgpu")]
+pub(crate) mod ahead;
 mod bad_words;
 pub(crate) mod change;
 mod changes;
@@ -28,6 +30,8 @@ pub use request::{Request, Row};
 pub(crate) use changes::Changes;
 pub(crate) use compiled::Compiled;
 pub(crate) use inputs::{Inputs, Steps};
+#[cfg(all(test, feature = "wgpu"))]
+pub(crate) use penalties::MOST_COUNTED;
 pub(crate) use targets::{validate_targets, validate_token_count, validate_token_ids};
 #[cfg(all(test, feature = "wgpu"))]
 pub(crate) use words::NONE;

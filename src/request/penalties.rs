@@ -14,6 +14,9 @@ pub(crate) struct Penalties {
     window: Option<usize>,
 }
 
+/// Counts that binary32 holds exactly.
+pub(crate) const MOST_COUNTED: u32 = 1 << 24;
+
 impl Penalties {
     /// Those of a request; `None` if nothing is punished.
     pub(crate) fn new(params: &SamplingParams) -> Option<Self> {
@@ -31,7 +34,19 @@ impl Penalties {
         self.window != Some(0)
     }
 
-    fn repeats(&self) -> bool {
+    /// The last tokens of prompt and output, so many of them.
+    #[cfg(feature = "wgpu")]
+    pub(super) fn window(&self) -> Option<usize> {
+        self.window
+    }
+
+    /// Frequency and presence penalty.
+    #[cfg(feature = "wgpu")]
+    pub(super) fn of_counts(&self) -> [f32; 2] {
+        [self.frequency, self.presence]
+    }
+
+    pub(super) fn repeats(&self) -> bool {
         self.repetition != 1.0
     }
 
@@ -39,11 +54,11 @@ impl Penalties {
         self.frequency != 0.0 || self.presence != 0.0
     }
 
-    /// What presence and frequency take from a token, before it is rounded.
-    pub(crate) fn amount(&self, count: u32) -> f64 {
+    /// What presence and frequency take from a token: binary32 operations, each rounded, as the device does them.
+    pub(crate) fn amount(&self, count: u32) -> f32 {
         match count {
             0 => 0.0,
-            _ => f64::from(self.frequency) * f64::from(count) + f64::from(self.presence),
+            _ => self.frequency * count.min(MOST_COUNTED) as f32 + self.presence,
         }
     }
 
@@ -85,8 +100,6 @@ impl Penalties {
     fn count(&self, change: &mut Change, by: i32) {
         change.count = change.count.saturating_add_signed(by);
         change.repeat(change.is_repeated() || self.repeats());
-        #[expect(clippy::cast_possible_truncation, reason = "rounded once, from double to single")]
-        let penalty = self.amount(change.count) as f32;
-        change.penalty = penalty;
+        change.penalty = self.amount(change.count);
     }
 }

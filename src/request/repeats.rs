@@ -26,7 +26,7 @@ pub(crate) struct Repeats {
     last_n: Option<usize>,
     breakers: HashSet<u32>,
     /// Of the shortest repeat that counts, and of longer ones.
-    penalties: Vec<f64>,
+    penalties: Vec<f32>,
     /// Tokens of a gram.
     gram: usize,
     /// The last place before which a gram stands.
@@ -72,6 +72,18 @@ impl Repeats {
         let repeats =
             lengths.iter().enumerate().skip(1).map(|(i, &length)| Repeat { place: end - i, length });
         repeats.filter(|repeat| repeat.length >= self.gram && self.reach >= self.gram).collect()
+    }
+
+    /// Of the shortest repeat that counts, and of longer ones.
+    #[cfg(feature = "wgpu")]
+    pub(super) fn penalties(&self) -> &[f32] {
+        &self.penalties
+    }
+
+    /// Tokens behind the last breaker.
+    #[cfg(feature = "wgpu")]
+    pub(super) fn reach(&self) -> usize {
+        self.reach
     }
 
     /// The first place that is looked at.
@@ -134,7 +146,7 @@ impl Repeats {
     }
 
     /// Tells the tokens that would go on with a repeat and what they lose by it, each perhaps several times, in no order.
-    pub(crate) fn each(&self, history: &History<'_>, mut tell: impl FnMut(u32, f64)) {
+    pub(crate) fn each(&self, history: &History<'_>, mut tell: impl FnMut(u32, f32)) {
         if history.ahead.is_empty() {
             return self.each_of(history, &self.repeats, self.reach, &mut tell);
         }
@@ -153,7 +165,7 @@ impl Repeats {
         history: &History<'_>,
         repeats: &[Repeat],
         reach: usize,
-        tell: &mut dyn FnMut(u32, f64),
+        tell: &mut dyn FnMut(u32, f32),
     ) {
         let first = self.first(history);
         for &Repeat { place, length } in repeats.iter().take_while(|repeat| repeat.place > first) {
@@ -184,13 +196,25 @@ fn z_function(items: &[u32]) -> Vec<usize> {
 }
 
 /// What a token that repeats the shortest length loses, one more, and so on: powers by multiplications, whose bits every
-/// system agrees on; they stop where they grow no more, at the end of binary32 at the latest.
-fn penalties(dry: &Dry) -> Vec<f64> {
+/// system agrees on, rounded once; they stop where they grow no more, at the end of binary32 at the latest.
+fn penalties(dry: &Dry) -> Vec<f32> {
     let next = |penalty: &f64| {
         let grown = (penalty * f64::from(dry.base)).min(f64::from(f32::MAX));
         (grown > *penalty).then_some(grown)
     };
-    std::iter::successors(Some(f64::from(dry.multiplier)), next).take(2001).collect()
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "rounded to single, of which none is past the largest"
+    )]
+    let rounded = |penalty: f64| penalty as f32;
+    std::iter::successors(Some(f64::from(dry.multiplier)), next).take(2001).map(rounded).collect()
+}
+
+/// By distance from the end, how many tokens before that place equal the last ones.
+#[cfg(feature = "wgpu")]
+pub(super) fn lengths_by_distance(tokens: &[u32]) -> Vec<usize> {
+    let reversed: Vec<u32> = tokens.iter().rev().copied().collect();
+    z_function(&reversed)
 }
 
 #[cfg(test)]
@@ -200,11 +224,11 @@ mod tests {
     use super::*;
 
     /// What each token loses: after all of the tokens, and as if the last of them were taken for accepted.
-    fn lost(dry: &Dry, tokens: &[u32]) -> Vec<(u32, f64)> {
+    fn lost(dry: &Dry, tokens: &[u32]) -> Vec<(u32, f32)> {
         let of = |accepted: usize| {
             let (tokens, ahead) = tokens.split_at(accepted);
             let history = History { tokens, prompt: 0, ahead };
-            let mut lost: BTreeMap<u32, f64> = BTreeMap::new();
+            let mut lost: BTreeMap<u32, f32> = BTreeMap::new();
             Repeats::new(dry, &history).each(&history, |token, penalty| {
                 let most = lost.entry(token).or_default();
                 *most = most.max(penalty);

@@ -10,7 +10,10 @@ use super::ngrams::NGrams;
 use super::penalties::Penalties;
 use super::repeats::Repeats;
 use super::table::ChangeTable;
+#[cfg(feature = "wgpu")]
+use super::table::Lineage;
 use crate::answer::Sample;
+use crate::arithmetic::exact::pow2;
 use crate::arithmetic::format::MAX_VOCAB;
 #[cfg(target_family = "wasm")]
 use crate::error::Error;
@@ -47,8 +50,11 @@ pub struct Request {
     prompt: usize,
     /// Position of the first token of the output.
     first: u64,
-    /// Mirostat's state, in bits.
-    pub(super) mu: f64,
+    /// Mirostat's state, in Q24 bits.
+    pub(super) mu: i64,
+    /// Tells its history from any other's, as long as it grows by what is drawn alone.
+    #[cfg(feature = "wgpu")]
+    identity: Lineage,
     pub(crate) compiled: Compiled,
     /// Changes of logits that last.
     pub(super) kept: ChangeTable,
@@ -110,6 +116,8 @@ impl Request {
             prompt: prompt.len(),
             first: 0,
             mu,
+            #[cfg(feature = "wgpu")]
+            identity: Lineage::new(),
             kept: ChangeTable::default(),
             penalties: None,
             exempt: HashSet::new(),
@@ -185,6 +193,7 @@ impl Request {
     /// As for [`SamplingParams::validate`]; the old ones stay then.
     pub fn set_params(&mut self, params: SamplingParams) -> Result<()> {
         params.validate()?;
+        self.forget_identity();
         self.seed = params.seed.unwrap_or(self.seed);
         if params.mirostat != self.params.mirostat {
             self.mu = first_mu(&params);
@@ -214,7 +223,7 @@ impl Request {
     /// Mirostat's limit for the surprise of a token, in bits; it starts at twice `tau`.
     #[must_use]
     pub fn mu(&self) -> f64 {
-        self.mu
+        self.mu as f64 * pow2(-24)
     }
 
     /// A row that draws this request's token number `position`: the length of the output, plus the steps in flight.
@@ -230,16 +239,28 @@ impl Request {
     /// limit (not that of a greedy request). A row without a token changes nothing.
     pub fn accept(&mut self, sample: &Sample) {
         let Some(drawn) = sample.draws.first() else { return };
-        self.accept_token(drawn.token);
+        self.push(drawn.token);
         if let Some(mirostat) = self.params.mirostat.filter(|_| self.params.temperature > 0.0) {
-            let surprise = -drawn.logprob / std::f64::consts::LN_2;
-            self.mu -= f64::from(mirostat.eta) * (surprise - f64::from(mirostat.tau));
+            self.mu = mirostat.next_mu(self.mu, drawn.surprise);
             self.compiled = Compiled::new(&self.params, self.seed, self.mu);
         }
     }
 
     /// Takes a token into the output that was not drawn here.
     pub fn accept_token(&mut self, token: u32) {
+        self.forget_identity();
+        self.push(token);
+    }
+
+    /// Its history is no longer what a device makes of the draws.
+    fn forget_identity(&mut self) {
+        #[cfg(feature = "wgpu")]
+        {
+            self.identity = Lineage::new();
+        }
+    }
+
+    fn push(&mut self, token: u32) {
         self.tokens.push(token);
         let history = History { tokens: &self.tokens, prompt: self.prompt, ahead: &[] };
         if let Some(penalties) = &self.penalties {
@@ -260,12 +281,24 @@ impl Request {
 
 impl Request {
     /// The first position that nothing is known for yet, but for tokens taken for accepted.
-    pub(super) fn next_position(&self) -> u64 {
+    pub(crate) fn next_position(&self) -> u64 {
         self.first.saturating_add(self.output().len() as u64)
     }
 
+    /// Tells its history from any other's.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn identity(&self) -> u64 {
+        self.identity.number()
+    }
+
+    /// Tokens of prompt and output.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
     /// What looks at the tokens before a row, if something does.
-    pub(super) fn looks_back(&self) -> Option<&'static str> {
+    pub(crate) fn looks_back(&self) -> Option<&'static str> {
         let params = &self.params;
         let draws = params.temperature > 0.0;
         let looks = [
@@ -318,8 +351,8 @@ fn largest_token(params: &SamplingParams) -> Option<u32> {
 }
 
 /// Mirostat's state before the first draw.
-fn first_mu(params: &SamplingParams) -> f64 {
-    params.mirostat.map_or(0.0, |mirostat| 2.0 * f64::from(mirostat.tau))
+fn first_mu(params: &SamplingParams) -> i64 {
+    params.mirostat.map_or(0, |mirostat| mirostat.first_mu())
 }
 
 /// A set of tokens as bits, in words of 32. Rows do not take a token past the largest vocabulary.

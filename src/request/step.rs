@@ -26,10 +26,8 @@ pub(super) fn of_step(row: &Row<'_>, step: &mut ChangeTable) {
         repeats.each(&history, |token, dry| {
             punish(token, &|change| {
                 let other = request.penalties.map_or(0.0, |penalties| penalties.amount(change.count));
-                #[expect(clippy::cast_possible_truncation, reason = "rounded once, from double to single")]
-                let penalty = (other + dry) as f32;
                 // A longer repeat costs more.
-                change.penalty = change.penalty.max(penalty);
+                change.penalty = change.penalty.max(other + dry);
             });
         });
     }

@@ -13,12 +13,18 @@ use crate::arithmetic::format::MAX_VOCAB;
 /// changes has the same.
 #[derive(Debug)]
 #[cfg_attr(not(any(test, feature = "wgpu")), expect(dead_code, reason = "a device follows a table by it"))]
-struct Lineage(u64);
+pub(super) struct Lineage(u64);
 
 impl Lineage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Never 0.
+    #[cfg(feature = "wgpu")]
+    pub(super) fn number(&self) -> u64 {
+        self.0
     }
 }
 

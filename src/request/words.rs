@@ -21,6 +21,18 @@ layout! {
         /// Pass 1 sums up the surprisal of the view that is drawn from, and of the raw one.
         SURPRISAL = 8,
         RAW_SURPRISAL = 16,
+        /// Written by the device: the history that the row needs is not there.
+        LOST = 32,
+    }
+}
+
+layout! {
+    /// Words of a request that `row_history` finds by their number.
+    request: usize, "REQUEST_" {
+        FLAGS = std::mem::offset_of!(super::RequestWords, flags) / 4,
+        HISTORY = std::mem::offset_of!(super::RequestWords, history) / 4,
+        CUTS = std::mem::offset_of!(super::RequestWords, cuts) / 4,
+        WORDS = size_of::<super::RequestWords>() / 4,
     }
 }
 
@@ -50,7 +62,7 @@ pub(crate) struct RequestWords {
     pub(crate) per_logit: u32,
     pub(crate) first_xtc_exempt: u32,
     pub(crate) n_xtc_exempt: u32,
-    pub(crate) padding: u32,
+    pub(crate) history: u32,
     pub(crate) cuts: [[u32; 4]; MAX_CUTS],
 }
 

@@ -204,7 +204,7 @@ fn of_target(target: &TargetLogprob) -> String {
 }
 
 fn of_drawn(drawn: &Drawn) -> String {
-    let Drawn { token, logprob, processed, raw } = drawn;
+    let Drawn { token, logprob, processed, raw, surprise: _ } = drawn;
     let raw = raw.as_ref().map_or_else(none, of_target);
     format!("token {token}, logprob {logprob:?}, processed {}, raw {raw}", of_target(processed))
 }

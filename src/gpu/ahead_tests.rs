@@ -1,0 +1,271 @@
+//! Steps without a wait give what as many waits give, whatever looks at the tokens; and each fault planted in the kernel
+//! behind it shows.
+
+use super::{Gpu, GpuLogits, SampleBuffers, SamplerOptions};
+use crate::answer::Sample;
+use crate::cpu::Cpu;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::kernels::row_history;
+use crate::logits::{Dtype, Logits};
+use crate::params::{Dry, Mirostat, SamplingParams};
+use crate::request::{Request, SampleInputs};
+
+const STEPS: usize = 64;
+const VOCAB: usize = 97;
+/// Room for the tokens of a request.
+const TOKENS: usize = 80;
+
+type Change = fn(&mut SamplingParams);
+
+/// What looks at tokens, alone and together; and requests that do not.
+const KINDS: &[Change] = &[
+    |p| (p.repetition_penalty, p.penalty_last_n) = (1.3, Some(7)),
+    |p| (p.presence_penalty, p.frequency_penalty) = (0.7, 0.2),
+    |p| p.dry = Some(Dry { allowed_length: 1, sequence_breakers: vec![4, 70], ..Dry::default() }),
+    |p| p.bad_words = vec![vec![3, 4], vec![1, 2, 1], vec![5, 6], vec![9], vec![7, 7]],
+    |p| (p.mirostat, p.n) = (Some(Mirostat { tau: 2.0, eta: 0.3 }), 3),
+    |p| p.top_p = 0.9,
+    |p| {
+        (p.temperature, p.repetition_penalty, p.frequency_penalty) = (0.0, 1.2, 0.1);
+        p.raw_logprobs = Some(3);
+    },
+    |p| {
+        (p.repetition_penalty, p.frequency_penalty, p.penalty_last_n) = (0.9, -0.1, Some(20));
+        p.dry = Some(Dry { allowed_length: 2, last_n: Some(30), base: 1.1, ..Dry::default() });
+        p.mirostat = Some(Mirostat { tau: 3.0, eta: 0.1 });
+        p.bad_words = vec![vec![2, 3], vec![1, 1]];
+        (p.min_tokens, p.stop_token_ids) = (40, vec![0, 1, 2]);
+        p.logit_bias = vec![(3, 1.5), (5, -2.0), (8, 0.7)];
+        (p.dynatemp_range, p.raw_logprobs) = (0.3, Some(4));
+    },
+    |p| {
+        (p.presence_penalty, p.penalty_last_n, p.n) = (0.4, None, 2);
+        p.logit_bias = (0..40).map(|token| (token, token as f32 / 30.0)).collect();
+        p.repetition_penalty = 1.1;
+        p.penalty_exempt_token_ids = vec![6, 2];
+    },
+    |p| p.no_repeat_ngram_size = 2,
+    |p| {
+        (p.no_repeat_ngram_size, p.no_repeat_ngram_window) = (1, Some(5));
+        p.penalty_exempt_token_ids = vec![3, 1];
+    },
+    |p| (p.no_repeat_ngram_size, p.no_repeat_ngram_window, p.temperature) = (3, Some(25), 0.0),
+];
+
+fn requests() -> Vec<Request> {
+    let request = |(number, change): (usize, &Change)| {
+        let mut params =
+            SamplingParams { seed: Some(number as u64), processed_logprobs: Some(5), ..Default::default() };
+        change(&mut params);
+        let prompt: &[u32] = if number % 2 == 0 { &[5, 6, 7, 5, 6, 1 << 21, 1, 2] } else { &[] };
+        Request::with_prompt(params, prompt).expect("in range")
+    };
+    KINDS.iter().enumerate().map(request).collect()
+}
+
+/// A few tokens are likely, so that they come again.
+fn logits() -> Vec<f32> {
+    let value = |i: usize| {
+        let noise = (i as u32).wrapping_mul(0x9e37_79b1) >> 20;
+        noise as f32 / 800.0 + if i % VOCAB < 10 { 3.0 } else { 0.0 }
+    };
+    (0..STEPS * KINDS.len() * VOCAB).map(value).collect()
+}
+
+/// The step at which a request joins.
+fn joins(request: usize) -> usize {
+    request * 3 % 8
+}
+
+/// Who takes part in a step, in the order of the rows: some join late, some leave early, and they change places.
+fn active(step: usize) -> Vec<usize> {
+    let mut list: Vec<usize> = (0..KINDS.len())
+        .filter(|&request| (joins(request)..STEPS - 5 * (request % 3)).contains(&step))
+        .collect();
+    let places = step % list.len();
+    list.rotate_left(places);
+    list
+}
+
+/// The samples of every step if each is waited for.
+fn waited(values: &[f32]) -> Vec<Vec<Sample>> {
+    let mut requests = requests();
+    let mut all = Vec::new();
+    for step in 0..STEPS {
+        let active = active(step);
+        let first = step * KINDS.len() * VOCAB;
+        let own = &values[first..][..active.len() * VOCAB];
+        let rows: Vec<_> =
+            active.iter().map(|&number| requests[number].row((step - joins(number)) as u64)).collect();
+        let logits = Logits::f32(own, rows.len(), VOCAB).expect("a batch");
+        let samples = Cpu.sample(&logits, &rows, &SampleInputs::default()).expect("samples");
+        for (&number, sample) in active.iter().zip(&samples) {
+            requests[number].accept(sample);
+        }
+        all.push(samples);
+    }
+    all
+}
+
+/// The same if the host accepts so many steps late.
+fn ahead(gpu: &Gpu, values: &[f32], late: usize) -> Result<Vec<Vec<Sample>>> {
+    let mut requests = requests();
+    let source = gpu.upload(bytemuck::cast_slice(values))?;
+    let histories = gpu.sampler().histories(KINDS.len(), TOKENS)?;
+    let buffers = SampleBuffers { histories: Some(&histories), ..SampleBuffers::default() };
+    let (mut pending, mut all) = (std::collections::VecDeque::new(), Vec::new());
+    for step in 0..STEPS + late {
+        if step < STEPS {
+            let active = active(step);
+            let rows: Vec<_> =
+                active.iter().map(|&number| requests[number].row((step - joins(number)) as u64)).collect();
+            let packed = GpuLogits::packed(&source, Dtype::F32, rows.len(), VOCAB);
+            let batch = GpuLogits { byte_offset: (step * KINDS.len() * VOCAB * 4) as u64, ..packed };
+            pending.push_back(gpu.submit(|encoder| gpu.sampler().sample(encoder, &batch, &rows, &buffers))?);
+        }
+        if step >= late {
+            let samples: Vec<Sample> = pending.pop_front().expect("in flight").wait()?;
+            for (&number, sample) in active(step - late).iter().zip(&samples) {
+                requests[number].accept(sample);
+            }
+            all.push(samples);
+        }
+    }
+    Ok(all)
+}
+
+/// The first difference: step, row, request.
+fn difference(got: &[Vec<Sample>], expected: &[Vec<Sample>]) -> Option<String> {
+    got.iter().zip(expected).enumerate().find_map(|(step, (got, expected))| {
+        let row = got.iter().zip(expected).position(|(got, expected)| got != expected)?;
+        Some(format!("step {step}, request {}: {:?} for {:?}", active(step)[row], got[row], expected[row]))
+    })
+}
+
+#[test]
+fn steps_without_a_wait_equal_as_many_waits() {
+    let gpu = Gpu::any().expect("an adapter");
+    let values = logits();
+    let expected = waited(&values);
+    for late in [STEPS, 5, 1, 0] {
+        let got = ahead(&gpu, &values, late).expect("samples");
+        assert_eq!(difference(&got, &expected), None, "accepted {late} steps late");
+    }
+    let mut one_off = expected.clone();
+    one_off[63][0].draws[0].token ^= 1;
+    assert!(difference(&one_off, &expected).is_some(), "a token is seen");
+}
+
+/// Faults of one token, each of which changes a sample or loses a row.
+const FAULTS: &[(&str, &str, &str)] = &[
+    (
+        "the last token is not taken in",
+        "n_tokens - 1u] = select(NO_TOKEN",
+        "n_tokens - 2u] = select(NO_TOKEN",
+    ),
+    ("a window is one token longer", "if place >= window {", "if place > window {"),
+    ("what leaves the window stays", "DOES_COUNT, 0xffffffffu", "DOES_COUNT, 0u"),
+    ("only the last token counts", "place = asked(AHEAD_ACCEPTED) + lane", "place = n_tokens - 1u + lane"),
+    ("kept counts are forgotten", "count += atomicLoad", "count -= atomicLoad"),
+    ("kept biases are forgotten", "bias = atomicLoad(&words[kept + 4u]);", ""),
+    ("a prompt is not repeated", "is_repeated || is_kept", "is_repeated"),
+    (
+        "the penalties change places",
+        "multiply_float(asked(AHEAD_FREQUENCY)",
+        "multiply_float(asked(AHEAD_PRESENCE)",
+    ),
+    (
+        "nothing breaks a repeat",
+        "select(before + 1u, 0u, atomicLoad",
+        "select(before + 1u, before + 1u, atomicLoad",
+    ),
+    (
+        "a repeat goes on twice as fast",
+        "select(0u, before + 1u, token_at",
+        "select(0u, before + 2u, token_at",
+    ),
+    ("a repeat costs one token more", "min(repeat - least,", "min(repeat + 1u - least,"),
+    ("DRY looks at all tokens", "first_of(asked(AHEAD_DRY_LAST))", "0u"),
+    ("a breaker may go on", "&& !is_breaker(token_at(place))", ""),
+    ("bad words end anywhere", "token_at(n_tokens - count + i)", "token_at(n_tokens - count)"),
+    (
+        "an n-gram is one token longer",
+        "let least = asked(AHEAD_NGRAM) - 1u",
+        "let least = asked(AHEAD_NGRAM)",
+    ),
+    ("an n-gram looks at all tokens", "first_of(asked(AHEAD_NGRAM_LAST))", "0u"),
+    ("none are exempt", "if !is_listed(exempt_at()", "if true || !is_listed(exempt_at()"),
+    ("a stop token is not early", "i < asked(AHEAD_STOPS)", "i + 1u < asked(AHEAD_STOPS)"),
+    ("the limit moves the other way", "vec2<bool>(is_above)", "vec2<bool>(!is_above)"),
+    ("a surprise of one bit more", "(43u << 26u)", "(42u << 26u)"),
+    ("the limit moves twice as fast", "asked(AHEAD_ETA)), 31u)", "asked(AHEAD_ETA)), 30u)"),
+    ("the table is not emptied", "select(0u, CHANGE_EMPTY, is_word)", "0u"),
+    ("tokens lie elsewhere", "spread ^ (spread >> 15u)", "spread ^ (spread >> 16u)"),
+    ("the call is not looked at", "!= asked(AHEAD_CALL)", "== asked(AHEAD_CALL)"),
+];
+
+/// Three faults, or all where `SORTILEGE_FAULTS` is `all`; or those whose words contain its value.
+#[test]
+fn faults_of_the_kernel_show() {
+    let which = std::env::var("SORTILEGE_FAULTS").unwrap_or_default();
+    let gpu = Gpu::any().expect("an adapter");
+    let values = logits();
+    let expected = waited(&values);
+    let is_wanted = |(number, fault): &(usize, &(&str, &str, &str))| match which.as_str() {
+        "" => number % 8 == 0,
+        "all" => true,
+        part => fault.0.contains(part),
+    };
+    let passes = |(what, right, wrong): &&(&str, &str, &str)| {
+        let planted = row_history::KERNEL.replaced(right, wrong);
+        let faulty = gpu.beside(SamplerOptions::default(), Some(planted)).expect(what);
+        [3, STEPS]
+            .iter()
+            .all(|&late| ahead(&faulty, &values, late).is_ok_and(|got| difference(&got, &expected).is_none()))
+    };
+    let wanted = FAULTS.iter().enumerate().filter(is_wanted).map(|(_, fault)| fault);
+    let unseen: Vec<_> = wanted.filter(passes).map(|(what, ..)| what).collect();
+    assert_eq!(unseen, [""; 0].iter().collect::<Vec<_>>());
+}
+
+/// A step that never ran takes its successors with it, until the host has told what it knows; what does not look back draws on.
+#[test]
+fn a_step_that_did_not_run_is_missed() {
+    let gpu = Gpu::any().expect("an adapter");
+    let values = logits();
+    let source = gpu.upload(bytemuck::cast_slice(&values)).expect("uploaded");
+    let batch = GpuLogits::packed(&source, Dtype::F32, 1, VOCAB);
+    let histories = gpu.sampler().histories(1, TOKENS).expect("made");
+    let buffers = SampleBuffers { histories: Some(&histories), ..SampleBuffers::default() };
+    let params = SamplingParams { frequency_penalty: 0.3, seed: Some(1), ..Default::default() };
+    let mut request = Request::new(params).expect("in range");
+    let step = |request: &Request, position: u64| {
+        let rows = [request.row(position)];
+        gpu.submit(|encoder| gpu.sampler().sample(encoder, &batch, &rows, &buffers))
+            .and_then(super::Pending::wait)
+    };
+    let first = step(&request, 0).expect("a sample");
+    let mut dropped = gpu.device().create_command_encoder(&Default::default());
+    drop(gpu.sampler().sample(&mut dropped, &batch, &[request.row(1)], &buffers).expect("recorded"));
+    drop(dropped);
+    let message = step(&request, 2).expect_err("lost").to_string();
+    assert!(message.contains("row 0 has lost its history"), "{message}");
+    request.accept(&first[0]);
+    step(&request, 1).expect("the host knows all");
+    step(&request, 2).expect("and it runs ahead again");
+    let message = step(&request, 4).expect_err("a step is left out").to_string();
+    assert!(message.contains("needs all 4 before it, of which 1 are known"), "{message}");
+    let other = Request::new(request.params().clone()).expect("in range");
+    let together = [request.row(3), other.row(0)];
+    let two = GpuLogits::packed(&source, Dtype::F32, 2, VOCAB);
+    let sample = |rows: &[crate::Row<'_>]| {
+        gpu.submit(|encoder| gpu.sampler().sample(encoder, &two, rows, &buffers)).map(|_| ())
+    };
+    let message = sample(&together).expect_err("too many").to_string();
+    assert!(message.contains("which hold 1 requests"), "{message}");
+    let long = Request::with_prompt(request.params().clone(), &[1; TOKENS + 1]).expect("in range");
+    let message = step(&long, 0).expect_err("too long").to_string();
+    assert!(message.contains("81 tokens before it, the histories hold 80"), "{message}");
+    assert!(gpu.sampler().histories(0, 5).is_err() && gpu.sampler().histories(1 << 20, 1 << 20).is_err());
+}

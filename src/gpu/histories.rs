@@ -1,0 +1,211 @@
+//! Histories of requests on the device, so that requests whose tokens change logits run ahead of the host as all others do.
+//!
+//! A slot per request holds its tokens; nobody but the device writes it. A row that runs ahead tells `row_history`, one more
+//! dispatch before pass 1, what the host knows: parameters, and how many tokens its kept changes have seen. The kernel takes in
+//! the record of the step before, which a copy at the end of that step has left in the slot, and makes of the tokens that the
+//! host has not seen what `Row::ahead` makes of them: a table of changes of this step, and Mirostat's limit. It writes into a copy of the upload,
+//! `work`, which all calls share as they share the scratch: the device runs one after the other, and what the host takes for
+//! held stays what it sent. A whole history travels once, when a request enters. Each step names the call that drew the token
+//! before it; where the slot has another's, because an encoder was dropped or submitted out of turn, the row is refused.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use super::buffers::buffer;
+use super::guard::{guarded, lock};
+use super::pool::Call;
+use super::sampler::Sampler;
+use crate::answer::words::{draw, sample};
+use crate::error::{Error, Result};
+use crate::request::ahead::{Run, slot, slot_words};
+use crate::request::{Inputs, Row};
+
+/// Room on the device for the tokens of requests, made by [`Sampler::histories`]. Given with every step as
+/// [`SampleBuffers::histories`](crate::SampleBuffers::histories), it lets requests with penalties, DRY, bad words or Mirostat
+/// run ahead of [`Request::accept`](crate::Request::accept) too: the first step of such a request sends its tokens, and each later
+/// one takes in what the step before drew. Of several draws of a row that is the first, as for `accept`.
+///
+/// The host may accept late, or never. What a request draws is the same bits as if every token were waited for. Steps are to be
+/// submitted in the order in which they were recorded. A request that was cloned, got other parameters, or was told a token
+/// that was not drawn ([`Request::accept_token`](crate::Request::accept_token)) enters anew, for which the host must know all its tokens.
+/// Where there is no room for one more, the request that was not drawn from for the longest leaves.
+///
+/// # Example
+/// ```
+/// use sortilege::{Dtype, GpuLogits, Request, SampleBuffers, SamplingParams, wgpu};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let gpu = sortilege::device::Gpu::any()?;
+/// let (device, sampler) = (gpu.device(), gpu.sampler());
+/// # let usage = wgpu::BufferUsages::STORAGE;
+/// # let logits = device.create_buffer(&wgpu::BufferDescriptor { label: None, size: 16, usage, mapped_at_creation: false });
+/// let request = Request::new(SamplingParams { temperature: 0.0, presence_penalty: 1.0, ..SamplingParams::default() })?;
+/// let histories = sampler.histories(8, 4096)?; // eight requests of up to 4096 tokens
+/// let buffers = SampleBuffers { histories: Some(&histories), ..SampleBuffers::default() };
+/// let batch = GpuLogits::packed(&logits, Dtype::F32, 1, 4); // all four are 0
+/// let mut steps = Vec::new();
+/// for position in 0..4 {
+///     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+///     steps.push(sampler.sample(&mut encoder, &batch, &[request.row(position)], &buffers)?);
+///     gpu.queue().submit([encoder.finish()]);
+/// }
+/// let tokens: Vec<u32> = steps.into_iter().map(|step| Ok(step.wait()?[0].draws[0].token)).collect::<sortilege::Result<_>>()?;
+/// assert_eq!(tokens, [0, 1, 2, 3], "each one that was drawn loses against those that were not");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Histories {
+    pub(super) buffer: wgpu::Buffer,
+    tokens: usize,
+    slots: Mutex<Slots>,
+}
+
+/// Who has which slot.
+#[derive(Debug)]
+struct Slots {
+    list: Vec<Slot>,
+    /// By the identity of a request.
+    by_owner: HashMap<u64, usize>,
+    calls: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    /// Identity of the request; 0 of none.
+    owner: u64,
+    /// Tokens before the row that was drawn last, and the call that drew it.
+    length: u64,
+    call: u32,
+    /// When it was used last.
+    used: u64,
+}
+
+impl Sampler {
+    /// Room for so many requests of at most so many tokens, of prompt and output: 8 bytes each.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if the device cannot bind that much, and what it says if the buffer cannot be made.
+    pub fn histories(&self, requests: usize, tokens: usize) -> Result<Histories> {
+        let limits = self.device.limits();
+        let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(u32::MAX.into());
+        let words = tokens.checked_mul(2).and_then(|words| words.checked_add(slot_words(0)));
+        let bytes =
+            words.and_then(|words| words.checked_mul(requests)).and_then(|words| words.checked_mul(4));
+        let bytes = bytes.map(|bytes| bytes as u64).filter(|&bytes| bytes <= most);
+        let (Some(bytes), true) = (bytes, requests > 0 && tokens > 0) else {
+            return Err(Error::Limit(format!(
+                "histories of {requests} requests with {tokens} tokens are none, or more than the {most} bytes that the device \
+                 binds: 8 bytes a token"
+            )));
+        };
+        let buffer = guarded(&self.device, "making the histories", || {
+            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+            buffer(&self.device, "sortilege histories", bytes, usage)
+        })?;
+        let slots = Slots { list: vec![Slot::default(); requests], by_owner: HashMap::new(), calls: 0 };
+        Ok(Histories { buffer, tokens, slots: Mutex::new(slots) })
+    }
+}
+
+/// Tokens before a row, if something looks at them that a device can look after: a draft's are known on the host.
+fn tokens_before(row: &Row<'_>) -> Option<u64> {
+    let request = row.request;
+    let ahead = row.position.checked_sub(request.next_position())?;
+    let is_plain = row.draft.is_none() && row.ahead.is_empty() && request.looks_back().is_some();
+    is_plain.then(|| (request.tokens().len() as u64).saturating_add(ahead))
+}
+
+impl Histories {
+    /// Finds the slots of the rows that run ahead, or that may do so from here on.
+    pub(super) fn enter(&self, rows: &[Row<'_>], runs: &mut Vec<Option<Run>>) -> Result<()> {
+        let mut slots = lock(&self.slots);
+        slots.calls += 1;
+        runs.clear();
+        for row in rows {
+            runs.push(match tokens_before(row) {
+                Some(length) => slots.go_on(row.request.identity(), length, self.tokens),
+                None => None,
+            });
+        }
+        for (number, (row, run)) in rows.iter().zip(runs).enumerate() {
+            let Some(length) = tokens_before(row) else { continue };
+            if length > self.tokens as u64 {
+                return Err(Error::Limit(format!(
+                    "row {number} has {length} tokens before it, the histories hold {}: make them larger",
+                    self.tokens
+                )));
+            }
+            if run.is_none() && row.position == row.request.next_position() {
+                let Some(slot) = slots.take(row.request.identity()) else {
+                    return Err(Error::Limit(format!(
+                        "row {number} finds no place in the histories, which hold {} requests: make them larger, or lower `rows`",
+                        slots.list.len()
+                    )));
+                };
+                *run = slot.map(|slot| new_run(slot, length, None, self.tokens));
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the records of the rows that run ahead in their slots, for the step after this one.
+    pub(super) fn keep(&self, encoder: &mut wgpu::CommandEncoder, call: &Call, inputs: &Inputs<'_>) {
+        const KEPT_WORDS: usize = sample::HEADER_WORDS + draw::WORDS;
+        let mut slots = lock(&self.slots);
+        let demand = &call.plan.demand;
+        for chunk in &call.plan.chunks {
+            for row in 0..chunk.rows {
+                let number = chunk.first_row + row;
+                let Some(run) = inputs.run(number) else { continue };
+                let record = chunk.rows * demand.token_words() + row * demand.record_words();
+                let from = chunk.records_offset + 4 * record as u64;
+                let to = 4 * (u64::from(run.first_word()) + slot::RECORD as u64);
+                encoder.copy_buffer_to_buffer(&call.records, from, &self.buffer, to, 4 * KEPT_WORDS as u64);
+                slots.keep(inputs.rows()[number].request.identity(), run, call.number);
+            }
+        }
+    }
+}
+
+impl Slots {
+    /// The run of a request whose last token is the one that its slot waits for.
+    fn go_on(&mut self, owner: u64, length: u64, capacity: usize) -> Option<Run> {
+        let number = *self.by_owner.get(&owner)?;
+        let slot = &mut self.list[number];
+        if slot.used == self.calls || slot.length + 1 != length || length > capacity as u64 {
+            return None;
+        }
+        slot.used = self.calls;
+        Some(new_run(number, length, Some(slot.call), capacity))
+    }
+
+    /// A slot for a request that enters: its own, a free one, or the one that was not used for the longest; the inner `None`
+    /// for the second row of a request in one call.
+    fn take(&mut self, owner: u64) -> Option<Option<usize>> {
+        let own = self.by_owner.get(&owner).copied();
+        if own.is_some_and(|number| self.list[number].used == self.calls) {
+            return Some(None);
+        }
+        let idle = || (0..self.list.len()).min_by_key(|&number| self.list[number].used);
+        let number = own.or_else(idle).filter(|&number| self.list[number].used != self.calls)?;
+        self.by_owner.remove(&self.list[number].owner);
+        self.by_owner.insert(owner, number);
+        // Nobody goes on from here before the call is recorded.
+        self.list[number] = Slot { owner, length: u64::MAX - 1, call: 0, used: self.calls };
+        Some(Some(number))
+    }
+
+    fn keep(&mut self, owner: u64, run: &Run, call: u32) {
+        let slot = &mut self.list[run.slot as usize];
+        if slot.owner == owner {
+            (slot.length, slot.call) = (run.length.into(), call);
+        }
+    }
+}
+
+fn new_run(slot: usize, length: u64, call: Option<u32>, capacity: usize) -> Run {
+    #[expect(clippy::cast_possible_truncation, reason = "within a buffer of words that 32 bits count")]
+    let [slot, length, capacity] = [slot as u32, length as u32, capacity as u32];
+    Run { slot, capacity, length, call }
+}
