@@ -280,7 +280,7 @@ fn cut_eta(half_octaves: u32) -> bool {
 // The first tokens whose entropy is at most a share of the run's. Its rounds: 2 the sum of all entropies, 3 a selection of
 // the first token that is too much, 4 that one's own code.
 fn cut_top_h(share: vec2<u32>) -> bool {
-    let log2_mass = log2_q26(progress.sums.mass) - (43u << 26u);
+    let log2_mass = octaves_of(progress.sums.mass);
     if progress.round == 1u {
         progress.round = 2u;
         move_to_sum(LOWEST, progress.scale);

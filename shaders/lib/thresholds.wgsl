@@ -1,5 +1,5 @@
 // thresholds: the lowest key within a limit, the standard deviation, the dynamic temperature; docs/sampling.md.
-// Provides: Sums, lowest_key, sigma_distance, mean_octaves, entropy_q26, dynamic_scale.
+// Provides: Sums, lowest_key, sigma_distance, mean_octaves, octaves_of, entropy_q26, dynamic_scale.
 // Needs: integers, exact, request, numbers, scan, cuts (.wgsl), the kernel's bindings `table`, `requests`.
 
 // Sums of the run.
@@ -60,10 +60,15 @@ fn mean_octaves(sums: Sums) -> u32 {
     return quotient_q24(shift_right64(sums.surprisal, 8u), shift_right64(sums.mass, 8u));
 }
 
+// The logarithm of a mass, Q26: 0 of one token's, the largest.
+fn octaves_of(mass: vec2<u32>) -> u32 {
+    return log2_q26(mass) - (43u << 26u);
+}
+
 // Entropy of the run, bits in Q26; one heavy token among weightless ones may come out a hair below zero.
 fn entropy_q26(sums: Sums) -> u32 {
     let spread = mean_octaves(sums) << 2u;
-    return u32(max(bitcast<i32>(log2_q26(sums.mass) - (43u << 26u) + spread), 0));
+    return u32(max(bitcast<i32>(octaves_of(sums.mass) + spread), 0));
 }
 
 struct DrawScale {
