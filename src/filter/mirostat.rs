@@ -46,7 +46,7 @@ pub(super) const SPEC: Spec = Spec {
 
 /// 2^-mu out of the table: the same bits on every system.
 fn words(mu: i64) -> [u32; 3] {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0 to 63 octaves")]
+    #[expect(clippy::cast_sign_loss, reason = "clamped to 0 to 63 octaves")]
     let octaves = mu.clamp(0, 63 << 24) as u32;
     share_words(Ratio::of_octaves(octaves))
 }

@@ -1,7 +1,7 @@
 //! Steps without a wait give what as many waits give, whatever looks at the tokens; and each fault planted in the kernel
 //! behind it shows.
 
-use super::{Gpu, GpuLogits, SampleBuffers, SamplerOptions};
+use super::{Gpu, GpuLogits, GpuOutput, SampleBuffers, SamplerOptions};
 use crate::answer::Sample;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
@@ -66,11 +66,11 @@ fn requests() -> Vec<Request> {
 
 /// A few tokens are likely, so that they come again.
 fn logits() -> Vec<f32> {
-    let value = |i: usize| {
-        let noise = (i as u32).wrapping_mul(0x9e37_79b1) >> 20;
-        noise as f32 / 800.0 + if i % VOCAB < 10 { 3.0 } else { 0.0 }
+    let value = |i: u32| {
+        let noise = i.wrapping_mul(0x9e37_79b1) >> 20;
+        noise as f32 / 800.0 + if (i as usize) % VOCAB < 10 { 3.0 } else { 0.0 }
     };
-    (0..STEPS * KINDS.len() * VOCAB).map(value).collect()
+    (0..).map(value).take(STEPS * KINDS.len() * VOCAB).collect()
 }
 
 /// The step at which a request joins.
@@ -155,6 +155,40 @@ fn steps_without_a_wait_equal_as_many_waits() {
     let mut one_off = expected.clone();
     one_off[63][0].draws[0].token ^= 1;
     assert!(difference(&one_off, &expected).is_some(), "a token is seen");
+}
+
+/// So do steps of which the tokens alone are wanted; of rows that lie anywhere, and whose tokens go anywhere.
+#[test]
+fn tokens_alone_run_ahead_too() {
+    use wgpu::BufferUsages as Usage;
+    let gpu = Gpu::any().expect("an adapter");
+    let (values, requests, most) = (logits(), requests(), KINDS.len() as u64);
+    let source = gpu.upload(bytemuck::cast_slice(&values)).expect("uploaded");
+    let histories = gpu.sampler().histories(KINDS.len(), TOKENS).expect("made");
+    let tokens = gpu.buffer(STEPS as u64 * most * 4, Usage::COPY_DST | Usage::COPY_SRC).expect("made");
+    for step in 0..STEPS {
+        let rows: Vec<_> = active(step)
+            .into_iter()
+            .map(|number| requests[number].row((step - joins(number)) as u64))
+            .collect();
+        let places: Vec<u64> = (step as u64 * most..).take(rows.len()).collect();
+        let starts: Vec<u64> = places.iter().map(|place| place * VOCAB as u64).collect();
+        let packed = GpuLogits::packed(&source, Dtype::F32, rows.len(), VOCAB);
+        let batch = GpuLogits { row_offsets: &starts, ..packed };
+        let buffers = SampleBuffers {
+            tokens: Some(GpuOutput::new(&tokens)),
+            token_offsets: &places,
+            histories: Some(&histories),
+            ..SampleBuffers::default()
+        };
+        gpu.submit(|encoder| gpu.sampler().sample_tokens(encoder, &batch, &rows, &buffers))
+            .expect("recorded");
+    }
+    let got = gpu.read(&tokens).expect("read");
+    for (step, samples) in waited(&values).iter().enumerate() {
+        let expected: Vec<u32> = samples.iter().map(|sample| sample.draws[0].token).collect();
+        assert_eq!(got[step * KINDS.len()..][..expected.len()], expected, "step {step}");
+    }
 }
 
 /// Faults of one token, each of which changes a sample or loses a row.
