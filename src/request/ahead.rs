@@ -146,7 +146,7 @@ impl Run {
         out[ahead::PROMPT] = word(request.tokens().len() - request.output().len());
         out[ahead::FLAGS] = u32::from(self.call.is_none()) * has::FRESH;
         if let Some(penalties) = asks.penalties {
-            out[ahead::FLAGS] |= has::PENALTIES | u32::from(penalties.repeats()) * has::REPETITION;
+            out[ahead::FLAGS] |= has::PENALTIES | (u32::from(penalties.repeats()) * has::REPETITION);
             out[ahead::WINDOW] = penalties.window().map_or(NO_TOKEN, word);
             [out[ahead::FREQUENCY], out[ahead::PRESENCE]] = penalties.of_counts().map(f32::to_bits);
         }
@@ -178,7 +178,7 @@ impl<'a> Asks<'a> {
         Self {
             request,
             penalties: request.penalties.filter(Penalties::sees_tokens),
-            repeats: params.dry.as_ref().is_some_and(|dry| dry.multiplier > 0.0),
+            repeats: request.repeats.is_some(),
             ngram: request.ngrams.is_some().then_some(params.no_repeat_ngram_size),
             stops: if row.position < params.min_tokens { &params.stop_token_ids } else { &[] },
         }

@@ -147,16 +147,34 @@ fn check_row(row: &Row<'_>, number: usize, vocab: usize) -> Result<()> {
 
 /// The tokens before the row are known, if something looks at them.
 fn check_history(row: &Row<'_>, number: usize) -> Result<()> {
-    let known = row.request.next_position().saturating_add(row.ahead.len() as u64);
-    match row.request.looks_back() {
-        Some(what) if row.position > known => Err(Error::Params(format!(
-            "row {number} draws token {0}, and with {what} needs all {0} before it, of which {known} are known: accept the \
-             others first, run ahead with `Histories`, give them as `ahead`, or say by `resumed_at` that the prompt holds \
-             them",
-            row.position
-        ))),
-        _ => Ok(()),
+    let Row { request, position, ahead, .. } = *row;
+    let next = request.next_position();
+    let known = next.saturating_add(ahead.len() as u64);
+    if position <= known && ahead.is_empty() {
+        return Ok(());
     }
+    let Some(what) = request.looks_back() else { return Ok(()) };
+    let needs = if position > known {
+        format!(
+            "with {what} needs all {position} before it, of which {known} are known: accept the others first, run ahead with \
+             `Histories`, give them as `ahead`, or say by `resumed_at` that the prompt holds them"
+        )
+    } else if position < known {
+        format!(
+            "with {what} needs the {position} before it, but {next} are known and {} are given as `ahead`: draw token \
+             {known}, or give fewer",
+            ahead.len()
+        )
+    } else if request.moves_limit() {
+        format!(
+            "with Mirostat needs what each token before it was drawn from, which {} tokens given as `ahead` do not say: accept \
+             their samples first",
+            ahead.len()
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::Params(format!("row {number} draws token {position}, and {needs}")))
 }
 
 impl<'a> Inputs<'a> {

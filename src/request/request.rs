@@ -19,7 +19,7 @@ use crate::arithmetic::format::MAX_VOCAB;
 use crate::error::Error;
 use crate::error::Result;
 use crate::filter::Cut;
-use crate::params::SamplingParams;
+use crate::params::{Dry, SamplingParams};
 
 /// A request in the making: its parameters, its seed, and the tokens that penalties, DRY and bad words look at. Keep it
 /// from step to step; it holds nothing of a device, so adding and removing requests moves no other's results.
@@ -80,7 +80,8 @@ pub struct Row<'a> {
     pub position: u64,
     /// A draft token to verify by rejection; see [`DraftTokens`](crate::DraftTokens).
     pub draft: Option<u32>,
-    /// Draft tokens before it, which penalties, DRY and bad words take for accepted.
+    /// Draft tokens before it, which penalties, DRY, bad words and no-repeat n-grams take for accepted. Where one of these acts,
+    /// `position` is that behind them; Mirostat's limit cannot take them in, and refuses them.
     pub ahead: &'a [u32],
 }
 
@@ -143,7 +144,8 @@ impl Request {
         let history = History { tokens: &self.tokens, prompt: self.prompt, ahead: &[] };
         self.penalties = Penalties::new(&self.params);
         self.exempt = self.params.penalty_exempt_token_ids.iter().copied().collect();
-        self.repeats = self.params.dry.as_ref().map(|dry| Repeats::new(dry, &history));
+        let acts = |dry: &&Dry| dry.multiplier > 0.0 && dry.last_n != Some(0);
+        self.repeats = self.params.dry.as_ref().filter(acts).map(|dry| Repeats::new(dry, &history));
         self.ngrams = NGrams::new(&self.params, &history);
         self.bad_words = BadWords::new(&self.params.bad_words);
         self.allowed = self.params.allowed_token_ids.as_deref().map(bits_of);
@@ -299,16 +301,19 @@ impl Request {
 
     /// What looks at the tokens before a row, if something does.
     pub(crate) fn looks_back(&self) -> Option<&'static str> {
-        let params = &self.params;
-        let draws = params.temperature > 0.0;
         let looks = [
             ("penalties", self.penalties.is_some_and(|penalties| penalties.sees_tokens())),
-            ("DRY", params.dry.as_ref().is_some_and(|dry| dry.multiplier > 0.0)),
+            ("DRY", self.repeats.is_some()),
             ("bad words of several tokens", self.bad_words.look_back()),
             ("a no-repeat n-gram", self.ngrams.is_some()),
-            ("Mirostat", draws && params.mirostat.is_some_and(|mirostat| mirostat.eta > 0.0)),
+            ("Mirostat", self.moves_limit()),
         ];
         looks.into_iter().find_map(|(name, does)| does.then_some(name))
+    }
+
+    /// Whether Mirostat's limit depends on what is drawn.
+    pub(super) fn moves_limit(&self) -> bool {
+        self.params.temperature > 0.0 && self.params.mirostat.is_some_and(|mirostat| mirostat.eta > 0.0)
     }
 }
 

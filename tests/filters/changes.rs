@@ -23,7 +23,7 @@ impl Case {
         let mut below = |n: u64| (numbers.next() % n) as u32;
         let vocab = [40usize, 129, 1000][below(3) as usize];
         let (prompt, output) = (tokens(&mut below, 60), tokens(&mut below, 60));
-        let position = u64::from(below(4));
+        let position = output.len() as u64 + u64::from(below(4));
         let params = params(number, &output, &mut below);
         let mask = (0..vocab.div_ceil(32)).map(|_| below(1 << 32) | below(1 << 32) | 1).collect();
         let mask = (below(2) == 0).then_some(mask);
@@ -42,7 +42,8 @@ impl Case {
     /// The request after so many tokens of the output; at first with other parameters, if the number is odd.
     fn request(&self, accepted: usize) -> Request {
         let first = if accepted % 2 == 1 { SamplingParams::default() } else { self.params.clone() };
-        let mut request = Request::with_prompt(first, &self.prompt).unwrap().resumed_at(self.position);
+        let resumed_at = self.position - self.output.len() as u64;
+        let mut request = Request::with_prompt(first, &self.prompt).unwrap().resumed_at(resumed_at);
         self.output[..accepted / 2].iter().for_each(|&token| request.accept_token(token));
         request.set_params(self.params.clone()).unwrap();
         self.output[accepted / 2..accepted].iter().for_each(|&token| request.accept_token(token));
@@ -84,7 +85,7 @@ fn params(seed: u64, output: &[u32], below: &mut dyn FnMut(u64) -> u32) -> Sampl
         no_repeat_ngram_size: [0, 1, 2, 3][below(4) as usize],
         no_repeat_ngram_window: [None, Some(2), Some(20), Some(1000)][below(4) as usize],
         penalty_exempt_token_ids: tokens(below, 8),
-        min_tokens: u64::from(below(4)),
+        min_tokens: output.len() as u64 + u64::from(below(4)),
         stop_token_ids: tokens(below, 4),
         allowed_token_ids: (below(3) == 0).then(|| [vec![0], tokens(below, 40)].concat()),
         seed: Some(seed),
