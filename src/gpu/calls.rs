@@ -1,9 +1,11 @@
-//! The two calls that every step makes: logprobs, and samples.
+//! The two calls that every step makes: logprobs, and samples; and the histories that steps of samples share.
 
 use std::sync::Arc;
 
-use super::buffers::{GpuInput, GpuLogits, Mask, SampleBuffers, TokensOut};
+use super::buffers::{GpuInput, GpuLogits, Mask, SampleBuffers, TokensOut, buffer};
 use super::checks::{check_logits, check_offsets, check_tokens, check_words};
+use super::guard::guarded;
+use super::histories::Histories;
 use super::job::{Job, Kind};
 use super::readback::Pending;
 use super::sampler::Sampler;
@@ -13,6 +15,7 @@ use crate::arithmetic::lane::PassScale;
 use crate::error::{Error, Result};
 use crate::params::LogprobsParams;
 use crate::plan::{Demand, Plan, spans};
+use crate::request::ahead::slot_words;
 use crate::request::{Inputs, RequestWords, Row, validate_targets, validate_token_ids};
 
 impl Sampler {
@@ -143,6 +146,30 @@ impl Sampler {
             }
             Ok(())
         })
+    }
+
+    /// Room for so many requests of at most so many tokens, of prompt and output: 8 bytes each.
+    ///
+    /// # Errors
+    /// [`Error::Limit`](crate::Error::Limit) if the device cannot bind that much, and what it says if the buffer cannot be made.
+    pub fn histories(&self, requests: usize, tokens: usize) -> Result<Histories> {
+        let limits = self.device.limits();
+        let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(u32::MAX.into());
+        let words = tokens.checked_mul(2).and_then(|words| words.checked_add(slot_words(0)));
+        let bytes =
+            words.and_then(|words| words.checked_mul(requests)).and_then(|words| words.checked_mul(4));
+        let bytes = bytes.map(|bytes| bytes as u64).filter(|&bytes| bytes <= most);
+        let (Some(bytes), true) = (bytes, requests > 0 && tokens > 0) else {
+            return Err(Error::Limit(format!(
+                "histories of {requests} requests with {tokens} tokens are none, or more than the {most} bytes that the device \
+                 binds: 8 bytes a token"
+            )));
+        };
+        let buffer = guarded(&self.device, "making the histories", || {
+            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+            buffer(&self.device, "sortilege histories", bytes, usage)
+        })?;
+        Ok(Histories::new(buffer, requests, tokens))
     }
 
     /// Checks and compiles rows, for what is done with them.

@@ -107,7 +107,7 @@ impl Sampler {
         }
         let stopwatch = self.run(encoder, &call)?;
         if let (Some(histories), Asked::Sample(inputs)) = (job.histories, &job.asked) {
-            histories.keep(encoder, &call, inputs);
+            histories.keep(encoder, inputs, plan, (call.number, &call.records));
         }
         if let Some(tokens) = job.tokens {
             copy_tokens(encoder, &call, tokens);

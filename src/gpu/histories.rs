@@ -11,16 +11,14 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use super::buffers::buffer;
-use super::guard::{guarded, lock};
-use super::pool::Call;
-use super::sampler::Sampler;
+use super::guard::lock;
 use crate::answer::words::{draw, sample};
 use crate::error::{Error, Result};
-use crate::request::ahead::{Run, slot, slot_words};
+use crate::plan::Plan;
+use crate::request::ahead::{Run, slot};
 use crate::request::{Inputs, Row};
 
-/// Room on the device for the tokens of requests, made by [`Sampler::histories`]. Given with every step as
+/// Room on the device for the tokens of requests, made by [`Sampler::histories`](crate::Sampler::histories). Given with every step as
 /// [`SampleBuffers::histories`](crate::SampleBuffers::histories), it lets requests with penalties, DRY, bad words or Mirostat
 /// run ahead of [`Request::accept`](crate::Request::accept) too: the first step of such a request sends its tokens, and each later
 /// one takes in what the step before drew. Of several draws of a row that is the first, as for `accept`.
@@ -81,33 +79,6 @@ struct Slot {
     used: u64,
 }
 
-impl Sampler {
-    /// Room for so many requests of at most so many tokens, of prompt and output: 8 bytes each.
-    ///
-    /// # Errors
-    /// [`Error::Limit`] if the device cannot bind that much, and what it says if the buffer cannot be made.
-    pub fn histories(&self, requests: usize, tokens: usize) -> Result<Histories> {
-        let limits = self.device.limits();
-        let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(u32::MAX.into());
-        let words = tokens.checked_mul(2).and_then(|words| words.checked_add(slot_words(0)));
-        let bytes =
-            words.and_then(|words| words.checked_mul(requests)).and_then(|words| words.checked_mul(4));
-        let bytes = bytes.map(|bytes| bytes as u64).filter(|&bytes| bytes <= most);
-        let (Some(bytes), true) = (bytes, requests > 0 && tokens > 0) else {
-            return Err(Error::Limit(format!(
-                "histories of {requests} requests with {tokens} tokens are none, or more than the {most} bytes that the device \
-                 binds: 8 bytes a token"
-            )));
-        };
-        let buffer = guarded(&self.device, "making the histories", || {
-            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-            buffer(&self.device, "sortilege histories", bytes, usage)
-        })?;
-        let slots = Slots { list: vec![Slot::default(); requests], by_owner: HashMap::new(), calls: 0 };
-        Ok(Histories { buffer, tokens, slots: Mutex::new(slots) })
-    }
-}
-
 /// Tokens before a row, if something looks at them that a device can look after: a draft's are known on the host.
 fn tokens_before(row: &Row<'_>) -> Option<u64> {
     let request = row.request;
@@ -117,6 +88,12 @@ fn tokens_before(row: &Row<'_>) -> Option<u64> {
 }
 
 impl Histories {
+    /// In a buffer that has room for them.
+    pub(super) fn new(buffer: wgpu::Buffer, requests: usize, tokens: usize) -> Self {
+        let slots = Slots { list: vec![Slot::default(); requests], by_owner: HashMap::new(), calls: 0 };
+        Self { buffer, tokens, slots: Mutex::new(slots) }
+    }
+
     /// Finds the slots of the rows that run ahead, or that may do so from here on.
     pub(super) fn enter(&self, rows: &[Row<'_>], runs: &mut Vec<Option<Run>>) -> Result<()> {
         let mut slots = lock(&self.slots);
@@ -149,20 +126,26 @@ impl Histories {
         Ok(())
     }
 
-    /// Leaves the records of the rows that run ahead in their slots, for the step after this one.
-    pub(super) fn keep(&self, encoder: &mut wgpu::CommandEncoder, call: &Call, inputs: &Inputs<'_>) {
+    /// Leaves the records of the rows of a call that run ahead in their slots, for the step after this one.
+    pub(super) fn keep(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        inputs: &Inputs<'_>,
+        plan: &Plan,
+        (call, records): (u32, &wgpu::Buffer),
+    ) {
         const KEPT_WORDS: usize = sample::HEADER_WORDS + draw::WORDS;
         let mut slots = lock(&self.slots);
-        let demand = &call.plan.demand;
-        for chunk in &call.plan.chunks {
+        let demand = &plan.demand;
+        for chunk in &plan.chunks {
             for row in 0..chunk.rows {
                 let number = chunk.first_row + row;
                 let Some(run) = inputs.run(number) else { continue };
                 let record = chunk.rows * demand.token_words() + row * demand.record_words();
                 let from = chunk.records_offset + 4 * record as u64;
                 let to = 4 * (u64::from(run.first_word()) + slot::RECORD as u64);
-                encoder.copy_buffer_to_buffer(&call.records, from, &self.buffer, to, 4 * KEPT_WORDS as u64);
-                slots.keep(inputs.rows()[number].request.identity(), run, call.number);
+                encoder.copy_buffer_to_buffer(records, from, &self.buffer, to, 4 * KEPT_WORDS as u64);
+                slots.keep(inputs.rows()[number].request.identity(), run, call);
             }
         }
     }

@@ -4,6 +4,7 @@ use super::change::{BUCKET, Bucket, Change};
 use super::table::{ChangeTable, find};
 use crate::arithmetic::exact;
 use crate::logits::RowBits;
+use crate::params::SamplingParams;
 
 /// Everything that a row does to its logits.
 #[derive(Clone, Copy, Debug)]
@@ -87,4 +88,21 @@ impl Changes<'_> {
         }
         changed
     }
+}
+
+/// Whether these ask for the same changes of logits.
+pub(super) fn has_same_changes(a: &SamplingParams, b: &SamplingParams) -> bool {
+    let penalties = |p: &SamplingParams| {
+        [p.repetition_penalty, p.presence_penalty, p.frequency_penalty].map(f32::to_bits)
+    };
+    penalties(a) == penalties(b)
+        && a.penalty_last_n == b.penalty_last_n
+        && a.penalty_exempt_token_ids == b.penalty_exempt_token_ids
+        && a.dry == b.dry
+        && a.logit_bias == b.logit_bias
+        && a.bad_words == b.bad_words
+        && a.no_repeat_ngram_size == b.no_repeat_ngram_size
+        && a.no_repeat_ngram_window == b.no_repeat_ngram_window
+        && a.stop_token_ids == b.stop_token_ids
+        && a.allowed_token_ids == b.allowed_token_ids
 }

@@ -10,11 +10,13 @@ mod draft;
 mod draft_tree;
 mod history;
 mod inputs;
+mod lineage;
 mod ngrams;
 mod penalties;
 mod repeats;
 #[expect(clippy::module_inception, reason = "a request is the noun of this room")]
 mod request;
+mod seed;
 mod step;
 pub(crate) mod table;
 mod targets;

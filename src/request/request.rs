@@ -4,19 +4,19 @@ use std::collections::HashSet;
 
 use super::bad_words::BadWords;
 use super::change::Change;
+use super::changes::has_same_changes;
 use super::compiled::Compiled;
 use super::history::History;
+#[cfg(feature = "wgpu")]
+use super::lineage::Lineage;
 use super::ngrams::NGrams;
 use super::penalties::Penalties;
 use super::repeats::Repeats;
+use super::seed::random_seed;
 use super::table::ChangeTable;
-#[cfg(feature = "wgpu")]
-use super::table::Lineage;
 use crate::answer::Sample;
 use crate::arithmetic::exact::pow2;
 use crate::arithmetic::format::MAX_VOCAB;
-#[cfg(target_family = "wasm")]
-use crate::error::Error;
 use crate::error::Result;
 use crate::filter::Cut;
 use crate::params::{Dry, SamplingParams};
@@ -315,39 +315,6 @@ impl Request {
     pub(super) fn moves_limit(&self) -> bool {
         self.params.temperature > 0.0 && self.params.mirostat.is_some_and(|mirostat| mirostat.eta > 0.0)
     }
-}
-
-/// A seed for a request without one.
-#[cfg(not(target_family = "wasm"))]
-#[expect(clippy::unnecessary_wraps, reason = "a browser may have none")]
-fn random_seed() -> Result<u64> {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    // The standard library's only source of randomness: two keys from the system, hashed.
-    Ok(RandomState::new().build_hasher().finish())
-}
-
-/// A seed for a request without one. The keys of the standard library are the same in every run of a module.
-#[cfg(target_family = "wasm")]
-fn random_seed() -> Result<u64> {
-    getrandom::u64()
-        .map_err(|error| Error::Params(format!("there is no randomness for a seed ({error}): give `seed`")))
-}
-
-/// Whether these ask for the same changes of logits.
-fn has_same_changes(a: &SamplingParams, b: &SamplingParams) -> bool {
-    let penalties = |p: &SamplingParams| {
-        [p.repetition_penalty, p.presence_penalty, p.frequency_penalty].map(f32::to_bits)
-    };
-    penalties(a) == penalties(b)
-        && a.penalty_last_n == b.penalty_last_n
-        && a.penalty_exempt_token_ids == b.penalty_exempt_token_ids
-        && a.dry == b.dry
-        && a.logit_bias == b.logit_bias
-        && a.bad_words == b.bad_words
-        && a.no_repeat_ngram_size == b.no_repeat_ngram_size
-        && a.no_repeat_ngram_window == b.no_repeat_ngram_window
-        && a.stop_token_ids == b.stop_token_ids
-        && a.allowed_token_ids == b.allowed_token_ids
 }
 
 /// The largest token that parameters name.

@@ -4,36 +4,9 @@
 //! and has no loop, which drivers and compilers make dear; a new token moves at most one other.
 //! `shaders/lib/changes.wgsl` looks up in the same way.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use super::change::{BUCKET, Bucket, Change, words};
+use super::lineage::Lineage;
 use crate::arithmetic::format::MAX_VOCAB;
-
-/// Tells the contents of one table from those of any other, a copy's included. What grew out of the same by single
-/// changes has the same.
-#[derive(Debug)]
-#[cfg_attr(not(any(test, feature = "wgpu")), expect(dead_code, reason = "a device follows a table by it"))]
-pub(super) struct Lineage(u64);
-
-impl Lineage {
-    pub(super) fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// Never 0.
-    #[cfg(feature = "wgpu")]
-    pub(super) fn number(&self) -> u64 {
-        self.0
-    }
-}
-
-/// A copy goes its own way.
-impl Clone for Lineage {
-    fn clone(&self) -> Self {
-        Self::new()
-    }
-}
 
 /// Changes by token. A token past the largest vocabulary changes nothing and is left out: a prompt may hold some, such as
 /// images.
@@ -208,13 +181,14 @@ impl ChangeTable {
     /// The state that it is in.
     #[cfg(any(test, feature = "wgpu"))]
     pub(crate) fn stamp(&self) -> Stamp {
-        Stamp { lineage: self.lineage.0, version: self.version }
+        Stamp { lineage: self.lineage.number(), version: self.version }
     }
 
     /// Buckets written since a state, some perhaps twice; `None` where that is not known.
     #[cfg(any(test, feature = "wgpu"))]
     pub(crate) fn written_since(&self, earlier: Stamp) -> Option<impl Iterator<Item = usize>> {
-        let is_known = earlier.lineage == self.lineage.0 && self.version - earlier.version <= REMEMBERED;
+        let is_known =
+            earlier.lineage == self.lineage.number() && self.version - earlier.version <= REMEMBERED;
         let versions = earlier.version..self.version;
         is_known.then(|| versions.map(|version| self.written[(version % REMEMBERED) as usize] as usize))
     }
