@@ -171,7 +171,7 @@ pub(super) fn resolved(path: &Path) -> PathBuf {
     }
     // One name for what is not there yet.
     match (folder(&place).canonicalize(), place.file_name()) {
-        (Ok(folder), Some(name)) => folder.join(name),
+        (Ok(folder), Some(name)) if folder.is_dir() => folder.join(name),
         _ => place,
     }
 }
