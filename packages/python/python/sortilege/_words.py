@@ -30,6 +30,14 @@ _TRANSFORMERS_UNABLE: dict[str, tuple[Any, ...]] = {
 # The order of Transformers' warpers.
 _TRANSFORMERS_ORDER = ("temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
 
+# The processors that `generate` makes of the words below.
+TRANSFORMERS_PROCESSORS = frozenset(
+    f"{name}LogitsWarper" for name in ("Temperature", "TopK", "TopP", "MinP", "Typical", "Epsilon", "Eta")
+) | frozenset(
+    f"{name}LogitsProcessor"
+    for name in ("RepetitionPenalty", "NoRepeatNGram", "NoBadWords", "SuppressTokens", "MinNewTokensLength", "SequenceBias")
+)
+
 
 def of_vllm(params: Any) -> dict[str, Any]:
     """What vLLM's `SamplingParams` ask of a draw."""

@@ -12,7 +12,9 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from . import Request, Samples, sample, write_log
+from ._errors import ParamsError
 from ._params import SamplingParams, as_params
+from ._words import TRANSFORMERS_PROCESSORS
 
 
 class Draw(LogitsProcessor):
@@ -37,6 +39,7 @@ class Draw(LogitsProcessor):
         """A row for each token of each sequence, up to what stops it."""
         self._prompts = prompts
         self._running: list[bool] = []
+        self._length = 0
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         if not self.requests:
@@ -45,6 +48,10 @@ class Draw(LogitsProcessor):
             params = [replace(self.params, stream=first + number) for number in range(len(prompts))]
             self.requests = [Request(one, prompt=prompt) for one, prompt in zip(params, prompts, strict=True)]
             self._running = [True] * len(prompts)
+        elif tuple(input_ids.shape) != (len(self.requests), self._length + 1):
+            raise ParamsError(f"input_ids of shape {tuple(input_ids.shape)} do not follow {len(self.requests)} sequences of {self._length} "
+                              "tokens: a Draw serves one call of generate, make one for each")
+        self._length = input_ids.shape[1]
         drawn = sample(scores.detach().cpu(), self.requests, device=self.device)
         for number, (request, row) in enumerate(zip(self.requests, drawn, strict=True)):
             request.accept(row)
@@ -76,10 +83,19 @@ def generate(
     """The loop of `model.generate(..., custom_generate=sortilege.transformers.generate, draw=Draw(params))`.
 
     Without `draw`, the generation config's words are done here: temperature, filters and penalties of Transformers' own
-    processors are then ours. Processors of your own run first. Everything else is the model's loop.
+    processors are then ours. Processors of your own run first. Everything else is the model's loop. With `draw`, say all
+    in its parameters, and pass `do_sample=False`: another processor of Transformers is an error, as nothing would do its work.
     """
+    done = TRANSFORMERS_PROCESSORS if draw is None else frozenset()
+    theirs = []
+    for one in logits_processor:
+        kind = type(one)
+        if not kind.__module__.startswith("transformers."):
+            theirs.append(one)
+        elif kind.__name__ not in done:
+            remedy = "leave it out" if draw is None else "say it in the draw's parameters, and pass do_sample=False"
+            raise ParamsError(f"{kind.__name__} of Transformers is not done here: {remedy}, or wrap it in a processor of your own")
     draw = Draw(generation_config) if draw is None else draw
-    theirs = [one for one in logits_processor if not type(one).__module__.startswith("transformers.")]
     greedy = copy(generation_config)
     greedy.do_sample = False
     processors = LogitsProcessorList([*theirs, draw])

@@ -124,7 +124,7 @@ def test_the_custom_loop_of_generate(model):
     assert (model.generate(PROMPTS, do_sample=False, max_new_tokens=9, pad_token_id=0, custom_generate=generate) == greedy).all()
     draw = Draw(SamplingParams(temperature=1.5, top_k=50, seed=3))
     words = dict(max_new_tokens=9, pad_token_id=0)
-    out = model.generate(PROMPTS, do_sample=True, custom_generate=generate, draw=draw, **words)
+    out = model.generate(PROMPTS, do_sample=False, custom_generate=generate, draw=draw, **words)
     other = Draw(SamplingParams(temperature=1.5, top_k=50, seed=3))
     assert (model.generate(PROMPTS, do_sample=False, logits_processor=[other], **words) == out).all()
     assert draw.samples and (out != greedy).any()
@@ -137,6 +137,21 @@ def test_processors_of_ones_own_run_first(model):
 
     words = dict(max_new_tokens=3, pad_token_id=0, do_sample=True, custom_generate=generate)
     assert (model.generate(PROMPTS, logits_processor=[Only()], **words)[:, 4:] == 42).all()
+
+
+def test_no_processor_is_lost(model):
+    words = dict(max_new_tokens=3, pad_token_id=0, custom_generate=generate)
+    with pytest.raises(sortilege.ParamsError, match="PrefixConstrainedLogitsProcessor"):
+        model.generate(PROMPTS, do_sample=True, prefix_allowed_tokens_fn=lambda *_: [42], **words)
+    with pytest.raises(sortilege.ParamsError, match="RepetitionPenaltyLogitsProcessor .* do_sample=False"):
+        model.generate(PROMPTS, do_sample=False, repetition_penalty=1.3, draw=Draw(), **words)
+
+
+def test_a_draw_serves_one_call():
+    draw = Draw(device="cpu")
+    draw(PROMPTS, torch.zeros(2, VOCAB))
+    with pytest.raises(sortilege.ParamsError, match="one call of generate"):
+        draw(PROMPTS, torch.zeros(2, VOCAB))
 
 
 def test_nothing_to_draw_from_is_an_error():
