@@ -80,7 +80,7 @@ fn read(path: &Path) {
 
 /// Options that name a file alone.
 pub(crate) fn args(logits: PathBuf) -> LogitsArgs {
-    LogitsArgs { logits, tensor: None, shape: None, vocab_size: None, dtype: None }
+    LogitsArgs { logits, tensor: None, shape: None, vocab_size: None, dtype: None, is_of_another: false }
 }
 
 fn read_logits(args: LogitsArgs) {

@@ -2,6 +2,8 @@
 
 #[path = "../../cli/src/sample/args.rs"]
 mod args;
+#[path = "../../cli/src/sample/breakers.rs"]
+mod breakers;
 #[path = "../../cli/src/sample/idle.rs"]
 mod idle;
 #[path = "../../cli/src/sample/mask.rs"]
