@@ -40,7 +40,10 @@ impl Call<'_> {
             let block = logits.slice_rows(first, range.len());
             let count = range.len();
             let found = py
-                .detach(|| with_threads(count, || compute(device, range, &block)).flatten())
+                .detach(|| {
+                    let found = with_threads(count, || compute(device, range, &block)).flatten();
+                    found.inspect_err(|error| device.forget_if_lost(error))
+                })
                 .map_err(raised)?;
             // Most work is of one block, whose results are not copied.
             if results.is_empty() {

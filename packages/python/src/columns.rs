@@ -61,6 +61,8 @@ impl<R> Columns<R> {
         let mut numbers = Vec::with_capacity(self.rows.len() * inner.iter().product::<usize>());
         self.rows.iter().for_each(|row| put(row, &mut numbers));
         let array = shaped(py, numbers, &[&self.shape, inner].concat())?;
+        // Everybody who asks gets this one.
+        array.call_method1(py, pyo3::intern!(py, "setflags"), (false,))?;
         Ok(known().entry(name).or_insert(array).clone_ref(py))
     }
 

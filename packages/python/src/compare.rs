@@ -11,6 +11,7 @@ use crate::device::Device;
 use crate::errors::{ParamsError, raised};
 use crate::input::LogitsInput;
 use crate::operations::check_same_shape;
+use crate::params::count;
 use crate::tokens;
 
 /// Two models' logits of the same rows: what each row of both says, and the statistics of all rows.
@@ -49,7 +50,7 @@ pub(crate) fn compare(
     first: &Bound<'_, PyAny>,
     second: &Bound<'_, PyAny>,
     targets: Option<&Bound<'_, PyAny>>,
-    top: u32,
+    #[pyo3(from_py_with = count)] top: u32,
     device: &str,
     progress: bool,
 ) -> PyResult<Comparison> {
@@ -63,6 +64,9 @@ pub(crate) fn compare(
         for dtype in [block.dtype(), other.dtype()] {
             device.check(Kernels::Logprobs, dtype)?;
             device.check(Kernels::Divergence, dtype)?;
+            if top > sortilege::SamplingParams::MAX_LOGPROBS {
+                device.check(Kernels::LongLists, dtype)?;
+            }
         }
         let second = other.slice_rows(range.start, range.len());
         compared_rows(device.engine(), block, &second, targets.get(range).unwrap_or(&[]), top)

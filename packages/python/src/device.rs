@@ -110,12 +110,21 @@ impl Device {
     /// A device proves that it computes with these kernels as the CPU engine does, before it works for anybody.
     pub(crate) fn check(&self, kernels: Kernels, dtype: Dtype) -> sortilege::Result<()> {
         let Self::Gpu(open) = self else { return Ok(()) };
-        let mut checked = open.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        if !checked.contains(&(kernels, dtype)) {
-            open.gpu.sampler().self_check(kernels, dtype)?;
-            checked.insert((kernels, dtype));
+        // Not held during the check: its thread may take up another call meanwhile, which would wait for itself.
+        let checked = || open.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if !checked().contains(&(kernels, dtype)) {
+            pool(None)?.install(|| open.gpu.sampler().self_check(kernels, dtype))?;
+            checked().insert((kernels, dtype));
         }
         Ok(())
+    }
+
+    /// After this error a lost device is no longer known by its names: the next call opens it again.
+    pub(crate) fn forget_if_lost(&self, error: &sortilege::Error) {
+        let (Self::Gpu(lost), sortilege::Error::DeviceLost { .. }) = (self, error) else { return };
+        if let Some(open) = &mut *OPEN.lock().unwrap_or_else(PoisonError::into_inner) {
+            open.value.retain(|(_, device)| !matches!(device, Self::Gpu(known) if Arc::ptr_eq(known, lost)));
+        }
     }
 
     /// Its name.

@@ -25,6 +25,11 @@ impl<'py> LogitsInput<'py> {
     /// The logits of a NumPy array, of a tensor that speaks DLPack, or of what `numpy.asarray` takes. Floats of other
     /// types than f32, f16 and bf16 are rounded to f32, in a copy.
     pub(crate) fn new(object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        if is_masked(object)? {
+            return Err(LogitsError::new_err(
+                "logits of a numpy.ma.MaskedArray, whose mask would be lost: pass logits.filled(-numpy.inf)",
+            ));
+        }
         if let Ok(array) = object.cast::<PyUntypedArray>() {
             return Self::of_array(array);
         }
@@ -71,7 +76,7 @@ impl<'py> LogitsInput<'py> {
 
     /// A copy, rounded to f32.
     fn converted(array: &Bound<'py, PyAny>) -> PyResult<Self> {
-        let array = array.call_method1(pyo3::intern!(array.py(), "astype"), ("float32",))?;
+        let array = array.call_method1(pyo3::intern!(array.py(), "astype"), ("float32", "C"))?;
         Self::of_array(array.cast::<PyUntypedArray>()?)
     }
 
@@ -107,10 +112,16 @@ impl<'py> LogitsInput<'py> {
 
     /// The batch, `[rows][vocab]`.
     pub(crate) fn logits(&self) -> PyResult<Logits<'_>> {
-        let elements = match self.rows() {
-            0 => 0,
-            rows => (rows - 1) * self.row_stride + self.vocab,
+        let elements = match (self.rows(), self.vocab) {
+            (0, _) | (_, 0) => 0,
+            (rows, vocab) => (rows - 1) * self.row_stride + vocab,
         };
+        if elements > 0 && self.data.is_null() {
+            return Err(LogitsError::new_err(format!(
+                "logits of shape {:?} have no memory: pass a tensor that holds its numbers",
+                self.full_shape()
+            )));
+        }
         let bytes: &[u8] = if elements == 0 {
             &[]
         } else {
@@ -140,6 +151,15 @@ fn row_stride(shape: &[usize], strides: &[isize], vocab: usize) -> Option<usize>
         };
     }
     Some(rows.map_or(vocab, |(stride, _)| stride))
+}
+
+/// Whether some numbers of an array may be hidden.
+pub(crate) fn is_masked(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static MASKED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = object.py();
+    let class = MASKED
+        .get_or_try_init(py, || py.import("numpy.ma")?.getattr("MaskedArray").map(|class| class.unbind()))?;
+    object.is_instance(class.bind(py))
 }
 
 /// The module `numpy`.

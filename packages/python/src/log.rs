@@ -1,8 +1,9 @@
 //! Logs of results: written in every format of the library, and audited.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::prelude::*;
 use sortilege::log::{Audit, Format, Kind, LogReader, Record, Texts, TokenBytes};
@@ -130,9 +131,46 @@ pub(crate) fn write_log(
         .map_err(|error| raised_of_log(&path, error))
 }
 
+/// Writes beside the path and renames: what was there stays until the new log is whole. What is no file, such as a pipe, is
+/// written to as it is.
 fn write(path: &Path, parts: &[Rows<'_>], format: Format, texts: Texts<'_>) -> std::io::Result<()> {
-    let mut out = BufWriter::new(File::create(path)?);
-    let mut writer = format.writer(&mut out, parts.first().map_or(Kind::Logprobs, Rows::kind))?;
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let kind = parts.first().map_or(Kind::Logprobs, Rows::kind);
+    if parts.iter().any(|part| part.kind() != kind) {
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::InvalidInput,
+            "logprobs and samples are not of one log: write one of each",
+        ));
+    }
+    // Through a link, which stays.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let is_file = fs::metadata(&path).map_or(true, |found| found.is_file());
+    let Some(name) = path.file_name().filter(|_| is_file) else {
+        return write_to(File::create(&path)?, kind, parts, format, texts);
+    };
+    let mut beside = std::ffi::OsString::from(".");
+    beside.push(name);
+    beside.push(format!(".{}.{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let beside = path.with_file_name(beside);
+    let written = File::create(&beside)
+        .and_then(|file| write_to(file, kind, parts, format, texts))
+        .and_then(|()| fs::rename(&beside, &path));
+    if written.is_err() {
+        // It may never have come about.
+        drop(fs::remove_file(&beside));
+    }
+    written
+}
+
+fn write_to(
+    file: File,
+    kind: Kind,
+    parts: &[Rows<'_>],
+    format: Format,
+    texts: Texts<'_>,
+) -> std::io::Result<()> {
+    let mut out = BufWriter::new(file);
+    let mut writer = format.writer(&mut out, kind)?;
     for part in parts {
         part.each(texts, |record| writer.write(record))?;
     }

@@ -8,6 +8,7 @@ use crate::columns::{Columns, id, rank, status_code};
 use crate::device::Device;
 use crate::errors::raised;
 use crate::input::LogitsInput;
+use crate::params::count;
 use crate::tokens;
 
 /// What each row of logits says: its distribution, and the token that was asked about.
@@ -88,7 +89,7 @@ pub(crate) fn logprobs(
     py: Python<'_>,
     logits: &Bound<'_, PyAny>,
     targets: Option<&Bound<'_, PyAny>>,
-    top: u32,
+    #[pyo3(from_py_with = count)] top: u32,
     token_ids: Option<&Bound<'_, PyAny>>,
     temperature: f32,
     device: &str,

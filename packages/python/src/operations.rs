@@ -9,6 +9,7 @@ use crate::columns::shaped;
 use crate::device::Device;
 use crate::errors::{ParamsError, raised};
 use crate::input::LogitsInput;
+use crate::params::count;
 
 /// Log-softmax of each row, float32 of the shape of the logits.
 ///
@@ -50,7 +51,7 @@ pub(crate) fn log_softmax(
 pub(crate) fn top_k<'py>(
     py: Python<'py>,
     logits: &Bound<'py, PyAny>,
-    k: u32,
+    #[pyo3(from_py_with = count)] k: u32,
     device: &str,
     progress: bool,
 ) -> PyResult<Bound<'py, PyTuple>> {
@@ -95,7 +96,9 @@ pub(crate) fn divergence<'py>(
     let other = inputs[1].logits()?;
     let call = Call { device: Device::named(py, device)?, logits: inputs[0].logits()?, progress };
     let rows = call.run(py, |device, range, block| {
-        device.check(Kernels::Divergence, block.dtype())?;
+        for dtype in [block.dtype(), other.dtype()] {
+            device.check(Kernels::Divergence, dtype)?;
+        }
         device.engine().divergence(block, &other.slice_rows(range.start, range.len()))
     })?;
     let shape = &inputs[0].shape;

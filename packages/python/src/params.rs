@@ -1,6 +1,6 @@
 //! `sortilege.SamplingParams` of Python as parameters of the library: field by field, by their names.
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use sortilege::{Dry, Mirostat, Order, SamplingParams, SamplingStep};
 
@@ -17,7 +17,7 @@ macro_rules! take {
 pub(crate) fn params(object: &Bound<'_, PyAny>) -> PyResult<SamplingParams> {
     let mut params = SamplingParams::default();
     take!(params from object:
-        temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma p_less top_a
+        temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma p_less top_h top_a
         epsilon_cutoff eta_cutoff xtc_threshold xtc_probability xtc_exempt_token_ids repetition_penalty presence_penalty
         frequency_penalty penalty_last_n penalty_exempt_token_ids no_repeat_ngram_size no_repeat_ngram_window bad_words
         min_tokens stop_token_ids allowed_token_ids seed stream n raw_logprobs processed_logprobs
@@ -48,7 +48,24 @@ fn field<'py, T: for<'a> FromPyObject<'a, 'py>>(object: &Bound<'py, PyAny>, name
     let value = object.getattr(name)?;
     value.extract::<T>().map_err(|error| {
         let error: PyErr = error.into();
-        PyTypeError::new_err(format!("{name}={value}: {}", error.value(object.py())))
+        let message = format!("{name}={value}: {}", error.value(object.py()));
+        // A whole number that is negative or too large is of the right type.
+        if error.is_instance_of::<PyOverflowError>(object.py()) {
+            ParamsError::new_err(message)
+        } else {
+            PyTypeError::new_err(message)
+        }
+    })
+}
+
+/// A number of tokens to list. One that is negative or too large is out of range, as any other parameter.
+pub(crate) fn count(object: &Bound<'_, PyAny>) -> PyResult<u32> {
+    object.extract().map_err(|error: PyErr| {
+        if error.is_instance_of::<PyOverflowError>(object.py()) {
+            ParamsError::new_err(format!("{object} tokens cannot be listed: pass 0 or more, at most 2**20"))
+        } else {
+            error
+        }
     })
 }
 

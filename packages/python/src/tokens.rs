@@ -8,7 +8,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use crate::errors::ParamsError;
-use crate::input::numpy;
+use crate::input::{is_masked, numpy};
 
 /// What stands for no token: ours, and the label that Transformers' losses leave out.
 const NONE: [i64; 2] = [-1, -100];
@@ -19,6 +19,11 @@ pub(crate) struct Whole<'py>(PyReadonlyArrayDyn<'py, i64>);
 impl<'py> Whole<'py> {
     /// The numbers of anything that `numpy.asarray` takes.
     pub(crate) fn new(name: &str, object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        if is_masked(object)? {
+            return Err(ParamsError::new_err(format!(
+                "{name} are a numpy.ma.MaskedArray, whose mask would be lost: pass {name}.filled(-1), or what stands for none"
+            )));
+        }
         let array = numpy(object.py())?.call_method1(pyo3::intern!(object.py(), "asarray"), (object,))?;
         let array = array.cast::<PyUntypedArray>()?;
         if !matches!(array.dtype().kind(), b'i' | b'u') && array.len() > 0 {
@@ -26,6 +31,12 @@ impl<'py> Whole<'py> {
                 "{name} are of type {}: pass whole numbers",
                 array.dtype().str()?
             )));
+        }
+        if (array.dtype().kind(), array.dtype().itemsize()) == (b'u', 8) && array.len() > 0 {
+            let largest: u64 = array.call_method0("max")?.extract()?;
+            if i64::try_from(largest).is_err() {
+                return Err(ParamsError::new_err(format!("{name} hold {largest}, the most is {}", i64::MAX)));
+            }
         }
         let whole = array.call_method1(pyo3::intern!(object.py(), "astype"), ("int64", "C"))?;
         Ok(Self(whole.cast::<PyArrayDyn<i64>>()?.readonly()))

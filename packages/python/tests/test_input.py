@@ -56,6 +56,35 @@ def test_other_types(logits):
         sortilege.logprobs(logits.astype(ml_dtypes.float8_e4m3fn))
 
 
+def test_float64_of_any_layout_is_copied(logits):
+    assert bits(np.asfortranarray(logits.astype(np.float64))) == bits(logits[:, ::-1].astype(np.float64)[:, ::-1]) == bits(logits)
+
+
+def test_what_a_mask_hides_is_not_read(logits):
+    masked = np.ma.masked_less(logits, 0)
+    with pytest.raises(sortilege.LogitsError, match="MaskedArray"):
+        sortilege.logprobs(masked)
+    assert bits(masked.filled(-np.inf)) != bits(logits)
+    with pytest.raises(sortilege.ParamsError, match="targets are a numpy.ma.MaskedArray"):
+        sortilege.logprobs(logits, np.ma.masked_equal(np.arange(7), 3))
+
+
+def test_numbers_out_of_range(logits):
+    with pytest.raises(sortilege.ParamsError, match="targets hold 18446744073709551615"):
+        sortilege.logprobs(logits, np.full(7, 2**64 - 1, np.uint64))
+    assert (sortilege.logprobs(logits, np.arange(7, dtype=np.uint64)).target_tokens == np.arange(7)).all()
+    for call in [
+        lambda: sortilege.logprobs(logits, top=-1),
+        lambda: sortilege.top_k(logits, -1),
+        lambda: sortilege.compare(logits, logits, top=-1),
+        lambda: sortilege.SamplingParams(top_k=-1),
+        lambda: sortilege.SamplingParams(seed=-1),
+        lambda: sortilege.SamplingParams(stop_token_ids=[-1]),
+    ]:
+        with pytest.raises(sortilege.ParamsError, match="-1"):
+            call()
+
+
 def test_read_only_and_unaligned_memory_is_read(logits):
     copy = logits.copy()
     copy.flags.writeable = False
@@ -86,6 +115,8 @@ def test_tensors_are_read_by_dlpack(logits):
         assert bits(Tensor(logits[::3, 50:60], versions=versions)) == bits(logits[::3, 50:60])
         assert bits(Tensor(logits.astype(np.float16), versions=versions)) == bits(logits.astype(np.float16))
     assert bits(Tensor(logits[5])) == bits(logits[5])
+    with pytest.raises(sortilege.LogitsError, match="vocab 0"):
+        sortilege.logprobs(Tensor(np.zeros((5, 0), np.float32)))
     with pytest.raises(TypeError, match="DLPack's type"):
         sortilege.logprobs(Tensor(logits.astype(np.int64)))
     if np.lib.NumpyVersion(np.__version__) >= "2.1.0":

@@ -126,6 +126,10 @@ def test_no_parameter_is_forgotten():
     assert [name for name in names if not re.search(rf"\b{name}\b", handed_on)] == []
 
 
+def test_arrays_that_are_kept_cannot_be_written_to(logits):
+    assert not sortilege.logprobs(logits).top_tokens.flags.writeable and not sortilege.sample(logits).tokens.flags.writeable
+
+
 def test_the_readme(tmp_path, monkeypatch):
     """Its lines, in a folder that has the assets of the repository."""
     package = Path(__file__).resolve().parents[1]

@@ -104,5 +104,12 @@ def test_formats(logits, tmp_path):
     assert json.loads((tmp_path / "log").read_text())
     with pytest.raises(sortilege.LogError, match="no format 'xml'|no format \"xml\""):
         sortilege.write_log(tmp_path / "log.xml", result)
+    path = tmp_path / "whole.jsonl"
+    result = sortilege.logprobs(logits, top=1)
+    sortilege.write_log(path, result)
+    before = path.read_bytes()
+    with pytest.raises(sortilege.LogError, match="not of one log"):
+        sortilege.write_log(path, [result, sortilege.sample(logits)])
+    assert path.read_bytes() == before and [one.name for one in tmp_path.glob(".*")] == []
     with pytest.raises(sortilege.LogError, match="nowhere"):
         sortilege.write_log(tmp_path / "nowhere" / "log.csv", result)

@@ -67,6 +67,8 @@ class SamplingParams:
     """Keeps logits of at least the largest less so many standard deviations; 0 keeps all."""
     p_less: bool = False
     """Keeps tokens of at least the sum of the squares of all probabilities."""
+    top_h: float = 1.0
+    """Keeps tokens while their entropy is at most this share of the whole, 0 to 1; 1 keeps all."""
     top_a: float = 0.0
     """Keeps tokens of at least this share of the square of the largest probability, 0 to 1."""
     epsilon_cutoff: float = 0.0

@@ -16,7 +16,6 @@ _TRANSFORMERS_UNABLE: dict[str, tuple[Any, ...]] = {
     "guidance_scale": (None, 1, 1.0),
     "constraints": (None, []),
     "force_words_ids": (None, []),
-    "top_h": (None,),
     "encoder_no_repeat_ngram_size": (None, 0),
     "encoder_repetition_penalty": (None, 1, 1.0),
     "exponential_decay_length_penalty": (None,),
@@ -28,11 +27,11 @@ _TRANSFORMERS_UNABLE: dict[str, tuple[Any, ...]] = {
 }
 
 # The order of Transformers' warpers.
-_TRANSFORMERS_ORDER = ("temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
+_TRANSFORMERS_ORDER = ("temperature", "top_h", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
 
 # The processors that `generate` makes of the words below.
 TRANSFORMERS_PROCESSORS = frozenset(
-    f"{name}LogitsWarper" for name in ("Temperature", "TopK", "TopP", "MinP", "Typical", "Epsilon", "Eta")
+    f"{name}LogitsWarper" for name in ("Temperature", "TopH", "TopK", "TopP", "MinP", "Typical", "Epsilon", "Eta")
 ) | frozenset(
     f"{name}LogitsProcessor"
     for name in ("RepetitionPenalty", "NoRepeatNGram", "NoBadWords", "SuppressTokens", "MinNewTokensLength", "SequenceBias")

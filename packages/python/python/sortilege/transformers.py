@@ -62,7 +62,7 @@ class Draw(LogitsProcessor):
             row = int((drawn.tokens < 0).argmax())
             raise ValueError(f"sequence {row} has nothing to draw from at token {len(self.requests[row].output)}: its logits are "
                              f"no distribution, status {drawn.status[row]}")
-        tokens = torch.from_numpy(drawn.tokens).to(scores.device, torch.int64)
+        tokens = torch.from_numpy(drawn.tokens.copy()).to(scores.device, torch.int64)
         return torch.full_like(scores, -torch.inf).scatter_(1, tokens[:, None], 0.0)
 
     def write_log(self, path: str | PathLike[str], **words: Any) -> None:

@@ -53,6 +53,8 @@ def test_parameters_of_transformers():
         dict(temperature=0.7),
         dict(top_k=4),
         dict(top_p=0.8),
+        dict(top_h=0.4),
+        dict(temperature=1.2, top_h=0.6, top_k=9),
         dict(min_p=0.1),
         dict(typical_p=0.7),
         dict(epsilon_cutoff=0.02),
