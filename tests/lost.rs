@@ -90,12 +90,12 @@ fn every_method_says_that_the_device_is_lost() {
     }
 }
 
-/// The device goes while eight threads have steps under way, at ten points of time.
+/// The device goes while eight threads have steps under way, at ten points of time, four times each.
 #[test]
 fn a_device_lost_in_flight_is_an_error_for_everybody() {
     const THREADS: u32 = 8;
     for gpu in gpus().into_iter().take(1) {
-        for point in 0..10u32 {
+        for point in (0..40u32).map(|turn| turn % 10) {
             let gpu = anew(&gpu);
             let done = AtomicU32::new(0);
             let start = Instant::now();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::buffers::{GpuInput, GpuLogits, Mask, SampleBuffers, TokensOut, buffer};
 use super::checks::{check_logits, check_offsets, check_tokens, check_words};
-use super::guard::guarded;
+use super::guard::made;
 use super::histories::Histories;
 use super::job::{Job, Kind};
 use super::readback::Pending;
@@ -165,7 +165,7 @@ impl Sampler {
                  binds: 8 bytes a token"
             )));
         };
-        let buffer = guarded(&self.device, "making the histories", || {
+        let buffer = made(&self.device, "making the histories", || {
             let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
             buffer(&self.device, "sortilege histories", bytes, usage)
         })?;

@@ -3,7 +3,7 @@
 use super::buffers::GpuLogits;
 use super::checks::{check_second, check_strided};
 use super::encode::tiles_of;
-use super::guard::guarded;
+use super::guard::made;
 use super::job::{Bindings, Job, Kind, Own};
 use super::passes::{Passes, Range};
 use super::pipelines::Pipeline;
@@ -96,7 +96,7 @@ impl Sampler {
             most_rounds: u32::MAX,
         };
         let mut uniforms = Vec::with_capacity(plan.chunks.len());
-        let passes = guarded(&self.device, "binding the logits", || {
+        let passes = made(&self.device, "binding the logits", || {
             let (table, scratch) = (Range::whole(&self.table), Range::whole(&scratch));
             let mut passes = Passes::default();
             for chunk in &plan.chunks {

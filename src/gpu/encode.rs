@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::buffers::{GpuLogits, TokensOut};
-use super::guard::guarded;
+use super::guard::made;
 use super::job::{Bindings, Bound, Job, Own};
 use super::passes::{Passes, Range};
 use super::pipelines::Pipeline;
@@ -215,7 +215,7 @@ impl Sampler {
             None => None,
         };
         let mut uniforms = Vec::with_capacity(plan.chunks.len());
-        let passes = guarded(&self.device, "binding the logits", || {
+        let passes = made(&self.device, "binding the logits", || {
             let (table, scratch) = (Range::whole(&self.table), Range::whole(&scratch));
             let mut passes = Passes::default();
             if let (Some((kernel, histories)), Some(work)) = (&row_history, &work) {

@@ -35,6 +35,14 @@ pub(crate) fn guarded<T>(device: &wgpu::Device, doing: &'static str, calls: impl
     }
 }
 
+/// [`guarded`], for what is used without a question later: a device lost meanwhile makes in silence what is not valid, and
+/// would say so in the engine's `finish` or `submit`.
+pub(crate) fn made<T>(device: &wgpu::Device, doing: &'static str, calls: impl FnOnce() -> T) -> Result<T> {
+    let made = guarded(device, doing, calls)?;
+    alive(device, doing)?;
+    Ok(made)
+}
+
 /// A panic of wgpu in a call other than a poll: out of memory for commands (`PendingWrites::activate`), or a fault of its
 /// own. Nobody knows what it left half done; the device is the caller's, who is told to let it go.
 #[cfg(not(target_family = "wasm"))]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use super::guard::{guarded, lock};
+use super::guard::{lock, made};
 use crate::error::Result;
 use crate::kernels::kernel::{Kernel, Means, Slot};
 use crate::kernels::tile_stats;
@@ -123,7 +123,7 @@ impl Pipelines {
         if let Some(pipeline) = compiled.get(&variant) {
             return Ok(pipeline.clone());
         }
-        let made = guarded(&self.device, "compiling the kernels", || compile(&self.device, kernel, variant))?;
+        let made = made(&self.device, "compiling the kernels", || compile(&self.device, kernel, variant))?;
         compiled.insert(variant, made.clone());
         Ok(made)
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::buffers::buffer;
-use super::guard::{guarded, lock};
+use super::guard::{guarded, lock, made};
 use super::job::{Bindings, Kind};
 use super::mapping::{self, when_told};
 use super::room::Room;
@@ -226,7 +226,7 @@ impl Pool {
         use wgpu::BufferUsages as Usage;
         let make = |label, usage| buffer(&self.device, label, plan.records_bytes, usage);
         let upload = Upload::new(&self.device, *room)?;
-        let (records, staging) = guarded(&self.device, "making the record buffers", || {
+        let (records, staging) = made(&self.device, "making the record buffers", || {
             let records = make("sortilege records", Usage::STORAGE | Usage::COPY_SRC);
             let wants_staging = !matches!(kind, Kind::Operation(_) | Kind::Tokens);
             (records, wants_staging.then(|| make("sortilege staging", Usage::MAP_READ | Usage::COPY_DST)))
@@ -280,7 +280,7 @@ impl Pool {
         if let Some(buffer) = kept.as_ref().filter(|buffer| buffer.size() >= bytes) {
             return Ok(buffer.clone());
         }
-        let made = guarded(&self.device, doing, || {
+        let made = made(&self.device, doing, || {
             let usage =
                 wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
             buffer(&self.device, "sortilege scratch", bytes, usage)

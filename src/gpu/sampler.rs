@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::buffers::buffer;
 use super::checks::check_limits;
-use super::guard::{alive, guarded};
+use super::guard::{alive, made};
 use super::pipelines::{Known, Pipelines};
 use super::pool::{Pool, Traffic};
 use super::timing::{Clock, Timing};
@@ -123,7 +123,7 @@ impl Sampler {
         check_limits(&device.limits())?;
         let table_bytes = size_of_val(values) as u64;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let table = guarded(device, "making the table", || {
+        let table = made(device, "making the table", || {
             let table = buffer(device, "sortilege table", table_bytes, usage);
             queue.write_buffer(&table, 0, bytemuck::cast_slice(values));
             table

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::buffers::buffer;
-use super::guard::{guarded, lock};
+use super::guard::{guarded, lock, made};
 use super::mapping::{Shared, is_settled, map_on_submit, outcome};
 use crate::error::{Error, Result};
 
@@ -96,7 +96,7 @@ impl Clock {
         };
         let queries = match idle {
             Some(queries) => queries,
-            None => guarded(device, "making the timestamps", || Queries::new(device, count))?,
+            None => made(device, "making the timestamps", || Queries::new(device, count))?,
         };
         Ok(Some(Stopwatch { queries, names, has_copy: false }))
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::blocks::Blocks;
 use super::buffers::buffer;
-use super::guard::guarded;
+use super::guard::{guarded, made};
 use super::room::Room;
 use crate::arithmetic::format::NO_TOKEN;
 use crate::arithmetic::rng::halves;
@@ -36,7 +36,7 @@ impl Upload {
         let most = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size).min(u32::MAX.into());
         let room = room.with_reserve(most);
         let usage = Usage::UNIFORM | Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
-        let buffer = guarded(device, "making the upload buffer", || {
+        let buffer = made(device, "making the upload buffer", || {
             buffer(device, "sortilege upload", room.bytes(), usage)
         })?;
         Ok(Self {
