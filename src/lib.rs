@@ -2,15 +2,17 @@
 //!
 //! A language model's last layer gives one logit per vocabulary token. This crate turns a batch of them,
 //! `[rows][vocab]`, into drawn tokens and one small [`Sample`] per row (what was drawn, and from which distribution),
-//! or into one [`Logprobs`] per row (logprob and rank of a given token, log-sum-exp, entropy, the most probable
-//! tokens). Only these leave the GPU.
+//! or into one [`Logprobs`] per row (logprob and rank of a target, log-sum-exp, entropy, the most probable tokens). Only
+//! these leave the GPU.
 //!
-//! - **One read.** Two dispatches and one copy per batch, whatever is asked for; the logits are read once, in place,
-//!   and of the few subtiles that matter once more. (Only lists of more than 1024 tokens, up to all of them, and ranks
-//!   of given tokens take further passes; divergences read both batches twice.)
+//! - **One read.** Two dispatches for each chunk of a batch and one copy; the logits are read once, in place, and of the
+//!   few subtiles that matter once more. A chunk is what one storage binding holds ([`Plan`] says it). (Only lists of
+//!   more than 1024 tokens, up to all of them, and ranks of given tokens take further passes; divergences read both
+//!   batches twice.)
 //! - **Exact.** By design the same bits on every device, driver and batch size, and on the CPU: weights by floats where a
 //!   check of the device finds that each rounds by itself, otherwise by integers, and all else by integers
-//!   (`docs/exact.md`, `docs/sampling.md`). Each logprob of a probability above 1e-9 lies within 1e-6 of the true one.
+//!   (`docs/exact.md`, `docs/sampling.md`). Each logprob of a probability above 1e-9 lies within 1e-6 nats of the true
+//!   one, at a dynamic temperature within 5.4e-6.
 //!   A log can be re-derived by anyone who has the logits and the seeds.
 //! - **At home in the engine.** [`Sampler::sample`] adds to the engine's own encoder, reads the engine's own buffer,
 //!   leaves the tokens in another, and hands the samples over when the engine asks, several steps later if it likes.
@@ -26,10 +28,11 @@
 //! | a sequence to be scored | [`SequenceScore`] |
 //! | a draft model | [`DraftTokens`], [`DraftTree`] |
 //! | a log to write or to read | [`log`] |
-//! | logits of two models | [`compare`] |
+//! | logits of two models: the divergence of each row | [`Engine::divergence`] |
+//! | the same: statistics of all rows | [`compare`] |
 //! | doubts about a driver | [`Sampler::self_check`], [`validate`] |
 //! | doubts about an answer | [`audit`] |
-//! | two models, or one in two types | [`Engine::divergence`] |
+//! | doubts about a log | [`log::Audit`] |
 //! | a vocabulary that is cut over devices | [`shard`] |
 //!
 //! # How it works
@@ -37,7 +40,7 @@
 //! logits [rows][vocab] f32|f16|bf16, the engine's buffer (offset, row stride)
 //!    │  tile_stats: one workgroup per tile of 4096 tokens, the only read of all logits
 //!    ▼
-//! per tile: maximum, integer exp-sum, counts, maxima of its 64 subtiles     2 % of the logits
+//! per tile: maximum, integer exp-sum, counts, maxima of its 64 subtiles     284 bytes
 //!    │  row_sample or row_logprobs: one workgroup per row; merges the tiles, opens only the subtiles that matter
 //!    ▼
 //! one record per row ──one copy──► staging buffer ──► the host takes the last logarithm ──► Sample, Logprobs

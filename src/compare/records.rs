@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 use crate::log::{Kind, Record, TokenLogprob};
 
 /// The record of a row in one log compared with that in another, as [`rows`](super::rows) does it with logits, of what both
-/// logs hold: given token, entropy, and the lists, of which the overlap is no longer than the shorter. The divergences are
+/// logs hold: target, entropy, and the lists, of which the overlap is no longer than the shorter. The divergences are
 /// those of the tokens that both know, all others as one. Logits in the lists are NaN.
 ///
 /// # Errors
-/// [`Error::Params`] if the records are of two places or two given tokens, or of drawn tokens.
+/// [`Error::Params`] if the records are of two places or two targets, or of drawn tokens.
 pub fn records(a: &Record<'_>, b: &Record<'_>, top: usize) -> Result<RowComparison> {
     let place = |record: &Record<'_>| (record.request(), record.position());
     let told = |record: &Record<'_>| format!("request {}, position {}", record.request(), record.position());
@@ -25,7 +25,7 @@ pub fn records(a: &Record<'_>, b: &Record<'_>, top: usize) -> Result<RowComparis
     }
     if [a, b].iter().any(|record| record.kind() == Kind::Sample) {
         return Err(Error::Params(
-            "these are logs of drawn tokens, which differ by the draws: compare logs of given tokens"
+            "these are logs of drawn tokens, which differ by the draws: compare logs of `sortilege log`"
                 .to_owned(),
         ));
     }
@@ -41,7 +41,7 @@ pub fn records(a: &Record<'_>, b: &Record<'_>, top: usize) -> Result<RowComparis
         let [of_a, of_b] = given.map(token);
         let place = told(a);
         return Err(Error::Params(format!(
-            "the given token of {place} is {of_a} in A and {of_b} in B: compare logs of one text"
+            "the target of {place} is {of_a} in A and {of_b} in B: compare logs of one text"
         )));
     }
     let status = [a.status(), b.status()];
@@ -78,7 +78,7 @@ fn list(record: &Record<'_>) -> Vec<TopLogprob> {
     record.top().iter().filter_map(entry).collect()
 }
 
-/// What both say of the given token.
+/// What both say of the target.
 fn target(a: &Record<'_>, b: &Record<'_>) -> Option<TargetComparison> {
     let (a, b) = (a.chosen()?, b.chosen()?);
     Some(TargetComparison { token: a.token?, logprob: [a.logprob?, b.logprob?], rank: [a.rank?, b.rank?] })
@@ -136,7 +136,7 @@ mod tests {
         ] {
             assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
         }
-        // Fewer listed tokens leave a lower bound, and none of them what the given token says.
+        // Fewer listed tokens leave a lower bound, and none of them what the target says.
         let mut last = of_logs.divergence.kld;
         for listed in [2, 1, 0] {
             let few = |logits| record(logits, listed, Some(2), 0);

@@ -3,11 +3,14 @@
 use crate::arithmetic::numbers::Ratio;
 use crate::params::SamplingStep;
 
-/// Most cuts of a request: the length of the array in `shaders/lib/request.wgsl`.
+/// Most cuts of a request: the length of an array in `shaders/lib/words.wgsl`.
 pub(crate) const MAX_CUTS: usize = 13;
 
 // An order names each step at most once.
-const _: () = assert!(SamplingStep::ALL.len() <= MAX_CUTS, "raise MAX_CUTS, here and in request.wgsl");
+const _: () = assert!(
+    SamplingStep::ALL.len() <= MAX_CUTS,
+    "raise MAX_CUTS, here and in shaders/lib/words.wgsl, and REQUEST_BYTES by 16"
+);
 
 /// What a cut does: the numbers `CUT_*` of the shaders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,7 +25,7 @@ impl Sampler {
     ///
     /// # Errors
     /// As for [`Sampler::logprobs`], and [`Error::Params`](crate::Error::Params) if the batches differ in rows or
-    /// vocabulary, or have [`row_offsets`](GpuLogits::row_offsets).
+    /// vocabulary, [`Error::Logits`](crate::Error::Logits) if one has [`row_offsets`](GpuLogits::row_offsets).
     ///
     /// # Example
     /// ```

@@ -115,8 +115,10 @@ impl<R: Answer> Pending<R> {
     /// # Errors
     /// [`Error::NotSubmitted`] once the encoder, or what it was finished to, is dropped without a submit, or if it still is
     /// with somebody past the deadline of the sampler's options: another thread may submit it until then.
-    /// [`Error::Timeout`] past that deadline if it was submitted, [`Error::Validation`] if the device rejected it,
-    /// [`Error::DeviceLost`]. The rows are lost then.
+    /// [`Error::Timeout`] past that deadline if it was submitted; [`Error::Validation`] if the device rejected it, the
+    /// commands did not run to their end, or a row has lost its history; [`Error::Limit`] for a row that takes more rounds of
+    /// a loop than the driver runs; [`Error::Mismatch`] if a record says what cannot be; [`Error::DeviceLost`]. The rows are
+    /// lost then.
     #[cfg(not(target_family = "wasm"))]
     pub fn wait(self) -> Result<Vec<R>> {
         let mut rows = Vec::new();

@@ -48,6 +48,9 @@ impl Default for SamplerOptions {
 /// device: [`Sampler::prepare`] does both beforehand, and runs a row, since drivers compile for good when a kernel first runs. Bindings to the engine's buffers are kept for the next step;
 /// [`Sampler::trim`] lets them go.
 ///
+/// Threads may share it, and record and wait at once. All encoders go to the queue that it was made with, in any order
+/// but where rows have [`Histories`](crate::Histories): their steps are submitted in the order in which they were recorded.
+///
 /// # Example
 /// ```
 /// use sortilege::{Dtype, GpuLogits, Kernels, LogprobsParams, Sampler, wgpu};

@@ -35,7 +35,7 @@ pub struct LogprobsRecord<'a> {
     pub request: u64,
     /// Position in the request, from 0.
     pub position: u64,
-    /// The given token, the target; of logs of others there may be its text alone.
+    /// The target; of logs of others there may be its text alone.
     pub token: Option<u32>,
     /// Its bytes as text.
     pub text: Option<Cow<'a, str>>,

@@ -3,8 +3,11 @@
 use super::step::Order;
 use crate::arithmetic::format::MOST_LISTED;
 
-/// What a request may ask of its rows. The names are those of vLLM and llama.cpp; `docs/sampling.md` defines each as
-/// mathematics and says where those two differ. `Default` draws from the plain distribution at temperature 1.
+/// What a request may ask of its rows. The names are vLLM's, llama.cpp's or Transformers' where they have one; our own are
+/// `raw_logprobs` (vLLM's `logprobs`), `processed_logprobs`, `stream` (of random numbers: nothing is streamed) and what
+/// exempts tokens. `docs/sampling.md` defines each as mathematics and says where those differ. `Default` draws from the plain
+/// distribution at temperature 1. Token ids are below the vocabulary, which is checked when a row is sampled; of equal logits
+/// every filter takes the smaller ids first.
 ///
 /// Construct it with `..Default::default()`: new fields, which change nothing at their default, come in minor versions.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,7 +15,7 @@ pub struct SamplingParams {
     /// Divides the logits. 0 is greedy: the first of the total order, whatever the filters say. Otherwise 0.001 to
     /// 1000.
     pub temperature: f32,
-    /// Half the range of the dynamic temperature, 0 for a fixed one: `T = low + (high − low) · (H / ln n)^exponent`
+    /// Half the range of the dynamic temperature, 0 for a fixed one, at most 1000 less the temperature: `T = low + (high − low) · (H / ln n)^exponent`
     /// with `low = max(0.001, temperature − range)`, `high = temperature + range`, the entropy H and the number n of
     /// the tokens that are left.
     pub dynatemp_range: f32,
@@ -22,18 +25,20 @@ pub struct SamplingParams {
     pub top_k: u32,
     /// Keeps a token while the mass before it is below this share, 0 to 1; 1 keeps all.
     pub top_p: f32,
-    /// Keeps tokens of at least this share of the most probable one's probability, 0 to 1.
+    /// Keeps tokens of at least this share of the most probable one's probability, 0 to 1; 0 keeps all.
     pub min_p: f32,
     /// Keeps the tokens whose surprise is nearest to the entropy, as few as reach this share, 0 to 1; 1 keeps all.
     /// Equal tokens stand and fall together.
     pub typical_p: f32,
-    /// Keeps logits of at least the largest less this many standard deviations of the logits; 0 keeps all.
+    /// Keeps logits of at least the largest less this many standard deviations of the logits, 0 to 1000; 0
+    /// keeps all.
     pub top_n_sigma: f32,
     /// Keeps tokens of at least this share of the square of the largest probability, 0 to 1; 0 keeps all.
     pub top_a: f32,
-    /// Keeps tokens of at least this probability, 0 to below 1.
+    /// Keeps tokens of at least this probability, 0 to below 1; 0 keeps all.
     pub epsilon_cutoff: f32,
-    /// Keeps tokens of at least the probability `min(ε, √ε · e^−H)` with this ε and the entropy H, 0 to below 1.
+    /// Keeps tokens of at least the probability `min(ε, √ε · e^−H)` with this ε and the entropy H, 0 to below 1; 0
+    /// keeps all.
     pub eta_cutoff: f32,
     /// Keeps tokens of at least the probability that two draws agree, the sum of the squares of all probabilities
     /// (p-less, Tan, Wu, Howard 2026).
@@ -54,7 +59,7 @@ pub struct SamplingParams {
     pub mirostat: Option<Mirostat>,
     /// The order of temperature and filters.
     pub order: Order,
-    /// Added to the logits of tokens.
+    /// Added to the logits of tokens, finite; what one token has several times is added up.
     pub logit_bias: Vec<(u32, f32)>,
     /// Divides the positive logits of tokens seen before, and multiplies the others; 0.01 to 100, 1 changes nothing.
     pub repetition_penalty: f32,
@@ -69,7 +74,8 @@ pub struct SamplingParams {
     pub penalty_exempt_token_ids: Vec<u32>,
     /// Don't repeat yourself: punishes what would continue a sequence that occurred before.
     pub dry: Option<Dry>,
-    /// Sequences of tokens that must not come about: the last token of one is impossible after the others.
+    /// Sequences of tokens, none of them empty, that must not come about: the last token of one is impossible after the
+    /// others.
     pub bad_words: Vec<Vec<u32>>,
     /// Tokens of a sequence that must not come about twice in prompt and output: the last token of one that is there is
     /// impossible after the others. 0 allows all.
@@ -86,7 +92,9 @@ pub struct SamplingParams {
     pub seed: Option<u64>,
     /// Tells draws with one seed and one position apart.
     pub stream: u32,
-    /// Draws per row, independent of each other, 1 to [`SamplingParams::MAX_DRAWS`].
+    /// Draws of a row at its position, independent of each other, 1 to [`SamplingParams::MAX_DRAWS`]; a greedy row has one.
+    /// [`Request::accept`](crate::Request::accept) takes the first: n completions, which vLLM and OpenAI mean by `n`, are n
+    /// requests of one seed with the streams 0 to n − 1.
     pub n: u32,
     /// Asks for the raw distribution, of the logits as they are at temperature 1: the drawn tokens' logprobs and ranks
     /// in it, and this many of its most probable tokens, at most [`SamplingParams::MAX_LOGPROBS`].

@@ -1,4 +1,4 @@
-//! Conditions over named numbers, such as `kld_mean > 0.01 or same_top_p < 0.99`, for `--fail-if` and filters. Not a
+//! Conditions over named numbers, such as `kld_mean > 0.01 or same_top < 0.99`, for `--fail-if` and filters. Not a
 //! calculator: there is no arithmetic, and what the names mean is the matter of the command.
 //!
 //! ```text

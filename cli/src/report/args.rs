@@ -24,8 +24,8 @@ pub(super) const LARGEST: u64 = (1 << 53) - 1;
 
 #[derive(Args, Debug)]
 pub(crate) struct ReportArgs {
-    /// A log of `sortilege log` or `sortilege sample` in any format, or a response with logprobs of OpenAI, vLLM or
-    /// llama-server; or two of them to be shown side by side; - is standard input
+    /// A log of `sortilege log` or `sortilege sample` (JSON lines, CSV, Parquet), or a response with logprobs of OpenAI,
+    /// vLLM or llama-server; or two of them to be shown side by side; - is standard input
     #[arg(required = true, num_args = 1..=2, value_name = "LOG")]
     pub(crate) logs: Vec<PathBuf>,
     /// Write the page to this file; - is standard output

@@ -14,7 +14,7 @@ pub(super) struct Row {
     /// Why the row is no distribution.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
-    /// The given token, or the first that was drawn.
+    /// The target, or the first that was drawn.
     pub(super) token: Option<usize>,
     /// Its text between its neighbours, where it is another one than by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
