@@ -1,5 +1,7 @@
 //! Everything that can go wrong.
 
+use std::time::Duration;
+
 /// What can go wrong. Every message names the value, the limit and the remedy.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -35,7 +37,8 @@ pub enum Error {
         /// The device's own words.
         message: String,
     },
-    /// The device is gone, or wgpu panicked on it and left nobody knows what half done: let it go and open a new one.
+    /// The device is gone, or wgpu panicked on it and left nobody knows what half done: let it go and open a new one. wgpu
+    /// panics where a lost device is polled, which is caught: with `panic = "abort"` the process ends there.
     #[error("the device was lost while {doing}: open a new device and record again ({message})")]
     DeviceLost {
         /// The step that failed.
@@ -55,20 +58,20 @@ pub enum Error {
     NotSubmitted,
     /// The driver did not compile the kernels in time.
     #[error(
-        "compiling: the driver was not done with the kernels within {seconds} s, software drivers take minutes; raise \
+        "compiling: the driver was not done with the kernels within {deadline:?}, software drivers take minutes; raise \
          `SamplerOptions::compile_deadline`"
     )]
     Compiling {
         /// The deadline.
-        seconds: u64,
+        deadline: Duration,
     },
     /// The device did not finish in time.
     #[error(
-        "the device gave no answer within {seconds} s: it hangs or is overloaded; raise the deadline or lower `rows`"
+        "the device gave no answer within {deadline:?}: it hangs or is overloaded; raise the deadline or lower `rows`"
     )]
     Timeout {
         /// The deadline.
-        seconds: u64,
+        deadline: Duration,
     },
 }
 

@@ -284,6 +284,16 @@ fn what_lies_wrong_is_refused() {
             let message = refused.expect_err(words).to_string();
             assert!(message.contains(words), "{message}");
         }
+        // The last token of an odd row is read with the half word behind it.
+        let half = buffer(&gpu, 398, BufferUsages::STORAGE);
+        let batch = GpuLogits { row_offsets: &[0], ..GpuLogits::packed(&half, Dtype::F16, 1, 199) };
+        let refused = gpu.sampler().logprobs(&mut open, &batch, &LogprobsParams::default(), &[]);
+        let message = refused.expect_err("half a word").to_string();
+        assert!(
+            message.contains("does not lie in the buffer of 398 bytes, of which whole words"),
+            "{message}"
+        );
+
         let ragged = GpuLogits { row_offsets: &[0, 1, 2], ..packed };
         for (first, second) in [(&ragged, &packed), (&packed, &ragged)] {
             let message =

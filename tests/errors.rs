@@ -140,7 +140,7 @@ fn a_driver_that_compiles_for_long_is_told() {
         for kernels in [Kernels::Logprobs, Kernels::Sample, Kernels::Divergence] {
             // A driver that compiles and runs inside of the submit, as OpenGL's may, is done before anybody waits.
             let Err(error) = hasty.prepare(kernels, Dtype::F32) else { continue };
-            assert_eq!(error, Error::Compiling { seconds: 0 }, "{kernels:?}");
+            assert_eq!(error, Error::Compiling { deadline: Duration::ZERO }, "{kernels:?}");
             assert!(error.to_string().starts_with("compiling: "));
             told += 1;
         }
@@ -178,17 +178,27 @@ fn buffers_of_another_device_are_told() {
         queue.submit([open.finish()]);
         outcome.and_then(|pending| pending.wait())
     };
-    for (logits, tokens, doing) in [
-        (&theirs, &ours, "binding the logits"),
-        (&ours, &theirs, "copying the tokens to the engine's buffer"),
-    ] {
-        let outcome = sample(logits, tokens);
+    let is_told = |outcome: Result<(), Error>, doing: &str| {
         assert!(
             matches!(&outcome, Err(Error::Validation { doing: told, .. }) if *told == doing),
             "{outcome:?}"
         );
-    }
+    };
+    is_told(sample(&theirs, &ours).map(|_| ()), "binding the logits");
+    is_told(sample(&ours, &theirs).map(|_| ()), "copying to the engine's buffer");
     assert_eq!(sample(&ours, &ours).expect("a sample").len(), 1);
+
+    // Both results in one buffer, so that they are copied; or each in its own, so that they are bound.
+    let own = stranger.create_buffer(&descriptor);
+    for (second, byte_offset, doing) in
+        [(&theirs, 32, "copying to the engine's buffer"), (&own, 0, "binding the logits")]
+    {
+        let mut open = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let batch = GpuLogits::packed(&ours, Dtype::F32, 1, 8);
+        let outs = [GpuOutput::new(&theirs), GpuOutput { buffer: second, byte_offset }];
+        is_told(sampler.top_k(&mut open, &batch, 2, outs[0], outs[1]), doing);
+        queue.submit([open.finish()]);
+    }
 }
 
 #[test]
@@ -311,6 +321,14 @@ fn adapters_are_found_by_number_id_or_part_of_a_name() {
         "{message}"
     );
     assert!(matches!(find(list(), "99"), Err(Error::NoAdapter(_))));
+    let words = list()[0].info.driver_info.clone();
+    let part = words.split(|c: char| !c.is_ascii_digit()).find(|part| part.len() > 1);
+    if let Some(number) = part {
+        assert!(
+            find(list(), number).is_err(),
+            "a place that is none, and a part of the driver's version: {number}"
+        );
+    }
 }
 
 #[test]

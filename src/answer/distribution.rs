@@ -254,8 +254,9 @@ impl DistributionBits {
             *out = Distribution { top_logprobs, token_logprobs, ..Distribution::none(status) };
             return;
         }
-        token_logprobs.extend(self.given.iter().map(|&(token, bits)| self.target(reading, token, bits)));
         let ln_mass = ln_mass_at(self.mass, reading.fraction);
+        let given = self.given.iter();
+        token_logprobs.extend(given.map(|&(token, bits)| self.target_at(reading, ln_mass, token, bits)));
         let spread = self.surprisal as f64 / self.mass as f64 * std::f64::consts::LN_2;
         let listed = self.top.iter().take_while(|(token, _)| *token != NO_TOKEN);
         top_logprobs.extend(listed.map(|&(token, bits)| {
@@ -274,14 +275,18 @@ impl DistributionBits {
     }
 
     /// What a sound distribution says of a token whose bits, and whose counts of larger and equal logits, these are.
-    pub(super) fn target(
+    pub(super) fn target(&self, reading: Reading, token: u32, bits: [u32; 3]) -> TargetLogprob {
+        self.target_at(reading, ln_mass_at(self.mass, reading.fraction), token, bits)
+    }
+
+    fn target_at(
         &self,
         reading: Reading,
+        ln_mass: f64,
         token: u32,
         [bits, n_greater, n_equal]: [u32; 3],
     ) -> TargetLogprob {
         let logit = f32::from_bits(bits);
-        let ln_mass = ln_mass_at(self.mass, reading.fraction);
         TargetLogprob { token, logit, logprob: self.logprob(reading, ln_mass, logit), n_greater, n_equal }
     }
 

@@ -89,13 +89,21 @@ pub fn adapters(with_gl: bool) -> Vec<Adapter> {
         // OpenGL last, so that the others keep their numbers with and without it.
         (adapter.info.backend == wgpu::Backend::Gl, kind)
     });
-    for i in 0..list.len() {
-        let same = list[..i].iter().filter(|other| other.id == list[i].id).count();
-        if same > 0 {
-            list[i].id = format!("{} #{}", list[i].id, same + 1);
-        }
+    let ids = told_apart(list.iter().map(|adapter| adapter.id.clone()).collect());
+    for (adapter, id) in list.iter_mut().zip(ids) {
+        adapter.id = id;
     }
     list
+}
+
+/// Ids of which equal ones have got a number from the second on.
+fn told_apart(ids: Vec<String>) -> Vec<String> {
+    let same_before = |i: usize| ids[..i].iter().filter(|id| **id == ids[i]).count();
+    let numbered = |i: usize| match same_before(i) {
+        0 => ids[i].clone(),
+        before => format!("{} #{}", ids[i], before + 1),
+    };
+    (0..ids.len()).map(numbered).collect()
 }
 
 fn id(info: &wgpu::AdapterInfo) -> String {
@@ -120,8 +128,8 @@ fn unfit(adapter: &wgpu::Adapter) -> Option<String> {
 /// [`Error::NoAdapter`] lists the ids if none or several fit.
 pub fn find(mut list: Vec<Adapter>, wanted: &str) -> Result<Adapter> {
     let word = wanted.to_lowercase();
-    let number = wanted.parse::<usize>().ok().filter(|&number| number < list.len());
-    let places: Vec<usize> = if let Some(number) = number {
+    let number = wanted.parse::<usize>().ok();
+    let places: Vec<usize> = if let Some(number) = number.filter(|&number| number < list.len()) {
         vec![number]
     } else if word.is_empty() {
         Vec::new()
@@ -132,7 +140,9 @@ pub fn find(mut list: Vec<Adapter>, wanted: &str) -> Result<Adapter> {
                 .to_lowercase()
                 .contains(&word)
         };
-        if exact.is_empty() { (0..list.len()).filter(|&i| fits(&list[i])).collect() } else { exact }
+        // A place that is none is no part of "RTX 2080".
+        let may_be_part = exact.is_empty() && number.is_none();
+        if may_be_part { (0..list.len()).filter(|&i| fits(&list[i])).collect() } else { exact }
     };
     match places[..] {
         [place] => Ok(list.swap_remove(place)),
@@ -151,4 +161,15 @@ pub fn find(mut list: Vec<Adapter>, wanted: &str) -> Result<Adapter> {
 #[must_use]
 pub fn best_hardware(list: Vec<Adapter>) -> Option<Adapter> {
     list.into_iter().find(Adapter::is_fit_hardware)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told_apart;
+
+    #[test]
+    fn equal_adapters_have_ids_of_their_own() {
+        let ids = ["X", "Y", "X", "X", "Y"].map(str::to_owned);
+        assert_eq!(told_apart(ids.to_vec()), ["X", "Y", "X #2", "X #3", "Y #2"]);
+    }
 }

@@ -263,6 +263,29 @@ fn faults_of_the_kernel_show() {
     assert_eq!(unseen, [""; 0].iter().collect::<Vec<_>>());
 }
 
+/// A step that another sampler recorded is missed like one of this sampler's.
+#[test]
+fn samplers_that_share_histories_have_no_call_in_common() {
+    let gpu = Gpu::any().expect("an adapter");
+    let source = gpu.upload(bytemuck::cast_slice(&logits())).expect("uploaded");
+    let batch = GpuLogits::packed(&source, Dtype::F32, 1, VOCAB);
+    let histories = gpu.sampler().histories(1, TOKENS).expect("made");
+    let buffers = SampleBuffers { histories: Some(&histories), ..SampleBuffers::default() };
+    let params = SamplingParams { presence_penalty: 0.5, seed: Some(2), ..Default::default() };
+    let request = Request::new(params).expect("in range");
+    let [first, second] = [(); 2].map(|()| gpu.sampler().with(SamplerOptions::default()).expect("another"));
+    let step = |position| {
+        let rows = [request.row(position)];
+        gpu.submit(|encoder| first.sample(encoder, &batch, &rows, &buffers)).and_then(super::Pending::wait)
+    };
+    step(0).expect("a sample");
+    let mut dropped = gpu.device().create_command_encoder(&Default::default());
+    drop(second.sample(&mut dropped, &batch, &[request.row(1)], &buffers).expect("recorded"));
+    drop(dropped);
+    let message = step(2).expect_err("lost").to_string();
+    assert!(message.contains("row 0 has lost its history"), "{message}");
+}
+
 /// A step that never ran takes its successors with it, until the host has told what it knows; what does not look back draws on.
 #[test]
 fn a_step_that_did_not_run_is_missed() {

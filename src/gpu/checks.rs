@@ -51,13 +51,13 @@ pub(crate) fn check_offsets(logits: &GpuLogits<'_>) -> Result<()> {
     }
     let end_of = |offset: u64| {
         let end = offset.checked_add(vocab as u64)?.checked_mul(dtype.bytes() as u64)?;
-        end.checked_add(byte_offset)
+        end.checked_add(byte_offset)?.checked_next_multiple_of(4)
     };
     for (row, &offset) in row_offsets.iter().enumerate() {
         if end_of(offset).is_none_or(|end| end > buffer.size()) {
             return Err(Error::Logits(format!(
                 "row {row} of {vocab} {dtype}, {offset} elements from byte {byte_offset}, does not lie in the buffer of {} \
-                 bytes: correct `row_offsets`",
+                 bytes, of which whole words are read: correct `row_offsets`",
                 buffer.size()
             )));
         }

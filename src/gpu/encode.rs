@@ -8,8 +8,8 @@ use super::guard::made;
 use super::job::{Bindings, Bound, Job, Own};
 use super::passes::{Passes, Range};
 use super::pipelines::Pipeline;
-use super::pool::Call;
 use super::readback::Pending;
+use super::ring::Call;
 use super::room::Room;
 use super::sampler::Sampler;
 use super::timing::Stopwatch;
@@ -100,10 +100,7 @@ impl Sampler {
     ) -> Result<Call> {
         let call = self.encode(job, plan, |_, _| ())?;
         if let Some(TokensOut { out, .. }) = job.tokens {
-            self.pool.check_tokens(&call.records, out.buffer)?;
-        }
-        if let Some(work) = call.bindings.as_ref().and_then(|bindings| bindings.work.as_ref()) {
-            encoder.copy_buffer_to_buffer(&call.upload.buffer, 0, work, 0, call.upload.room.bytes());
+            self.pool.check_target(&call.records, out.buffer)?;
         }
         let stopwatch = self.run(encoder, &call)?;
         if let (Some(histories), Asked::Sample(inputs)) = (job.histories, &job.asked) {
@@ -125,13 +122,16 @@ impl Sampler {
         self.pool.scratch(plan)
     }
 
-    /// Records the passes, with a stopwatch if there is a clock.
+    /// Records the passes, and the copy that one over histories takes, with a stopwatch if there is a clock.
     pub(super) fn run(&self, encoder: &mut wgpu::CommandEncoder, call: &Call) -> Result<Option<Stopwatch>> {
-        let Some(Bindings { passes, .. }) = &call.bindings else { return Ok(None) };
+        let Some(Bindings { passes, work, .. }) = &call.bindings else { return Ok(None) };
         let stopwatch = match &self.clock {
             Some(clock) => clock.start(&self.device, passes.names())?,
             None => None,
         };
+        if let Some(work) = work {
+            encoder.copy_buffer_to_buffer(&call.upload.buffer, 0, work, 0, call.upload.room.bytes());
+        }
         passes.run(encoder, stopwatch.as_ref());
         Ok(stopwatch)
     }

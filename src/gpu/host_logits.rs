@@ -124,7 +124,7 @@ impl Gpu {
         let [out] = self
             .operate(logits, 0, [1], |encoder, logits, [out]| self.sampler().row_max(encoder, logits, out))
             .await?;
-        Ok(floats(&out))
+        Ok(floats(out))
     }
 
     /// [`Engine::log_sum_exp`](crate::Engine::log_sum_exp).
@@ -136,7 +136,7 @@ impl Gpu {
             self.sampler().log_sum_exp(encoder, logits, out)
         });
         let [out] = out.await?;
-        Ok(floats(&out))
+        Ok(floats(out))
     }
 
     /// [`Engine::log_softmax`](crate::Engine::log_softmax).
@@ -148,7 +148,7 @@ impl Gpu {
             self.sampler().log_softmax(encoder, logits, out)
         });
         let [out] = out.await?;
-        Ok(floats(&out))
+        Ok(floats(out))
     }
 
     /// [`Engine::top_k`](crate::Engine::top_k).
@@ -164,7 +164,7 @@ impl Gpu {
             self.sampler().top_k(encoder, logits, k, values, tokens)
         });
         let [values, tokens] = outs.await?;
-        Ok((floats(&values), tokens))
+        Ok((floats(values), tokens))
     }
 
     /// [`Engine::divergence`](crate::Engine::divergence).
@@ -241,7 +241,8 @@ impl Gpu {
                 operation(encoder, uploaded, std::array::from_fn(|i| GpuOutput::new(&outs[i])))
             })?;
             for (result, out) in results.iter_mut().zip(&outs) {
-                result.extend(self.read_async(out).await?);
+                let words = self.read_async(out).await?;
+                if result.is_empty() { *result = words } else { result.extend(words) }
             }
         }
         Ok(results)
@@ -262,6 +263,7 @@ fn rows_per_block(logits: &Logits<'_>, result_words: usize) -> usize {
     (BLOCK_BYTES / row_bytes.max(result_words * 4)).max(1)
 }
 
-fn floats(words: &[u32]) -> Vec<f32> {
-    words.iter().map(|&bits| f32::from_bits(bits)).collect()
+/// In the room of the words.
+fn floats(words: Vec<u32>) -> Vec<f32> {
+    words.into_iter().map(f32::from_bits).collect()
 }

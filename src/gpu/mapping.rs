@@ -155,7 +155,7 @@ pub(crate) fn outcome(shared: &Shared, deadline: Duration) -> Result<()> {
         (Some(Told::Mapped), _) => Ok(()),
         (Some(Told::Failed(message)), _) | (None, Some(GaveUp::Lost(message))) => Err(lost(message)),
         (Some(Told::Dropped), _) | (None, Some(GaveUp::NotSubmitted)) => Err(Error::NotSubmitted),
-        (None, Some(GaveUp::TimedOut) | None) => Err(Error::Timeout { seconds: deadline.as_secs() }),
+        (None, Some(GaveUp::TimedOut) | None) => Err(Error::Timeout { deadline }),
     }
 }
 

@@ -48,6 +48,7 @@ mod pipelines;
 mod pool;
 mod probe;
 mod readback;
+mod ring;
 mod room;
 mod sampler;
 mod self_check;

@@ -64,16 +64,19 @@ impl Gpu {
         Ok(gpu)
     }
 
-    /// Any device, the best first, software adapters included: for tests and examples.
+    /// The first device that opens, the best first, software adapters included: for tests and examples.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] if there is none at all.
+    /// [`Error::NoAdapter`] if there is none at all; if none opens, what [`Gpu::open`] says of the best one.
     pub fn any() -> Result<Self> {
-        let fit = adapters(false).into_iter().find(|adapter| adapter.unfit.is_none());
-        Self::open(
-            fit.ok_or_else(|| {
-                Error::NoAdapter("this machine has no adapter that can run compute".to_owned())
-            })?,
-        )
+        let none = Error::NoAdapter("this machine has no adapter that can run compute".to_owned());
+        let mut failed = None;
+        for adapter in adapters(false).into_iter().filter(|adapter| adapter.unfit.is_none()) {
+            match Self::open(adapter) {
+                Ok(gpu) => return Ok(gpu),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        Err(failed.unwrap_or(none))
     }
 }

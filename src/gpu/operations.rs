@@ -159,6 +159,9 @@ impl Sampler {
         let asked = Asked::Observe(&request, &[], &[]);
         let job = Job { outs: bound, out_row_bytes, ..Job::new(Kind::Operation(name), logits, asked) };
         let call = self.encode(&job, &plan, finish)?;
+        for (from, to) in around.iter().zip(outs) {
+            self.pool.check_target(from.buffer, to.buffer)?;
+        }
         let stopwatch = self.run(encoder, &call)?;
         for (from, to) in around.iter().zip(outs) {
             encoder.copy_buffer_to_buffer(from.buffer, 0, to.buffer, to.byte_offset, bytes);

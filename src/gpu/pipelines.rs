@@ -19,7 +19,7 @@ pub(crate) struct Known {
 }
 
 pub(super) type Verdicts = HashMap<(Dtype, bool), Means>;
-type Compiled = Mutex<HashMap<Variant, Pipeline>>;
+type Compiled = Mutex<HashMap<Variant, Arc<Mutex<Option<Pipeline>>>>>;
 
 /// The pipelines of one sampler.
 #[derive(Debug)]
@@ -119,13 +119,14 @@ impl Pipelines {
     }
 
     fn get_in(&self, compiled: &Compiled, kernel: &Kernel, variant: Variant) -> Result<Pipeline> {
-        let mut compiled = lock(compiled);
-        if let Some(pipeline) = compiled.get(&variant) {
+        // Whoever wants another kernel does not wait while this one is compiled.
+        let place = lock(compiled).entry(variant).or_default().clone();
+        let mut place = lock(&place);
+        if let Some(pipeline) = &*place {
             return Ok(pipeline.clone());
         }
         let made = made(&self.device, "compiling the kernels", || compile(&self.device, kernel, variant))?;
-        compiled.insert(variant, made.clone());
-        Ok(made)
+        Ok(place.insert(made).clone())
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use super::buffers::buffer;
 use super::guard::{guarded, lock, made};
 use super::job::{Bindings, Kind};
-use super::mapping::{self, when_told};
+use super::mapping;
+use super::ring::{Call, Ring};
 use super::room::Room;
 use super::upload::Upload;
 use crate::answer::Decoding;
@@ -26,49 +27,10 @@ pub struct Traffic {
     pub bytes_back: u64,
 }
 
-/// What one call in flight has of its own. It goes back to the ring when its records have been read.
-#[derive(Debug)]
-pub(crate) struct Call {
-    /// Which call it is; every record repeats it.
-    pub(crate) number: u32,
-    pub(crate) device: wgpu::Device,
-    kind: Kind,
-    pub(crate) plan: Arc<Plan>,
-    /// What chunks are told, requests, rows.
-    pub(crate) upload: Upload,
-    /// Records on the device.
-    pub(crate) records: wgpu::Buffer,
-    /// Records on the host, for a call whose records the host wants.
-    pub(crate) staging: Option<wgpu::Buffer>,
-    /// The passes over the buffers of the last call of this plan.
-    pub(crate) bindings: Option<Bindings>,
-    pub(crate) decoding: Decoding,
-    pub(crate) mapping: mapping::Shared,
-}
-
-/// Idle ones, shared between the sampler and the calls in flight.
-pub(crate) type Ring = Arc<Mutex<Vec<Call>>>;
-
-/// Lets what a call has be used again: now, or once its map's callback has come.
-pub(crate) fn forget(call: Call, ring: &Ring) {
-    let (shared, ring) = (call.mapping.clone(), ring.clone());
-    when_told(&shared, move |is_mapped| {
-        if let Some(staging) = call.staging.as_ref().filter(|_| is_mapped)
-            // The device may be lost by now.
-            && guarded(&call.device, "letting the records go", || staging.unmap()).is_err()
-        {
-            return;
-        }
-        lock(&ring).push(call);
-    });
-}
-
-/// Calls after which something idle is let go, with the engine's buffers that it is bound to.
-const MAX_IDLE: u32 = 64;
-/// Calls after which something idle may serve another plan.
-const LONG_IDLE: u32 = 8;
 /// Plans that are remembered.
 const MAX_PLANS: usize = 16;
+/// Buffers of the engine's that are remembered.
+const MAX_TARGETS: usize = 4;
 
 /// The buffers of a sampler.
 #[derive(Debug)]
@@ -84,11 +46,10 @@ pub(crate) struct Pool {
     scratch: Mutex<Option<wgpu::Buffer>>,
     /// Results on their way to a buffer that one dispatch cannot bind beside the logits; for all calls too.
     results: Mutex<[Option<wgpu::Buffer>; 2]>,
-    /// Buffers that took tokens last: they are of this device.
-    takes_tokens: Mutex<Vec<wgpu::Buffer>>,
+    /// The engine's buffers that were copied to last: they are of this device.
+    targets: Mutex<Vec<wgpu::Buffer>>,
     /// The copy of an upload that the device writes, for rows that run ahead: all calls share it too.
     work: Mutex<Option<wgpu::Buffer>>,
-    next_call: AtomicU32,
     bytes_uploaded: AtomicU64,
     bytes_back: AtomicU64,
 }
@@ -103,9 +64,8 @@ impl Pool {
             steps: Mutex::default(),
             scratch: Mutex::default(),
             results: Mutex::default(),
-            takes_tokens: Mutex::default(),
+            targets: Mutex::default(),
             work: Mutex::default(),
-            next_call: AtomicU32::new(1),
             bytes_uploaded: AtomicU64::new(0),
             bytes_back: AtomicU64::new(0),
         }
@@ -142,7 +102,7 @@ impl Pool {
         lock(&self.plans).clear();
         *lock(&self.scratch) = None;
         *lock(&self.results) = [None, None];
-        lock(&self.takes_tokens).clear();
+        lock(&self.targets).clear();
         *lock(&self.work) = None;
     }
 
@@ -193,26 +153,15 @@ impl Pool {
         room: &Room,
         is_bound: impl Fn(&Bindings) -> bool,
     ) -> Result<Call> {
-        let number = self.next_call.fetch_add(1, Ordering::Relaxed);
-        let idle = {
-            let mut idle = lock(&self.ring);
-            let age = |call: &Call| number.wrapping_sub(call.number);
-            idle.retain(|call| age(call) <= MAX_IDLE);
-            let is_of_plan = |call: &Call| call.kind == kind && Arc::ptr_eq(&call.plan, plan);
-            let is_same = |call: &Call| is_of_plan(call) && call.bindings.as_ref().is_some_and(&is_bound);
-            let fits = |call: &Call| {
-                call.kind == kind && call.records.size() >= plan.records_bytes && age(call) > LONG_IDLE
-            };
-            let place = idle.iter().position(is_same).or_else(|| idle.iter().position(is_of_plan));
-            place.or_else(|| idle.iter().position(fits)).map(|place| idle.remove(place))
-        };
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let idle = lock(&self.ring).take(kind, plan, is_bound);
         let mut call = match idle {
             Some(call) => call,
             None => self.new_call(kind, plan, room)?,
         };
-        call.number = number;
+        call.number = NEXT.fetch_add(1, Ordering::Relaxed);
         if !call.upload.room.holds(room) {
-            call.upload = Upload::new(&self.device, call.upload.room.and(room))?;
+            call.upload = Upload::new(&self.device, *room, Some(&call.upload.room))?;
             call.bindings = None;
         }
         if !Arc::ptr_eq(&call.plan, plan) {
@@ -225,7 +174,7 @@ impl Pool {
     fn new_call(&self, kind: Kind, plan: &Arc<Plan>, room: &Room) -> Result<Call> {
         use wgpu::BufferUsages as Usage;
         let make = |label, usage| buffer(&self.device, label, plan.records_bytes, usage);
-        let upload = Upload::new(&self.device, *room)?;
+        let upload = Upload::new(&self.device, *room, None)?;
         let (records, staging) = made(&self.device, "making the record buffers", || {
             let records = make("sortilege records", Usage::STORAGE | Usage::COPY_SRC);
             let wants_staging = !matches!(kind, Kind::Operation(_) | Kind::Tokens);
@@ -233,6 +182,7 @@ impl Pool {
         })?;
         Ok(Call {
             number: 0,
+            idle_since: 0,
             device: self.device.clone(),
             kind,
             plan: plan.clone(),
@@ -291,21 +241,45 @@ impl Pool {
 
     /// Nothing, if this device copies to this buffer. wgpu says so when an encoder is finished, and the engine's would
     /// panic: one of our own is tried first, once for a buffer.
-    pub(crate) fn check_tokens(&self, records: &wgpu::Buffer, tokens: &wgpu::Buffer) -> Result<()> {
-        const REMEMBERED: usize = 4;
-        let mut known = lock(&self.takes_tokens);
-        if known.contains(tokens) {
+    pub(crate) fn check_target(&self, ours: &wgpu::Buffer, target: &wgpu::Buffer) -> Result<()> {
+        let mut known = lock(&self.targets);
+        if known.contains(target) {
             return Ok(());
         }
-        guarded(&self.device, "copying the tokens to the engine's buffer", || {
+        guarded(&self.device, "copying to the engine's buffer", || {
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            encoder.copy_buffer_to_buffer(records, 0, tokens, 0, 4);
+            encoder.copy_buffer_to_buffer(ours, 0, target, 0, 4);
             encoder.finish()
         })?;
-        if known.len() == REMEMBERED {
+        if known.len() == MAX_TARGETS {
             known.remove(0);
         }
-        known.push(tokens.clone());
+        known.push(target.clone());
         Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "device"))]
+mod tests {
+    use crate::gpu::{Gpu, GpuLogits};
+    use crate::logits::Dtype;
+    use crate::params::LogprobsParams;
+
+    /// More of them than an idle call may be old.
+    #[test]
+    fn a_hundred_steps_in_flight_find_their_buffers_again() {
+        let gpu = Gpu::any().expect("an adapter");
+        let source = gpu.upload(&[0; 64]).expect("uploaded");
+        let batch = GpuLogits::packed(&source, Dtype::F32, 1, 16);
+        let fly = || {
+            let step = |_| {
+                gpu.submit(|encoder| gpu.sampler().logprobs(encoder, &batch, &LogprobsParams::default(), &[]))
+            };
+            let flight: Vec<_> = (0..100).map(step).collect::<Result<_, _>>().expect("recorded");
+            flight.into_iter().for_each(|pending| assert_eq!(pending.wait().map(|rows| rows.len()), Ok(1)));
+            gpu.sampler().traffic().bytes_uploaded
+        };
+        let before = fly();
+        assert_eq!(fly() - before, 400, "a number each");
     }
 }

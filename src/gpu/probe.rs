@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// A device that is late with what it runs for the first time.
 pub(super) fn compiling(error: Error) -> Error {
     match error {
-        Error::Timeout { seconds } => Error::Compiling { seconds },
+        Error::Timeout { deadline } => Error::Compiling { deadline },
         other => other,
     }
 }

@@ -1,6 +1,7 @@
 //! The staging ring: records are copied to a mappable buffer at the end of the engine's encoder, mapped when it is
 //! submitted, decoded when somebody asks.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -10,11 +11,11 @@ use std::time::Duration;
 
 use super::guard::poll;
 use super::mapping::{is_settled, map_on_submit, outcome, wake_when_settled};
-use super::pool::{Call, Ring, forget};
+use super::ring::{Call, Ring, forget};
 use super::sampler::Sampler;
 #[cfg(not(target_family = "wasm"))]
 use super::wait::drive;
-use super::waiter::Waiter;
+use super::waiter::{Alone, Waiter};
 use crate::answer::Answer;
 use crate::answer::words::{record, sample};
 use crate::error::{Error, Result};
@@ -37,6 +38,8 @@ pub struct Pending<R> {
     lists: usize,
     deadline: Duration,
     is_awaited: bool,
+    /// Polls for it where there is no thread to be had.
+    alone: Option<Alone>,
     /// What a browser has yet to say of the call.
     #[cfg(target_family = "wasm")]
     unheard: Pin<Box<dyn Future<Output = Result<()>>>>,
@@ -70,6 +73,7 @@ impl<R> Pending<R> {
             lists,
             deadline: sampler.options.deadline,
             is_awaited: false,
+            alone: None,
             #[cfg(target_family = "wasm")]
             unheard: Box::pin(super::late::heard(&sampler.device)),
             rows: PhantomData,
@@ -178,7 +182,7 @@ fn decode<R: Answer>(call: &mut Call, answers: &mut Vec<R>) -> Result<()> {
         message: error.to_string(),
     };
     let view = staging.slice(..plan.records_bytes).get_mapped_range().map_err(lost)?;
-    let words: &[u32] = bytemuck::cast_slice(&view);
+    let words = words_of(&view);
     answers.truncate(plan.shape.rows);
     answers.resize_with(plan.shape.rows, R::empty);
     #[expect(
@@ -198,6 +202,12 @@ fn decode<R: Answer>(call: &mut Call, answers: &mut Vec<R>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The words of a mapped range: where they lie, or copied where a browser's copy of them begins in the middle of a word.
+pub(super) fn words_of<T: bytemuck::Pod>(view: &[u8]) -> Cow<'_, [T]> {
+    bytemuck::try_cast_slice(view)
+        .map_or_else(|_| Cow::Owned(bytemuck::pod_collect_to_vec(view)), Cow::Borrowed)
 }
 
 /// Why a row's record is not that of this call.
@@ -254,8 +264,8 @@ impl<R: Answer> Future for Pending<R> {
         if !self.is_awaited && cfg!(not(target_family = "wasm")) {
             self.is_awaited = self.waiter.poll_for(&shared, self.deadline);
             if !self.is_awaited {
-                // No thread to be had: poll here, whenever the executor comes by.
-                let _ = poll(&self.device);
+                let (device, deadline) = (self.device.clone(), self.deadline);
+                self.alone.get_or_insert_with(|| Alone::new(&shared, deadline)).poll(&device);
                 context.waker().wake_by_ref();
             }
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::buffers::buffer;
 use super::guard::{guarded, lock, made};
 use super::mapping::{Shared, is_settled, map_on_submit, outcome};
+use super::readback::words_of;
 use crate::error::{Error, Result};
 
 /// How long a call of a [`Sampler`](crate::Sampler) took on the device.
@@ -17,7 +18,8 @@ use crate::error::{Error, Result};
 #[non_exhaustive]
 pub struct Timing {
     /// The dispatches in order, those of every chunk, and at the end `copy`, what came after the last one: only where
-    /// the device has `TIMESTAMP_QUERY_INSIDE_ENCODERS`, and of a call whose records go to the host.
+    /// the device has `TIMESTAMP_QUERY_INSIDE_ENCODERS`, and of a call with a copy: of its records to the host, of its tokens, or
+    /// of results to a buffer that holds the logits too.
     pub passes: Vec<PassTime>,
     /// From the start of the first to the end of the last, gaps included.
     pub total: Duration,
@@ -184,7 +186,7 @@ impl Stopwatch {
     /// From the mapped ticks.
     fn read(&self, period: f64) -> Option<Timing> {
         let view = self.queries.staging.slice(..u64::from(self.stamps()) * 8).get_mapped_range().ok()?;
-        Some(timing(bytemuck::cast_slice(&view), &self.names, period))
+        Some(timing(&words_of(&view), &self.names, period))
     }
 }
 

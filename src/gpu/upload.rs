@@ -29,12 +29,13 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    /// A buffer with room for this and some more.
-    pub(crate) fn new(device: &wgpu::Device, room: Room) -> Result<Self> {
+    /// A buffer with room for this and some more, and for what came before where a binding holds both.
+    pub(crate) fn new(device: &wgpu::Device, room: Room, before: Option<&Room>) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let limits = device.limits();
         let most = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size).min(u32::MAX.into());
-        let room = room.with_reserve(most);
+        let both = before.map(|before| room.and(before)).filter(|both| both.bytes() <= most);
+        let room = both.unwrap_or(room).with_reserve(most);
         let usage = Usage::UNIFORM | Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
         let buffer = made(device, "making the upload buffer", || {
             buffer(device, "sortilege upload", room.bytes(), usage)

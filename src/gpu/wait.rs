@@ -43,11 +43,7 @@ pub(crate) fn drive(is_done: impl Fn() -> bool, device: &wgpu::Device, deadline:
         let is_idle = idle.look(device, poll(device)?)?;
         let waited = start.elapsed();
         if waited > deadline && !is_done() {
-            return Err(if is_idle {
-                Error::NotSubmitted
-            } else {
-                Error::Timeout { seconds: deadline.as_secs() }
-            });
+            return Err(if is_idle { Error::NotSubmitted } else { Error::Timeout { deadline } });
         }
         if waited > SPIN {
             // A tenth of what was waited so far: little is lost, and nothing burnt.

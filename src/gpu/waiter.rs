@@ -95,6 +95,28 @@ impl Waiter {
     }
 }
 
+/// Somebody who awaits without a thread, and polls whenever the executor comes by.
+#[derive(Debug)]
+pub(crate) struct Alone {
+    waiting: Waiting,
+    idle: Idle,
+}
+
+impl Alone {
+    pub(crate) fn new(shared: &Shared, deadline: Duration) -> Self {
+        let waiting = Waiting { shared: shared.clone(), since: Instant::now(), deadline };
+        Self { waiting, idle: Idle::default() }
+    }
+
+    /// Polls the device once, and gives up where nothing can come any more.
+    pub(crate) fn poll(&mut self, device: &wgpu::Device) {
+        let polled = poll(device).and_then(|polled| self.idle.look(device, polled));
+        if let Some((shared, why)) = self.waiting.judge(&polled) {
+            give_up(&shared, why);
+        }
+    }
+}
+
 /// Says that there is no thread, when it unwinds.
 struct Gone<'a>(&'a Waiter);
 
@@ -120,5 +142,26 @@ impl Waiting {
             Ok(false) => GaveUp::TimedOut,
         };
         Some((self.shared.clone(), why))
+    }
+}
+
+#[cfg(all(test, feature = "device"))]
+mod tests {
+    use super::*;
+    use crate::gpu::Gpu;
+    use crate::gpu::mapping::outcome;
+
+    /// A process may have no thread left.
+    #[test]
+    fn without_a_thread_there_is_a_deadline_too() {
+        let gpu = Gpu::any().expect("an adapter");
+        let shared = Shared::default();
+        let mut alone = Alone::new(&shared, Duration::from_millis(20));
+        alone.poll(gpu.device());
+        assert!(!is_settled(&shared), "it may still come");
+        while !is_settled(&shared) {
+            alone.poll(gpu.device());
+        }
+        assert_eq!(outcome(&shared, Duration::ZERO), Err(Error::NotSubmitted));
     }
 }

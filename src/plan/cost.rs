@@ -52,8 +52,8 @@ impl Plan {
             dispatches: (self.passes().len() + counts + scatters + self.rank_dispatches())
                 * self.chunks.len()
                 + usize::from(self.demand.runs_ahead),
-            bytes_read: (rows * vocab * (dtype.bytes() + from)) as u64,
-            bytes_reopened: (rows * self.reopened() * (dtype.bytes() + from)) as u64,
+            bytes_read: rows as u64 * vocab as u64 * (dtype.bytes() + from) as u64,
+            bytes_reopened: rows as u64 * self.reopened() * (dtype.bytes() + from) as u64,
             bytes_uploaded: self.upload_bytes,
             bytes_uploaded_unchanged: uniforms as u64 * UNIFORM_BYTES + heads as u64 * ROW_BYTES,
             bytes_scratch: self.scratch_bytes,
@@ -62,7 +62,7 @@ impl Plan {
     }
 
     /// Logits of a row that are read again.
-    fn reopened(&self) -> usize {
+    fn reopened(&self) -> u64 {
         let Shape { dtype, vocab, .. } = self.shape;
         let opened = |top: u32| {
             let subtiles = vocab.div_ceil(SUBTILE_TOKENS).min(top as usize);
@@ -73,7 +73,7 @@ impl Plan {
             0 => opened(self.demand.listed) + opened(self.demand.top_raw),
             _ => (digit_count::levels(dtype) + 2) * vocab,
         };
-        for_lists + self.demand.token_views as usize * vocab
+        (for_lists + self.demand.token_views as usize * vocab) as u64
     }
 
     /// The kernels of a chunk, but for those of digits.
@@ -126,7 +126,7 @@ impl fmt::Display for Plan {
         };
         writeln!(f, "  reopened    {} bytes for {what}", cost.bytes_reopened)?;
         if draws.is_some() {
-            let tile = TILE_TOKENS.min(vocab) * rows * dtype.bytes();
+            let tile = TILE_TOKENS.min(vocab) as u64 * rows as u64 * dtype.bytes() as u64;
             writeln!(
                 f,
                 "              {tile} bytes, a tile per row, for each draw, and what filters and ranks open"
