@@ -184,7 +184,8 @@ fn orphans(files: &[String]) -> Vec<String> {
     let mut used: BTreeSet<&str> = BTreeSet::from(["integer_floats"]); // stands in for `floats`
     for kernel in ALL {
         used.insert(kernel.name);
-        let heads = kernel.wgsl.floats.lines().filter_map(|line| line.strip_prefix("// ")?.split_once(": "));
+        let lines = kernel.wgsl.floats.iter().flat_map(|file| file.lines());
+        let heads = lines.filter_map(|line| line.strip_prefix("// ")?.split_once(": "));
         used.extend(heads.map(|(name, _)| name));
     }
     files.iter().filter(|name| !used.contains(name.as_str())).cloned().collect()

@@ -26,8 +26,8 @@ pub(crate) const TABLES: [u32; TABLES_SIZE] = {
 macro_rules! wgsl {
     ($name:literal: $($lib:tt),*) => {
         $crate::kernels::kernel::Wgsl {
-            floats: concat!(include_str!(concat!("../../shaders/", $name, ".wgsl")), $($crate::kernels::kernel::lib!($lib)),*),
-            integers: concat!(include_str!(concat!("../../shaders/", $name, ".wgsl")), $($crate::kernels::kernel::lib!($lib by integers)),*),
+            floats: &[include_str!(concat!("../../shaders/", $name, ".wgsl")), $($crate::kernels::kernel::lib!($lib)),*],
+            integers: &[include_str!(concat!("../../shaders/", $name, ".wgsl")), $($crate::kernels::kernel::lib!($lib by integers)),*],
         }
     };
 }
@@ -43,13 +43,14 @@ macro_rules! lib {
 }
 pub(crate) use lib;
 
-/// The texts of a kernel. Both give the same bits; a kernel without `floats` has one.
+/// The texts of a kernel, file by file, so that a program has a library of several kernels once. Both give the same bits; a
+/// kernel without `floats` has one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wgsl {
     /// For a device whose floats round to nearest, each by itself and in order.
-    pub(crate) floats: &'static str,
+    pub(crate) floats: &'static [&'static str],
     /// For any device.
-    pub(crate) integers: &'static str,
+    pub(crate) integers: &'static [&'static str],
 }
 
 /// How a kernel computes weights, the quickest way first; all give the same bits.
@@ -66,11 +67,19 @@ impl Means {
 }
 
 impl Wgsl {
-    pub(crate) const fn text(&self, means: Means) -> &'static str {
+    pub(crate) fn text(&self, means: Means) -> String {
         match means {
             Means::Floats | Means::WalledFloats => self.floats,
             Means::Integers => self.integers,
         }
+        .concat()
+    }
+
+    /// Both texts changed, each as a whole.
+    #[cfg(test)]
+    pub(crate) fn changed(&self, change: impl Fn(&str) -> String) -> Self {
+        let changed = |files: &[&str]| &*vec![&*change(&files.concat()).leak()].leak();
+        Self { floats: changed(self.floats), integers: changed(self.integers) }
     }
 }
 
@@ -97,15 +106,14 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// The kernel with another piece of text in place of one that must be there.
     pub(crate) fn replaced(self, right: &str, wrong: &str) -> Self {
-        let integers = self.wgsl.integers.replace(right, wrong).leak();
-        let changed = self.replaced_in_floats(right, wrong);
-        Self { wgsl: Wgsl { integers, ..changed.wgsl }, ..self }
+        assert!(self.wgsl.text(Means::Floats).contains(right), "{}: no {right:?}", self.name);
+        Self { wgsl: self.wgsl.changed(|text| text.replace(right, wrong)), ..self }
     }
 
     /// The same in the text by floats alone.
     pub(crate) fn replaced_in_floats(self, right: &str, wrong: &str) -> Self {
-        assert!(self.wgsl.floats.contains(right), "{}: no {right:?}", self.name);
-        Self { wgsl: Wgsl { floats: self.wgsl.floats.replace(right, wrong).leak(), ..self.wgsl }, ..self }
+        let floats = self.replaced(right, wrong).wgsl.floats;
+        Self { wgsl: Wgsl { floats, ..self.wgsl }, ..self }
     }
 }
 

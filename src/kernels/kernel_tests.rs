@@ -20,11 +20,11 @@ fn parse(kernel: &Kernel) -> (naga::Module, naga::valid::ModuleInfo) {
 
 pub(super) fn parse_text(kernel: &Kernel, means: Means) -> (naga::Module, naga::valid::ModuleInfo) {
     let text = kernel.wgsl.text(means);
-    let module = naga::front::wgsl::parse_str(text)
-        .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(text, kernel.name)));
+    let module = naga::front::wgsl::parse_str(&text)
+        .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&text, kernel.name)));
     let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32)
         .validate(&module)
-        .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(text)));
+        .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(&text)));
     (module, info)
 }
 
@@ -118,19 +118,12 @@ fn a_request_has_room_for_as_many_cuts_on_both_sides() {
 #[test]
 fn heads_name_the_libraries() {
     for kernel in ALL {
-        let head: String = kernel
-            .wgsl
-            .floats
-            .lines()
-            .take_while(|line| line.starts_with("//"))
-            .collect::<Vec<_>>()
-            .join(" ");
+        let text = kernel.wgsl.text(Means::Floats);
+        let head = text.lines().take_while(|line| line.starts_with("//")).collect::<Vec<_>>().join(" ");
         let listed = head.split_once("Libraries:").expect("a list").1.split_once('.').expect("its end").0;
         let listed: Vec<&str> = listed.split(',').map(|name| name.trim_matches([' ', '/'])).collect();
         // A library's first line is its name and what it is; the kernel's own comes first.
-        let joined: Vec<&str> = kernel
-            .wgsl
-            .floats
+        let joined: Vec<&str> = text
             .lines()
             .filter_map(|line| line.strip_prefix("// ")?.split_once(": "))
             .filter(|(name, _)| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
@@ -156,7 +149,7 @@ fn every_kernel_fits_the_floor_of_webgpu() {
             .sum();
         assert!(workgroup_bytes <= 16_384, "{}: {workgroup_bytes} bytes of workgroup memory", kernel.name);
         assert!(kernel.slots.iter().filter(|slot| **slot != Slot::Chunk).count() <= 8, "{}", kernel.name);
-        let text = kernel.wgsl.floats;
+        let text = kernel.wgsl.text(Means::Floats);
         assert!(!["enable ", "subgroup", "u64"].iter().any(|word| text.contains(word)), "{}", kernel.name);
     }
 }
@@ -206,15 +199,16 @@ fn translate(kernel: &Kernel, means: Means, constants: &naga::back::PipelineCons
 #[test]
 fn every_kernel_translates_for_every_backend() {
     for (kernel, means) in ALL.iter().flat_map(|kernel| Means::ALL.map(|means| (kernel, means))) {
+        let text = kernel.wgsl.text(means);
         for &dtype in Dtype::ALL {
             let mut constants = naga::back::PipelineConstants::default();
-            if kernel.wgsl.floats.contains("override DTYPE:") {
+            if text.contains("override DTYPE:") {
                 constants.insert("DTYPE".to_owned(), dtype.code().into());
             }
-            if kernel.wgsl.floats.contains("override OTHER_DTYPE:") {
+            if text.contains("override OTHER_DTYPE:") {
                 constants.insert("OTHER_DTYPE".to_owned(), (2 - dtype.code()).into());
             }
-            if means == Means::WalledFloats && kernel.wgsl.floats.contains("override WALLS:") {
+            if means == Means::WalledFloats && text.contains("override WALLS:") {
                 constants.insert("WALLS".to_owned(), 1.0);
             }
             let words = translate(kernel, means, &constants);

@@ -27,7 +27,7 @@ use crate::SamplerOptions;
 use crate::arithmetic::format::MOST_LISTED;
 use crate::error::Error;
 use crate::gpu::{Gpu, adapters, at_once};
-use crate::kernels::kernel::{Kernel, Wgsl};
+use crate::kernels::kernel::{Kernel, Means};
 use crate::kernels::{loop_rounds, row_history};
 use crate::logits::Dtype;
 
@@ -83,9 +83,9 @@ impl Bench {
     /// # Panics
     /// If the sound kernels do not pass the case that found it.
     fn find(&mut self, faults: &Faults, fault: &Fault) -> Option<String> {
-        let Wgsl { floats, integers } = faults.kernel.wgsl;
-        let texts = [(false, floats), (true, integers)];
+        let [floats, integers] = texts(&faults.kernel);
         let has_two = floats != integers;
+        let texts = [(false, floats), (true, integers)];
         let texts =
             texts.iter().filter(|(integers, text)| text.contains(fault.right) && (has_two || !integers));
         texts.into_iter().find_map(|&(integers, _)| self.find_in(integers, faults, fault))
@@ -158,25 +158,28 @@ fn open() -> Gpu {
 }
 
 fn planted(kernel: &Kernel, fault: &Fault) -> Kernel {
-    let change = |text: &str| &*text.replace(fault.right, fault.wrong).leak();
-    let Wgsl { floats, integers } = kernel.wgsl;
-    Kernel { wgsl: Wgsl { floats: change(floats), integers: change(integers) }, ..*kernel }
+    Kernel { wgsl: kernel.wgsl.changed(|text| text.replace(fault.right, fault.wrong)), ..*kernel }
+}
+
+/// A kernel by floats, and by integers.
+fn texts(kernel: &Kernel) -> [String; 2] {
+    [Means::Floats, Means::Integers].map(|means| kernel.wgsl.text(means))
 }
 
 /// The text of a kernel that has the fault's place.
-fn text_with(kernel: &Kernel, fault: &Fault) -> &'static str {
-    if kernel.wgsl.floats.contains(fault.right) { kernel.wgsl.floats } else { kernel.wgsl.integers }
+fn text_with(kernel: &Kernel, fault: &Fault) -> String {
+    let [floats, integers] = texts(kernel);
+    if floats.contains(fault.right) { floats } else { integers }
 }
 
 /// The file of the shaders in which a fault lies: the last one that begins before it.
-fn library(kernel: &Kernel, fault: &Fault) -> &'static str {
+fn library(kernel: &Kernel, fault: &Fault) -> String {
     let text = text_with(kernel, fault);
     let (before, _) = text.split_once(fault.right).expect("the right text");
-    let name = |line: &'static str| {
-        let (name, _) = line.strip_prefix("// ")?.split_once(": ")?;
-        name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_').then_some(name)
-    };
-    text[..before.len()].lines().filter_map(name).next_back().expect("the kernel's own head")
+    let is_name =
+        |name: &&str| name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_');
+    let heads = before.lines().filter_map(|line| line.strip_prefix("// ")?.split_once(": "));
+    heads.map(|(name, _)| name).filter(is_name).next_back().expect("the kernel's own head").to_owned()
 }
 
 #[test]
@@ -185,18 +188,19 @@ fn faults_are_what_they_say() {
         let name = kernel.name;
         for fault @ Fault { what, right, wrong, .. } in *list {
             let count = |text: &str| text.matches(right).count();
-            assert_eq!(count(text_with(kernel, fault)), 1, "{name}, {what}: {right:?}");
-            assert!(count(kernel.wgsl.integers) <= 1 && right != wrong, "{name}, {what}");
-            let faulty = planted(kernel, fault).wgsl;
-            let text = if faulty.floats == kernel.wgsl.floats { faulty.integers } else { faulty.floats };
-            let module = naga::front::wgsl::parse_str(text)
-                .unwrap_or_else(|error| panic!("{name}, {what}: {}", error.emit_to_string(text)));
+            assert_eq!(count(&text_with(kernel, fault)), 1, "{name}, {what}: {right:?}");
+            let [sound, integers] = texts(kernel);
+            assert!(count(&integers) <= 1 && right != wrong, "{name}, {what}");
+            let [by_floats, by_integers] = texts(&planted(kernel, fault));
+            let text = if by_floats == sound { by_integers } else { by_floats };
+            let module = naga::front::wgsl::parse_str(&text)
+                .unwrap_or_else(|error| panic!("{name}, {what}: {}", error.emit_to_string(&text)));
             naga::valid::Validator::new(
                 naga::valid::ValidationFlags::all(),
                 naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32,
             )
             .validate(&module)
-            .unwrap_or_else(|error| panic!("{name}, {what}: {}", error.emit_to_string(text)));
+            .unwrap_or_else(|error| panic!("{name}, {what}: {}", error.emit_to_string(&text)));
         }
     }
 }
@@ -212,7 +216,7 @@ fn faults_are_everywhere() {
         let real = faults.list.iter().filter(|fault| fault.equivalent.is_none()).count();
         assert!(real >= 3 && faults.list[0].equivalent.is_none(), "{}", kernel.name);
     }
-    let everywhere: HashSet<&str> = table::FAULTS
+    let everywhere: HashSet<String> = table::FAULTS
         .iter()
         .flat_map(|Faults { kernel, list, .. }| list.iter().map(|fault| library(kernel, fault)))
         .collect();
