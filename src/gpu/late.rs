@@ -5,13 +5,18 @@ use std::cell::RefCell;
 use std::pin::Pin;
 
 use super::complaint::complaint;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// What a scope will have said.
+type Scope = Pin<Box<dyn Future<Output = Option<wgpu::Error>>>>;
 
 /// The scopes of some calls, popped.
 struct Unheard {
     device: wgpu::Device,
     doing: &'static str,
-    scopes: [Pin<Box<dyn Future<Output = Option<wgpu::Error>>>>; 2],
+    /// Those that did not say yet.
+    scopes: Vec<Scope>,
+    told: Option<Error>,
 }
 
 thread_local! {
@@ -28,29 +33,40 @@ pub(crate) fn guarded<T>(device: &wgpu::Device, doing: &'static str, calls: impl
     let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
     let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let made = calls();
-    let validation = Box::pin(validation.pop()) as Pin<Box<dyn Future<Output = _>>>;
+    let validation = Box::pin(validation.pop()) as Scope;
     // The memory first: what was not made is then not valid either.
-    let scopes = [Box::pin(memory.pop()) as Pin<Box<dyn Future<Output = _>>>, validation];
-    UNHEARD.with_borrow_mut(|all| all.push(Unheard { device: device.clone(), doing, scopes }));
+    let scopes = vec![Box::pin(memory.pop()) as Scope, validation];
+    UNHEARD.with_borrow_mut(|all| all.push(Unheard { device: device.clone(), doing, scopes, told: None }));
     Ok(made)
 }
 
-/// The first complaint about the calls on a device so far that nobody heard yet; each is told once.
+/// The first complaint about the calls on a device so far that nobody heard yet; each is told once. Dropped before it is
+/// ready, it leaves them to the next one of the device.
 ///
 /// # Errors
 /// The complaint.
 pub(crate) fn heard(device: &wgpu::Device) -> impl Future<Output = Result<()>> + 'static {
-    let ours: Vec<Unheard> =
-        UNHEARD.with_borrow_mut(|all| all.extract_if(.., |unheard| unheard.device == *device).collect());
+    let ours = |unheard: &mut Unheard| unheard.device == *device;
+    let mut ours = Hearing(UNHEARD.with_borrow_mut(|all| all.extract_if(.., ours).collect()));
     async move {
-        let mut first = Ok(());
-        for Unheard { doing, scopes, .. } in ours {
-            for scope in scopes {
-                if let Some(error) = scope.await {
-                    first = first.and(Err(complaint(error, doing)));
-                }
+        for Unheard { doing, scopes, told, .. } in &mut ours.0 {
+            while let Some(scope) = scopes.first_mut() {
+                let said = scope.await;
+                drop(scopes.remove(0));
+                *told = told.take().or(said.map(|error| complaint(error, doing)));
             }
         }
-        first
+        std::mem::take(&mut ours.0).into_iter().find_map(|unheard| unheard.told).map_or(Ok(()), Err)
+    }
+}
+
+/// What one answer hears.
+struct Hearing(Vec<Unheard>);
+
+impl Drop for Hearing {
+    fn drop(&mut self) {
+        UNHEARD.with_borrow_mut(|all| {
+            all.splice(0..0, self.0.drain(..));
+        });
     }
 }
