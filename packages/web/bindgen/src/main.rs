@@ -1,11 +1,52 @@
 //! Writes the JavaScript of a module: what `wasm-bindgen --target web` does, without its command line's
-//! own dependencies.
+//! own dependencies. Comments of the shaders in the module become spaces, which compress to nothing.
 
-use anyhow::{Context, Result};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
 use wasm_bindgen_cli_support::Bindgen;
 
 fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1);
-    let (module, folder) = args.next().zip(args.next()).context("usage: bindgen MODULE.wasm FOLDER")?;
-    Bindgen::new().input_path(module).out_name("sortilege").web(true)?.typescript(false).generate(folder)
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [module, shaders, folder] = &args[..] else {
+        anyhow::bail!("usage: bindgen MODULE.wasm SHADERS FOLDER");
+    };
+    Bindgen::new().input_path(module).out_name("sortilege").web(true)?.typescript(false).generate(folder)?;
+    let written = Path::new(folder).join("sortilege_bg.wasm");
+    let mut bytes = std::fs::read(&written)?;
+    blank_shaders(&mut bytes, Path::new(shaders))?;
+    Ok(std::fs::write(written, bytes)?)
+}
+
+/// Blanks the comments of every shader in the module that lies in a folder or below it. No byte moves, so that the lines
+/// and columns of a compiler's errors are those of the files.
+fn blank_shaders(module: &mut [u8], folder: &Path) -> Result<()> {
+    let mut found = 0;
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).with_context(|| format!("{}", folder.display()))? {
+            let path = entry?.path();
+            match path.extension() {
+                None => folders.push(path),
+                Some(_) => found += blank_comments(module, &std::fs::read(path)?),
+            }
+        }
+    }
+    ensure!(found > 0, "no text of {} is in the module", folder.display());
+    Ok(())
+}
+
+/// The same of one text; how often it is there.
+fn blank_comments(module: &mut [u8], text: &[u8]) -> usize {
+    let (mut rest, mut found) = (module, 0);
+    while let Some(start) = rest.windows(text.len()).position(|window| window == text) {
+        let (here, after) = rest[start..].split_at_mut(text.len());
+        for line in here.split_mut(|&byte| byte == b'\n') {
+            if let Some(comment) = line.windows(2).position(|two| two == b"//") {
+                line[comment..].fill(b' ');
+            }
+        }
+        (rest, found) = (after, found + 1);
+    }
+    found
 }
