@@ -67,7 +67,7 @@ for (const [name, off, min, max, step] of SLIDERS) {
   slider.addEventListener("input", () => {
     output.textContent = values[name] = Number(slider.value);
     mark();
-    show();
+    tell(show);
   });
   mark();
   label.append(make("span", name), slider, output);
@@ -90,8 +90,9 @@ const request = (steps, more) => new Request({ ...params(steps), ...more }, { pr
 
 let sampler, cpu;
 
-/** The stages: before any step, then after each that acts. */
+/** The stages: before any step, then after each that acts. Once the module is there. */
 async function show() {
+  if (!cpu) return;
   const steps = Object.keys(STEPS);
   const acting = steps.filter((step) => STEPS[step].some((name) => params(steps)[name] !== undefined));
   const lists = [[], ...acting.map((step) => steps.slice(0, steps.indexOf(step) + 1))];
@@ -177,7 +178,10 @@ await tell(async () => {
   $("state").textContent = engineName();
   await show();
   const actions = { draw, check, save };
-  for (const [id, call] of Object.entries(actions)) $(id).addEventListener("click", () => tell(call));
+  for (const [id, call] of Object.entries(actions)) {
+    $(id).addEventListener("click", () => tell(call));
+    $(id).disabled = false;
+  }
   $("position").addEventListener("input", () => tell(show));
   document.addEventListener("keydown", (event) => {
     const id = Object.keys(actions).find((name) => name[0] === event.key);

@@ -103,6 +103,40 @@ export interface SampleOptions extends LogitsOptions {
   tokensOffset?: number;
 }
 
+export interface VerifyOptions extends SampleOptions {
+  /** Probabilities of the draft, `[rows][vocab]`, for drafts that are verified by rejection. */
+  draftProbabilities?: ArrayLike<number>;
+}
+
+/** Draft tokens for a request; the logits have a row for the text before them, then one after each. */
+export interface Draft {
+  request: Request;
+  tokens: ArrayLike<number>;
+  /** Of a tree: for each token the place of the one before it, earlier in the list; null where that is the text. */
+  parents?: ArrayLike<number | null>;
+  /** Of the first token; the one after the accepted tokens by default. */
+  position?: number;
+  /** `"match"`, the default: the tokens are those of plain decoding. `"rejection"`: more stand, the distribution is that of plain
+   * decoding; it wants `draftProbabilities`, and no parents. */
+  verification?: "match" | "rejection";
+}
+
+/** What became of draft tokens. */
+export interface Verified {
+  /** The places of those that stand. */
+  accepted: number[];
+  /** The records of the new tokens, one more than stand: give each to `Request.accept`. */
+  records: SampleRecord[];
+}
+
+/** How far two distributions are from each other, in nats; NaN unless both are distributions. */
+export interface Divergence {
+  kl: number;
+  reverse_kl: number;
+  jensen_shannon: number;
+  statuses: [Status, Status];
+}
+
 export type Status = "ok" | string;
 
 /** A token of a list. A logprob of null is minus infinity, which JSON has not. */
@@ -179,7 +213,7 @@ export class Request {
 export interface SamplerOptions {
   /** The page's own device; by default one is opened. */
   device?: GPUDevice;
-  /** `"auto"`: WebGPU, or the CPU engine where there is none. */
+  /** `"auto"`, the default: WebGPU, or the CPU engine where the browser gives no device. */
   engine?: "auto" | "webgpu" | "cpu";
   powerPreference?: GPUPowerPreference;
   /** Where the module is, if not beside index.js. */
@@ -191,6 +225,8 @@ export class Sampler {
   static create(options?: SamplerOptions): Promise<Sampler>;
   readonly device?: GPUDevice;
   readonly engine: "webgpu" | "cpu";
+  /** Why it is the CPU engine where `"auto"` found no WebGPU. */
+  readonly fallbackReason?: string;
   prepare(kernels?: Kernels, dtype?: Dtype): Promise<void>;
   selfCheck(kernels?: Kernels, dtype?: Dtype): Promise<void>;
   logprobs(logits: Logits, options?: LogprobsOptions): Promise<LogprobsRecord[]>;
@@ -199,6 +235,18 @@ export class Sampler {
     requests: Iterable<Request | { request: Request; position?: number }>,
     options?: SampleOptions,
   ): Promise<SampleRecord[]>;
+  /** Speculative decoding. `rows` is by default what the drafts need. */
+  verify(logits: Logits, drafts: Iterable<Draft>, options?: VerifyOptions): Promise<Verified[]>;
+  /** `[rows]` */
+  rowMax(logits: Logits, options?: LogitsOptions): Promise<Float32Array>;
+  /** `[rows]` */
+  logSumExp(logits: Logits, options?: LogitsOptions): Promise<Float32Array>;
+  /** `[rows][vocab]` */
+  logSoftmax(logits: Logits, options?: LogitsOptions): Promise<Float32Array>;
+  /** The `k` largest logits of each row and their tokens, `[rows][k]`; past the last possible one -Infinity and 2^32 - 1. */
+  topK(logits: Logits, k: number, options?: LogitsOptions): Promise<{ values: Float32Array; tokens: Uint32Array }>;
+  /** Of each row of `logits` from the same row of `others`, whose options may differ. */
+  divergence(logits: Logits, others: Logits, options?: LogitsOptions, second?: LogitsOptions): Promise<Divergence[]>;
 }
 
 export type LogFormat = "jsonl" | "csv" | "openai" | "openai-completions" | "vllm" | "llama-server";

@@ -14,19 +14,47 @@ export class SortilegeError extends Error {
   }
 }
 
+/** What ended the module, once something has, and who is to hear of it. */
+let dead;
+const waiting = new Set();
+
+function died(message) {
+  dead ??= new SortilegeError("Panic", `the module is dead, load the page again (${message})`);
+  waiting.forEach((reject) => reject(dead));
+  waiting.clear();
+}
+
 function typed(error) {
-  if (error instanceof WebAssembly.RuntimeError) {
-    return new SortilegeError("Panic", `the module is dead, load the page again; the console says why (${error.message})`);
-  }
-  return error?.kind ? new SortilegeError(error.kind, error.message) : error;
+  if (error instanceof WebAssembly.RuntimeError) died(error.message);
+  return dead ?? (error?.kind ? new SortilegeError(error.kind, error.message) : error);
 }
 
 function tried(call) {
+  if (dead) throw dead;
   try {
     return call();
   } catch (error) {
     throw typed(error);
   }
+}
+
+/** What comes of a call that the module ends later. A panic would leave its promise as it is. */
+async function awaited(call) {
+  const outcome = tried(call);
+  let reject;
+  const end = new Promise((_, rejected) => waiting.add((reject = rejected)));
+  try {
+    return await Promise.race([outcome, end]);
+  } catch (error) {
+    throw typed(error);
+  } finally {
+    waiting.delete(reject);
+  }
+}
+
+/** Gives back what the module holds for an object. */
+function freed(object) {
+  if (!dead) object.free();
 }
 
 let loading;
@@ -36,6 +64,7 @@ let isLoaded = false;
 export function load(module) {
   loading ??= init({ module_or_path: module ?? new URL("./sortilege_bg.wasm", import.meta.url) }).then(
     () => {
+      wasm.on_panic(died);
       isLoaded = true;
     },
     (error) => {
@@ -56,12 +85,12 @@ export class Request {
 
   /** The seed of its draws: a number, or a bigint from 2^53 on. */
   get seed() {
-    return small(this.inner.seed);
+    return small(tried(() => this.inner.seed));
   }
 
   /** The accepted tokens. */
   get output() {
-    return Array.from(this.inner.output);
+    return Array.from(tried(() => this.inner.output));
   }
 
   /** Other parameters from the next row on; the seed stays unless they name one. */
@@ -84,34 +113,36 @@ const origins = new WeakMap();
 
 /** Samples and logs from logits `[rows][vocab]`. */
 export class Sampler {
-  /** On the page's device if one is given, on one of its own, or on the CPU engine where the browser has no WebGPU. */
+  /** On the page's device if one is given, on one of its own, or on the CPU engine where the browser gives none. */
   static async create({ device, engine = "auto", powerPreference, module } = {}) {
     if (!["auto", "webgpu", "cpu"].includes(engine)) {
       throw new SortilegeError("Params", `engine ${JSON.stringify(engine)}: use "auto", "webgpu" or "cpu"`);
     }
     await load(module);
-    const own = engine === "cpu" ? undefined : (device ?? (await openDevice(powerPreference)));
-    if (!own && engine === "webgpu") {
-      throw new SortilegeError("NoAdapter", "this browser offers no WebGPU adapter: use engine \"cpu\"");
+    const found = engine === "cpu" ? {} : device ? { device } : await openDevice(powerPreference);
+    if (found.reason && engine === "webgpu") {
+      throw new SortilegeError("NoAdapter", `${found.reason}: use engine "cpu"`);
     }
     const sampler = new Sampler();
     /** The `GPUDevice` on which it works; none on the CPU engine. */
-    sampler.device = own;
+    sampler.device = found.device;
     /** `"webgpu"` or `"cpu"`. */
-    sampler.engine = own ? "webgpu" : "cpu";
-    sampler.inner = own ? await opened(own) : wasm.Engine.cpu();
+    sampler.engine = found.device ? "webgpu" : "cpu";
+    /** Why it is the CPU engine where that was not asked for. */
+    sampler.fallbackReason = found.reason;
+    sampler.inner = found.device ? await opened(found.device) : tried(() => wasm.Engine.cpu());
     return sampler;
   }
 
   /** Compiles the kernels for a type of logits and checks the device's arithmetic, so that the first step does not wait. */
   async prepare(kernels = "logprobs", dtype = "f32") {
-    await awaited(this.inner.prepare(kernels, dtype));
+    await awaited(() => this.inner.prepare(kernels, dtype));
   }
 
   /** Compares the device with the CPU engine, bit for bit; a `Mismatch` where a bit differs. */
   async selfCheck(kernels = "logprobs", dtype = "f32") {
     await this.prepare(kernels, dtype);
-    await awaited(this.inner.self_check(kernels, dtype));
+    await awaited(() => this.inner.self_check(kernels, dtype));
   }
 
   /** A record for each row: its most probable tokens, and logprob and rank of its target. */
@@ -128,31 +159,104 @@ export class Sampler {
     };
     const given = this.#logits(logits, options);
     try {
-      return records(await awaited(this.inner.logprobs(given, json(asked))));
+      return records(await awaited(() => this.inner.logprobs(given, json(asked))));
     } finally {
-      given.free();
+      freed(given);
     }
   }
 
   /** A record for each row: the tokens that its request drew, and from what. `requests` has one for each row: a `Request`, or
    * `{ request, position }`. */
   async sample(logits, requests, options = {}) {
-    const given = this.#logits(logits, options);
-    const rows = new wasm.Rows();
-    try {
+    const fill = (rows) => {
       for (const row of requests) {
         const { request, position } = row instanceof Request ? { request: row } : row;
-        tried(() => rows.push(request.inner, position));
+        rows.push(request.inner, position);
       }
-      const { mask, tokens, tokensOffset = 0 } = options;
-      const out = tokens && this.#adopted(tokens);
-      const samples = await awaited(this.inner.sample(given, rows, mask && Uint32Array.from(mask), out, tokensOffset));
+    };
+    return (await this.#samples(logits, fill, options)).list;
+  }
+
+  /** What becomes of draft tokens: `{ request, tokens, parents, position, verification }` each, with a row of logits for the text
+   * before them and one after each. */
+  async verify(logits, drafts, options = {}) {
+    const all = Array.from(drafts);
+    const fill = (rows) => {
+      for (const { request, position, verification = "match", parents, tokens: ids } of all) {
+        const draft = tokens(ids, "tokens");
+        if (verification !== "match" && (parents || verification !== "rejection")) {
+          throw new SortilegeError("Params", `verification ${json(verification)}: use "match", or "rejection" for tokens without parents`);
+        }
+        if (parents) rows.push_tree(request.inner, position, draft, places(parents));
+        else rows.push_draft(request.inner, position, draft, verification === "rejection");
+      }
+    };
+    const rows = all.reduce((sum, draft) => sum + draft.tokens.length + 1, 0);
+    const { list, samples } = await this.#samples(logits, fill, { rows, ...options });
+    const named = ({ accepted, rows: own }) => ({ accepted, records: own.map((row) => list[row]) });
+    return JSON.parse(samples.verdicts).map(named);
+  }
+
+  /** Maximum of each row. */
+  rowMax(logits, options) {
+    return this.#of(logits, options, (given) => this.inner.row_max(given));
+  }
+
+  /** Log-sum-exp of each row. */
+  logSumExp(logits, options) {
+    return this.#of(logits, options, (given) => this.inner.log_sum_exp(given));
+  }
+
+  /** Log-softmax, `[rows][vocab]`. */
+  logSoftmax(logits, options) {
+    return this.#of(logits, options, (given) => this.inner.log_softmax(given));
+  }
+
+  /** The `k` largest logits of each row and their tokens, `[rows][k]`. */
+  async topK(logits, k, options) {
+    if (!isWhole(k)) throw new SortilegeError("Params", `k ${k}: give a whole number`);
+    const { values, tokens: ids } = await this.#of(logits, options, (given) => this.inner.top_k(given, k));
+    return { values, tokens: ids };
+  }
+
+  /** How far the softmax of each row is from that of the same row of other logits, in nats. `second` are the options of those
+   * where they differ. */
+  divergence(logits, others, options = {}, second = options) {
+    return this.#of(others, second, async (other) => {
+      const { numbers, statuses } = await this.#of(logits, options, (given) => this.inner.divergence(given, other));
+      return Array.from({ length: numbers.length / 3 }, (_, row) => {
+        const [kl, reverse_kl, jensen_shannon] = numbers.subarray(3 * row);
+        return { kl, reverse_kl, jensen_shannon, statuses: statuses.slice(2 * row, 2 * row + 2) };
+      });
+    });
+  }
+
+  /** What the module makes of logits. */
+  async #of(logits, options = {}, call) {
+    const given = this.#logits(logits, options);
+    try {
+      return await awaited(() => call(given));
+    } finally {
+      freed(given);
+    }
+  }
+
+  /** The samples of rows, and their records. */
+  async #samples(logits, fill, options) {
+    const given = this.#logits(logits, options);
+    const [rows, inputs] = tried(() => [new wasm.Rows(), new wasm.Inputs()]);
+    try {
+      tried(() => fill(rows));
+      const { mask, draftProbabilities, tokens: out, tokensOffset = 0 } = options;
+      if (mask) tried(() => inputs.set_mask(Uint32Array.from(mask)));
+      if (draftProbabilities) tried(() => inputs.set_draft(Float32Array.from(draftProbabilities)));
+      if (out) tried(() => inputs.set_tokens(this.#adopted(out), tokensOffset));
+      const samples = await awaited(() => this.inner.sample(given, rows, inputs));
       const list = records(samples.records);
       list.forEach((record, row) => origins.set(record, { samples, row }));
-      return list;
+      return { list, samples };
     } finally {
-      given.free();
-      rows.free();
+      [given, rows].forEach(freed);
     }
   }
 
@@ -186,7 +290,7 @@ export class Sampler {
       try {
         return tried(() => wasm.Logits.device(buffer, byteOffset, type, rows, width, stride));
       } finally {
-        buffer.free();
+        freed(buffer);
       }
     }
     const bytes = new Uint8Array(logits.buffer, logits.byteOffset + byteOffset, logits.byteLength - byteOffset);
@@ -200,21 +304,21 @@ export class Sampler {
   }
 }
 
+/** A device, or the reason why there is none. */
 async function openDevice(powerPreference) {
-  const adapter = await navigator.gpu?.requestAdapter(powerPreference && { powerPreference });
-  if (!adapter) return undefined;
-  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
-  return adapter.requestDevice({ label: "sortilege", requiredLimits: { maxBufferSize, maxStorageBufferBindingSize } });
+  try {
+    const adapter = await navigator.gpu?.requestAdapter(powerPreference && { powerPreference });
+    if (!adapter) return { reason: "this browser offers no WebGPU adapter" };
+    const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+    const requiredLimits = { maxBufferSize, maxStorageBufferBindingSize };
+    return { device: await adapter.requestDevice({ label: "sortilege", requiredLimits }) };
+  } catch (error) {
+    return { reason: `this browser opens no WebGPU device (${error.message})` };
+  }
 }
 
 function opened(device) {
-  return awaited(withDevice(device, () => wasm.Engine.open()));
-}
-
-function awaited(promise) {
-  return promise.catch((error) => {
-    throw typed(error);
-  });
+  return awaited(() => withDevice(device, () => wasm.Engine.open()));
 }
 
 /** A log of records: `"jsonl"`, `"csv"`, `"openai"`, `"openai-completions"`, `"vllm"` or `"llama-server"`. */
@@ -239,7 +343,7 @@ function named(value, tokenBytes) {
 /** Version of the library, and of its arithmetic: results of one version can be compared bit for bit. */
 export async function versions() {
   await load();
-  return JSON.parse(wasm.versions());
+  return JSON.parse(tried(() => wasm.versions()));
 }
 
 // Seeds are whole numbers up to 2^64, which JSON has and JavaScript's numbers have not.
@@ -252,6 +356,13 @@ function records(lines) {
 }
 
 const isWhole = (value) => Number.isInteger(value) && value >= 0 && value < 2 ** 32;
+
+/** The places of parents, -1 for the text. */
+function places(parents) {
+  const wrong = Array.from(parents).find((parent) => parent !== null && !(isWhole(parent) && parent < 2 ** 31));
+  if (wrong !== undefined) throw new SortilegeError("Params", `parents: ${wrong} is neither null nor the place of a token`);
+  return Int32Array.from(parents, (parent) => parent ?? -1);
+}
 
 /** Token ids, for what is named. */
 function tokens(list, name) {

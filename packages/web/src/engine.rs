@@ -8,22 +8,24 @@ use js_sys::Promise;
 use sortilege::device::Gpu;
 use sortilege::log::{Record, Texts};
 use sortilege::{
-    Cpu, Dtype, Engine as _, GpuOutput, Kernels, Logprobs, Mask, Sample, SampleBuffers, SampleInputs, wgpu,
+    Cpu, Dtype, Engine as _, GpuInput, Kernels, Logprobs, Mask, Row, Sample, SampleBuffers, SampleInputs,
+    wgpu,
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
 use crate::error::{Result, error, js, refused};
+use crate::inputs::{Inputs, Output};
 use crate::log::lines;
 use crate::logits::{Buffer, Logits, dtype, whole};
 use crate::params::LogprobsRequest;
-use crate::request::{Rows, Samples};
+use crate::request::{Asked, Rows, Samples, verdicts};
 
 /// What computes, and what of it is prepared.
 #[wasm_bindgen]
-pub struct Engine(Option<Rc<Gpu>>, RefCell<HashSet<(Kernels, Dtype)>>);
+pub struct Engine(pub(crate) Option<Rc<Gpu>>, RefCell<HashSet<(Kernels, Dtype)>>);
 
-const NO_DEVICE: &str = "the CPU engine has no buffers: give logits in memory";
+pub(crate) const NO_DEVICE: &str = "the CPU engine has no buffers: give logits in memory";
 
 #[wasm_bindgen]
 impl Engine {
@@ -80,26 +82,18 @@ impl Engine {
         }))
     }
 
-    /// What is drawn from a batch. `mask` allows tokens, a bit each; `tokens` is a buffer that the first draws go to.
-    pub async fn sample(
-        &self,
-        logits: &Logits,
-        rows: &Rows,
-        mask: Option<Vec<u32>>,
-        tokens: Option<Buffer>,
-        tokens_offset: f64,
-    ) -> Result<Samples> {
+    /// What is drawn from a batch.
+    pub async fn sample(&self, logits: &Logits, rows: &Rows, inputs: Inputs) -> Result<Samples> {
         let requests = rows.requests();
-        let drawn = crate::request::rows(&requests);
-        let tokens = tokens
-            .map(|buffer| Ok::<_, JsValue>((buffer, whole(tokens_offset, "byteOffset")?)))
-            .transpose()?;
-        let samples = self.samples(logits, &drawn, mask.as_deref(), tokens.as_ref()).await?;
+        let asked = rows.asked(&requests)?;
+        let drawn: Vec<Row<'_>> = asked.iter().flat_map(Asked::rows).collect();
+        let samples = self.samples(logits, &drawn, &inputs).await?;
         let records = lines(drawn.iter().zip(&samples).enumerate().map(|(number, (row, sample))| {
             let stream = row.request.params().stream;
             Record::sample(number as u64, row.position, stream, sample, Texts::NONE)
         }))?;
-        Ok(Samples { rows: samples, records })
+        let verdicts = verdicts(&asked, &samples);
+        Ok(Samples { rows: samples, records, verdicts })
     }
 }
 
@@ -120,7 +114,7 @@ impl Engine {
     }
 
     /// Lets no call be made before the device's arithmetic is known.
-    async fn prepared(&self, kernels: Kernels, logits: &Logits) -> Result<()> {
+    pub(crate) async fn prepared(&self, kernels: Kernels, logits: &Logits) -> Result<()> {
         let Some(gpu) = &self.0 else { return Ok(()) };
         let wanted = (kernels, logits.dtype());
         let is_done = self.1.borrow().contains(&wanted);
@@ -151,28 +145,24 @@ impl Engine {
         .map_err(js)
     }
 
-    async fn samples(
-        &self,
-        logits: &Logits,
-        rows: &[sortilege::Row<'_>],
-        mask: Option<&[u32]>,
-        tokens: Option<&(Buffer, u64)>,
-    ) -> Result<Vec<Sample>> {
-        let inputs = SampleInputs { mask, ..SampleInputs::default() };
+    async fn samples(&self, logits: &Logits, rows: &[Row<'_>], inputs: &Inputs) -> Result<Vec<Sample>> {
+        let Inputs { mask, draft, tokens } = inputs;
+        let on_host = SampleInputs { mask: mask.as_deref(), draft: draft.as_deref() };
         self.prepared(Kernels::Sample, logits).await?;
         match (logits.on_host()?, logits.on_device(), &self.0) {
             (Some(_), _, _) if tokens.is_some() => {
                 return Err(refused("tokens go to a buffer where the logits lie in one: give a GPUBuffer"));
             }
-            (Some(host), _, None) => Cpu.sample(&host, rows, &inputs),
-            (Some(host), _, Some(gpu)) => gpu.sample_async(&host, rows, &inputs).await,
+            (Some(host), _, None) => Cpu.sample(&host, rows, &on_host),
+            (Some(host), _, Some(gpu)) => gpu.sample_async(&host, rows, &on_host).await,
             (None, Some(batch), Some(gpu)) => {
+                let bytes =
+                    |list: &Vec<f32>| list.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+                let draft = draft.as_ref().map(|draft| gpu.upload(&bytes(draft))).transpose().map_err(js)?;
                 let buffers = SampleBuffers {
-                    mask: mask.map(Mask::Host),
-                    tokens: tokens.map(|(buffer, byte_offset)| GpuOutput {
-                        buffer: &buffer.0,
-                        byte_offset: *byte_offset,
-                    }),
+                    mask: on_host.mask.map(Mask::Host),
+                    draft: draft.as_ref().map(GpuInput::new),
+                    tokens: tokens.as_ref().map(Output::place),
                     ..SampleBuffers::default()
                 };
                 match gpu.submit(|encoder| gpu.sampler().sample(encoder, &batch, rows, &buffers)) {

@@ -2,10 +2,16 @@
 
 mod engine;
 mod error;
+mod inputs;
 mod log;
 mod logits;
+mod operations;
 mod params;
+#[cfg(feature = "proof")]
+mod proof;
 mod request;
+
+use std::cell::RefCell;
 
 use wasm_bindgen::prelude::*;
 
@@ -15,10 +21,20 @@ extern "C" {
     fn console_error(words: &str);
 }
 
-/// Says where a panic was before it ends the module; `js/` makes it an error.
-#[wasm_bindgen(start)]
-fn start() {
-    std::panic::set_hook(Box::new(|info| console_error(&format!("sortilege: {info}"))));
+thread_local! {
+    static TELL: RefCell<Option<js_sys::Function>> = const { RefCell::new(None) };
+}
+
+/// Has a function hear of a panic before it ends the module: nothing that is awaited would ever be told.
+#[wasm_bindgen]
+pub fn on_panic(tell: js_sys::Function) {
+    TELL.set(Some(tell));
+    std::panic::set_hook(Box::new(|info| {
+        let words = info.to_string();
+        console_error(&format!("sortilege: {words}"));
+        // What a function throws that is told of the end helps nobody.
+        let _ = TELL.with_borrow(|tell| tell.as_ref().map(|tell| tell.call1(&JsValue::NULL, &words.into())));
+    }));
 }
 
 /// Version of the library, and of its arithmetic: results of one version can be compared bit for bit.

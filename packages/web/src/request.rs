@@ -1,9 +1,10 @@
-//! Requests, and the rows that draw their tokens.
+//! Requests, the rows that draw their tokens, and what becomes of drafts.
 
 use std::cell::{Ref, RefCell};
 use std::rc::Rc;
 
-use sortilege::{Row, Sample};
+use serde::Serialize;
+use sortilege::{DraftTokens, DraftTree, Row, Sample, Verification};
 use wasm_bindgen::prelude::*;
 
 use crate::error::{Result, js, refused};
@@ -50,10 +51,23 @@ impl Request {
     }
 }
 
-/// The rows of a batch: a request and a position each.
+/// What the rows of a batch are for.
 #[wasm_bindgen]
 #[derive(Default)]
-pub struct Rows(Vec<(Rc<RefCell<sortilege::Request>>, u64)>);
+pub struct Rows(Vec<Wanted>);
+
+/// What is wanted of a request, from a position on.
+struct Wanted {
+    request: Rc<RefCell<sortilege::Request>>,
+    position: u64,
+    draft: Option<Draft>,
+}
+
+/// Draft tokens: one after the other, or a tree.
+enum Draft {
+    Chain(Vec<u32>, Verification),
+    Tree(Vec<u32>, Vec<Option<usize>>),
+}
 
 #[wasm_bindgen]
 impl Rows {
@@ -65,23 +79,121 @@ impl Rows {
 
     /// One that draws the token of this position; without one, the token after the accepted ones.
     pub fn push(&mut self, request: &Request, position: Option<f64>) -> Result<()> {
-        let next = request.0.borrow().output().len() as u64;
-        let position = position.map_or(Ok(next), |position| whole(position, "position"))?;
-        self.0.push((request.0.clone(), position));
-        Ok(())
+        self.want(request, position, None)
+    }
+
+    /// As many as there are draft tokens, and one more. `by_rejection` wants the probabilities of the draft.
+    pub fn push_draft(
+        &mut self,
+        request: &Request,
+        position: Option<f64>,
+        tokens: Vec<u32>,
+        by_rejection: bool,
+    ) -> Result<()> {
+        let verification = if by_rejection { Verification::Rejection } else { Verification::SampleAndMatch };
+        self.want(request, position, Some(Draft::Chain(tokens, verification)))
+    }
+
+    /// The same of a tree: `parents` has the place of the token before each, -1 for the text.
+    pub fn push_tree(
+        &mut self,
+        request: &Request,
+        position: Option<f64>,
+        tokens: Vec<u32>,
+        parents: &[i32],
+    ) -> Result<()> {
+        let parents = parents.iter().map(|parent| usize::try_from(*parent).ok()).collect();
+        self.want(request, position, Some(Draft::Tree(tokens, parents)))
     }
 }
 
 impl Rows {
+    fn want(&mut self, request: &Request, position: Option<f64>, draft: Option<Draft>) -> Result<()> {
+        let next = request.0.borrow().output().len() as u64;
+        let position = position.map_or(Ok(next), |position| whole(position, "position"))?;
+        self.0.push(Wanted { request: request.0.clone(), position, draft });
+        Ok(())
+    }
+
     /// The requests, kept from changes meanwhile.
-    pub(crate) fn requests(&self) -> Vec<(Ref<'_, sortilege::Request>, u64)> {
-        self.0.iter().map(|(request, position)| (request.borrow(), *position)).collect()
+    pub(crate) fn requests(&self) -> Vec<Ref<'_, sortilege::Request>> {
+        self.0.iter().map(|wanted| wanted.request.borrow()).collect()
+    }
+
+    /// What is wanted of them, as the library takes it.
+    pub(crate) fn asked<'a>(&'a self, requests: &'a [Ref<'_, sortilege::Request>]) -> Result<Vec<Asked<'a>>> {
+        let asked =
+            |(Wanted { position, draft, .. }, request): (&'a Wanted, &'a Ref<'_, sortilege::Request>)| {
+                Ok(match draft {
+                    None => Asked::Token(request.row(*position)),
+                    Some(Draft::Chain(tokens, verification)) => {
+                        Asked::Chain(DraftTokens::new(request, *position, tokens, *verification)?)
+                    }
+                    Some(Draft::Tree(tokens, parents)) => {
+                        Asked::Tree(DraftTree::new(request, *position, tokens, parents)?)
+                    }
+                })
+            };
+        self.0.iter().zip(requests).map(asked).collect::<sortilege::Result<_>>().map_err(js)
     }
 }
 
-/// As the library takes them.
-pub(crate) fn rows<'a>(requests: &'a [(Ref<'_, sortilege::Request>, u64)]) -> Vec<Row<'a>> {
-    requests.iter().map(|(request, position)| request.row(*position)).collect()
+/// One of what the rows of a batch are for.
+pub(crate) enum Asked<'a> {
+    Token(Row<'a>),
+    Chain(DraftTokens<'a>),
+    Tree(DraftTree<'a>),
+}
+
+impl Asked<'_> {
+    /// Its rows.
+    pub(crate) fn rows(&self) -> Vec<Row<'_>> {
+        match self {
+            Self::Token(row) => vec![*row],
+            Self::Chain(draft) => draft.rows().collect(),
+            Self::Tree(tree) => tree.rows().collect(),
+        }
+    }
+
+    /// What the samples of its rows, of which the first is this one of the batch, mean.
+    fn verdict(&self, first: usize, samples: &[Sample]) -> Verdict {
+        let (accepted, new) = match self {
+            Self::Token(_) => (Vec::new(), 1),
+            Self::Chain(draft) => {
+                let verified = draft.verify(samples);
+                ((0..verified.accepted).collect(), verified.samples.len())
+            }
+            Self::Tree(tree) => {
+                let verified = tree.verify(samples);
+                (verified.accepted, verified.samples.len())
+            }
+        };
+        // The row of a token is the one after it: the first is that of the text.
+        let after = accepted.iter().map(|place| first + place + 1);
+        Verdict { rows: std::iter::once(first).chain(after).take(new).collect(), accepted }
+    }
+}
+
+/// What became of draft tokens: the places of those that stand, and the rows that the new tokens are of.
+#[derive(Serialize)]
+struct Verdict {
+    accepted: Vec<usize>,
+    rows: Vec<usize>,
+}
+
+/// What the samples of a batch mean, as JSON.
+pub(crate) fn verdicts(asked: &[Asked<'_>], mut samples: &[Sample]) -> String {
+    let mut first = 0;
+    let verdicts: Vec<Verdict> = asked
+        .iter()
+        .map(|asked| {
+            let (own, rest) = samples.split_at(asked.rows().len());
+            let verdict = asked.verdict(first, own);
+            (samples, first) = (rest, first + own.len());
+            verdict
+        })
+        .collect();
+    serde_json::to_string(&verdicts).expect("numbers")
 }
 
 /// What was drawn, row by row.
@@ -89,6 +201,7 @@ pub(crate) fn rows<'a>(requests: &'a [(Ref<'_, sortilege::Request>, u64)]) -> Ve
 pub struct Samples {
     pub(crate) rows: Vec<Sample>,
     pub(crate) records: String,
+    pub(crate) verdicts: String,
 }
 
 #[wasm_bindgen]
@@ -97,6 +210,12 @@ impl Samples {
     #[wasm_bindgen(getter)]
     pub fn records(&self) -> String {
         self.records.clone()
+    }
+
+    /// What became of drafts, as JSON.
+    #[wasm_bindgen(getter)]
+    pub fn verdicts(&self) -> String {
+        self.verdicts.clone()
     }
 
     /// Takes the first drawn token of a row into the request's output.

@@ -117,6 +117,145 @@ export async function buffers({ Sampler, Request }) {
   return { refusals };
 }
 
+/** Draft tokens, one after the other and as a tree, by match and by rejection: both engines, and plain decoding. */
+export async function drafts({ Sampler, Request }) {
+  const [gpu, cpu] = [await Sampler.create({ engine: "webgpu" }), await Sampler.create({ engine: "cpu" })];
+  const vocab = 700;
+  const params = { temperature: 0.7, top_k: 20, repetition_penalty: 1.3, seed: 11 };
+  const rowOf = (place) => noise(vocab, 40 + place);
+  const rows = (places) => Float32Array.from(places.flatMap((place) => Array.from(rowOf(place))));
+  // What plain decoding draws, where the logits of a position do not depend on what was drawn.
+  const plain = new Request(params);
+  for (let position = 0; position < 4; position++) plain.accept((await cpu.sample(rowOf(position), [plain]))[0]);
+  const [a, b, c] = plain.output;
+  const wrong = (token) => (token + 1) % vocab;
+  const answers = [];
+  for (const sampler of [gpu, cpu]) {
+    const request = new Request(params);
+    const chain = { request, tokens: [a, b, wrong(c)] };
+    // First a wrong one, then `a`; after `a` a wrong one and `b`; after `b`, `c`.
+    const tree = { request, tokens: [wrong(a), a, wrong(b), b, c], parents: [null, null, 1, 1, 3] };
+    const found = await sampler.verify(rows([0, 1, 2, 3, 0, 1, 1, 2, 2, 3]), [chain, tree], { vocab });
+    same(found.map(({ accepted }) => accepted), [[0, 1], [1, 3, 4]], "what stands");
+    found[1].records.forEach((record) => request.accept(record));
+    same(request.output, plain.output, "a draft changes nothing");
+    // A draft of certainty about a token that is as good as impossible never stands; one of another is left to chance.
+    const probabilities = new Float32Array(2 * vocab);
+    const least = rowOf(0).indexOf(-Infinity);
+    probabilities[least] = 1;
+    const rejected = { request: new Request({ seed: 5 }), tokens: [least], verification: "rejection" };
+    const [{ accepted, records }] = await sampler.verify(rows([0, 1]), [rejected], { vocab, draftProbabilities: probabilities });
+    assert(accepted.length === 0 && records.length === 1 && records[0].draws[0].token !== least, "an impossible draft");
+    const likely = new Float32Array(2 * vocab).fill(1 / vocab);
+    const left = { request: new Request({ seed: 6 }), tokens: [3], verification: "rejection" };
+    answers.push([found, records, await sampler.verify(rows([0, 1]), [left], { vocab, draftProbabilities: likely })]);
+  }
+  same(answers[0], answers[1], "drafts");
+  const draft = { request: new Request({ seed: 1 }), tokens: [1] };
+  const said = [
+    await caught(() => cpu.verify(rows([0, 1]), [{ ...draft, verification: "hope" }], { vocab }), "Params", "hope"),
+    await caught(() => cpu.verify(rows([0, 1]), [{ ...draft, parents: [0] }], { vocab }), "Params", "earlier"),
+    await caught(() => cpu.verify(rows([0, 1]), [{ ...draft, parents: [-2] }], { vocab }), "Params", "-2"),
+    await caught(() => cpu.verify(rows([0, 1]), [{ ...draft, verification: "rejection" }], { vocab }), "Params", "probabilities"),
+    await caught(() => cpu.verify(rows([0]), [draft], { vocab }), "Logits", "2"),
+  ];
+  return { rows: 14, said: said.length };
+}
+
+/** Log-softmax and its like, and divergences: both engines, in memory and in place. */
+export async function operations({ Sampler }) {
+  const device = await (await navigator.gpu.requestAdapter()).requestDevice();
+  const [gpu, cpu] = [await Sampler.create({ device }), await Sampler.create({ engine: "cpu" })];
+  const [rows, vocab] = [3, 4500];
+  const values = noise(rows * vocab, 77);
+  values.fill(NaN, 2 * vocab, 2 * vocab + 1);
+  const buffer = (size) => device.createBuffer({ size, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST });
+  const logits = buffer(values.byteLength);
+  device.queue.writeBuffer(logits, 0, values);
+  const options = { rows, vocab };
+  const bits = (list) => Array.from(new Uint32Array(list.buffer, list.byteOffset, list.length));
+  const calls = {
+    rowMax: async (sampler, given) => bits(await sampler.rowMax(given, options)),
+    logSumExp: async (sampler, given) => bits(await sampler.logSumExp(given, options)),
+    logSoftmax: async (sampler, given) => bits(await sampler.logSoftmax(given, options)),
+    topK: async (sampler, given) => {
+      const { values, tokens } = await sampler.topK(given, 40, options);
+      return [bits(values), Array.from(tokens)];
+    },
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    const expected = await call(cpu, values);
+    same(await call(gpu, values), expected, `${name} of memory`);
+    same(await call(gpu, logits), expected, `${name} of a buffer`);
+  }
+  // By their definition.
+  const row = values.subarray(0, vocab);
+  const lse = Math.log(row.reduce((sum, value) => sum + Math.exp(value), 0));
+  const softmax = await cpu.logSoftmax(values, options);
+  assert(row.every((value, i) => value === -Infinity ? softmax[i] === value : Math.abs(softmax[i] - (value - lse)) < 2e-6), "log-softmax");
+  assert((await cpu.rowMax(row))[0] === Math.max(...row) && (await cpu.topK(row, 0)).values.length === 0, "row max, top 0");
+  const others = Uint16Array.from(values, (value) => (Number.isFinite(value) ? new Uint32Array(Float32Array.of(value).buffer)[0] >>> 16 : 0xff80));
+  const second = { rows, dtype: "bf16" };
+  const kl = await cpu.divergence(values, others, { rows }, second);
+  same(await gpu.divergence(values, others, { rows }, second), kl, "divergences of memory");
+  same(kl[2].statuses, ["nan", "ok"], "statuses");
+  assert(kl[0].kl > 0 && kl[0].kl < 0.1 && (await cpu.divergence(row, row))[0].kl === 0, "divergences");
+  const inPlace = buffer(others.byteLength);
+  device.queue.writeBuffer(inPlace, 0, others);
+  same(await gpu.divergence(logits, inPlace, options, { ...options, dtype: "bf16" }), kl, "divergences of buffers");
+  const said = [
+    await caught(() => gpu.divergence(values, inPlace, options, { ...options, dtype: "bf16" }), "Params", "one place"),
+    await caught(() => cpu.divergence(row, values.subarray(0, 40)), "Params", "40"),
+    await caught(() => cpu.topK(row, 1.5), "Params", "1.5"),
+    await caught(() => cpu.topK(row, 2 ** 21), "Params", "2097152"),
+  ];
+  return { operations: Object.keys(calls).length + 1, said: said.length };
+}
+
+/** Where the browser refuses a device, the CPU engine answers, and says why. */
+export async function refused({ Sampler }) {
+  const { requestDevice } = GPUAdapter.prototype;
+  GPUAdapter.prototype.requestDevice = () => Promise.reject(new DOMException("no more devices today", "OperationError"));
+  try {
+    const sampler = await Sampler.create();
+    assert(sampler.engine === "cpu" && sampler.fallbackReason.includes("no more devices today"), "the CPU engine");
+    assert((await sampler.logprobs(noise(50))).length === 1, "which answers");
+    return { said: await caught(() => Sampler.create({ engine: "webgpu" }), "NoAdapter", "no more devices today") };
+  } finally {
+    GPUAdapter.prototype.requestDevice = requestDevice;
+  }
+}
+
+/** What the browser has against a call whose answer nobody awaits is the error of the next answer, once. */
+export async function forgotten({ Sampler }) {
+  const sampler = await Sampler.create({ engine: "webgpu" });
+  const foreign = await (await navigator.gpu.requestAdapter()).requestDevice();
+  const buffer = foreign.createBuffer({ size: 400, usage: GPUBufferUsage.STORAGE });
+  const { withBuffer } = await import("/proof/door.js");
+  const { Logits } = await import("/proof/sortilege.js");
+  await sampler.logprobs(noise(100));
+  const adopted = withBuffer(sampler.device, buffer, () => sampler.inner.buffer(buffer.size, buffer.usage));
+  sampler.inner.forget(Logits.device(adopted, 0, "f32", 1, 100, 100));
+  const said = await caught(() => sampler.logprobs(noise(100)), "Validation", "the device rejected");
+  assert((await sampler.logprobs(noise(100))).length === 1, "told once");
+  return { said };
+}
+
+/** A panic of the module is told to everybody who waits, and to every later call. */
+export async function panic({ Sampler, Request }) {
+  const sampler = await Sampler.create({ engine: "webgpu" });
+  const request = new Request({ seed: 1 });
+  const { panics } = await import("/proof/sortilege.js");
+  const waiting = [caught(() => sampler.logprobs(noise(100)), "Panic", "planted"), caught(() => sampler.prepare("sample"), "Panic", "planted")];
+  panics(); // a promise that nothing settles
+  const said = await Promise.all(waiting);
+  await caught(() => sampler.logprobs(noise(100)), "Panic", "load the page again");
+  await caught(() => Sampler.create({ engine: "cpu" }), "Panic", "planted");
+  await caught(() => request.accept(1), "Panic", "planted");
+  await caught(() => new Request(), "Panic", "planted");
+  return { said: said[0] };
+}
+
 /** Errors are typed, and the module lives on. */
 export async function errors({ Sampler, Request, formatLog }) {
   const cpu = await Sampler.create({ engine: "cpu" });
@@ -174,20 +313,26 @@ export async function within({ Sampler, Request }) {
   return { records: await sampler.logprobs(logits, { rows: 2 }), drawn };
 }
 
-/** A fault of one token in a kernel is found by the check of the device. */
-export async function fault({ Sampler }) {
+/** A device whose kernels have another piece of text in place of one, and in how many. */
+async function withFault(right, wrong) {
   const device = await (await navigator.gpu.requestAdapter()).requestDevice();
-  const right = "records[record + RECORD_N_GREATER] = stats.n_greater;";
   let planted = 0;
   const { createShaderModule } = device;
   device.createShaderModule = (descriptor) => {
-    const code = descriptor.code.replace(right, right.replace(";", " + 1u;"));
+    const code = descriptor.code.replace(right, wrong);
     planted += code === descriptor.code ? 0 : 1;
     return createShaderModule.call(device, { ...descriptor, code });
   };
+  return { device, planted: () => planted };
+}
+
+/** A fault of one token in a kernel is found by the check of the device. */
+export async function fault({ Sampler }) {
+  const right = "records[record + RECORD_N_GREATER] = stats.n_greater;";
+  const { device, planted } = await withFault(right, right.replace(";", " + 1u;"));
   const sampler = await Sampler.create({ device });
   const said = await caught(() => sampler.selfCheck("logprobs"), "Mismatch", "other bits");
-  assert(planted === 1, `${planted} kernels were changed`);
+  assert(planted() === 1, `${planted()} kernels were changed`);
   const sound = await Sampler.create({ engine: "webgpu" });
   for (const kernels of ["logprobs", "long_lists", "token_ranks"]) {
     await sound.prepare(kernels);
@@ -230,4 +375,36 @@ export async function times({ Sampler, Request }) {
   await time("cpu: 20 logprobs [1][128256]", async () => { for (let i = 0; i < 20; i++) await cpu.logprobs(logits, { topLogprobs: 20 }); });
   await time("cpu: 20 draws [1][128256]", async () => { for (let i = 0; i < 20; i++) await cpu.sample(logits, [request]); });
   return took;
+}
+
+/** Hashes of what the CPU engine of the module answers. */
+export async function digests({ load }) {
+  await load();
+  const { Engine } = await import("/proof/sortilege.js");
+  return Engine.digests().trim();
+}
+
+/** What `validate --quick` finds on a device, compared with the CPU engine and the definition. */
+async function validated(Sampler, device, names) {
+  const sampler = await Sampler.create({ device });
+  for (const dtype of ["f32", "f16", "bf16"]) await sampler.prepare("logprobs", dtype);
+  const start = performance.now();
+  const tell = (done, of) => done % 10 === 0 && console.log(`${done} of ${of} batches, ${Math.round((performance.now() - start) / 1000)} s`);
+  const reports = JSON.parse(await sampler.inner.validate(names, tell));
+  return { reports, seconds: Math.round((performance.now() - start) / 1000) };
+}
+
+const GRID = ["tile_stats", "logprobs", "row_max", "log_sum_exp", "log_softmax", "top_k", "sample", "divergence"];
+
+/** The grid on a device of the page's. */
+export async function grid({ Sampler }) {
+  return validated(Sampler, await (await navigator.gpu.requestAdapter()).requestDevice(), GRID);
+}
+
+/** The same with a fault of one token in one kernel. */
+export async function faultyGrid({ Sampler }) {
+  const { device } = await withFault("bits = 0x7f800000u;", "bits = 0xff800000u;");
+  const { reports } = await validated(Sampler, device, ["row_max"]);
+  assert(reports[0].mismatches > 0, "the fault is seen");
+  return { cases: reports[0].cases, mismatches: reports[0].mismatches, first: reports[0].first };
 }

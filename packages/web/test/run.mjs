@@ -1,13 +1,14 @@
-// Runs the package in Chromium: node run.mjs PACKAGE PAGE, its folder and the example page. Each check is a page of its own.
-// Pictures go beside the page.
+// Runs the package in Chromium: node run.mjs PACKAGE PROOF DIGESTS PAGE: the folders of the package and of the one with what tests
+// alone need, what native code answers, and the example page. Each check is a page of its own. Pictures go beside the page.
 
+import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { launch, open, workPage } from "./browser.mjs";
 import { serve } from "./serve.mjs";
 
-const [ours, example] = process.argv.slice(2);
-const server = await serve({ package: ours, test: import.meta.dirname });
+const [ours, proof, digestsFile, example] = process.argv.slice(2);
+const server = await serve({ package: ours, proof, test: import.meta.dirname });
 const failures = [];
 const shown = (value) => JSON.stringify(value)?.slice(0, 400);
 
@@ -24,15 +25,15 @@ async function check(name, call) {
   }
 }
 
-/** What a check of checks.js finds in a page of this browser. */
-async function inPage(browser, name) {
+/** What a check of checks.js finds in a page of this browser, of the package or of the one with what tests alone need. */
+async function inPage(browser, name, folder = "package") {
   const said = [];
   const page = await open(browser, `${server.url}/`, said);
   try {
-    return await page.evaluate(async (name) => {
-      const [checks, library] = [await import("/test/checks.js"), await import("/package/index.js")];
+    return await page.evaluate(async ([name, folder]) => {
+      const [checks, library] = [await import("/test/checks.js"), await import(`/${folder}/index.js`)];
       return checks[name](library);
-    }, name);
+    }, [name, folder]);
   } catch (error) {
     throw new Error(`${error.message}\n${said.slice(0, 5).join("\n")}`);
   } finally {
@@ -42,9 +43,10 @@ async function inPage(browser, name) {
 
 const browser = await launch();
 console.log(`Chromium ${browser.version()}`);
-for (const name of ["interfaces", "types", "buffers", "errors", "lost", "fault"]) {
+for (const name of ["interfaces", "types", "buffers", "drafts", "operations", "errors", "refused", "lost", "fault"]) {
   await check(name, () => inPage(browser, name));
 }
+for (const name of ["forgotten", "panic"]) await check(name, () => inPage(browser, name, "proof"));
 await check("two tabs at once", async () => {
   const found = await Promise.all([inPage(browser, "interfaces"), inPage(browser, "interfaces")]);
   const [a, b] = found.map((tab) => new Set(tab.seeds));
@@ -63,6 +65,20 @@ await check("a page without WebGPU", async () => {
 });
 await check("the example page, from its folder", () => workPage(browser, `file://${example}`, dirname(example)));
 await check("times", () => inPage(browser, "times"));
+await check("the CPU engine of the module is that of native code", async () => {
+  const native = (await readFile(digestsFile, "utf8")).trim();
+  const digests = await inPage(browser, "digests", "proof");
+  if (digests !== native) throw new Error(`${digests}\nis not\n${native}`);
+  return { operations: native.split("\n").length };
+});
+await check("the grid of validate --quick", async () => {
+  const { reports, seconds } = await inPage(browser, "grid", "proof");
+  for (const { name, cases, mismatches } of reports) console.log(`          ${name.padEnd(12)} ${cases} cases, ${mismatches} mismatches`);
+  const [cases, mismatches] = ["cases", "mismatches"].map((key) => reports.reduce((sum, report) => sum + report[key], 0));
+  if (mismatches > 0 || cases < 1000) throw new Error(shown(reports.filter((report) => report.mismatches > 0)));
+  return { cases, mismatches, seconds };
+});
+await check("a planted fault is seen by the grid", () => inPage(browser, "faultyGrid", "proof"));
 
 await browser.close();
 server.close();
