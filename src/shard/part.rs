@@ -62,7 +62,7 @@ impl<'a> Shard<'a> {
         if let Some(cut) = off_tile {
             return Err(Error::Shard(format!(
                 "a cut at token {cut} is no multiple of {TILE_TOKENS}, and sums would round elsewhere than those of the whole: cut \
-                 as `Shard::cut` says"
+                 at multiples of it"
             )));
         }
         Ok(Self { logits, first_token, vocab })

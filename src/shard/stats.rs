@@ -72,6 +72,11 @@ impl ShardStats {
         self.rows.iter().map(|row| row.target.map(|target| target.token))
     }
 
+    /// The given tokens of each row, `[rows]`.
+    pub fn token_ids(&self) -> impl Iterator<Item = Vec<u32>> + '_ {
+        self.rows.iter().map(|row| row.given.iter().map(|given| given.token).collect())
+    }
+
     /// What both say together. Associative and commutative: of the same shards, any tree and any order gives the same bits.
     ///
     /// # Errors

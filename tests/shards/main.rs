@@ -143,6 +143,10 @@ fn shards_say_what_the_whole_says() {
                 let parts = cut(vocab, &mut numbers);
                 let whole = merged(batch.stats(&parts, &query), &mut numbers);
                 let sent = ShardStats::from_bytes(&whole.to_bytes()).expect("statistics");
+                assert!(
+                    sent.targets().eq(asked.targets.iter().copied())
+                        && sent.token_ids().eq(asked.given.iter().cloned())
+                );
                 if whole.logprobs().expect("all is here") != batch.whole(&query) || sent != whole {
                     wrong.push(format!(
                         "{} {dtype} of {vocab}, seed {seed}, cut {parts:?}, {:?}",

@@ -1,7 +1,10 @@
-"""The example of this folder on one machine: two workers of Ray. `scripts/test-scale` runs it."""
+"""The examples of this folder on one machine: two workers of Ray, two processes of torch.distributed. `scripts/test-scale` runs it."""
 
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -83,3 +86,10 @@ def test_two_workers_say_what_one_process_says(cluster, data, tmp_path):
     # The comparison sees one bit of one number.
     by_duckdb.loc[3, "logprob"] = np.nextafter(by_duckdb.loc[3, "logprob"], 0)
     assert columns(by_duckdb) != expected
+
+
+def test_two_processes_merge_to_one():
+    example = Path(__file__).with_name("torch_gloo.py")
+    said = subprocess.run([sys.executable, example], capture_output=True, text=True, timeout=300)
+    assert said.returncode == 0, said.stderr
+    assert "of 2 processes" in said.stdout and "bit for bit" in said.stdout

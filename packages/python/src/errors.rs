@@ -12,7 +12,7 @@ import_exception!(sortilege._errors, ParamsError);
 pub(crate) fn raised(error: sortilege::Error) -> PyErr {
     let message = error.to_string();
     match error {
-        sortilege::Error::Params(_) => ParamsError::new_err(message),
+        sortilege::Error::Params(_) | sortilege::Error::Shard(_) => ParamsError::new_err(message),
         sortilege::Error::Logits(_) => LogitsError::new_err(message),
         _ => DeviceError::new_err(message),
     }

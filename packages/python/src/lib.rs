@@ -7,6 +7,7 @@
 //! | `tokens`, `params` | token ids and parameters |
 //! | `device`, `blocks` | engines by name, threads; long work in blocks, between which Ctrl-C is heard |
 //! | `logprobs`, `sample`, `samples`, `request`, `operations` | the functions, and the classes of their results |
+//! | `shard` | parts of a vocabulary on several devices |
 //! | `compare`, `log` | two models beside each other, scores of sequences; logs written and audited |
 //! | `columns`, `arrow` | results as NumPy arrays and as tables |
 //! | `errors` | exceptions |
@@ -26,6 +27,7 @@ mod params;
 mod request;
 mod sample;
 mod samples;
+mod shard;
 mod tokens;
 
 use pyo3::prelude::*;
@@ -51,4 +53,6 @@ mod _core {
     use crate::sample::sample;
     #[pymodule_export]
     use crate::samples::Samples;
+    #[pymodule_export]
+    use crate::shard::{ShardStats, cut_vocab, shard_keys, shard_stats};
 }

@@ -1,6 +1,7 @@
 //! `logprobs`: what rows say of their tokens, and its result.
 
 use pyo3::prelude::*;
+use sortilege::shard::ShardStats;
 use sortilege::{Kernels, Logprobs as Row, LogprobsParams, TargetLogprob};
 
 use crate::blocks::Call;
@@ -9,7 +10,7 @@ use crate::device::Device;
 use crate::errors::raised;
 use crate::input::LogitsInput;
 use crate::params::count;
-use crate::tokens;
+use crate::tokens::AskedTokens;
 
 /// What each row of logits says: its distribution, and the token that was asked about.
 ///
@@ -97,34 +98,31 @@ pub(crate) fn logprobs(
     progress: bool,
 ) -> PyResult<Logprobs> {
     let input = LogitsInput::new(logits)?;
-    let targets = tokens::per_row("targets", targets, &input.shape)?;
-    let (given, width) = tokens::lists("token_ids", token_ids, &input.shape)?;
+    let asked = AskedTokens::new(targets, token_ids, &input.shape)?;
     let call = Call { device: Device::named(py, device)?, logits: input.logits()?, progress };
     let vocab = call.logits.vocab();
     let params = LogprobsParams { top_logprobs: top, temperature, entropy };
     // No rows make no call that would check it.
     params.validate().map_err(raised)?;
-    let given_of =
-        |row: usize| if given.len() == width { &given[..] } else { &given[row * width..][..width] };
     let rows = call.run(py, |device, range, block| {
         let dtype = block.dtype();
         device.check(Kernels::Logprobs, dtype)?;
         if top > sortilege::SamplingParams::MAX_LOGPROBS {
             device.check(Kernels::LongLists, dtype)?;
         }
-        if width > 0 {
+        if asked.width > 0 {
             device.check(Kernels::TokenRanks, dtype)?;
         }
-        let lists: Vec<&[u32]> = if width > 0 { range.clone().map(given_of).collect() } else { Vec::new() };
-        device.engine().logprobs_of(block, &params, targets.get(range).unwrap_or(&[]), &lists)
+        let lists = asked.lists_of(range.clone());
+        device.engine().logprobs_of(block, &params, asked.targets_of(range), &lists)
     })?;
     let top = vocab.min(top as usize);
     let (device, shape) = (call.device.name(), input.shape.clone());
     Ok(Logprobs {
         columns: Columns::new(rows, shape),
-        targets,
+        targets: asked.targets,
         top,
-        token_ids: width,
+        token_ids: asked.width,
         device,
         temperature,
         vocab,
@@ -265,6 +263,21 @@ impl Logprobs {
 }
 
 impl Logprobs {
+    /// The rows that shards have merged to.
+    pub(crate) fn of_shards(stats: &ShardStats) -> sortilege::Result<Self> {
+        let (rows, params, vocab) = (stats.logprobs()?, stats.params(), stats.vocab());
+        let shape = vec![rows.len()];
+        Ok(Self {
+            token_ids: stats.token_ids().map(|tokens| tokens.len()).max().unwrap_or(0),
+            columns: Columns::new(rows, shape),
+            targets: stats.targets().collect(),
+            top: vocab.min(params.top_logprobs as usize),
+            device: Device::Cpu.name(),
+            temperature: params.temperature,
+            vocab,
+        })
+    }
+
     fn given<T: numpy::Element + Clone>(
         &self,
         py: Python<'_>,

@@ -1,5 +1,7 @@
 //! Token ids of Python's arrays, lists and tensors.
 
+use std::ops::Range;
+
 use numpy::{
     PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray,
     PyUntypedArrayMethods,
@@ -51,6 +53,41 @@ impl<'py> Whole<'py> {
     }
 }
 
+/// The tokens that rows are asked about: a target of each, and given ones, of all rows the same or of each its own.
+pub(crate) struct AskedTokens {
+    /// Empty, or one for each row.
+    pub(crate) targets: Vec<Option<u32>>,
+    given: Vec<u32>,
+    /// Given tokens of a row.
+    pub(crate) width: usize,
+}
+
+impl AskedTokens {
+    /// Those of rows of this shape.
+    pub(crate) fn new(
+        targets: Option<&Bound<'_, PyAny>>,
+        token_ids: Option<&Bound<'_, PyAny>>,
+        shape: &[usize],
+    ) -> PyResult<Self> {
+        let targets = per_row("targets", targets, shape)?;
+        let (given, width) = lists("token_ids", token_ids, shape)?;
+        Ok(Self { targets, given, width })
+    }
+
+    /// The targets of these rows, if there are any.
+    pub(crate) fn targets_of(&self, rows: Range<usize>) -> &[Option<u32>] {
+        self.targets.get(rows).unwrap_or(&[])
+    }
+
+    /// A list of given tokens for each of these rows, if there are any.
+    pub(crate) fn lists_of(&self, rows: Range<usize>) -> Vec<&[u32]> {
+        let Self { given, width, .. } = self;
+        let of_row =
+            |row: usize| if given.len() == *width { &given[..] } else { &given[row * width..][..*width] };
+        if *width == 0 { Vec::new() } else { rows.map(of_row).collect() }
+    }
+}
+
 /// A token for each row of logits of this shape, or none.
 pub(crate) fn per_row(
     name: &str,
@@ -72,12 +109,8 @@ pub(crate) fn per_row(
     whole.numbers()?.iter().map(token).collect()
 }
 
-/// Lists of tokens, one of all rows or one of each.
-pub(crate) fn lists(
-    name: &str,
-    object: Option<&Bound<'_, PyAny>>,
-    shape: &[usize],
-) -> PyResult<(Vec<u32>, usize)> {
+/// Lists of tokens, one of all rows or one of each, and their length.
+fn lists(name: &str, object: Option<&Bound<'_, PyAny>>, shape: &[usize]) -> PyResult<(Vec<u32>, usize)> {
     let Some(object) = object else { return Ok((Vec::new(), 0)) };
     let whole = Whole::new(name, object)?;
     let of_each = [shape, &[0]].concat();

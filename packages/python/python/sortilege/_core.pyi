@@ -132,6 +132,16 @@ class AuditReport:
     differing: int
     first: str | None
 
+@final
+class ShardStats:
+    is_whole: bool
+    def merge(self, other: ShardStats) -> ShardStats: ...
+    def logprobs(self) -> Logprobs: ...
+    def to_bytes(self) -> bytes: ...
+    @classmethod
+    def from_bytes(cls, bytes: bytes) -> ShardStats: ...
+    def __len__(self) -> int: ...
+
 _Parts: TypeAlias = Logprobs | Samples | Sequence[Logprobs] | Sequence[Samples]
 
 def logprobs(
@@ -167,6 +177,26 @@ def compare(
     progress: bool = False,
 ) -> Comparison: ...
 def score(logits: _Logits, tokens: _Tokens, temperature: float = 1.0, device: str = "auto") -> Score: ...
+def cut_vocab(vocab: int, shards: int) -> list[tuple[int, int]]: ...
+def shard_keys(
+    logits: _Logits,
+    first_token: int,
+    vocab: int,
+    targets: _Tokens | None = None,
+    token_ids: _Tokens | None = None,
+) -> _I32: ...
+def shard_stats(
+    logits: _Logits,
+    first_token: int,
+    vocab: int,
+    keys: npt.ArrayLike | None = None,
+    targets: _Tokens | None = None,
+    top: int = 20,
+    token_ids: _Tokens | None = None,
+    temperature: float = 1.0,
+    *,
+    entropy: bool = False,
+) -> ShardStats: ...
 def write_log(path: _Path, result: _Parts, format: str | None = None, token_bytes: _TokenBytes | None = None) -> None: ...
 def audit(path: _Path, result: _Parts, token_bytes: _TokenBytes | None = None) -> AuditReport: ...
 def devices(gl: bool = False) -> list[_Adapter]: ...
