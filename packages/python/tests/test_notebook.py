@@ -19,5 +19,5 @@ def test_the_notebook_runs():
     assert "perplexity 46.393" in text
     assert sum("image/png" in one for one in data) == 2
     pages = [one["text/html"] for one in data if "rank " in one.get("text/html", "")]
-    assert len(pages) == 2 and all(page.count("<span") == 192 for page in pages)
+    assert len(pages) == 3 and all(page.count("<span") == 192 for page in pages)
     assert re.search(r"192 records, all as they must be", str(data))
