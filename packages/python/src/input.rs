@@ -90,7 +90,9 @@ impl<'py> LogitsInput<'py> {
         let (Some((&vocab, rows)), Some((&last, outer))) = (shape.split_last(), strides.split_last()) else {
             return Err(LogitsError::new_err("logits without a dimension: the last one is the vocabulary"));
         };
-        let row_stride = if vocab <= 1 || last == 1 { row_stride(rows, outer, vocab) } else { None };
+        // Where there are no rows, or no second token, NumPy's strides say nothing.
+        let is_row = last == 1 || vocab <= 1 || rows.contains(&0);
+        let row_stride = if is_row { row_stride(rows, outer, vocab) } else { None };
         let Some(row_stride) = row_stride else {
             return Err(LogitsError::new_err(format!(
                 "logits of shape {shape:?} have strides of {strides:?} elements: the tokens of a row must lie side by side, and \

@@ -30,6 +30,14 @@ def test_rows_may_be_any_distance_apart(logits):
     assert bits(grid) == bits(np.ascontiguousarray(grid))
 
 
+def test_no_rows_of_any_layout(logits):
+    """NumPy gives strides of 0 to what it makes without elements."""
+    for empty in [logits[:0], np.ones((0, 9), np.float32), np.ones((3, 0, 9), np.float16), logits[:0, ::2], logits.T[:, :0].T]:
+        found = sortilege.logprobs(empty, top=4)
+        assert found.top_tokens.shape == (*empty.shape[:-1], 4) and len(sortilege.sample(empty)) == 0
+        assert sortilege.log_softmax(empty).shape == empty.shape
+
+
 def test_what_cannot_be_read_in_place_says_so(logits):
     grid = np.zeros((4, 6, 50), np.float32)
     for view in [logits.T, logits[:, ::2], logits[::-1], grid[:, :3], grid.transpose(1, 0, 2), logits[:, ::-1]]:
@@ -109,6 +117,18 @@ class Tensor:
         return self.array.__dlpack__(**words)
 
 
+class Kept(Tensor):
+    """Keeps the capsules that it gives."""
+
+    def __init__(self, *args, **words):
+        super().__init__(*args, **words)
+        self.capsules = []
+
+    def __dlpack__(self, **words):
+        self.capsules.append(super().__dlpack__(**words))
+        return self.capsules[-1]
+
+
 def test_tensors_are_read_by_dlpack(logits):
     for versions in [True, False]:
         assert bits(Tensor(logits, versions=versions)) == bits(logits)
@@ -122,6 +142,20 @@ def test_tensors_are_read_by_dlpack(logits):
     if np.lib.NumpyVersion(np.__version__) >= "2.1.0":
         logits.flags.writeable = False
         assert bits(Tensor(logits)) == bits(logits)
+
+
+def test_a_lent_tensor_is_given_back(logits):
+    """Its capsule is read, and as it is not consumed keeps its name; only that of a copy is, by NumPy, which says so in it."""
+    for array in [logits, logits.astype(np.float64)]:
+        for versions in [True, False]:
+            before, tensor = sys.getrefcount(array), Kept(array, versions=versions)
+            for _ in range(3):
+                sortilege.log_softmax(tensor)
+            assert sys.getrefcount(array) == before + 1 + 3  # the tensor, and a capsule of each call
+            consumed = ["used_dltensor" in repr(capsule) for capsule in tensor.capsules]
+            assert consumed == ([False] if array is logits else [False, True]) * 3
+            del tensor
+            assert sys.getrefcount(array) == before
 
 
 @pytest.mark.parametrize("device, name", [((2, 1), "CUDA"), ((8, 0), "Metal"), ((77, 0), "other")])
