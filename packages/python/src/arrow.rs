@@ -10,7 +10,6 @@ use arrow_array::{
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Fields};
-use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use sortilege::{Distribution, Drawn, Status, TargetLogprob, TopLogprob};
@@ -175,25 +174,4 @@ fn number(value: f64) -> Option<f64> {
 
 fn failed(error: ArrowError) -> PyErr {
     ParamsError::new_err(error.to_string())
-}
-
-pub(crate) fn to_arrow<'py>(table: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    import(table.py(), "pyarrow", "to_arrow()")?.call_method1("table", (table,))
-}
-
-pub(crate) fn to_pandas<'py>(table: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    import(table.py(), "pandas", "to_pandas()")?;
-    to_arrow(table)?.call_method0("to_pandas")
-}
-
-pub(crate) fn to_polars<'py>(table: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    import(table.py(), "polars", "to_polars()")?.call_method1("DataFrame", (table,))
-}
-
-fn import<'py>(py: Python<'py>, name: &str, wanted_by: &str) -> PyResult<Bound<'py, PyModule>> {
-    py.import(name).map_err(|error| {
-        let told = PyImportError::new_err(format!("{wanted_by} needs {name}: pip install {name} ({error})"));
-        told.set_cause(py, Some(error));
-        told
-    })
 }

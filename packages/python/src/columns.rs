@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use numpy::{Element, PyArray, PyArrayMethods};
 use pyo3::prelude::*;
-use sortilege::{Distribution, NO_TOKEN, Status, TargetLogprob};
+use sortilege::{NO_TOKEN, Status, TargetLogprob};
 
 /// The rows of a result, and the arrays that were made of them.
 pub(crate) struct Columns<R> {
@@ -98,9 +98,4 @@ pub(crate) fn status_code(status: Status) -> u8 {
 /// The rank of a token as an array has it.
 pub(crate) fn rank(target: &TargetLogprob) -> i32 {
     target.rank().cast_signed()
-}
-
-/// Width of the longest list of most probable tokens.
-pub(crate) fn widest<'a>(distributions: impl Iterator<Item = &'a Distribution>) -> usize {
-    distributions.map(|row| row.top_logprobs.len()).max().unwrap_or(0)
 }

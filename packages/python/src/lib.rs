@@ -9,7 +9,7 @@
 //! | `logprobs`, `sample`, `samples`, `request`, `operations` | the functions, and the classes of their results |
 //! | `shard` | parts of a vocabulary on several devices |
 //! | `compare`, `log` | two models beside each other, scores of sequences; logs written and audited |
-//! | `columns`, `arrow` | results as NumPy arrays and as tables |
+//! | `columns`, `table`, `arrow` | results as NumPy arrays and as tables |
 //! | `errors` | exceptions |
 
 mod arrow;
@@ -28,6 +28,7 @@ mod request;
 mod sample;
 mod samples;
 mod shard;
+mod table;
 mod tokens;
 
 use pyo3::prelude::*;

@@ -10,6 +10,7 @@ use crate::device::Device;
 use crate::errors::raised;
 use crate::input::LogitsInput;
 use crate::params::count;
+use crate::table::{Table, is_table};
 use crate::tokens::AskedTokens;
 
 /// What each row of logits says: its distribution, and the token that was asked about.
@@ -18,8 +19,8 @@ use crate::tokens::AskedTokens;
 /// log-sum-exps are float64, in nats; tokens are int32, -1 for none.
 ///
 /// It is a table of a row each, too: `to_arrow()`, `to_pandas()`, `to_polars()`, or anything that takes
-/// `__arrow_c_stream__`; and a log: `write_log(path)`.
-#[pyclass(frozen, module = "sortilege")]
+/// `__arrow_c_stream__`; and `sortilege.write_log(path, result)` makes a log of it.
+#[pyclass(frozen, extends = Table, module = "sortilege")]
 pub(crate) struct Logprobs {
     pub(crate) columns: Columns<Row>,
     pub(crate) targets: Vec<Option<u32>>,
@@ -129,6 +130,8 @@ pub(crate) fn logprobs(
     })
 }
 
+is_table!(Logprobs);
+
 /// Arrays: each is made when it is first asked for.
 #[pymethods]
 impl Logprobs {
@@ -229,12 +232,6 @@ impl Logprobs {
         format!("<sortilege.Logprobs of shape {:?}, vocab {vocab}, top {top}, by {device}>", columns.shape)
     }
 
-    /// The tokens by their ids, coloured by how much they surprise: `HeatMap` has their texts too.
-    fn _repr_html_<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let map = slf.py().import("sortilege._html")?.getattr("HeatMap")?.call1((slf,))?;
-        map.call_method0("_repr_html_")
-    }
-
     /// The rows as a stream of Arrow's C interface.
     #[pyo3(signature = (requested_schema = None))]
     fn __arrow_c_stream__<'py>(
@@ -244,21 +241,6 @@ impl Logprobs {
     ) -> PyResult<Bound<'py, PyAny>> {
         let _ = requested_schema; // the interface lets a producer have its own
         crate::arrow::stream(py, crate::arrow::logprobs(self)?)
-    }
-
-    /// The rows as a `pyarrow.Table`.
-    fn to_arrow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        crate::arrow::to_arrow(slf.as_any())
-    }
-
-    /// The rows as a `pandas.DataFrame`.
-    fn to_pandas<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        crate::arrow::to_pandas(slf.as_any())
-    }
-
-    /// The rows as a `polars.DataFrame`.
-    fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        crate::arrow::to_polars(slf.as_any())
     }
 }
 

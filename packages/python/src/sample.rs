@@ -13,7 +13,7 @@ use crate::errors::{ParamsError, raised};
 use crate::input::{LogitsInput, numpy};
 use crate::params::any_params;
 use crate::request::Request;
-use crate::samples::Samples;
+use crate::samples::{Samples, Widths};
 use crate::tokens::Whole;
 
 /// Draws a token from each row of logits, or several, as its request asks.
@@ -89,8 +89,8 @@ pub(crate) fn sample(
         device.engine().sample(block, &rows[range], &SampleInputs { mask, ..SampleInputs::default() })
     })?;
     let streams = rows.iter().map(|row| row.request.params().stream).collect();
-    let device = call.device.name();
-    Ok(Samples { columns: Columns::new(samples, input.shape.clone()), places, streams, device })
+    let (widths, device) = (Widths::new(&requests, vocab), call.device.name());
+    Ok(Samples { columns: Columns::new(samples, input.shape.clone()), places, streams, widths, device })
 }
 
 /// What is asked, one by one.

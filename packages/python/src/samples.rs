@@ -3,9 +3,10 @@
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyList};
-use sortilege::{Distribution, Sample};
+use sortilege::{Distribution, Request, Sample, SamplingParams};
 
-use crate::columns::{Columns, id, rank, status_code, widest};
+use crate::columns::{Columns, id, rank, status_code};
+use crate::table::{Table, is_table};
 
 /// What was drawn from each row of logits, and from which distribution.
 ///
@@ -13,16 +14,41 @@ use crate::columns::{Columns, id, rank, status_code, widest};
 /// nats; tokens are int32, -1 for none. `samples[i]` is row i, of all rows one after the other, as samples of its own.
 ///
 /// It is a table of a row each, too: `to_arrow()`, `to_pandas()`, `to_polars()`, or anything that takes
-/// `__arrow_c_stream__`; and a log: `write_log(path)`.
-#[pyclass(frozen, module = "sortilege", sequence)]
+/// `__arrow_c_stream__`; and `sortilege.write_log(path, result)` makes a log of it.
+#[pyclass(frozen, extends = Table, module = "sortilege", sequence)]
 pub(crate) struct Samples {
     pub(crate) columns: Columns<Sample>,
     /// Request and position of each row, and the stream that it was drawn with.
     pub(crate) places: Vec<(u64, u64)>,
     pub(crate) streams: Vec<u32>,
+    pub(crate) widths: Widths,
     /// What computed it: `cpu`, or an adapter's name.
     #[pyo3(get)]
     pub(crate) device: String,
+}
+
+is_table!(Samples);
+
+/// The last dimension of arrays of lists: the most that any request asked for, whatever the rows have.
+#[derive(Clone, Copy)]
+pub(crate) struct Widths {
+    draws: usize,
+    processed: usize,
+    raw: usize,
+}
+
+impl Widths {
+    /// Those of requests about rows of so many tokens.
+    pub(crate) fn new(requests: &[&Request], vocab: usize) -> Self {
+        let most = |asked: fn(&SamplingParams) -> u32| {
+            requests.iter().map(|request| asked(request.params())).max().unwrap_or(0) as usize
+        };
+        Self {
+            draws: most(|params| params.n),
+            processed: vocab.min(most(|params| params.processed_logprobs.unwrap_or(0))),
+            raw: vocab.min(most(|params| params.raw_logprobs.unwrap_or(0))),
+        }
+    }
 }
 
 /// Arrays: each is made when it is first asked for.
@@ -72,8 +98,7 @@ impl Samples {
     /// `(..., n)` int32: all drawn tokens; -1 where a row has fewer.
     #[getter]
     fn draws(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let width = self.columns.rows.iter().map(|row| row.draws.len()).max().unwrap_or(0);
-        self.columns.lists(py, "draws", width, -1, |row, out| {
+        self.columns.lists(py, "draws", self.widths.draws, -1, |row, out| {
             out.extend(row.draws.iter().map(|drawn| id(drawn.token)))
         })
     }
@@ -81,8 +106,7 @@ impl Samples {
     /// `(..., n)` float64: their logprobs.
     #[getter]
     fn draw_logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let width = self.columns.rows.iter().map(|row| row.draws.len()).max().unwrap_or(0);
-        self.columns.lists(py, "draw_logprobs", width, f64::NAN, |row, out| {
+        self.columns.lists(py, "draw_logprobs", self.widths.draws, f64::NAN, |row, out| {
             out.extend(row.draws.iter().map(|drawn| drawn.logprob));
         })
     }
@@ -120,16 +144,15 @@ impl Samples {
     /// `(..., processed_logprobs)` int32: the most probable tokens of what was drawn from.
     #[getter]
     fn top_tokens(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let width = widest(self.columns.rows.iter().map(|row| &row.processed));
-        self.columns
-            .lists(py, "top_tokens", width, -1, |row, out| out.extend(top_tokens(Some(&row.processed))))
+        self.columns.lists(py, "top_tokens", self.widths.processed, -1, |row, out| {
+            out.extend(top_tokens(Some(&row.processed)))
+        })
     }
 
     /// `(..., processed_logprobs)` float64: their logprobs.
     #[getter]
     fn top_logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let width = widest(self.columns.rows.iter().map(|row| &row.processed));
-        self.columns.lists(py, "top_logprobs", width, f64::NEG_INFINITY, |row, out| {
+        self.columns.lists(py, "top_logprobs", self.widths.processed, f64::NEG_INFINITY, |row, out| {
             out.extend(top_logprobs(Some(&row.processed)))
         })
     }
@@ -137,16 +160,15 @@ impl Samples {
     /// `(..., raw_logprobs)` int32: the most probable tokens of the raw distribution.
     #[getter]
     fn raw_top_tokens(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let width = widest(self.columns.rows.iter().filter_map(|row| row.raw.as_ref()));
-        self.columns
-            .lists(py, "raw_top_tokens", width, -1, |row, out| out.extend(top_tokens(row.raw.as_ref())))
+        self.columns.lists(py, "raw_top_tokens", self.widths.raw, -1, |row, out| {
+            out.extend(top_tokens(row.raw.as_ref()))
+        })
     }
 
     /// `(..., raw_logprobs)` float64: their logprobs.
     #[getter]
     fn raw_top_logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let width = widest(self.columns.rows.iter().filter_map(|row| row.raw.as_ref()));
-        self.columns.lists(py, "raw_top_logprobs", width, f64::NEG_INFINITY, |row, out| {
+        self.columns.lists(py, "raw_top_logprobs", self.widths.raw, f64::NEG_INFINITY, |row, out| {
             out.extend(top_logprobs(row.raw.as_ref()))
         })
     }
@@ -171,17 +193,11 @@ impl Samples {
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
         let rows = (0..self.columns.rows.len()).map(|row| self.row(row));
-        PyList::new(py, rows.map(|row| Py::new(py, row)).collect::<PyResult<Vec<_>>>()?)?.try_iter()
+        PyList::new(py, rows.map(|row| row.into_pyobject(py)).collect::<PyResult<Vec<_>>>()?)?.try_iter()
     }
 
     fn __repr__(&self) -> String {
         format!("<sortilege.Samples of shape {:?}, by {}>", self.columns.shape, self.device)
-    }
-
-    /// The tokens by their ids, coloured by how much they surprise: `HeatMap` has their texts too.
-    fn _repr_html_<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let map = slf.py().import("sortilege._html")?.getattr("HeatMap")?.call1((slf,))?;
-        map.call_method0("_repr_html_")
     }
 
     /// The rows as a stream of Arrow's C interface.
@@ -194,21 +210,6 @@ impl Samples {
         let _ = requested_schema; // the interface lets a producer have its own
         crate::arrow::stream(py, crate::arrow::samples(self)?)
     }
-
-    /// The rows as a `pyarrow.Table`.
-    fn to_arrow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        crate::arrow::to_arrow(slf.as_any())
-    }
-
-    /// The rows as a `pandas.DataFrame`.
-    fn to_pandas<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        crate::arrow::to_pandas(slf.as_any())
-    }
-
-    /// The rows as a `polars.DataFrame`.
-    fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        crate::arrow::to_polars(slf.as_any())
-    }
 }
 
 impl Samples {
@@ -218,6 +219,7 @@ impl Samples {
             columns: Columns::new(vec![self.columns.rows[row].clone()], Vec::new()),
             places: vec![self.places[row]],
             streams: vec![self.streams[row]],
+            widths: self.widths,
             device: self.device.clone(),
         }
     }

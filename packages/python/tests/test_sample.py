@@ -108,7 +108,7 @@ def test_masks(logits):
 def test_nothing_to_draw_from():
     drawn = sample(np.full((2, 3), -np.inf, np.float32))
     assert drawn.tokens.tolist() == [-1, -1] and (drawn.status == sortilege.Status.NOTHING_FINITE).all()
-    assert np.isnan(drawn.logprobs).all() and drawn.draws.shape == (2, 0)
+    assert np.isnan(drawn.logprobs).all() and (drawn.draws == [[-1], [-1]]).all()
     request = Request()
     request.accept(drawn[0])
     assert request.output == []
@@ -141,6 +141,20 @@ def test_what_is_of_another_type_is_an_error(words):
         SamplingParams(**words)
     with pytest.raises(TypeError, match="is no parameters"):
         sample(np.zeros(3, np.float32), 3.5)
+
+
+def test_lists_are_as_wide_as_was_asked(logits):
+    """Whatever the rows have: none, one that is no distribution, or fewer kept tokens."""
+    asked = [SamplingParams(n=3, raw_logprobs=2, seed=1), SamplingParams(temperature=0, processed_logprobs=6)]
+    for rows in [logits[:2], logits[:0], np.full((2, 9001), -np.inf, np.float32)]:
+        drawn = sample(rows, asked)
+        widths = {"draws": 3, "draw_logprobs": 3, "top_tokens": 6, "top_logprobs": 6, "raw_top_tokens": 2, "raw_top_logprobs": 2}
+        for name, width in widths.items():
+            assert getattr(drawn, name).shape == (len(rows), width), name
+            assert all(getattr(row, name).shape == (width,) for row in drawn), name
+    kept = sample(logits[0], SamplingParams(top_k=2, processed_logprobs=6)).top_tokens
+    assert (kept >= 0).tolist() == [True] * 2 + [False] * 4
+    assert sample(logits[:, :4], SamplingParams(raw_logprobs=9)).raw_top_tokens.shape == (7, 4)
 
 
 def test_rows_of_samples(logits):
