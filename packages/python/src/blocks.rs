@@ -1,6 +1,7 @@
-//! Long work in blocks of rows: between two of them signals are heard, and progress is told.
+//! Long work in parts, between which signals such as Ctrl-C are heard: blocks of rows, of which progress is told, and records.
 
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -59,6 +60,27 @@ impl Call<'_> {
             bar.call_method0("close")?;
         }
         Ok(results)
+    }
+}
+
+/// Hears signals now and then, in work that runs without the interpreter.
+pub(crate) struct Signals {
+    heard: Instant,
+}
+
+impl Signals {
+    pub(crate) fn new() -> Self {
+        Self { heard: Instant::now() }
+    }
+
+    /// The exception of a signal that came meanwhile, such as KeyboardInterrupt. Mostly it looks at the clock alone.
+    pub(crate) fn hear(&mut self) -> PyResult<()> {
+        if self.heard.elapsed() < Duration::from_millis(20) {
+            return Ok(());
+        }
+        Python::attach(|py| py.check_signals())?;
+        self.heard = Instant::now();
+        Ok(())
     }
 }
 

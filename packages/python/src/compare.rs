@@ -1,23 +1,28 @@
-//! `compare` and `score`: two models' logits of the same rows; log-probabilities of sequences.
+//! `compare` and `compare_logs`: two models beside each other, by their logits or by their logs.
+
+use std::path::{Path, PathBuf};
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use sortilege::compare::{Comparison as Statistics, Divergences, RowComparison, rows as compared_rows};
-use sortilege::{Kernels, LogprobsParams, SequenceScore};
+use sortilege::Kernels;
+use sortilege::compare::{
+    Comparison as Statistics, Divergences, RowComparison, records as compared_records, rows as compared_rows,
+};
+use sortilege::log::LogReader;
 
-use crate::blocks::Call;
+use crate::blocks::{Call, Signals};
 use crate::columns::{Columns, id};
 use crate::device::Device;
-use crate::errors::{ParamsError, raised};
+use crate::errors::{ParamsError, raised, raised_of_log};
 use crate::input::LogitsInput;
 use crate::operations::check_same_shape;
 use crate::params::count;
 use crate::tokens;
 
-/// Two models' logits of the same rows: what each row of both says, and the statistics of all rows.
+/// Two models beside each other: what each row of both says, and the statistics of all rows.
 ///
-/// Arrays begin with the dimensions that the logits have before their vocabulary, `(...)`; those of both end with 2: the first
-/// model's, the second's. A row of which one is no distribution is NaN.
+/// Arrays begin with the dimensions that the logits have before their vocabulary, `(...)`, of logs with the number of records;
+/// those of both end with 2: the first model's, the second's. A row of which one is no distribution is NaN.
 #[pyclass(frozen, module = "sortilege")]
 pub(crate) struct Comparison {
     columns: Columns<RowComparison>,
@@ -76,9 +81,73 @@ pub(crate) fn compare(
     Ok(Comparison { columns: Columns::new(rows, shape), statistics, device: call.device.name() })
 }
 
+/// Compares two logs of given tokens, record by record: what both hold of the same rows, without the logits.
+///
+/// Divergences are those of the tokens that both logs list, all others taken as one: at most those of `compare`. The overlap
+/// is of lists as long as the shorter one.
+///
+/// Parameters
+/// ----------
+/// first, second : path
+///     Logs of the same rows in the same order, in any format of `write_log` that tells the ids of tokens.
+/// top : int
+///     How many of the most probable tokens `overlap` is of.
+///
+/// Raises
+/// ------
+/// sortilege.ParamsError
+///     The logs are of different rows or tokens, or of drawn tokens, which differ by the draws.
+///
+/// >>> import tempfile, pathlib, numpy as np, sortilege
+/// >>> folder = pathlib.Path(tempfile.mkdtemp())
+/// >>> sortilege.write_log(folder / "a.jsonl", sortilege.logprobs(np.float32([[8, 6, 5, -1]]), targets=[1]))
+/// >>> sortilege.write_log(folder / "b.jsonl", sortilege.logprobs(np.float32([[8, 6.5, 5, -1]]), targets=[1]))
+/// >>> found = sortilege.compare_logs(folder / "a.jsonl", folder / "b.jsonl", top=2)
+/// >>> found.kld.round(6).tolist(), found["same_top"]
+/// ([0.014366], 1.0)
+#[pyfunction]
+#[pyo3(signature = (first, second, top = 10))]
+pub(crate) fn compare_logs(
+    py: Python<'_>,
+    first: PathBuf,
+    second: PathBuf,
+    #[pyo3(from_py_with = count)] top: u32,
+) -> PyResult<Comparison> {
+    if top == 0 {
+        return Err(ParamsError::new_err("top 0 leaves no token to compare: take at least 1"));
+    }
+    let rows = py.detach(|| rows_of_logs([&first, &second], top as usize))?;
+    let mut statistics = Statistics::new(true, Divergences::Coarse);
+    rows.iter().for_each(|row| statistics.add(row));
+    let shape = vec![rows.len()];
+    Ok(Comparison { columns: Columns::new(rows, shape), statistics, device: Device::Cpu.name() })
+}
+
+fn rows_of_logs(paths: [&Path; 2], top: usize) -> PyResult<Vec<RowComparison>> {
+    let open = |path: &Path| LogReader::open(path).map_err(|error| raised_of_log(path, error));
+    let [mut first, mut second] = [open(paths[0])?, open(paths[1])?];
+    let (mut rows, mut signals) = (Vec::new(), Signals::new());
+    loop {
+        signals.hear()?;
+        let next =
+            |log: &mut LogReader<_>, path| log.next().transpose().map_err(|error| raised_of_log(path, error));
+        match (next(&mut first, paths[0])?, next(&mut second, paths[1])?) {
+            (Some(a), Some(b)) => rows.push(compared_records(&a, &b, top).map_err(raised)?),
+            (None, None) => return Ok(rows),
+            (a, _) => {
+                return Err(ParamsError::new_err(format!(
+                    "{} has more records than the other log, which has {}: compare logs of the same rows",
+                    paths[usize::from(a.is_none())].display(),
+                    rows.len()
+                )));
+            }
+        }
+    }
+}
+
 #[pymethods]
 impl Comparison {
-    /// `(...)` float64: KL(P‖Q) in nats, llama.cpp's KLD.
+    /// `(...)` float64: KL(P‖Q) in nats, llama.cpp's KLD; of logs a lower bound.
     #[getter]
     fn kld(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.columns.each(py, "kld", |row| row.divergence.kld)
@@ -148,119 +217,5 @@ impl Comparison {
             number("kld_mean"),
             number("same_top")
         )
-    }
-}
-
-/// What rows say of a sequence of tokens.
-#[pyclass(frozen, module = "sortilege")]
-pub(crate) struct Score {
-    score: SequenceScore,
-}
-
-/// The log-probability of a sequence of tokens: row `i` of the logits predicts token `i`.
-///
-/// Parameters
-/// ----------
-/// logits : array of shape (positions, vocab)
-///     As of `logprobs`, at least as many rows as tokens. Of a model's output for a context of C tokens and a continuation,
-///     `logits[C - 1:]` are the rows that predict the continuation.
-/// tokens : list of int
-/// temperature : float
-///     Divides the logits, 0.001 to 1000.
-///
-/// >>> import numpy as np, sortilege
-/// >>> score = sortilege.score(np.float32([[1, 3, 0], [2, 2, -1]]), [1, 1])
-/// >>> round(score.total, 4), score.is_greedy, score.ranks
-/// (-0.8876, False, [1, 1])
-#[pyfunction]
-#[pyo3(signature = (logits, tokens, temperature = 1.0, device = "auto"))]
-pub(crate) fn score(
-    py: Python<'_>,
-    logits: &Bound<'_, PyAny>,
-    tokens: &Bound<'_, PyAny>,
-    temperature: f32,
-    device: &str,
-) -> PyResult<Score> {
-    let input = LogitsInput::new(logits)?;
-    let tokens = tokens::list("tokens", tokens)?;
-    if input.shape.len() != 1 || input.rows() < tokens.len() {
-        return Err(ParamsError::new_err(format!(
-            "{} tokens need as many rows of logits [positions][vocab], these have shape {:?}: score one sequence at a time",
-            tokens.len(),
-            input.full_shape()
-        )));
-    }
-    let logits = input.logits()?.slice_rows(0, tokens.len());
-    let targets: Vec<Option<u32>> = tokens.into_iter().map(Some).collect();
-    // Of equal logits the first of the list is the greedy one.
-    let params = LogprobsParams { top_logprobs: 1, temperature, entropy: false };
-    params.validate().map_err(raised)?;
-    let call = Call { device: Device::named(py, device)?, logits, progress: false };
-    let rows = call.run(py, |device, range, block| {
-        device.check(Kernels::Logprobs, block.dtype())?;
-        device.engine().logprobs(block, &params, &targets[range])
-    })?;
-    let scored = rows.iter().enumerate().map(|(position, row)| match &row.target {
-        Some(target) => Ok(row.distribution.scored(target)),
-        None => Err(ParamsError::new_err(format!(
-            "row {position} is no distribution ({}): nothing can be said of its token",
-            row.distribution.status
-        ))),
-    });
-    Ok(Score { score: SequenceScore::new(scored.collect::<PyResult<_>>()?) })
-}
-
-#[pymethods]
-impl Score {
-    /// The log-probability of the sequence, in nats: 0 for an empty one, -infinity where a token is impossible.
-    #[getter]
-    fn total(&self) -> f64 {
-        self.score.total()
-    }
-
-    /// Nats per token; NaN for an empty sequence.
-    #[getter]
-    fn per_token(&self) -> f64 {
-        self.score.per_token()
-    }
-
-    /// Nats per byte of a text of so many bytes.
-    fn per_byte(&self, bytes: usize) -> f64 {
-        self.score.per_byte(bytes)
-    }
-
-    /// exp(-per_token).
-    #[getter]
-    fn perplexity(&self) -> f64 {
-        self.score.perplexity()
-    }
-
-    /// Whether greedy decoding takes every token: of equal logits only the smallest token is.
-    #[getter]
-    fn is_greedy(&self) -> Option<bool> {
-        self.score.is_greedy()
-    }
-
-    /// The place of the token with the smallest logprob, the first of several.
-    #[getter]
-    fn least_likely(&self) -> Option<usize> {
-        self.score.least_likely()
-    }
-
-    /// Natural logprobs of the tokens.
-    #[getter]
-    fn logprobs(&self) -> Vec<f64> {
-        self.score.tokens().iter().map(|token| token.logprob).collect()
-    }
-
-    /// Their ranks: 1 plus the tokens with a larger logit.
-    #[getter]
-    fn ranks(&self) -> Vec<u32> {
-        self.score.tokens().iter().map(|token| token.rank).collect()
-    }
-
-    fn __repr__(&self) -> String {
-        let score = &self.score;
-        format!("<sortilege.Score: {} nats of {} tokens>", score.total(), score.tokens().len())
     }
 }

@@ -8,7 +8,7 @@
 //! | `device`, `blocks` | engines by name, threads; long work in blocks, between which Ctrl-C is heard |
 //! | `logprobs`, `sample`, `samples`, `request`, `operations` | the functions, and the classes of their results |
 //! | `shard` | parts of a vocabulary on several devices |
-//! | `compare`, `log` | two models beside each other, scores of sequences; logs written and audited |
+//! | `compare`, `score`, `log` | two models beside each other; scores of sequences; logs written and audited |
 //! | `columns`, `table`, `arrow` | results as NumPy arrays and as tables |
 //! | `errors` | exceptions |
 
@@ -27,6 +27,7 @@ mod params;
 mod request;
 mod sample;
 mod samples;
+mod score;
 mod shard;
 mod table;
 mod tokens;
@@ -37,7 +38,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::compare::{Comparison, Score, compare, score};
+    use crate::compare::{Comparison, compare, compare_logs};
     #[pymodule_export]
     use crate::device::{devices, get_num_threads, set_num_threads};
     #[pymodule_export]
@@ -54,6 +55,8 @@ mod _core {
     use crate::sample::sample;
     #[pymodule_export]
     use crate::samples::Samples;
+    #[pymodule_export]
+    use crate::score::{Score, score};
     #[pymodule_export]
     use crate::shard::{ShardStats, cut_vocab, shard_keys, shard_stats};
 }

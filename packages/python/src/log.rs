@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pyo3::prelude::*;
 use sortilege::log::{Audit, Format, Kind, LogReader, Record, Texts, TokenBytes};
 
+use crate::blocks::Signals;
 use crate::columns::Columns;
 use crate::errors::{LogError, raised_of_log};
 use crate::logprobs::Logprobs;
@@ -55,18 +56,21 @@ impl Rows<'_> {
         }
     }
 
-    /// Every record, in order.
-    fn each<E>(&self, texts: Texts<'_>, mut take: impl FnMut(&Record<'_>) -> Result<(), E>) -> Result<(), E> {
+    /// Every record, in order; between two of them Ctrl-C is heard.
+    fn each(&self, texts: Texts<'_>, mut take: impl FnMut(&Record<'_>) -> PyResult<()>) -> PyResult<()> {
+        let mut signals = Signals::new();
         match self {
             Self::Logprobs(columns, targets) => {
                 for (number, ((request, position), row)) in columns.places().zip(&columns.rows).enumerate() {
                     let target = targets.get(number).copied().flatten();
+                    signals.hear()?;
                     take(&Record::logprobs(request, position, target, row, texts))?;
                 }
             }
             Self::Samples(samples) => {
                 let places = samples.places.iter().zip(&samples.streams).zip(&samples.columns.rows);
                 for ((&(request, position), &stream), row) in places {
+                    signals.hear()?;
                     take(&Record::sample(request, position, stream, row, texts))?;
                 }
             }
@@ -125,58 +129,62 @@ pub(crate) fn write_log(
     format: Option<&str>,
     token_bytes: Option<Vocabulary>,
 ) -> PyResult<()> {
-    let format = format_of(&path, format)?;
-    let parts = result.parts();
-    py.detach(|| write(&path, &parts, format, texts(token_bytes.as_ref())))
-        .map_err(|error| raised_of_log(&path, error))
-}
-
-/// Writes beside the path and renames: what was there stays until the new log is whole. What is no file, such as a pipe, is
-/// written to as it is.
-fn write(path: &Path, parts: &[Rows<'_>], format: Format, texts: Texts<'_>) -> std::io::Result<()> {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let (format, parts) = (format_of(&path, format)?, result.parts());
     let kind = parts.first().map_or(Kind::Logprobs, Rows::kind);
     if parts.iter().any(|part| part.kind() != kind) {
-        return Err(std::io::Error::new(
-            std::io::ErrorKind::InvalidInput,
-            "logprobs and samples are not of one log: write one of each",
-        ));
+        let error = "logprobs and samples are not of one log: write one of each";
+        return Err(raised_of_log(&path, error));
     }
-    // Through a link, which stays.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let is_file = fs::metadata(&path).map_or(true, |found| found.is_file());
-    let Some(name) = path.file_name().filter(|_| is_file) else {
-        return write_to(File::create(&path)?, kind, parts, format, texts);
-    };
-    let mut beside = std::ffi::OsString::from(".");
-    beside.push(name);
-    beside.push(format!(".{}.{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
-    let beside = path.with_file_name(beside);
-    let written = File::create(&beside)
-        .and_then(|file| write_to(file, kind, parts, format, texts))
-        .and_then(|()| fs::rename(&beside, &path));
-    if written.is_err() {
-        // It may never have come about.
-        drop(fs::remove_file(&beside));
-    }
-    written
+    let log = Log { path: &path, kind, parts: &parts, format, vocabulary: token_bytes.as_ref() };
+    py.detach(|| log.write())
 }
 
-fn write_to(
-    file: File,
+/// A log that is to be written.
+struct Log<'a> {
+    path: &'a Path,
     kind: Kind,
-    parts: &[Rows<'_>],
+    parts: &'a [Rows<'a>],
     format: Format,
-    texts: Texts<'_>,
-) -> std::io::Result<()> {
-    let mut out = BufWriter::new(file);
-    let mut writer = format.writer(&mut out, kind)?;
-    for part in parts {
-        part.each(texts, |record| writer.write(record))?;
+    vocabulary: Option<&'a Vocabulary>,
+}
+
+impl Log<'_> {
+    /// Writes beside the path and renames: what was there stays until the new log is whole. What is no file, such as a pipe, is
+    /// written to as it is.
+    fn write(&self) -> PyResult<()> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        // Through a link, which stays.
+        let path = fs::canonicalize(self.path).unwrap_or_else(|_| self.path.to_owned());
+        let is_file = fs::metadata(&path).map_or(true, |found| found.is_file());
+        let Some(name) = path.file_name().filter(|_| is_file) else { return self.write_to(&path) };
+        let mut beside = std::ffi::OsString::from(".");
+        beside.push(name);
+        beside.push(format!(".{}.{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
+        let beside = path.with_file_name(beside);
+        let rename = || fs::rename(&beside, &path).map_err(|error| self.failed(error));
+        let written = self.write_to(&beside).and_then(|()| rename());
+        if written.is_err() {
+            // It may never have come about.
+            drop(fs::remove_file(&beside));
+        }
+        written
     }
-    writer.finish()?;
-    drop(writer);
-    out.flush()
+
+    fn write_to(&self, path: &Path) -> PyResult<()> {
+        let failed = |error| self.failed(error);
+        let mut out = BufWriter::new(File::create(path).map_err(failed)?);
+        let mut writer = self.format.writer(&mut out, self.kind).map_err(failed)?;
+        for part in self.parts {
+            part.each(texts(self.vocabulary), |record| writer.write(record).map_err(failed))?;
+        }
+        writer.finish().map_err(failed)?;
+        drop(writer);
+        out.flush().map_err(failed)
+    }
+
+    fn failed(&self, error: std::io::Error) -> PyErr {
+        raised_of_log(self.path, error)
+    }
 }
 
 /// The format of this name, or of the path's ending.
@@ -240,17 +248,17 @@ pub(crate) fn audit(
     token_bytes: Option<Vocabulary>,
 ) -> PyResult<AuditReport> {
     let parts = result.parts();
-    let report = py.detach(|| {
-        let mut audit = Audit::new(LogReader::open(&path)?);
+    let failed = |error| raised_of_log(&path, error);
+    let report = py.detach(|| -> PyResult<_> {
+        let mut audit = Audit::new(LogReader::open(&path).map_err(failed)?);
         if token_bytes.is_none() {
             audit = audit.without_texts();
         }
         for part in &parts {
-            part.each(texts(token_bytes.as_ref()), |record| audit.expect(record))?;
+            part.each(texts(token_bytes.as_ref()), |record| audit.expect(record).map_err(failed))?;
         }
-        audit.finish()
-    });
-    let report = report.map_err(|error| raised_of_log(&path, error))?;
+        audit.finish().map_err(failed)
+    })?;
     Ok(AuditReport {
         follows: report.follows(),
         records: report.records,

@@ -52,3 +52,47 @@ def test_what_cannot_be_scored_is_an_error(logits):
     logits[1, 1] = np.nan
     with pytest.raises(sortilege.ParamsError, match="row 1 is no distribution"):
         sortilege.score(logits, [0, 0])
+
+
+def logs(tmp_path, *results, endings=("jsonl", "jsonl")):
+    paths = [tmp_path / f"{number}.{ending}" for number, ending in enumerate(endings)]
+    for path, result in zip(paths, results, strict=True):
+        sortilege.write_log(path, result)
+    return paths
+
+
+@pytest.mark.parametrize("endings", [("jsonl", "csv"), ("parquet", "jsonl")])
+def test_two_logs_are_compared_by_what_both_hold(logits, tmp_path, endings):
+    other, targets = (logits * 0.8).astype(np.float16), [5, 100, 2, 3, 4, 9000, 7]
+    results = [sortilege.logprobs(one, targets, top=9001, entropy=True) for one in (logits, other)]
+    whole = sortilege.compare(logits, other, targets, top=5)
+    # Of lists of all tokens nothing is lost but what floats round.
+    found = sortilege.compare_logs(*logs(tmp_path, *results, endings=endings), top=5)
+    assert np.abs(found.kld - whole.kld).max() < 2e-6 and (found.overlap == whole.overlap).all()
+    assert (found.target_logprobs == whole.target_logprobs).all() and (found.entropy == whole.entropy).all()
+    assert found["ppl_ratio"] == whole["ppl_ratio"] and found.kld.shape == (7,) and found.device == "cpu"
+    # Of short lists the divergence is a lower bound.
+    results = [sortilege.logprobs(one, targets, top=20) for one in (logits, other)]
+    short = sortilege.compare_logs(*logs(tmp_path, *results, endings=endings))
+    assert (short.kld < whole.kld).all() and (short.kld > 0).all() and np.isnan(short.entropy).all()
+    one = tmp_path / f"0.{endings[0]}"
+    assert (sortilege.compare_logs(one, str(one)).kld == 0).all()
+
+
+def test_logs_that_cannot_be_compared_say_why(logits, tmp_path):
+    result = sortilege.logprobs(logits, [1] * 7)
+    for other, message in [
+        (sortilege.logprobs(logits[:6], [1] * 6), "0.jsonl has more records than the other log, which has 6"),
+        (sortilege.logprobs(logits, [1] * 6 + [2]), "the given token of request 0, position 6 is 1 in A and 2 in B"),
+        (sortilege.sample(logits), "logs of drawn tokens"),
+    ]:
+        with pytest.raises(sortilege.ParamsError, match=message):
+            sortilege.compare_logs(*logs(tmp_path, result, other))
+    first, second = logs(tmp_path, result, result)
+    with pytest.raises(sortilege.ParamsError, match="top 0"):
+        sortilege.compare_logs(first, second, top=0)
+    second.write_text("hello")
+    with pytest.raises(sortilege.LogError, match="1.jsonl: .*no log"):
+        sortilege.compare_logs(first, second)
+    with pytest.raises(sortilege.LogError, match="nowhere"):
+        sortilege.compare_logs(tmp_path / "nowhere", first)

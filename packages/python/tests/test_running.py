@@ -34,6 +34,24 @@ def test_ctrl_c_is_heard_between_blocks(many):
     assert time.monotonic() - started < 10
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_ctrl_c_is_heard_between_records(tmp_path, ending):
+    """The log that was there stays; a log that is read is let go of too."""
+    found = sortilege.logprobs(np.zeros((20000, 8), np.float32), np.zeros(20000, int), top=8)
+    path = tmp_path / f"log.{ending}"
+    sortilege.write_log(path, found)
+    before = path.read_bytes()
+    parts = [found] * 500
+    for work in [lambda: sortilege.write_log(path, parts), lambda: sortilege.audit(path, parts)]:
+        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+        started = time.monotonic()
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        assert time.monotonic() - started < 5
+        assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
 def test_other_threads_run_meanwhile(many):
     counted, done = [0], threading.Event()
 

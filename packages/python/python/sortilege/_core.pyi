@@ -12,7 +12,32 @@ import pyarrow  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
 from ._params import SamplingParams
 
-__all__: list[str]
+__all__ = [
+    "AuditReport",
+    "Comparison",
+    "Logprobs",
+    "Request",
+    "Samples",
+    "Score",
+    "ShardStats",
+    "audit",
+    "compare",
+    "compare_logs",
+    "cut_vocab",
+    "devices",
+    "divergence",
+    "get_num_threads",
+    "log_softmax",
+    "logprobs",
+    "sample",
+    "score",
+    "set_num_threads",
+    "shard_keys",
+    "shard_stats",
+    "top_k",
+    "validate_params",
+    "write_log",
+]
 
 class _SupportsDLPack(Protocol):
     def __dlpack__(self, *args: Any, **kwargs: Any) -> Any: ...
@@ -176,6 +201,7 @@ def compare(
     *,
     progress: bool = False,
 ) -> Comparison: ...
+def compare_logs(first: _Path, second: _Path, top: int = 10) -> Comparison: ...
 def score(logits: _Logits, tokens: _Tokens, temperature: float = 1.0, device: str = "auto") -> Score: ...
 def cut_vocab(vocab: int, shards: int) -> list[tuple[int, int]]: ...
 def shard_keys(
