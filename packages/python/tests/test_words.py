@@ -1,4 +1,4 @@
-"""Parameters of vLLM in our words. Those of Transformers are tested with its real classes: tests/full/."""
+"""Parameters of vLLM in our words, by their fields. The real classes of vLLM and Transformers: tests/full/."""
 
 from types import SimpleNamespace
 
@@ -11,11 +11,12 @@ from sortilege._params import as_params
 
 
 def vllm_params(**words):
-    """The fields of vLLM's `SamplingParams` with their defaults: the class itself needs its kernels."""
+    """The fields of vLLM's `SamplingParams` with their defaults: its package is large."""
     fields = dict(n=1, presence_penalty=0.0, frequency_penalty=0.0, repetition_penalty=1.0, temperature=1.0, top_p=1.0)
     fields |= dict(top_k=0, min_p=0.0, seed=None, stop=None, stop_token_ids=[], bad_words=None, ignore_eos=False)
     fields |= dict(max_tokens=16, min_tokens=0, logprobs=None, prompt_logprobs=None, detokenize=True, logits_processors=None)
     fields |= dict(structured_outputs=None, logit_bias=None, allowed_token_ids=None, all_stop_token_ids=set())
+    fields |= dict(watermarking=None, thinking_token_budget=None, trace_decode_token_ids=None)
     return SimpleNamespace(**(fields | words))
 
 
@@ -30,6 +31,7 @@ def test_parameters_of_vllm():
         (dict(logprobs=-1), "1024 at most"),
         (dict(structured_outputs=object()), "structured_outputs=.* is not done here"),
         (dict(logits_processors=[print]), "logits_processors"),
+        (dict(thinking_token_budget=3), "thinking_token_budget=3 is not done here"),
         (dict(top_p=2.0), "top_p 2 is outside"),
     ]:
         with pytest.raises(sortilege.ParamsError, match=message):

@@ -7,7 +7,14 @@ from typing import Any
 from ._errors import ParamsError
 
 # What is asked of the draw and is not done here, with the values that ask for nothing.
-_VLLM_UNABLE: dict[str, tuple[Any, ...]] = {"logits_processors": (None, [], ()), "structured_outputs": (None,), "guided_decoding": (None,)}
+_VLLM_UNABLE: dict[str, tuple[Any, ...]] = {
+    "logits_processors": (None, [], ()),
+    "structured_outputs": (None,),
+    "guided_decoding": (None,),
+    "watermarking": (None, False),
+    "thinking_token_budget": (None,),
+    "trace_decode_token_ids": (None,),
+}
 _TRANSFORMERS_UNABLE: dict[str, tuple[Any, ...]] = {
     "num_beams": (None, 1),
     "num_beam_groups": (None, 1),

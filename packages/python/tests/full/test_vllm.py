@@ -1,0 +1,76 @@
+"""Parameters of vLLM's real class in our words; its kernels, which need CUDA, are not there."""
+
+import re
+
+import numpy as np
+import pytest
+from vllm import SamplingParams as Theirs
+from vllm.sampling_params import StructuredOutputsParams
+
+import sortilege
+from sortilege import Request, SamplingParams, _words, sample
+from sortilege._params import as_params
+
+# What is asked beside the draw of a token: when to stop, what to return, and how.
+BESIDE = set(
+    """stop ignore_eos max_tokens prompt_logprobs prompt_logprob_token_ids prompt_logprob_start flat_logprobs detokenize
+    skip_special_tokens spaces_between_special_tokens include_stop_str_in_output output_kind stream_interval skip_clone
+    output_text_buffer_length extra_args skip_reading_prefix_cache repetition_detection routed_experts_prompt_start""".split()
+)
+
+
+def test_the_default_is_ours():
+    assert as_params(Theirs()) == SamplingParams(bad_words=(), stop_token_ids=[], logit_bias={})
+
+
+def test_every_field_is_taken_refused_or_beside_the_draw():
+    """A field that vLLM gains must be thought of."""
+    source = open(_words.__file__).read()
+    named = set(re.findall(r'"(\w+)"', source))
+    fields = {name for name in Theirs.__annotations__ if not name.startswith("_")}
+    assert len(fields) > 30 and fields - named - BESIDE == set()
+    assert named & BESIDE == set()
+
+
+def test_what_is_asked_is_taken():
+    theirs = Theirs(n=2, temperature=0.7, top_k=-1, top_p=0.9, min_p=0.05, seed=4, logprobs=5, logit_bias={3: 1.5}, min_tokens=2,
+                    stop_token_ids=[9, 2], repetition_penalty=1.1, presence_penalty=0.5, frequency_penalty=0.25,
+                    allowed_token_ids=[1, 2, 3, 9])  # fmt: skip
+    assert as_params(theirs) == SamplingParams(
+        n=2, temperature=0.7, top_p=0.9, min_p=0.05, seed=4, raw_logprobs=5, logit_bias={3: 1.5}, min_tokens=2, stop_token_ids=[2, 9],
+        repetition_penalty=1.1, presence_penalty=0.5, frequency_penalty=0.25, allowed_token_ids=[1, 2, 3, 9], bad_words=(),
+    )
+    assert as_params(Theirs(logprob_token_ids=[4, 8])).logprob_token_ids == [4, 8]
+    # vLLM itself raises small temperatures, and makes greedy what has none.
+    assert as_params(Theirs(temperature=0.001)).temperature == 0.01 and as_params(Theirs(temperature=0, top_k=5)).temperature == 0
+    row = np.random.default_rng(1).normal(size=(5, 50)).astype(np.float32)
+    assert (sample(row, Theirs(seed=3, top_k=2)).kept == 2).all()
+    assert Request(Theirs(temperature=0.0)).params.temperature == 0
+
+
+class Tokenizer:
+    """Of letters, as vLLM asks one for bad words."""
+
+    max_token_id = 25
+    eos_token_id = None
+
+    def encode(self, text, add_special_tokens=False):
+        return [ord(letter) - ord("a") for letter in text.strip()]
+
+
+def test_bad_words_are_those_of_the_tokenizer():
+    theirs = Theirs(bad_words=["no", "never"])
+    with pytest.raises(sortilege.ParamsError, match="update_from_tokenizer"):
+        as_params(theirs)
+    theirs.update_from_tokenizer(Tokenizer())
+    assert [13, 14] in as_params(theirs).bad_words and [13, 4, 21, 4, 17] in as_params(theirs).bad_words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [dict(structured_outputs=StructuredOutputsParams(regex="a+")), dict(watermarking=True), dict(thinking_token_budget=4),
+     dict(trace_decode_token_ids=[1]), dict(logprobs=-1)],  # fmt: skip
+)
+def test_what_is_not_done_is_refused(words):
+    with pytest.raises(sortilege.ParamsError, match=next(iter(words))):
+        as_params(Theirs(**words))
