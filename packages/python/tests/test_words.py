@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import sortilege
-from sortilege import Request, SamplingParams, sample
-from sortilege._params import as_params
+from sortilege import Request, SamplingParams, as_params, sample
 
 
 def vllm_params(**words):

@@ -38,7 +38,7 @@ from ._core import (
 )
 from ._errors import DeviceError, Error, LogError, LogitsError, ParamsError
 from ._html import HeatMap
-from ._params import Dry, Mirostat, SamplingParams
+from ._params import Dry, Mirostat, SamplingParams, as_params
 
 
 class Status(_IntEnum):
@@ -72,6 +72,7 @@ __all__ = [
     "Score",
     "ShardStats",
     "Status",
+    "as_params",
     "audit",
     "compare",
     "compare_logs",

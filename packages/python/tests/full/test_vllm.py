@@ -1,15 +1,22 @@
 """Parameters of vLLM's real class in our words; its kernels, which need CUDA, are not there."""
 
+import json
 import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from vllm import SamplingParams as Theirs
 from vllm.sampling_params import StructuredOutputsParams
+from vllm.v1.sample.logits_processor import BatchUpdate, MoveDirectionality
 
 import sortilege
-from sortilege import Request, SamplingParams, _words, sample
-from sortilege._params import as_params
+from sortilege import Request, SamplingParams, _words, as_params, sample
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "examples"))
+import vllm_draw  # noqa: E402
 
 # What is asked beside the draw of a token: when to stop, what to return, and how.
 BESIDE = set(
@@ -74,3 +81,54 @@ def test_bad_words_are_those_of_the_tokenizer():
 def test_what_is_not_done_is_refused(words):
     with pytest.raises(sortilege.ParamsError, match=next(iter(words))):
         as_params(Theirs(**words))
+
+
+LOGITS = torch.randn(12, 3, 40, generator=torch.Generator().manual_seed(5)) * 2  # of each step, by sequence
+
+
+def drawn_alone(sequence, steps, **words):
+    """What a sequence draws outside of any batch."""
+    request = Request(SamplingParams(**words), prompt=[sequence])
+    for step in steps:
+        request.accept(sample(LOGITS[step, sequence], request))
+    return request.output
+
+
+def test_the_logits_processor_draws_the_same_in_any_batch(tmp_path, monkeypatch):
+    monkeypatch.setenv("SORTILEGE_LOGS", str(tmp_path))
+    draw, outputs = vllm_draw.Draw(None, torch.device("cpu"), False), [[], [], []]
+    asked = [dict(seed=3, top_p=0.9), dict(seed=4, temperature=1.5, repetition_penalty=1.3), dict(seed=5, temperature=0)]
+    added = [Theirs(**words, max_tokens=most, logprobs=2, logit_bias={1: 0.0}) for words, most in zip(asked, [100, 6, 100])]
+
+    def step(number, batch, **update):
+        draw.update_state(BatchUpdate(len(batch), **({"removed": [], "added": [], "moved": []} | update)) if update else None)
+        out = draw.apply(LOGITS[number, batch].clone())
+        assert (torch.isfinite(out).sum(dim=1) == 1).all()
+        for sequence, token in zip(batch, out.argmax(dim=1).tolist()):
+            outputs[sequence].append(token)
+
+    new = [(place, params, [place], outputs[place]) for place, params in enumerate(added)]
+    step(0, [0, 1], added=new[:2])
+    step(1, [0, 1, 2], added=new[2:])
+    step(2, [2, 1, 0], moved=[(0, 2, MoveDirectionality.SWAP)])
+    for number in [3, 4, 5]:
+        step(number, [2, 1, 0])
+    assert len(list(tmp_path.iterdir())) == 1  # the one of six tokens is over
+    step(6, [2, 0], removed=[1], moved=[(2, 1, MoveDirectionality.UNIDIRECTIONAL)])
+    # One is preempted, and comes again with what it has.
+    step(7, [2], removed=[1])
+    step(8, [2, 0], added=[(1, added[0], [0], outputs[0])])
+    draw.update_state(BatchUpdate(0, removed=[1, 0], added=[], moved=[]))
+
+    steps = [[0, 1, 2, 3, 4, 5, 6, 8], range(6), range(1, 9)]
+    assert outputs == [drawn_alone(sequence, steps[sequence], **asked[sequence]) for sequence in range(3)]
+    logs = [[json.loads(line) for line in path.read_text().splitlines()] for path in sorted(tmp_path.iterdir())]
+    tokens = [[record["draws"][0]["token"] for record in log] for log in logs]
+    assert tokens == [outputs[1], outputs[0][:7], outputs[0][7:], outputs[2]]
+    assert [record["position"] for record in logs[2]] == [7] and len(logs[3][0]["raw"]["top"]) == 2
+
+
+def test_a_processor_is_asked_what_it_does():
+    vllm_draw.Draw.validate_params(Theirs(top_p=0.5))
+    with pytest.raises(ValueError, match="watermarking"):
+        vllm_draw.Draw.validate_params(Theirs(watermarking=True))

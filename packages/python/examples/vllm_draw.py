@@ -1,0 +1,93 @@
+"""A logits processor of vLLM that draws the tokens, and logs them: `LLM(model, logits_processors=["vllm_draw:Draw"])`.
+
+Requests ask in vLLM's own `SamplingParams`. What is drawn is a function of the logits, the parameters and the seed alone, whatever
+else is in the batch, and `sortilege.audit` finds out whether a log follows from its logits. Each sequence has a log of its own in the
+folder `SORTILEGE_LOGS`, written when a stop token or the last token is drawn, or when vLLM lets go of the sequence: one that a stop
+string ends, and after which no other is computed, has none.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from vllm.v1.sample.logits_processor import LogitsProcessor, MoveDirectionality
+
+import sortilege
+from sortilege import as_params
+
+# What vLLM itself does to the logits before its processors run.
+DONE = dict(logit_bias={}, min_tokens=0, allowed_token_ids=None, bad_words=())
+
+
+class Sequence:
+    """What is drawn for one request."""
+
+    def __init__(self, params, prompt, output):
+        self.params = as_params(params)
+        self.request = sortilege.Request(replace(self.params, **DONE), prompt=prompt or [])
+        for token in output:  # of a sequence that was preempted, and goes on
+            self.request.accept_token(token)
+        self.length = params.max_tokens
+        self.samples = []
+
+    def draw(self, logits):
+        """A row of samples."""
+        drawn = sortilege.sample(logits, self.request)
+        self.request.accept(drawn)
+        self.samples.append(drawn)
+        return drawn.tokens.item()
+
+    def is_over(self, token):
+        return token in self.params.stop_token_ids or self.request.position == self.length
+
+
+class Draw(LogitsProcessor):
+    """Leaves no token but the drawn one possible, whatever comes after it."""
+
+    def __init__(self, vllm_config, device, is_pin_memory):
+        self.folder = Path(os.environ.get("SORTILEGE_LOGS", "."))
+        self.sequences = {}  # by their places in the batch
+        self.logs = 0
+
+    @classmethod
+    def validate_params(cls, params):
+        as_params(params)
+
+    def is_argmax_invariant(self):
+        return False
+
+    def update_state(self, update):
+        if update is None:
+            return
+        for place in update.removed:
+            self.end(self.sequences.pop(place, None))
+        for place, *asked in update.added:
+            self.end(self.sequences.pop(place, None))
+            self.sequences[place] = Sequence(*asked)
+        for place, to, way in update.moved:
+            moved, before = self.sequences.pop(place, None), self.sequences.pop(to, None)
+            self.sequences[to] = moved
+            if way is MoveDirectionality.SWAP:
+                self.sequences[place] = before
+            else:
+                self.end(before)
+
+    def apply(self, logits):
+        rows = logits.float().cpu()
+        for place, row in enumerate(rows):
+            token = self.sequences[place].draw(row)
+            if token < 0:
+                raise ValueError(f"row {place} of the batch has nothing to draw from: its logits are no distribution")
+            logits[place] = -torch.inf
+            logits[place, token] = 0
+            if self.sequences[place].is_over(token):
+                self.end(self.sequences[place])
+        return logits
+
+    def end(self, sequence):
+        """Writes the log of a sequence, once."""
+        if sequence is not None and sequence.samples:
+            sortilege.write_log(self.folder / f"{os.getpid()}-{self.logs}.jsonl", sequence.samples)
+            self.logs += 1
+            sequence.samples = []
