@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import child
 import numpy as np
 import pytest
 
@@ -85,16 +86,12 @@ def test_a_request_that_is_being_sampled_cannot_change(many):
     assert refused > 0
 
 
-def child(logits, answers):
-    answers.put(sortilege.logprobs(logits, top=3).top_tokens.tolist())
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_child_process_computes_too(logits, method):
     expected = sortilege.logprobs(logits, top=3).top_tokens.tolist()
     context = multiprocessing.get_context(method)
     answers = context.Queue()
-    process = context.Process(target=child, args=(logits, answers))
+    process = context.Process(target=child.top_tokens, args=(logits, answers))
     process.start()
     assert answers.get(timeout=60) == expected
     process.join(10)
