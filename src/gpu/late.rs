@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
 use super::complaint::complaint;
 use crate::error::{Error, Result};
@@ -17,6 +18,27 @@ struct Unheard {
     /// Those that did not say yet.
     scopes: Vec<Scope>,
     told: Option<Error>,
+}
+
+/// Calls that are remembered where nobody awaits anything.
+const MOST: usize = 1024;
+
+impl Unheard {
+    /// Whether nothing was said, and nothing will be.
+    fn is_silent(&mut self) -> bool {
+        while let Some(scope) = self.scopes.first_mut() {
+            let Poll::Ready(said) = scope.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+                return false;
+            };
+            drop(self.scopes.remove(0));
+            self.hear(said);
+        }
+        self.told.is_none()
+    }
+
+    fn hear(&mut self, said: Option<wgpu::Error>) {
+        self.told = self.told.take().or(said.map(|error| complaint(error, self.doing)));
+    }
 }
 
 thread_local! {
@@ -36,7 +58,16 @@ pub(crate) fn guarded<T>(device: &wgpu::Device, doing: &'static str, calls: impl
     let validation = Box::pin(validation.pop()) as Scope;
     // The memory first: what was not made is then not valid either.
     let scopes = vec![Box::pin(memory.pop()) as Scope, validation];
-    UNHEARD.with_borrow_mut(|all| all.push(Unheard { device: device.clone(), doing, scopes, told: None }));
+    UNHEARD.with_borrow_mut(|all| {
+        while all.first_mut().is_some_and(Unheard::is_silent) {
+            all.remove(0);
+        }
+        if all.len() == MOST {
+            // The first complaint is the one to be told.
+            all.remove(usize::from(all[0].told.is_some()));
+        }
+        all.push(Unheard { device: device.clone(), doing, scopes, told: None });
+    });
     Ok(made)
 }
 
@@ -49,11 +80,11 @@ pub(crate) fn heard(device: &wgpu::Device) -> impl Future<Output = Result<()>> +
     let ours = |unheard: &mut Unheard| unheard.device == *device;
     let mut ours = Hearing(UNHEARD.with_borrow_mut(|all| all.extract_if(.., ours).collect()));
     async move {
-        for Unheard { doing, scopes, told, .. } in &mut ours.0 {
-            while let Some(scope) = scopes.first_mut() {
+        for unheard in &mut ours.0 {
+            while let Some(scope) = unheard.scopes.first_mut() {
                 let said = scope.await;
-                drop(scopes.remove(0));
-                *told = told.take().or(said.map(|error| complaint(error, doing)));
+                drop(unheard.scopes.remove(0));
+                unheard.hear(said);
             }
         }
         std::mem::take(&mut ours.0).into_iter().find_map(|unheard| unheard.told).map_or(Ok(()), Err)
