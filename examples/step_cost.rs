@@ -35,11 +35,18 @@ fn main() -> Result<()> {
     for rows in [1, 8, 64] {
         batch(&gpu, rows)?;
     }
-    println!("\none row with penalties, DRY, bad words and early stops, one token accepted per step\n");
-    println!("| history | new request | accept | record | uploaded |");
-    println!("|---:|---:|---:|---:|---:|");
-    for tokens in [1 << 10, 1 << 13, 1 << 15, 1 << 17] {
-        history(&gpu, tokens)?;
+    let of_ngrams = |size| SamplingParams { no_repeat_ngram_size: size, ..SamplingParams::default() };
+    for (what, params) in [
+        ("penalties, DRY, bad words and early stops", penalised()),
+        ("no token twice", of_ngrams(1)),
+        ("no three tokens twice", of_ngrams(3)),
+    ] {
+        println!("\none row with {what}, one token accepted per step\n");
+        println!("| history | new request | accept | record | uploaded |");
+        println!("|---:|---:|---:|---:|---:|");
+        for tokens in [1 << 10, 1 << 13, 1 << 15, 1 << 17] {
+            history(&gpu, tokens, params.clone())?;
+        }
     }
     Ok(())
 }
@@ -170,10 +177,8 @@ fn words(count: usize) -> impl Iterator<Item = u32> {
     })
 }
 
-/// Steps of a request with a long history.
-fn history(gpu: &Gpu, tokens: usize) -> Result<()> {
-    const VOCAB: usize = 32_768;
-    let params = SamplingParams {
+fn penalised() -> SamplingParams {
+    SamplingParams {
         repetition_penalty: 1.1,
         presence_penalty: 0.1,
         frequency_penalty: 0.1,
@@ -181,9 +186,14 @@ fn history(gpu: &Gpu, tokens: usize) -> Result<()> {
         bad_words: (0..1000).map(|word| vec![word, word + 1]).collect(),
         min_tokens: 1000,
         stop_token_ids: vec![2],
-        seed: Some(1),
         ..SamplingParams::default()
-    };
+    }
+}
+
+/// Steps of a request with a long history.
+fn history(gpu: &Gpu, tokens: usize, params: SamplingParams) -> Result<()> {
+    const VOCAB: usize = 32_768;
+    let params = SamplingParams { seed: Some(1), ..params };
     let prompt: Vec<u32> = words(tokens).collect();
     let logits = buffer(gpu, VOCAB * 4, BufferUsages::STORAGE);
     let batch = GpuLogits::packed(&logits, Dtype::F32, 1, VOCAB);

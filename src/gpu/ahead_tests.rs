@@ -51,6 +51,12 @@ const KINDS: &[Change] = &[
         p.penalty_exempt_token_ids = vec![3, 1];
     },
     |p| (p.no_repeat_ngram_size, p.no_repeat_ngram_window, p.temperature) = (3, Some(25), 0.0),
+    |p| (p.no_repeat_ngram_size, p.penalty_exempt_token_ids) = (1, vec![2]),
+    |p| {
+        (p.no_repeat_ngram_size, p.no_repeat_ngram_window) = (1, Some(40));
+        p.dry = Some(Dry { allowed_length: 1, ..Dry::default() });
+    },
+    |p| p.no_repeat_ngram_size = 6,
 ];
 
 fn requests() -> Vec<Request> {

@@ -108,12 +108,9 @@ impl Run {
         let ahead = self.length as usize - row.request.tokens().len();
         let counted =
             asks.penalties.map_or(0, |penalties| if penalties.window().is_some() { 2 } else { 1 }) * ahead;
-        let repeated = match asks.ngram {
-            Some(1) => self.length as usize,
-            _ if asks.keeps_lengths() => (self.length as usize).div_ceil(2),
-            _ => 0,
-        };
-        let named = counted + repeated + asks.bad_words().count() + asks.stops.len();
+        let repeated = if asks.keeps_lengths() { (self.length as usize).div_ceil(2) } else { 0 };
+        let seen = asks.ngram_last(ahead).map_or(0, |last| last.min(self.length as usize));
+        let named = counted + repeated + seen + asks.bad_words().count() + asks.stops.len();
         if named == 0 { 0 } else { named.next_power_of_two() }
     }
 
@@ -152,6 +149,9 @@ impl Run {
         }
         asks.put_mirostat(out);
         asks.put_lists(out);
+        let ahead = self.length as usize - request.tokens().len();
+        out[ahead::NGRAM_LAST] =
+            asks.ngram_last(ahead).map(word).or(request.params().no_repeat_ngram_window).unwrap_or(u32::MAX);
         if self.call.is_none() {
             out.extend(request.tokens());
             if asks.keeps_lengths() {
@@ -187,6 +187,11 @@ impl<'a> Asks<'a> {
     /// Whether the device is to know how far the tokens before each place equal the last ones.
     fn keeps_lengths(&self) -> bool {
         self.repeats || self.ngram.is_some_and(|size| size > 1)
+    }
+
+    /// The last tokens, so many, that must not come again: those of which the kept changes do not know.
+    fn ngram_last(&self, ahead: usize) -> Option<usize> {
+        self.request.ngrams.as_ref()?.last_of_step(ahead)
     }
 
     /// Tokens that penalties leave alone.
@@ -236,9 +241,7 @@ impl<'a> Asks<'a> {
         if self.keeps_lengths() {
             out[ahead::FLAGS] |= has::LENGTHS;
         }
-        let params = self.request.params();
         out[ahead::NGRAM] = self.ngram.unwrap_or(0);
-        out[ahead::NGRAM_LAST] = params.no_repeat_ngram_window.unwrap_or(u32::MAX);
         out[ahead::EXEMPT] = word(self.exempt().len());
         out.extend(self.exempt());
         let mut end = 0;

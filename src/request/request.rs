@@ -25,8 +25,8 @@ use crate::params::{Dry, SamplingParams};
 /// from step to step; it holds nothing of a device, so adding and removing requests moves no other's results.
 ///
 /// What the tokens change is kept from token to token: an accepted token costs as much in the last step of a long text as
-/// in the first. (DRY costs as much as the last `allowed_length` tokens, at most four, occurred within the last `last_n`, and
-/// no-repeat-ngram likewise.)
+/// in the first. (DRY costs as much as the last `allowed_length` tokens, at most four, occurred within the last `last_n`;
+/// no-repeat-ngram as much as the tokens that it bans in this step.)
 ///
 /// # Example
 /// ```
@@ -165,6 +165,11 @@ impl Request {
                 }
             });
         }
+        if self.bans_seen() {
+            for token in self.tokens.iter().filter(|token| !self.exempt.contains(token)) {
+                self.kept.edit(*token, Change::ban);
+            }
+        }
     }
 
     pub(super) fn history(&self) -> History<'_> {
@@ -278,6 +283,14 @@ impl Request {
         if let Some(ngrams) = &mut self.ngrams {
             ngrams.see_last(&history);
         }
+        if self.bans_seen() && !self.exempt.contains(&token) {
+            self.kept.edit(token, Change::ban);
+        }
+    }
+
+    /// Whether a token that was accepted may never come again.
+    fn bans_seen(&self) -> bool {
+        self.ngrams.as_ref().is_some_and(NGrams::bans_seen)
     }
 }
 
