@@ -73,7 +73,7 @@ fn requests(rows: usize) -> Vec<Request> {
                 allowed_token_ids: (row % 3 == 0).then(|| vec![1, 2, 3, 500]),
                 ..SamplingParams::default()
             };
-            Request::with_prompt(params, &[1, 2, 3, 1, 2]).expect("in range").resumed_at(1000)
+            Request::with_prompt(params, &[1, 2, 3, 1, 2]).expect("in range")
         })
         .collect()
 }
@@ -120,7 +120,7 @@ fn a_step_allocates_what_wgpu_allocates() {
             &gpu,
             |encoder, step| {
                 asked.clear();
-                asked.extend(requests.iter().map(|request| request.row(step)));
+                asked.extend(requests.iter().map(|request| request.row(step).detached()));
                 gpu.sampler().sample(encoder, &batch, &asked, &buffers).expect("recorded")
             },
             |pending| pending.wait_into(&mut answers).expect("samples"),
@@ -145,7 +145,7 @@ fn two_buffers_in_turns(gpu: &Gpu) {
         |encoder, step| {
             std::array::from_fn::<_, 2, _>(|half| {
                 asked[half].clear();
-                asked[half].extend(requests[half].iter().map(|request| request.row(step)));
+                asked[half].extend(requests[half].iter().map(|request| request.row(step).detached()));
                 let batch = GpuLogits::packed(&logits[half], Dtype::F32, ROWS, VOCAB);
                 let buffers = SampleBuffers::default();
                 gpu.sampler().sample(encoder, &batch, &asked[half], &buffers).expect("recorded")
@@ -180,7 +180,7 @@ fn rows_and_tokens_that_move(gpu: &Gpu) {
         gpu,
         |encoder, step| {
             asked.clear();
-            asked.extend(requests.iter().map(|request| request.row(step)));
+            asked.extend(requests.iter().map(|request| request.row(step).detached()));
             let place = |row: usize| (row * CONTEXT + row) as u64 + step;
             let row_offsets: [u64; ROWS] = std::array::from_fn(|row| place(row) * VOCAB as u64);
             let token_offsets: [u64; ROWS] = std::array::from_fn(|row| place(row) + 1);

@@ -17,9 +17,8 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     let vocab = u.int_in_range(1..=100)?;
     let params = params(u, vocab)?;
     let prompt = tokens(u, vocab)?;
-    let Ok(request) = Request::with_prompt(params, &prompt) else { return Ok(()) };
+    let Ok(mut request) = Request::with_prompt(params, &prompt) else { return Ok(()) };
     let mut position = u64::arbitrary(u)?;
-    let mut request = request.resumed_at(position.saturating_add(2));
     for _ in 0..3 {
         step(u, &mut request, position, vocab)?;
         position = position.wrapping_add(1);
@@ -45,7 +44,7 @@ fn step(u: &mut Unstructured<'_>, request: &mut Request, position: u64, vocab: u
     let logits = Logits::new(&bytes, dtype, 1, columns).expect("a row");
     let inputs =
         SampleInputs { mask: has_mask.then_some(&mask[..]), draft: has_draft.then_some(&probabilities[..]) };
-    let row = Row { draft, ..request.row(position) };
+    let row = Row { draft, ..request.row(position).detached() };
     match Cpu.sample(&logits, &[row], &inputs) {
         Ok(samples) => {
             check(&samples[0], request.params(), vocab);

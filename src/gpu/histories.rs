@@ -83,7 +83,8 @@ struct Slot {
 fn tokens_before(row: &Row<'_>) -> Option<u64> {
     let request = row.request;
     let ahead = row.position.checked_sub(request.next_position())?;
-    let is_plain = row.draft.is_none() && row.ahead.is_empty() && request.looks_back().is_some();
+    let is_plain =
+        row.draft.is_none() && row.ahead.is_empty() && !row.detached && request.looks_back().is_some();
     is_plain.then(|| (request.tokens().len() as u64).saturating_add(ahead))
 }
 

@@ -126,8 +126,7 @@ impl SamplingCase {
                 setting_of(case, row).1(&mut params);
                 params.fit(vocab);
                 let mut request = Request::with_prompt(params, &[token(row, 2), token(row, 3)])
-                    .expect("the parameters are in range")
-                    .resumed_at(position_of(row));
+                    .expect("the parameters are in range");
                 for what in [4, 5, 4, 6, 4] {
                     request.accept_token(token(row, what));
                 }
@@ -165,7 +164,7 @@ impl SamplingCase {
 
     /// Row of this number.
     pub(super) fn row(&self, row: usize) -> Row<'_> {
-        Row { draft: self.drafts[row], ..self.requests[row].row(position_of(row)) }
+        Row { draft: self.drafts[row], ..self.requests[row].row(position_of(row)).detached() }
     }
 
     fn rows(&self) -> Vec<Row<'_>> {

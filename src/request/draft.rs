@@ -79,10 +79,9 @@ impl<'a> DraftTokens<'a> {
     pub fn rows(&self) -> impl Iterator<Item = Row<'a>> {
         let Self { request, draft, position, verification } = *self;
         (0..=draft.len()).map(move |i| Row {
-            request,
-            position: position.wrapping_add(i as u64),
             draft: draft.get(i).copied().filter(|_| verification == Verification::Rejection),
             ahead: &draft[..i],
+            ..request.row(position.wrapping_add(i as u64))
         })
     }
 

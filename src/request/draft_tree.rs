@@ -87,12 +87,9 @@ impl<'a> DraftTree<'a> {
     /// The rows of the batch: the one after the text, then one after each token of the tree, in its order.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         let paths = (0..self.tokens.len()).map(|place| self.path(place));
-        std::iter::once(&[][..]).chain(paths).map(|ahead| Row {
-            request: self.request,
-            position: self.position.wrapping_add(ahead.len() as u64),
-            draft: None,
-            ahead,
-        })
+        std::iter::once(&[][..])
+            .chain(paths)
+            .map(|ahead| Row { ahead, ..self.request.row(self.position.wrapping_add(ahead.len() as u64)) })
     }
 
     /// What the samples of these rows mean for the tree.

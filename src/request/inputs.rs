@@ -147,19 +147,19 @@ fn check_row(row: &Row<'_>, number: usize, vocab: usize) -> Result<()> {
 
 /// The tokens before the row are known, if something looks at them.
 fn check_history(row: &Row<'_>, number: usize) -> Result<()> {
-    let Row { request, position, ahead, .. } = *row;
+    let Row { request, position, ahead, detached, .. } = *row;
     let next = request.next_position();
     let known = next.saturating_add(ahead.len() as u64);
-    if position <= known && ahead.is_empty() {
+    if (detached || position <= known) && ahead.is_empty() {
         return Ok(());
     }
     let Some(what) = request.looks_back() else { return Ok(()) };
-    let needs = if position > known {
+    let needs = if position > known && !detached {
         format!(
             "with {what} needs all {position} before it, of which {known} are known: accept the others first, run ahead with \
-             `Histories`, give them as `ahead`, or say by `resumed_at` that the prompt holds them"
+             `Histories`, give them as `ahead`, begin with `Request::resume`, or say that the row is `detached` from them"
         )
-    } else if position < known {
+    } else if position < known && !detached {
         format!(
             "with {what} needs the {position} before it, but {next} are known and {} are given as `ahead`: draw token \
              {known}, or give fewer",

@@ -48,8 +48,6 @@ pub struct Request {
     /// Prompt, then output.
     tokens: Vec<u32>,
     prompt: usize,
-    /// Position of the first token of the output.
-    first: u64,
     /// Mirostat's state, in Q24 bits.
     pub(super) mu: i64,
     /// Tells its history from any other's, as long as it grows by what is drawn alone.
@@ -83,9 +81,18 @@ pub struct Row<'a> {
     /// Draft tokens before it, which penalties, DRY, bad words and no-repeat n-grams take for accepted. Where one of these acts,
     /// `position` is that behind them; Mirostat's limit cannot take them in, and refuses them.
     pub ahead: &'a [u32],
+    /// Sees the tokens that are accepted, even where others come before its position; see [`Row::detached`].
+    pub detached: bool,
 }
 
 impl<'a> Row<'a> {
+    /// The row, whatever is missing before its position: of logits that do not follow from what the request draws, such as
+    /// those of a file.
+    #[must_use]
+    pub fn detached(self) -> Self {
+        Self { detached: true, ..self }
+    }
+
     pub(super) fn history(&self) -> History<'a> {
         History { ahead: self.ahead, ..self.request.history() }
     }
@@ -97,7 +104,7 @@ impl Request {
     /// # Errors
     /// As for [`SamplingParams::validate`].
     pub fn new(params: SamplingParams) -> Result<Self> {
-        Self::with_prompt(params, &[])
+        Self::resume(params, &[], &[])
     }
 
     /// A request with the tokens of its prompt, which the repetition penalty and DRY look at.
@@ -105,6 +112,26 @@ impl Request {
     /// # Errors
     /// As for [`SamplingParams::validate`]; without a seed, if there is no source of randomness.
     pub fn with_prompt(params: SamplingParams, prompt: &[u32]) -> Result<Self> {
+        Self::resume(params, prompt, &[])
+    }
+
+    /// A request that goes on where it was left off: with the tokens of its prompt and those of its output so far, which
+    /// presence and frequency penalty and bad words look at alone. The next token has the number of the output's tokens.
+    /// Mirostat begins anew: its limit depends on what each token was drawn from.
+    ///
+    /// # Errors
+    /// As for [`Self::with_prompt`].
+    ///
+    /// # Example
+    /// ```
+    /// use sortilege::{Request, SamplingParams};
+    /// let params = SamplingParams { presence_penalty: 0.5, seed: Some(7), ..SamplingParams::default() };
+    /// let request = Request::resume(params, &[1, 2, 3], &[8, 9])?;
+    /// assert_eq!(request.output(), [8, 9]);
+    /// let next = request.row(2);
+    /// # Ok::<(), sortilege::Error>(())
+    /// ```
+    pub fn resume(params: SamplingParams, prompt: &[u32], output: &[u32]) -> Result<Self> {
         params.validate()?;
         let seed = params.seed.map_or_else(random_seed, Ok)?;
         let mu = first_mu(&params);
@@ -113,9 +140,8 @@ impl Request {
             compiled: Compiled::new(&params, seed, mu),
             params,
             seed,
-            tokens: prompt.to_vec(),
+            tokens: [prompt, output].concat(),
             prompt: prompt.len(),
-            first: 0,
             mu,
             #[cfg(feature = "wgpu")]
             identity: Lineage::new(),
@@ -130,13 +156,6 @@ impl Request {
         };
         request.look_back();
         Ok(request)
-    }
-
-    /// The request, of whose output the tokens before this position are in the prompt: rows up to it need none accepted.
-    #[must_use]
-    pub fn resumed_at(mut self, position: u64) -> Self {
-        self.first = position;
-        self
     }
 
     /// Finds what the parameters make of the tokens so far.
@@ -239,7 +258,7 @@ impl Request {
     /// that is accepted.
     #[must_use]
     pub fn row(&self, position: u64) -> Row<'_> {
-        Row { request: self, position, draft: None, ahead: &[] }
+        Row { request: self, position, draft: None, ahead: &[], detached: false }
     }
 
     /// Takes the first drawn token into the output, where penalties, DRY and bad words see it, and moves Mirostat's
@@ -297,7 +316,7 @@ impl Request {
 impl Request {
     /// The first position that nothing is known for yet, but for tokens taken for accepted.
     pub(crate) fn next_position(&self) -> u64 {
-        self.first.saturating_add(self.output().len() as u64)
+        self.output().len() as u64
     }
 
     /// Tells its history from any other's.

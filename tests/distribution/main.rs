@@ -53,9 +53,10 @@ fn misfit(counts: &[u64], probabilities: &[f64]) -> f64 {
 
 /// Requests of consecutive positions, `rows` of them, and their draws.
 fn draws(row: &[f32], params: &SamplingParams, first: u64, rows: usize) -> Vec<Sample> {
-    let request = Request::new(params.clone()).unwrap().resumed_at(first + rows as u64);
+    let request = Request::new(params.clone()).unwrap();
     let batch = row.repeat(rows);
-    let rows: Vec<Row<'_>> = (0..rows as u64).map(|position| request.row(first + position)).collect();
+    let rows: Vec<Row<'_>> =
+        (0..rows as u64).map(|position| request.row(first + position).detached()).collect();
     Cpu.sample(&Logits::f32(&batch, rows.len(), row.len()).unwrap(), &rows, &SampleInputs::default()).unwrap()
 }
 

@@ -36,13 +36,13 @@ fn tokens(mut batch: Batch, fault: Fault) -> Vec<Vec<u32>> {
     fault(&mut batch);
     let Batch { row, mask, asked } = batch;
     let request = |asked: &Asked| {
-        let mut request = Request::new(asked.params.clone()).unwrap().resumed_at(asked.position);
+        let mut request = Request::new(asked.params.clone()).unwrap();
         asked.output.iter().for_each(|token| request.accept_token(*token));
         request
     };
     let requests: Vec<Request> = asked.iter().map(request).collect();
     let rows: Vec<Row<'_>> =
-        requests.iter().zip(&asked).map(|(request, asked)| request.row(asked.position)).collect();
+        requests.iter().zip(&asked).map(|(request, asked)| request.row(asked.position).detached()).collect();
     let logits = row.repeat(rows.len());
     let logits = Logits::f32(&logits, rows.len(), row.len()).unwrap();
     let mask = mask.map(|word| vec![word; rows.len()]);

@@ -42,9 +42,8 @@ impl Case {
     /// The request after so many tokens of the output; at first with other parameters, if the number is odd.
     fn request(&self, accepted: usize) -> Request {
         let first = if accepted % 2 == 1 { SamplingParams::default() } else { self.params.clone() };
-        let resumed_at = self.position - self.output.len() as u64;
-        let mut request = Request::with_prompt(first, &self.prompt).unwrap().resumed_at(resumed_at);
-        self.output[..accepted / 2].iter().for_each(|&token| request.accept_token(token));
+        let mut request = Request::resume(first, &self.prompt, &self.output[..accepted / 3]).unwrap();
+        self.output[accepted / 3..accepted / 2].iter().for_each(|&token| request.accept_token(token));
         request.set_params(self.params.clone()).unwrap();
         self.output[accepted / 2..accepted].iter().for_each(|&token| request.accept_token(token));
         request
@@ -55,7 +54,7 @@ impl Case {
         let request = self.request(accepted);
         let inputs = SampleInputs { mask: self.mask.as_deref(), draft: None };
         let logits = Logits::f32(&self.row, 1, self.row.len()).unwrap();
-        let row = Row { ahead: &self.output[accepted..], ..request.row(self.position) };
+        let row = Row { ahead: &self.output[accepted..], ..request.row(self.position).detached() };
         Cpu.sample(&logits, &[row], &inputs).unwrap().remove(0)
     }
 

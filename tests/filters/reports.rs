@@ -69,9 +69,9 @@ impl Known {
         let (raw_logprobs, processed_logprobs) = reported;
         let logit_bias = vec![(self.best, 0.5)];
         let params = SamplingParams { n, logit_bias, raw_logprobs, processed_logprobs, ..params.clone() };
-        let request = Request::new(listed(&params)).unwrap().resumed_at(7);
+        let request = Request::new(listed(&params)).unwrap();
         let logits = Logits::f32(&self.row, 1, self.row.len()).unwrap();
-        Cpu.sample(&logits, &[request.row(7)], inputs).unwrap().remove(0)
+        Cpu.sample(&logits, &[request.row(7).detached()], inputs).unwrap().remove(0)
     }
 
     /// The raw half of a sample is that of the logits alone.

@@ -199,7 +199,7 @@ impl Case {
     fn request(&mut self) -> Request {
         let params = self.params();
         let prompt = self.tokens(12);
-        let mut request = Request::with_prompt(params, &prompt).expect("in range").resumed_at(u64::MAX);
+        let mut request = Request::with_prompt(params, &prompt).expect("in range");
         // Few tokens, so that some repeat.
         let few = 1 + self.vocab.min(4);
         for _ in 0..self.numbers.below(20) {
@@ -271,7 +271,10 @@ impl Call {
                 let rows: Vec<Row<'_>> = requests
                     .iter()
                     .zip(positions.iter().zip(drafts))
-                    .map(|(request, (position, draft))| Row { draft: *draft, ..request.row(*position) })
+                    .map(|(request, (position, draft))| Row {
+                        draft: *draft,
+                        ..request.row(*position).detached()
+                    })
                     .collect();
                 let inputs = SampleInputs { mask: mask.as_deref(), draft: Some(draft) };
                 Answer::Samples(engine.sample(logits, &rows, &inputs).expect("samples"))

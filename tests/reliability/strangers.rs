@@ -86,7 +86,7 @@ fn requests() -> Vec<Request> {
             6 => params.mirostat = Some(Mirostat { tau: 5.0, eta: 0.1 }),
             _ => (params.xtc_threshold, params.xtc_probability) = (0.001, 0.5),
         }
-        let mut request = Request::new(params).expect("in range").resumed_at(ROWS as u64);
+        let mut request = Request::new(params).expect("in range");
         (0..4).for_each(|token| request.accept_token(token * 3 + seed as u32));
         request
     };
@@ -132,8 +132,9 @@ const OPERATIONS: [(&str, Operation); 9] = [
 fn sample(engine: &dyn Engine, batch: &Batch, logits: &Logits<'_>, drafted: bool) -> Answers {
     let requests = requests();
     let draft_of = |row: usize| (drafted && row != 1 && row != 6).then_some(row as u32 * 100 + 7);
-    let rows: Vec<Row<'_>> =
-        (0..ROWS).map(|row| Row { draft: draft_of(row), ..requests[row].row(row as u64) }).collect();
+    let rows: Vec<Row<'_>> = (0..ROWS)
+        .map(|row| Row { draft: draft_of(row), ..requests[row].row(row as u64).detached() })
+        .collect();
     let mask: Vec<u32> = batch.rows.iter().flat_map(|row| row.mask.iter().copied()).collect();
     let draft: Vec<f32> = batch.rows.iter().flat_map(|row| row.draft.iter().copied()).collect();
     let inputs = SampleInputs { mask: Some(&mask), draft: Some(&draft) };

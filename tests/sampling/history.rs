@@ -136,13 +136,13 @@ fn a_row_without_the_tokens_before_it_is_refused() {
     for (words, change) in cases {
         let mut params = SamplingParams { seed: Some(1), ..SamplingParams::default() };
         change(&mut params);
-        let mut request = Request::with_prompt(params, &[5, 6]).expect("in range");
-        request.accept_token(2);
+        let request = Request::resume(params.clone(), &[5, 6], &[2]).expect("in range");
         let ahead = Row { ahead: &[3, 9], ..request.row(3) };
-        let resumed = request.clone().resumed_at(4);
+        let resumed = Request::resume(params, &[5, 6], &[2, 8, 3, 8, 0]).expect("in range");
         for engine in &engines {
             let sample = |row: Row<'_>| engine.sample(&logits, &[row], &SampleInputs::default());
-            let mut known = vec![request.row(0), request.row(1), resumed.row(5)];
+            let mut known =
+                vec![request.row(0), request.row(1), resumed.row(5), request.row(u64::MAX).detached()];
             let mut unknown = vec![request.row(2), resumed.row(6), request.row(u64::MAX)];
             // Not behind the tokens that it takes for accepted; or of Mirostat, which none can be taken for accepted by.
             unknown.extend([2, 4].map(|position| Row { position, ..ahead }));

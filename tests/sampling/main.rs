@@ -41,10 +41,7 @@ fn requests(count: usize) -> Vec<Request> {
                 n: [1, 1, 3][i % 3],
                 ..SamplingParams::default()
             };
-            // The steps below draw anywhere with what is accepted here.
-            let mut request = Request::new(params).expect("in range").resumed_at(100);
-            request.accept_token(i as u32 * 3);
-            request
+            Request::resume(params, &[], &[i as u32 * 3]).expect("in range")
         })
         .collect()
 }
@@ -57,7 +54,7 @@ fn a_request_draws_the_same_anywhere() {
         .map(|i| {
             let logits = row(i);
             let logits = Logits::f32(&logits, 1, VOCAB).expect("a row");
-            let rows = [requests[i].row(5)];
+            let rows = [requests[i].row(5).detached()];
             Cpu.sample(&logits, &rows, &SampleInputs::default()).expect("a sample").remove(0)
         })
         .collect();
@@ -67,7 +64,7 @@ fn a_request_draws_the_same_anywhere() {
             let order: Vec<usize> = (0..count).map(|i| (i * 5 + shift) % 16).collect();
             let values: Vec<f32> = order.iter().flat_map(|&i| row(i)).collect();
             let logits = Logits::f32(&values, count, VOCAB).expect("a batch");
-            let rows: Vec<Row<'_>> = order.iter().map(|&i| requests[i].row(5)).collect();
+            let rows: Vec<Row<'_>> = order.iter().map(|&i| requests[i].row(5).detached()).collect();
             let on_cpu = Cpu.sample(&logits, &rows, &SampleInputs::default()).expect("samples");
             let on_gpu = gpu.sample(&logits, &rows, &SampleInputs::default()).expect("samples");
             for (place, &i) in order.iter().enumerate() {
@@ -110,7 +107,7 @@ fn what_is_asked_for_changes_no_token() {
 #[test]
 fn tokens_stay_on_the_device_under_any_chunking() {
     let requests = requests(23);
-    let rows: Vec<Row<'_>> = requests.iter().map(|request| request.row(2)).collect();
+    let rows: Vec<Row<'_>> = requests.iter().map(|request| request.row(2).detached()).collect();
     let values: Vec<f32> = (0..23).flat_map(row).collect();
     let mut values_with_nan = values.clone();
     values_with_nan[4 * VOCAB + 17] = f32::NAN;
@@ -156,7 +153,8 @@ fn steps_in_flight_upload_only_what_changed() {
         let source = upload(&gpu, bytemuck::cast_slice(&(0..8).flat_map(row).collect::<Vec<_>>()));
         let batch = GpuLogits::packed(&source, Dtype::F32, 8, VOCAB);
         let step = |position: u64| {
-            let rows: Vec<Row<'_>> = requests.iter().map(|request| request.row(position)).collect();
+            let rows: Vec<Row<'_>> =
+                requests.iter().map(|request| request.row(position).detached()).collect();
             let mut open = encoder(&gpu);
             let pending =
                 gpu.sampler().sample(&mut open, &batch, &rows, &SampleBuffers::default()).expect("recorded");
@@ -190,7 +188,8 @@ fn what_a_call_leaves_is_found_again() {
         let params = LogprobsParams { top_logprobs: 5, ..LogprobsParams::default() };
         let targets = [Some(7); 8];
         let step = |position: u64, is_forgotten: bool| {
-            let rows: Vec<Row<'_>> = requests.iter().map(|request| request.row(position)).collect();
+            let rows: Vec<Row<'_>> =
+                requests.iter().map(|request| request.row(position).detached()).collect();
             let mut open = encoder(&gpu);
             let samples =
                 gpu.sampler().sample(&mut open, &batch, &rows, &SampleBuffers::default()).expect("recorded");

@@ -148,7 +148,9 @@ impl Job {
         rows: impl Iterator<Item = usize>,
     ) -> Vec<Row<'r>> {
         let positions = self.requests.positions;
-        rows.map(|row| requests[row / positions - first].row(self.requests.position(row))).collect()
+        // They see the prompt alone; with feedback what was drawn too, a row without a token apart.
+        let of = |row: usize| requests[row / positions - first].row(self.requests.position(row)).detached();
+        rows.map(of).collect()
     }
 
     fn place(&self, row: usize, request: &Request) -> Place {

@@ -170,9 +170,7 @@ impl Requests {
                 let request = number as u32;
                 params.stream = params.stream.wrapping_add(request);
             }
-            // Rows see the prompt alone; with feedback what was drawn too, a row without a token apart.
-            let last = spec.position.saturating_add(self.positions as u64);
-            Ok(Request::with_prompt(params, self.prompt(number))?.resumed_at(last))
+            Ok(Request::with_prompt(params, self.prompt(number))?)
         };
         numbers.map(start).collect()
     }
