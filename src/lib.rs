@@ -127,7 +127,7 @@ pub use plan::{Cost, DeviceLimits, Plan};
 pub use proof::validate;
 #[cfg(feature = "validate")]
 pub use proof::{audit, oracle, synthetic};
-pub use request::{DraftTokens, DraftTree, Request, Row, SampleInputs, Verification, Verified, VerifiedTree};
+pub use request::{DraftTokens, DraftTree, Request, Row, SampleInputs, Verification, Verified};
 #[cfg(feature = "wgpu")]
 pub use wgpu;
 

@@ -1,5 +1,6 @@
 //! Speculative decoding: draft tokens, verified in one call.
 
+use super::verified::Verified;
 use super::{Request, Row};
 use crate::answer::Sample;
 use crate::error::{Error, Result};
@@ -36,7 +37,7 @@ pub enum Verification {
 /// let rows: Vec<_> = draft.rows().collect();
 /// let samples = Cpu.sample(&Logits::f32(&logits, 3, 3)?, &rows, &SampleInputs::default())?;
 /// let verified = draft.verify(&samples);
-/// assert_eq!((verified.accepted, verified.tokens()), (1, vec![2, 1]));
+/// assert_eq!((verified.accepted.clone(), verified.tokens()), (vec![0], vec![2, 1]));
 /// # Ok::<(), sortilege::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -45,18 +46,6 @@ pub struct DraftTokens<'a> {
     draft: &'a [u32],
     position: u64,
     verification: Verification,
-}
-
-/// What became of draft tokens.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Verified<'a> {
-    /// Draft tokens that were accepted, from the first on.
-    pub accepted: usize,
-    /// The samples of the new tokens, in order: the accepted ones, then the one that replaces the first rejected, or
-    /// after a whole accepted draft the bonus token. Give them to [`Request::accept`] one by one. Shorter where a row
-    /// was no distribution.
-    pub samples: &'a [Sample],
 }
 
 impl<'a> DraftTokens<'a> {
@@ -92,13 +81,17 @@ impl<'a> DraftTokens<'a> {
     #[must_use]
     pub fn verify<'s>(&self, samples: &'s [Sample]) -> Verified<'s> {
         assert_eq!(samples.len(), self.draft.len() + 1, "one sample per row of the draft");
-        let stands = |(sample, token): &(&Sample, &u32)| match self.verification {
-            Verification::SampleAndMatch => sample.draws.first().is_some_and(|drawn| drawn.token == **token),
-            Verification::Rejection => sample.accepted == Some(true),
-        };
-        let accepted = samples.iter().zip(self.draft).take_while(stands).count();
-        let sound = samples.iter().take_while(|sample| !sample.draws.is_empty()).count();
-        Verified { accepted, samples: &samples[..sound.min(accepted + 1)] }
+        Verified::new(samples, |last, sample| {
+            let place = last.map_or(0, |place| place + 1);
+            let token = *self.draft.get(place)?;
+            let stands = match self.verification {
+                Verification::SampleAndMatch => {
+                    sample.draws.first().is_some_and(|drawn| drawn.token == token)
+                }
+                Verification::Rejection => sample.accepted == Some(true),
+            };
+            stands.then_some(place)
+        })
     }
 }
 
@@ -117,12 +110,4 @@ pub(super) fn check_request(request: &Request) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-impl Verified<'_> {
-    /// The new tokens.
-    #[must_use]
-    pub fn tokens(&self) -> Vec<u32> {
-        self.samples.iter().filter_map(|sample| sample.draws.first()).map(|drawn| drawn.token).collect()
-    }
 }

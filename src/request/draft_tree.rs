@@ -1,6 +1,7 @@
 //! Speculative decoding with a tree: several continuations at once, verified in one call.
 
 use super::draft::check_request;
+use super::verified::Verified;
 use super::{Request, Row};
 use crate::answer::Sample;
 use crate::error::{Error, Result};
@@ -36,17 +37,6 @@ pub struct DraftTree<'a> {
     /// The tokens from the first on to each of the tree, one path after the other, and where each path ends.
     paths: Vec<u32>,
     ends: Vec<usize>,
-}
-
-/// What became of a tree of draft tokens.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct VerifiedTree<'a> {
-    /// The places in the tree of the accepted tokens, from the first on.
-    pub accepted: Vec<usize>,
-    /// The samples of the new tokens, in order: the accepted ones, then the one that is not in the tree. Give them to
-    /// [`Request::accept`] one by one. Shorter where a row was no distribution.
-    pub samples: Vec<&'a Sample>,
 }
 
 impl<'a> DraftTree<'a> {
@@ -97,19 +87,13 @@ impl<'a> DraftTree<'a> {
     /// # Panics
     /// If there is not one sample per row.
     #[must_use]
-    pub fn verify<'s>(&self, samples: &'s [Sample]) -> VerifiedTree<'s> {
+    pub fn verify<'s>(&self, samples: &'s [Sample]) -> Verified<'s> {
         assert_eq!(samples.len(), self.tokens.len() + 1, "one sample per row of the tree");
-        let mut verified = VerifiedTree { accepted: Vec::new(), samples: Vec::new() };
-        let mut at = None;
-        loop {
-            let sample = &samples[at.map_or(0, |place: usize| place + 1)];
-            let Some(drawn) = sample.draws.first() else { return verified };
-            verified.samples.push(sample);
-            let is_next = |&place: &usize| self.parents[place] == at && self.tokens[place] == drawn.token;
-            let Some(place) = (0..self.tokens.len()).find(is_next) else { return verified };
-            verified.accepted.push(place);
-            at = Some(place);
-        }
+        Verified::new(samples, |last, sample| {
+            let drawn = sample.draws.first()?;
+            let is_next = |&place: &usize| self.parents[place] == last && self.tokens[place] == drawn.token;
+            (0..self.tokens.len()).find(is_next)
+        })
     }
 }
 
@@ -143,14 +127,6 @@ fn check_tree(tokens: &[u32], parents: &[Option<usize>]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-impl VerifiedTree<'_> {
-    /// The new tokens.
-    #[must_use]
-    pub fn tokens(&self) -> Vec<u32> {
-        self.samples.iter().filter_map(|sample| sample.draws.first()).map(|drawn| drawn.token).collect()
-    }
 }
 
 #[cfg(test)]

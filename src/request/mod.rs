@@ -21,13 +21,15 @@ mod step;
 pub(crate) mod table;
 mod targets;
 mod validate;
+mod verified;
 #[cfg(feature = "wgpu")]
 pub(crate) mod words;
 
-pub use draft::{DraftTokens, Verification, Verified};
-pub use draft_tree::{DraftTree, VerifiedTree};
+pub use draft::{DraftTokens, Verification};
+pub use draft_tree::DraftTree;
 pub use inputs::SampleInputs;
 pub use request::{Request, Row};
+pub use verified::Verified;
 
 pub(crate) use changes::Changes;
 pub(crate) use compiled::Compiled;

@@ -39,7 +39,7 @@ fn a_chain_is_verified_in_one_call() {
             let rows: Vec<Row<'_>> = chain.rows().collect();
             let samples = gpu.sample(&logits, &rows, &SampleInputs::default()).expect("samples");
             let verified = chain.verify(&samples);
-            assert_eq!(verified.accepted, right);
+            assert!(verified.accepted.iter().copied().eq(0..right), "{verified:?}");
             assert_eq!(verified.tokens(), plain.output()[..=right]);
         }
     }
