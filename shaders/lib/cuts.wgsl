@@ -22,7 +22,8 @@ var<private> deviation: u32; // from it, that is still within
 
 // One call of the cut at hand.
 fn advance_cut() {
-    rounds += 256u; // bisections and bits of logarithms, roots and quotients
+    // Bisections and bits of logarithms, roots and quotients; a token that XTC spares is looked up without.
+    rounds += select(256u, 0u, progress.round == ROUND_EXEMPT);
     let cut = requests[request].cuts[progress.cut];
     let scale = progress.scale;
     if progress.round == 0u {

@@ -70,7 +70,7 @@ impl Sampler {
 mod tests {
     use super::*;
     use crate::gpu::{Gpu, SamplerOptions};
-    use crate::{Engine, Logits, Request, SampleInputs, SamplingParams};
+    use crate::{Cpu, Engine, Logits, Request, SampleInputs, SamplingParams};
 
     /// A device that stops short is found out, and is refused where it stops too soon.
     #[test]
@@ -89,16 +89,21 @@ mod tests {
         assert!(matches!(rounds_of(Some(300)), Err(Error::Mismatch(_))), "too few for any row");
     }
 
+    /// One that is trusted with the fewest rounds.
+    fn wary(gpu: &Gpu) -> Gpu {
+        let right = "state = state * 1664525u";
+        let cut = loop_rounds::KERNEL
+            .replaced(right, &format!("if i * chunk.vocab + j >= {LEAST}u {{ break; }} {right}"));
+        gpu.beside_checked(SamplerOptions::default(), cut).expect("a sampler")
+    }
+
     /// A row that takes more rounds than the device is trusted with is refused by the kernel's own count, whatever the
     /// device would have done.
     #[test]
     fn a_row_over_the_limit_is_refused() {
         const VOCAB: usize = 131_072;
         let gpu = Gpu::any().expect("an adapter: scripts/test installs a software driver");
-        let right = "state = state * 1664525u";
-        let cut = loop_rounds::KERNEL
-            .replaced(right, &format!("if i * chunk.vocab + j >= {LEAST}u {{ break; }} {right}"));
-        let wary = gpu.beside_checked(SamplerOptions::default(), cut).expect("a sampler");
+        let wary = wary(&gpu);
         let flat = vec![0.0; VOCAB];
         let logits = Logits::f32(&flat, 1, VOCAB).expect("a row");
         let sample = |gpu: &Gpu, n| {
@@ -110,5 +115,27 @@ mod tests {
         sample(&wary, 1).expect("within these");
         let refused = sample(&wary, 16);
         assert!(matches!(&refused, Err(Error::Limit(why)) if why.contains("7168 rounds")), "{refused:?}");
+    }
+
+    /// What XTC spares is looked up, in a few rounds each.
+    #[test]
+    fn a_row_that_spares_many_tokens_is_not_refused() {
+        const VOCAB: usize = 1000;
+        let gpu = wary(&Gpu::any().expect("an adapter: scripts/test installs a software driver"));
+        let mut values = vec![0.0; VOCAB];
+        (values[5], values[9]) = (12.0, 12.5); // XTC takes the better of these; the spared ones lie behind both
+        let logits = Logits::f32(&values, 1, VOCAB).expect("a row");
+        let params = SamplingParams {
+            xtc_threshold: 0.1,
+            xtc_probability: 1.0,
+            xtc_exempt_token_ids: (100..).take(SamplingParams::MAX_XTC_EXEMPT_TOKEN_IDS).collect(),
+            seed: Some(1),
+            ..SamplingParams::default()
+        };
+        let request = Request::new(params).expect("in range");
+        let rows = [request.row(0)];
+        let expected = Cpu.sample(&logits, &rows, &SampleInputs::default()).expect("a sample");
+        assert_eq!(expected[0].kept_ends.map(|ends| ends[0].token), Some(5), "XTC acts");
+        assert_eq!(gpu.sample(&logits, &rows, &SampleInputs::default()), Ok(expected));
     }
 }
