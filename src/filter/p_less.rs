@@ -67,6 +67,21 @@ mod tests {
             // p = 0.4, 0.3, 0.3: Σ p² = 0.34
             ("not 0.3", &[4f32.ln(), 3f32.ln(), 3f32.ln()], on, &[0], 0.4),
             // p = 0.4, 0.35, 0.25: Σ p² = 0.345
+            // Σ p² of the first is the second's weight to the Q43; three steps of a far token's logit less, one Q43 above it.
+            (
+                "its limit",
+                &[0.0, -0.179_979_5, -1.142_294_4, -18.428_337, -25.339_42],
+                on,
+                &[0, 1],
+                0.851_889,
+            ),
+            (
+                "a step of Q43 below its limit",
+                &[0.0, -0.179_979_5, -1.142_294_4, -18.428_36, -25.339_42],
+                on,
+                &[0],
+                0.464_172,
+            ),
             ("but 0.35", &[40f32.ln(), 35f32.ln(), 25f32.ln()], on, &[0, 1], 0.75),
             // At temperature 1/2 p = 0.16, 0.1225, 0.0625 of 0.345: Σ p² = 0.374
             (
