@@ -27,6 +27,8 @@ mod calls;
 mod canary;
 mod checks;
 mod complaint;
+#[cfg(all(test, feature = "device"))]
+mod crowded_tests;
 #[cfg(feature = "device")]
 mod device;
 mod divergence;

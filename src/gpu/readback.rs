@@ -217,8 +217,9 @@ fn not_done(row: usize, number: u32, call: &Call) -> Error {
         return Error::Validation {
             doing: "the submitted commands",
             message: format!(
-                "row {row} has lost its history: submit steps in the order in which they were recorded and drop none, or \
-                 accept tokens sooner where too many of them share a place in the table of changes"
+                "row {row} has lost its history: submit steps in the order in which they were recorded and drop none; or, \
+                 where too many tokens that it changes share a place in the table of changes, accept sooner, or draw it \
+                 without `histories`"
             ),
         };
     }

@@ -210,7 +210,7 @@ fn place_of(buckets: &[Bucket], token: u32) -> Option<(usize, usize)> {
 }
 
 /// The two buckets that a token may lie in, which may be the same.
-fn homes(token: u32, buckets: usize) -> [usize; 2] {
+pub(crate) fn homes(token: u32, buckets: usize) -> [usize; 2] {
     [words::FIRST, words::SECOND].map(|factor| {
         let spread = token.wrapping_mul(factor);
         (spread ^ (spread >> 15)) as usize & (buckets - 1)
