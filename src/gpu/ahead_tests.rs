@@ -23,7 +23,11 @@ const KINDS: &[Change] = &[
     |p| (p.repetition_penalty, p.penalty_last_n) = (1.3, Some(7)),
     |p| (p.presence_penalty, p.frequency_penalty) = (0.7, 0.2),
     |p| p.dry = Some(Dry { allowed_length: 1, sequence_breakers: vec![4, 70], ..Dry::default() }),
-    |p| p.bad_words = vec![vec![3, 4], vec![1, 2, 1], vec![5, 6], vec![9], vec![7, 7]],
+    |p| {
+        // Any two likely tokens, and the first of them again.
+        p.bad_words = (0..100).map(|pair| vec![pair / 10, pair % 10, pair / 10]).collect();
+        p.bad_words.extend([vec![3, 4], vec![5, 6], vec![9], vec![7, 7]]);
+    },
     |p| (p.mirostat, p.n) = (Some(Mirostat { tau: 2.0, eta: 0.3 }), 3),
     |p| p.top_p = 0.9,
     |p| {
@@ -56,6 +60,7 @@ const KINDS: &[Change] = &[
         (p.no_repeat_ngram_size, p.no_repeat_ngram_window) = (1, Some(40));
         p.dry = Some(Dry { allowed_length: 1, ..Dry::default() });
     },
+    |p| (p.repetition_penalty, p.dry) = (1.4, Some(Dry { allowed_length: 1, ..Dry::default() })),
     |p| p.no_repeat_ngram_size = 6,
 ];
 
@@ -197,63 +202,34 @@ fn tokens_alone_run_ahead_too() {
     }
 }
 
-/// Faults of one token, each of which changes a sample or loses a row.
+/// Faults of one token that the cases of validation do not show, which has more; each changes a sample or loses a row.
 const FAULTS: &[(&str, &str, &str)] = &[
-    (
-        "the last token is not taken in",
-        "n_tokens - 1u] = select(NO_TOKEN",
-        "n_tokens - 2u] = select(NO_TOKEN",
-    ),
     ("a window is one token longer", "if place >= window {", "if place > window {"),
-    ("what leaves the window stays", "DOES_COUNT, 0xffffffffu", "DOES_COUNT, 0u"),
-    ("only the last token counts", "place = asked(AHEAD_ACCEPTED) + lane", "place = n_tokens - 1u + lane"),
-    ("kept counts are forgotten", "count += atomicLoad", "count -= atomicLoad"),
     ("kept biases are forgotten", "bias = atomicLoad(&words[kept + 4u]);", ""),
+    ("the limit moves the other way", "vec2<bool>(is_above)", "vec2<bool>(!is_above)"),
+    ("a surprise of one bit more", "(43u << 26u)", "(42u << 26u)"),
     ("a prompt is not repeated", "is_repeated || is_kept", "is_repeated"),
-    (
-        "the penalties change places",
-        "multiply_float(asked(AHEAD_FREQUENCY)",
-        "multiply_float(asked(AHEAD_PRESENCE)",
-    ),
     (
         "nothing breaks a repeat",
         "select(before + 1u, 0u, atomicLoad",
         "select(before + 1u, before + 1u, atomicLoad",
     ),
-    (
-        "a repeat goes on twice as fast",
-        "select(0u, before + 1u, token_at",
-        "select(0u, before + 2u, token_at",
-    ),
     ("a repeat costs one token more", "min(repeat - least,", "min(repeat + 1u - least,"),
     ("DRY looks at all tokens", "first_of(asked(AHEAD_DRY_LAST))", "0u"),
     ("a breaker may go on", "&& !is_breaker(token_at(place))", ""),
     ("bad words end anywhere", "token_at(n_tokens - count + i)", "token_at(n_tokens - count)"),
-    (
-        "an n-gram is one token longer",
-        "let least = asked(AHEAD_NGRAM) - 1u",
-        "let least = asked(AHEAD_NGRAM)",
-    ),
     ("an n-gram looks at all tokens", "first_of(asked(AHEAD_NGRAM_LAST))", "0u"),
-    ("none are exempt", "if !is_listed(exempt_at()", "if true || !is_listed(exempt_at()"),
-    ("a stop token is not early", "i < asked(AHEAD_STOPS)", "i + 1u < asked(AHEAD_STOPS)"),
-    ("the limit moves the other way", "vec2<bool>(is_above)", "vec2<bool>(!is_above)"),
-    ("a surprise of one bit more", "(43u << 26u)", "(42u << 26u)"),
-    ("the limit moves twice as fast", "asked(AHEAD_ETA)), 31u)", "asked(AHEAD_ETA)), 30u)"),
-    ("the table is not emptied", "select(0u, CHANGE_EMPTY, is_word)", "0u"),
-    ("tokens lie elsewhere", "spread ^ (spread >> 15u)", "spread ^ (spread >> 16u)"),
-    ("the call is not looked at", "!= asked(AHEAD_CALL)", "== asked(AHEAD_CALL)"),
 ];
 
-/// Three faults, or all where `SORTILEGE_FAULTS` is `all`; or those whose words contain its value.
+/// The first fault, or all where `SORTILEGE_FAULTS` is `all`; or those whose words contain its value.
 #[test]
-fn faults_of_the_kernel_show() {
+fn planted_faults_are_found_ahead() {
     let which = std::env::var("SORTILEGE_FAULTS").unwrap_or_default();
     let gpu = Gpu::any().expect("an adapter");
     let values = logits();
     let expected = waited(&values);
     let is_wanted = |(number, fault): &(usize, &(&str, &str, &str))| match which.as_str() {
-        "" => number % 8 == 0,
+        "" => *number == 0,
         "all" => true,
         part => fault.0.contains(part),
     };

@@ -32,6 +32,9 @@ pub(super) struct Judge<'a> {
     pub(super) digest: Option<Box<dyn Fn() -> u64 + 'a>>,
 }
 
+/// Largest vocabulary of rows that run ahead: they take several steps.
+pub(super) const MOST_AHEAD: usize = 1023;
+
 type Verdicts<'a> = Box<dyn Fn(&KnownRow, usize) -> Verdict + Send + Sync + 'a>;
 
 /// Every operation, by the name of its report.
@@ -43,6 +46,7 @@ pub(super) const OPERATIONS: &[(&str, Run)] = &[
     ("log_softmax", log_softmax),
     ("top_k", top_k),
     ("sample", sample),
+    ("histories", histories),
     ("divergence", divergence),
 ];
 
@@ -193,6 +197,31 @@ fn sample<'a>(batch: &'a Batch<'a>) -> Running<'a> {
         let named =
             move |known: &KnownRow, row: usize| verdict(known, row).within(SamplingCase::name(case, row));
         Ok(Some(Judge { verdict: Box::new(named), digest }))
+    })
+}
+
+/// Rows that run ahead of the host for a few steps, beside the CPU engine, which waits for each; up to a row that has no token.
+fn histories<'a>(batch: &'a Batch<'a>) -> Running<'a> {
+    Box::pin(async move {
+        let case = batch.case;
+        let Some(gpu) = batch.device.filter(|_| case.samples && case.vocab <= MOST_AHEAD) else {
+            return Ok(None);
+        };
+        let sampling = SamplingCase::new(case);
+        let expected = sampling.steps_on_cpu(&batch.logits)?;
+        let mut got = Vec::new();
+        for step in batch.uploaded(gpu, |uploaded| sampling.steps_on_device(gpu, uploaded))? {
+            got.push(step.rows().await?);
+        }
+        let verdict = move |_: &KnownRow, row: usize| {
+            let with_token = expected.iter().take_while(|step| !step[row].draws.is_empty()).count();
+            let compared = expected.iter().zip(&got).take(with_token + 1);
+            let differs = compared.enumerate().find_map(|(step, (expected, got))| {
+                Some(format!("step {step}: {}", difference(&got[row], &expected[row])?))
+            });
+            Verdict::default().unless(differs).within(SamplingCase::name(case, row))
+        };
+        Ok(Some(Judge { verdict: Box::new(verdict), digest: None }))
     })
 }
 

@@ -209,6 +209,46 @@ impl SamplingCase {
     }
 }
 
+/// Steps that rows run ahead.
+const STEPS: u64 = 4;
+
+impl SamplingCase {
+    /// The samples of some steps over the same logits, after each of which the requests accept theirs.
+    pub(super) fn steps_on_cpu(&self, logits: &Logits<'_>) -> Result<Vec<Vec<Sample>>> {
+        let mut requests = self.requests.clone();
+        let inputs = SampleInputs { mask: self.mask.as_deref(), draft: None };
+        let step = |step| {
+            // Those without a token have none to accept.
+            let rows: Vec<Row<'_>> = requests
+                .iter()
+                .zip(&self.requests)
+                .map(|(now, first)| now.row(first.next_position() + step).detached())
+                .collect();
+            let samples = Cpu.sample(logits, &rows, &inputs)?;
+            requests.iter_mut().zip(&samples).for_each(|(request, sample)| request.accept(sample));
+            Ok(samples)
+        };
+        (0..STEPS).map(step).collect()
+    }
+
+    /// The same of a device, which does not wait.
+    pub(super) fn steps_on_device(&self, gpu: &Gpu, batch: &GpuLogits<'_>) -> Result<Vec<Pending<Sample>>> {
+        const TOKENS: usize = 16;
+        let histories = gpu.sampler().histories(self.requests.len(), TOKENS)?;
+        let buffers = SampleBuffers {
+            mask: self.mask.as_deref().map(Mask::Host),
+            histories: Some(&histories),
+            ..SampleBuffers::default()
+        };
+        let step = |step| {
+            let rows: Vec<Row<'_>> =
+                self.requests.iter().map(|request| request.row(request.next_position() + step)).collect();
+            gpu.submit(|encoder| gpu.sampler().sample(encoder, batch, &rows, &buffers))
+        };
+        (0..STEPS).map(step).collect()
+    }
+}
+
 impl SamplingParams {
     /// Leaves out the tokens that a vocabulary does not have.
     fn fit(&mut self, vocab: usize) {

@@ -1,9 +1,9 @@
 //! The faults.
 
-use super::{Fault, Faults, draws, every, lists_at_length, program};
+use super::{Fault, Faults, draws, every, lists_at_length, program, runs_ahead};
 use crate::kernels::{
-    digit_count, digit_scatter, log_softmax, row_divergence, row_logprobs, row_sample, row_scalar,
-    tile_divergence, tile_information, tile_stats, token_ranks, top_entries,
+    digit_count, digit_scatter, log_softmax, row_divergence, row_history, row_logprobs, row_sample,
+    row_scalar, tile_divergence, tile_information, tile_stats, token_ranks, top_entries,
 };
 
 pub(super) const FAULTS: &[Faults] = &[
@@ -33,6 +33,12 @@ pub(super) const FAULTS: &[Faults] = &[
         list: TOKEN_RANKS,
     },
     Faults { kernel: row_sample::KERNEL, operations: &["sample"], reaches: draws, list: program::ROW_SAMPLE },
+    Faults {
+        kernel: row_history::KERNEL,
+        operations: &["histories"],
+        reaches: runs_ahead,
+        list: ROW_HISTORY,
+    },
     Faults { kernel: log_softmax::KERNEL, operations: &["log_softmax"], reaches: every, list: LOG_SOFTMAX },
     Faults {
         kernel: row_scalar::KERNEL,
@@ -163,7 +169,7 @@ const ROW_LOGPROBS: &[Fault] = faults! {
     "a champion's lane keeps its own to itself": "if at_least(best, lowest) {" => "if at_least(lowest, best) {";
     "candidates without their subtile": "place_of_code(one) / SUBTILE), lowest)" => "place_of_code(one)), lowest)";
     "tokens where there is no room": "n_winners > MOST_LISTED {" => "n_winners > 2u * MOST_LISTED {";
-    "more candidates than are wanted are listed": "if place < places {" => "if place <= places {";
+    "the last place of a list is nobody's": "if place < places {" => "if place + 1u < places {";
     "no lane waits for the champions":
         "workgroupBarrier(); // every champion before" => "// every champion before";
     "digits of the place in their wrong order":
@@ -196,6 +202,22 @@ const TOKEN_RANKS: &[Fault] = faults! {
         "workgroupBarrier(); // every token is counted before" => "// every token is counted before";
     "a row without given tokens has those of an earlier call":
         "records[out + GIVEN_TOKEN] = NO_TOKEN;" => "records[out + GIVEN_TOKEN] = chunk.nothing;";
+};
+
+const ROW_HISTORY: &[Fault] = faults! {
+    "the last token is not taken in": "n_tokens - 1u] = select(NO_TOKEN" => "n_tokens - 2u] = select(NO_TOKEN";
+    "what leaves the window stays": "DOES_COUNT, 0xffffffffu" => "DOES_COUNT, 0u";
+    "only the last token counts": "place = asked(AHEAD_ACCEPTED) + lane" => "place = n_tokens - 1u + lane";
+    "kept counts are forgotten": "count += atomicLoad" => "count -= atomicLoad";
+    "the penalties change places": "multiply_float(asked(AHEAD_FREQUENCY)" => "multiply_float(asked(AHEAD_PRESENCE)";
+    "a repeat goes on twice as fast": "select(0u, before + 1u, token_at" => "select(0u, before + 2u, token_at";
+    "an n-gram is one token longer": "let least = asked(AHEAD_NGRAM) - 1u" => "let least = asked(AHEAD_NGRAM)";
+    "none are exempt": "if !is_listed(exempt_at()" => "if true || !is_listed(exempt_at()";
+    "a stop token is not early": "i < asked(AHEAD_STOPS)" => "i + 1u < asked(AHEAD_STOPS)";
+    "the limit moves twice as fast": "asked(AHEAD_ETA)), 31u)" => "asked(AHEAD_ETA)), 30u)";
+    "the table is not emptied": "select(0u, CHANGE_EMPTY, is_word)" => "0u";
+    "tokens lie elsewhere": "spread ^ (spread >> 15u)" => "spread ^ (spread >> 16u)";
+    "the call is not looked at": "!= asked(AHEAD_CALL)" => "== asked(AHEAD_CALL)";
 };
 
 const DIGIT_COUNT: &[Fault] = faults! {
