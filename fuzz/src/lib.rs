@@ -28,6 +28,7 @@ mod parameters;
 mod progress;
 mod requests;
 mod sample;
+mod shards;
 #[path = "../../cli/src/shared_args.rs"]
 mod shared_args;
 #[path = "../../cli/src/shown.rs"]
@@ -44,6 +45,7 @@ pub use logs::logs;
 pub use masks::masks;
 pub use parameters::params;
 pub use requests::requests;
+pub use shards::shards;
 pub use texts::{tokens, vocabularies};
 
 /// A target and its name, which is that of its corpus too.
@@ -61,6 +63,7 @@ pub const TARGETS: &[Target] = &[
     ("raw", raw),
     ("requests", requests),
     ("safetensors", safetensors),
+    ("shards", shards),
     ("tokens", tokens),
     ("vocabularies", vocabularies),
 ];
