@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Chain, Cursor, Read};
 use std::path::Path;
 
 use super::csv::{self, CsvReader};
@@ -25,10 +25,16 @@ pub struct LogReader<R> {
     is_done: bool,
 }
 
+/// The bytes by which the format is told, then the others: a pipe may give them one by one.
+type Told<R> = Chain<Cursor<Vec<u8>>, R>;
+
+/// Most bytes by which it is told: the longest name that a record of ours begins with, and some white space.
+const TOLD_BYTES: u64 = 256;
+
 enum Format<R> {
-    Jsonl(JsonlReader<R>),
-    Csv(CsvReader<R>),
-    Document(DocumentReader<R>),
+    Jsonl(JsonlReader<Told<R>>),
+    Csv(CsvReader<Told<R>>),
+    Document(DocumentReader<Told<R>>),
     #[cfg(feature = "parquet")]
     Parquet(Box<ParquetReader>),
 }
@@ -77,10 +83,13 @@ impl<R: BufRead> LogReader<R> {
     /// # Errors
     /// [`LogError::Format`] if it is none, what the input says.
     pub fn new(mut input: R) -> LogResult<Self> {
-        if input.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
-            input.consume(BYTE_ORDER_MARK.len());
+        let mut told = Vec::new();
+        input.by_ref().take(TOLD_BYTES).read_to_end(&mut told)?;
+        if told.starts_with(BYTE_ORDER_MARK) {
+            told.drain(..BYTE_ORDER_MARK.len());
         }
-        let head = input.fill_buf()?;
+        let head = &told.clone()[..];
+        let input = Cursor::new(told).chain(input);
         let format = match head.first() {
             Some(_) if is_utf_16(head) => return Err(LogError::Format(UTF_16.to_owned())),
             None => Format::Jsonl(JsonlReader::new(input)),

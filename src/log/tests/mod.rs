@@ -220,7 +220,11 @@ fn a_byte_order_mark_is_skipped_and_utf_16_named() {
     let foreign = include_str!("../../../tests/logs/openai-chat.json").as_bytes().to_vec();
     for log in [jsonl(&logprobs_records(2)), csv(&sample_records(2), Kind::Sample), foreign] {
         let expected = read(&log).expect("a log");
-        assert_eq!(read(&[b"\xef\xbb\xbf", &log[..]].concat()).expect("a log"), expected);
+        let marked = [b"\xef\xbb\xbf", &log[..]].concat();
+        assert_eq!(read(&marked).expect("a log"), expected);
+        // As a pipe may give it.
+        let byte_by_byte = LogReader::new(std::io::BufReader::with_capacity(1, &marked[..])).expect("a log");
+        assert_eq!(byte_by_byte.collect::<LogResult<Vec<_>>>().expect("a log"), expected);
         let text = String::from_utf8(log).expect("UTF-8");
         let words = |mark: &'static str| mark.encode_utf16().chain(text.encode_utf16().collect::<Vec<_>>());
         for mark in ["\u{feff}", ""] {
