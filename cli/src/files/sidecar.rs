@@ -96,6 +96,7 @@ impl Inputs {
         let mut all = Self { outputs: outputs.into_iter().flatten().collect(), stamps: Vec::new() };
         all.check_outputs()?;
         inputs.into_iter().try_for_each(|input| all.add(input))?;
+        all.check_sidecars()?;
         all.outputs.iter().try_for_each(|output| AtomicFile::new(output).map(drop))?;
         Ok(all)
     }
@@ -108,6 +109,24 @@ impl Inputs {
             Err(Failure::Usage(format!(
                 "{} would be written twice: choose another file for one of the outputs",
                 shown_path(&self.outputs[place])
+            )))
+        })
+    }
+
+    /// An error if an output without a sidecar would leave that of an older log, which would tell of something else.
+    fn check_sidecars(&self) -> Result<()> {
+        let is_written =
+            |sidecar: &PathBuf| self.outputs.iter().any(|output| resolved(output) == resolved(sidecar));
+        let left = |output: &PathBuf| {
+            sidecar_beside(output)
+                .filter(|sidecar| !is_written(sidecar))
+                .map(|sidecar| (output.clone(), sidecar))
+        };
+        self.outputs.iter().find_map(left).map_or(Ok(()), |(output, sidecar)| {
+            Err(Failure::Usage(format!(
+                "{} tells of an older {}, and would tell of something else: choose another output file, or remove both",
+                shown_path(&sidecar),
+                shown_path(&output)
             )))
         })
     }

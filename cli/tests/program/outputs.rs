@@ -96,6 +96,12 @@ fn no_file_is_written_twice_or_lost() {
             ),
             ("convert log.jsonl -o log.jsonl.meta.json", "would replace the sidecar of log.jsonl"),
             ("compare log.jsonl log.csv -o log.csv.meta.json", "would replace the sidecar of log.csv"),
+            ("report log.csv -o log.jsonl", "log.jsonl.meta.json tells of an older log.jsonl"),
+            ("report log.csv -o in/link.jsonl", "log.jsonl.meta.json tells of an older in/link.jsonl"),
+            (
+                "compare a.npy a.npy --device cpu --format json -o log.csv",
+                "log.csv.meta.json tells of an older log.csv",
+            ),
             ("convert log.csv -o in/link.jsonl --to csv", ""),
         ]
         .map(|case| (case.0, case)),
