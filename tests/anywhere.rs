@@ -44,6 +44,52 @@ fn first_tokens(samples: &[Sample]) -> Vec<u32> {
     samples.iter().map(|sample| sample.draws[0].token).collect()
 }
 
+/// Rows in host memory too, on the CPU engine and uploaded: what the rows one after the other give, divergences included.
+#[test]
+fn rows_in_host_memory_begin_at_their_offsets() {
+    let offsets: &[u64] = &[700, 3, 0, 3, 1401, 5];
+    let gpus = gpus();
+    let engines: Vec<&dyn Engine> =
+        gpus.iter().map(|gpu| gpu as &dyn Engine).chain([&Cpu as &dyn Engine]).collect();
+    for &dtype in Dtype::ALL {
+        for vocab in [1, 333, 700] {
+            let bytes = elements(dtype, 2101);
+            let anywhere = Logits::with_row_offsets(&bytes, dtype, vocab, offsets).expect("within");
+            let packed = gathered(&bytes, dtype, vocab, offsets);
+            let packed = Logits::new(&packed, dtype, offsets.len(), vocab).expect("a batch");
+            let reversed: Vec<u64> = offsets.iter().rev().copied().collect();
+            let other = Logits::with_row_offsets(&bytes, dtype, vocab, &reversed).expect("within");
+            let requests = requests(offsets.len());
+            let rows: Vec<Row<'_>> = requests.iter().map(|request| request.row(0)).collect();
+            let params = LogprobsParams { top_logprobs: 5, ..LogprobsParams::default() };
+            for engine in &engines {
+                let answers = |logits: &Logits<'_>| {
+                    let samples = (vocab > 3).then(|| engine.sample(logits, &rows, &SampleInputs::default()));
+                    let divergences = [engine.divergence(logits, &other), engine.divergence(&other, logits)];
+                    format!(
+                        "{:?} {:?} {samples:?} {divergences:?}",
+                        engine.logprobs(logits, &params, &[]),
+                        engine.log_softmax(logits)
+                    )
+                };
+                let expected = answers(&packed);
+                assert!(!expected.contains("Err("), "{expected}");
+                assert_eq!(answers(&anywhere), expected, "{dtype} {vocab}");
+            }
+            let slice = anywhere.slice_rows(1, 4);
+            let is_same = |row: usize| slice.row(row) == packed.row(row + 1);
+            assert!(slice.rows() == 4 && (0..4).all(is_same), "{dtype} {vocab}");
+        }
+        let bytes = elements(dtype, 10);
+        assert!(Logits::with_row_offsets(&bytes, dtype, 4, &[6]).is_ok());
+        for offset in [7, 10, u64::MAX] {
+            let message =
+                Logits::with_row_offsets(&bytes, dtype, 4, &[0, offset]).expect_err("outside").to_string();
+            assert!(message.contains(&format!("row 1 of 4 {dtype}, {offset} elements")), "{message}");
+        }
+    }
+}
+
 /// Each call, over rows in any order, overlapping, several times, at odd elements; the same plan when they move.
 #[test]
 fn rows_begin_at_their_offsets() {

@@ -176,7 +176,7 @@ impl Gpu {
         let second_words = (second.row_stride() * second.dtype().bytes()).div_ceil(4);
         self.in_blocks(first, second_words.max(divergence::WORDS), |encoder, uploaded, first_row| {
             let block = second.slice_rows(first_row, uploaded.rows);
-            let source = self.upload(block.span())?;
+            let source = self.upload(&block.span())?;
             self.sampler().divergence(encoder, uploaded, &lying_in(&source, &block))
         })
         .await
@@ -214,7 +214,7 @@ impl Gpu {
         block: &Logits<'_>,
         record: impl FnOnce(&mut wgpu::CommandEncoder, &GpuLogits<'_>) -> Result<T>,
     ) -> Result<T> {
-        let source = self.upload(block.span())?;
+        let source = self.upload(&block.span())?;
         self.submit(|encoder| record(encoder, &lying_in(&source, block)))
     }
 

@@ -1,11 +1,14 @@
 //! Logits in host memory, and their rows as the CPU engine reads them.
 
+#[cfg(feature = "device")]
+use std::borrow::Cow;
+
 use super::dtype::Dtype;
 use super::shape::{bytes_needed, validate_shape};
 use crate::error::{Error, Result};
 
-/// A batch of logits in host memory: `[rows][vocab]`, rows `row_stride` elements apart. Borrows the bytes, which need
-/// no alignment: a memory-mapped file will do.
+/// A batch of logits in host memory: `[rows][vocab]`, rows `row_stride` elements apart, or each where an offset says. Borrows
+/// the bytes, which need no alignment: a memory-mapped file will do.
 #[derive(Clone, Copy, Debug)]
 pub struct Logits<'a> {
     bytes: &'a [u8],
@@ -13,6 +16,8 @@ pub struct Logits<'a> {
     rows: usize,
     vocab: usize,
     row_stride: usize,
+    /// Where each row begins, in elements; none where the stride says it.
+    offsets: Option<&'a [u64]>,
 }
 
 impl<'a> Logits<'a> {
@@ -57,7 +62,41 @@ impl<'a> Logits<'a> {
         }
         // The stride of a single row says nothing.
         let row_stride = if rows > 1 { row_stride } else { vocab };
-        Ok(Self { bytes, dtype, rows, vocab, row_stride })
+        Ok(Self { bytes, dtype, rows, vocab, row_stride, offsets: None })
+    }
+
+    /// A batch of rows that begin so many elements after the first: in any order, overlapping, several times, as
+    /// `GpuLogits::row_offsets` says it of logits on a device.
+    ///
+    /// # Errors
+    /// [`Error::Logits`] if `vocab` is 0 or over 2^20, or if a row does not lie in `bytes`.
+    ///
+    /// # Example
+    /// ```
+    /// use sortilege::{Dtype, Logits};
+    /// let values = [1.0f32, 2.0, 3.0, 4.0];
+    /// let logits = Logits::with_row_offsets(bytemuck::cast_slice(&values), Dtype::F32, 2, &[2, 0, 1])?;
+    /// assert_eq!((logits.row(0), logits.row(2)), (vec![3.0, 4.0], vec![2.0, 3.0]));
+    /// # Ok::<(), sortilege::Error>(())
+    /// ```
+    pub fn with_row_offsets(
+        bytes: &'a [u8],
+        dtype: Dtype,
+        vocab: usize,
+        row_offsets: &'a [u64],
+    ) -> Result<Self> {
+        validate_shape(row_offsets.len(), vocab, vocab)?;
+        let most = (bytes.len() / dtype.bytes()) as u64;
+        let lies_outside = |offset: &u64| offset.checked_add(vocab as u64).is_none_or(|end| end > most);
+        if let Some(row) = row_offsets.iter().position(lies_outside) {
+            return Err(Error::Logits(format!(
+                "row {row} of {vocab} {dtype}, {} elements after the first, does not lie in {} bytes: correct the row offsets",
+                row_offsets[row],
+                bytes.len()
+            )));
+        }
+        let offsets = Some(row_offsets);
+        Ok(Self { bytes, dtype, rows: row_offsets.len(), vocab, row_stride: vocab, offsets })
     }
 
     /// A batch of f32 values, rows one after the other.
@@ -86,7 +125,7 @@ impl<'a> Logits<'a> {
         self.dtype
     }
 
-    /// Elements from the start of one row to the start of the next.
+    /// Elements from the start of one row to the start of the next; the vocabulary where rows have offsets.
     #[must_use]
     pub const fn row_stride(&self) -> usize {
         self.row_stride
@@ -110,20 +149,29 @@ impl<'a> Logits<'a> {
     pub fn slice_rows(&self, first: usize, rows: usize) -> Self {
         let is_inside = first.checked_add(rows).is_some_and(|end| end <= self.rows);
         assert!(is_inside, "{rows} rows from row {first} of {}", self.rows);
+        if let Some(offsets) = self.offsets {
+            return Self { offsets: Some(&offsets[first..first + rows]), rows, ..*self };
+        }
         let start = (first * self.row_stride * self.dtype.bytes()).min(self.bytes.len());
         Self { bytes: &self.bytes[start..], rows, ..*self }
     }
 
-    /// The bytes from the first element to the end of the last row.
+    /// The bytes from the first element to the end of the last row; where rows have offsets, the rows one after the other.
     #[cfg(feature = "device")]
-    pub(crate) fn span(&self) -> &'a [u8] {
-        &self.bytes[..bytes_needed(self.dtype, self.rows, self.vocab, self.row_stride).unwrap_or(0)]
+    pub(crate) fn span(&self) -> Cow<'a, [u8]> {
+        if self.offsets.is_some() {
+            return (0..self.rows).flat_map(|row| self.row_bits(row).bytes).copied().collect();
+        }
+        let end = bytes_needed(self.dtype, self.rows, self.vocab, self.row_stride).unwrap_or(0);
+        Cow::Borrowed(&self.bytes[..end])
     }
 
     /// Row of this number, to be read as bits of f32 values.
     pub(crate) fn row_bits(&self, row: usize) -> RowBits<'a> {
         let width = self.dtype.bytes();
-        let start = row * self.row_stride * width;
+        #[expect(clippy::cast_possible_truncation, reason = "it lies in memory")]
+        let first = self.offsets.map_or(row * self.row_stride, |offsets| offsets[row] as usize);
+        let start = first * width;
         RowBits { bytes: &self.bytes[start..start + self.vocab * width], dtype: self.dtype }
     }
 }
