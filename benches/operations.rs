@@ -36,6 +36,9 @@ fn operations(criterion: &mut Criterion) {
     );
     bench.run("sample", || Cpu.sample(&logits, &rows, &inputs), |gpu| gpu.sample(&logits, &rows, &inputs));
     bench.run("log_softmax", || Cpu.log_softmax(&logits), |gpu| gpu.log_softmax(&logits));
+    let reversed: Vec<f32> = values.iter().rev().copied().collect();
+    let second = Logits::f32(&reversed, ROWS, VOCAB).expect("a batch");
+    bench.run("divergence", || Cpu.divergence(&logits, &second), |gpu| gpu.divergence(&logits, &second));
     bench.run("top_k", || Cpu.top_k(&logits, K), |gpu| gpu.top_k(&logits, K));
 }
 
