@@ -157,17 +157,12 @@ impl Asked<'_> {
 
     /// What the samples of its rows, of which the first is this one of the batch, mean.
     fn verdict(&self, first: usize, samples: &[Sample]) -> Verdict {
-        let (accepted, new) = match self {
-            Self::Token(_) => (Vec::new(), 1),
-            Self::Chain(draft) => {
-                let verified = draft.verify(samples);
-                ((0..verified.accepted).collect(), verified.samples.len())
-            }
-            Self::Tree(tree) => {
-                let verified = tree.verify(samples);
-                (verified.accepted, verified.samples.len())
-            }
+        let verified = match self {
+            Self::Token(_) => return Verdict { accepted: Vec::new(), rows: vec![first] },
+            Self::Chain(draft) => draft.verify(samples),
+            Self::Tree(tree) => tree.verify(samples),
         };
+        let (accepted, new) = (verified.accepted, verified.samples.len());
         // The row of a token is the one after it: the first is that of the text.
         let after = accepted.iter().map(|place| first + place + 1);
         Verdict { rows: std::iter::once(first).chain(after).take(new).collect(), accepted }
