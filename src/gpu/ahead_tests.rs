@@ -1,11 +1,11 @@
 //! Steps without a wait give what as many waits give, whatever looks at the tokens; and each fault planted in the kernel
 //! behind it shows.
 
-use super::{Gpu, GpuLogits, GpuOutput, SampleBuffers, SamplerOptions};
+use super::{Gpu, GpuLogits, GpuOutput, Kernels, SampleBuffers, SamplerOptions};
 use crate::answer::Sample;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::row_history;
 use crate::logits::{Dtype, Logits};
 use crate::params::{Dry, Mirostat, SamplingParams};
@@ -220,6 +220,16 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("bad words end anywhere", "token_at(n_tokens - count + i)", "token_at(n_tokens - count)"),
     ("an n-gram looks at all tokens", "first_of(asked(AHEAD_NGRAM_LAST))", "0u"),
 ];
+
+/// One is found by the self-check of an engine's own device too.
+#[test]
+fn a_fault_shows_in_the_self_check() {
+    let gpu = Gpu::any().expect("an adapter");
+    let planted = row_history::KERNEL.replaced("vec2<bool>(is_above)", "vec2<bool>(!is_above)");
+    let faulty = gpu.beside(SamplerOptions::default(), Some(planted)).expect("compiles");
+    let outcome = faulty.sampler().self_check(Kernels::Histories, Dtype::F32);
+    assert!(matches!(outcome, Err(Error::Mismatch(_))), "{outcome:?}");
+}
 
 /// The first fault, or all where `SORTILEGE_FAULTS` is `all`; or those whose words contain its value.
 #[test]

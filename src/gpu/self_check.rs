@@ -14,7 +14,7 @@ use crate::cpu::Cpu;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::logits::{Dtype, Logits};
-use crate::params::{LogprobsParams, Mirostat, Order, SamplingParams};
+use crate::params::{Dry, LogprobsParams, Mirostat, Order, SamplingParams};
 use crate::request::{Request, Row, SampleInputs};
 
 /// The kernels behind a kind of call.
@@ -27,6 +27,8 @@ pub enum Kernels {
     LongLists,
     /// [`Sampler::sample`]. The kernel that draws takes a while to compile.
     Sample,
+    /// What [`Sampler::sample`] runs besides for rows that run ahead with [`Histories`](crate::Histories).
+    Histories,
     /// What [`Sampler::logprobs_of`] and [`Sampler::sample`] run besides for given tokens.
     TokenRanks,
     /// [`Sampler::divergence`], of two batches of one type. Kernels for two types are compiled in the first call that has
@@ -34,6 +36,7 @@ pub enum Kernels {
     Divergence,
 }
 
+const DOING: &str = "the self-check";
 const ROWS: usize = 4;
 const VOCAB: usize = 9002; // three tiles, the last one ragged
 
@@ -56,7 +59,7 @@ impl Sampler {
     /// As there.
     pub async fn prepare_async(&self, kernels: Kernels, dtype: Dtype) -> Result<()> {
         self.find_means(dtype).await?;
-        if kernels == Kernels::Sample {
+        if matches!(kernels, Kernels::Sample | Kernels::Histories) {
             self.find_most_rounds().await?;
         }
         let params = LogprobsParams { top_logprobs: 1, ..LogprobsParams::default() };
@@ -77,6 +80,20 @@ impl Sampler {
             Kernels::Sample => {
                 let buffers = SampleBuffers::default();
                 self.warm(dtype, |encoder, row| self.sample(encoder, row, &[request.row(0)], &buffers)).await
+            }
+            Kernels::Histories => {
+                let histories = self.histories(1, 2)?;
+                let buffers = SampleBuffers { histories: Some(&histories), ..SampleBuffers::default() };
+                let request = Request::new(SamplingParams {
+                    presence_penalty: 0.1,
+                    seed: Some(0),
+                    ..SamplingParams::default()
+                })?;
+                self.warm(dtype, |encoder, row| {
+                    drop(self.sample(encoder, row, &[request.row(0)], &buffers)?);
+                    self.sample(encoder, row, &[request.row(1)], &buffers)
+                })
+                .await
             }
             Kernels::Divergence => self.warm(dtype, |encoder, row| self.divergence(encoder, row, row)).await,
         }
@@ -139,8 +156,52 @@ impl Sampler {
                 .await
             }
             Kernels::Sample => self.check_samples(dtype).await,
+            Kernels::Histories => self.check_ahead(dtype).await,
             Kernels::Divergence => self.check_divergence(dtype).await,
         }
+    }
+
+    /// Steps without a wait, beside those of the CPU, which waits.
+    async fn check_ahead(&self, dtype: Dtype) -> Result<()> {
+        const STEPS: u64 = 4;
+        let params = |stream| SamplingParams {
+            seed: Some(3),
+            stream,
+            top_k: 40,
+            repetition_penalty: 1.2,
+            presence_penalty: 0.3,
+            frequency_penalty: 0.2,
+            dry: Some(Dry { allowed_length: 1, ..Dry::default() }),
+            no_repeat_ngram_size: 2,
+            bad_words: vec![vec![9000, 17], vec![5, 9000, 1]],
+            mirostat: (stream == 1).then_some(Mirostat { tau: 4.0, eta: 0.1 }),
+            ..SamplingParams::default()
+        };
+        let bytes = rows_of_every_kind(dtype);
+        // All but the row that is none.
+        let logits = Logits::new(&bytes, dtype, ROWS - 1, VOCAB)?;
+        let mut requests = (0..3)
+            .map(|stream| Request::with_prompt(params(stream), &[5, 9000]))
+            .collect::<Result<Vec<_>>>()?;
+        let histories = self.histories(requests.len(), 2 + STEPS as usize)?;
+        let buffers = SampleBuffers { histories: Some(&histories), ..SampleBuffers::default() };
+        let steps = self.submit_rows(DOING, &bytes, dtype, |encoder, batch| {
+            let batch = GpuLogits { rows: ROWS - 1, ..*batch };
+            let step = |position| {
+                let rows: Vec<Row<'_>> = requests.iter().map(|request| request.row(position)).collect();
+                self.sample(encoder, &batch, &rows, &buffers)
+            };
+            (0..STEPS).map(step).collect::<Result<Vec<_>>>()
+        })?;
+        for (position, pending) in (0..).zip(steps) {
+            let rows: Vec<Row<'_>> = requests.iter().map(|request| request.row(position)).collect();
+            let expected = Cpu.sample(&logits, &rows, &SampleInputs::default())?;
+            if pending.rows().await? != expected {
+                return Err(mismatch());
+            }
+            requests.iter_mut().zip(&expected).for_each(|(request, sample)| request.accept(sample));
+        }
+        Ok(())
     }
 
     /// Each row from the next.
@@ -223,11 +284,8 @@ impl Sampler {
         expected: &[R],
         record: impl FnOnce(&mut wgpu::CommandEncoder, &GpuLogits<'_>) -> Result<Pending<R>>,
     ) -> Result<()> {
-        let pending = self.submit_rows("the self-check", bytes, dtype, record)?;
-        if pending.rows().await? != expected {
-            return Err(Error::Mismatch("this device".to_owned()));
-        }
-        Ok(())
+        let pending = self.submit_rows(DOING, bytes, dtype, record)?;
+        if pending.rows().await? == expected { Ok(()) } else { Err(mismatch()) }
     }
 
     /// Uploads rows, and submits an encoder that `record` has filled.
@@ -246,6 +304,10 @@ impl Sampler {
         guarded(&self.device, doing, || self.queue.submit([encoder.finish()]))?;
         Ok(recorded)
     }
+}
+
+fn mismatch() -> Error {
+    Error::Mismatch("this device".to_owned())
 }
 
 /// Spread, tied, masked, and one with a NaN.

@@ -221,9 +221,11 @@ fn what_a_call_leaves_is_found_again() {
 fn every_adapter_passes_the_self_check() {
     for gpu in gpus() {
         for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
-            gpu.sampler()
-                .self_check(Kernels::Sample, dtype)
-                .unwrap_or_else(|error| panic!("{}: {error}", gpu.info().name));
+            for kernels in [Kernels::Sample, Kernels::Histories] {
+                gpu.sampler()
+                    .self_check(kernels, dtype)
+                    .unwrap_or_else(|error| panic!("{}, {kernels:?}: {error}", gpu.info().name));
+            }
         }
     }
 }
