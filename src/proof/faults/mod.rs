@@ -15,6 +15,7 @@ macro_rules! faults {
     (@ $reason:literal) => { Some($reason) };
 }
 
+mod history;
 mod program;
 mod table;
 
