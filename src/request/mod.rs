@@ -16,6 +16,7 @@ mod penalties;
 mod repeats;
 #[expect(clippy::module_inception, reason = "a request is the noun of this room")]
 mod request;
+mod row;
 mod seed;
 mod step;
 pub(crate) mod table;
@@ -28,7 +29,8 @@ pub(crate) mod words;
 pub use draft::{DraftTokens, Verification};
 pub use draft_tree::DraftTree;
 pub use inputs::SampleInputs;
-pub use request::{Request, Row};
+pub use request::Request;
+pub use row::Row;
 pub use verified::Verified;
 
 pub(crate) use changes::Changes;

@@ -1,7 +1,7 @@
 //! The changes of one step: those that stand in place of what a request keeps.
 
 use super::change::Change;
-use super::request::Row;
+use super::row::Row;
 use super::table::ChangeTable;
 
 /// Leaves in `step` the changes that stand in place of the kept ones for this row: what the tokens do that it takes for

@@ -1,0 +1,45 @@
+//! A row of a batch, which draws a token for a request.
+
+use super::Request;
+use super::history::History;
+
+/// One row of a batch: which request it belongs to, and which of its tokens is drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// Whose parameters apply.
+    pub request: &'a Request,
+    /// Number of the token to draw, the first after the prompt is 0. With the seed and the stream it decides the draw;
+    /// `min_tokens` counts in it.
+    pub position: u64,
+    /// A draft token to verify by rejection; see [`DraftTokens`](crate::DraftTokens).
+    pub draft: Option<u32>,
+    /// Draft tokens before it, which penalties, DRY, bad words and no-repeat n-grams take for accepted. Where one of these acts,
+    /// `position` is that behind them; Mirostat's limit cannot take them in, and refuses them.
+    pub ahead: &'a [u32],
+    /// Sees the tokens that are accepted, even where others come before its position; see [`Row::detached`].
+    pub detached: bool,
+}
+
+impl<'a> Row<'a> {
+    /// The row, whatever is missing before its position: of logits that do not follow from what the request draws, such as
+    /// those of a file.
+    #[must_use]
+    pub fn detached(self) -> Self {
+        Self { detached: true, ..self }
+    }
+
+    pub(super) fn history(&self) -> History<'a> {
+        History { ahead: self.ahead, ..self.request.history() }
+    }
+}
+
+impl Request {
+    /// A row that draws this request's token number `position`: the length of the output, plus the steps in flight.
+    /// Penalties, DRY, bad words of several tokens, no-repeat n-grams and Mirostat look at the tokens before it: accept these
+    /// first, or the row is refused. Other requests may run ahead. A position before the last one is drawn again with all
+    /// that is accepted.
+    #[must_use]
+    pub fn row(&self, position: u64) -> Row<'_> {
+        Row { request: self, position, draft: None, ahead: &[], detached: false }
+    }
+}
