@@ -1,6 +1,7 @@
 //! What became of a buffer that is mapped when an encoder is submitted: told by the map's own callback, by whoever gives
 //! up waiting for it, or by nobody.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -173,4 +174,10 @@ pub(crate) fn map_on_submit(
     }
     let notifier = Notifier(shared.clone());
     encoder.map_buffer_on_submit(staging, wgpu::MapMode::Read, ..bytes, |result| notifier.mapped(result));
+}
+
+/// The words of a mapped range: where they lie, or copied where a browser's copy of them begins in the middle of a word.
+pub(super) fn words_of<T: bytemuck::Pod>(view: &[u8]) -> Cow<'_, [T]> {
+    bytemuck::try_cast_slice(view)
+        .map_or_else(|_| Cow::Owned(bytemuck::pod_collect_to_vec(view)), Cow::Borrowed)
 }

@@ -1,7 +1,6 @@
 //! The staging ring: records are copied to a mappable buffer at the end of the engine's encoder, mapped when it is
 //! submitted, decoded when somebody asks.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -10,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::guard::poll;
-use super::mapping::{is_settled, map_on_submit, outcome, wake_when_settled};
+use super::mapping::{is_settled, map_on_submit, outcome, wake_when_settled, words_of};
 use super::ring::{Call, Ring, forget};
 use super::sampler::Sampler;
 #[cfg(not(target_family = "wasm"))]
@@ -202,12 +201,6 @@ fn decode<R: Answer>(call: &mut Call, answers: &mut Vec<R>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The words of a mapped range: where they lie, or copied where a browser's copy of them begins in the middle of a word.
-pub(super) fn words_of<T: bytemuck::Pod>(view: &[u8]) -> Cow<'_, [T]> {
-    bytemuck::try_cast_slice(view)
-        .map_or_else(|_| Cow::Owned(bytemuck::pod_collect_to_vec(view)), Cow::Borrowed)
 }
 
 /// Why a row's record is not that of this call.

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use super::buffers::buffer;
 use super::guard::{guarded, lock, made};
-use super::mapping::{Shared, is_settled, map_on_submit, outcome};
-use super::readback::words_of;
+use super::mapping::{Shared, is_settled, map_on_submit, outcome, words_of};
 use crate::error::{Error, Result};
 
 /// How long a call of a [`Sampler`](crate::Sampler) took on the device.
