@@ -44,7 +44,7 @@ const AHEAD_PENALTIES: u32 = 22u; // of the lists behind these words: penalties 
 const AHEAD_BREAKERS: u32 = 23u;  // breakers,
 const AHEAD_BAD_WORDS: u32 = 24u; // ends of bad words, then their tokens,
 const AHEAD_BAD_TOKENS: u32 = 25u;
-const AHEAD_STOPS: u32 = 26u;     // tokens that come too early; then, where it is fresh, tokens and lengths by distance
+const AHEAD_STOPS: u32 = 26u;     // tokens that end the request; then, where it is fresh, tokens and lengths by distance
 const AHEAD_EXEMPT: u32 = 27u;    // tokens that penalties leave alone, behind the breakers
 const AHEAD_NGRAM: u32 = 28u;     // size of the n-gram that must not come again, 0 for none
 const AHEAD_NGRAM_LAST: u32 = 29u;
@@ -56,6 +56,9 @@ const HAS_PENALTIES: u32 = 4u;
 const HAS_DRY: u32 = 8u;
 const HAS_MIROSTAT: u32 = 16u;
 const HAS_LENGTHS: u32 = 32u;     // by distance, for DRY and n-grams
+const HAS_TOKENS: u32 = 64u;      // something beside stop tokens that looks at tokens
+const HAS_EARLY: u32 = 128u;      // stop tokens that come too early
+const HAS_LENGTH: u32 = 256u;     // as many tokens before the row as the request may have
 
 // Words of a slot. Lengths by distance follow the tokens.
 const SLOT_MU: u32 = 0u;
@@ -78,6 +81,7 @@ const DOES_REPEAT: u32 = 2u;
 const DOES_BAN: u32 = 3u;
 
 var<workgroup> first_word: u32;
+var<workgroup> is_over: u32;
 var<workgroup> is_broken: atomic<u32>;
 var<workgroup> n_crowded: atomic<u32>;
 var<workgroup> crowded: array<u32, MOST_CROWDED>;
@@ -94,6 +98,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     row = group.y;
     if lane == 0u {
         first_word = atomicLoad(&words[row * REQUEST_WORDS + REQUEST_HISTORY]);
+        is_over = 0u;
         atomicStore(&is_broken, 0u);
         atomicStore(&n_crowded, 0u);
     }
@@ -110,7 +115,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (flags & HAS_FRESH) != 0u {
         take_all(lane);
     } else if lane == 0u {
-        take_last();
+        is_over = u32(take_last());
+    }
+    if workgroupUniformLoad(&is_over) != 0u {
+        return; // nobody looks at the row
     }
     for (var i = lane; i < buckets * BUCKET_WORDS; i += LANES) {
         let is_word = (i % BUCKET_WORDS) < 4u;
@@ -186,7 +194,8 @@ fn stops_at() -> u32 {
 // The whole history, as the host knows it.
 fn take_all(lane: u32) {
     let begin = stops_at() + asked(AHEAD_STOPS);
-    for (var i = lane; i < n_tokens; i += LANES) {
+    let held = select(0u, n_tokens, (flags & HAS_TOKENS) != 0u);
+    for (var i = lane; i < held; i += LANES) {
         slots[slot + SLOT_TOKENS + i] = listed(begin + i);
         if (flags & HAS_LENGTHS) != 0u {
             slots[length_at(i)] = listed(begin + n_tokens + i);
@@ -199,15 +208,30 @@ fn take_all(lane: u32) {
     }
 }
 
-// The token that the step before drew.
-fn take_last() {
+// Takes in the token that the step before drew, and says whether the request has finished with it, or before.
+fn take_last() -> bool {
     let record = slot + SLOT_RECORD;
     if slots[record + SAMPLE_CALL] != asked(AHEAD_CALL) {
         lose();
+        return false;
     }
-    let is_drawn = slots[record + SAMPLE_STATUS] == 0u;
+    let status = slots[record + SAMPLE_STATUS];
+    let is_drawn = status == 0u;
     let draw = record + SAMPLE_HEADER_WORDS;
-    slots[slot + SLOT_TOKENS + n_tokens - 1u] = select(NO_TOKEN, slots[draw + DRAW_TOKEN], is_drawn);
+    let token = select(NO_TOKEN, slots[draw + DRAW_TOKEN], is_drawn);
+    var finish = status & (STATUS_STOP | STATUS_LENGTH);
+    if finish == 0u && is_listed(stops_at(), asked(AHEAD_STOPS), token) {
+        finish = STATUS_STOP;
+    } else if finish == 0u && (flags & HAS_LENGTH) != 0u {
+        finish = STATUS_LENGTH;
+    }
+    if finish != 0u {
+        atomicOr(&words[row * REQUEST_WORDS + REQUEST_FLAGS], finish);
+        return true;
+    }
+    if (flags & HAS_TOKENS) != 0u {
+        slots[slot + SLOT_TOKENS + n_tokens - 1u] = token;
+    }
     if is_drawn && (flags & HAS_MIROSTAT) != 0u {
         let mu = vec2<u32>(slots[slot + SLOT_MU], slots[slot + SLOT_MU + 1u]);
         let surprise = surprise_of(record, slots[draw + DRAW_VIEWS]);
@@ -219,6 +243,7 @@ fn take_last() {
         slots[slot + SLOT_MU] = moved.x;
         slots[slot + SLOT_MU + 1u] = moved.y;
     }
+    return false;
 }
 
 // The surprise of a drawn token within what was kept, Q24 bits.
@@ -283,7 +308,8 @@ fn visit(reach: u32, lane: u32) {
             touch(listed(tokens + end - 1u), DOES_BAN, 0u);
         }
     }
-    for (var i = lane; i < asked(AHEAD_STOPS); i += LANES) {
+    let early = select(0u, asked(AHEAD_STOPS), (flags & HAS_EARLY) != 0u);
+    for (var i = lane; i < early; i += LANES) {
         touch(listed(stops_at() + i), DOES_BAN, 0u);
     }
 }

@@ -25,6 +25,16 @@ const MOST_MOVES: u32 = 4096u;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let finish = finish_of(head_of(group.y).request);
+    if finish != 0u {
+        if lane == 0u {
+            let record = chunk.rows + group.y * chunk.record_words;
+            records[record + SAMPLE_STATUS] = finish;
+            records[record + SAMPLE_CALL] = chunk.call;
+            records[group.y] = NO_TOKEN;
+        }
+        return;
+    }
     begin(group.y, lane);
     let is_lost = (requests[request].flags & ASKS_LOST) != 0u;
     var is_done = false;

@@ -113,6 +113,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row_start = start_of(row);
     let head = head_of(row);
     let request = head.request;
+    if finish_of(request) != 0u {
+        return;
+    }
     let first_token = group.x * TILE + (lane >> 2u) * SUBTILE + (lane & 3u) * 4u;
 
     lane_table[lane] = table[LANE_TABLE + lane];

@@ -123,7 +123,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first_quad = chunk.first_given + (chunk.first_row + group.y) * quads;
     let own_request = head_of(group.y).request;
     request = own_request;
-    if row_data[first_quad].x == NO_TOKEN || (is_raw && (requests[own_request].flags & ASKS_RAW) == 0u) {
+    let is_asked = !is_raw || (requests[own_request].flags & ASKS_RAW) != 0u;
+    if row_data[first_quad].x == NO_TOKEN || !is_asked || finish_of(own_request) != 0u {
         if lane == 0u {
             records[out + GIVEN_TOKEN] = NO_TOKEN;
         }

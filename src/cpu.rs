@@ -58,6 +58,7 @@ impl Engine for Cpu {
         let checked = steps.check(rows, logits.rows(), vocab, inputs.mask)?;
         inputs.validate(&checked)?;
         let info: Vec<DecodeInfo> = checked.decode_info().collect();
+        let stops: Vec<u32> = checked.stops().collect();
         Ok(each_row(logits, |row| {
             let Row { request, draft, .. } = rows[row];
             // A greedy row compares tokens, and needs no probabilities.
@@ -69,8 +70,9 @@ impl Engine for Cpu {
                 key: checked.key(row),
                 draft: draft.map(|token| (token, bytemuck::cast_slice(probabilities))),
                 token_ids: checked.token_ids(row),
+                finish: checked.finish(row),
             };
-            row_sample::run(&task).decode(&info[row])
+            row_sample::run(&task).decode(&info[row], &stops)
         }))
     }
 

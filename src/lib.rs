@@ -108,8 +108,8 @@ pub mod shard;
 #[cfg(feature = "wgpu")]
 pub use answer::Answer;
 pub use answer::{
-    Distribution, Divergence, Drawn, Logprobs, Sample, ScoredToken, SequenceScore, Status, TargetLogprob,
-    TopLogprob, best_first,
+    Distribution, Divergence, Drawn, FinishReason, Logprobs, Sample, ScoredToken, SequenceScore, Status,
+    TargetLogprob, TopLogprob, best_first,
 };
 pub use arithmetic::format::{ARITHMETIC_VERSION, MAX_VOCAB, NO_TOKEN};
 pub use cpu::Cpu;

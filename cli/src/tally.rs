@@ -25,7 +25,7 @@ impl Tally {
 
     /// Counts a row that is no distribution, by its status.
     pub(crate) fn count(&mut self, status: Status) {
-        if status == Status::Ok {
+        if matches!(status, Status::Ok | Status::Finished) {
             return;
         }
         match self.unsound.iter_mut().find(|(name, _)| *name == status.name()) {

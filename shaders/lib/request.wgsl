@@ -1,6 +1,6 @@
 // request: what a row's request asks, and the row's head; compared by a test with what the host writes.
-// Provides: Request, Head, head_of, NONE.
-// Needs: exact.wgsl, words.wgsl, and the kernel's binding `row_data`.
+// Provides: Request, Head, head_of, finish_of, NONE.
+// Needs: exact.wgsl, words.wgsl, and the kernel's bindings `row_data`, `requests`.
 
 struct Request {
     first_kept: u32,    // changes in `row_data`, a table of so many buckets of four quads
@@ -12,7 +12,7 @@ struct Request {
     pass_scale: Scale,  // of the view that is drawn from, in pass 1
     draw_scale: Scale,  // what is drawn at
     draw_unit: u32,     // temperature · 2^draw_scale.shift
-    flags: u32,         // ASKS_*
+    flags: u32,         // ASKS_*, and the status of its rows if it has finished
     seed: vec2<u32>,    // low, high
     stream: u32,
     n_draws: u32,
@@ -41,4 +41,9 @@ struct Head {
 fn head_of(row: u32) -> Head {
     let words = row_data[chunk.first_row + row];
     return Head(words.x, words.y, words.zw);
+}
+
+// The status of a row whose request has finished before it, at which no kernel looks; 0 while the request goes on.
+fn finish_of(request: u32) -> u32 {
+    return requests[request].flags & (STATUS_STOP | STATUS_LENGTH);
 }

@@ -8,6 +8,8 @@
 const STATUS_NAN: u32 = 1u;
 const STATUS_INFINITY: u32 = 2u;
 const STATUS_EMPTY: u32 = 4u;
+const STATUS_STOP: u32 = 64u; // the request had finished before the row; flags of the request too
+const STATUS_LENGTH: u32 = 128u;
 
 // What pass 1 leaves of a tile, in `scratch`, [views][rows][tiles][TILE_WORDS]: statistics, then the keys of its
 // subtiles' maxima, the delegates.

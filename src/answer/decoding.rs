@@ -17,6 +17,8 @@ pub struct Decoding {
     /// Given tokens, so many a row as `parts` says: no token comes after the last of a row.
     pub(crate) asked: Vec<u32>,
     pub(crate) info: Vec<DecodeInfo>,
+    /// Stop tokens of all rows; each row's info says which are its own.
+    pub(crate) stops: Vec<u32>,
     /// Of every record: of one of logprobs, only `listed` counts.
     pub(crate) parts: SampleParts,
     logprobs: LogprobsBits,
@@ -101,10 +103,10 @@ impl sealed::Answer for Sample {
         vocab: u32,
         decoding: &mut Decoding,
     ) -> Result<(), Implausible> {
-        let Decoding { parts, ref info, ref asked, ref mut sample, .. } = *decoding;
+        let Decoding { parts, ref info, ref stops, ref asked, ref mut sample, .. } = *decoding;
         sample.read(words, parts, &info[row]);
         sample.check(vocab, asked_of(asked, row, parts.token_ids))?;
-        sample.decode_into(&info[row], self);
+        sample.decode_into(&info[row], stops, self);
         Ok(())
     }
 }

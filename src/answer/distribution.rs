@@ -5,7 +5,7 @@ use std::fmt;
 use crate::arithmetic::exact::bits_of_key;
 use crate::arithmetic::format::NO_TOKEN;
 use crate::arithmetic::ln::ln_mass_at;
-use crate::arithmetic::merge::{STATUS_INFINITY, STATUS_NAN};
+use crate::arithmetic::merge::{STATUS_INFINITY, STATUS_LENGTH, STATUS_NAN, STATUS_STOP};
 
 /// Whether a row is a distribution, and if not why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,10 +20,12 @@ pub enum Status {
     PositiveInfinity,
     /// Every logit is -infinity: no token is possible.
     NothingFinite,
+    /// The request had finished before the row, which nobody looked at.
+    Finished,
 }
 
 impl Status {
-    /// The word that logs use: `ok`, `nan`, `positive_infinity`, `nothing_finite`.
+    /// The word that logs use: `ok`, `nan`, `positive_infinity`, `nothing_finite`, `finished`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -31,6 +33,7 @@ impl Status {
             Self::Nan => "nan",
             Self::PositiveInfinity => "positive_infinity",
             Self::NothingFinite => "nothing_finite",
+            Self::Finished => "finished",
         }
     }
 
@@ -40,6 +43,7 @@ impl Status {
             0 => Self::Ok,
             STATUS_NAN => Self::Nan,
             STATUS_INFINITY => Self::PositiveInfinity,
+            STATUS_STOP | STATUS_LENGTH => Self::Finished,
             _ => Self::NothingFinite,
         }
     }

@@ -4,6 +4,7 @@
 mod decoding;
 mod distribution;
 mod divergence;
+mod finish;
 mod logprobs;
 mod plausible;
 mod sample;
@@ -12,6 +13,7 @@ pub(crate) mod words;
 
 pub use distribution::{Distribution, Status, TargetLogprob, TopLogprob};
 pub use divergence::Divergence;
+pub use finish::FinishReason;
 pub use logprobs::Logprobs;
 pub use sample::{Drawn, Sample};
 pub use sequence::{ScoredToken, SequenceScore, best_first};

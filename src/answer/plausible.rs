@@ -3,7 +3,7 @@
 
 use super::{DistributionBits, LogprobsBits};
 #[cfg(feature = "wgpu")]
-use super::{DivergenceBits, SampleBits};
+use super::{DivergenceBits, FinishReason, SampleBits};
 #[cfg(feature = "wgpu")]
 use crate::arithmetic::divergence::{CROSS_FRACTION, INFORMATION_FRACTION, MOST_DISTANT, unmatched};
 #[cfg(feature = "wgpu")]
@@ -115,6 +115,9 @@ impl LogprobsBits {
 #[cfg(feature = "wgpu")]
 impl SampleBits {
     pub(crate) fn check(&self, vocab: u32, asked: &[u32]) -> Result<(), Implausible> {
+        if FinishReason::from_code(self.processed.status).is_some() {
+            return Ok(()); // nothing else is said
+        }
         self.processed.check(vocab, RUN_FRACTION)?;
         self.processed.check_given(asked)?;
         if let Some(raw) = &self.raw {

@@ -2,7 +2,7 @@
 
 use super::distribution::{Reading, Status};
 use super::words::{draw, given, run, sample};
-use super::{Distribution, DistributionBits, TargetLogprob, TopLogprob};
+use super::{Distribution, DistributionBits, FinishReason, TargetLogprob, TopLogprob};
 use crate::arithmetic::draw_scale::DrawScale;
 use crate::arithmetic::exact::{ROW_FRACTION, RUN_FRACTION, bits_of_key};
 
@@ -16,6 +16,9 @@ pub struct Sample {
     pub status: Status,
     /// The drawn tokens, [`SamplingParams::n`](crate::SamplingParams::n) of them, one for a greedy request.
     pub draws: Vec<Drawn>,
+    /// Why the request has finished: with this row's first draw, or before the row, which then has the status
+    /// [`Status::Finished`] and no draws. `None` while it goes on.
+    pub finish_reason: Option<FinishReason>,
     /// The seed of the draws: with position and stream it gives them again.
     pub seed: u64,
     /// The temperature that was drawn at; NaN if [`Self::status`] is not ok, and 1 for a greedy request, whose
@@ -40,6 +43,8 @@ pub struct Sample {
     pub raw: Option<Distribution>,
     /// Logits that the second pass read again to find all this; 0 from the CPU engine.
     pub reopened: u64,
+    /// The position of the row.
+    pub(crate) position: u64,
 }
 
 /// A drawn token.
@@ -69,6 +74,7 @@ impl Sample {
             u64::from(self.kept),
             self.kept_mass.to_bits(),
             self.accepted.map_or(2, u64::from),
+            self.finish_reason.map_or(0, |reason| u64::from(reason.code())),
             u64::from(self.raw.is_some()),
             u64::from(self.kept_ends.is_some()),
         ];
@@ -90,6 +96,7 @@ impl Sample {
         Self {
             status: Status::NothingFinite,
             draws: Vec::new(),
+            finish_reason: None,
             seed: 0,
             temperature: f64::NAN,
             kept: 0,
@@ -99,6 +106,7 @@ impl Sample {
             processed: Distribution::none(Status::NothingFinite),
             raw: None,
             reopened: 0,
+            position: 0,
         }
     }
 }
@@ -144,6 +152,11 @@ pub(crate) struct DrawnBits {
 #[cfg_attr(not(feature = "wgpu"), expect(dead_code, reason = "a device's record needs more to be read"))]
 pub(crate) struct DecodeInfo {
     pub(crate) seed: u64,
+    pub(crate) position: u64,
+    /// It draws the last of the tokens that its request may have.
+    pub(crate) is_last: bool,
+    /// Where its stop tokens lie among those of all rows, and how many there are.
+    pub(crate) stops: (usize, usize),
     pub(crate) has_draft: bool,
     pub(crate) wants_raw: bool,
     pub(crate) n_draws: u32,
@@ -163,6 +176,12 @@ pub(crate) struct SampleParts {
 }
 
 impl SampleBits {
+    /// Of a row whose request had finished before.
+    pub(crate) fn finished(reason: FinishReason) -> Self {
+        let processed = DistributionBits { status: reason.code(), ..DistributionBits::default() };
+        Self { processed, ..Self::default() }
+    }
+
     /// Words of a record on the device.
     pub(crate) const fn words(parts: SampleParts) -> usize {
         let SampleParts { draws, listed, top_raw, token_ids, token_views } = parts;
@@ -177,6 +196,10 @@ impl SampleBits {
         use super::words::pair;
         use crate::arithmetic::format::NO_TOKEN;
         let (header, rest) = words.split_at(sample::HEADER_WORDS);
+        if let Some(reason) = FinishReason::from_code(header[sample::STATUS]) {
+            *self = Self::finished(reason); // nothing else was written
+            return;
+        }
         let (drawn, lists) = rest.split_at(draw::WORDS * parts.draws as usize);
         let (processed, lists) = lists.split_at(2 * parts.listed as usize);
         let (raw, tokens) = lists.split_at(2 * parts.top_raw as usize);
@@ -216,14 +239,24 @@ impl SampleBits {
     }
 
     /// What a caller sees: the last logarithms, in f64 (docs/exact.md, 9, and docs/sampling.md).
-    pub(crate) fn decode(&self, info: &DecodeInfo) -> Sample {
+    pub(crate) fn decode(&self, info: &DecodeInfo, stops: &[u32]) -> Sample {
         let mut out = Sample::empty();
-        self.decode_into(info, &mut out);
+        self.decode_into(info, stops, &mut out);
         out
     }
 
-    /// Puts it in place of what `out` was.
-    pub(crate) fn decode_into(&self, info: &DecodeInfo, out: &mut Sample) {
+    /// Why the request has finished, with the first draw or before.
+    fn finish_reason(&self, info: &DecodeInfo, stops: &[u32]) -> Option<FinishReason> {
+        let first = self.draws.first().map(|drawn| drawn.token);
+        match first {
+            Some(token) if stops.contains(&token) => Some(FinishReason::Stop),
+            Some(_) if info.is_last => Some(FinishReason::Length),
+            _ => FinishReason::from_code(self.processed.status),
+        }
+    }
+
+    /// Puts it in place of what `out` was. `stops` are the stop tokens of all rows.
+    pub(crate) fn decode_into(&self, info: &DecodeInfo, stops: &[u32], out: &mut Sample) {
         let of_raw = Reading { temperature: 1.0, fraction: ROW_FRACTION, entropy: info.entropy };
         let status = Status::from_code(self.processed.status);
         let is_sound = status == Status::Ok;
@@ -247,7 +280,8 @@ impl SampleBits {
             None => out.raw = None,
         }
         out.status = status;
-        out.seed = info.seed;
+        out.finish_reason = self.finish_reason(info, &stops[info.stops.0..][..info.stops.1]);
+        (out.seed, out.position) = (info.seed, info.position);
         out.temperature = temperature;
         out.kept = if is_sound { self.kept } else { 0 };
         out.kept_mass = if is_sound { self.kept_mass as f64 / self.all_mass as f64 } else { f64::NAN };

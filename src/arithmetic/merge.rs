@@ -94,9 +94,16 @@ layout! {
         INFINITY = 2,
         /// Nothing finite in the row.
         EMPTY = 4,
+        /// The request had finished before the row: at a stop token, or at its length. Nobody looked at the row. Flags of
+        /// the request too, which has no others of these values.
+        STOP = 64,
+        LENGTH = 128,
     }
 }
-pub(crate) use row_status::{EMPTY as STATUS_EMPTY, INFINITY as STATUS_INFINITY, NAN as STATUS_NAN};
+pub(crate) use row_status::{
+    EMPTY as STATUS_EMPTY, INFINITY as STATUS_INFINITY, LENGTH as STATUS_LENGTH, NAN as STATUS_NAN,
+    STOP as STATUS_STOP,
+};
 
 /// Status of a row from its largest key: NaN before +infinity before "nothing finite".
 pub(crate) fn status(max_key: i32) -> u32 {

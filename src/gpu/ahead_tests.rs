@@ -1,8 +1,9 @@
-//! Steps without a wait give what as many waits give, whatever looks at the tokens; and each fault planted in the kernel
-//! behind it shows.
+//! Steps without a wait give what as many waits give (long: a request of every kind, and faults that only these show).
+//! Whatever looks at the tokens, and whatever ends a request.
 
 use super::{Gpu, GpuLogits, GpuOutput, Kernels, SampleBuffers, SamplerOptions};
-use crate::answer::Sample;
+use crate::answer::{FinishReason, Sample};
+use crate::arithmetic::format::NO_TOKEN;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -62,6 +63,18 @@ const KINDS: &[Change] = &[
     },
     |p| (p.repetition_penalty, p.dry) = (1.4, Some(Dry { allowed_length: 1, ..Dry::default() })),
     |p| p.no_repeat_ngram_size = 6,
+    // What ends a request.
+    |p| (p.stop_token_ids, p.min_tokens) = (vec![70, 4, 71], 9),
+    |p| p.max_tokens = Some(20),
+    |p| (p.stop_token_ids, p.max_tokens, p.temperature) = (vec![96, 94], Some(44), 0.0),
+    |p| {
+        (p.stop_token_ids, p.max_tokens, p.min_tokens) = (vec![3, 90], Some(33), 4);
+        (p.frequency_penalty, p.no_repeat_ngram_size, p.n) = (0.2, 3, 2);
+    },
+    |p| {
+        (p.stop_token_ids, p.max_tokens) = (vec![95], Some(41));
+        (p.mirostat, p.dry) = (Some(Mirostat { tau: 4.0, eta: 0.2 }), Some(Dry::default()));
+    },
 ];
 
 fn requests() -> Vec<Request> {
@@ -146,6 +159,17 @@ fn ahead(gpu: &Gpu, values: &[f32], late: usize) -> Result<Vec<Vec<Sample>>> {
     Ok(all)
 }
 
+/// The steps with which requests finish, and whether a stop token is why.
+fn ends(samples: &[Vec<Sample>]) -> Vec<(usize, bool)> {
+    let of_step = |(step, samples): (usize, &Vec<Sample>)| {
+        let last = samples.iter().filter(|sample| !sample.draws.is_empty());
+        last.filter_map(|sample| sample.finish_reason)
+            .map(|reason| (step, reason == FinishReason::Stop))
+            .collect::<Vec<_>>()
+    };
+    samples.iter().enumerate().flat_map(of_step).collect()
+}
+
 /// The first difference: step, row, request.
 fn difference(got: &[Vec<Sample>], expected: &[Vec<Sample>]) -> Option<String> {
     got.iter().zip(expected).enumerate().find_map(|(step, (got, expected))| {
@@ -159,6 +183,9 @@ fn steps_without_a_wait_equal_as_many_waits() {
     let gpu = Gpu::any().expect("an adapter");
     let values = logits();
     let expected = waited(&values);
+    let ends = ends(&expected);
+    let stops = ends.iter().filter(|(_, is_stop)| *is_stop).count();
+    assert!(stops >= 3 && ends.len() - stops >= 3, "requests finish, for either reason: {ends:?}");
     for late in [STEPS, 5, 1, 0] {
         let got = ahead(&gpu, &values, late).expect("samples");
         assert_eq!(difference(&got, &expected), None, "accepted {late} steps late");
@@ -166,6 +193,10 @@ fn steps_without_a_wait_equal_as_many_waits() {
     let mut one_off = expected.clone();
     one_off[63][0].draws[0].token ^= 1;
     assert!(difference(&one_off, &expected).is_some(), "a token is seen");
+    let (step, _) = ends[0];
+    let mut goes_on = expected.clone();
+    goes_on[step].iter_mut().for_each(|sample| sample.finish_reason = None);
+    assert!(difference(&goes_on, &expected).is_some(), "an end is seen");
 }
 
 /// So do steps of which the tokens alone are wanted; of rows that lie anywhere, and whose tokens go anywhere.
@@ -197,7 +228,8 @@ fn tokens_alone_run_ahead_too() {
     }
     let got = gpu.read(&tokens).expect("read");
     for (step, samples) in waited(&values).iter().enumerate() {
-        let expected: Vec<u32> = samples.iter().map(|sample| sample.draws[0].token).collect();
+        let expected: Vec<u32> =
+            samples.iter().map(|sample| sample.draws.first().map_or(NO_TOKEN, |drawn| drawn.token)).collect();
         assert_eq!(got[step * KINDS.len()..][..expected.len()], expected, "step {step}");
     }
 }
@@ -219,6 +251,15 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("a breaker may go on", "&& !is_breaker(token_at(place))", ""),
     ("bad words end anywhere", "token_at(n_tokens - count + i)", "token_at(n_tokens - count)"),
     ("an n-gram looks at all tokens", "first_of(asked(AHEAD_NGRAM_LAST))", "0u"),
+    ("no stop token is early", "asked(AHEAD_STOPS), (flags & HAS_EARLY) != 0u", "asked(AHEAD_STOPS), false"),
+    ("the first stop token ends nothing", "is_listed(stops_at(), asked", "is_listed(stops_at() + 1u, asked"),
+    ("what has finished goes on", "status & (STATUS_STOP | STATUS_LENGTH)", "0u"),
+    ("a length is a stop", "finish = STATUS_LENGTH;", "finish = STATUS_STOP;"),
+    (
+        "a row behind the end is drawn",
+        "words[row * REQUEST_WORDS + REQUEST_FLAGS], finish",
+        "words[row * REQUEST_WORDS + REQUEST_FLAGS], 0u",
+    ),
 ];
 
 /// One is found by the self-check of an engine's own device too.

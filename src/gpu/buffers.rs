@@ -107,7 +107,7 @@ pub struct SampleBuffers<'a> {
     /// Empty, or for each row the words from the start of `tokens` to where its token goes, such as the next position of a
     /// `[rows][context]`; a copy for each row then.
     pub token_offsets: &'a [u64],
-    /// Where requests that look at their tokens keep them, to run ahead of the host; all steps of a request have the same. A
+    /// Where requests that look at their tokens keep them, to run ahead of the host and to finish there; all steps of a request have the same. A
     /// dispatch more where a row uses them.
     pub histories: Option<&'a Histories>,
 }

@@ -229,6 +229,8 @@ impl Sampler {
             decoding.parts = plan.demand.parts();
             decoding.info.clear();
             decoding.info.extend(inputs.decode_info());
+            decoding.stops.clear();
+            decoding.stops.extend(inputs.stops());
             decoding.ask((0..inputs.len()).map(|row| inputs.token_ids(row)));
         })
     }

@@ -23,6 +23,10 @@ use crate::request::{Inputs, Row};
 /// run ahead of [`Request::accept`](crate::Request::accept) too: the first step of such a request sends its tokens, and each later
 /// one takes in what the step before drew. Of several draws of a row that is the first, as for `accept`.
 ///
+/// A request with stop tokens takes a slot too: the device knows when it has finished, and its later rows draw nothing, from the
+/// very step on in which they would not if every token were waited for ([`Sample::finish_reason`](crate::Sample::finish_reason)).
+/// Their workgroups leave at once.
+///
 /// The host may accept late, or never. What a request draws is the same bits as if every token were waited for. Steps are to be
 /// submitted in the order in which they were recorded. A request that was cloned, got other parameters, or was told a token
 /// that was not drawn ([`Request::accept_token`](crate::Request::accept_token)) enters anew, for which the host must know all its tokens.
@@ -79,13 +83,26 @@ struct Slot {
     used: u64,
 }
 
-/// Tokens before a row, if something looks at them that a device can look after: a draft's are known on the host.
-fn tokens_before(row: &Row<'_>) -> Option<u64> {
-    let request = row.request;
-    let ahead = row.position.checked_sub(request.next_position())?;
-    let is_plain =
-        row.draft.is_none() && row.ahead.is_empty() && !row.detached && request.looks_back().is_some();
-    is_plain.then(|| (request.tokens().len() as u64).saturating_add(ahead))
+/// Tokens before a row, and how many of them a slot is to hold: all, or none where only the last one may end the request.
+#[derive(Clone, Copy)]
+struct Before {
+    length: u64,
+    held: u64,
+}
+
+impl Before {
+    /// If something looks at them that a device can look after: a draft's are known on the host, and so is a request that
+    /// has finished.
+    fn of(row: &Row<'_>) -> Option<Self> {
+        let request = row.request;
+        let ahead = row.position.checked_sub(request.next_position())?;
+        let looks_back = request.looks_back().is_some();
+        let is_looked_at = looks_back || !request.params().stop_token_ids.is_empty();
+        let is_known = row.draft.is_some() || !row.ahead.is_empty() || row.detached;
+        let is_plain = !is_known && row.certain_finish().is_none();
+        let length = (request.tokens().len() as u64).saturating_add(ahead);
+        (is_plain && is_looked_at).then_some(Self { length, held: if looks_back { length } else { 0 } })
+    }
 }
 
 impl Histories {
@@ -101,16 +118,17 @@ impl Histories {
         slots.calls += 1;
         runs.clear();
         for row in rows {
-            runs.push(match tokens_before(row) {
-                Some(length) => slots.go_on(row.request.identity(), length, self.tokens),
+            let fits = |before: &Before| before.held <= self.tokens as u64;
+            runs.push(match Before::of(row).filter(fits) {
+                Some(before) => slots.go_on(row.request.identity(), before.length, self.tokens),
                 None => None,
             });
         }
         for (number, (row, run)) in rows.iter().zip(runs).enumerate() {
-            let Some(length) = tokens_before(row) else { continue };
-            if length > self.tokens as u64 {
+            let Some(Before { length, held }) = Before::of(row) else { continue };
+            if held > self.tokens as u64 {
                 return Err(Error::Limit(format!(
-                    "row {number} has {length} tokens before it, the histories hold {}: make them larger",
+                    "row {number} has {held} tokens before it, the histories hold {}: make them larger",
                     self.tokens
                 )));
             }
@@ -157,7 +175,7 @@ impl Slots {
     fn go_on(&mut self, owner: u64, length: u64, capacity: usize) -> Option<Run> {
         let number = *self.by_owner.get(&owner)?;
         let slot = &mut self.list[number];
-        if slot.used == self.calls || slot.length + 1 != length || length > capacity as u64 {
+        if slot.used == self.calls || slot.length + 1 != length {
             return None;
         }
         slot.used = self.calls;

@@ -248,7 +248,7 @@ impl Sampler {
         let bytes = rows_of_every_kind(dtype);
         for params in [
             SamplingParams { n: 4, ..plain() },
-            SamplingParams { temperature: 0.0, ..plain() },
+            SamplingParams { temperature: 0.0, max_tokens: Some(3), ..plain() },
             SamplingParams { temperature: 0.7, top_k: 50, top_p: 0.9, min_p: 0.02, ..plain() },
             SamplingParams { top_p: 0.99, typical_p: 0.9, top_n_sigma: 3.0, order: Order::Llama, ..plain() },
             SamplingParams { p_less: true, top_h: 0.8, temperature: 1.5, ..plain() },

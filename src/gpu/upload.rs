@@ -6,6 +6,7 @@ use super::blocks::Blocks;
 use super::buffers::buffer;
 use super::guard::{guarded, made};
 use super::room::Room;
+use crate::answer::FinishReason;
 use crate::arithmetic::format::NO_TOKEN;
 use crate::arithmetic::rng::halves;
 use crate::error::Result;
@@ -135,6 +136,7 @@ impl Upload {
             let changes = inputs.changes(i);
             let mut request = RequestWords::new(&row.request.compiled);
             request.repetition = changes.repetition.to_bits();
+            request.flags |= inputs.finish(i).map_or(0, FinishReason::code);
             let kept_quads = changes.kept_quads(inputs.vocab);
             if kept_quads > 0 {
                 while self.blocks.list[block].lineage != changes.kept.stamp().lineage() {

@@ -9,7 +9,7 @@ use super::draw;
 use super::kernel::{Kernel, Slot, wgsl};
 use super::tile_stats::{self, Tiles};
 use super::token_ranks::{self, Bounds};
-use crate::answer::{DistributionBits, DrawnBits, SampleBits};
+use crate::answer::{DistributionBits, DrawnBits, FinishReason, SampleBits};
 use crate::arithmetic::draw_scale::DrawScale;
 use crate::arithmetic::exact;
 use crate::arithmetic::lane::PassScale;
@@ -48,11 +48,16 @@ pub(crate) struct RowTask<'a> {
     pub(crate) draft: Option<(u32, &'a [u32])>,
     /// Given tokens, of which something is said.
     pub(crate) token_ids: &'a [u32],
+    /// Why the request has finished before the row.
+    pub(crate) finish: Option<FinishReason>,
 }
 
 /// The twin on the CPU.
 pub(crate) fn run(task: &RowTask<'_>) -> SampleBits {
-    let RowTask { row, request, changes, token_ids, .. } = *task;
+    let RowTask { row, request, changes, token_ids, finish, .. } = *task;
+    if let Some(reason) = finish {
+        return SampleBits::finished(reason);
+    }
     let changed = if changes.is_some() { changes.applied(row) } else { Vec::new() };
     let bits = if changes.is_some() { RowBits::of_f32(&changed) } else { row };
     let processed = view_of(bits, request.pass, request.needs_surprisal());
@@ -204,6 +209,7 @@ mod tests {
             key: KEY,
             draft: draft.map(|(token, probabilities)| (token, bytemuck::cast_slice(probabilities))),
             token_ids: &request.params().logprob_token_ids,
+            finish: inputs.finish(0),
         })
     }
 

@@ -7,7 +7,7 @@ use std::fmt::{Arguments, Debug};
 use super::record::{
     DistributionRecord, DrawRecord, GivenToken, Kind, LogprobsRecord, Record, SampleRecord, TokenLogprob,
 };
-use crate::answer::Status;
+use crate::answer::{FinishReason, Status};
 
 /// A field, and what both records say of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -86,6 +86,16 @@ impl Value for Status {
     }
 }
 
+impl Value for FinishReason {
+    fn is_same(&self, other: &Self) -> bool {
+        self == other
+    }
+
+    fn shown(&self) -> String {
+        self.name().to_owned()
+    }
+}
+
 impl Value for Kind {
     fn is_same(&self, other: &Self) -> bool {
         self == other
@@ -150,6 +160,7 @@ impl Search {
             request,
             position,
             status,
+            finish_reason,
             seed,
             stream,
             temperature,
@@ -162,6 +173,7 @@ impl Search {
         self.field(format_args!("request"), request, &derived.request);
         self.field(format_args!("position"), position, &derived.position);
         self.field(format_args!("status"), status, &derived.status);
+        self.field(format_args!("finish_reason"), finish_reason, &derived.finish_reason);
         self.field(format_args!("seed"), seed, &derived.seed);
         self.field(format_args!("stream"), stream, &derived.stream);
         self.field(format_args!("temperature"), temperature, &derived.temperature);

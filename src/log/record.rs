@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::texts::Texts;
-use crate::answer::{Distribution, Drawn, Logprobs, Sample, Status, TargetLogprob, TopLogprob};
+use crate::answer::{Distribution, Drawn, FinishReason, Logprobs, Sample, Status, TargetLogprob, TopLogprob};
 
 /// What a log says of one row of logits.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -103,6 +103,9 @@ pub struct SampleRecord<'a> {
     pub position: u64,
     /// Whether there was something to draw from.
     pub status: Status,
+    /// Why the request has finished, with this row or before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_reason: Option<FinishReason>,
     /// Seed of the draws.
     pub seed: u64,
     /// Tells draws with one seed and one position apart.
@@ -192,6 +195,7 @@ impl<'a> Record<'a> {
             request,
             position,
             status: row.status,
+            finish_reason: row.finish_reason,
             seed: row.seed,
             stream,
             temperature: number(row.temperature),

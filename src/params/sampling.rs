@@ -84,7 +84,11 @@ pub struct SamplingParams {
     pub no_repeat_ngram_window: Option<u32>,
     /// Tokens before which `stop_token_ids` are impossible.
     pub min_tokens: u64,
-    /// What ends a request; only `min_tokens` looks at them.
+    /// Tokens of the output with which a request has finished, `None` for as many as one likes: a row at this position or
+    /// later draws nothing.
+    pub max_tokens: Option<u64>,
+    /// Tokens that end a request: once one is drawn, and is itself part of the output, later rows draw nothing.
+    /// [`Sample::finish_reason`](crate::Sample::finish_reason).
     pub stop_token_ids: Vec<u32>,
     /// The only possible tokens, if given.
     pub allowed_token_ids: Option<Vec<u32>>,
@@ -176,6 +180,7 @@ impl Default for SamplingParams {
             no_repeat_ngram_size: 0,
             no_repeat_ngram_window: None,
             min_tokens: 0,
+            max_tokens: None,
             stop_token_ids: Vec::new(),
             allowed_token_ids: None,
             seed: None,

@@ -62,6 +62,12 @@ const COMBINED: &[Setting] = &[
         (p.bad_words, p.min_tokens, p.stop_token_ids) = (vec![vec![2], vec![0, 1]], 9, vec![0, 3]);
         p.n = 16;
     }),
+    ("finished", |p| {
+        (p.max_tokens, p.stop_token_ids, p.n) = (Some(7), (0..900).step_by(16).collect(), 2);
+    }),
+    ("greedy, at a stop token", |p| {
+        (p.temperature, p.stop_token_ids) = (0.0, (0..2000).step_by(7).collect())
+    }),
     ("no repeated pair", |p| (p.no_repeat_ngram_size, p.n) = (2, 8)),
     ("no repeated token", |p| (p.no_repeat_ngram_size, p.no_repeat_ngram_window, p.n) = (1, Some(3), 4)),
     ("allowed", |p| (p.allowed_token_ids, p.top_k) = (Some(vec![0, 5, 31, 32, 63, 64, 127, 128]), 3)),

@@ -56,6 +56,12 @@ layout! {
         MIROSTAT = 16,
         /// Lengths by distance.
         LENGTHS = 32,
+        /// Something beside stop tokens that looks at tokens.
+        TOKENS = 64,
+        /// Stop tokens that come too early.
+        EARLY = 128,
+        /// As many tokens before the row as the request may have.
+        LENGTH = 256,
     }
 }
 
@@ -110,7 +116,7 @@ impl Run {
             asks.penalties.map_or(0, |penalties| if penalties.window().is_some() { 2 } else { 1 }) * ahead;
         let repeated = if asks.keeps_lengths() { (self.length as usize).div_ceil(2) } else { 0 };
         let seen = asks.ngram_last(ahead).map_or(0, |last| last.min(self.length as usize));
-        let named = counted + repeated + seen + asks.bad_words().count() + asks.stops.len();
+        let named = counted + repeated + seen + asks.bad_words().count() + asks.early_stops();
         if named == 0 { 0 } else { named.next_power_of_two() }
     }
 
@@ -120,8 +126,8 @@ impl Run {
         let bad_words: usize = asks.bad_words().map(|word| word.len() + 1).sum();
         let dry = if asks.repeats { asks.dry_penalties().len() + asks.breakers().len() } else { 0 };
         let fresh = match self.call {
-            None => self.length as usize * if asks.keeps_lengths() { 2 } else { 1 },
-            Some(_) => 0,
+            None if asks.tokens => self.length as usize * if asks.keeps_lengths() { 2 } else { 1 },
+            _ => 0,
         };
         (ahead::WORDS + dry + asks.exempt().len() + bad_words + asks.stops.len() + fresh).div_ceil(4)
     }
@@ -141,7 +147,10 @@ impl Run {
         out[ahead::KEPT] = places.kept;
         out[ahead::KEPT_BUCKETS] = places.kept_buckets;
         out[ahead::PROMPT] = word(request.tokens().len() - request.output().len());
-        out[ahead::FLAGS] = u32::from(self.call.is_none()) * has::FRESH;
+        out[ahead::FLAGS] = (u32::from(self.call.is_none()) * has::FRESH)
+            | (u32::from(asks.tokens) * has::TOKENS)
+            | (u32::from(asks.early_stops() > 0) * has::EARLY)
+            | (u32::from(row.is_at_length()) * has::LENGTH);
         if let Some(penalties) = asks.penalties {
             out[ahead::FLAGS] |= has::PENALTIES | (u32::from(penalties.repeats()) * has::REPETITION);
             out[ahead::WINDOW] = penalties.window().map_or(NO_TOKEN, word);
@@ -152,7 +161,7 @@ impl Run {
         let ahead = self.length as usize - request.tokens().len();
         out[ahead::NGRAM_LAST] =
             asks.ngram_last(ahead).map(word).or(request.params().no_repeat_ngram_window).unwrap_or(u32::MAX);
-        if self.call.is_none() {
+        if self.call.is_none() && asks.tokens {
             out.extend(request.tokens());
             if asks.keeps_lengths() {
                 out.extend(lengths_by_distance(request.tokens()).into_iter().map(word));
@@ -164,11 +173,15 @@ impl Run {
 /// What of a row's request looks at tokens.
 struct Asks<'a> {
     request: &'a Request,
+    /// Something beside stop tokens.
+    tokens: bool,
     penalties: Option<Penalties>,
     repeats: bool,
     /// Size of the n-gram that must not come again.
     ngram: Option<u32>,
     stops: &'a [u32],
+    /// Stop tokens are impossible.
+    is_early: bool,
 }
 
 impl<'a> Asks<'a> {
@@ -177,11 +190,18 @@ impl<'a> Asks<'a> {
         let params = request.params();
         Self {
             request,
+            tokens: request.looks_back().is_some(),
             penalties: request.penalties.filter(Penalties::sees_tokens),
             repeats: request.repeats.is_some(),
             ngram: request.ngrams.is_some().then_some(params.no_repeat_ngram_size),
-            stops: if row.position < params.min_tokens { &params.stop_token_ids } else { &[] },
+            stops: &params.stop_token_ids,
+            is_early: row.position < params.min_tokens,
         }
+    }
+
+    /// Stop tokens that come too early.
+    fn early_stops(&self) -> usize {
+        if self.is_early { self.stops.len() } else { 0 }
     }
 
     /// Whether the device is to know how far the tokens before each place equal the last ones.

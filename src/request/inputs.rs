@@ -9,7 +9,7 @@ use super::changes::Changes;
 use super::step::of_step;
 use super::table::ChangeTable;
 use super::{Compiled, Row};
-use crate::answer::DecodeInfo;
+use crate::answer::{DecodeInfo, FinishReason};
 use crate::arithmetic::rng::Key;
 use crate::error::{Error, Result};
 
@@ -93,7 +93,7 @@ impl Steps {
         self.ends.clear();
         for (number, row) in rows.iter().enumerate() {
             check_row(row, number, vocab)?;
-            if self.runs_ahead(number) {
+            if self.runs_ahead(number) || row.finish().is_some() {
                 self.table.clear();
             } else {
                 check_history(row, number)?;
@@ -257,6 +257,11 @@ impl<'a> Inputs<'a> {
         self.steps.runs_ahead(self.first + row)
     }
 
+    /// Why a row's request has finished before it; that of one that runs ahead is for the device to say.
+    pub(crate) fn finish(&self, row: usize) -> Option<FinishReason> {
+        self.rows[row].finish().filter(|_| !self.runs_ahead(row))
+    }
+
     /// The given tokens of a row.
     pub(crate) fn token_ids(&self, row: usize) -> &'a [u32] {
         &self.rows[row].request.params().logprob_token_ids
@@ -294,12 +299,23 @@ impl<'a> Inputs<'a> {
         self.rows.iter().any(|row| row.draft.is_some() && !row.request.compiled.is_greedy)
     }
 
+    /// The stop tokens of all rows, as `decode_info` names them.
+    pub(crate) fn stops(&self) -> impl Iterator<Item = u32> {
+        self.rows.iter().flat_map(|row| row.stops()).copied()
+    }
+
     /// What the host needs to decode the rows' records.
     pub(crate) fn decode_info(&self) -> impl Iterator<Item = DecodeInfo> {
-        self.rows.iter().map(|row| {
+        let mut next_stop = 0;
+        self.rows.iter().map(move |row| {
             let compiled = &row.request.compiled;
+            let first_stop = next_stop;
+            next_stop += row.stops().len();
             DecodeInfo {
                 seed: compiled.seed,
+                position: row.position,
+                is_last: row.is_last(),
+                stops: (first_stop, row.stops().len()),
                 has_draft: row.draft.is_some(),
                 wants_raw: compiled.top_raw.is_some(),
                 n_draws: compiled.n_draws,

@@ -8,6 +8,7 @@ mod changes;
 mod compiled;
 mod draft;
 mod draft_tree;
+mod finish;
 mod history;
 mod inputs;
 mod lineage;

@@ -1,4 +1,4 @@
-//! A request in the making, and the rows that draw its tokens.
+//! A request in the making, and the rows that draw its tokens (long: half of it is documentation).
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ use super::penalties::Penalties;
 use super::repeats::Repeats;
 use super::seed::random_seed;
 use super::table::ChangeTable;
-use crate::answer::Sample;
+use crate::answer::{FinishReason, Sample};
 use crate::arithmetic::exact::pow2;
 use crate::arithmetic::format::MAX_VOCAB;
 use crate::error::Result;
@@ -48,6 +48,8 @@ pub struct Request {
     /// Prompt, then output.
     tokens: Vec<u32>,
     prompt: usize,
+    /// The position behind its first stop token.
+    pub(super) end: Option<u64>,
     /// Mirostat's state, in Q24 bits.
     pub(super) mu: i64,
     /// Tells its history from any other's, as long as it grows by what is drawn alone.
@@ -112,6 +114,7 @@ impl Request {
             seed,
             tokens: [prompt, output].concat(),
             prompt: prompt.len(),
+            end: None,
             mu,
             #[cfg(feature = "wgpu")]
             identity: Lineage::new(),
@@ -125,6 +128,7 @@ impl Request {
             largest_token,
         };
         request.look_back();
+        request.end = request.find_end();
         Ok(request)
     }
 
@@ -201,6 +205,7 @@ impl Request {
         if looks_back {
             self.look_back();
         }
+        self.end = self.find_end();
         Ok(())
     }
 
@@ -223,9 +228,16 @@ impl Request {
     }
 
     /// Takes the first drawn token into the output, where penalties, DRY and bad words see it, and moves Mirostat's
-    /// limit (not that of a greedy request). A row without a token changes nothing.
+    /// limit (not that of a greedy request). A row without a token changes nothing, nor does one that ran ahead and is
+    /// behind the [end](Self::finish_reason), as it turned out.
     pub fn accept(&mut self, sample: &Sample) {
         let Some(drawn) = sample.draws.first() else { return };
+        if self.end.is_some_and(|end| end <= sample.position) {
+            return;
+        }
+        if sample.finish_reason == Some(FinishReason::Stop) {
+            self.end = Some(sample.position + 1);
+        }
         self.push(drawn.token);
         if let Some(mirostat) = self.params.mirostat.filter(|_| self.params.temperature > 0.0) {
             self.mu = mirostat.next_mu(self.mu, drawn.surprise);
@@ -236,6 +248,10 @@ impl Request {
     /// Takes a token into the output that was not drawn here.
     pub fn accept_token(&mut self, token: u32) {
         self.forget_identity();
+        let position = self.next_position();
+        if self.is_stop(token, position) {
+            self.end.get_or_insert(position + 1);
+        }
         self.push(token);
     }
 

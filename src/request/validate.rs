@@ -85,8 +85,17 @@ impl SamplingParams {
         Ok(())
     }
 
-    /// Draws and lists.
+    /// Draws, lists, lengths.
     fn validate_counts(&self) -> Result<()> {
+        if let Some(most) = self.max_tokens {
+            let least = self.min_tokens.max(1);
+            if most < least {
+                return Err(Error::Params(format!(
+                    "max_tokens {most} is below {least}, the least that a request has by min_tokens {}: raise it, or leave it out",
+                    self.min_tokens
+                )));
+            }
+        }
         in_range("n", self.n, 1..=Self::MAX_DRAWS, "put further draws in rows with another `stream`")?;
         for (name, count) in
             [("raw_logprobs", self.raw_logprobs), ("processed_logprobs", self.processed_logprobs)]
@@ -216,6 +225,10 @@ mod tests {
             ("logit_bias sum to 6.0000000109955115e38", |p| p.logit_bias = vec![(3, 3e38), (3, 3e38)]),
             ("top_p is set", |p| (p.top_p, p.order) = (0.9, Order::List(vec![TopK]))),
             ("temperature is set", |p| (p.temperature, p.order) = (0.9, Order::List(Vec::new()))),
+            ("max_tokens 0 is below 1", |p| p.max_tokens = Some(0)),
+            ("max_tokens 4 is below 5, the least that a request has by min_tokens 5", |p| {
+                (p.min_tokens, p.max_tokens) = (5, Some(4));
+            }),
             ("n 0", |p| p.n = 0),
             ("n 17", |p| p.n = 17),
             ("raw_logprobs 1025", |p| p.raw_logprobs = Some(1025)),

@@ -11,7 +11,7 @@ use crate::arithmetic::rng::halves;
 use crate::filter::MAX_CUTS;
 
 layout! {
-    /// Flags of a request.
+    /// Flags of a request; those of one that has finished are the statuses of its rows.
     asks: u32, "ASKS_" {
         GREEDY = 1,
         /// A temperature that depends on the entropy.

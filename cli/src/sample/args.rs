@@ -22,7 +22,7 @@ Without --seed, or with -1, one is found, and told as `seed N`: give it to draw 
 
 --params reads the objects of other programs as they are: vLLM's SamplingParams, Hugging Face's generation_config.json, \
 OpenAI's and llama.cpp's requests. Of their keys these mean one of ours: eos_token_id (stop_token_ids), do_sample: false \
-(temperature 0; so is a file of transformers without do_sample), bad_words_ids and suppress_tokens (bad_words), min_new_tokens (min_tokens), num_return_sequences (n), \
+(temperature 0; so is a file of transformers without do_sample), bad_words_ids and suppress_tokens (bad_words), min_new_tokens (min_tokens), max_new_tokens and max_completion_tokens (max_tokens), num_return_sequences (n), \
 logprobs, top_logprobs and n_probs (raw_logprobs), extra_args and vllm_xargs with ngram_size, window_size and \
 whitelist_token_ids (no_repeat_ngram_size, no_repeat_ngram_window, penalty_exempt_token_ids), repeat_penalty, repeat_last_n, mirostat: 0 or 2 with mirostat_tau and \
 mirostat_eta, and dry_multiplier and its like. Keys without a meaning here are told once, a prompt that is a text among them; one that is nearly a known one is an \

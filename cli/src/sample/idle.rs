@@ -17,6 +17,7 @@ pub(super) struct Asked<'a> {
     pub(super) vocab: usize,
     /// The position of its first row.
     pub(super) first: u64,
+    pub(super) rows: usize,
     /// Drawn tokens that its last row sees.
     pub(super) seen: usize,
 }
@@ -133,9 +134,15 @@ impl Asked<'_> {
             "every position is at or over it",
         ));
         rules.push((
-            params.min_tokens == 0 && stops,
+            params.min_tokens == 0 && stops && self.seen == 0,
             "stop_token_ids",
-            "min_tokens alone looks at them, and is 0: nothing ends a request here",
+            "a row sees drawn tokens with --feedback alone: none ends a request",
+        ));
+        let behind_last = self.first.saturating_add(self.rows as u64);
+        rules.push((
+            params.max_tokens.is_some_and(|most| most >= behind_last),
+            "max_tokens",
+            "every position is below it",
         ));
         rules
     }
@@ -239,6 +246,7 @@ impl Asked<'_> {
             || self.has_dry()
             || params.bad_words.iter().any(|word| word.len() > 1)
             || params.no_repeat_ngram_size > 0
+            || !params.stop_token_ids.is_empty()
             || params.mirostat.is_some() && params.temperature != 0.0
     }
 }

@@ -23,8 +23,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use sortilege::Sample;
 use sortilege::log::Texts;
+use sortilege::{FinishReason, Sample};
 
 use self::args::SampleFormat;
 pub(crate) use self::args::{EXAMPLES, SampleArgs};
@@ -135,6 +135,10 @@ struct DrawTally {
     draws: usize,
     kept: f64,
     reopened: u64,
+    /// Requests that finished at a stop token and at their length, and rows behind the ends.
+    stopped: usize,
+    at_length: usize,
+    behind: usize,
 }
 
 impl DrawTally {
@@ -143,19 +147,31 @@ impl DrawTally {
         self.draws += sample.draws.len();
         self.kept += f64::from(sample.kept);
         self.reopened += sample.reopened;
+        match sample.finish_reason {
+            Some(_) if sample.draws.is_empty() => self.behind += 1,
+            Some(FinishReason::Stop) => self.stopped += 1,
+            Some(_) => self.at_length += 1,
+            None => {}
+        }
     }
 }
 
 impl fmt::Display for DrawTally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows, draws, kept, reopened } = self;
+        let Self { rows, draws, kept, reopened, stopped, at_length, behind } = self;
         write!(f, "{draws} tokens drawn")?;
         if *rows > 0 {
             write!(f, ", {:.1} kept on average", kept / *rows as f64)?;
         }
-        match reopened {
-            0 => Ok(()),
-            _ => write!(f, ", {reopened} logits read again"),
+        if *reopened > 0 {
+            write!(f, ", {reopened} logits read again")?;
         }
+        if stopped + at_length + behind > 0 {
+            write!(
+                f,
+                "\n{stopped} stop tokens drawn, {at_length} requests at max_tokens, {behind} rows behind an end not drawn"
+            )?;
+        }
+        Ok(())
     }
 }

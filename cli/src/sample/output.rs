@@ -51,7 +51,10 @@ impl<W: Write> WriteRecord for Table<W> {
             let label = label(Some(drawn.token), drawn.text.as_deref());
             write!(out, " {} {:.1} %", clip(&label, 16), drawn.logprob.exp() * 100.0)?;
         }
-        writeln!(out)
+        match record.finish_reason {
+            Some(reason) => writeln!(out, "  {reason}"),
+            None => writeln!(out),
+        }
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -126,7 +126,10 @@ pub(crate) struct PartialParams {
     /// No --stop-token-ids at positions below N, counted from 0 [default: 0]
     #[arg(long, value_name = "N", value_parser = whole::<u64>, allow_negative_numbers = true, help_heading = CHANGES)]
     min_tokens: Option<u64>,
-    /// What ends a request; only --min-tokens looks at them
+    /// A request has N tokens at most: its rows at positions from N on draw nothing
+    #[arg(long, value_name = "N", value_parser = whole::<u64>, allow_negative_numbers = true, help_heading = CHANGES)]
+    max_tokens: Option<u64>,
+    /// What ends a request: with --feedback its rows after one that was drawn draw nothing
     #[arg(
         long,
         value_name = "ID,ID",
@@ -301,7 +304,7 @@ impl PartialParams {
         let mut laid = lay!(self, under, Self:
             temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma top_a epsilon_cutoff
             eta_cutoff p_less top_h xtc_threshold xtc_probability xtc_exempt_token_ids mirostat order logit_bias repetition_penalty presence_penalty
-            frequency_penalty penalty_last_n penalty_exempt_token_ids dry bad_words no_repeat_ngram_size no_repeat_ngram_window min_tokens stop_token_ids allowed_token_ids seed stream n
+            frequency_penalty penalty_last_n penalty_exempt_token_ids dry bad_words no_repeat_ngram_size no_repeat_ngram_window min_tokens max_tokens stop_token_ids allowed_token_ids seed stream n
             raw_logprobs processed_logprobs logprob_token_ids prompt position
         );
         if let (Some(own), Some(common)) = (&self.mirostat, &under.mirostat) {
@@ -334,7 +337,7 @@ impl PartialParams {
         set!(params from self:
             temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma top_a epsilon_cutoff
             eta_cutoff p_less top_h xtc_threshold xtc_probability xtc_exempt_token_ids order repetition_penalty presence_penalty frequency_penalty penalty_last_n
-            penalty_exempt_token_ids bad_words no_repeat_ngram_size no_repeat_ngram_window min_tokens stop_token_ids allowed_token_ids seed stream n raw_logprobs processed_logprobs
+            penalty_exempt_token_ids bad_words no_repeat_ngram_size no_repeat_ngram_window min_tokens max_tokens stop_token_ids allowed_token_ids seed stream n raw_logprobs processed_logprobs
             logprob_token_ids
         );
         for &Bias(token, bias) in self.logit_bias.iter().flatten() {

@@ -25,7 +25,7 @@ fn every_key_reaches_its_field() {
         "repetition_penalty": 1.1, "presence_penalty": 0.3, "frequency_penalty": -0.3, "penalty_last_n": 7, "penalty_exempt_token_ids": [4],
         "dry": {"multiplier": 0.5, "base": 2, "allowed_length": 3, "last_n": 9, "sequence_breakers": [5]},
         "bad_words": [[1, 2], [7]],
-        "no_repeat_ngram_size": 3, "no_repeat_ngram_window": 60, "min_tokens": 5, "stop_token_ids": [2], "allowed_token_ids": [1], "seed": 8,
+        "no_repeat_ngram_size": 3, "no_repeat_ngram_window": 60, "min_tokens": 5, "max_tokens": 60, "stop_token_ids": [2], "allowed_token_ids": [1], "seed": 8,
         "stream": 9, "n": 2, "raw_logprobs": 1, "processed_logprobs": 2, "logprob_token_ids": [3, 3], "prompt": [1], "position": 3}"#;
     let expected = SamplingParams {
         temperature: 0.7,
@@ -63,6 +63,7 @@ fn every_key_reaches_its_field() {
         no_repeat_ngram_size: 3,
         no_repeat_ngram_window: Some(60),
         min_tokens: 5,
+        max_tokens: Some(60),
         stop_token_ids: vec![2],
         allowed_token_ids: Some(vec![1]),
         seed: Some(8),
@@ -129,10 +130,12 @@ const SAME: &[(&str, &str)] = &[
         r#"{"vllm_xargs": {"ngram_size": 20, "x": {}}, "extra_args": null}"#,
         r#"{"no_repeat_ngram_size": 20, "no_repeat_ngram_window": 100}"#,
     ),
-    (r#"{"prompt": "once upon", "max_tokens": 1}"#, "{}"),
+    (r#"{"prompt": "once upon", "max_tokens": 1}"#, r#"{"max_tokens": 1}"#),
+    (r#"{"max_new_tokens": 7, "stop": []}"#, r#"{"max_tokens": 7}"#),
+    (r#"{"max_completion_tokens": "7"}"#, r#"{"max_tokens": 7}"#),
     (r#"{"prompt": ["once", "upon"]}"#, "{}"),
     // A key that is nearly one of ours may be another's where others of theirs are.
-    (r#"{"top_b": 3, "max_tokens": 1, "min_p": 0.1}"#, r#"{"min_p": 0.1}"#),
+    (r#"{"top_b": 3, "n_predict": 1, "min_p": 0.1}"#, r#"{"min_p": 0.1}"#),
     // transformers draws where do_sample says so, and its file may say nothing.
     (r#"{"transformers_version": "4.51.0", "temperature": 0.6}"#, r#"{"temperature": 0}"#),
     (r#"{"transformers_version": "4.51.0", "do_sample": true, "top_k": 5}"#, r#"{"top_k": 5}"#),
@@ -163,7 +166,6 @@ const UNUSED: &[&str] = &[
     "stop",
     "stream",
     "top_logprobs",
-    "max_tokens",
     "n_predict",
     "transformers_version",
     "do_sample",
@@ -191,10 +193,9 @@ fn keys_without_a_meaning_here_are_listed() {
         "prompt_logprobs": null, "ignore_eos": false, "_from_model_config": true, "stream": true, "x": {"y": [1]}}"#;
     let (own, mut unused) = read(json).expect("known keys");
     unused.sort();
-    let expected =
-        "_from_model_config bos_token_id do_sample ignore_eos max_tokens stream transformers_version x";
+    let expected = "_from_model_config bos_token_id do_sample ignore_eos stream transformers_version x";
     assert_eq!(unused.join(" "), expected);
-    assert_eq!(own.params(), SamplingParams { top_p: 0.9, ..plain() });
+    assert_eq!(own.params(), SamplingParams { top_p: 0.9, max_tokens: Some(5), ..plain() });
 }
 
 #[test]

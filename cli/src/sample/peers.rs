@@ -9,6 +9,8 @@ const SAME: &[(&str, &str)] = &[
     ("repeat_penalty", "repetition_penalty"),
     ("repeat_last_n", "penalty_last_n"),
     ("min_new_tokens", "min_tokens"),
+    ("max_new_tokens", "max_tokens"),
+    ("max_completion_tokens", "max_tokens"),
     ("num_return_sequences", "n"),
     ("n_probs", "raw_logprobs"),
 ];
@@ -41,8 +43,7 @@ const EXTRA: &[(&str, &str)] = &[
 ];
 
 /// Their keys that would pass for misspelt ones of ours, and nothing of ours says.
-const THEIRS: &[&str] =
-    &["max_tokens", "max_new_tokens", "bos_token_id", "cls_token_id", "eot_token_id", "eod_token_id"];
+const THEIRS: &[&str] = &["bos_token_id", "cls_token_id", "eot_token_id", "eod_token_id"];
 
 /// Their keys that tell a request of llama.cpp.
 const LLAMA: &[&str] =

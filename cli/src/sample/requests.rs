@@ -115,6 +115,7 @@ impl Requests {
             prompt: self.prompt(request),
             vocab: logits.vocab,
             first: spec.position,
+            rows: self.positions,
             seen: if args.feedback { self.positions - 1 } else { 0 },
         }
     }

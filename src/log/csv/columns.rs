@@ -43,6 +43,7 @@ pub(super) const SAMPLE_COLUMNS: &[SampleColumn] = &[
     ("request", |line| line.record.request.to_string()),
     ("position", |line| line.record.position.to_string()),
     ("status", |line| line.record.status.name().to_owned()),
+    ("finish_reason", |line| optional(line.record.finish_reason)),
     ("seed", |line| line.record.seed.to_string()),
     ("stream", |line| line.record.stream.to_string()),
     ("temperature", |line| number(line.record.temperature)),

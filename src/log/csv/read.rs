@@ -7,7 +7,7 @@ use csv::{ByteRecord, Position, Reader, ReaderBuilder, StringRecord};
 use serde::Deserialize;
 
 use super::columns::{LOGPROBS_COLUMNS, SAMPLE_COLUMNS};
-use crate::answer::Status;
+use crate::answer::{FinishReason, Status};
 use crate::log::error::{LogError, LogResult};
 use crate::log::record::{
     DistributionRecord, DrawRecord, Kind, LogprobsRecord, Record, SampleRecord, TokenLogprob,
@@ -177,7 +177,7 @@ fn row<'l, T: Deserialize<'l>>(names: &'l StringRecord, line: &'l StringRecord) 
 }
 
 /// Columns before the number of an alternative, and of a draw: those of the row.
-const ROW_COLUMNS: [usize; 2] = [10, 9];
+const ROW_COLUMNS: [usize; 2] = [10, 10];
 
 const OUT_OF_ORDER: &str = "its number does not follow that of the line before";
 
@@ -225,6 +225,7 @@ struct SampleRow<'l> {
     request: u64,
     position: u64,
     status: Status,
+    finish_reason: Option<FinishReason>,
     seed: u64,
     stream: u32,
     temperature: Option<f64>,
@@ -282,8 +283,8 @@ impl LogprobsRow<'_> {
 impl SampleRow<'_> {
     /// The record without its draws.
     fn record(&self) -> SampleRecord<'static> {
-        let &Self { request, position, status, seed, stream, temperature, kept, kept_mass, entropy, .. } =
-            self;
+        let &Self { request, position, status, finish_reason, seed, stream, .. } = self;
+        let &Self { temperature, kept, kept_mass, entropy, .. } = self;
         let processed = DistributionRecord {
             status,
             logsumexp: None,
@@ -296,6 +297,7 @@ impl SampleRow<'_> {
             request,
             position,
             status,
+            finish_reason,
             seed,
             stream,
             temperature,

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use serde::de::DeserializeOwned;
 
 use super::leaves::{At, Cell, Problem, ROW, ReadLeaf};
 use super::schema::{DISTRIBUTION_LEAVES, DRAW_LEAVES, TOKEN_LOGPROB_LEAVES, TOP_LEAVES, schema};
@@ -142,6 +143,7 @@ impl Row<'_> {
 
     fn sample(&mut self) -> Result<SampleRecord<'static>, Problem> {
         let processed = 8 + DRAW_LEAVES;
+        let raw = processed + DISTRIBUTION_LEAVES;
         Ok(SampleRecord {
             request: self.required(0)?,
             position: self.required(1)?,
@@ -153,7 +155,8 @@ impl Row<'_> {
             kept_mass: self.optional(7)?,
             draws: self.list(8, DRAW_LEAVES, ROW, Self::draw)?,
             processed: self.distribution(processed, ROW)?,
-            raw: self.raw(processed + DISTRIBUTION_LEAVES)?,
+            raw: self.raw(raw)?,
+            finish_reason: self.text(raw + DISTRIBUTION_LEAVES)?.map(named).transpose()?,
         })
     }
 
@@ -236,8 +239,7 @@ impl Row<'_> {
     }
 
     fn status(&mut self, leaf: usize) -> Result<Status, Problem> {
-        let word = self.text(leaf)?.ok_or("a row without a status")?;
-        serde_json::from_value(serde_json::Value::from(word)).map_err(|error| error.to_string())
+        named(self.text(leaf)?.ok_or("a row without a status")?)
     }
 
     fn text(&mut self, leaf: usize) -> Result<Option<Cow<'static, str>>, Problem> {
@@ -262,6 +264,11 @@ impl Row<'_> {
         let Some(cell) = self.0[leaf].take()? else { return Ok(None) };
         T::from_cell(&cell).map(Some).ok_or_else(|| format!("{cell:?} is out of range"))
     }
+}
+
+/// What a word names.
+fn named<T: DeserializeOwned>(word: Cow<'static, str>) -> Result<T, Problem> {
+    serde_json::from_value(serde_json::Value::from(word)).map_err(|error| error.to_string())
 }
 
 /// What a number of a column can be.

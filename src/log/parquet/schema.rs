@@ -51,7 +51,7 @@ const SAMPLE: &str = concat!(
             required binary status (STRING); optional double logsumexp; optional double entropy;",
     top!(),
     token_logprobs!(),
-    "} }"
+    "} optional binary finish_reason (STRING); }"
 );
 
 /// Leaves of an element of each list, and of a distribution.

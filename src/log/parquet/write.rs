@@ -149,10 +149,12 @@ impl Row<'_> {
         let processed = 8 + DRAW_LEAVES;
         self.distribution(processed, ROW, &record.processed)?;
         let raw = processed + DISTRIBUTION_LEAVES;
+        let finish_reason = raw + DISTRIBUTION_LEAVES;
         match &record.raw {
-            Some(distribution) => self.distribution(raw, ROW.within(), distribution),
-            None => (raw..raw + DISTRIBUTION_LEAVES).try_for_each(|leaf| self.0[leaf].push(ROW, None)),
+            Some(distribution) => self.distribution(raw, ROW.within(), distribution)?,
+            None => (raw..finish_reason).try_for_each(|leaf| self.0[leaf].push(ROW, None))?,
         }
+        self.optional(finish_reason, ROW, record.finish_reason.map(|reason| text(reason.name())))
     }
 
     fn distribution(

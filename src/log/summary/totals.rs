@@ -51,7 +51,7 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn add(&mut self, record: &Record<'_>) {
         self.records += 1;
-        self.unsound += u64::from(record.status() != Status::Ok);
+        self.unsound += u64::from(!matches!(record.status(), Status::Ok | Status::Finished));
         if let Some(entropy) = record.entropy() {
             self.entropy.add(entropy);
         }

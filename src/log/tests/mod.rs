@@ -56,6 +56,7 @@ fn sample_records(n: u32) -> Vec<Record<'static>> {
     let params = SamplingParams {
         n,
         seed: Some(u64::MAX),
+        stop_token_ids: vec![0, 1, 2, 3], // each draw is the last
         raw_logprobs: Some(3),
         processed_logprobs: Some(2),
         logprob_token_ids: vec![3, 0],
@@ -119,6 +120,10 @@ fn csv_comes_back_but_for_what_it_has_no_columns_for() {
     for (back, record) in back.iter().zip(&records) {
         let (Record::Sample(back), Record::Sample(record)) = (back, record) else { panic!("samples") };
         assert_eq!((&back.draws, back.seed, back.kept_mass), (&record.draws, record.seed, record.kept_mass));
+        assert_eq!(
+            (back.finish_reason, back.finish_reason.is_some()),
+            (record.finish_reason, !back.draws.is_empty())
+        );
         assert_eq!((back.processed.logsumexp, back.raw.is_none()), (None, true));
     }
 }

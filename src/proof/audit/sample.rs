@@ -3,7 +3,7 @@
 use super::distribution::{Expected, judge_none, status_of};
 use super::row::KnownRow;
 use super::verdict::Verdict;
-use crate::answer::{Sample, Status};
+use crate::answer::{FinishReason, Sample, Status};
 use crate::arithmetic::rng::{Key, Purpose};
 use crate::params::SamplingParams;
 use crate::proof::oracle::{self, Truncated, Truth};
@@ -29,17 +29,24 @@ impl KnownRow {
                 return verdict;
             }
         };
+        let [before, with] = finish_of(answer, row);
+        verdict.same("finish reason", answer.finish_reason, before.or(with));
+        verdict.same("seed", answer.seed, row.request.seed());
+        verdict.same("acceptance of a draft", answer.accepted.is_some(), row.draft.is_some());
+        if before.is_some() {
+            verdict.same("a raw answer", answer.raw.is_some(), false);
+            verdict.and(judge_nothing(answer, Status::Finished));
+            return verdict;
+        }
         let changes = inputs.changes(0);
         let changed: Vec<f32> = (0..)
             .zip(self.logits())
             .map(|(token, logit)| f32::from_bits(changes.apply(token, logit.to_bits())))
             .collect();
-        verdict.same("seed", answer.seed, row.request.seed());
-        verdict.same("acceptance of a draft", answer.accepted.is_some(), row.draft.is_some());
         let drawn = Drawing { row, changed: &changed };
         match oracle_of(row, &changed) {
             Some(truth) => verdict.and(drawn.judge(answer, &truth)),
-            None => verdict.and(drawn.judge_nothing(answer)),
+            None => verdict.and(judge_nothing(answer, status_of(&changed))),
         }
         verdict.and(self.raw(answer, row.request.params()));
         verdict
@@ -92,20 +99,33 @@ struct Drawing<'a> {
     changed: &'a [f32],
 }
 
-impl Drawing<'_> {
-    /// A sample of what is no distribution after the changes.
-    fn judge_nothing(&self, answer: &Sample) -> Verdict {
-        let mut verdict = judge_none(&answer.processed, status_of(self.changed));
-        verdict.same("status", answer.status, status_of(self.changed));
-        verdict.same("number of draws", answer.draws.len(), 0);
-        verdict.same("number of kept tokens", answer.kept, 0);
-        verdict.same("accepted", answer.accepted.unwrap_or(false), false);
-        for (what, value) in [("temperature", answer.temperature), ("kept mass", answer.kept_mass)] {
-            verdict.none(what, value);
-        }
-        verdict
+/// A sample of what is nothing to draw from.
+fn judge_nothing(answer: &Sample, status: Status) -> Verdict {
+    let mut verdict = judge_none(&answer.processed, status);
+    verdict.same("status", answer.status, status);
+    verdict.same("number of draws", answer.draws.len(), 0);
+    verdict.same("number of kept tokens", answer.kept, 0);
+    verdict.same("accepted", answer.accepted.unwrap_or(false), false);
+    for (what, value) in [("temperature", answer.temperature), ("kept mass", answer.kept_mass)] {
+        verdict.none(what, value);
     }
+    verdict
+}
 
+/// Why the request has finished before a row, and why with its first draw.
+fn finish_of(answer: &Sample, row: &Row<'_>) -> [Option<FinishReason>; 2] {
+    let Row { request, position, ahead, .. } = *row;
+    let params = request.params();
+    let output = [request.output(), ahead].concat();
+    let first = request.next_position() - request.output().len() as u64;
+    let drawn = answer.draws.first().map(|drawn| drawn.token);
+    [
+        oracle::finish_reason(params, first, &output, position),
+        drawn.and_then(|token| oracle::finish_reason(params, position, &[token], position.saturating_add(1))),
+    ]
+}
+
+impl Drawing<'_> {
     /// A sample of a distribution.
     fn judge(&self, answer: &Sample, truth: &Truncated) -> Verdict {
         let params = self.row.request.params();

@@ -2,7 +2,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "small numbers in tests")]
 
 use super::{Answer, ERROR_LIMIT, KnownRow, Verdict, difference};
-use crate::answer::{Logprobs, Sample, Status, TopLogprob};
+use crate::answer::{FinishReason, Logprobs, Sample, Status, TopLogprob};
 use crate::proof::synthetic::{KINDS, Kind};
 use crate::{Cpu, Engine, Logits, LogprobsParams, NO_TOKEN, Order, Request, SampleInputs, SamplingParams};
 
@@ -296,6 +296,7 @@ fn every_fault_of_a_sample_is_seen() {
             ("logprob of the last", &|s| s.kept_ends.as_mut().expect("cut")[1].logprob += TOO_FAR),
             ("kept mass NaN", &|s| s.kept_mass = f64::NAN),
             ("accepted", &|s| s.accepted = Some(true)),
+            ("finished", &|s| s.finish_reason = Some(FinishReason::Length)),
             ("no draws", &|s| s.draws.clear()),
             ("a draw less", &|s| s.draws.truncate(2)),
             ("a draw more", &|s| s.draws.push(s.draws[0])),
@@ -390,6 +391,56 @@ fn a_draw_from_nothing_is_seen() {
             ("all", &|s| *s = other.clone()),
         ],
     );
+}
+
+/// What ends a request, and what is behind the end.
+#[test]
+fn every_fault_of_an_end_is_seen() {
+    let row = row_of("peaked");
+    let known = KnownRow::new(&batch(&row), 0);
+    let request = |max_tokens, stop_token_ids| {
+        let seed = Some(1);
+        let params = SamplingParams {
+            temperature: 0.0,
+            max_tokens,
+            stop_token_ids,
+            seed,
+            ..SamplingParams::default()
+        };
+        Request::new(params).expect("sound")
+    };
+    let goes_on = sampled(&row, &request(None, vec![7]), None);
+    for (max_tokens, stop, has_finished, reason) in [
+        (Some(4), 7, false, FinishReason::Length),
+        (None, 100, false, FinishReason::Stop),
+        (Some(4), 100, false, FinishReason::Stop),
+        (Some(3), 100, true, FinishReason::Length),
+        (None, 7, true, FinishReason::Stop),
+    ] {
+        let mut request = request(max_tokens, vec![stop]);
+        if has_finished && reason == FinishReason::Stop {
+            [2, 7].into_iter().for_each(|token| request.accept_token(token));
+        }
+        let sound = sampled(&row, &request, None);
+        assert_eq!((sound.finish_reason, sound.draws.is_empty()), (Some(reason), has_finished));
+        let other = if reason == FinishReason::Stop { FinishReason::Length } else { FinishReason::Stop };
+        see_all(
+            &sound,
+            |answer| known.sample(answer, &request.row(3), None),
+            &[
+                ("goes on", &|s| s.finish_reason = None),
+                ("another reason", &|s| s.finish_reason = Some(other)),
+                ("another status", &|s| {
+                    s.status = if has_finished { Status::NothingFinite } else { Status::Finished };
+                }),
+                ("another draw", &|s| match has_finished {
+                    true => s.draws = goes_on.draws.clone(),
+                    false => s.draws.clear(),
+                }),
+                ("all", &|s| *s = goes_on.clone()),
+            ],
+        );
+    }
 }
 
 /// Where nothing can be said of what a filter leaves, the rest is still looked at.

@@ -3,7 +3,7 @@
 use super::Fault;
 
 pub(super) const ROW_HISTORY: &[Fault] = faults! {
-    "the last token is not taken in": "n_tokens - 1u] = select(NO_TOKEN" => "n_tokens - 2u] = select(NO_TOKEN";
+    "the last token is not taken in": "n_tokens - 1u] = token;" => "n_tokens - 2u] = token;";
     "what leaves the window stays": "DOES_COUNT, 0xffffffffu" => "DOES_COUNT, 0u";
     "only the last token counts": "place = asked(AHEAD_ACCEPTED) + lane" => "place = n_tokens - 1u + lane";
     "kept counts are forgotten": "count += atomicLoad" => "count -= atomicLoad";
@@ -11,7 +11,7 @@ pub(super) const ROW_HISTORY: &[Fault] = faults! {
     "a repeat goes on twice as fast": "select(0u, before + 1u, token_at" => "select(0u, before + 2u, token_at";
     "an n-gram is one token longer": "let least = asked(AHEAD_NGRAM) - 1u" => "let least = asked(AHEAD_NGRAM)";
     "none are exempt": "if !is_listed(exempt_at()" => "if true || !is_listed(exempt_at()";
-    "a stop token is not early": "i < asked(AHEAD_STOPS)" => "i + 1u < asked(AHEAD_STOPS)";
+    "a stop token is not early": "i < early" => "i + 1u < early";
     "the limit moves twice as fast": "asked(AHEAD_ETA)), 31u)" => "asked(AHEAD_ETA)), 30u)";
     "the table is not emptied": "select(0u, CHANGE_EMPTY, is_word)" => "0u";
     "tokens lie elsewhere": "spread ^ (spread >> 15u)" => "spread ^ (spread >> 16u)";

@@ -3,6 +3,8 @@
 use super::Fault;
 
 pub(super) const ROW_SAMPLE: &[Fault] = faults! {
+    "what has finished goes on": "let finish = finish_of(head_of(group.y).request);" => "let finish = 0u;";
+    "a stop is a length": "SAMPLE_STATUS] = finish;" => "SAMPLE_STATUS] = finish ^ 192u;";
     // row_program
     "a cut behind the last":
         "progress.cut >= requests[request].n_cuts" => "progress.cut > requests[request].n_cuts";

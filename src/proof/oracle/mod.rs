@@ -4,10 +4,12 @@
 
 mod changes;
 mod divergence;
+mod finish;
 mod sampling;
 
 pub use changes::changed_logits;
 pub use divergence::{TrueDivergence, divergence};
+pub use finish::finish_reason;
 pub use sampling::{Truncated, sampling, steps};
 
 /// What the definition says of one row.

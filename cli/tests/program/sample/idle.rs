@@ -47,6 +47,11 @@ const CASES: &[(&str, &[&str])] = &[
     ("nested.npy --no-repeat-ngram-size 2 --feedback", &[]),
     ("nested.npy --min-tokens 4", &["min_tokens"]),
     ("nested.npy --stop-token-ids 4", &["stop_token_ids"]),
+    ("nested.npy --stop-token-ids 4 --feedback", &[]),
+    ("small.npy --stop-token-ids 3 --feedback", &["--feedback", "stop_token_ids"]),
+    ("nested.npy --max-tokens 10", &["max_tokens"]),
+    ("nested.npy --max-tokens 9", &[]),
+    ("nested.npy --params late.json --max-tokens 10", &[]),
     ("nested.npy --min-tokens 4 --stop-token-ids 4", &[]),
     ("nested.npy --params late.json --min-tokens 4 --stop-token-ids 4", &["min_tokens"]),
     // Switches.

@@ -203,3 +203,33 @@ fn no_rows_make_no_samples() {
         }
     }
 }
+
+/// What is behind a stop token that was drawn, and behind the last token, is not drawn; how many there were is told.
+#[test]
+fn requests_end() {
+    let folder = folder();
+    let steps: [[usize; 5]; 2] = [[0, 1, 2, 3, 0], [3, 2, 1, 0, 2]];
+    let one_hot = |&token: &usize| (0..4).map(move |i| if i == token { 5.0 } else { 0.0 });
+    let values: Vec<f32> = steps.iter().flatten().flat_map(one_hot).collect();
+    folder.put("steps.npy", npy("<f4", "(2, 5, 4)", &stored("f32", &values)));
+    folder.put("late.json", r#"[{"position": 2}, {"max_new_tokens": 1}]"#);
+    for (options, expected, [stopped, at_length, behind]) in [
+        ("--stop-token-ids 2,1 --feedback", "01---32---", [2, 0, 6]),
+        ("--stop-token-ids 3 --max-tokens 3 --feedback", "012--3----", [1, 1, 6]),
+        ("--max-tokens 4", "0123-3210-", [0, 2, 2]),
+        ("--max-tokens 4 --params late.json", "01---3----", [0, 2, 7]),
+        ("--max-tokens 1 --stop-token-ids 0", "0----3----", [1, 1, 8]),
+    ] {
+        let line = format!("sample steps.npy --temperature 0 --device cpu --format tokens {options}");
+        let output = successful(&line, folder.run(&line));
+        let drawn = String::from_utf8_lossy(&output.stdout).replace('\n', "");
+        assert_eq!(drawn, expected, "{options}");
+        let words = format!(
+            "{stopped} stop tokens drawn, {at_length} requests at max_tokens, {behind} rows behind an end not drawn"
+        );
+        assert!(stderr(&output).contains(&words), "{options}: {}", stderr(&output));
+    }
+    let lines = folder.lines("sample steps.npy --temperature 0 --device cpu --max-tokens 3");
+    let statuses: Vec<&str> = lines.iter().filter_map(|line| line["status"].as_str()).collect();
+    assert_eq!(statuses[..5], ["ok", "ok", "ok", "finished", "finished"]);
+}

@@ -36,7 +36,7 @@ fn files_of_other_programs_are_read_as_they_are() {
         (
             VLLM,
             "--temperature 0.8 --top-p 0.9 --seed 3 --raw-logprobs 2 --bad-words 5 --logit-bias 6:1.5",
-            &["max_tokens", "detokenize", "stop", "ignore_eos"],
+            &["detokenize", "stop", "ignore_eos"],
         ),
         (
             GENERATION_CONFIG,
