@@ -185,7 +185,7 @@ fn library(kernel: &Kernel, fault: &Fault) -> String {
     let is_name =
         |name: &&str| name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_');
     let heads = before.lines().filter_map(|line| line.strip_prefix("// ")?.split_once(": "));
-    heads.map(|(name, _)| name).filter(is_name).next_back().expect("the kernel's own head").to_owned()
+    heads.map(|(name, _)| name).rfind(is_name).expect("the kernel's own head").to_owned()
 }
 
 #[test]
