@@ -5,7 +5,7 @@ import { env, Tensor } from "@huggingface/transformers";
 import { LogitsSampler } from "transformers-logits-sampler";
 import { Request, Sampler } from "sortilege";
 
-const RUNS = 11;
+const RUNS = 15;
 const CALLS = 5;
 
 /** Logits that all differ. */
@@ -15,15 +15,15 @@ function logitsOf(vocab) {
   return Float32Array.from({ length: vocab }, () => 3 * Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()));
 }
 
-/** Milliseconds that a call takes: the median of some runs of several calls, after one that is not counted. */
+/** Milliseconds that a call takes: the least of some runs of several calls, so that what else the machine does counts little. */
 async function time(call) {
-  const took = [];
-  for (let run = 0; run <= RUNS; run++) {
+  let least = Infinity;
+  for (let run = 0; run < RUNS; run++) {
     const start = performance.now();
     for (let i = 0; i < CALLS; i++) await call();
-    if (run > 0) took.push((performance.now() - start) / CALLS);
+    least = Math.min(least, (performance.now() - start) / CALLS);
   }
-  return Number(took.sort((a, b) => a - b)[(RUNS - 1) / 2].toFixed(2));
+  return Number(least.toFixed(2));
 }
 
 /** Nothing, if both lists name the same tokens with the same log-probabilities. */

@@ -40,7 +40,7 @@ try {
     await import("/out/page.js");
     return globalThis.compareAll(`${location.origin}/runtime/`, "/package/sortilege_bg.wasm");
   });
-  console.log(`Chromium ${browser.version()}; medians in milliseconds, after the same tokens and log-probabilities:`);
+  console.log(`Chromium ${browser.version()}; least of some runs, milliseconds, after the same tokens and log-probabilities:`);
   console.table(rows);
 } catch (error) {
   console.error(String(error), said.slice(0, 8).join("\n"));
