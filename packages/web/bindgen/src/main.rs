@@ -1,5 +1,6 @@
 //! Writes the JavaScript of a module: what `wasm-bindgen --target web` does, without its command line's
-//! own dependencies. Comments of the shaders in the module become spaces, which compress to nothing.
+//! own dependencies. Comments of the shaders in the module become spaces, which compress to nothing; those of the JavaScript
+//! go.
 
 use std::path::Path;
 
@@ -11,11 +12,22 @@ fn main() -> Result<()> {
     let [module, shaders, folder] = &args[..] else {
         anyhow::bail!("usage: bindgen MODULE.wasm SHADERS FOLDER");
     };
-    Bindgen::new().input_path(module).out_name("sortilege").web(true)?.typescript(false).generate(folder)?;
+    let mut bindgen = Bindgen::new();
+    bindgen.input_path(module).out_name("sortilege").web(true)?.typescript(false);
+    bindgen.remove_name_section(true).remove_producers_section(true).generate(folder)?;
+    let script = Path::new(folder).join("sortilege.js");
+    std::fs::write(&script, without_comments(&std::fs::read_to_string(&script)?))?;
     let written = Path::new(folder).join("sortilege_bg.wasm");
     let mut bytes = std::fs::read(&written)?;
     blank_shaders(&mut bytes, Path::new(shaders))?;
     Ok(std::fs::write(written, bytes)?)
+}
+
+/// A script without the lines that are comments, and without indentation. What wasm-bindgen writes has neither in a text.
+fn without_comments(script: &str) -> String {
+    let lines = script.lines().map(str::trim_start);
+    let is_comment = |line: &&str| ["/*", "*", "//"].iter().any(|start| line.starts_with(start));
+    lines.filter(|line| !line.is_empty() && !is_comment(line)).map(|line| format!("{line}\n")).collect()
 }
 
 /// Blanks the comments of every shader in the module that lies in a folder or below it. No byte moves, so that the lines
