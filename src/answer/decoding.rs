@@ -5,7 +5,7 @@ use crate::arithmetic::format::NO_TOKEN;
 
 use super::{
     DecodeInfo, Divergence, DivergenceBits, Implausible, Logprobs, LogprobsBits, Sample, SampleBits,
-    SampleParts,
+    SampleParts, Status,
 };
 
 /// What the host knows of the rows of a call, and room for the bits of one.
@@ -66,6 +66,10 @@ pub(crate) mod sealed {
             vocab: u32,
             decoding: &mut Decoding,
         ) -> Result<(), Implausible>;
+        /// What is said of a row whose history is not there, if rows have one.
+        fn lost() -> Option<Self> {
+            None
+        }
     }
 }
 
@@ -108,6 +112,10 @@ impl sealed::Answer for Sample {
         sample.check(vocab, asked_of(asked, row, parts.token_ids))?;
         sample.decode_into(&info[row], stops, self);
         Ok(())
+    }
+
+    fn lost() -> Option<Self> {
+        Some(Self { status: Status::LostHistory, ..Self::empty() })
     }
 }
 

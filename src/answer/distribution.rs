@@ -22,10 +22,14 @@ pub enum Status {
     NothingFinite,
     /// The request had finished before the row, which nobody looked at.
     Finished,
+    /// What is looked at before the row is not among the `Histories`: a step before it was dropped or
+    /// submitted out of order, or too many tokens that it changes share a place in the table of changes. Nothing is drawn: accept
+    /// the samples before it and draw it again, where a table was too full without histories.
+    LostHistory,
 }
 
 impl Status {
-    /// The word that logs use: `ok`, `nan`, `positive_infinity`, `nothing_finite`, `finished`.
+    /// The word that logs use: `ok`, `nan`, `positive_infinity`, `nothing_finite`, `finished`, `lost_history`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -34,6 +38,7 @@ impl Status {
             Self::PositiveInfinity => "positive_infinity",
             Self::NothingFinite => "nothing_finite",
             Self::Finished => "finished",
+            Self::LostHistory => "lost_history",
         }
     }
 

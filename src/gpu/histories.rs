@@ -6,7 +6,7 @@
 //! host has not seen what `Row::ahead` makes of them: a table of changes of this step, and Mirostat's limit. It writes into a copy of the upload,
 //! `work`, which all calls share as they share the scratch: the device runs one after the other, and what the host takes for
 //! held stays what it sent. A whole history travels once, when a request enters. Each step names the call that drew the token
-//! before it; where the slot has another's, because an encoder was dropped or submitted out of turn, the row is refused.
+//! before it; where the slot has another's, because an encoder was dropped or submitted out of turn, the row is lost.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -28,7 +28,8 @@ use crate::request::{Inputs, Row};
 /// Their workgroups leave at once.
 ///
 /// The host may accept late, or never. What a request draws is the same bits as if every token were waited for. Steps are to be
-/// submitted in the order in which they were recorded. A request that was cloned, got other parameters, or was told a token
+/// submitted in the order in which they were recorded; where one was not, those after it have the status
+/// [`LostHistory`](crate::Status::LostHistory), and no other request knows of it. A request that was cloned, got other parameters, or was told a token
 /// that was not drawn ([`Request::accept_token`](crate::Request::accept_token)) enters anew, for which the host must know all its tokens.
 /// Where there is no room for one more, the request that was not drawn from for the longest leaves.
 ///

@@ -119,7 +119,7 @@ impl<R: Answer> Pending<R> {
     /// [`Error::NotSubmitted`] once the encoder, or what it was finished to, is dropped without a submit, or if it still is
     /// with somebody past the deadline of the sampler's options: another thread may submit it until then.
     /// [`Error::Timeout`] past that deadline if it was submitted; [`Error::Validation`] if the device rejected it, the
-    /// commands did not run to their end, or a row has lost its history; [`Error::Limit`] for a row that takes more rounds of
+    /// commands did not run to their end; [`Error::Limit`] for a row that takes more rounds of
     /// a loop than the driver runs; [`Error::Mismatch`] if a record says what cannot be; [`Error::DeviceLost`]. The rows are
     /// lost then.
     #[cfg(not(target_family = "wasm"))]
@@ -186,14 +186,19 @@ fn decode<R: Answer>(call: &mut Call, answers: &mut Vec<R>) -> Result<()> {
     answers.resize_with(plan.shape.rows, R::empty);
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "offsets into a buffer that is mapped here, and at most 2^20 tokens"
+        reason = "offsets into a buffer that is mapped here, at most 2^20 tokens, and one bit of a word"
     )]
     for chunk in &plan.chunks {
         let first = chunk.records_offset as usize / 4 + chunk.rows * plan.demand.token_words();
         let rows = words[first..].chunks_exact(plan.demand.record_words()).take(chunk.rows);
         for (row, words) in (chunk.first_row..).zip(rows) {
-            if words[record::CALL] != call.number {
-                return Err(not_done(row, words[record::CALL], call));
+            let number = words[record::CALL];
+            if let Some(lost) = R::lost().filter(|_| number == call.number ^ sample::LOST as u32) {
+                answers[row] = lost;
+                continue;
+            }
+            if number != call.number {
+                return Err(not_done(row, number, call));
             }
             answers[row].read(row, words, plan.shape.vocab as u32, &mut call.decoding).map_err(|what| {
                 Error::Mismatch(format!("the device, which says what cannot be ({what}, in row {row}),"))
@@ -205,17 +210,6 @@ fn decode<R: Answer>(call: &mut Call, answers: &mut Vec<R>) -> Result<()> {
 
 /// Why a row's record is not that of this call.
 fn not_done(row: usize, number: u32, call: &Call) -> Error {
-    #[expect(clippy::cast_possible_truncation, reason = "one bit of a word")]
-    if number == call.number ^ sample::LOST as u32 {
-        return Error::Validation {
-            doing: "the submitted commands",
-            message: format!(
-                "row {row} has lost its history: submit steps in the order in which they were recorded and drop none; or, \
-                 where too many tokens that it changes share a place in the table of changes, accept sooner, or draw it \
-                 without `histories`"
-            ),
-        };
-    }
     let says_so = number == !call.number;
     let most_rounds = call.bindings.as_ref().and_then(|bindings| bindings.uniforms.first()?.most_rounds());
     match most_rounds.filter(|_| says_so) {

@@ -163,7 +163,7 @@ impl Sampler {
 
     /// Steps without a wait, beside those of the CPU, which waits.
     async fn check_ahead(&self, dtype: Dtype) -> Result<()> {
-        const STEPS: u64 = 4;
+        const STEPS: u32 = 4;
         let params = |stream| SamplingParams {
             seed: Some(3),
             stream,
@@ -191,7 +191,7 @@ impl Sampler {
                 let rows: Vec<Row<'_>> = requests.iter().map(|request| request.row(position)).collect();
                 self.sample(encoder, &batch, &rows, &buffers)
             };
-            (0..STEPS).map(step).collect::<Result<Vec<_>>>()
+            (0..STEPS.into()).map(step).collect::<Result<Vec<_>>>()
         })?;
         for (position, pending) in (0..).zip(steps) {
             let rows: Vec<Row<'_>> = requests.iter().map(|request| request.row(position)).collect();
