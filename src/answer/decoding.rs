@@ -4,8 +4,8 @@
 use crate::arithmetic::format::NO_TOKEN;
 
 use super::{
-    DecodeInfo, Divergence, DivergenceBits, Implausible, Logprobs, LogprobsBits, Sample, SampleBits,
-    SampleParts, Status,
+    DecodeInfo, Distribution, Divergence, DivergenceBits, Implausible, Logprobs, LogprobsBits, Sample,
+    SampleBits, SampleParts, Status,
 };
 
 /// What the host knows of the rows of a call, and room for the bits of one.
@@ -67,7 +67,7 @@ pub(crate) mod sealed {
             decoding: &mut Decoding,
         ) -> Result<(), Implausible>;
         /// What is said of a row whose history is not there, if rows have one.
-        fn lost() -> Option<Self> {
+        fn lost(_row: usize, _decoding: &Decoding) -> Option<Self> {
             None
         }
     }
@@ -114,8 +114,10 @@ impl sealed::Answer for Sample {
         Ok(())
     }
 
-    fn lost() -> Option<Self> {
-        Some(Self { status: Status::LostHistory, ..Self::empty() })
+    fn lost(row: usize, decoding: &Decoding) -> Option<Self> {
+        let DecodeInfo { seed, position, .. } = decoding.info[row];
+        let processed = Distribution::none(Status::LostHistory);
+        Some(Self { status: Status::LostHistory, seed, position, processed, ..Self::empty() })
     }
 }
 

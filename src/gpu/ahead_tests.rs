@@ -296,6 +296,33 @@ fn planted_faults_are_found_ahead() {
     assert_eq!(unseen, [""; 0].iter().collect::<Vec<_>>());
 }
 
+/// Stop tokens change no logits: one distribution is summed up for raw and processed logprobs.
+#[test]
+fn what_only_ends_a_request_is_read_for_one_distribution() {
+    let gpu = Gpu::any().expect("an adapter");
+    let source = gpu.upload(bytemuck::cast_slice(&logits())).expect("uploaded");
+    let batch = GpuLogits::packed(&source, Dtype::F32, 1, VOCAB);
+    let histories = gpu.sampler().histories(1, TOKENS).expect("made");
+    let buffers = SampleBuffers { histories: Some(&histories), ..SampleBuffers::default() };
+    let plan = |min_tokens, frequency_penalty| {
+        let params = SamplingParams {
+            raw_logprobs: Some(2),
+            stop_token_ids: vec![3],
+            min_tokens,
+            frequency_penalty,
+            ..Default::default()
+        };
+        let request = Request::new(params).expect("in range");
+        let rows = [request.row(0)];
+        let pending = gpu.submit(|encoder| gpu.sampler().sample(encoder, &batch, &rows, &buffers));
+        pending.expect("recorded").plan().to_string()
+    };
+    assert!(plan(0, 0.0).contains("row_history") && plan(0, 0.0).contains("for 1 distribution\n"));
+    for changed in [plan(1, 0.0), plan(0, 0.5)] {
+        assert!(changed.contains("for 2 distributions"), "{changed}");
+    }
+}
+
 /// A step that another sampler recorded is missed like one of this sampler's.
 #[test]
 fn samplers_that_share_histories_have_no_call_in_common() {
@@ -340,6 +367,7 @@ fn a_step_that_did_not_run_is_missed() {
     drop(dropped);
     let lost = step(&request, 2).expect("answered");
     assert!(lost[0].status == Status::LostHistory && lost[0].draws.is_empty(), "{lost:?}");
+    assert_eq!((lost[0].seed, lost[0].position), (1, 2));
     let mut after = request.clone();
     after.accept(&lost[0]);
     assert_eq!(after.output(), request.output(), "there is nothing to accept");

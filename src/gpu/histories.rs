@@ -23,9 +23,10 @@ use crate::request::{Inputs, Row};
 /// run ahead of [`Request::accept`](crate::Request::accept) too: the first step of such a request sends its tokens, and each later
 /// one takes in what the step before drew. Of several draws of a row that is the first, as for `accept`.
 ///
-/// A request with stop tokens takes a slot too: the device knows when it has finished, and its later rows draw nothing, from the
-/// very step on in which they would not if every token were waited for ([`Sample::finish_reason`](crate::Sample::finish_reason)).
-/// Their workgroups leave at once.
+/// A request with stop tokens takes a slot too, where one is free: the device knows when it has finished, and its later rows draw
+/// nothing, from the very step on in which they would not if every token were waited for
+/// ([`Sample::finish_reason`](crate::Sample::finish_reason)). Their workgroups leave at once. Without a slot such a request is
+/// drawn from behind its end too, until the host has accepted what ends it; `accept` leaves those tokens out.
 ///
 /// The host may accept late, or never. What a request draws is the same bits as if every token were waited for. Steps are to be
 /// submitted in the order in which they were recorded; where one was not, those after it have the status
@@ -82,13 +83,15 @@ struct Slot {
     call: u32,
     /// When it was used last.
     used: u64,
+    /// Whether it is needed: it holds tokens that change logits, not only what may end the request.
+    looks_back: bool,
 }
 
-/// Tokens before a row, and how many of them a slot is to hold: all, or none where only the last one may end the request.
+/// Tokens before a row, and whether something looks at all of them; else only the last one may end the request.
 #[derive(Clone, Copy)]
 struct Before {
     length: u64,
-    held: u64,
+    looks_back: bool,
 }
 
 impl Before {
@@ -102,7 +105,7 @@ impl Before {
         let is_known = row.draft.is_some() || !row.ahead.is_empty() || row.detached;
         let is_plain = !is_known && row.certain_finish().is_none();
         let length = (request.tokens().len() as u64).saturating_add(ahead);
-        (is_plain && is_looked_at).then_some(Self { length, held: if looks_back { length } else { 0 } })
+        (is_plain && is_looked_at).then_some(Self { length, looks_back })
     }
 }
 
@@ -119,29 +122,54 @@ impl Histories {
         slots.calls += 1;
         runs.clear();
         for row in rows {
-            let fits = |before: &Before| before.held <= self.tokens as u64;
+            let fits = |before: &Before| !before.looks_back || before.length <= self.tokens as u64;
             runs.push(match Before::of(row).filter(fits) {
                 Some(before) => slots.go_on(row.request.identity(), before.length, self.tokens),
                 None => None,
             });
         }
-        for (number, (row, run)) in rows.iter().zip(runs).enumerate() {
-            let Some(Before { length, held }) = Before::of(row) else { continue };
-            if held > self.tokens as u64 {
+        // First those that cannot do without.
+        for needs_slot in [true, false] {
+            for (number, (row, run)) in rows.iter().zip(runs.iter_mut()).enumerate() {
+                match Before::of(row) {
+                    Some(before) if before.looks_back == needs_slot => {
+                        self.enter_one(&mut slots, number, row, before, run)?;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds a slot for a row that begins, where there is one.
+    fn enter_one(
+        &self,
+        slots: &mut Slots,
+        number: usize,
+        row: &Row<'_>,
+        Before { length, looks_back }: Before,
+        run: &mut Option<Run>,
+    ) -> Result<()> {
+        if looks_back && length > self.tokens as u64 {
+            return Err(Error::Limit(format!(
+                "row {number} has {length} tokens before it, the histories hold {}: make them larger",
+                self.tokens
+            )));
+        }
+        if run.is_some() || row.position != row.request.next_position() {
+            return Ok(());
+        }
+        match slots.take(row.request.identity(), looks_back) {
+            Some(slot) => *run = slot.map(|slot| new_run(slot, length, None, self.tokens)),
+            None if looks_back => {
                 return Err(Error::Limit(format!(
-                    "row {number} has {held} tokens before it, the histories hold {}: make them larger",
-                    self.tokens
+                    "row {number} finds no place in the histories, which hold {} requests: make them larger, or lower `rows`",
+                    slots.list.len()
                 )));
             }
-            if run.is_none() && row.position == row.request.next_position() {
-                let Some(slot) = slots.take(row.request.identity()) else {
-                    return Err(Error::Limit(format!(
-                        "row {number} finds no place in the histories, which hold {} requests: make them larger, or lower `rows`",
-                        slots.list.len()
-                    )));
-                };
-                *run = slot.map(|slot| new_run(slot, length, None, self.tokens));
-            }
+            // Drawn behind its end too, which `accept` leaves out.
+            None => {}
         }
         Ok(())
     }
@@ -183,19 +211,22 @@ impl Slots {
         Some(new_run(number, length, Some(slot.call), capacity))
     }
 
-    /// A slot for a request that enters: its own, a free one, or the one that was not used for the longest; the inner `None`
-    /// for the second row of a request in one call.
-    fn take(&mut self, owner: u64) -> Option<Option<usize>> {
+    /// A slot for a request that enters: its own, a free one, or the one that was not used for the longest, first of those
+    /// that only say when a request ends. One that only wants to know that takes none that is needed. The inner `None` for
+    /// the second row of a request in one call.
+    fn take(&mut self, owner: u64, looks_back: bool) -> Option<Option<usize>> {
         let own = self.by_owner.get(&owner).copied();
         if own.is_some_and(|number| self.list[number].used == self.calls) {
             return Some(None);
         }
-        let idle = || (0..self.list.len()).min_by_key(|&number| self.list[number].used);
-        let number = own.or_else(idle).filter(|&number| self.list[number].used != self.calls)?;
+        let may_be_taken = |slot: &Slot| slot.used != self.calls && (looks_back || !slot.looks_back);
+        let idle = self.list.iter().enumerate().filter(|(_, slot)| may_be_taken(slot));
+        let longest = idle.min_by_key(|(_, slot)| (slot.looks_back, slot.used)).map(|(number, _)| number);
+        let number = own.or(longest)?;
         self.by_owner.remove(&self.list[number].owner);
         self.by_owner.insert(owner, number);
         // Nobody goes on from here before the call is recorded.
-        self.list[number] = Slot { owner, length: u64::MAX - 1, call: 0, used: self.calls };
+        self.list[number] = Slot { owner, length: u64::MAX - 1, call: 0, used: self.calls, looks_back };
         Some(Some(number))
     }
 

@@ -2,6 +2,7 @@
 //! up waiting for it, or by nobody.
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -99,7 +100,7 @@ fn tell(shared: &Shared, told: Told) {
     let (waker, then) = (mapping.waker.take(), mapping.then.take());
     drop(mapping);
     if let Some(waker) = waker {
-        waker.wake();
+        wake(waker);
     }
     if let Some(then) = then {
         then(is_mapped);
@@ -118,13 +119,18 @@ pub(crate) fn when_told(shared: &Shared, then: impl FnOnce(bool) + Send + 'stati
     }
 }
 
+/// A waker is foreign code: should it panic, nobody else who waits is to suffer from it.
+fn wake(waker: Waker) {
+    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+}
+
 /// Says that nobody waits any more.
 pub(crate) fn give_up(shared: &Shared, why: GaveUp) {
     let mut mapping = lock(shared);
     mapping.gave_up.get_or_insert(why);
     if let Some(waker) = mapping.waker.take() {
         drop(mapping);
-        waker.wake();
+        wake(waker);
     }
 }
 

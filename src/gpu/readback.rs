@@ -193,7 +193,9 @@ fn decode<R: Answer>(call: &mut Call, answers: &mut Vec<R>) -> Result<()> {
         let rows = words[first..].chunks_exact(plan.demand.record_words()).take(chunk.rows);
         for (row, words) in (chunk.first_row..).zip(rows) {
             let number = words[record::CALL];
-            if let Some(lost) = R::lost().filter(|_| number == call.number ^ sample::LOST as u32) {
+            if number == call.number ^ sample::LOST as u32
+                && let Some(lost) = R::lost(row, &call.decoding)
+            {
                 answers[row] = lost;
                 continue;
             }

@@ -49,7 +49,7 @@ pub(crate) struct Idle {
 
 impl Idle {
     pub(crate) fn clear(&mut self) {
-        self.calls.clear();
+        *self = Self { asked: self.asked, ..Self::default() };
     }
 
     pub(crate) fn push(&mut self, call: Call) {

@@ -175,6 +175,8 @@ impl Sampler {
             no_repeat_ngram_size: 2,
             bad_words: vec![vec![9000, 17], vec![5, 9000, 1]],
             mirostat: (stream == 1).then_some(Mirostat { tau: 4.0, eta: 0.1 }),
+            stop_token_ids: if stream == 2 { (0..9002).step_by(3).collect() } else { Vec::new() },
+            max_tokens: Some(3),
             ..SamplingParams::default()
         };
         let bytes = rows_of_every_kind(dtype);

@@ -160,7 +160,8 @@ impl<'a> Logits<'a> {
     #[cfg(feature = "device")]
     pub(crate) fn span(&self) -> Cow<'a, [u8]> {
         if self.offsets.is_some() {
-            return (0..self.rows).flat_map(|row| self.row_bits(row).bytes).copied().collect();
+            let rows: Vec<&[u8]> = (0..self.rows).map(|row| self.row_bits(row).bytes).collect();
+            return Cow::Owned(rows.concat());
         }
         let end = bytes_needed(self.dtype, self.rows, self.vocab, self.row_stride).unwrap_or(0);
         Cow::Borrowed(&self.bytes[..end])

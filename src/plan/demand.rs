@@ -101,7 +101,7 @@ impl Demand {
                 && (mask_row_bytes > 0
                     || compiled.pass != PassScale::new(1.0)
                     || inputs.changes(row).is_some()
-                    || inputs.runs_ahead(row))
+                    || inputs.changes_ahead(row))
         };
         let token_ids = inputs.most_token_ids();
         let asks_raw = inputs.compiled().any(|compiled| compiled.top_raw.is_some());

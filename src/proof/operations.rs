@@ -7,7 +7,7 @@ use super::audit::{Answer, KnownRow, Verdict, difference};
 use super::grid::Case;
 use super::sampling::SamplingCase;
 use super::synthetic::mix;
-use crate::answer::Logprobs;
+use crate::answer::{Logprobs, Sample, Status};
 use crate::arithmetic::exact::{KEY_NEG_INFINITY, key_or_nan};
 use crate::arithmetic::format::MOST_LISTED;
 use crate::arithmetic::lane::PassScale;
@@ -214,7 +214,8 @@ fn histories<'a>(batch: &'a Batch<'a>) -> Running<'a> {
             got.push(step.rows().await?);
         }
         let verdict = move |_: &KnownRow, row: usize| {
-            let with_token = expected.iter().take_while(|step| !step[row].draws.is_empty()).count();
+            let has_next = |sample: &Sample| !sample.draws.is_empty() || sample.status == Status::Finished;
+            let with_token = expected.iter().take_while(|step| has_next(&step[row])).count();
             let compared = expected.iter().zip(&got).take(with_token + 1);
             let differs = compared.enumerate().find_map(|(step, (expected, got))| {
                 Some(format!("step {step}: {}", difference(&got[row], &expected[row])?))

@@ -33,7 +33,10 @@ impl<'a> Row<'a> {
         let Self { request, position, ahead, .. } = *self;
         let first_ahead = position.saturating_sub(ahead.len() as u64);
         let is_behind_stop = request.end.is_some_and(|end| end <= position)
-            || (first_ahead..).zip(ahead).any(|(position, &token)| request.is_stop(token, position));
+            || ahead
+                .iter()
+                .enumerate()
+                .any(|(place, &token)| request.is_stop(token, first_ahead.saturating_add(place as u64)));
         if is_behind_stop {
             return Some(FinishReason::Stop);
         }

@@ -257,6 +257,14 @@ impl<'a> Inputs<'a> {
         self.steps.runs_ahead(self.first + row)
     }
 
+    /// Whether the device changes the logits of a row by what it alone knows; where only stop tokens are looked at, it does not.
+    pub(crate) fn changes_ahead(&self, row: usize) -> bool {
+        let Row { request, position, .. } = self.rows[row];
+        let has_early_stops =
+            position < request.params().min_tokens && !request.params().stop_token_ids.is_empty();
+        self.runs_ahead(row) && (request.looks_back().is_some() || has_early_stops)
+    }
+
     /// Why a row's request has finished before it; that of one that runs ahead is for the device to say.
     pub(crate) fn finish(&self, row: usize) -> Option<FinishReason> {
         self.rows[row].finish().filter(|_| !self.runs_ahead(row))

@@ -14,7 +14,7 @@ use super::penalties::Penalties;
 use super::repeats::Repeats;
 use super::seed::random_seed;
 use super::table::ChangeTable;
-use crate::answer::{FinishReason, Sample};
+use crate::answer::Sample;
 use crate::arithmetic::exact::pow2;
 use crate::arithmetic::format::MAX_VOCAB;
 use crate::error::Result;
@@ -229,16 +229,19 @@ impl Request {
 
     /// Takes the first drawn token into the output, where penalties, DRY and bad words see it, and moves Mirostat's
     /// limit (not that of a greedy request). A row without a token changes nothing, nor does one that ran ahead and is
-    /// behind the [end](Self::finish_reason), as it turned out.
+    /// behind the [end](Self::finish_reason), as it turned out, or as parameters say that came after.
     pub fn accept(&mut self, sample: &Sample) {
         let Some(drawn) = sample.draws.first() else { return };
-        if self.end.is_some_and(|end| end <= sample.position) {
+        let Sample { position, .. } = *sample;
+        if self.end.is_some_and(|end| end <= position) || self.row(position).is_at_length() {
             return;
         }
-        if sample.finish_reason == Some(FinishReason::Stop) {
-            self.end = Some(sample.position + 1);
-        }
+        let is_stop = self.is_stop(drawn.token, position);
         self.push(drawn.token);
+        if is_stop {
+            // By the tokens, where rows have other positions than they.
+            self.end = Some(self.next_position());
+        }
         if let Some(mirostat) = self.params.mirostat.filter(|_| self.params.temperature > 0.0) {
             self.mu = mirostat.next_mu(self.mu, drawn.surprise);
             self.compiled = Compiled::new(&self.params, self.seed, self.mu);

@@ -10,7 +10,7 @@ pub struct Verified<'a> {
     pub accepted: Vec<usize>,
     /// The samples of the new tokens, in order: the accepted ones, then the one that is drawn in place of the next draft token, or
     /// where no more was drafted the bonus token. Give them to [`Request::accept`](crate::Request::accept) one by one. Shorter
-    /// where a row was no distribution.
+    /// where a row was no distribution, or where the request finishes with a draft token.
     pub samples: Vec<&'a Sample>,
 }
 

@@ -11,6 +11,7 @@ const SAME: &[(&str, &str)] = &[
     ("min_new_tokens", "min_tokens"),
     ("max_new_tokens", "max_tokens"),
     ("max_completion_tokens", "max_tokens"),
+    ("n_predict", "max_tokens"),
     ("num_return_sequences", "n"),
     ("n_probs", "raw_logprobs"),
 ];
@@ -75,6 +76,9 @@ pub(super) fn translate(mut object: Map<String, Value>, ours: &[String]) -> Resu
         // llama.cpp writes all of DRY's numbers, with texts as breakers, when it is off.
         object.retain(|key, _| key == "dry_multiplier" || !key.starts_with("dry_"));
     }
+    // As many as there are, by llama.cpp.
+    let lengths = ["max_tokens", "n_predict", "max_new_tokens", "max_completion_tokens"];
+    object.retain(|key, value| !lengths.contains(&key.as_str()) || value.as_i64() != Some(-1));
     for (theirs, ours) in SAME {
         if let Some(value) = object.remove(*theirs) {
             put(&mut object, theirs, ours, value)?;
@@ -118,6 +122,7 @@ pub(super) fn translate(mut object: Map<String, Value>, ours: &[String]) -> Resu
 fn put(object: &mut Map<String, Value>, theirs: &str, ours: &str, value: Value) -> Result<(), String> {
     match object.insert(ours.to_owned(), value) {
         None => Ok(()),
+        Some(other) if Some(&other) == object.get(ours) => Ok(()),
         Some(_) => Err(format!("{theirs} and {ours} say the same: keep one of them")),
     }
 }
