@@ -31,7 +31,8 @@ impl<'a> Row<'a> {
     /// Why the request has finished before this row, as far as the host knows.
     pub(crate) fn finish(&self) -> Option<FinishReason> {
         let Self { request, position, ahead, .. } = *self;
-        let first_ahead = position.saturating_sub(ahead.len() as u64);
+        // By the tokens, where rows have other positions than they.
+        let first_ahead = request.next_position();
         let is_behind_stop = request.end.is_some_and(|end| end <= position)
             || ahead
                 .iter()
