@@ -262,14 +262,20 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// One is found by the self-check of an engine's own device too.
+/// Some are found by the self-check of an engine's own device too.
 #[test]
-fn a_fault_shows_in_the_self_check() {
+fn faults_show_in_the_self_check() {
     let gpu = Gpu::any().expect("an adapter");
-    let planted = row_history::KERNEL.replaced("vec2<bool>(is_above)", "vec2<bool>(!is_above)");
-    let faulty = gpu.beside(SamplerOptions::default(), Some(planted)).expect("compiles");
-    let outcome = faulty.sampler().self_check(Kernels::Histories, Dtype::F32);
-    assert!(matches!(outcome, Err(Error::Mismatch(_))), "{outcome:?}");
+    for (right, wrong) in [
+        ("vec2<bool>(is_above)", "vec2<bool>(!is_above)"),
+        ("n_tokens - 1u] = token;", "n_tokens - 2u] = token;"),
+        ("finish = STATUS_LENGTH;", "finish = STATUS_STOP;"),
+    ] {
+        let planted = row_history::KERNEL.replaced(right, wrong);
+        let faulty = gpu.beside(SamplerOptions::default(), Some(planted)).expect("compiles");
+        let outcome = faulty.sampler().self_check(Kernels::Histories, Dtype::F32);
+        assert!(matches!(outcome, Err(Error::Mismatch(_))), "{wrong}: {outcome:?}");
+    }
 }
 
 /// The first fault, or all where `SORTILEGE_FAULTS` is `all`; or those whose words contain its value.

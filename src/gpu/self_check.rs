@@ -167,14 +167,15 @@ impl Sampler {
         let params = |stream| SamplingParams {
             seed: Some(3),
             stream,
-            top_k: 40,
+            top_k: if stream == 0 { 0 } else { 40 },
             repetition_penalty: 1.2,
             presence_penalty: 0.3,
             frequency_penalty: 0.2,
             dry: Some(Dry { allowed_length: 1, ..Dry::default() }),
             no_repeat_ngram_size: 2,
             bad_words: vec![vec![9000, 17], vec![5, 9000, 1]],
-            mirostat: (stream == 1).then_some(Mirostat { tau: 4.0, eta: 0.1 }),
+            // Most of a row of eight bits and more, then one token.
+            mirostat: (stream == 0).then_some(Mirostat { tau: 5.0, eta: 1.0 }),
             stop_token_ids: if stream == 2 { (0..9002).step_by(3).collect() } else { Vec::new() },
             max_tokens: Some(3),
             ..SamplingParams::default()
