@@ -7,6 +7,7 @@ string ends, and after which no other is computed, has none.
 """
 
 import os
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,30 +17,35 @@ from vllm.v1.sample.logits_processor import LogitsProcessor, MoveDirectionality
 import sortilege
 from sortilege import as_params
 
-# What vLLM itself does to the logits before its processors run.
-DONE = dict(logit_bias={}, min_tokens=0, allowed_token_ids=None, bad_words=())
+# What vLLM itself does to the logits before its processors run, as it does min_tokens.
+DONE = dict(logit_bias={}, allowed_token_ids=None, bad_words=())
+
+
+def left_to_do(params):
+    """What of vLLM's parameters is done here."""
+    params = copy(params)
+    params.min_tokens = 0
+    return replace(as_params(params), **DONE)
 
 
 class Sequence:
     """What is drawn for one request."""
 
     def __init__(self, params, prompt, output):
-        self.params = as_params(params)
-        self.request = sortilege.Request(replace(self.params, **DONE), prompt=prompt or [])
+        self.request = sortilege.Request(left_to_do(params), prompt=prompt or [])
         for token in output:  # of a sequence that was preempted, and goes on
             self.request.accept_token(token)
-        self.length = params.max_tokens
         self.samples = []
 
+    def is_over(self):
+        return self.request.finish_reason is not None
+
     def draw(self, logits):
-        """A row of samples."""
+        """The token of a row."""
         drawn = sortilege.sample(logits, self.request)
         self.request.accept(drawn)
         self.samples.append(drawn)
         return drawn.tokens.item()
-
-    def is_over(self, token):
-        return token in self.params.stop_token_ids or self.request.position == self.length
 
 
 class Draw(LogitsProcessor):
@@ -52,7 +58,7 @@ class Draw(LogitsProcessor):
 
     @classmethod
     def validate_params(cls, params):
-        as_params(params)
+        left_to_do(params)
 
     def is_argmax_invariant(self):
         return False
@@ -76,13 +82,16 @@ class Draw(LogitsProcessor):
     def apply(self, logits):
         rows = logits.float().cpu()
         for place, row in enumerate(rows):
-            token = self.sequences[place].draw(row)
+            sequence = self.sequences[place]
+            if sequence.is_over():  # and vLLM a step ahead, whose token it throws away
+                continue
+            token = sequence.draw(row)
             if token < 0:
                 raise ValueError(f"row {place} of the batch has nothing to draw from: its logits are no distribution")
             logits[place] = -torch.inf
             logits[place, token] = 0
-            if self.sequences[place].is_over(token):
-                self.end(self.sequences[place])
+            if sequence.is_over():
+                self.end(sequence)
         return logits
 
     def end(self, sequence):

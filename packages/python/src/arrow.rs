@@ -12,7 +12,7 @@ use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Fields};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
-use sortilege::{Distribution, Drawn, Status, TargetLogprob, TopLogprob};
+use sortilege::{Distribution, Drawn, FinishReason, Status, TargetLogprob, TopLogprob};
 
 use crate::errors::ParamsError;
 use crate::logprobs::Logprobs;
@@ -56,6 +56,7 @@ pub(crate) fn samples(result: &Samples) -> PyResult<RecordBatch> {
     let rows = || result.columns.rows.iter();
     let [request, position] = places(result.places.iter().copied());
     let stream = result.streams.iter().map(|&stream| Some(i64::from(stream)));
+    let reasons = rows().map(|row| row.finish_reason.map(FinishReason::name));
     let columns: Vec<Column> = vec![
         ("request", request, false),
         ("position", position, false),
@@ -68,6 +69,7 @@ pub(crate) fn samples(result: &Samples) -> PyResult<RecordBatch> {
         ("draws", lists(rows().map(|row| &row.draws[..]), &draws)?, false),
         ("processed", distribution(rows().map(|row| Some(&row.processed)))?, false),
         ("raw", distribution(rows().map(|row| row.raw.as_ref()))?, true),
+        ("finish_reason", Arc::new(StringArray::from_iter(reasons)), true),
     ];
     batch(columns)
 }

@@ -91,7 +91,8 @@ pub(crate) fn status_code(status: Status) -> u8 {
         Status::Nan => 1,
         Status::PositiveInfinity => 2,
         Status::NothingFinite => 3,
-        _ => u8::MAX,
+        Status::Finished => 4,
+        _ => u8::MAX, // that of a lost history: there are none in Python
     }
 }
 

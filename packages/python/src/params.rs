@@ -20,7 +20,7 @@ pub(crate) fn params(object: &Bound<'_, PyAny>) -> PyResult<SamplingParams> {
         temperature dynatemp_range dynatemp_exponent top_k top_p min_p typical_p top_n_sigma p_less top_h top_a
         epsilon_cutoff eta_cutoff xtc_threshold xtc_probability xtc_exempt_token_ids repetition_penalty presence_penalty
         frequency_penalty penalty_last_n penalty_exempt_token_ids no_repeat_ngram_size no_repeat_ngram_window bad_words
-        min_tokens stop_token_ids allowed_token_ids seed stream n raw_logprobs processed_logprobs
+        min_tokens max_tokens stop_token_ids allowed_token_ids seed stream n raw_logprobs processed_logprobs
         logprob_token_ids entropy
     );
     let bias: std::collections::BTreeMap<u32, f32> = field(object, "logit_bias")?;

@@ -1,7 +1,7 @@
 //! `Request`: a sequence in the making.
 
 use pyo3::prelude::*;
-use sortilege::Request as Inner;
+use sortilege::{FinishReason, Request as Inner};
 
 use crate::errors::{ParamsError, raised};
 use crate::params::any_params;
@@ -67,6 +67,13 @@ impl Request {
         self.inner.output().len() as u64
     }
 
+    /// Why it has finished: `"stop"`, one of `stop_token_ids` was accepted, or `"length"`, it has `max_tokens`; None while it
+    /// goes on. Its rows draw nothing from then on.
+    #[getter]
+    fn finish_reason(&self) -> Option<&'static str> {
+        self.inner.finish_reason().map(FinishReason::name)
+    }
+
     /// Mirostat's limit for the surprise of a token, in bits.
     #[getter]
     fn mu(&self) -> f64 {
@@ -74,7 +81,7 @@ impl Request {
     }
 
     /// Takes the first drawn token of a row into the output, where penalties, DRY and bad words see it, and moves Mirostat's
-    /// limit. A row without a token changes nothing.
+    /// limit. A row without a token changes nothing, nor does one behind the end.
     ///
     /// `samples` has one row; of several take one by its number: `request.accept(samples[3])`.
     fn accept(&mut self, samples: &Samples) -> PyResult<()> {

@@ -38,7 +38,8 @@ use crate::tokens::Whole;
 /// Returns
 /// -------
 /// Samples
-///     A row that is no distribution has no token, and its status says so.
+///     A row that is no distribution has no token, and its status says so; nor has one behind the end of its request, a stop
+///     token or `max_tokens`, whose status is `FINISHED`.
 ///
 /// Examples
 /// --------

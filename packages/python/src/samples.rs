@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
-use pyo3::types::{PyIterator, PyList};
+use pyo3::types::{PyIterator, PyList, PyString};
 use sortilege::{Distribution, Request, Sample, SamplingParams};
 
 use crate::columns::{Columns, id, rank, status_code};
@@ -60,7 +60,16 @@ impl Samples {
         self.columns.each(py, "status", |row| status_code(row.status))
     }
 
-    /// `(...)` int32: the drawn tokens, the first of several; -1 where there was nothing to draw from.
+    /// `(...)` of `"stop"`, `"length"` or None: why the request has finished, with this row or before it.
+    #[getter]
+    fn finish_reason(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.columns.each(py, "finish_reason", |row| match row.finish_reason {
+            Some(reason) => PyString::intern(py, reason.name()).into_any().unbind(),
+            None => py.None(),
+        })
+    }
+
+    /// `(...)` int32: the drawn tokens, the first of several; -1 where there was nothing to draw from, or no more to draw.
     #[getter]
     fn tokens(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.columns.each(py, "tokens", |row| row.draws.first().map_or(-1, |drawn| id(drawn.token)))

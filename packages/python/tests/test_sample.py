@@ -91,6 +91,41 @@ def test_a_request_sees_what_it_accepted():
     assert surprise.mu != 6
 
 
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+def test_a_request_finishes_at_a_stop_token_or_at_its_length(logits, device):
+    """The drawn token that ends it is its last; rows behind it have none."""
+    best = logits.argmax(axis=1)
+    assert len(set(best)) == 7
+    for words, length, reason in [
+        (dict(stop_token_ids=[best[3], best[5]]), 4, "stop"),
+        (dict(stop_token_ids=[best[3], best[5]], max_tokens=4), 4, "stop"),
+        (dict(stop_token_ids=[best[3], best[5]], max_tokens=3), 3, "length"),
+        (dict(max_tokens=1), 1, "length"),
+        (dict(stop_token_ids=[best[0]], max_tokens=8), 1, "stop"),
+        (dict(), 7, None),
+    ]:
+        request = Request(SamplingParams(temperature=0, **words))
+        for step, row in enumerate(logits):
+            drawn = sample(row, request, device=device)
+            is_behind = step >= length
+            assert drawn.finish_reason.item() == (reason if step + 1 >= length else None)
+            assert drawn.status == (sortilege.Status.FINISHED if is_behind else sortilege.Status.OK)
+            assert drawn.tokens == (-1 if is_behind else best[step]) and np.isnan(drawn.logprobs) == is_behind
+            request.accept(drawn)
+            assert request.finish_reason == (reason if step + 1 >= length else None)
+        assert request.output == best[:length].tolist()
+    # A token that was drawn elsewhere ends it too, one that comes before min_tokens does not.
+    request = Request(SamplingParams(stop_token_ids=[3], min_tokens=1))
+    for token, reason in [(3, None), (4, None), (3, "stop"), (4, "stop")]:
+        request.accept_token(token)
+        assert request.finish_reason == reason
+    # Rows of one call do not see each other's tokens.
+    drawn = sample(logits, SamplingParams(temperature=0, stop_token_ids=[best[3]], max_tokens=6))
+    assert drawn.finish_reason.tolist() == [None] * 3 + ["stop", None, "length", "length"]
+    assert (drawn.status == sortilege.Status.FINISHED).tolist() == [False] * 6 + [True]
+    assert drawn.finish_reason.shape == (7,) and (drawn.finish_reason == "length").sum() == 2
+
+
 def test_masks(logits):
     allowed = np.zeros((7, 9001), bool)
     allowed[np.arange(7), [0, 31, 32, 63, 64, 9000, 5000]] = True
@@ -118,6 +153,8 @@ def test_nothing_to_draw_from():
     "words, call",
     [
         ("top_p 1.5 is outside", lambda x: SamplingParams(top_p=1.5)),
+        ("max_tokens 0 is below 1", lambda x: SamplingParams(max_tokens=0)),
+        ("max_tokens=-1", lambda x: SamplingParams(max_tokens=-1)),
         ("bad word has no tokens", lambda x: SamplingParams(bad_words=[[]])),
         ("order 'a' is neither", lambda x: SamplingParams(order="a")),
         ("no parameters are named 'topp'", lambda x: sample(x, {"topp": 1})),

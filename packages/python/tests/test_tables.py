@@ -51,17 +51,20 @@ def test_a_table_of_samples(logits):
     assert table.column("raw")[3].as_py()["top"][0]["token"] == samples.raw_top_tokens[3, 0]
     plain = sortilege.sample(logits, SamplingParams(seed=2)).to_arrow()
     assert plain.column("raw").to_pylist() == [None] * 7 and plain.schema == table.schema
+    ended = sortilege.sample(logits, SamplingParams(seed=2, max_tokens=6)).to_arrow()
+    assert ended.column("finish_reason").to_pylist() == [None] * 5 + ["length"] * 2 and ended.schema == table.schema
+    assert ended.column("status").to_pylist()[5:] == ["ok", "finished"] and ended.column("draws").to_pylist()[6] == []
     assert sortilege.sample(logits, SamplingParams(seed=2)).to_polars().height == 7
 
 
 def test_a_log_of_parquet_is_the_table(logits, tmp_path):
-    for number, result in enumerate([found(logits), sortilege.sample(logits, SamplingParams(seed=3, raw_logprobs=2))]):
+    for number, result in enumerate([found(logits), sortilege.sample(logits, SamplingParams(seed=3, raw_logprobs=2, max_tokens=5))]):
         path = tmp_path / f"{number}.parquet"
         sortilege.write_log(path, result)
         read = pyarrow.parquet.read_table(path)
         table = result.to_arrow()
         assert read.column_names[:3] == table.column_names[:3]
-        for name in ["position", "status", *(["logprob", "rank"] if number == 0 else ["seed", "kept_mass"])]:
+        for name in ["position", "status", *(["logprob", "rank"] if number == 0 else ["seed", "kept_mass", "finish_reason"])]:
             assert read.column(name).to_pylist() == table.column(name).to_pylist(), name
         lists = "top" if number == 0 else "draws"
         for of_log, of_table in zip(read.column(lists).to_pylist(), table.column(lists).to_pylist()):
@@ -74,7 +77,7 @@ def test_a_log_follows_from_its_logits(logits, tmp_path, ending):
     texts = [f"<{token}>".encode() for token in range(9001)]
     for derive in [
         lambda x: sortilege.logprobs(x, [1] * 7, top=4, token_ids=[3, 2], entropy=True),
-        lambda x: sortilege.sample(x, SamplingParams(seed=7, top_p=0.9, raw_logprobs=2)),
+        lambda x: sortilege.sample(x, SamplingParams(seed=7, top_p=0.9, raw_logprobs=2, max_tokens=6)),
     ]:
         sortilege.write_log(path, derive(logits), token_bytes=texts)
         report = sortilege.audit(path, derive(logits), token_bytes=texts)

@@ -52,6 +52,8 @@ class Status(_IntEnum):
     """The row holds +infinity, and no NaN."""
     NOTHING_FINITE = 3
     """Every logit is -infinity: no token is possible."""
+    FINISHED = 4
+    """The request had finished before the row, which nobody looked at."""
 
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
-from typing import Any, Protocol, TypeAlias, TypedDict, final
+from typing import Any, Literal, Protocol, TypeAlias, TypedDict, final
 
 import numpy as np
 import numpy.typing as npt
@@ -95,6 +95,7 @@ class Samples(_Table):
     device: str
     places: list[tuple[int, int]]
     status: _U8
+    finish_reason: npt.NDArray[np.object_]
     tokens: _I32
     logprobs: _F64
     ranks: _I32
@@ -120,6 +121,7 @@ class Request:
     seed: int
     output: list[int]
     position: int
+    finish_reason: Literal["stop", "length"] | None
     mu: float
     def __new__(cls, params: _Params = None, prompt: _Tokens | None = None) -> Request: ...
     def accept(self, samples: Samples) -> None: ...

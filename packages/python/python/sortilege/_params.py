@@ -105,8 +105,11 @@ class SamplingParams:
     """Sequences of tokens that must not come about."""
     min_tokens: int = 0
     """Tokens before which `stop_token_ids` are impossible."""
+    max_tokens: int | None = None
+    """Tokens with which a request has finished, 1 or more; None for as many as one likes. Rows at this position or later draw
+    nothing."""
     stop_token_ids: Sequence[int] = ()
-    """What ends a request; only `min_tokens` looks at them."""
+    """Tokens that end a request: once one is drawn and accepted, later rows draw nothing. `Request.finish_reason`."""
     allowed_token_ids: Sequence[int] | None = None
     """The only possible tokens, if given."""
     seed: int | None = None
@@ -133,8 +136,9 @@ _NAMES = frozenset(one.name for one in fields(SamplingParams))
 
 def as_params(params: Any) -> SamplingParams:
     """Parameters of ours: of none, of a mapping of our fields, of vLLM's `SamplingParams`, of Transformers'
-    `GenerationConfig`. What they ask beside the draw of a token (lengths, stops by text, beams) is not looked at; what
-    changes the draw and cannot be done is an error."""
+    `GenerationConfig`. vLLM's `max_tokens` and Transformers' `max_new_tokens` end a request, and so do their end tokens. What
+    they ask beside the draws (`max_length`, which counts the prompt, and stops by text) is not looked at; what changes
+    the draws and cannot be done is an error."""
     if isinstance(params, SamplingParams):
         return params
     if params is None:

@@ -51,10 +51,10 @@ def of_vllm(params: Any) -> dict[str, Any]:
     asked = _given(
         params,
         ["temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "seed", "n"]
-        + ["min_tokens", "logit_bias", "allowed_token_ids", "logprob_token_ids"],
+        + ["min_tokens", "max_tokens", "logit_bias", "allowed_token_ids", "logprob_token_ids"],
     )
     asked["top_k"] = max(0, _get(params, "top_k", 0))
-    asked["stop_token_ids"] = sorted(_get(params, "all_stop_token_ids", None) or _get(params, "stop_token_ids", ()))
+    asked["stop_token_ids"] = sorted(_vllm_stops(params))
     bad_words = _get(params, "bad_words_token_ids", None)
     if bad_words is None and _get(params, "bad_words", None):
         raise ParamsError("bad_words are texts: call update_from_tokenizer of vLLM's parameters first, or pass token ids")
@@ -66,6 +66,17 @@ def of_vllm(params: Any) -> dict[str, Any]:
     return asked
 
 
+def _vllm_stops(params: Any) -> set[int]:
+    """Tokens that end a request, which are those that `min_tokens` keeps away, unless the end token is ignored."""
+    stops = set(_get(params, "stop_token_ids", ()))
+    early = stops | set(_get(params, "all_stop_token_ids", ()))
+    if not _get(params, "ignore_eos", False):
+        return early
+    if early != stops and _get(params, "min_tokens", 0) > 0:
+        raise ParamsError("ignore_eos with min_tokens is not done here, tokens that come late and end nothing: leave one of them out")
+    return stops
+
+
 def of_transformers(config: Any) -> dict[str, Any]:
     """What Transformers' `GenerationConfig` asks of a draw; None is the default of `generate`."""
     _refuse(config, _TRANSFORMERS_UNABLE)
@@ -75,6 +86,7 @@ def of_transformers(config: Any) -> dict[str, Any]:
         "no_repeat_ngram_size": _get(config, "no_repeat_ngram_size", 0),
         "bad_words": [*_get(config, "bad_words_ids", ()), *([token] for token in _get(config, "suppress_tokens", ()))],
         "min_tokens": _get(config, "min_new_tokens", 0),
+        "max_tokens": _get(config, "max_new_tokens", None),
         "stop_token_ids": [eos] if isinstance(eos, int) else list(eos),
         "logit_bias": _biases(_get(config, "sequence_bias", {})),
     }

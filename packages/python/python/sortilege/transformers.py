@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from . import Request, Samples, sample, write_log
+from . import Request, Samples, Status, sample, write_log
 from ._errors import ParamsError
 from ._params import SamplingParams, as_params
 from ._words import TRANSFORMERS_PROCESSORS
@@ -29,6 +29,9 @@ class Draw(LogitsProcessor):
 
     `params` are those of every sequence of the batch; each draws with a stream of its own, counted from `params.stream`.
     `prompts` are what penalties see of the prompts, `input_ids` as they are unless given: without the padding, say.
+
+    Behind a stop token a sequence gets that token again, where `generate` itself goes on; it ends them together where its
+    `eos_token_id` is the same. `max_tokens` ends nothing in `generate`: its `max_new_tokens` must be as few.
     """
 
     def __init__(self, params: Any = None, *, prompts: Sequence[Sequence[int]] | None = None, device: str = "auto"):
@@ -38,7 +41,6 @@ class Draw(LogitsProcessor):
         self.samples: list[Samples] = []
         """A row for each token of each sequence, up to what stops it."""
         self._prompts = prompts
-        self._running: list[bool] = []
         self._length = 0
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
@@ -47,22 +49,25 @@ class Draw(LogitsProcessor):
             first = self.params.stream
             params = [replace(self.params, stream=first + number) for number in range(len(prompts))]
             self.requests = [Request(one, prompt=prompt) for one, prompt in zip(params, prompts, strict=True)]
-            self._running = [True] * len(prompts)
         elif tuple(input_ids.shape) != (len(self.requests), self._length + 1):
             raise ParamsError(f"input_ids of shape {tuple(input_ids.shape)} do not follow {len(self.requests)} sequences of {self._length} "
                               "tokens: a Draw serves one call of generate, make one for each")
         self._length = input_ids.shape[1]
+        finished = [request.finish_reason for request in self.requests]
+        if "length" in finished:
+            raise ParamsError(f"generate asks for more tokens than max_tokens {self.params.max_tokens} of the draw: pass it max_new_tokens "
+                              "of as many, or leave out max_tokens")
         drawn = sample(scores.detach().cpu(), self.requests, device=self.device)
-        for number, (request, row) in enumerate(zip(self.requests, drawn, strict=True)):
-            request.accept(row)
-            if self._running[number]:
-                self.samples.append(row)
-                self._running[number] = row.tokens.item() not in self.params.stop_token_ids
-        if (drawn.tokens < 0).any():
-            row = int((drawn.tokens < 0).argmax())
+        failed = (drawn.tokens < 0) & (drawn.status != Status.FINISHED)
+        if failed.any():
+            row = int(failed.argmax())
             raise ValueError(f"sequence {row} has nothing to draw from at token {len(self.requests[row].output)}: its logits are "
                              f"no distribution, status {drawn.status[row]}")
-        tokens = torch.from_numpy(drawn.tokens.copy()).to(scores.device, torch.int64)
+        for reason, request, row in zip(finished, self.requests, drawn, strict=True):
+            if reason is None:
+                request.accept(row)
+                self.samples.append(row)
+        tokens = torch.tensor([request.output[-1] for request in self.requests], device=scores.device)
         return torch.full_like(scores, -torch.inf).scatter_(1, tokens[:, None], 0.0)
 
     def write_log(self, path: str | PathLike[str], **words: Any) -> None:

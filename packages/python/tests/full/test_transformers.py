@@ -38,6 +38,7 @@ def test_parameters_of_transformers():
     asked = as_params(GenerationConfig(do_sample=True, temperature=0.7, top_p=0.9, eos_token_id=[3, 2], suppress_tokens=[8], sequence_bias={(4,): 1.0}))
     assert (asked.temperature, asked.top_k, asked.top_p) == (0.7, 50, 0.9)
     assert list(asked.stop_token_ids) == [3, 2] and asked.bad_words == [[8]] and asked.logit_bias == {4: 1.0}
+    assert asked.max_tokens is None and as_params(GenerationConfig(max_new_tokens=7)).max_tokens == 7
     for words, message in [
         (dict(num_beams=4), "num_beams=4 is not done here"),
         (dict(guidance_scale=2.0), "guidance_scale"),
@@ -154,6 +155,23 @@ def test_a_draw_serves_one_call():
     draw(PROMPTS, torch.zeros(2, VOCAB))
     with pytest.raises(sortilege.ParamsError, match="one call of generate"):
         draw(PROMPTS, torch.zeros(2, VOCAB))
+
+
+def test_a_draw_ends_at_its_stop_token_and_at_its_length():
+    """The one sequence ends at once and gets its stop token again; at the length there is nothing to give."""
+    draw = Draw(SamplingParams(temperature=0, stop_token_ids=[9], max_tokens=3))
+    ids, scores = PROMPTS, torch.zeros(2, VOCAB)
+    scores[0, 9] = scores[1, 4] = 1
+    for _ in range(3):
+        tokens = draw(ids, scores).argmax(-1)
+        assert tokens.tolist() == [9, 4]
+        ids = torch.cat([ids, tokens[:, None]], 1)
+    assert [request.output for request in draw.requests] == [[9], [4, 4, 4]]
+    assert sorted((sample.places[0], sample.finish_reason.item()) for sample in draw.samples if sample.finish_reason.item()) == [
+        ((0, 0), "stop"), ((1, 2), "length")]  # fmt: skip
+    assert len(draw.samples) == 4
+    with pytest.raises(sortilege.ParamsError, match="max_tokens 3 of the draw: pass it max_new_tokens"):
+        draw(ids, scores)
 
 
 def test_nothing_to_draw_from_is_an_error():

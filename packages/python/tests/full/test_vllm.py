@@ -18,16 +18,16 @@ from sortilege import Request, SamplingParams, _words, as_params, sample
 sys.path.append(str(Path(__file__).resolve().parents[2] / "examples"))
 import vllm_draw  # noqa: E402
 
-# What is asked beside the draw of a token: when to stop, what to return, and how.
+# What is asked beside the draws: stops by text, what to return, and how.
 BESIDE = set(
-    """stop ignore_eos max_tokens prompt_logprobs prompt_logprob_token_ids prompt_logprob_start flat_logprobs detokenize
+    """stop prompt_logprobs prompt_logprob_token_ids prompt_logprob_start flat_logprobs detokenize
     skip_special_tokens spaces_between_special_tokens include_stop_str_in_output output_kind stream_interval skip_clone
     output_text_buffer_length extra_args skip_reading_prefix_cache repetition_detection routed_experts_prompt_start""".split()
 )
 
 
 def test_the_default_is_ours():
-    assert as_params(Theirs()) == SamplingParams(bad_words=(), stop_token_ids=[], logit_bias={})
+    assert as_params(Theirs()) == SamplingParams(bad_words=(), max_tokens=16, stop_token_ids=[], logit_bias={})
 
 
 def test_every_field_is_taken_refused_or_beside_the_draw():
@@ -41,10 +41,11 @@ def test_every_field_is_taken_refused_or_beside_the_draw():
 
 def test_what_is_asked_is_taken():
     theirs = Theirs(n=2, temperature=0.7, top_k=-1, top_p=0.9, min_p=0.05, seed=4, logprobs=5, logit_bias={3: 1.5}, min_tokens=2,
-                    stop_token_ids=[9, 2], repetition_penalty=1.1, presence_penalty=0.5, frequency_penalty=0.25,
+                    max_tokens=70, stop_token_ids=[9, 2], repetition_penalty=1.1, presence_penalty=0.5, frequency_penalty=0.25,
                     allowed_token_ids=[1, 2, 3, 9])  # fmt: skip
     assert as_params(theirs) == SamplingParams(
-        n=2, temperature=0.7, top_p=0.9, min_p=0.05, seed=4, raw_logprobs=5, logit_bias={3: 1.5}, min_tokens=2, stop_token_ids=[2, 9],
+        n=2, temperature=0.7, top_p=0.9, min_p=0.05, seed=4, raw_logprobs=5, logit_bias={3: 1.5}, min_tokens=2, max_tokens=70,
+        stop_token_ids=[2, 9],
         repetition_penalty=1.1, presence_penalty=0.5, frequency_penalty=0.25, allowed_token_ids=[1, 2, 3, 9], bad_words=(),
     )
     assert as_params(Theirs(logprob_token_ids=[4, 8])).logprob_token_ids == [4, 8]
@@ -53,6 +54,17 @@ def test_what_is_asked_is_taken():
     row = np.random.default_rng(1).normal(size=(5, 50)).astype(np.float32)
     assert (sample(row, Theirs(seed=3, top_k=2)).kept == 2).all()
     assert Request(Theirs(temperature=0.0)).params.temperature == 0
+
+
+def test_the_end_token_ends_unless_it_is_ignored():
+    for ignore, stops in [(False, [2, 7]), (True, [7])]:
+        theirs = Theirs(stop_token_ids=[7], ignore_eos=ignore)
+        theirs.update_from_generation_config({"eos_token_id": [2]}, eos_token_id=2)
+        assert as_params(theirs).stop_token_ids == stops
+    theirs.min_tokens = 3
+    with pytest.raises(sortilege.ParamsError, match="ignore_eos with min_tokens"):
+        as_params(theirs)
+    vllm_draw.Draw.validate_params(theirs)  # vLLM does min_tokens itself
 
 
 class Tokenizer:
