@@ -51,6 +51,9 @@ export interface SamplingParams {
   dry?: { multiplier?: number; base?: number; allowed_length?: number; last_n?: number; sequence_breakers?: number[] };
   bad_words?: number[][];
   min_tokens?: number;
+  /** Tokens of the output with which the request has finished. */
+  max_tokens?: number;
+  /** What ends the request: rows behind one of them draw nothing. */
   stop_token_ids?: number[];
   allowed_token_ids?: number[];
   seed?: number | bigint;
@@ -139,6 +142,9 @@ export interface Divergence {
 
 export type Status = "ok" | string;
 
+/** Why a request has finished: it accepted a stop token, or it has its `max_tokens`. */
+export type FinishReason = "stop" | "length";
+
 /** A token of a list. A logprob of null is minus infinity, which JSON has not. */
 export interface TokenLogprob {
   token: number;
@@ -191,6 +197,9 @@ export interface SampleRecord {
   request: number;
   position: number;
   status: Status;
+  /** Why the request has finished, with this row or before it; missing while it goes on. A row behind the end draws nothing: its status
+   * is `"finished"`. */
+  finish_reason?: FinishReason;
   seed: number | bigint;
   stream: number;
   temperature: number | null;
@@ -206,6 +215,7 @@ export class Request {
   readonly params: SamplingParams;
   readonly seed: number | bigint;
   readonly output: number[];
+  readonly finishReason: FinishReason | null;
   setParams(params: SamplingParams): void;
   accept(drawn: SampleRecord | number): void;
 }

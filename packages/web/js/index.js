@@ -93,6 +93,11 @@ export class Request {
     return Array.from(tried(() => this.inner.output));
   }
 
+  /** Why it has finished: `"stop"`, a stop token was accepted, or `"length"`, it has its `max_tokens`; null while it goes on. */
+  get finishReason() {
+    return tried(() => this.inner.finish_reason) ?? null;
+  }
+
   /** Other parameters from the next row on; the seed stays unless they name one. */
   setParams(params) {
     tried(() => this.inner.set_params(json(params)));

@@ -59,6 +59,7 @@ partial! {
         dry: DryFields,
         bad_words: Vec<Vec<u32>>,
         min_tokens: u64,
+        max_tokens: u64,
         stop_token_ids: Vec<u32>,
         allowed_token_ids: Vec<u32>,
         seed: Seed,

@@ -38,6 +38,12 @@ impl Request {
         self.0.borrow().output().to_vec()
     }
 
+    /// Why it has finished: `stop`, `length`; none while it goes on.
+    #[wasm_bindgen(getter)]
+    pub fn finish_reason(&self) -> Option<String> {
+        self.0.borrow().finish_reason().map(|reason| reason.to_string())
+    }
+
     /// Takes other parameters; without a seed among them it keeps its own.
     pub fn set_params(&self, params: &str) -> Result<()> {
         let params = Params::read(params)?;

@@ -35,6 +35,8 @@ const PARAMS = [
   { order: ["top_p", "temperature", "xtc"], xtc_threshold: 0.001, xtc_probability: 1, top_p: 0.99, seed: 5 },
   { mirostat: { tau: 4 }, repetition_penalty: 1.2, logit_bias: { 3: 1.5 }, seed: 6 },
   { dry: { allowed_length: 1 }, bad_words: [[1, 2]], eta_cutoff: 1e-4, top_a: 0.01, seed: 7 },
+  { max_tokens: 2, n: 2, seed: 8 },
+  { stop_token_ids: Array.from({ length: 5003 }, (_, token) => token), max_tokens: 9, seed: 9 },
 ];
 
 /** The public interface: both engines, the same records. */
@@ -44,7 +46,7 @@ export async function interfaces({ Sampler, Request, formatLog, versions }) {
   const [rows, vocab] = [PARAMS.length, 5003];
   const logits = noise(rows * vocab);
   const impossible = logits.subarray(3 * vocab, 4 * vocab).indexOf(-Infinity);
-  const options = { rows, topLogprobs: 5, targets: [1, null, 3, impossible, 0, vocab - 1, 2], tokenIds: Array(rows).fill([4, 9]) };
+  const options = { rows, topLogprobs: 5, targets: [1, null, 3, impossible, 0, vocab - 1, 2, null, 4], tokenIds: Array(rows).fill([4, 9]) };
   const answers = await gpu.logprobs(logits, options);
   same(answers, await cpu.logprobs(logits, options), "logprobs");
   assert(answers[0].top.length === 5 && answers[3].logprob === null && answers[3].rank > 4000, "an impossible target");
@@ -52,10 +54,14 @@ export async function interfaces({ Sampler, Request, formatLog, versions }) {
   for (let step = 0; step < 3; step++) {
     const [ours, theirs] = [await gpu.sample(logits, on, { rows }), await cpu.sample(logits, off, { rows })];
     same(ours, theirs, `samples of step ${step}`);
+    const behind = ours.slice(-2).map((record) => record.status === "finished" && record.draws.length === 0 && record.finish_reason);
+    same(behind, [step > 1 && "length", step > 0 && "stop"], `rows behind an end at step ${step}`);
     ours.forEach((record, row) => on[row].accept(record));
     theirs.forEach((record, row) => off[row].accept(record));
   }
   same(on.map((request) => request.output), off.map((request) => request.output), "outputs");
+  const ends = (requests) => requests.map((request) => request.finishReason && [request.finishReason, request.output.length]);
+  same([ends(on), ends(off)], Array(2).fill([...Array(rows - 2).fill(null), ["length", 2], ["stop", 1]]), "ends");
   assert(on[2].seed === 2n ** 63n + 5n && on[0].seed === 7, "seeds");
   // A bit of one logit is seen.
   const other = logits.slice();
@@ -394,7 +400,7 @@ async function validated(Sampler, device, names) {
   return { reports, seconds: Math.round((performance.now() - start) / 1000) };
 }
 
-const GRID = ["tile_stats", "logprobs", "row_max", "log_sum_exp", "log_softmax", "top_k", "sample", "divergence"];
+const GRID = ["tile_stats", "logprobs", "row_max", "log_sum_exp", "log_softmax", "top_k", "sample", "histories", "divergence"];
 
 /** The grid on a device of the page's. */
 export async function grid({ Sampler }) {
