@@ -162,12 +162,23 @@ pub struct Random(pub u64);
 impl Random {
     /// A number below `limit`, close enough to uniform for a limit far below 2^64.
     pub fn below(&mut self, limit: usize) -> usize {
+        (self.bits() % limit as u64) as usize
+    }
+
+    /// A number of the standard normal distribution, by Box and Muller.
+    pub fn normal(&mut self) -> f64 {
+        // The middles of 2^53 parts of (0, 1): the logarithm is of no 0.
+        let mut uniform = || ((self.bits() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+        let radius = (-2.0 * uniform().ln()).sqrt();
+        radius * (std::f64::consts::TAU * uniform()).cos()
+    }
+
+    fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^= mixed >> 31;
-        (mixed % limit as u64) as usize
+        mixed ^ (mixed >> 31)
     }
 }
 
@@ -183,6 +194,19 @@ mod tests {
         };
         assert_eq!(draw(), draw());
         assert!(draw().iter().any(|&number| number != draw()[0]));
+    }
+
+    #[test]
+    fn normal_numbers_have_the_moments_of_the_normal_distribution() {
+        const DRAWS: usize = 100_000;
+        let mut random = Random(11);
+        let draws: Vec<f64> = (0..DRAWS).map(|_| random.normal()).collect();
+        // 0, 1, 0 and 3, each within five of its standard errors.
+        for (power, moment, error) in [(1, 0.0, 1.0), (2, 1.0, 2.0_f64), (3, 0.0, 15.0), (4, 3.0, 96.0)] {
+            let found = draws.iter().map(|x| x.powi(power)).sum::<f64>() / DRAWS as f64;
+            let limit = 5.0 * (error / DRAWS as f64).sqrt();
+            assert!((found - moment).abs() < limit, "moment {power} is {found}");
+        }
     }
 
     #[test]

@@ -8,5 +8,6 @@ pub mod data;
 #[cfg(feature = "generate")]
 pub mod engine;
 pub mod model;
+mod noise;
 #[cfg(feature = "generate")]
 pub mod place;

@@ -48,7 +48,23 @@ enum Command {
         /// The folder to write to.
         #[arg(long)]
         output: PathBuf,
+        #[command(flatten)]
+        noise: NoiseArgs,
     },
+}
+
+/// Noise, for logits that are nearly those of the model.
+#[derive(Args)]
+struct NoiseArgs {
+    /// Add Gaussian noise to the matrices of one layer: this share of the standard deviation of each.
+    #[arg(long, value_name = "SHARE", requires = "layer")]
+    noise: Option<f64>,
+    /// The layer that gets the noise, counted from 0.
+    #[arg(long, value_name = "N", requires = "noise")]
+    layer: Option<usize>,
+    /// The seed of the noise.
+    #[arg(long, default_value_t = 1813, requires = "noise")]
+    noise_seed: u64,
 }
 
 #[derive(Args)]
@@ -82,7 +98,13 @@ fn main() -> Result<()> {
     match cli.command {
         Command::Train(training) => train(&cli.folder, &training),
         Command::Eval => evaluate(&Trained::load(&cli.folder)?),
-        Command::Export { output } => export(&Trained::load(&cli.folder)?, &output),
+        Command::Export { output, noise } => {
+            let mut trained = Trained::load(&cli.folder)?;
+            if let (Some(share), Some(layer)) = (noise.noise, noise.layer) {
+                trained.model = trained.model.with_noise(layer, share, noise.noise_seed)?;
+            }
+            export(&trained, &output)
+        }
     }
 }
 

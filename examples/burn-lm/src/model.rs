@@ -6,13 +6,16 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::module::Initializer;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use burn::store::{FloatCastAdapter, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::DType;
 use burn::tensor::activation::{log_softmax, relu, softmax};
+
+use crate::data::Random;
+use crate::noise::Noise;
 
 /// The standard deviation of freshly initialised weights.
 const INITIAL_DEVIATION: f64 = 0.02;
@@ -139,6 +142,20 @@ impl LanguageModel {
         log_probabilities.gather(2, targets.unsqueeze_dim(2)).squeeze_dim(2)
     }
 
+    /// The model with noise on the matrices of one layer, counted from 0: its standard deviation is this share of that of
+    /// each matrix's weights.
+    pub fn with_noise(mut self, layer: usize, share: f64, seed: u64) -> Result<Self> {
+        let layers = self.blocks.len();
+        ensure!(layer < layers, "there is no layer {layer}: the {layers} layers are 0 to {}", layers - 1);
+        ensure!(
+            share >= 0.0 && share.is_finite(),
+            "noise of the share {share}: give a number from 0, such as 0.1"
+        );
+        let block = self.blocks.remove(layer);
+        self.blocks.insert(layer, block.map(&mut Noise { share, random: Random(seed) }));
+        Ok(self)
+    }
+
     /// Writes the weights as float16 to a safetensors file at `path`.
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut store = SafetensorsStore::from_file(path)
@@ -225,6 +242,27 @@ mod tests {
             })
             .sum();
         assert!((total - 1.0).abs() < 1e-4, "the probabilities add up to {total}");
+    }
+
+    #[test]
+    fn noise_is_on_one_layer_and_repeats_with_its_seed() -> Result<()> {
+        let device = Device::flex();
+        let model = small(&device);
+        let weights = |model: &LanguageModel| -> Vec<TensorData> {
+            let of_layer = |block: &Block| [block.attention.query.weight.val(), block.contract.weight.val()];
+            model.blocks.iter().flat_map(of_layer).map(Tensor::into_data).collect()
+        };
+        let noisy = |seed| model.clone().with_noise(1, 0.5, seed);
+        let (before, after) = (weights(&model), weights(&noisy(3)?));
+        let is_same: Vec<bool> = before.iter().zip(&after).map(|(before, after)| before == after).collect();
+        assert_eq!(is_same, [true, true, false, false]);
+        assert_eq!(weights(&noisy(3)?), after);
+        assert_ne!(weights(&noisy(4)?), after);
+        for (layer, share, named) in [(2, 0.5, "layer 2"), (0, -0.5, "-0.5"), (0, f64::NAN, "NaN")] {
+            let error = model.clone().with_noise(layer, share, 3).expect_err(named).to_string();
+            assert!(error.contains(named), "{error}");
+        }
+        Ok(())
     }
 
     #[test]
