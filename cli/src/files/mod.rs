@@ -29,6 +29,6 @@ pub(crate) use self::logits::{BLOCK_BYTES, LogitsFile, each_block_of};
 pub(crate) use self::partial::Partial;
 pub(crate) use self::reference::{About, ReferenceFile, ReferenceWriter, Source};
 pub(crate) use self::sidecar::{
-    Inputs, deliver, meta, meta_within, read_sidecar, sha256, sidecar_beside, with_sidecar,
+    Inputs, deliver, meta, meta_within, once, read_sidecar, sha256, sidecar_beside, with_sidecar,
 };
 pub(crate) use self::tokens::{Integers, Layout, read_integers};

@@ -1,5 +1,6 @@
 //! The sidecar of an output file, which says how it was made.
 
+use std::cell::OnceCell;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,14 @@ pub(crate) fn meta<O>(
         rows: logits.rows,
         output_sha256,
     })
+}
+
+/// The options of a sidecar, made when they are first asked for: the files among them are hashed once.
+pub(crate) fn once<O>(made: &OnceCell<O>, make: impl FnOnce() -> Result<O>) -> Result<&O> {
+    match made.get() {
+        Some(options) => Ok(options),
+        None => make().map(|options| made.get_or_init(|| options)),
+    }
 }
 
 /// What a sidecar says, but for the hash of the output: for a format that has a place for it within.
@@ -199,4 +208,27 @@ pub(crate) fn with_sidecar(output: Option<&Path>) -> [Option<PathBuf>; 2] {
         PathBuf::from(name)
     };
     [output.map(Path::to_owned), output.map(sidecar)]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn options_are_made_once_and_an_error_is_not_kept() {
+        let (made, calls) = (OnceCell::new(), Cell::new(0));
+        let options = |problem: Option<&str>| {
+            once(&made, || {
+                calls.set(calls.get() + 1);
+                problem.map_or(Ok(calls.get()), |problem| Err(Failure::Failed(problem.to_owned())))
+            })
+        };
+        assert!(options(Some("gone")).is_err_and(|failure| failure.to_string() == "gone"));
+        for _ in 0..3 {
+            assert_eq!(options(None).ok(), Some(&2));
+        }
+        assert_eq!(calls.get(), 2);
+    }
 }

@@ -6,6 +6,7 @@ mod options;
 mod output;
 mod resume;
 
+use std::cell::OnceCell;
 use std::io::Write;
 use std::path::Path;
 
@@ -17,7 +18,7 @@ pub(crate) use self::job::Job;
 pub(crate) use self::options::Options;
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note};
-use crate::files::{Inputs, Partial, deliver, meta, meta_within, with_sidecar};
+use crate::files::{Inputs, Partial, deliver, meta, meta_within, once, with_sidecar};
 use crate::input::is_stdin;
 use crate::shared_args::{name_of, refuse_binary};
 use crate::tally::Tally;
@@ -38,7 +39,8 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     let vocab_source = vocab_source.unwrap_or_default();
     let chosen = Chosen::new(&args.run.device)?;
     job.check(&chosen)?;
-    let options = || Options::new(args, format, &job, vocab_source.clone());
+    let made = OnceCell::new();
+    let options = || once(&made, || Options::new(args, format, &job, vocab_source.clone()));
     let texts = vocab.as_ref().map_or(Texts::NONE, |vocab| Texts::new(vocab));
     let work = Work {
         job: &job,

@@ -19,6 +19,7 @@ mod requests;
 mod unique;
 mod values;
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -33,7 +34,7 @@ pub(crate) use self::options::{Files, Options};
 use self::requests::Requests;
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note, tell_idle};
-use crate::files::{Inputs, deliver, meta, meta_within, with_sidecar};
+use crate::files::{Inputs, deliver, meta, meta_within, once, with_sidecar};
 use crate::shared_args::{name_of, refuse_binary};
 use crate::tally::Tally;
 
@@ -63,10 +64,9 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     if let Some(seed) = job.requests.found_seed.filter(|_| job.requests.draw()) {
         note!("seed {seed}");
     }
-    let describe = |output: String| {
-        let options = Options::new(args, &job, format, vocab_source.clone())?;
-        meta(&job.logits, &chosen, options, output)
-    };
+    let made = OnceCell::new();
+    let options = || once(&made, || Options::new(args, &job, format, vocab_source.clone()));
+    let describe = |output: String| meta(&job.logits, &chosen, options()?, output);
     deliver(
         args.run.output(),
         &inputs,
