@@ -1,22 +1,15 @@
-//! Runs of the program, files for it, and what their records must say.
+//! Files for the program, and what its records must say.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
-/// A folder in which the program runs; command lines name its files and are split at white space.
-pub(crate) struct Folder(TempDir);
+pub(crate) use crate::folder::{Folder, stderr, successful};
 
 impl Folder {
-    pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().expect("a temporary folder"))
-    }
-
     /// A folder with a copy of the logits, tokens and tokenizer in `assets/`.
     pub(crate) fn with_assets() -> Self {
         let folder = Self::new();
@@ -27,56 +20,17 @@ impl Folder {
         folder
     }
 
-    pub(crate) fn put(&self, name: &str, bytes: impl AsRef<[u8]>) {
-        std::fs::write(self.0.path().join(name), bytes).expect(name);
-    }
-
-    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
-        self.0.path().join(name)
-    }
-
-    pub(crate) fn get(&self, name: &str) -> Vec<u8> {
-        std::fs::read(self.0.path().join(name)).expect(name)
-    }
-
     pub(crate) fn make_folder(&self, name: &str) {
-        std::fs::create_dir(self.0.path().join(name)).expect(name);
+        std::fs::create_dir(self.path(name)).expect(name);
     }
 
     /// Names and bytes of what a folder in this one holds, hidden files included; no bytes for a folder.
     pub(crate) fn contents(&self, name: &str) -> BTreeMap<String, Option<Vec<u8>>> {
-        let entries = std::fs::read_dir(self.0.path().join(name)).expect(name);
+        let entries = std::fs::read_dir(self.path(name)).expect(name);
         let entries = entries.map(|entry| entry.expect("a readable entry"));
         entries
             .map(|entry| (entry.file_name().into_string().expect("UTF-8"), std::fs::read(entry.path()).ok()))
             .collect()
-    }
-
-    pub(crate) fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sortilege"));
-        command.args(line.split_whitespace()).current_dir(self.0.path());
-        command
-    }
-
-    pub(crate) fn run(&self, line: &str) -> Output {
-        self.command(line).output().expect("the program starts")
-    }
-
-    /// The outcome of a run that reads these bytes from a pipe.
-    pub(crate) fn fed(&self, line: &str, bytes: &[u8]) -> Output {
-        let mut child = self.started(self.command(line).stdin(Stdio::piped()));
-        let mut stdin = child.stdin.take().expect("piped");
-        // Who has read enough may close it.
-        let feeding = bytes.to_vec();
-        let feeder = std::thread::spawn(move || drop(stdin.write_all(&feeding)));
-        let output = child.wait_with_output().expect("it ends");
-        feeder.join().expect("it was fed");
-        output
-    }
-
-    /// A run that has begun, whose output is kept.
-    pub(crate) fn started(&self, command: &mut Command) -> Child {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
     }
 
     /// Waits until the folder holds an output in the making, of which something was written.
@@ -101,29 +55,10 @@ impl Folder {
         file.set_len(header + rows * 131_072 * 2).expect("a file with a hole");
     }
 
-    /// What a run that must succeed prints.
-    pub(crate) fn printed(&self, line: &str) -> Vec<u8> {
-        successful(line, self.run(line)).stdout
-    }
-
-    /// What such a run prints, as text.
-    pub(crate) fn text(&self, line: &str) -> String {
-        String::from_utf8(self.printed(line)).expect("UTF-8")
-    }
-
-    /// What such a run prints, as one JSON value per line.
+    /// What a run that must succeed prints, as one JSON value per line.
     pub(crate) fn lines(&self, line: &str) -> Vec<Value> {
         self.text(line).lines().map(|line| serde_json::from_str(line).expect("strict JSON")).collect()
     }
-}
-
-pub(crate) fn successful(what: &str, output: Output) -> Output {
-    assert_eq!(output.status.code(), Some(0), "{what}: {}", stderr(&output));
-    output
-}
-
-pub(crate) fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {

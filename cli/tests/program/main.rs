@@ -9,6 +9,8 @@ mod common;
 mod compare;
 mod convert;
 mod devices;
+#[path = "../folder/mod.rs"]
+mod folder;
 #[cfg(unix)]
 mod interrupts;
 mod lying;

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::folder::{Folder, entry, row};
+use crate::folder::Folder;
+use crate::logs::{entry, row};
 use crate::pages::{bars, nats, percent, strip, token};
 
 #[test]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::folder::{Folder, entry, row};
+use crate::folder::Folder;
+use crate::logs::{entry, row};
 use crate::pages::token;
 
 type Colour = [f64; 3];

@@ -3,7 +3,9 @@
 
 mod browser;
 mod contents;
+#[path = "../folder/mod.rs"]
 mod folder;
+mod logs;
 mod looks;
 mod pages;
 mod program;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::folder::{Folder, entry, row};
+use crate::folder::Folder;
+use crate::logs::{entry, row};
 
 /// The token of the strip with this number.
 pub(crate) fn token(number: usize) -> String {

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use crate::folder::{Folder, entry, row};
+use crate::folder::{Folder, stderr, successful};
+use crate::logs::{entry, row};
 
 fn code_and_words(folder: &Folder, line: &str) -> (Option<i32>, String) {
     let output = folder.run(line);
-    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    (output.status.code(), stderr(&output))
 }
 
 /// Requests 4 and 6, of three rows each.
@@ -46,11 +47,11 @@ fn what_is_wrong_is_said_and_nothing_is_overwritten() {
         ("report log.jsonl -o nowhere/page.html", 1, "there is no folder"),
         ("report - - -o old.html", 2, "standard input holds one"),
     ] {
-        let before = folder.get("log.jsonl");
+        let before = folder.read("log.jsonl");
         let (found, said) = code_and_words(&folder, line);
         assert_eq!(found, Some(code), "{line}: {said}");
         assert!(said.contains(words), "{line}: {said}");
-        assert_eq!((folder.get("old.html"), folder.get("log.jsonl")), ("old".to_owned(), before), "{line}");
+        assert_eq!((folder.read("old.html"), folder.read("log.jsonl")), ("old".to_owned(), before), "{line}");
     }
 }
 
@@ -59,7 +60,7 @@ fn requests_rows_and_alternatives_can_be_chosen() {
     let folder = Folder::new();
     put_small_log(&folder);
     let counts = |line: &str| {
-        let data = data(&folder.printed(line));
+        let data = data(&folder.text(line));
         let requests = data["logs"][0]["requests"].as_array().expect("requests").clone();
         let counts: Vec<(u64, usize)> = requests
             .iter()
@@ -86,11 +87,10 @@ fn requests_rows_and_alternatives_can_be_chosen() {
 fn a_log_that_was_cut_is_shown_as_far_as_it_goes() {
     let folder = Folder::new();
     put_small_log(&folder);
-    let whole = folder.get("log.jsonl");
+    let whole = folder.read("log.jsonl");
     folder.put("log.jsonl", &whole[..whole.len() - 50]);
-    let output = folder.run("report log.jsonl");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    let output = successful("report", folder.run("report log.jsonl"));
+    let said = stderr(&output);
     assert!(said.contains("the log ends within a record"), "{said}");
     let data = data(&String::from_utf8_lossy(&output.stdout));
     assert_eq!(data["logs"][0]["requests"][1]["rows"].as_array().map(Vec::len), Some(2));
@@ -101,13 +101,14 @@ fn a_log_that_was_cut_is_shown_as_far_as_it_goes() {
 fn a_log_may_come_through_a_pipe_and_in_any_format() {
     let folder = Folder::new();
     let rows = folder.log_of_assets("log.jsonl", "log");
-    let from_file = data(&folder.printed("report log.jsonl"));
-    let piped = data(&folder.fed("report -", &folder.get("log.jsonl")));
+    let from_file = data(&folder.text("report log.jsonl"));
+    let piped = successful("report -", folder.fed("report -", &folder.get("log.jsonl")));
+    let piped = data(&String::from_utf8_lossy(&piped.stdout));
     assert_eq!(piped["logs"][0]["name"], "standard input");
     assert_eq!(piped["logs"][0]["requests"], from_file["logs"][0]["requests"]);
     for name in ["log.csv", "log.parquet"] {
         folder.write_log(name, "log");
-        let other = data(&folder.printed(&format!("report {name}")));
+        let other = data(&folder.text(&format!("report {name}")));
         assert_eq!(other["logs"][0]["requests"], from_file["logs"][0]["requests"], "{name}");
         assert_eq!(other["tokens"], from_file["tokens"], "{name}");
     }
@@ -122,7 +123,7 @@ fn a_page_has_an_end() {
     let (code, said) = code_and_words(&folder, "report log.jsonl");
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("more than 100000 rows: choose some with --request or --first"), "{said}");
-    assert!(folder.printed("report log.jsonl --first 5").len() < 100_000);
+    assert!(folder.text("report log.jsonl --first 5").len() < 100_000);
 }
 
 /// A browser cannot tell every whole number of 64 bits from the next.

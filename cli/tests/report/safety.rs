@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::browser::Browser;
-use crate::folder::{Folder, entry, row};
+use crate::folder::Folder;
+use crate::logs::{entry, row};
 use crate::pages::token;
 
 /// Tokens that want to be more than text.
@@ -122,7 +123,7 @@ fn a_best_token_that_steers_is_spelled() {
 
 /// The page with one of its texts replaced, as a fault would.
 fn planted(folder: &Folder, faults: &[(&str, &str)]) -> PathBuf {
-    let page = faults.iter().fold(folder.get("page.html"), |page, (right, wrong)| {
+    let page = faults.iter().fold(folder.read("page.html"), |page, (right, wrong)| {
         assert!(page.contains(right), "the page has no {right}");
         page.replace(right, wrong)
     });
