@@ -21,6 +21,9 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
     let draws = 1 + u32::from(flags >> 6);
     let info = DecodeInfo {
         seed: 7,
+        position: 5,
+        is_last: flags & 32 != 0,
+        stops: (0, usize::from(token) % 2),
         has_draft: flags & 2 != 0,
         wants_raw: flags & 4 != 0,
         n_draws: 1 + u32::from(flags >> 4 & 3).min(draws - 1),
@@ -31,6 +34,7 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
     decoding.entropy = info.entropy;
     decoding.targets = vec![target];
     decoding.info = vec![info];
+    decoding.stops = vec![u32::from(token)];
     let token_ids = u32::from(token) % 3;
     decoding.parts =
         SampleParts { draws, listed, top_raw: listed, token_ids, token_views: 1 + u32::from(flags & 1) };
