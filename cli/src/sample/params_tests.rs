@@ -157,6 +157,9 @@ const SAME: &[(&str, &str)] = &[
     (r#"{"dry_multiplier": 0.0, "dry_sequence_breakers": ["\n", ":"]}"#, r#"{"dry": {"multiplier": 0}}"#),
     (r#"{"n_probs": 4, "temp": 0.5}"#, r#"{"raw_logprobs": 4, "temperature": 0.5}"#),
     (r#"{"n_probs": 0}"#, "{}"),
+    (r#"{"max_tokens": 5, "max_completion_tokens": 5}"#, r#"{"max_tokens": 5}"#),
+    (r#"{"max_new_tokens": -1, "max_tokens": 7}"#, r#"{"max_tokens": 7}"#),
+    (r#"{"max_tokens": -1}"#, "{}"),
     // Tau and the multiplier are the switches.
     (r#"{"mirostat": {"eta": 0.2}, "dry": {"base": 2}}"#, "{}"),
 ];

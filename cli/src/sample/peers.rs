@@ -11,7 +11,6 @@ const SAME: &[(&str, &str)] = &[
     ("min_new_tokens", "min_tokens"),
     ("max_new_tokens", "max_tokens"),
     ("max_completion_tokens", "max_tokens"),
-    ("n_predict", "max_tokens"),
     ("num_return_sequences", "n"),
     ("n_probs", "raw_logprobs"),
 ];
@@ -76,8 +75,8 @@ pub(super) fn translate(mut object: Map<String, Value>, ours: &[String]) -> Resu
         // llama.cpp writes all of DRY's numbers, with texts as breakers, when it is off.
         object.retain(|key, _| key == "dry_multiplier" || !key.starts_with("dry_"));
     }
-    // As many as there are, by llama.cpp.
-    let lengths = ["max_tokens", "n_predict", "max_new_tokens", "max_completion_tokens"];
+    // As many as one likes.
+    let lengths = ["max_tokens", "max_new_tokens", "max_completion_tokens"];
     object.retain(|key, value| !lengths.contains(&key.as_str()) || value.as_i64() != Some(-1));
     for (theirs, ours) in SAME {
         if let Some(value) = object.remove(*theirs) {
