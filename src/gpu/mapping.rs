@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::guard::{alive, lock};
+use super::guard::{alive, lock, poll};
 use crate::error::{Error, Result};
 
 /// Since when a device has had nothing to do while somebody waits for it. The encoder may still be with another thread, which
@@ -18,11 +18,12 @@ pub(super) struct Idle {
 }
 
 impl Idle {
-    /// Whether a poll found nothing to do; an error if that is so because the device is lost, which is asked now and then.
-    pub(super) fn look(&mut self, device: &wgpu::Device, polled: wgpu::PollStatus) -> Result<bool> {
+    /// Polls the device, and says whether it has nothing to do; an error if that is so because it is lost, which is asked now
+    /// and then.
+    pub(super) fn poll(&mut self, device: &wgpu::Device) -> Result<bool> {
         /// Another thread's poll may hold our callback for a moment after the queue is empty.
         const PATIENCE: Duration = Duration::from_millis(100);
-        if polled != wgpu::PollStatus::QueueEmpty {
+        if poll(device)? != wgpu::PollStatus::QueueEmpty {
             self.since = None;
             return Ok(false);
         }

@@ -7,8 +7,6 @@ use std::time::Duration;
 use std::time::Instant;
 
 #[cfg(not(target_family = "wasm"))]
-use super::guard::poll;
-#[cfg(not(target_family = "wasm"))]
 use super::mapping::{Idle, is_settled};
 use super::mapping::{Shared, outcome, wake_when_settled};
 #[cfg(not(target_family = "wasm"))]
@@ -40,7 +38,7 @@ pub(crate) fn drive(is_done: impl Fn() -> bool, device: &wgpu::Device, deadline:
     let start = Instant::now();
     let mut idle = Idle::default();
     while !is_done() {
-        let is_idle = idle.look(device, poll(device)?)?;
+        let is_idle = idle.poll(device)?;
         let waited = start.elapsed();
         if waited > deadline && !is_done() {
             return Err(if is_idle { Error::NotSubmitted } else { Error::Timeout { deadline } });

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::guard::{lock, poll};
+use super::guard::lock;
 use super::mapping::{GaveUp, Idle, Shared, give_up, is_settled};
 use crate::error::{Error, Result};
 
@@ -61,8 +61,6 @@ impl Waiter {
 
     fn run(&self) {
         let mut idle = Idle::default();
-        // A waker is foreign code: should it panic, the next who awaits starts a thread anew.
-        let _gone = Gone(self);
         let mut list = lock(&self.list);
         loop {
             list.waiting.retain(|waiting| !is_settled(&waiting.shared));
@@ -70,7 +68,7 @@ impl Waiter {
                 IDLE
             } else {
                 drop(list);
-                let polled = poll(&self.device).and_then(|polled| idle.look(&self.device, polled));
+                let polled = idle.poll(&self.device);
                 let given_up: Vec<_> =
                     lock(&self.list).waiting.iter().filter_map(|waiting| waiting.judge(&polled)).collect();
                 // With the list unlocked, for whoever is woken may await something else at once.
@@ -110,20 +108,9 @@ impl Alone {
 
     /// Polls the device once, and gives up where nothing can come any more.
     pub(crate) fn poll(&mut self, device: &wgpu::Device) {
-        let polled = poll(device).and_then(|polled| self.idle.look(device, polled));
+        let polled = self.idle.poll(device);
         if let Some((shared, why)) = self.waiting.judge(&polled) {
             give_up(&shared, why);
-        }
-    }
-}
-
-/// Says that there is no thread, when it unwinds.
-struct Gone<'a>(&'a Waiter);
-
-impl Drop for Gone<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            lock(&self.0.list).has_thread = false;
         }
     }
 }
@@ -149,7 +136,23 @@ impl Waiting {
 mod tests {
     use super::*;
     use crate::gpu::Gpu;
-    use crate::gpu::mapping::outcome;
+    use crate::gpu::mapping::{outcome, wake_when_settled};
+
+    struct Panics;
+
+    impl std::task::Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("foreign code");
+        }
+    }
+
+    #[test]
+    fn a_waker_that_panics_is_nobody_elses_trouble() {
+        let shared = Shared::default();
+        assert!(wake_when_settled(&shared, &Arc::new(Panics).into()));
+        give_up(&shared, GaveUp::TimedOut);
+        assert!(is_settled(&shared));
+    }
 
     /// A process may have no thread left.
     #[test]
