@@ -17,10 +17,10 @@ const LANE_TABLE: u32 = 1024u; // its place in `table`
 
 var<workgroup> lane_table: array<u32, 1024>;
 var<workgroup> lane_key: array<i32, 256>;
-var<workgroup> lane_sums: array<vec2<u32>, 512>; // masses, then surprisals
-var<workgroup> lane_counts: array<u32, 256>; // greater than the target in the lower half, not less in the upper
 var<workgroup> tile_max: atomic<i32>;
-var<workgroup> tile_sums: array<atomic<u32>, 5>; // mass, surprisal, counts
+var<workgroup> mass_limbs: array<atomic<u32>, 3>; // of 24 bits, so that no sum of a tile's lanes has a carry
+var<workgroup> surprisal_limbs: array<atomic<u32>, 3>;
+var<workgroup> tile_counts: atomic<u32>; // greater than the target in the lower half, not less in the upper
 var<workgroup> has_lowest: atomic<u32>; // whether a logit is -infinity, or a NaN with the sign set
 
 // The i-th of the sixteen tokens of a lane: four lanes read 16 consecutive tokens at a time, 4 each, and walk through
@@ -122,7 +122,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     lane_table[LANES + lane] = table[LANE_TABLE + LANES + lane];
     lane_table[2u * LANES + lane] = table[LANE_TABLE + 2u * LANES + lane];
     lane_table[3u * LANES + lane] = table[LANE_TABLE + 3u * LANES + lane];
-    let raw = load(row_start, group.x, first_token);
+    var tokens = load(row_start, group.x, first_token);
     // Of a row that is drawn from, the head's token is a draft, whose rank nobody asks for. Without a target the count is
     // that of the possible tokens.
     var target_bits = BITS_NEG_INFINITY;
@@ -132,8 +132,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let is_changed = is_row_changed(request);
 
-    for (var view = 0u; view < chunk.views; view++) {
-        var tokens = raw;
+    // The raw view first: the changed tokens take the registers of those before.
+    for (var views = chunk.views; views > 0u; views--) {
+        let view = views - 1u;
         var scale = SCALE_ONE;
         var per_logit = PER_LOGIT_ONE;
         var asks = ASKS_RAW_SURPRISAL;
@@ -142,12 +143,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             scale = requests[request].pass_scale;
             per_logit = requests[request].per_logit;
             if is_changed {
-                tokens = changed(row, request, first_token, raw);
+                tokens = changed(row, request, first_token, tokens);
             }
         }
         let with_surprisal = (requests[request].flags & asks) != 0u;
         reduce(tokens, target_bits, scale, per_logit, with_surprisal, tile_words(view, row, group.x), group.x, lane);
-        workgroupBarrier(); // this view's sums are read before the next view's are written
     }
 }
 
@@ -156,43 +156,44 @@ fn reduce(
     t: Sixteen, target_bits: u32, scale: Scale, per_logit: u32, with_surprisal: bool, out: u32, tile: u32,
     lane: u32
 ) {
+    if lane == 0u {
+        atomicStore(&tile_max, KEY_NEG_INFINITY);
+        atomicStore(&has_lowest, 0u);
+        atomicStore(&tile_counts, 0u);
+        for (var limb = 0u; limb < 3u; limb++) {
+            atomicStore(&mass_limbs[limb], 0u);
+            atomicStore(&surprisal_limbs[limb], 0u);
+        }
+    }
+    workgroupBarrier(); // everything is empty before the adding, and the table before its first use
+
     // 1. the maximum of this lane's tokens, and their largest bits, which tell a NaN and -infinity
     let max_bits = max_of(t);
     let largest = max(max(max(t.a, t.b), t.c), t.d);
     let largest_bits = max(max(max(largest.x, largest.y), largest.z), largest.w);
-    lane_key[lane] = select(key_or_nan(max_bits), KEY_NAN, largest_bits > BITS_NEG_INFINITY);
-    if lane == 0u {
-        atomicStore(&tile_max, KEY_NEG_INFINITY);
-        atomicStore(&has_lowest, 0u);
-        atomicStore(&tile_sums[0], 0u);
-        atomicStore(&tile_sums[1], 0u);
-        atomicStore(&tile_sums[2], 0u);
-        atomicStore(&tile_sums[3], 0u);
-        atomicStore(&tile_sums[4], 0u);
-    }
-    workgroupBarrier(); // every lane's maximum before the subtiles', and the table before its first use
-
-    // 2. subtile maxima: the delegates; and the tile's
-    if lane < SUBTILES_PER_TILE {
-        let four = lane * 4u;
-        let best = max(max(lane_key[four], lane_key[four + 1u]), max(lane_key[four + 2u], lane_key[four + 3u]));
-        scratch[out + TILE_DELEGATES + lane] = bitcast<u32>(best);
-        atomicMax(&tile_max, best);
-    }
+    let max_key = select(key_or_nan(max_bits), KEY_NAN, largest_bits > BITS_NEG_INFINITY);
+    lane_key[lane] = max_key;
+    atomicMax(&tile_max, max_key);
     if largest_bits >= BITS_NEG_INFINITY {
         atomicStore(&has_lowest, 1u);
     }
-
-    // 3. weights and surprisals relative to the lane's maximum
+    // 2. weights and surprisals relative to it
     var sums = vec2<u32>(0u, 0u);
     if with_surprisal {
         sums = sums_of_both(max_bits, t, per_logit);
     } else {
         sums.x = sum_of_weights(max_bits, t, per_logit);
     }
-    workgroupBarrier(); // every subtile's maximum before the tile's is read
+    workgroupBarrier(); // every lane's maximum before the tile's and the subtiles'
 
-    // 4. relative to the tile's
+    // 3. subtile maxima: the delegates
+    if lane < SUBTILES_PER_TILE {
+        let four = lane * 4u;
+        scratch[out + TILE_DELEGATES + lane] = bitcast<u32>(
+            max(max(lane_key[four], lane_key[four + 1u]), max(lane_key[four + 2u], lane_key[four + 3u])));
+    }
+
+    // 4. relative to the tile's maximum, and across the workgroup
     let tile_key = atomicLoad(&tile_max);
     var mass = vec2<u32>(0u, 0u);
     var surprise = vec2<u32>(0u, 0u);
@@ -204,28 +205,25 @@ fn reduce(
             surprise = lane_surprisal(sums.y, mass, factor, octaves);
         }
     }
-    lane_sums[lane] = mass;
+    let limbs = limbs_of(mass);
+    atomicAdd(&mass_limbs[0], limbs.x);
+    atomicAdd(&mass_limbs[1], limbs.y);
+    atomicAdd(&mass_limbs[2], limbs.z);
     if with_surprisal {
-        lane_sums[LANES + lane] = surprise;
+        let limbs = limbs_of(surprise);
+        atomicAdd(&surprisal_limbs[0], limbs.x);
+        atomicAdd(&surprisal_limbs[1], limbs.y);
+        atomicAdd(&surprisal_limbs[2], limbs.z);
     }
     // Where nothing is as low as -infinity, all is above it.
     let counts_all = target_bits == BITS_NEG_INFINITY && atomicLoad(&has_lowest) == 0u;
     if !counts_all {
-        lane_counts[lane] = counts_of(t, key_or_nan(target_bits));
-    }
-    workgroupBarrier(); // every lane's sums before the sixteen partial sums
-
-    // 5. across the workgroup: sixteen lanes, of sixteen lanes each; one writes the tile
-    if lane < 16u {
-        add_to_tile(0u, sum_of_lanes(lane));
-        if with_surprisal {
-            add_to_tile(2u, sum_of_lanes(LANES + lane));
-        }
-        if !counts_all {
-            atomicAdd(&tile_sums[4], sum_of_counts(lane));
+        let key = key_or_nan(target_bits);
+        if max_key >= key { // most lanes have no token as probable as a target is
+            atomicAdd(&tile_counts, counts_of(t, key));
         }
     }
-    workgroupBarrier(); // sixteen partial sums before their sum is read
+    workgroupBarrier(); // every lane's sums before the tile's are read
     if lane == 0u {
         write_tile(out, tile_key, target_bits, counts_all, min(TILE, chunk.vocab - tile * TILE));
     }
@@ -234,7 +232,7 @@ fn reduce(
 fn write_tile(out: u32, tile_key: i32, target_bits: u32, counts_all: bool, n_tokens: u32) {
     var counts = n_tokens | (n_tokens << 16u);
     if !counts_all {
-        counts = atomicLoad(&tile_sums[4]);
+        counts = atomicLoad(&tile_counts);
         if target_bits == BITS_NEG_INFINITY {
             counts -= (TILE - n_tokens) << 16u; // those past the vocabulary
         }
@@ -243,40 +241,24 @@ fn write_tile(out: u32, tile_key: i32, target_bits: u32, counts_all: bool, n_tok
         counts = 0u; // a NaN is no less and no greater
     }
     scratch[out + TILE_MAX_KEY] = bitcast<u32>(tile_key);
-    scratch[out + TILE_MASS] = atomicLoad(&tile_sums[0]);
-    scratch[out + TILE_MASS + 1u] = atomicLoad(&tile_sums[1]);
-    scratch[out + TILE_SURPRISAL] = atomicLoad(&tile_sums[2]);
-    scratch[out + TILE_SURPRISAL + 1u] = atomicLoad(&tile_sums[3]);
+    let mass = sum_of_limbs(atomicLoad(&mass_limbs[0]), atomicLoad(&mass_limbs[1]), atomicLoad(&mass_limbs[2]));
+    let surprisal = sum_of_limbs(
+        atomicLoad(&surprisal_limbs[0]), atomicLoad(&surprisal_limbs[1]), atomicLoad(&surprisal_limbs[2]));
+    scratch[out + TILE_MASS] = mass.x;
+    scratch[out + TILE_MASS + 1u] = mass.y;
+    scratch[out + TILE_SURPRISAL] = surprisal.x;
+    scratch[out + TILE_SURPRISAL + 1u] = surprisal.y;
     scratch[out + TILE_N_GREATER] = counts & 0xffffu;
     scratch[out + TILE_N_EQUAL] = (counts >> 16u) - (counts & 0xffffu);
 }
 
-// Adds 64 bits to two words of `tile_sums`, with a carry: in any order the same.
-fn add_to_tile(place: u32, sum: vec2<u32>) {
-    let before = atomicAdd(&tile_sums[place], sum.x);
-    atomicAdd(&tile_sums[place + 1u], sum.y + u32(before + sum.x < before));
+// A number below 2^56 in limbs of 24 bits, the lowest first: 256 of them add up without a carry.
+fn limbs_of(a: vec2<u32>) -> vec3<u32> {
+    return vec3<u32>(a.x & 0xffffffu, ((a.x >> 24u) | (a.y << 8u)) & 0xffffffu, a.y >> 16u);
 }
 
-// Sums of sixteen lanes, sixteen apart.
-fn sum_of_lanes(first: u32) -> vec2<u32> {
-    return add64(
-        add64(sum_of_four(first), sum_of_four(first + 64u)),
-        add64(sum_of_four(first + 128u), sum_of_four(first + 192u)));
-}
-
-fn sum_of_four(first: u32) -> vec2<u32> {
-    return add64(
-        add64(lane_sums[first], lane_sums[first + 16u]),
-        add64(lane_sums[first + 32u], lane_sums[first + 48u]));
-}
-
-fn sum_of_counts(first: u32) -> u32 {
-    return (counts_of_four(first) + counts_of_four(first + 64u))
-        + (counts_of_four(first + 128u) + counts_of_four(first + 192u));
-}
-
-fn counts_of_four(first: u32) -> u32 {
-    return (lane_counts[first] + lane_counts[first + 16u]) + (lane_counts[first + 32u] + lane_counts[first + 48u]);
+fn sum_of_limbs(first: u32, second: u32, third: u32) -> vec2<u32> {
+    return add64(vec2<u32>(first, third << 16u), vec2<u32>(second << 24u, second >> 8u));
 }
 
 // Tokens of a lane above a key in the lower half of the word, not below it in the upper one. On the key's side of zero one

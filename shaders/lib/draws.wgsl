@@ -1,5 +1,5 @@
 // draws: sums of what is kept, then tokens at random points of the run, in token order; docs/sampling.md, "Drawing".
-// Provides: advance_kept, advance_draw, advance_describe, random.
+// Provides: advance_kept, advance_draw, advance_describe, words_of_draw, random.
 // Needs: format, words, integers, exact, request, rng, numbers, list, scan, thresholds, row_program (.wgsl), the
 // kernel's bindings `requests`, `records`.
 
@@ -103,8 +103,8 @@ fn advance_draw() {
             }
         }
     }
-    if is_writer {
-        drawn[progress.draw] = progress.token;
+    if progress.draw == 0u {
+        progress.first_token = progress.token;
     }
     progress.at = AT_DESCRIBE;
     progress.round = 0u;
@@ -129,17 +129,29 @@ fn advance_describe() {
         next.bound = earlier_of(code_of_lowest(key), run_last);
         return;
     }
-    if is_writer {
-        let out = progress.out + SAMPLE_HEADER_WORDS + progress.draw * DRAW_WORDS;
-        records[out + DRAW_TOKEN] = progress.token;
-        let out_view = out + DRAW_VIEWS + select(0u, 3u, progress.is_raw);
-        records[out_view] = bits_of_key(key);
-        records[out_view + 1u] = found.greater;
-        records[out_view + 2u] = found.equal;
+    let out = words_of_draw();
+    records[out + DRAW_TOKEN] = progress.token;
+    let out_view = out + DRAW_VIEWS + select(0u, 3u, progress.is_raw);
+    records[out_view] = bits_of_key(key);
+    records[out_view + 1u] = found.greater;
+    records[out_view + 2u] = found.equal;
+    // A run that begins with the row's first token and ends behind all equals of this one ranks it as the row does.
+    let is_raw_too = !progress.is_raw && !is_changed && (requests[request].flags & ASKS_RAW) != 0u
+        && all(run_first == HIGHEST) && key > key_of_code(run_last);
+    if is_raw_too {
+        records[out_view + 3u] = bits_of_key(key);
+        records[out_view + 4u] = found.greater;
+        records[out_view + 5u] = found.equal;
+        progress.ranked |= 1u << progress.draw;
     }
     progress.draw += 1u;
     progress.round = 0u;
     progress.at = select(AT_DRAW, AT_RAW_DRAW, progress.is_raw);
+}
+
+// Where the words of the draw at hand begin.
+fn words_of_draw() -> u32 {
+    return progress.out + SAMPLE_HEADER_WORDS + progress.draw * DRAW_WORDS;
 }
 
 fn random(position: vec2<u32>, purpose: u32) -> vec4<u32> {
@@ -152,5 +164,5 @@ fn accepts(token: u32) -> bool {
     if token < chunk.vocab && is_in_run(progress.code) {
         own = row_weight(octaves_below(max_bits, bits_of_key(key_of_code(progress.code)), progress.scale));
     }
-    return !at_least64(multiply_high64(progress.numbers.xy, draft_mass(token)), own);
+    return !at_least64(multiply_high64(progress.numbers.xy, draft_mass(token, progress.kept.mass)), own);
 }

@@ -1,43 +1,80 @@
-// radix: the way of a radix select down a code, 8 bits at a time: four digits of the key, then three of the complement
-// of the place, which has 20 bits (Knuth, TAOCP 3, 5.2.5). How the items of a digit are counted is the selection's own.
-// Provides: CODE_DIGITS, KEY_DIGITS, Walk, ROOT, look_at, has_prefix, digit_in, narrow, largest_with.
-// Needs: nothing.
+// radix: the way of a radix select from a range of codes down to one of them, 8 bits at a time (Knuth, TAOCP 3, 5.2.5):
+// four digits of the key, then three of the complement of the place, which has 20 bits. How the items of a digit are counted
+// is the selection's own.
+// Provides: CODE_DIGITS, Walk, ALL_CODES, top_codes, codes_below, is_top, is_in, digit_in, narrow, is_key, is_one, largest_in.
+// Needs: format.wgsl.
 
-const KEY_DIGITS: u32 = 4u;
 const CODE_DIGITS: u32 = 7u;
+const PLACE_BITS: u32 = 20u;
+const TOP_BITS: u32 = 26u;
 
-// What is known of the code that is looked for, and the digit that comes next.
+// Codes whose keys lie side by side, or the places of one key.
 struct Walk {
-    prefix: vec2<u32>, // zero where nothing is known
-    mask: vec2<u32>,   // ones where it is known
-    in_key: bool,      // the digit lies in the code's first word
-    shift: u32,        // of the digit in its word
+    first: vec2<u32>, // the smallest
+    last: u32,        // the largest key's word
+    in_key: bool,     // of several keys
+    bits: u32,        // 2^bits of them, or of the places; by `last` fewer
 }
 
-const ROOT: Walk = Walk(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u), true, 24u);
+const ALL_CODES: Walk = Walk(vec2<u32>(0u, 0u), 0xffffffffu, true, 32u);
 
-fn look_at(walk: Walk, digit: u32) -> Walk {
-    let in_key = digit < KEY_DIGITS;
-    let shift = select(16u - 8u * (digit - KEY_DIGITS), 24u - 8u * digit, in_key);
-    return Walk(walk.prefix, walk.mask, in_key, shift);
+// The 2^26 keys down from the largest: eight halvings of a logit of one sign. Their first digits differ, where those of all
+// codes are exponents, of which a row has few: then all lanes would add to the same.
+fn top_codes(largest: u32) -> Walk {
+    return Walk(vec2<u32>(largest - min(largest, (1u << TOP_BITS) - 1u), 0u), 0xffffffffu, true, TOP_BITS);
 }
 
-fn has_prefix(walk: Walk, code: vec2<u32>) -> bool {
-    return all((code & walk.mask) == walk.prefix);
+// Whether there are others below.
+fn is_top(walk: Walk) -> bool {
+    return walk.bits == TOP_BITS && walk.first.x > 0u;
 }
 
+fn codes_below(walk: Walk) -> Walk {
+    return Walk(vec2<u32>(0u, 0u), walk.first.x - 1u, true, 32u);
+}
+
+fn shift_of(walk: Walk) -> u32 {
+    return max(walk.bits, 8u) - 8u;
+}
+
+fn is_in(walk: Walk, code: vec2<u32>) -> bool {
+    if code.x < walk.first.x || code.x > walk.last {
+        return false;
+    }
+    let n_digits = 1u << min(walk.bits, 8u);
+    if walk.in_key {
+        return ((code.x - walk.first.x) >> shift_of(walk)) < n_digits;
+    }
+    return code.x == walk.first.x && code.y >= walk.first.y && ((code.y - walk.first.y) >> shift_of(walk)) < n_digits;
+}
+
+// Of a code in the range.
 fn digit_in(walk: Walk, code: vec2<u32>) -> u32 {
-    return (select(code.y, code.x, walk.in_key) >> walk.shift) & 0xffu;
+    return select(code.y - walk.first.y, code.x - walk.first.x, walk.in_key) >> shift_of(walk);
 }
 
-// The digit is known: it has this value.
+// The codes with this digit.
 fn narrow(walk: Walk, value: u32) -> Walk {
-    let in_word = select(vec2<u32>(0u, 1u), vec2<u32>(1u, 0u), walk.in_key);
-    let prefix = walk.prefix | (in_word * (value << walk.shift));
-    return Walk(prefix, walk.mask | (in_word * (0xffu << walk.shift)), walk.in_key, walk.shift);
+    let shift = shift_of(walk);
+    let by = select(vec2<u32>(0u, value << shift), vec2<u32>(value << shift, 0u), walk.in_key);
+    let is_key = walk.in_key && shift == 0u;
+    return Walk(walk.first + by, walk.last, walk.in_key && !is_key, select(shift, PLACE_BITS, is_key));
 }
 
-// The largest code with the prefix; the prefix is the smallest.
-fn largest_with(walk: Walk) -> vec2<u32> {
-    return walk.prefix | (~walk.mask & vec2<u32>(0xffffffffu, 0xffffffu));
+// Whether one key is left, all of its places.
+fn is_key(walk: Walk) -> bool {
+    return !walk.in_key;
+}
+
+// Whether one code is left.
+fn is_one(walk: Walk) -> bool {
+    return !walk.in_key && walk.bits == 0u;
+}
+
+fn largest_in(walk: Walk) -> vec2<u32> {
+    let span = 0xffffffffu >> (32u - max(walk.bits, 1u));
+    if walk.in_key {
+        return vec2<u32>(min(walk.first.x + span, walk.last), LAST_TOKEN);
+    }
+    return walk.first + vec2<u32>(0u, select(span, 0u, walk.bits == 0u));
 }

@@ -1,6 +1,6 @@
 // ranks: how many tokens of the run are more probable than one of it, and how many as probable. Nothing is weighed, and
-// eight tokens are on their way to a lane at once: on a GPU the walk over a whole row is all waiting for memory.
-// Provides: count_ranks, which leaves both in `found`.
+// eight tokens are on their way to a lane while it looks at eight others.
+// Provides: count_ranks, with which the first lane leaves both in `found`.
 // Needs: words, logits, exact, changes, list, scan (.wgsl), row_program's `found`, the kernel's binding `logits`.
 
 var<workgroup> rank_counts: array<atomic<u32>, 2>; // greater, equal
@@ -33,8 +33,8 @@ fn ranks_among(bits: vec4<u32>, tokens: vec4<u32>, key: i32) -> vec4<u32> {
     return select(vec4<u32>(0u), vec4<u32>(1u), is_greater) + select(vec4<u32>(0u), vec4<u32>(0x10000u), is_equal);
 }
 
-fn count_ranks(lane: u32) {
-    let key = key_of_code(progress.code);
+fn count_ranks(code: vec2<u32>, lane: u32) {
+    let key = key_of_code(code);
     let n = opened * SUBTILE;
     first_token = 0u;
     workgroupBarrier(); // whoever reads the last counts has them
@@ -44,11 +44,15 @@ fn count_ranks(lane: u32) {
     workgroupBarrier(); // both are empty before the adding
     rounds += (n / (8u * LANES) + 1u) * select(1u, 5u, is_changed);
     var counts = vec4<u32>(0u); // a lane has at most 4096 tokens
+    var a = four_tokens(lane, n);
+    var b = four_tokens(lane + 4u * LANES, n);
+    var bits_a = four_raw(a);
+    var bits_b = four_raw(b);
     for (var i = lane; i < n; i += 8u * LANES) {
-        var a = four_tokens(i, n);
-        var b = four_tokens(i + 4u * LANES, n);
-        var bits_a = four_raw(a);
-        var bits_b = four_raw(b);
+        let next_a = four_tokens(i + 8u * LANES, n);
+        let next_b = four_tokens(i + 12u * LANES, n);
+        let next_bits_a = four_raw(next_a);
+        let next_bits_b = four_raw(next_b);
         if view == PROCESSED && is_changed {
             // Two a round, which go to the end of the eight: the text is there twice, not eight times.
             for (var pair = chunk.nothing; pair < 4u; pair++) {
@@ -62,12 +66,18 @@ fn count_ranks(lane: u32) {
             }
         }
         counts += ranks_among(bits_a, a, key) + ranks_among(bits_b, b, key);
+        a = next_a;
+        b = next_b;
+        bits_a = next_bits_a;
+        bits_b = next_bits_b;
     }
     let own = (counts.x + counts.y) + (counts.z + counts.w);
     atomicAdd(&rank_counts[0], own & 0xffffu);
     atomicAdd(&rank_counts[1], own >> 16u);
     reopened += n;
     workgroupBarrier(); // every lane's counts before they are read
-    found.greater = atomicLoad(&rank_counts[0]);
-    found.equal = atomicLoad(&rank_counts[1]);
+    if lane == 0u {
+        found.greater = atomicLoad(&rank_counts[0]);
+        found.equal = atomicLoad(&rank_counts[1]);
+    }
 }

@@ -1,7 +1,7 @@
-// row_program: what comes next in the work on a row. There are no barriers in it: every lane runs all of this and comes
-// to the same. What a lane knows lies in variables of its own, not in structs that are passed and returned, which
-// compilers copy with every call.
-// Provides: progress, next, found, begin, advance, the moves that several stations make, the header's writer.
+// row_program: what comes next in the work on a row. One lane decides, and writes the records; what all have to know of it
+// is in its orders. What it keeps in mind lies in the workgroup's memory, where it takes no registers of all lanes, and no
+// other lane looks at it: there are no barriers in here.
+// Provides: Orders, found, begin, advance, obey, the moves that several stations make, the header's writer.
 // Needs: format, words, integers, exact, request, list, merge, scan, thresholds, cuts, draws, views (.wgsl), the
 // kernel's bindings `requests`, `records`.
 
@@ -61,11 +61,13 @@ struct Progress {
     all_mass: vec2<u32>,
     ends: vec3<u32>,       // of the run, where a filter acted: first token, last token, its key
     token: u32,            // drawn last; at first the draft's
+    first_token: u32,      // of the draws
     code: vec2<u32>,       // of that token, while it is tried or described; of one that XTC spares
     exempt: u32,           // number of that one
     survivor: vec2<u32>,   // the code that XTC would leave first
     numbers: vec4<u32>,    // random, for what the station does
     is_accepted: bool,
+    ranked: u32,           // bits of the draws whose raw ranks are written
     listed: u32,
 }
 
@@ -80,33 +82,52 @@ struct Found {
     floor: vec2<u32>,      // every token whose code is at least this lies in an opened subtile
 }
 
-var<private> progress: Progress;
-var<private> next: Move;
-var<private> found: Found;
-var<private> is_writer: bool;          // one lane writes records
-var<private> last_of_opened: vec2<u32>; // the run's end when the whole row was opened
-var<workgroup> drawn: array<u32, 16>;
+// What all lanes do, and what they have to know for it.
+struct Orders {
+    does: u32,             // DOES_*
+    view: u32,
+    max_bits: u32,
+    run_first: vec2<u32>,
+    run_last: vec2<u32>,
+    opened: u32,
+    opened_all: bool,
+    task: Task,
+    code: vec2<u32>,       // of a token that is to be ranked
+    listed: u32,           // of the list: so many tokens, and what a Move says
+    winners: u32,
+    places: u32,
+    out: u32,
+}
+
+// The first lane's own.
+var<workgroup> progress: Progress;
+var<workgroup> next: Move;
+var<workgroup> found: Found;
+var<workgroup> last_of_opened: vec2<u32>; // the run's end when the whole row was opened
+var<workgroup> step: u32;
 
 // The scans of a move.
 const STEP_BOUND: u32 = 1u; // of the delegates: which are the largest
 const STEP_OPEN: u32 = 2u;  // of the delegates: takes these
 const STEP_OWN: u32 = 3u;   // its own
 
-var<private> step: u32;
-
-// The row before its first move: everything possible is kept.
-fn begin(own_row: u32, lane: u32) {
+// The row at hand.
+fn begin(own_row: u32) {
     row = own_row;
     row_start = start_of(row);
-    is_writer = lane == 0u;
-    if is_writer {
-        drawn[0] = NO_TOKEN;
-    }
-    let head = head_of(row);
-    request = head.request;
+    request = head_of(row).request;
     is_changed = is_row_changed(request);
+}
+
+// The row before its first move: everything possible is kept.
+fn begin_program() {
+    let head = head_of(row);
+    progress = Progress();
+    next = Move();
+    found = Found();
     progress.head = head;
     progress.token = head.token;
+    progress.first_token = NO_TOKEN;
     progress.out = chunk.rows + row * chunk.record_words;
     progress.out_token = row;
     progress.ends = vec3<u32>(NO_TOKEN, NO_TOKEN, 0u);
@@ -118,11 +139,29 @@ fn begin(own_row: u32, lane: u32) {
     run_last = LOWEST;
     last_of_opened = LOWEST;
     found.floor = HIGHEST;
+    step = STEP_OWN;
 }
 
-// What comes next, one or more of DOES_*. A scan of tokens may need other subtiles than those that are open: two more
-// scans come before it.
-fn advance() -> u32 {
+// What all lanes do next, by the first one.
+fn advance() -> Orders {
+    let does = next_does();
+    return Orders(does, view, max_bits, run_first, run_last, opened, opened_all, task, progress.code, progress.listed,
+        next.winners, next.places, next.out);
+}
+
+// By every lane.
+fn obey(orders: Orders) {
+    view = orders.view;
+    max_bits = orders.max_bits;
+    run_first = orders.run_first;
+    run_last = orders.run_last;
+    opened = orders.opened;
+    opened_all = orders.opened_all;
+    task = orders.task;
+}
+
+// One or more of DOES_*. A scan of tokens may need other subtiles than those that are open: two more scans come before it.
+fn next_does() -> u32 {
     if step == STEP_BOUND {
         step = STEP_OPEN;
         task.kind = TAKE;
@@ -188,7 +227,7 @@ fn decide() -> bool {
     next.opens_to = false;
     next.by_row_max = false;
     next.task = Task(NOTHING, OF_TOKENS, BY_ROW, false, vec2<u32>(0u, 0u), LOWEST, HIGHEST, 0u, progress.scale,
-        vec4<u32>(0u, 0u, 0u, 0u));
+        progress.kept.mass, vec4<u32>(0u, 0u, 0u, 0u));
     if progress.at == AT_CUT && progress.cut >= requests[request].n_cuts {
         progress.at = AT_KEPT;
     }
@@ -232,16 +271,19 @@ fn decide() -> bool {
 
 // What stations look up, here once for all of them.
 fn look_up() {
-    var purpose = FOR_XTC;
-    if progress.at == AT_DRAW {
-        purpose = FOR_DRAW + progress.draw;
-        if progress.head.token != NO_TOKEN {
-            // Whoever drafted may have used the numbers of the draw.
-            purpose = select(FOR_RESIDUAL, FOR_ACCEPT, progress.round == 0u);
-        }
-    }
-    progress.numbers = random(progress.head.position, purpose);
     let is_tried = progress.at == AT_DRAW && progress.round == 0u;
+    let is_tossed = progress.at == AT_CUT && progress.round == 1u && requests[request].cuts[progress.cut].x == CUT_XTC;
+    if is_tried || is_tossed || (progress.at == AT_DRAW && progress.round == 3u) {
+        var purpose = FOR_XTC;
+        if !is_tossed {
+            purpose = FOR_DRAW + progress.draw;
+            if progress.head.token != NO_TOKEN {
+                // Whoever drafted may have used the numbers of the draw.
+                purpose = select(FOR_RESIDUAL, FOR_ACCEPT, is_tried);
+            }
+        }
+        progress.numbers = random(progress.head.position, purpose);
+    }
     let is_exempt = progress.at == AT_CUT && progress.round == ROUND_EXEMPT;
     var token = progress.token;
     if is_exempt {
@@ -299,11 +341,8 @@ fn same_scale(a: Scale, b: Scale) -> bool {
 
 // The header, and the first token, but for the raw view's words.
 fn write_header() {
-    if !is_writer {
-        return;
-    }
     let out = progress.out;
-    records[progress.out_token] = drawn[0];
+    records[progress.out_token] = progress.first_token;
     records[out + SAMPLE_MAX_KEY] = bitcast<u32>(key_of_first());
     records[out + SAMPLE_STATUS] = progress.stats.status;
     write64(out + SAMPLE_MASS, progress.kept.mass);

@@ -1,8 +1,8 @@
 // scan: one walk over the subtiles of a row, or over the tokens of those that are opened: sums, a selection, a list, a draw.
 // There is one instance of it in a kernel, so that compilers that copy every call have little to copy.
 // Provides: Task, Outcome, scan, load_tiles, and the row at hand: what is kept, what is opened.
-// Needs: format, words, logits, integers, exact, changes, numbers, rng, list, radix, merge (.wgsl), row_program's
-// `progress` and `found`, the kernel's bindings `logits`, `scratch`, `table`, `draft`.
+// Needs: format, words, logits, integers, exact, quads, changes, numbers, rng, list, radix, merge (.wgsl), row_program's
+// `found`, the kernel's bindings `logits`, `scratch`, `table`, `draft`.
 
 // Kinds of tasks.
 const NOTHING: u32 = 0u;
@@ -31,6 +31,7 @@ struct Task {
     floor: vec2<u32>,   // every token whose code is at least this lies in an opened subtile
     centre: u32,        // octaves; of an entropy, the logarithm of the mass
     scale: Scale,
+    kept_mass: vec2<u32>, // of a residual: what the draft's probabilities are shares of
     numbers: vec4<u32>, // of a draw: two of 64 bits
 }
 
@@ -67,6 +68,8 @@ var<private> task: Task;
 var<private> first_token: u32;    // where no subtiles are named
 var<private> is_changed: bool;     // by masks, bias or penalties
 var<private> own: Outcome;         // what this lane finds
+var<private> held_place: u32;
+var<private> held_mass: vec2<u32>;
 
 var<workgroup> low: array<atomic<u32>, 256>;  // masses of 64 bits, by digit; by tile, the last one first
 var<workgroup> high: array<atomic<u32>, 256>;
@@ -83,12 +86,16 @@ fn raw_bits(token: u32) -> u32 {
     return widen(logits[word_of_element(element)], element);
 }
 
-fn code_of_token(token: u32) -> vec2<u32> {
-    var bits = raw_bits(token);
+// Bits of a token's logit in the view, of those of its raw one.
+fn bits_in_view(token: u32, raw: u32) -> u32 {
     if view == PROCESSED && is_changed {
-        bits = changed_bits(row, request, token, bits);
+        return changed_bits(row, request, min(token, chunk.vocab - 1u), raw);
     }
-    return code_of(key_of_bits(bits), token);
+    return raw;
+}
+
+fn code_of_token(token: u32) -> vec2<u32> {
+    return code_of(key_of_bits(bits_in_view(token, raw_bits(token))), token);
 }
 
 // The i-th token of what is opened, or of the neighbours that a draw looks at.
@@ -103,17 +110,33 @@ fn is_in_run(code: vec2<u32>) -> bool {
     return at_least(run_first, code) && at_least(code, run_last);
 }
 
-// Code of a subtile, or of a token; NO_ITEM for a token outside the run.
-fn item(level: u32, i: u32) -> vec2<u32> {
+// What there is to be read of a subtile, its delegate's key, or of a token, the bits of its raw logit.
+fn word_of_item(level: u32, i: u32) -> u32 {
     if level == OF_SUBTILES {
         let tile = tile_words(view, row, i / SUBTILES_PER_TILE);
-        return code_of(bitcast<i32>(scratch[tile + TILE_DELEGATES + i % SUBTILES_PER_TILE]), i);
+        return scratch[tile + TILE_DELEGATES + i % SUBTILES_PER_TILE];
+    }
+    return raw_bits(token_at(level, i));
+}
+
+// Of four items, so many apart; past the last one of any.
+fn words_of_four(level: u32, i: u32, apart: u32, n: u32) -> vec4<u32> {
+    let inside = min(vec4<u32>(i, i + apart, i + 2u * apart, i + 3u * apart), vec4<u32>(max(n, 1u) - 1u));
+    return vec4<u32>(word_of_item(level, inside.x), word_of_item(level, inside.y),
+        word_of_item(level, inside.z), word_of_item(level, inside.w));
+}
+
+// Code of a subtile, or of a token; NO_ITEM for a token outside the run.
+fn item(level: u32, i: u32) -> vec2<u32> {
+    let word = word_of_item(level, i);
+    if level == OF_SUBTILES {
+        return code_of(bitcast<i32>(word), i);
     }
     let token = token_at(level, i);
     if token >= chunk.vocab {
         return NO_ITEM;
     }
-    let code = code_of_token(token);
+    let code = code_of(key_of_bits(bits_in_view(token, word)), token);
     return select(NO_ITEM, code, is_in_run(code));
 }
 
@@ -122,6 +145,22 @@ fn add_mass(place: u32, mass: vec2<u32>) {
     let before = atomicAdd(&low[place], mass.x);
     let carry = u32(before + mass.x < before);
     atomicAdd(&high[place], mass.y + carry);
+}
+
+// The mass of a tile is held back until a lane comes to another tile, since all lanes add to the same few.
+fn hold(place: u32, mass: vec2<u32>) {
+    if place != held_place {
+        let_go();
+        held_place = place;
+    }
+    held_mass = add64(held_mass, mass);
+}
+
+fn let_go() {
+    if any(held_mass != vec2<u32>(0u, 0u)) {
+        add_mass(held_place, held_mass);
+    }
+    held_mass = vec2<u32>(0u, 0u);
 }
 
 fn mass_at(place: u32) -> vec2<u32> {
@@ -134,31 +173,60 @@ struct Weighed {
     surprisal: vec2<u32>, // weight times octaves
 }
 
-fn weighed(octaves: u32) -> Weighed {
+fn row_weight(octaves: u32) -> vec2<u32> {
     if octaves == FAR {
-        return Weighed(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u));
+        return vec2<u32>(0u, 0u);
     }
-    let m = mantissa(table[table_index(octaves)], octaves);
-    let product = mul_high(m, octaves << 1u); // Q24
-    return Weighed(shift_right64(vec2<u32>(m << 12u, m >> 20u), octaves >> 24u),
-        shift_right64(vec2<u32>(product << 19u, product >> 13u), octaves >> 24u));
+    return row_weight_of(octaves, mantissa(table[table_index(octaves)], octaves));
 }
 
-fn row_weight(octaves: u32) -> vec2<u32> {
-    return weighed(octaves).mass;
+fn row_weight_of(octaves: u32, mantissa: u32) -> vec2<u32> {
+    return shift_right64(vec2<u32>(mantissa << 12u, mantissa >> 20u), octaves >> 24u);
+}
+
+// What a token of these octaves and this mantissa counts for, as the task weighs.
+fn weighed(bits: u32, token: u32, octaves: u32, mantissa: u32) -> Weighed {
+    var own = Weighed(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u));
+    if task.weigh == BY_SQUARE {
+        let distance = distance_q20(bits);
+        own.mass.x = distance;
+        own.surprisal = shift_right64(mul_wide(distance, distance), 12u);
+        return own;
+    }
+    if octaves != FAR {
+        if task.weigh == BY_TILE {
+            own.mass = weight(mantissa, octaves);
+        } else {
+            own.mass = row_weight_of(octaves, mantissa);
+        }
+        if task.kind == SUM || task.weigh == BY_ENTROPY {
+            let product = mul_high(mantissa, octaves << 1u); // Q24
+            own.surprisal = shift_right64(vec2<u32>(product << 19u, product >> 13u), octaves >> 24u);
+        }
+    }
+    if task.weigh == BY_ENTROPY {
+        let of_mass = mul_wide(shift_right64(own.mass, 12u).x, task.centre);
+        own.mass = add64(shift_right64(own.surprisal, 5u), shift_right64(of_mass, 19u));
+    } else if task.weigh == BY_WEIGHT_SQUARE {
+        let short = shift_right64(own.mass, 12u).x; // Q31
+        own.surprisal = shift_right64(mul_wide(short, short), 19u);
+    } else if task.weigh == BY_RESIDUAL {
+        own.mass = residual(own.mass, token);
+    }
+    return own;
 }
 
 // What a draft's probability of a token is of the run's mass: ⌊probability · mass⌋, Q43.
-fn draft_mass(token: u32) -> vec2<u32> {
+fn draft_mass(token: u32, kept_mass: vec2<u32>) -> vec2<u32> {
     let bits = draft[chunk.other_base + row * chunk.other_stride + token];
     if bits > 0x7f800000u { // negative or NaN: none
         return vec2<u32>(0u, 0u);
     }
     let exponent = bits >> 23u;
     if exponent >= 127u { // one or more
-        return progress.kept.mass;
+        return kept_mass;
     }
-    return mul_shift(progress.kept.mass, (bits << 8u) | 0x80000000u, 158u - exponent);
+    return mul_shift(kept_mass, (bits << 8u) | 0x80000000u, 158u - exponent);
 }
 
 // Distance below the maximum, Q20, at most 256: a logit of -10000 that masks a token counts as 256 below.
@@ -171,17 +239,37 @@ fn distance_q20(bits: u32) -> u32 {
 
 // What is left of a token's mass when the draft has had its own.
 fn residual(mass: vec2<u32>, token: u32) -> vec2<u32> {
-    let taken = draft_mass(token);
+    let taken = draft_mass(token, task.kept_mass);
     return subtract64(mass, select(taken, mass, at_least64(taken, mass)));
 }
 
-// One item.
-fn visit(i: u32, n: u32, walk: Walk) {
-    if i >= n {
-        return;
+// Words of the codes of four keys, or of the keys of four tokens by their bits in the view.
+fn code_words(level: u32, words: vec4<u32>) -> vec4<u32> {
+    let raw = words ^ (bitcast<vec4<u32>>(bitcast<vec4<i32>>(words) >> vec4<u32>(31u)) & vec4<u32>(0x7fffffffu));
+    let keys = select(raw, vec4<u32>(0u), raw == vec4<u32>(0xffffffffu)); // key_of_bits
+    return select(keys, words, vec4<bool>(level == OF_SUBTILES)) ^ vec4<u32>(0x80000000u);
+}
+
+// The least and the largest of these words that any item of the walk can have.
+fn code_words_wanted(walk: Walk) -> vec2<u32> {
+    if task.level == OF_SUBTILES {
+        return vec2<u32>(task.from_code.x, 0xffffffffu);
     }
-    let code = item(task.level, i);
-    if (task.level != OF_SUBTILES && !at_least(code, LOWEST)) || !at_least(code, task.from_code) {
+    let run = vec2<u32>(max(max(run_last.x, LOWEST.x), task.from_code.x), run_first.x);
+    if task.kind == SELECT_BY_COUNT || task.kind == SELECT_BY_MASS {
+        return vec2<u32>(max(run.x, walk.first.x), min(run.y, largest_in(walk).x));
+    }
+    return run;
+}
+
+// One item, with its code's first word; of a token also its bits in the view and, where it is weighed, octaves and mantissa.
+fn visit(i: u32, code_word: u32, bits: u32, octaves: u32, mantissa: u32, walk: Walk) {
+    var token = i; // or subtile
+    if task.level != OF_SUBTILES {
+        token = token_at(task.level, i);
+    }
+    let code = vec2<u32>(code_word, (LAST_TOKEN - token) & LAST_TOKEN);
+    if (task.level != OF_SUBTILES && (token >= chunk.vocab || !is_in_run(code))) || !at_least(code, task.from_code) {
         return;
     }
     if task.kind == TAKE {
@@ -195,47 +283,7 @@ fn visit(i: u32, n: u32, walk: Walk) {
         }
         return;
     }
-    let key = key_of_code(code);
-    let token = place_of_code(code);
-    var octaves = 0u;
-    var mass = vec2<u32>(0u, 0u);
-    var second = vec2<u32>(0u, 0u);
-    if task.kind != SELECT_BY_COUNT {
-        var reference = max_bits;
-        if task.weigh == BY_TILE {
-            reference = bits_of_key(bitcast<i32>(scratch[tile_words(view, row, token / TILE) + TILE_MAX_KEY]));
-        }
-        octaves = octaves_below(reference, bits_of_key(key), task.scale);
-        let own_weight = weighed(octaves);
-        mass = own_weight.mass;
-        second = own_weight.surprisal;
-        if task.weigh == BY_TILE && octaves != FAR {
-            mass = weight(mantissa(table[table_index(octaves)], octaves), octaves);
-        } else if task.weigh == BY_SQUARE {
-            let distance = distance_q20(bits_of_key(key));
-            mass = vec2<u32>(distance, 0u);
-            second = shift_right64(mul_wide(distance, distance), 12u);
-        } else if task.weigh == BY_ENTROPY {
-            let of_mass = mul_wide(shift_right64(mass, 12u).x, task.centre);
-            mass = add64(shift_right64(second, 5u), shift_right64(of_mass, 19u));
-        } else if task.weigh == BY_WEIGHT_SQUARE {
-            let short = shift_right64(mass, 12u).x; // Q31
-            second = shift_right64(mul_wide(short, short), 19u);
-        } else if task.weigh == BY_RESIDUAL {
-            mass = residual(mass, token);
-        }
-    }
-    var place = NONE; // where the mass goes
-    if task.kind < SELECT_BY_COUNT {
-        own.mass = add64(own.mass, mass);
-        own.surprisal = add64(own.surprisal, second);
-        own.first = select(own.first, code, at_least(code, own.first));
-        own.last = select(own.last, code, at_least(own.last, code));
-        own.count += 1u;
-        if task.to_tiles {
-            place = 255u - token / TILE;
-        }
-    } else {
+    if task.kind >= SELECT_BY_COUNT {
         var along = code;
         if task.kind == SELECT_BY_NEARNESS {
             along = vec2<u32>(~(max(octaves, task.centre) - min(octaves, task.centre)), 0u);
@@ -243,14 +291,24 @@ fn visit(i: u32, n: u32, walk: Walk) {
         // A token without weight counts as an item, so that a digit of one item has no others behind it; it is not
         // near to anything.
         let is_item = octaves != FAR || task.kind != SELECT_BY_NEARNESS;
-        if is_item && has_prefix(walk, along) {
-            let value = digit_in(walk, along);
-            atomicAdd(&histogram[value], 1u);
-            place = select(value, NONE, task.kind == SELECT_BY_COUNT);
+        if !is_item || !is_in(walk, along) {
+            return; // and is not weighed
         }
+        let place = digit_in(walk, along);
+        atomicAdd(&histogram[place], 1u);
+        if task.kind != SELECT_BY_COUNT {
+            add_mass(place, weighed(bits, token, octaves, mantissa).mass);
+        }
+        return;
     }
-    if place != NONE {
-        add_mass(place, mass);
+    let counts = weighed(bits, token, octaves, mantissa);
+    own.mass = add64(own.mass, counts.mass);
+    own.surprisal = add64(own.surprisal, counts.surprisal);
+    own.first = select(own.first, code, at_least(code, own.first));
+    own.last = select(own.last, code, at_least(own.last, code));
+    own.count += 1u;
+    if task.to_tiles {
+        hold(255u - token / TILE, counts.mass);
     }
 }
 
@@ -313,16 +371,18 @@ fn descend(wanted: vec2<u32>, mass_before: vec2<u32>, digit: u32, walk: Walk) ->
         || (task.kind == SELECT_BY_COUNT && all(through == wanted));
     // All items of this digit are wanted, and the floor does not lie among them: no need to know the last exactly.
     let narrowed = narrow(walk, value);
-    let has_floor = task.level == OF_TOKENS && at_least(task.floor, narrowed.prefix)
-        && at_least(largest_with(narrowed), task.floor);
-    var n_digits = CODE_DIGITS;
+    let has_floor = task.level == OF_TOKENS && at_least(task.floor, narrowed.first)
+        && at_least(largest_in(narrowed), task.floor);
+    var is_end = is_one(narrowed);
     if task.kind == SELECT_BY_NEARNESS {
-        n_digits = KEY_DIGITS;
+        is_end = is_key(narrowed);
     } else if task.kind == DRAW {
-        n_digits = DRAW_DIGITS;
+        is_end = digit + 1u == DRAW_DIGITS;
     }
-    let is_last = digit + 1u == n_digits || (is_all && !has_floor);
-    return vec4<u32>(value, select(0u, select(1u, 2u, is_last), at_least64(through, wanted)), before);
+    if !at_least64(through, wanted) {
+        return vec4<u32>(value, 0u, through);
+    }
+    return vec4<u32>(value, select(1u, 2u, is_end || (is_all && !has_floor)), before);
 }
 
 // A draw walks down digits too, those of the token's place: the tile, sixteen tokens of it, one of these. Its masses lie
@@ -338,23 +398,24 @@ fn wanted_of_draw(numbers: vec2<u32>) -> vec2<u32> {
     return add64(multiply_high64(numbers, total), vec2<u32>(1u, 0u));
 }
 
-// Does the task and leaves what came out in `found.scan`.
+// Does the task; the first lane leaves what came out in `found.scan`.
 fn scan(lane: u32) {
     let draws = task.kind == DRAW;
     let selects = task.kind >= DRAW;
     // Items of a lane: every 256th, or in a draw so many neighbours.
     var n = select(opened * SUBTILE, n_subtiles(), task.level == OF_SUBTILES);
     var neighbours = 0u;
-    var walk = ROOT;
+    var walk = ALL_CODES;
+    if selects && task.level == OF_TOKENS {
+        walk = top_codes(select(code_of(key_of_bits(max_bits), 0u).x, 0xffffffffu, task.kind == SELECT_BY_NEARNESS));
+    }
     var before = vec2<u32>(0u, 0u);
     var wanted = task.wanted;
+    var is_reached = false;
     first_token = 0u;
-    found.scan.code = NO_ITEM;
-    found.scan.is_reached = false;
     workgroupBarrier(); // whoever reads the last scan's results has them
-    for (var digit = 0u; digit < CODE_DIGITS; digit++) {
+    for (var digit = 0u; digit <= CODE_DIGITS; digit++) {
         // 1. empty what is added to
-        walk = look_at(walk, digit);
         own = Outcome(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u), NO_ITEM, HIGHEST, 0u, false, NO_ITEM, NO_TOKEN);
         atomicStore(&histogram[lane], 0u);
         if (selects && !draws) || task.to_tiles {
@@ -374,12 +435,57 @@ fn scan(lane: u32) {
             i = lane * neighbours;
             n = i + neighbours;
         }
-        // (Two a round: Mesa before 25 cuts short what loops for more than 65 535 rounds in all.)
-        rounds += select(n / (2u * LANES), neighbours / 2u, draws) + ROUNDS_OF_DIGIT;
-        for (; i < n; i += 2u * stride) {
-            visit(i, n, walk);
-            visit(i + stride, n, walk);
+        // Four at a time, while the next four are on their way to the lane. (Mesa before 25 cuts short what loops for more
+        // than 65 535 rounds in all.)
+        let weighs = task.level != OF_SUBTILES && task.kind != TAKE && task.kind != SELECT_BY_COUNT;
+        var reference = max_bits;
+        if task.weigh == BY_TILE { // of a draw, whose neighbours lie in one tile
+            reference = bits_of_key(bitcast<i32>(scratch[tile_words(view, row, first_token / TILE) + TILE_MAX_KEY]));
         }
+        rounds += (select(n / (4u * LANES), neighbours / 4u, draws) + 1u) * select(3u, 5u, is_changed) + ROUNDS_OF_DIGIT;
+        let wanted_words = code_words_wanted(walk);
+        let steps = vec4<u32>(0u, stride, 2u * stride, 3u * stride);
+        var ahead = words_of_four(task.level, i, stride, n);
+        for (; i < n; i += 4u * stride) {
+            var words = ahead;
+            ahead = words_of_four(task.level, i + 4u * stride, stride, n);
+            if task.level != OF_SUBTILES && view == PROCESSED && is_changed {
+                // Two a round, which go to the end of the four: the text is there twice.
+                for (var pair = chunk.nothing; pair < 2u; pair++) {
+                    let at = i + 2u * pair * stride;
+                    words = vec4<u32>(words.zw, bits_in_view(token_at(task.level, at), words.x),
+                        bits_in_view(token_at(task.level, at + stride), words.y));
+                }
+            }
+            var codes = code_words(task.level, words);
+            var is_wanted = (codes >= vec4<u32>(wanted_words.x)) & (codes <= vec4<u32>(wanted_words.y))
+                & (vec4<u32>(i) + steps < vec4<u32>(n));
+            if !any(is_wanted) {
+                continue;
+            }
+            var octaves = vec4<u32>(0u);
+            var mantissas = vec4<u32>(0u);
+            if weighs {
+                octaves = octaves_of_four(reference, words, task.scale);
+                mantissas = mantissas_of_four(octaves);
+            }
+            // Two a round, for the text and what it keeps in registers; more rounds would cost more on Mesa before 25.
+            for (var pair = chunk.nothing; pair < 2u; pair++) {
+                let at = i + 2u * pair * stride;
+                if is_wanted.x {
+                    visit(at, codes.x, words.x, octaves.x, mantissas.x, walk);
+                }
+                if is_wanted.y {
+                    visit(at + stride, codes.y, words.y, octaves.y, mantissas.y, walk);
+                }
+                is_wanted = is_wanted.zwzw;
+                codes = codes.zwzw;
+                words = words.zwzw;
+                octaves = octaves.zwzw;
+                mantissas = mantissas.zwzw;
+            }
+        }
+        let_go();
         if task.level != OF_SUBTILES {
             reopened += select(n, neighbours * LANES, draws);
         }
@@ -420,6 +526,13 @@ fn scan(lane: u32) {
         }
         let one = workgroupUniformLoad(&digit_found);
         if one.y == 0u {
+            // Where the largest subtiles are opened first, and their mass is not enough, more of them come next.
+            let is_part = task.kind != SELECT_BY_COUNT && at_least(task.floor, run_last) && any(task.floor != run_last);
+            if selects && task.level == OF_TOKENS && is_top(walk) && !is_part {
+                walk = codes_below(walk);
+                before = one.zw;
+                continue;
+            }
             break; // a single walk; or what there is does not reach what is wanted
         }
         walk = narrow(walk, one.x);
@@ -433,17 +546,14 @@ fn scan(lane: u32) {
             }
         }
         if one.y == 2u {
-            found.scan.is_reached = true;
+            is_reached = true;
             break;
         }
     }
-    found.scan.code = walk.prefix;
-    found.scan.token = select(NO_TOKEN, first_token, found.scan.is_reached);
-    found.scan.count = atomicLoad(&n_counted);
-    found.scan.mass = winners[0];
-    found.scan.surprisal = winners[256];
-    found.scan.first = winners[512];
-    found.scan.last = winners[768];
+    if lane == 0u {
+        found.scan = Outcome(winners[0], winners[256], winners[512], winners[768], atomicLoad(&n_counted), is_reached,
+            walk.first, select(NO_TOKEN, first_token, is_reached));
+    }
 }
 
 // Behind every token with this key, before every one with a smaller key.

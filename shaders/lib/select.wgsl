@@ -9,18 +9,17 @@ var<workgroup> bucket: vec3<u32>;                 // digit, still wanted below i
 
 // The smallest item among the `wanted` largest of `count`: exactly `wanted` items are at least this. Zero takes all.
 fn select_top(level: u32, count: u32, wanted: u32, lane: u32) -> vec2<u32> {
-    var walk = ROOT;
+    var walk = ALL_CODES;
     if wanted >= count {
-        return walk.prefix;
+        return walk.first;
     }
     var still_wanted = wanted;
     for (var digit = 0u; digit < CODE_DIGITS; digit++) {
-        walk = look_at(walk, digit);
         atomicStore(&histogram[lane], 0u);
         workgroupBarrier(); // an empty histogram before the counting
         for (var i = lane; i < count; i += LANES) {
             let one = item(level, i);
-            if has_prefix(walk, one) {
+            if is_in(walk, one) {
                 atomicAdd(&histogram[digit_in(walk, one)], 1u);
             }
         }
@@ -53,7 +52,7 @@ fn select_top(level: u32, count: u32, wanted: u32, lane: u32) -> vec2<u32> {
             break; // the whole bucket is wanted
         }
     }
-    return walk.prefix;
+    return walk.first;
 }
 
 // Fills `chosen` (subtiles) or `winners` (tokens) with the `wanted` largest of `count` items.

@@ -59,12 +59,10 @@ fn advance_raw() {
     }
     let is_sound = progress.stats.status == 0u; // the processed view's, until here
     progress.stats = found.merged;
-    if is_writer {
-        records[progress.out + SAMPLE_RAW_MAX_KEY] = bitcast<u32>(found.merged.max_key);
-        records[progress.out + SAMPLE_RAW_STATUS] = found.merged.status;
-        write64(progress.out + SAMPLE_RAW_MASS, found.merged.mass);
-        write64(progress.out + SAMPLE_RAW_SURPRISAL, found.merged.surprisal);
-    }
+    records[progress.out + SAMPLE_RAW_MAX_KEY] = bitcast<u32>(found.merged.max_key);
+    records[progress.out + SAMPLE_RAW_STATUS] = found.merged.status;
+    write64(progress.out + SAMPLE_RAW_MASS, found.merged.mass);
+    write64(progress.out + SAMPLE_RAW_SURPRISAL, found.merged.surprisal);
     progress.round = 0u;
     progress.draw = 0u;
     progress.at = select(AT_LIST, AT_RAW_DRAW, is_asked && is_sound && found.merged.status == 0u);
@@ -73,8 +71,10 @@ fn advance_raw() {
 // The drawn tokens, one after the other, as the raw view has them; then its list.
 fn advance_raw_draw() {
     progress.round = 0u;
-    if progress.draw < requests[request].n_draws {
-        progress.token = drawn[progress.draw];
+    if ((progress.ranked >> progress.draw) & 1u) != 0u {
+        progress.draw += 1u;
+    } else if progress.draw < requests[request].n_draws {
+        progress.token = records[words_of_draw() + DRAW_TOKEN];
         progress.at = AT_DESCRIBE;
     } else {
         progress.at = AT_LIST;

@@ -82,8 +82,8 @@ fn shared() -> BTreeMap<String, i64> {
         ("FLAG_WORDS", 256 / 32),
         ("NO_DIGIT", digit_count::DIGITS as i64),
         // Digits of 8 bits of a code: a key of 32 and a place of 20.
-        ("KEY_DIGITS", 32 / 8),
         ("CODE_DIGITS", 32 / 8 + 20_i64.div_euclid(8) + 1),
+        ("PLACE_BITS", 20),
         ("MOST_CHOSEN", i64::from(MOST_LISTED)),
     ];
     of_lists.chain(of_cuts).chain(single).map(|(name, value)| (name.to_owned(), value)).collect()
@@ -99,6 +99,7 @@ const OWN_NAMES: &[&str] = &[
     "DRAW_DIGITS",
     "PROCESSED",
     "FIRST_OPENED",
+    "TOP_BITS",
     "MOST_MOVES",
     "ROUNDS_OF_DIGIT",
     "MOST_FEW",
@@ -110,7 +111,7 @@ const OWN_NAMES: &[&str] = &[
     "LOWEST",
     "HIGHEST",
     "FIRST_WEIGHT",
-    "ROOT",
+    "ALL_CODES",
 ];
 
 /// The named constants of all shaders: scalars by value, others without one.

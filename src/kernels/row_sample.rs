@@ -24,7 +24,7 @@ use crate::request::{Changes, Compiled};
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_sample",
     wgsl: wgsl!("row_sample": "format", "words", "logits", "rows", "integers", "exact", "status", "soft_float", "request", "changes",
-        "numbers", "rng", "list", "merge", "radix", "few", "scan", "ranks", "thresholds", "cuts", "draws", "views", "row_program"),
+        "numbers", "rng", "list", "merge", "radix", "few", "quads", "scan", "ranks", "thresholds", "cuts", "draws", "views", "row_program"),
     slots: &[
         Slot::Chunk,
         Slot::Read,

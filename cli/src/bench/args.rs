@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use sortilege::synthetic::{Kind, LIKE_A_MODEL};
 use sortilege::{Dtype, LogprobsParams, MAX_VOCAB, SamplingParams};
 
+use super::filters::Filters;
 use crate::failure::{Failure, Result, exit_codes};
 use crate::shared_args::{choose_format, dtype_parser, file_of, within};
 
@@ -39,7 +40,7 @@ Examples:
 );
 
 /// What measures, and so has no meaning for files of results.
-const MEASURING: [&str; 17] = [
+const MEASURING: [&str; 20] = [
     "device",
     "allow_software",
     "integers",
@@ -50,6 +51,9 @@ const MEASURING: [&str; 17] = [
     "top",
     "draws",
     "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
     "data",
     "input",
     "threads",
@@ -97,6 +101,8 @@ pub(crate) struct BenchArgs {
     /// Divide the logits by this, for log and sample: 0.001 to 1000, and for sample 0, which is greedy and draws once
     #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) temperature: f32,
+    #[command(flatten)]
+    pub(crate) filters: Filters,
     /// Synthetic logits, from a fixed seed
     #[arg(long, default_value = "normal")]
     pub(crate) data: DataArg,
@@ -166,7 +172,7 @@ impl BenchArgs {
         let temperature = self.temperature;
         let checked = match op {
             Op::Log => LogprobsParams { temperature, ..LogprobsParams::default() }.validate(),
-            Op::Sample => SamplingParams { temperature, ..SamplingParams::default() }.validate(),
+            Op::Sample => SamplingParams { temperature, ..self.filters.params() }.validate(),
             Op::LogSoftmax | Op::TopK => Ok(()),
         };
         checked.map_err(|error| Failure::Usage(format!("--op {}: {error}", op.name())))
@@ -185,6 +191,11 @@ impl BenchArgs {
             ),
             (self.draws != [1] && !has(Op::Sample), "--draws", "sample draws"),
             (self.draws != [1] && has(Op::Sample) && is_greedy, "--draws", "a greedy row has one draw"),
+            (
+                self.filters.first_option().is_some() && !has(Op::Sample),
+                self.filters.first_option().unwrap_or_default(),
+                "sample has filters",
+            ),
             (self.top != [20] && ops == [Op::LogSoftmax], "--top", "log-softmax lists nothing"),
             (
                 !self.threads.is_empty() && !has_cpu,
@@ -225,7 +236,7 @@ impl BenchArgs {
 pub(crate) enum OpArg {
     /// Records with a target per row
     Log,
-    /// Draws, unfiltered
+    /// Draws, of all tokens but for --top-k, --top-p and --min-p
     Sample,
     /// All logprobs, left on the device
     LogSoftmax,

@@ -31,6 +31,9 @@ pub(crate) struct Cell {
     pub(crate) threads: Option<u32>,
     pub(crate) draws: Option<u32>,
     pub(crate) temperature: Option<f32>,
+    /// What is kept of a row that is drawn from, such as `top_k 50, top_p 0.95`; null for all of it.
+    #[serde(default)]
+    pub(crate) filters: Option<String>,
     pub(crate) data: String,
     /// `cold` or `warm`.
     pub(crate) cache: Option<String>,
@@ -68,7 +71,7 @@ pub(crate) struct Cell {
 
 impl Cell {
     /// Every field in the order of the file.
-    pub(crate) const COLUMNS: [&str; 35] = [
+    pub(crate) const COLUMNS: [&str; 36] = [
         "device",
         "adapter",
         "driver",
@@ -82,6 +85,7 @@ impl Cell {
         "threads",
         "draws",
         "temperature",
+        "filters",
         "data",
         "cache",
         "calls",

@@ -14,7 +14,7 @@ use crate::shown::shown_path;
 /// What makes two cells the same measurement.
 fn key(cell: &Cell) -> String {
     let key = format!(
-        "{} ({}) {} [{}][{}] {} top {} draws {} T {} threads {} kernels {} {} {}",
+        "{} ({}) {} [{}][{}] {} top {} draws {} T {} filters {} threads {} kernels {} {} {}",
         cell.device,
         cell.adapter,
         cell.op,
@@ -25,6 +25,7 @@ fn key(cell: &Cell) -> String {
         or_dash(cell.draws),
         // Files from before there was a choice have none.
         cell.temperature.unwrap_or(1.0),
+        or_dash(cell.filters.as_ref()),
         or_dash(cell.threads),
         or_dash(cell.kernels.as_ref()),
         cell.data,
@@ -42,7 +43,7 @@ pub(crate) fn run(a: &Path, b: &Path) -> Result<()> {
     if matches.map_err(|error| Failure::writing(&error))? == 0 {
         return Err(Failure::Failed(format!(
             "no cell of {} is in {} with a time in both: they are joined by device, adapter, op, rows, \
-             vocab, dtype, top, draws, temperature, threads, kernels, data and cache",
+             vocab, dtype, top, draws, temperature, filters, threads, kernels, data and cache",
             shown_path(a),
             shown_path(b)
         )));

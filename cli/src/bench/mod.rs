@@ -6,6 +6,7 @@ mod check;
 mod compare;
 mod cpu;
 mod data;
+mod filters;
 mod gpu;
 mod output;
 mod plot;

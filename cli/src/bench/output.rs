@@ -116,7 +116,7 @@ fn fields(cell: &Cell) -> [String; 17] {
     [
         clip(&escaped(&cell.device), 18).into_owned(),
         or_dash(cell.kernels.as_ref()),
-        cell.op.clone(),
+        named_op(cell),
         cell.dtype.clone(),
         cell.rows.to_string(),
         cell.vocab.to_string(),
@@ -132,6 +132,11 @@ fn fields(cell: &Cell) -> [String; 17] {
         number(cell.gb_per_s),
         or_dash(cell.percent_of_ceiling.map(|percent| format!("{percent:.1} %"))),
     ]
+}
+
+/// The operation, and what it keeps.
+pub(crate) fn named_op(cell: &Cell) -> String {
+    cell.filters.as_ref().map_or_else(|| cell.op.clone(), |filters| format!("{}, {filters}", cell.op))
 }
 
 /// A dash where there is nothing to say.

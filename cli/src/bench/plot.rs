@@ -8,6 +8,7 @@ use plotters::prelude::*;
 
 use super::args::Axis;
 use super::cell::{Cell, load};
+use super::output::named_op;
 use crate::failure::{Failure, Result, note};
 use crate::files::{Inputs, write_file};
 use crate::shared_args::file_of;
@@ -100,7 +101,7 @@ fn series(cells: &[Cell], axis: Axis) -> Series {
         let clock = if cell.gpu_us.is_some() { "GPU time" } else { "wall time" };
         [
             adapter(cell),
-            cell.op.clone(),
+            named_op(cell),
             cell.dtype.clone(),
             on(Axis::Rows, format!("{} rows", cell.rows)),
             on(Axis::Vocab, format!("vocab {}", cell.vocab)),

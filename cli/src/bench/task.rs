@@ -9,6 +9,7 @@ use sortilege::{
 use super::args::{BenchArgs, Op, OpArg};
 use super::cell::Cell;
 use super::data::Source;
+use super::filters::Filters;
 use crate::failure::{Failure, Result};
 
 /// An operation with its parameters.
@@ -21,6 +22,8 @@ pub(crate) struct Workload {
     pub(crate) draws: Option<u32>,
     /// Where the operation has one.
     pub(crate) temperature: Option<f32>,
+    /// What is kept of a row that is drawn from.
+    pub(crate) filters: Filters,
 }
 
 /// A workload on the rows of a batch: its targets or its requests.
@@ -51,6 +54,7 @@ impl Workload {
             let tops = if op == Op::LogSoftmax { vec![None] } else { some(&args.top) };
             let draws = if op == Op::Sample { some(&args.draws) } else { vec![None] };
             let temperature = matches!(op, Op::Log | Op::Sample).then_some(args.temperature);
+            let filters = if op == Op::Sample { args.filters } else { Filters::default() };
             // Of lists that are longer than its own, sample is left out, unless it was asked for by name.
             let is_named = args.op.contains(&OpArg::Sample);
             let makes = |top: u32| match op {
@@ -60,7 +64,7 @@ impl Workload {
                 Op::Log | Op::LogSoftmax => true,
             };
             for top in tops.into_iter().filter(|top| top.is_none_or(makes)) {
-                list.extend(draws.iter().map(|&draws| Self { op, top, draws, temperature }));
+                list.extend(draws.iter().map(|&draws| Self { op, top, draws, temperature, filters }));
             }
         }
         list
@@ -91,6 +95,7 @@ impl Workload {
             top: self.top,
             draws: self.draws,
             temperature: self.temperature,
+            filters: self.filters.name(),
             data: source.name(),
             bytes_read: Some(source.bytes() * reads),
             bytes_written: Some(written),
@@ -110,7 +115,7 @@ impl Task {
                 n: draws.unwrap_or(1),
                 raw_logprobs: top.filter(|top| *top > 0),
                 seed: Some(row as u64),
-                ..SamplingParams::default()
+                ..workload.filters.params()
             })
         };
         let [logged, drawn] = [Op::Log, Op::Sample].map(|own| if op == own { source.rows } else { 0 });

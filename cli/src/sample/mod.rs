@@ -6,7 +6,7 @@ mod breakers;
 mod idle;
 mod job;
 mod mask;
-mod numbers;
+pub(crate) mod numbers;
 mod options;
 mod output;
 mod params;

@@ -20,9 +20,9 @@ fn is_minus_one(text: &str) -> bool {
 }
 
 /// How many tokens top-k keeps; 0, and -1 as in vLLM, keep all.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(try_from = "Value")]
-pub(super) struct TopK(pub(super) u32);
+pub(crate) struct TopK(pub(crate) u32);
 
 impl FromStr for TopK {
     type Err = String;

@@ -237,6 +237,7 @@ fn faults_are_everywhere() {
         "radix",
         "select",
         "few",
+        "quads",
         "merge",
         "list",
         "changes",

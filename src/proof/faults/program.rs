@@ -71,7 +71,7 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     "top_h keeps what is all it may": "ceil_ratio(found.scan.mass, share.x, share.y), vec2<u32>(1u, 0u)"
         => "ceil_ratio(found.scan.mass, share.x, share.y), vec2<u32>(0u, 0u)";
     "an entropy within the run's maximum": "shift_right64(of_mass, 19u)" => "shift_right64(of_mass, 20u)";
-    "an entropy of half the octaves": "shift_right64(second, 5u)" => "shift_right64(second, 6u)";
+    "an entropy of half the octaves": "shift_right64(own.surprisal, 5u)" => "shift_right64(own.surprisal, 6u)";
     "p_less by the weights themselves":
         "share_q43(found.scan.surprisal, found.scan.mass)" => "share_q43(found.scan.mass, found.scan.mass)";
     "a square of half the bits": "shift_right64(mul_wide(short, short), 19u)" => "shift_right64(mul_wide(short, short), 20u)";
@@ -103,6 +103,11 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "select(FOR_RESIDUAL, FOR_ACCEPT," => "select(FOR_DRAW, FOR_ACCEPT,";
     "the kept mass is a surprisal":
         "progress.kept_mass = found.scan.mass;" => "progress.kept_mass = progress.kept.surprisal;";
+    "a rank among equals that are cut off is the row's":
+        "&& all(run_first == HIGHEST) && key > key_of_code(run_last)" => "&& all(run_first == HIGHEST)";
+    "a rank behind a run's later beginning is the row's":
+        "&& all(run_first == HIGHEST) && key > key_of_code(run_last)" => "&& key > key_of_code(run_last)";
+    "a rank among changed logits is the row's": "!progress.is_raw && !is_changed &&" => "!progress.is_raw &&";
     "all draws of a row are the first": "FOR_DRAW + progress.draw" => "FOR_DRAW";
     "a residual below nothing":
         "subtract64(mass, select(taken, mass, at_least64(taken, mass)))" => "subtract64(mass, taken)";
@@ -112,7 +117,8 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     "the tiles before count as tokens before": "if digit == 0u {\n                before" => "if digit == 9u {\n                before";
     "tokens of a tile in their opposite order":
         "leave(select(lane, 255u - lane, draws))" => "leave(lane)";
-    "a mass of the tiles one place off": "place = 255u - token / TILE" => "place = 254u - token / TILE";
+    "a mass of the tiles one place off": "hold(255u - token / TILE" => "hold(254u - token / TILE";
+    "what was held back for a tile is dropped": "        let_go();\n        held_place" => "        held_place";
     // views
     "a list of as many as are kept":
         "select(progress.kept.count, progress.stats.n_greater, is_raw)" => "progress.kept.count";
@@ -125,7 +131,7 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "progress.draw < requests[request].n_draws" => "progress.draw + 1u < requests[request].n_draws";
     // scan
     "a sum of masses without its carry": "u32(before + mass.x < before)" => "0u";
-    "weights of a run one bit too low": "vec2<u32>(m << 12u, m >> 20u)" => "vec2<u32>(m << 12u, m >> 21u)";
+    "weights of a run one bit too low": "vec2<u32>(mantissa << 12u, mantissa >> 20u)" => "vec2<u32>(mantissa << 12u, mantissa >> 21u)";
     "a draft's probability of one": "if exponent >= 127u {" => "if exponent > 127u {";
     "distances beyond 256": "half_distance < 1000.0" => "half_distance > -1.0";
     "a digit that is not whole is":
@@ -167,8 +173,16 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     "a token without weight is near": "octaves != FAR || task.kind != SELECT_BY_NEARNESS" => "true", equivalent:
         "it adds no mass, so no share is reached at it";
     // radix, list, merge
-    "the largest of a prefix":
-        "(~walk.mask & vec2<u32>(0xffffffffu, 0xffffffu))" => "(~walk.mask & vec2<u32>(0xffffffffu, 0u))";
+    "the largest of a range": "min(walk.first.x + span, walk.last), LAST_TOKEN)" => "min(walk.first.x + span, walk.last), 0u)";
+    "what lies far below the largest is not looked at": "is_top(walk) && !is_part" => "false";
+    "what is opened first is looked at to its end": "is_top(walk) && !is_part" => "is_top(walk)", equivalent:
+        "only more is read than need be, which nobody compares";
+    "codes below a range are in it": "code.x < walk.first.x ||" => "";
+    "four logits without their signs":
+        "select(magnitude, vec4<u32>(0u) - magnitude, bits >= vec4<u32>(0x80000000u))" => "magnitude";
+    "four octaves of half the distance": "distance << vec4<u32>(2u)" => "distance << vec4<u32>(1u)";
+    "four mantissas are cut": "* vec4<u32>(181643u) + vec4<u32>(0x8000u)" => "* vec4<u32>(181643u)";
+    "a -0 is less than +0 in a scan": "raw == vec4<u32>(0xffffffffu)" => "raw == vec4<u32>(0xfffffffeu)";
     "status of an infinite row": "max_key == KEY_INFINITY" => "max_key >= KEY_INFINITY + 1";
     // changes, soft_float
     "a change in its second bucket is not found": "!any(is_here | is_there)" => "!any(is_here)";

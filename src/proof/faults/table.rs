@@ -71,9 +71,10 @@ const TILE_STATS: &[Fault] = faults! {
     "the offset of another quad's row": "chunk.element_base + (place >> 2u)" => "chunk.element_base + (place >> 3u)";
     "an offset of the row before": "[place & 3u]" => "[place & 2u]";
     "a surprisal's upper word is the lower one":
-        "atomicLoad(&tile_sums[3])" => "atomicLoad(&tile_sums[2])";
-    "a tile's sum without its carry": "sum.y + u32(before + sum.x < before)" => "sum.y";
-    "a quarter of the lanes is left out": "counts_of_four(first + 192u)" => "0u";
+        "atomicLoad(&surprisal_limbs[2]))" => "atomicLoad(&surprisal_limbs[1]))";
+    "a limb without the upper word": "((a.x >> 24u) | (a.y << 8u))" => "(a.x >> 24u)";
+    "a lane whose largest token is the target does not count": "if max_key >= key {" => "if max_key > key {";
+    "the raw view is what was changed": "let view = views - 1u;" => "let view = chunk.views - views;";
     "a NaN with the sign set in a lane's last tokens alone":
         "max(max(max(t.a, t.b), t.c), t.d);\n    let largest_bits" => "t.d;\n    let largest_bits";
     "lanes walk over each other's tokens": "quads[quad + 8u]" => "quads[quad + 9u]";
@@ -173,7 +174,7 @@ const ROW_LOGPROBS: &[Fault] = faults! {
     "no lane waits for the champions":
         "workgroupBarrier(); // every champion before" => "// every champion before";
     "digits of the place in their wrong order":
-        "16u - 8u * (digit - KEY_DIGITS)" => "8u * (digit - KEY_DIGITS)";
+        "select(shift, PLACE_BITS, is_key)" => "select(shift, 12u, is_key)";
 };
 
 const TOKEN_RANKS: &[Fault] = faults! {
