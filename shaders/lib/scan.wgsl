@@ -75,7 +75,8 @@ var<workgroup> low: array<atomic<u32>, 256>;  // masses of 64 bits, by digit; by
 var<workgroup> high: array<atomic<u32>, 256>;
 var<workgroup> group_masses: array<vec2<u32>, 16>;
 var<workgroup> n_counted: atomic<u32>;        // or taken
-var<workgroup> digit_found: vec4<u32>;        // digit, 0 where it does not reach, 2 where it is the last; mass before it
+// Digit; 0 where it does not reach, 2 where it is the last, 3 where the digits are those of the codes below; mass before it.
+var<workgroup> digit_found: vec4<u32>;
 
 fn n_subtiles() -> u32 {
     return (chunk.vocab + SUBTILE - 1u) / SUBTILE;
@@ -385,6 +386,13 @@ fn descend(wanted: vec2<u32>, mass_before: vec2<u32>, digit: u32, walk: Walk) ->
     return vec4<u32>(value, select(1u, 2u, is_end || (is_all && !has_floor)), before);
 }
 
+// Whether a selection that the top of its codes does not reach goes on below. Where the largest subtiles are opened first,
+// and their mass is not enough, more of them come next.
+fn goes_below(walk: Walk) -> bool {
+    let is_part = task.kind != SELECT_BY_COUNT && at_least(task.floor, run_last) && any(task.floor != run_last);
+    return task.kind != DRAW && task.level == OF_TOKENS && is_top(walk) && !is_part;
+}
+
 // A draw walks down digits too, those of the token's place: the tile, sixteen tokens of it, one of these. Its masses lie
 // in the order of tokens, the first as the largest digit; those of the tiles are in `low` and `high` already.
 const DRAW_DIGITS: u32 = 3u;
@@ -522,18 +530,19 @@ fn scan(lane: u32) {
                     wanted = wanted_of_draw(select(task.numbers.xy, task.numbers.zw, digit == 1u));
                 }
                 digit_found = descend(wanted, before, digit, walk);
+                if digit_found.y == 0u && goes_below(walk) {
+                    digit_found.y = 3u;
+                }
             }
         }
         let one = workgroupUniformLoad(&digit_found);
         if one.y == 0u {
-            // Where the largest subtiles are opened first, and their mass is not enough, more of them come next.
-            let is_part = task.kind != SELECT_BY_COUNT && at_least(task.floor, run_last) && any(task.floor != run_last);
-            if selects && task.level == OF_TOKENS && is_top(walk) && !is_part {
-                walk = codes_below(walk);
-                before = one.zw;
-                continue;
-            }
             break; // a single walk; or what there is does not reach what is wanted
+        }
+        if one.y == 3u {
+            walk = codes_below(walk);
+            before = one.zw;
+            continue;
         }
         walk = narrow(walk, one.x);
         before = one.zw;
