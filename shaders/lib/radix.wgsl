@@ -1,5 +1,5 @@
 // radix: the way of a radix select from a range of codes down to one of them, 8 bits at a time (Knuth, TAOCP 3, 5.2.5):
-// four digits of the key, then three of the complement of the place, which has 20 bits. How the items of a digit are counted
+// four digits of the key, from the largest ones or from all, then three of the complement of the place, which has 20 bits. How the items of a digit are counted
 // is the selection's own.
 // Provides: CODE_DIGITS, Walk, ALL_CODES, top_codes, codes_below, is_top, is_in, digit_in, narrow, is_key, is_one, largest_in.
 // Needs: format.wgsl.
@@ -37,15 +37,16 @@ fn shift_of(walk: Walk) -> u32 {
     return max(walk.bits, 8u) - 8u;
 }
 
+// (What is smaller than the first differs from it by 2^bits and more, without sign.)
 fn is_in(walk: Walk, code: vec2<u32>) -> bool {
-    if code.x < walk.first.x || code.x > walk.last {
+    if code.x > walk.last {
         return false;
     }
     let n_digits = 1u << min(walk.bits, 8u);
     if walk.in_key {
         return ((code.x - walk.first.x) >> shift_of(walk)) < n_digits;
     }
-    return code.x == walk.first.x && code.y >= walk.first.y && ((code.y - walk.first.y) >> shift_of(walk)) < n_digits;
+    return code.x == walk.first.x && ((code.y - walk.first.y) >> shift_of(walk)) < n_digits;
 }
 
 // Of a code in the range.

@@ -37,12 +37,11 @@ fn count_ranks(code: vec2<u32>, lane: u32) {
     let key = key_of_code(code);
     let n = opened * SUBTILE;
     first_token = 0u;
-    workgroupBarrier(); // whoever reads the last counts has them
     if lane < 2u {
         atomicStore(&rank_counts[lane], 0u);
     }
     workgroupBarrier(); // both are empty before the adding
-    rounds += (n / (8u * LANES) + 1u) * select(1u, 5u, is_changed);
+    rounds += (n / (8u * LANES) + 1u) * select(1u, 5u, is_changed && view == PROCESSED);
     var counts = vec4<u32>(0u); // a lane has at most 4096 tokens
     var a = four_tokens(lane, n);
     var b = four_tokens(lane + 4u * LANES, n);

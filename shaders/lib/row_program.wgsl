@@ -1,7 +1,8 @@
 // row_program: what comes next in the work on a row. One lane decides, and writes the records; what all have to know of it
 // is in its orders. What it keeps in mind lies in the workgroup's memory, where it takes no registers of all lanes, and no
 // other lane looks at it: there are no barriers in here.
-// Provides: Orders, found, begin, advance, obey, the moves that several stations make, the header's writer.
+// Provides: Orders, progress, next, found, begin, begin_program, advance, obey, the moves that several stations make, the
+// header's writer.
 // Needs: format, words, integers, exact, request, list, merge, scan, thresholds, cuts, draws, views (.wgsl), the
 // kernel's bindings `requests`, `records`.
 
@@ -82,7 +83,7 @@ struct Found {
     floor: vec2<u32>,      // every token whose code is at least this lies in an opened subtile
 }
 
-// What all lanes do, and what they have to know for it.
+// What all lanes do, and what they have to know for it. (The kernel's workgroup memory is nearly WebGPU's 16 KiB.)
 struct Orders {
     does: u32,             // DOES_*
     view: u32,
@@ -272,7 +273,8 @@ fn decide() -> bool {
 // What stations look up, here once for all of them.
 fn look_up() {
     let is_tried = progress.at == AT_DRAW && progress.round == 0u;
-    let is_tossed = progress.at == AT_CUT && progress.round == 1u && requests[request].cuts[progress.cut].x == CUT_XTC;
+    // (A cut whose sums are there already goes from its round 0 to 1 at once.)
+    let is_tossed = progress.at == AT_CUT && progress.round <= 1u && requests[request].cuts[progress.cut].x == CUT_XTC;
     if is_tried || is_tossed || (progress.at == AT_DRAW && progress.round == 3u) {
         var purpose = FOR_XTC;
         if !is_tossed {

@@ -52,7 +52,7 @@ const ROUNDS_OF_DIGIT: u32 = 72u; // over sixteen lanes, digits and groups of th
 const MOST_CHOSEN: u32 = 1024u; // subtiles that `chosen` can name
 const OF_NEIGHBOURS: u32 = 2u;  // the level of a run of tokens
 
-// The row at hand. Every lane holds the same, but for `own`.
+// The row at hand. Every lane holds the same once it has obeyed, but for `own` and what it holds back.
 var<private> row: u32;
 var<private> row_start: u32;     // its first logit
 var<private> request: u32;
@@ -63,7 +63,7 @@ var<private> run_last: vec2<u32>;
 var<private> opened: u32;          // subtiles
 var<private> opened_all: bool;
 var<private> reopened: u32;        // tokens read
-var<private> rounds: u32;          // of loops, at most, in any lane
+var<private> rounds: u32;          // of loops, at most, in any lane; of the first lane, which decides, all of them
 var<private> task: Task;
 var<private> first_token: u32;    // where no subtiles are named
 var<private> is_changed: bool;     // by masks, bias or penalties
@@ -421,7 +421,7 @@ fn scan(lane: u32) {
     var wanted = task.wanted;
     var is_reached = false;
     first_token = 0u;
-    workgroupBarrier(); // whoever reads the last scan's results has them
+    // One walk over the top of the codes that may not reach, then one for each digit.
     for (var digit = 0u; digit <= CODE_DIGITS; digit++) {
         // 1. empty what is added to
         own = Outcome(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u), NO_ITEM, HIGHEST, 0u, false, NO_ITEM, NO_TOKEN);
@@ -450,14 +450,15 @@ fn scan(lane: u32) {
         if task.weigh == BY_TILE { // of a draw, whose neighbours lie in one tile
             reference = bits_of_key(bitcast<i32>(scratch[tile_words(view, row, first_token / TILE) + TILE_MAX_KEY]));
         }
-        rounds += (select(n / (4u * LANES), neighbours / 4u, draws) + 1u) * select(3u, 5u, is_changed) + ROUNDS_OF_DIGIT;
+        let is_changing = is_changed && view == PROCESSED && task.level != OF_SUBTILES;
+        rounds += (select(n / (4u * LANES), neighbours / 4u, draws) + 1u) * select(3u, 5u, is_changing) + ROUNDS_OF_DIGIT;
         let wanted_words = code_words_wanted(walk);
         let steps = vec4<u32>(0u, stride, 2u * stride, 3u * stride);
         var ahead = words_of_four(task.level, i, stride, n);
         for (; i < n; i += 4u * stride) {
             var words = ahead;
             ahead = words_of_four(task.level, i + 4u * stride, stride, n);
-            if task.level != OF_SUBTILES && view == PROCESSED && is_changed {
+            if is_changing {
                 // Two a round, which go to the end of the four: the text is there twice.
                 for (var pair = chunk.nothing; pair < 2u; pair++) {
                     let at = i + 2u * pair * stride;

@@ -255,7 +255,7 @@ impl Sampler {
             SamplingParams { temperature: 0.7, top_k: 50, top_p: 0.9, min_p: 0.02, ..plain() },
             SamplingParams { top_p: 0.99, typical_p: 0.9, top_n_sigma: 3.0, order: Order::Llama, ..plain() },
             SamplingParams { p_less: true, top_h: 0.8, temperature: 1.5, ..plain() },
-            SamplingParams { xtc_threshold: 0.001, xtc_probability: 1.0, dynatemp_range: 0.4, ..plain() },
+            SamplingParams { xtc_threshold: 0.001, xtc_probability: 0.5, dynatemp_range: 0.4, ..plain() },
             SamplingParams {
                 mirostat: Some(Mirostat { tau: 4.0, eta: 0.1 }),
                 epsilon_cutoff: 1e-5,

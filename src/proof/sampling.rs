@@ -24,6 +24,10 @@ const COMBINED: &[Setting] = &[
     }),
     ("usual", |p| (p.temperature, p.top_k, p.top_p, p.min_p, p.n) = (0.8, 50, 0.95, 0.02, 3)),
     ("temperature 0.6", |p| p.temperature = 0.6),
+    ("xtc sometimes", |p| (p.xtc_threshold, p.xtc_probability) = (0.02, 0.5)),
+    ("temperature, xtc sometimes", |p| {
+        (p.temperature, p.xtc_threshold, p.xtc_probability, p.order) = (0.8, 0.02, 0.3, Order::Vllm);
+    }),
     ("xtc sometimes, top_k", |p| (p.xtc_threshold, p.xtc_probability, p.top_k) = (0.02, 0.5, 20)),
     ("dynamic temperature", |p| (p.dynatemp_range, p.dynatemp_exponent) = (0.9, 1.3)),
     ("dynamic temperature, llama", |p| {

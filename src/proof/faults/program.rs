@@ -177,7 +177,8 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     "what lies far below the largest is not looked at": "is_top(walk) && !is_part" => "false";
     "what is opened first is looked at to its end": "is_top(walk) && !is_part" => "is_top(walk)", equivalent:
         "only more is read than need be, which nobody compares";
-    "codes below a range are in it": "code.x < walk.first.x ||" => "";
+    "codes above what is left are in it": "if code.x > walk.last {" => "if false {";
+    "xtc tosses no coin": "progress.round <= 1u && requests" => "progress.round == 1u && requests";
     "four logits without their signs":
         "select(magnitude, vec4<u32>(0u) - magnitude, bits >= vec4<u32>(0x80000000u))" => "magnitude";
     "four octaves of half the distance": "distance << vec4<u32>(2u)" => "distance << vec4<u32>(1u)";

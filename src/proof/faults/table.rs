@@ -173,7 +173,7 @@ const ROW_LOGPROBS: &[Fault] = faults! {
     "the last place of a list is nobody's": "if place < places {" => "if place + 1u < places {";
     "no lane waits for the champions":
         "workgroupBarrier(); // every champion before" => "// every champion before";
-    "digits of the place in their wrong order":
+    "a place of twelve bits":
         "select(shift, PLACE_BITS, is_key)" => "select(shift, 12u, is_key)";
 };
 
