@@ -30,6 +30,7 @@ const FIELDS: &[&str] = &[
     "dtype",
     "empty_submit_us",
     "error",
+    "filters",
     "gap_us",
     "gb_per_s",
     "gpu_us",
@@ -73,8 +74,16 @@ fn cells_of_the_cpu_engine_say_what_was_measured() {
     for cell in cells {
         assert_eq!(cell.as_object().expect("an object").keys().collect::<Vec<_>>(), FIELDS);
         let op = cell["op"].as_str().expect("a word");
-        let mut expected =
-            vec!["bytes_back", "cache", "dispatches", "empty_submit_us", "error", "gap_us", "gpu_us"];
+        let mut expected = vec![
+            "bytes_back",
+            "cache",
+            "dispatches",
+            "empty_submit_us",
+            "error",
+            "filters",
+            "gap_us",
+            "gpu_us",
+        ];
         expected.extend(["kernels", "map_us", "pass_us", "wall_ring_us"]);
         expected.extend((op == "log-softmax").then_some("top"));
         expected.extend((op != "sample").then_some("draws"));
