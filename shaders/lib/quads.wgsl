@@ -1,7 +1,13 @@
-// quads: octaves and mantissas of four logits at a time, in straight lines: exact.wgsl's, bit for bit. In a workgroup that
+// quads: keys, octaves and mantissas of four logits at a time, in straight lines: exact.wgsl's, bit for bit. In a workgroup that
 // has a row to itself a lane waits for its own last instruction; four numbers give it others to do.
-// Provides: octaves_of_four, mantissas_of_four.
+// Provides: keys_of_four, octaves_of_four, mantissas_of_four.
 // Needs: exact.wgsl, and the kernel's binding `table`.
+
+// key_of_bits() of four.
+fn keys_of_four(bits: vec4<u32>) -> vec4<i32> {
+    let raw = bitcast<vec4<i32>>(bits) ^ ((bitcast<vec4<i32>>(bits) >> vec4<u32>(31u)) & vec4<i32>(0x7fffffff));
+    return select(raw, vec4<i32>(0), raw == vec4<i32>(-1));
+}
 
 // fixed() of four.
 fn fixed_of_four(bits: vec4<u32>, shift: i32) -> vec4<u32> {

@@ -1,7 +1,7 @@
 // ranks: how many tokens of the run are more probable than one of it, and how many as probable. Nothing is weighed, and
 // eight tokens are on their way to a lane while it looks at eight others.
 // Provides: count_ranks, with which the first lane leaves both in `found`.
-// Needs: words, logits, exact, changes, list, scan (.wgsl), row_program's `found`, the kernel's binding `logits`.
+// Needs: words, logits, exact, quads, changes, list, scan (.wgsl), row_program's `found`, the kernel's binding `logits`.
 
 var<workgroup> rank_counts: array<atomic<u32>, 2>; // greater, equal
 
@@ -21,8 +21,7 @@ fn four_raw(tokens: vec4<u32>) -> vec4<u32> {
 
 // Of four tokens those with a larger key in the lower half of the word, those with this one in the upper half.
 fn ranks_among(bits: vec4<u32>, tokens: vec4<u32>, key: i32) -> vec4<u32> {
-    let raw = bitcast<vec4<i32>>(bits) ^ ((bitcast<vec4<i32>>(bits) >> vec4<u32>(31u)) & vec4<i32>(0x7fffffff));
-    let keys = select(raw, vec4<i32>(0), raw == vec4<i32>(-1)); // key_of_bits
+    let keys = keys_of_four(bits);
     let first = vec4<i32>(key_of_code(run_first));
     let is_behind_first = (keys < first) | ((keys == first) & (tokens >= vec4<u32>(place_of_code(run_first))));
     let is_counted = is_behind_first & (tokens != vec4<u32>(NO_TOKEN));

@@ -246,9 +246,7 @@ fn residual(mass: vec2<u32>, token: u32) -> vec2<u32> {
 
 // Words of the codes of four keys, or of the keys of four tokens by their bits in the view.
 fn code_words(level: u32, words: vec4<u32>) -> vec4<u32> {
-    let raw = words ^ (bitcast<vec4<u32>>(bitcast<vec4<i32>>(words) >> vec4<u32>(31u)) & vec4<u32>(0x7fffffffu));
-    let keys = select(raw, vec4<u32>(0u), raw == vec4<u32>(0xffffffffu)); // key_of_bits
-    return select(keys, words, vec4<bool>(level == OF_SUBTILES)) ^ vec4<u32>(0x80000000u);
+    return select(bitcast<vec4<u32>>(keys_of_four(words)), words, vec4<bool>(level == OF_SUBTILES)) ^ vec4<u32>(0x80000000u);
 }
 
 // The least and the largest of these words that any item of the walk can have.
@@ -451,7 +449,7 @@ fn scan(lane: u32) {
             reference = bits_of_key(bitcast<i32>(scratch[tile_words(view, row, first_token / TILE) + TILE_MAX_KEY]));
         }
         let is_changing = is_changed && view == PROCESSED && task.level != OF_SUBTILES;
-        rounds += (select(n / (4u * LANES), neighbours / 4u, draws) + 1u) * select(3u, 5u, is_changing) + ROUNDS_OF_DIGIT;
+        rounds += (select(n / (4u * LANES), neighbours / 4u, draws) + 1u) * 3u + ROUNDS_OF_DIGIT;
         let wanted_words = code_words_wanted(walk);
         let steps = vec4<u32>(0u, stride, 2u * stride, 3u * stride);
         var ahead = words_of_four(task.level, i, stride, n);
@@ -459,12 +457,10 @@ fn scan(lane: u32) {
             var words = ahead;
             ahead = words_of_four(task.level, i + 4u * stride, stride, n);
             if is_changing {
-                // Two a round, which go to the end of the four: the text is there twice.
-                for (var pair = chunk.nothing; pair < 2u; pair++) {
-                    let at = i + 2u * pair * stride;
-                    words = vec4<u32>(words.zw, bits_in_view(token_at(task.level, at), words.x),
-                        bits_in_view(token_at(task.level, at + stride), words.y));
-                }
+                words = vec4<u32>(bits_in_view(token_at(task.level, i), words.x),
+                    bits_in_view(token_at(task.level, i + steps.y), words.y),
+                    bits_in_view(token_at(task.level, i + steps.z), words.z),
+                    bits_in_view(token_at(task.level, i + steps.w), words.w));
             }
             var codes = code_words(task.level, words);
             var is_wanted = (codes >= vec4<u32>(wanted_words.x)) & (codes <= vec4<u32>(wanted_words.y))

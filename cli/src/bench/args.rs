@@ -191,11 +191,6 @@ impl BenchArgs {
             ),
             (self.draws != [1] && !has(Op::Sample), "--draws", "sample draws"),
             (self.draws != [1] && has(Op::Sample) && is_greedy, "--draws", "a greedy row has one draw"),
-            (
-                self.filters.first_option().is_some() && !has(Op::Sample),
-                self.filters.first_option().unwrap_or_default(),
-                "sample has filters",
-            ),
             (self.top != [20] && ops == [Op::LogSoftmax], "--top", "log-softmax lists nothing"),
             (
                 !self.threads.is_empty() && !has_cpu,
@@ -205,7 +200,18 @@ impl BenchArgs {
             (self.integers && !has_gpu, "--integers", "no GPU is measured"),
             (self.allow_software && self.device == "cpu", "--allow-software", "the CPU engine is measured"),
         ];
-        rules.into_iter().filter(|(is_idle, ..)| *is_idle).map(|(_, option, why)| (option, why)).collect()
+        let mut idle: Vec<_> = rules
+            .into_iter()
+            .filter(|(is_idle, ..)| *is_idle)
+            .map(|(_, option, why)| (option, why))
+            .collect();
+        let filters = self.filters.set().into_iter().map(|(option, _)| option);
+        if !has(Op::Sample) {
+            idle.extend(filters.map(|option| (option, "sample has filters")));
+        } else if is_greedy {
+            idle.extend(filters.map(|option| (option, "a greedy row is the most probable token")));
+        }
+        idle
     }
 
     /// The file to write to; none means standard output.

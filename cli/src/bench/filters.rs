@@ -33,7 +33,7 @@ impl Filters {
     }
 
     /// The options that keep less than all, with their values.
-    fn set(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn set(&self) -> Vec<(&'static str, String)> {
         let Self { top_k: TopK(top_k), top_p, min_p } = *self;
         let all = [
             (top_k != 0, "--top-k", top_k.to_string()),
@@ -51,10 +51,5 @@ impl Filters {
             .map(|(option, value)| format!("{} {value}", &option[2..].replace('-', "_")));
         let names: Vec<String> = names.collect();
         (!names.is_empty()).then(|| names.join(", "))
-    }
-
-    /// The first option that is set.
-    pub(crate) fn first_option(&self) -> Option<&'static str> {
-        self.set().first().map(|(option, _)| *option)
     }
 }

@@ -10,6 +10,9 @@ const IDLE: &[(&str, &[&str])] = &[
     ("--op log-softmax --draws 2 --top 3 --temperature 0.5", &["--draws", "--top", "--temperature"]),
     ("--op top-k --top 3 --temperature 0.5", &["--temperature"]),
     ("--op sample --draws 2 --temperature 0", &["--draws"]),
+    ("--op log,sample --top-k 5 --top-p 0.9 --min-p 0.1", &[]),
+    ("--op log --top-k 5 --top-p 0.9 --min-p 0.1", &["--top-k", "--top-p", "--min-p"]),
+    ("--op sample --temperature 0 --top-k -1 --top-p 0.9", &["--top-p"]),
     ("--integers --allow-software", &["--integers", "--allow-software"]),
 ];
 
