@@ -12,8 +12,10 @@ use sortilege::{
 use wgpu::{BufferUsages, CommandEncoderDescriptor, ErrorFilter};
 
 pub(crate) const OPTIONS: SamplerOptions = SamplerOptions {
-    deadline: Duration::from_secs(5),
-    compile_deadline: Duration::from_secs(5),
+    // Four processes compile at once, from the driver's cache.
+    deadline: Duration::from_secs(20),
+    // And without it.
+    compile_deadline: Duration::from_secs(100),
     timestamps: false,
     integers: false,
 };

@@ -9,7 +9,7 @@ use libloading::{Library, Symbol};
 use sortilege_faults::{NAME, Point};
 
 /// Longer than any deadline.
-const HANG: Duration = Duration::from_secs(60);
+const HANG: Duration = Duration::from_secs(120);
 
 /// The layer's library, which is built beside the test.
 fn library() -> PathBuf {
