@@ -1,4 +1,6 @@
-// digit_count: how many items of a block have each digit. Libraries: format, words, logits, rows, digits.
+// digit_count: how many items of a block have each digit. Libraries: format, words, logits, rows, integers, exact,
+// digits_of_row, digits. Libraries of view_digit_count: format, words, logits, rows, integers, exact, soft_float, request,
+// changes, digits_of_view, digits.
 // One workgroup per block of 8192 consecutive items of one row, dispatch (blocks, rows). A selecting stage first takes
 // from the counts of the stage before which digit the k-th best code has there.
 
@@ -16,9 +18,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let block = group.x;
     let row = group.y;
     let stage = chunk.stage;
+    begin_row(row);
 
     // 1. one digit more of the k-th best code: the one with which the count reaches what is wanted
-    var kth = vec2<u32>(0u, chunk.listed);
+    var kth = vec2<u32>(0u, list_length());
     if stage > 0u && stage <= levels() {
         let known = kth_of(stage - 1u, row);
         let wanted = scratch[known + 1u];

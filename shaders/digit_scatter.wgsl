@@ -1,6 +1,8 @@
 // digit_scatter: moves the items of a block to where their digits belong, items with equal digits in their order.
-// Libraries: format, words, logits, rows, digits, integers, exact. One workgroup per block of 8192 consecutive items of one
-// row, dispatch (blocks, rows). Places depend on counts and on the items' order alone: atomics only raise flags.
+// Libraries: format, words, logits, rows, integers, exact, digits_of_row, digits. Libraries of view_digit_scatter: format, words,
+// logits, rows, integers, exact, soft_float, request, changes, digits_of_view, digits. One workgroup per block of 8192
+// consecutive items of one row, dispatch (blocks, rows). Places depend on counts and on the items' order alone: atomics only
+// raise flags.
 
 @group(0) @binding(0) var<uniform> chunk: Chunk;
 @group(0) @binding(1) var<storage, read> logits: array<u32>;        // [rows][row_stride] elements, packed in words
@@ -13,9 +15,11 @@ const FLAG_WORDS: u32 = 8u; // one flag per lane
 var<workgroup> flags: array<atomic<u32>, 2048>; // [FLAG_WORDS][DIGITS]: lanes whose item has the digit
 var<workgroup> next_place: array<u32, 256>;     // by digit
 
+var<private> own_entries: u32;
+
 // Leaves an item at its place. The last stage leaves entries as they are returned.
 fn put(stage: u32, row: u32, place: u32, one: vec2<u32>) {
-    if place >= chunk.listed {
+    if place >= list_length() {
         return; // an item equal to the k-th best, but behind it
     }
     if !is_in_records(stage) {
@@ -28,8 +32,8 @@ fn put(stage: u32, row: u32, place: u32, one: vec2<u32>) {
     var word = one.x;
     if stage == 2u * levels() {
         word = bits_of_code(one.x);
-        if word >= BITS_NEG_INFINITY || records[row * chunk.record_words + RECORD_STATUS] != 0u {
-            token = NO_TOKEN; // impossible, or past the vocabulary, or in a row that is no distribution
+        if word >= BITS_NEG_INFINITY || place >= own_entries {
+            token = NO_TOKEN; // impossible, or past the vocabulary, or not in the row's own list
             word = BITS_NEG_INFINITY;
         }
     }
@@ -43,6 +47,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let block = group.x;
     let row = group.y;
     let stage = chunk.stage;
+    begin_row(row);
+    own_entries = entries_of(row);
     let kth = scratch[kth_of(levels(), row)];
 
     // 1. where this block's first item of each digit goes: behind all smaller digits, and the same of earlier blocks

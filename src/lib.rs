@@ -46,7 +46,7 @@
 //! one record per row ──one copy──► staging buffer ──► the host takes the last logarithm ──► Sample, Logprobs
 //!    └► tokens [rows] u32 stay on the device
 //! ```
-//! A record of more than 1024 tokens gets them from a radix select and a stable radix sort: `digit_count`,
+//! A list of more than 1024 tokens comes from a radix select and a stable radix sort: `digit_count`,
 //! `digit_scatter`. What it says of given tokens, beside the target, comes from a walk over the row: `token_ranks`.
 //! How far two batches are from each other ([`Sampler::divergence`]) takes kernels of two inputs: `tile_divergence`,
 //! `row_divergence`, and for Jensen-Shannon `tile_information`.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
-use sortilege::{Dtype, MAX_VOCAB};
+use sortilege::{Dtype, LogprobsParams, MAX_VOCAB};
 
 use crate::failure::{Failure, Result, note};
 use crate::shown::shown_path;
@@ -20,6 +20,16 @@ pub(crate) fn within<T: TryFrom<u64>>(text: &str, range: RangeInclusive<u64>) ->
     number
         .and_then(|number| T::try_from(number).ok())
         .ok_or_else(|| format!("{text:?} is no whole number from {} to {}", range.start(), range.end()))
+}
+
+/// Reads how many entries a list has; -1, as in vLLM, is all.
+pub(crate) fn entries(text: &str) -> Result<u32, String> {
+    let most = LogprobsParams::MAX_TOP_LOGPROBS;
+    if text.trim() == "-1" {
+        Ok(most)
+    } else {
+        within(text, 0..=u64::from(most)).map_err(|problem| format!("{problem}; -1 lists all"))
+    }
 }
 
 /// Where the logits are.

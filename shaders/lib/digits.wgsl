@@ -3,9 +3,9 @@
 //   stage levels                  what is better, then the first that are equal, in tokens' order    (count, scatter)
 //   stages levels+1 .. 2 levels   stable radix sort of these by code, the lowest digit first         (count, scatter)
 // A stable sort keeps tokens with equal codes in their order. (Knuth, TAOCP 3, 5.2.5.)
-// Provides: codes, items and their digits, the row's part of the scratch, column, sum_before.
-// Needs: words, logits, rows (.wgsl), the kernel's bindings `logits`, `records`, `scratch`. src/kernels/digit_count.rs has
-// the sizes.
+// Provides: items and their digits, the row's part of the scratch, column, sum_before.
+// Needs: digits_of_row or digits_of_view (.wgsl), which say what the codes are of, and where the list goes; the kernel's
+// bindings `records`, `scratch`. src/kernels/digit_count.rs has the sizes.
 
 const LANES: u32 = 256u;
 const DIGITS: u32 = 256u;    // as many as lanes: each lane looks after one
@@ -13,43 +13,24 @@ const NO_DIGIT: u32 = 256u;  // of an item that does not count
 const BLOCK: u32 = 8192u;    // consecutive items of one workgroup
 const KTH_WORDS: u32 = 16u;  // of kth_of: two for each of the stages 0 to 4
 
-fn levels() -> u32 { // digits of a code: as many as the bytes of a logit
-    return select(2u, 4u, DTYPE == 0u);
-}
-
-// Code of the largest magnitude without a sign: that of zero.
-fn zero_code() -> u32 {
-    return select(0x7fffu, 0x7fffffffu, DTYPE == 0u);
-}
-
-// Code of a logit as stored, smaller where the logit is larger; -0 has that of +0.
-fn code_of(stored: u32) -> u32 {
-    if stored == zero_code() + 1u {
-        return zero_code();
-    }
-    return select(stored ^ zero_code(), stored, stored > zero_code());
-}
-
-// Bits of the f32 with the value of the logit that has this code.
-fn bits_of_code(code: u32) -> u32 {
-    return widen(select(code ^ zero_code(), code, code > zero_code()), 0u);
+// Code of what is not there, all ones: behind every other.
+fn impossible_code() -> u32 {
+    return 0xffffffffu >> (32u - 8u * levels());
 }
 
 // Items of a stage: tokens, with impossible ones behind the last where more are wanted than there are; then what is
 // kept.
 fn items_of(stage: u32) -> u32 {
-    return select(chunk.listed, max(chunk.vocab, chunk.listed), stage <= levels());
+    return select(list_length(), max(chunk.vocab, list_length()), stage <= levels());
 }
 
 // (code, token) of an item. What is kept moves from `records` to `scratch` and back, and ends in `records`.
 fn item(stage: u32, row: u32, i: u32) -> vec2<u32> {
     if stage <= levels() {
         if i >= chunk.vocab {
-            return vec2<u32>(2u * zero_code() + 1u, i); // all ones: behind -infinity
+            return vec2<u32>(impossible_code(), i);
         }
-        let element = start_of(row) + i;
-        let word = logits[word_of_element(element)];
-        return vec2<u32>(code_of(select((word >> ((element & 1u) * 16u)) & 0xffffu, word, DTYPE == 0u)), i);
+        return vec2<u32>(code_of_token(row, i), i);
     }
     if is_in_records(stage - 1u) {
         let entry = entry_of(row, i);
@@ -65,7 +46,7 @@ fn is_in_records(stage: u32) -> bool {
 }
 
 fn entry_of(row: u32, place: u32) -> u32 {
-    return row * chunk.record_words + RECORD_HEADER_WORDS + 2u * place;
+    return list_of(row) + 2u * place;
 }
 
 // Lowest bit of the digit that a selecting stage looks at.
@@ -86,13 +67,13 @@ fn digit_of(stage: u32, code: u32, kth: u32) -> u32 {
 }
 
 // A row's scratch: counts [2][blocks][DIGITS], the stages before theirs and its own; the k-th best codes; pairs
-// [listed] (token, code).
+// [list_length] (token, code).
 fn blocks_of_row() -> u32 {
     return (items_of(0u) + BLOCK - 1u) / BLOCK;
 }
 
 fn row_scratch(row: u32) -> u32 {
-    return row * (2u * blocks_of_row() * DIGITS + KTH_WORDS + 2u * chunk.listed);
+    return row * (2u * blocks_of_row() * DIGITS + KTH_WORDS + 2u * list_length());
 }
 
 fn counts_of(stage: u32, row: u32, block: u32) -> u32 {

@@ -359,7 +359,7 @@ fn write_header() {
     records[out + SAMPLE_FIRST_TOKEN] = progress.ends.x;
     records[out + SAMPLE_LAST_TOKEN] = progress.ends.y;
     records[out + SAMPLE_LAST_KEY] = progress.ends.z;
-    if chunk.token_ids > 0u {
+    if has_run() {
         let run = behind_lists(out);
         records[run + RUN_FIRST_KEY] = bitcast<u32>(key_of_code(run_first));
         records[run + RUN_FIRST_TOKEN] = place_of_code(run_first);

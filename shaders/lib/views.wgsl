@@ -6,6 +6,11 @@
 // The most probable tokens of the view. Its rounds: 1 the last of them is found, 2 a few are taken, among which they are.
 fn advance_list() {
     let is_raw = progress.is_raw;
+    next.places = select(chunk.listed, chunk.top_raw, is_raw);
+    if next.places > MOST_LISTED {
+        progress.at = select(AT_RAW, AT_END, is_raw); // digits.wgsl makes the list
+        return;
+    }
     if progress.round == 0u {
         let wanted = select(requests[request].top_processed, requests[request].top_raw, is_raw);
         let there = select(progress.kept.count, progress.stats.n_greater, is_raw);
@@ -32,7 +37,6 @@ fn advance_list() {
         next.task.kind = TAKE;
         next.task.from_code = found.scan.code;
     }
-    next.places = select(chunk.listed, chunk.top_raw, is_raw);
     next.out = progress.out + SAMPLE_HEADER_WORDS + chunk.draws * DRAW_WORDS + select(0u, 2u * chunk.listed, is_raw);
     progress.at = select(AT_RAW, AT_END, is_raw);
     progress.round = 0u;

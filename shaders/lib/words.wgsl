@@ -1,5 +1,5 @@
 // words: what each word means of everything that the host writes for the kernels, or one kernel for the next.
-// Provides: STATUS_*, TILE_*, tile_words, RECORD_*, SAMPLE_*, DIVERGENCE_*, UNMATCHED_*, DRAW_*, RUN_*, GIVEN_*,
+// Provides: STATUS_*, TILE_*, tile_words, RECORD_*, SAMPLE_*, DIVERGENCE_*, UNMATCHED_*, DRAW_*, RUN_*, has_run, GIVEN_*,
 // behind_lists, ASKS_*, CUT_*, MAX_CUTS, CHANGE_*, FOR_*.
 // Needs: format.wgsl, and the kernel's uniform `chunk`. The host has the same numbers, which a test compares.
 // Numbers of 64 bits stand low word first.
@@ -86,12 +86,16 @@ const DRAW_TOKEN: u32 = 0u;
 const DRAW_VIEWS: u32 = 1u; // bits, n_greater, n_equal of the processed view, then of the raw one
 const DRAW_WORDS: u32 = 7u;
 
-// Behind the lists of a record of row_sample, where tokens are given: keys and tokens of the run's first and last.
+// Behind the lists of a record of row_sample, where tokens are given or a list is long: keys and tokens of the run's first and last.
 const RUN_FIRST_KEY: u32 = 0u;
 const RUN_FIRST_TOKEN: u32 = 1u;
 const RUN_LAST_KEY: u32 = 2u;
 const RUN_LAST_TOKEN: u32 = 3u;
 const RUN_WORDS: u32 = 4u;
+
+fn has_run() -> bool {
+    return chunk.token_ids > 0u || max(chunk.listed, chunk.top_raw) > MOST_LISTED;
+}
 
 // Words of a given token, of token_ranks: behind those of the run, or the list of a record of row_logprobs.
 const GIVEN_TOKEN: u32 = 0u;

@@ -5,6 +5,7 @@ use super::words::{draw, given, run, sample};
 use super::{Distribution, DistributionBits, FinishReason, TargetLogprob, TopLogprob};
 use crate::arithmetic::draw_scale::DrawScale;
 use crate::arithmetic::exact::{ROW_FRACTION, RUN_FRACTION, bits_of_key};
+use crate::arithmetic::format::MOST_LISTED;
 
 /// What was drawn from one row, and from what.
 ///
@@ -185,9 +186,9 @@ impl SampleBits {
     /// Words of a record on the device.
     pub(crate) const fn words(parts: SampleParts) -> usize {
         let SampleParts { draws, listed, top_raw, token_ids, token_views } = parts;
-        let tokens = given::WORDS * (token_ids * token_views) as usize;
-        let tokens = if token_ids > 0 { run::WORDS + tokens } else { 0 };
-        sample::HEADER_WORDS + draw::WORDS * draws as usize + 2 * (listed + top_raw) as usize + tokens
+        let has_run = token_ids > 0 || listed > MOST_LISTED || top_raw > MOST_LISTED;
+        let behind = if has_run { run::WORDS } else { 0 } + given::WORDS * (token_ids * token_views) as usize;
+        sample::HEADER_WORDS + draw::WORDS * draws as usize + 2 * (listed + top_raw) as usize + behind
     }
 
     /// Takes the words that `row_sample` wrote for a row, and `token_ranks` for given tokens, in place of what was there.

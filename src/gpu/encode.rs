@@ -35,10 +35,18 @@ impl Call {
         let Self { plan, upload, bindings, number, .. } = self;
         let uniforms = bindings.iter().flat_map(|bindings| &bindings.uniforms);
         for (chunk, uniform) in plan.chunks.iter().zip(uniforms) {
-            for stage in (0..).take(plan.demand.stages(plan.shape.dtype).max(1)) {
-                let offset = chunk.uniform_offset + u64::from(stage) * plan.stage_stride;
-                let uniform = ChunkUniform { stage, call: *number, ..*uniform };
+            let mut offset = chunk.uniform_offset;
+            let mut put = |raw_list, stage| {
+                let uniform = ChunkUniform { raw_list, stage, call: *number, ..*uniform };
                 upload.put(offset, bytemuck::bytes_of(&uniform));
+                offset += plan.stage_stride;
+            };
+            let stages = digit_count::stages(plan.demand.digits_of(plan.shape.dtype));
+            if plan.demand.long_lists().next().is_none() {
+                put(0, 0);
+            }
+            for (raw_list, _) in plan.demand.long_lists() {
+                (0..).take(stages).for_each(|stage| put(raw_list, stage));
             }
         }
     }
@@ -196,7 +204,7 @@ impl Sampler {
         let row_pass = self.pipelines.get(second, Some(dtype), false)?;
         let digits = match plan.demand.stages(dtype) {
             0 => None,
-            _ => Some(self.digit_kernels(dtype)?),
+            _ => Some(self.digit_kernels(dtype, is_sampling)?),
         };
         let token_ranks = match plan.demand.token_ids {
             0 => None,
@@ -270,23 +278,30 @@ impl Sampler {
         bound: &Bound<'_>,
         scratch: Range<'_>,
     ) {
-        let (dtype, vocab) = (plan.shape.dtype, plan.shape.vocab);
-        for stage in 0..plan.demand.stages(dtype) {
-            let uniform = bound.uniform.shifted(stage as u64 * plan.stage_stride);
-            let ranges = [uniform, bound.logits, bound.rows, bound.records, scratch];
-            let blocks = digit_count::blocks(dtype, stage, vocab, plan.demand.listed);
-            passes.add(&self.device, count, &ranges, [blocks, bound.uniform_words.rows, 1]);
+        let Bound { uniform, logits, rows, records, requests, mask, .. } = *bound;
+        let dtype = plan.demand.digits_of(plan.shape.dtype);
+        let lists = plan.demand.long_lists();
+        let stages =
+            lists.flat_map(|(_, entries)| (0..digit_count::stages(dtype)).map(move |stage| (stage, entries)));
+        for (number, (stage, entries)) in (0..).zip(stages) {
+            let uniform = uniform.shifted(number * plan.stage_stride);
+            let ranges = [uniform, logits, rows, records, scratch, requests, mask];
+            let ranges = if plan.demand.draws.is_some() { &ranges[..] } else { &ranges[..5] };
+            let blocks = digit_count::blocks(dtype, stage, plan.shape.vocab, entries);
+            let workgroups = [blocks, bound.uniform_words.rows, 1];
+            passes.add(&self.device, count, ranges, workgroups);
             if stage >= digit_count::levels(dtype) {
-                passes.add(&self.device, scatter, &ranges, [blocks, bound.uniform_words.rows, 1]);
+                passes.add(&self.device, scatter, ranges, workgroups);
             }
         }
     }
 
-    /// The kernels behind lists of any length.
-    fn digit_kernels(&self, dtype: Dtype) -> Result<[Pipeline; 2]> {
-        Ok([
-            self.pipelines.get(&digit_count::KERNEL, Some(dtype), false)?,
-            self.pipelines.get(&digit_scatter::KERNEL, Some(dtype), false)?,
-        ])
+    /// The kernels behind lists of any length, of samples or of logprobs.
+    fn digit_kernels(&self, dtype: Dtype, is_sampling: bool) -> Result<[Pipeline; 2]> {
+        let [count, scatter] = match is_sampling {
+            true => [&digit_count::OF_VIEW, &digit_scatter::OF_VIEW],
+            false => [&digit_count::KERNEL, &digit_scatter::KERNEL],
+        };
+        Ok([self.pipelines.get(count, Some(dtype), false)?, self.pipelines.get(scatter, Some(dtype), false)?])
     }
 }

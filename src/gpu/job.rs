@@ -176,6 +176,7 @@ impl<'a> Job<'a> {
             nothing: 0,
             most_rounds,
             token_ids: plan.demand.token_ids,
+            raw_list: 0,
             first_given: upload.room.first_given() as u32,
         };
         let room = &upload.room;

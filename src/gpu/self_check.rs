@@ -25,6 +25,8 @@ pub enum Kernels {
     Logprobs,
     /// What [`Sampler::logprobs`] and [`Sampler::top_k`] run besides for more than 1024 entries per row.
     LongLists,
+    /// What [`Sampler::sample`] runs besides for more than 1024 entries per row.
+    LongSampleLists,
     /// [`Sampler::sample`]. The kernel that draws takes a while to compile.
     Sample,
     /// What [`Sampler::sample`] runs besides for rows that run ahead with [`Histories`](crate::Histories).
@@ -59,7 +61,7 @@ impl Sampler {
     /// As there.
     pub async fn prepare_async(&self, kernels: Kernels, dtype: Dtype) -> Result<()> {
         self.find_means(dtype).await?;
-        if matches!(kernels, Kernels::Sample | Kernels::Histories) {
+        if matches!(kernels, Kernels::Sample | Kernels::LongSampleLists | Kernels::Histories) {
             self.find_most_rounds().await?;
         }
         let params = LogprobsParams { top_logprobs: 1, ..LogprobsParams::default() };
@@ -77,8 +79,10 @@ impl Sampler {
                 self.warm(dtype, |encoder, row| self.logprobs_of(encoder, row, &params, &[], &[&[1, 2]]))
                     .await
             }
-            Kernels::Sample => {
-                let buffers = SampleBuffers::default();
+            Kernels::Sample | Kernels::LongSampleLists => {
+                let mut params = request.params().clone();
+                params.raw_logprobs = (kernels == Kernels::LongSampleLists).then_some(MOST_LISTED + 1);
+                let (request, buffers) = (Request::new(params)?, SampleBuffers::default());
                 self.warm(dtype, |encoder, row| self.sample(encoder, row, &[request.row(0)], &buffers)).await
             }
             Kernels::Histories => {
@@ -148,6 +152,22 @@ impl Sampler {
                         logprob_token_ids: vec![9001, 3, 0, 77, 5000],
                         raw_logprobs: Some(0),
                         processed_logprobs: Some(0),
+                        ..SamplingParams::default()
+                    },
+                    &rows_of_every_kind(dtype),
+                    dtype,
+                )
+                .await
+            }
+            Kernels::LongSampleLists => {
+                self.check_sample(
+                    SamplingParams {
+                        seed: Some(4),
+                        top_p: 0.999,
+                        temperature: 1.5,
+                        logit_bias: vec![(3, 1.5), (77, -2.0)],
+                        raw_logprobs: Some(8500),
+                        processed_logprobs: Some(9002),
                         ..SamplingParams::default()
                     },
                     &rows_of_every_kind(dtype),

@@ -1,7 +1,7 @@
 //! How many items of a block have each digit, for lists of more entries than one workgroup can hold: a radix select of
 //! the k-th best logit, digit by digit, then with [`digit_scatter`](super::digit_scatter) a stable radix sort of what
 //! is kept. `shaders/lib/digits.wgsl` has the stages. Their number depends on the type of the logits alone, and no
-//! place on the order in which a device does its work. On the CPU `row_logprobs` makes lists of any length.
+//! place on the order in which a device does its work. On the CPU `row_logprobs` and `row_sample` make lists of any length.
 
 #[cfg(feature = "wgpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
@@ -11,8 +11,17 @@ use crate::logits::Dtype;
 #[cfg(feature = "wgpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "digit_count",
-    wgsl: wgsl!("digit_count": "format", "words", "logits", "rows", "digits"),
+    wgsl: wgsl!("digit_count": "format", "words", "logits", "rows", "integers", "exact", "digits_of_row", "digits"),
     slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
+};
+
+/// The same for the lists of a sample.
+#[cfg(feature = "wgpu")]
+pub(crate) const OF_VIEW: Kernel = Kernel {
+    name: "view_digit_count",
+    wgsl: wgsl!("digit_count": "format", "words", "logits", "rows", "integers", "exact", "soft_float", "request", "changes",
+        "digits_of_view", "digits"),
+    slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Read, Slot::Write, Slot::Read, Slot::Read],
 };
 
 /// Items of one workgroup.

@@ -38,6 +38,8 @@ pub(crate) const ALL: &[kernel::Kernel] = &[
     row_logprobs::KERNEL,
     digit_count::KERNEL,
     digit_scatter::KERNEL,
+    digit_count::OF_VIEW,
+    digit_scatter::OF_VIEW,
     row_sample::KERNEL,
     token_ranks::KERNEL,
     log_softmax::KERNEL,

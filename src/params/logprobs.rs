@@ -1,6 +1,6 @@
 //! What a `logprobs` call asks of every row.
 
-use crate::arithmetic::format::MAX_VOCAB;
+use crate::arithmetic::format::{MAX_VOCAB, MOST_LISTED};
 use crate::error::{Error, Result, shown};
 
 /// What a `logprobs` call asks of every row. `Default` is the five best tokens at temperature 1,
@@ -21,10 +21,13 @@ pub struct LogprobsParams {
 }
 
 impl LogprobsParams {
-    /// Largest `top_logprobs`: every token of the largest vocabulary. Up to 1024 entries cost nothing beside the one
-    /// read; more are selected and sorted by further dispatches ([`Plan`](crate::Plan) prints them).
+    /// Largest `top_logprobs`: every token of the largest vocabulary. More than
+    /// [`LogprobsParams::MAX_SHORT_LIST`] are selected and sorted by further dispatches ([`Plan`](crate::Plan) prints them).
     #[expect(clippy::cast_possible_truncation, reason = "2^20")]
     pub const MAX_TOP_LOGPROBS: u32 = MAX_VOCAB as u32;
+    /// Entries of a list, here and in [`SamplingParams`](crate::SamplingParams), that cost nothing beside the one read: as many
+    /// as one workgroup can hold.
+    pub const MAX_SHORT_LIST: u32 = MOST_LISTED;
     /// Smallest temperature.
     pub const MIN_TEMPERATURE: f32 = 1e-3;
     /// Largest temperature.

@@ -1,5 +1,6 @@
 //! The parameters of sampling.
 
+use super::LogprobsParams;
 use super::step::Order;
 use crate::arithmetic::format::MOST_LISTED;
 
@@ -197,8 +198,10 @@ impl Default for SamplingParams {
 impl SamplingParams {
     /// Most draws per row.
     pub const MAX_DRAWS: u32 = 16;
-    /// Most entries of the raw and of the processed list: as many as one workgroup can hold.
-    pub const MAX_LOGPROBS: u32 = MOST_LISTED;
+    /// Most entries of the raw and of the processed list: every token of the largest vocabulary. More than
+    /// [`LogprobsParams::MAX_SHORT_LIST`] are selected and sorted by 14 further dispatches a list
+    /// ([`Plan`](crate::Plan) prints them).
+    pub const MAX_LOGPROBS: u32 = LogprobsParams::MAX_TOP_LOGPROBS;
     /// Most given tokens of a row, here and in [`Engine::logprobs_of`](crate::Engine::logprobs_of): as many as one
     /// workgroup can hold.
     pub const MAX_LOGPROB_TOKEN_IDS: usize = MOST_LISTED as usize;

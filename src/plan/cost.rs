@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Demand, Plan, ROW_BYTES, UNIFORM_BYTES};
-use crate::arithmetic::format::{SUBTILE_TOKENS, TILE_TOKENS};
+use crate::arithmetic::format::{MOST_LISTED, SUBTILE_TOKENS, TILE_TOKENS};
 use crate::kernels::digit_count;
 use crate::logits::{Dtype, Shape};
 
@@ -14,14 +14,14 @@ pub struct Cost {
     /// Rounds of dispatches. A batch is one chunk unless its bindings, rows or scratch (36 MiB, which is 4153 rows of
     /// 128 256 tokens; with all of a row's tokens as entries, 35) pass a limit.
     pub chunks: usize,
-    /// Compute dispatches: two per chunk, 14 more (8 for 16-bit logits) for more than 1024 entries per row, and one more
-    /// for given tokens; three for a divergence. One more in all where rows run ahead with [`Histories`](crate::Histories).
+    /// Compute dispatches: two per chunk, 14 more for each list of more than 1024 entries per row (8 for 16-bit logits where
+    /// nothing is drawn), and one more for given tokens; three for a divergence. One more in all where rows run ahead with [`Histories`](crate::Histories).
     pub dispatches: usize,
     /// Bytes of logits, each read once; those of both batches for a divergence.
     pub bytes_read: u64,
     /// Bytes of logits that are read again for the lists: the subtiles that can hold their entries, raw and processed.
-    /// For more than 1024 entries all of them, once for each byte of a logit to find the last entry, and twice to take
-    /// the entries. For given tokens the rows once more, in each distribution that says something of them; for a
+    /// For more than 1024 entries all of them, once for each byte of a logit (of a sample's, four) to find the last entry, and
+    /// twice to take the entries. For given tokens the rows once more, in each distribution that says something of them; for a
     /// divergence both batches. Draws and filters read further ones, as many as the row needs:
     /// [`Sample::reopened`](crate::Sample::reopened).
     pub bytes_reopened: u64,
@@ -68,10 +68,11 @@ impl Plan {
             let subtiles = vocab.div_ceil(SUBTILE_TOKENS).min(top as usize);
             (subtiles * SUBTILE_TOKENS).min(vocab)
         };
-        let for_lists = match self.demand.stages(dtype) {
-            _ if self.demand.divergence_from.is_some() => vocab,
-            0 => opened(self.demand.listed) + opened(self.demand.top_raw),
-            _ => (digit_count::levels(dtype) + 2) * vocab,
+        let of_long = (digit_count::levels(self.demand.digits_of(dtype)) + 2) * vocab;
+        let of_list = |top: u32| if top > MOST_LISTED { of_long } else { opened(top) };
+        let for_lists = match self.demand.divergence_from {
+            Some(_) => vocab,
+            None => of_list(self.demand.listed) + of_list(self.demand.top_raw),
         };
         (for_lists + self.demand.token_views as usize * vocab) as u64
     }

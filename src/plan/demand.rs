@@ -95,6 +95,8 @@ impl Demand {
 
     /// Demand of a `sample` call, with so many bytes of a grammar mask per row on the device.
     pub(crate) fn sample(inputs: &Inputs<'_>, mask_row_bytes: u64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "at most MAX_VOCAB")]
+        let vocab = inputs.vocab as u32;
         let most = |of: fn(&Compiled) -> u32| inputs.compiled().map(of).max().unwrap_or(0);
         let has_other_raw = |(row, compiled): (usize, &Compiled)| {
             compiled.top_raw.is_some()
@@ -107,8 +109,8 @@ impl Demand {
         let asks_raw = inputs.compiled().any(|compiled| compiled.top_raw.is_some());
         let draft_row_bytes = if inputs.wants_draft() { inputs.vocab as u64 * 4 } else { 0 };
         Self {
-            listed: most(|request| request.top_processed),
-            top_raw: most(|request| request.top_raw.unwrap_or(0)),
+            listed: most(|request| request.top_processed).min(vocab),
+            top_raw: most(|request| request.top_raw.unwrap_or(0)).min(vocab),
             draws: Some(most(|request| request.n_draws)),
             views: if inputs.compiled().enumerate().any(has_other_raw) { 2 } else { 1 },
             token_ids: number(token_ids),
@@ -143,9 +145,19 @@ impl Demand {
         }
     }
 
-    /// Stages in which digits are counted, none where one workgroup per row holds the list.
+    /// Lists that no workgroup holds, with their entries: of the row or what is drawn from, 0, and of the raw logits, 1.
+    pub(crate) fn long_lists(&self) -> impl Iterator<Item = (u32, u32)> {
+        [(0, self.listed), (1, self.top_raw)].into_iter().filter(|&(_, entries)| entries > MOST_LISTED)
+    }
+
+    /// The type whose digits are counted: what is drawn from may be changed, which is done in f32.
+    pub(crate) fn digits_of(&self, dtype: Dtype) -> Dtype {
+        if self.draws.is_some() { Dtype::F32 } else { dtype }
+    }
+
+    /// Stages in which digits are counted, those of all long lists.
     pub(crate) fn stages(&self, dtype: Dtype) -> usize {
-        if self.listed > MOST_LISTED { digit_count::stages(dtype) } else { 0 }
+        self.long_lists().count() * digit_count::stages(self.digits_of(dtype))
     }
 
     /// What a row's record has room for.

@@ -46,7 +46,7 @@ pub struct Plan {
 }
 
 /// Bytes of the uniform of one chunk, of which each stage has its own.
-pub(crate) const UNIFORM_BYTES: u64 = 88;
+pub(crate) const UNIFORM_BYTES: u64 = 92;
 /// Bytes of a request.
 pub(crate) const REQUEST_BYTES: u64 = 320;
 /// Bytes of a row's head, and of every quad of the lists: a bucket of four changes has four, 128 allowed tokens have one.
@@ -230,10 +230,9 @@ impl Plan {
 
     /// Dispatches of `digit_count` and of `digit_scatter`, per chunk.
     fn digit_dispatches(&self) -> [usize; 2] {
-        match self.demand.stages(self.shape.dtype) {
-            0 => [0, 0],
-            stages => [stages, stages - digit_count::levels(self.shape.dtype)],
-        }
+        let dtype = self.demand.digits_of(self.shape.dtype);
+        let stages = digit_count::stages(dtype);
+        [stages, stages - digit_count::levels(dtype)].map(|stages| self.demand.long_lists().count() * stages)
     }
 
     /// Dispatches of `token_ranks`, per chunk.
@@ -253,10 +252,10 @@ impl Needs {
         let tiles = (shape.vocab.div_ceil(TILE_TOKENS) * demand.tile_words() * 4) as u64;
         let row = RowBytes::of(shape);
         // Digits are counted where the tiles were, which nobody reads any more.
-        let scratch = match demand.stages(shape.dtype) {
-            0 => tiles,
-            _ => tiles.max(digit_count::scratch_words(shape.dtype, shape.vocab, demand.listed) as u64 * 4),
-        };
+        let digits = demand.long_lists().map(|(_, entries)| {
+            digit_count::scratch_words(demand.digits_of(shape.dtype), shape.vocab, entries) as u64 * 4
+        });
+        let scratch = digits.fold(tiles, u64::max);
         Self {
             // A span holds all of its rows.
             logits: RowBytes { stride: if demand.has_offsets { 0 } else { row.stride }, ..row },

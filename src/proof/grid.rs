@@ -127,7 +127,8 @@ fn long_lists(quick: bool) -> impl Iterator<Item = Case> {
         (128_256, [128_256, 5000, 128_255]),
         (262_144, [5000, 262_145, 262_144]),
     ];
-    TOP.into_iter().filter(move |(vocab, _)| !quick || *vocab <= 9001).flat_map(|(vocab, top)| {
+    TOP.into_iter().filter(move |(vocab, _)| !quick || *vocab <= 9001).flat_map(move |(vocab, top)| {
+        let is_drawn_from = move |dtype| vocab <= MOST_TOKENS && (!quick || dtype == Dtype::F32);
         Dtype::ALL.iter().copied().zip(top).zip(2000..).map(move |((dtype, listed), seed)| Case {
             dtype,
             rows: KINDS.len(),
@@ -136,7 +137,7 @@ fn long_lists(quick: bool) -> impl Iterator<Item = Case> {
             lead: listed as usize % 2,
             params: LogprobsParams { top_logprobs: listed, temperature: 0.7, entropy: false },
             seed,
-            samples: false,
+            samples: is_drawn_from(dtype),
             setting: None,
         })
     })

@@ -11,7 +11,7 @@ use crate::filter::{self, Setting};
 use crate::gpu::{Gpu, GpuInput, GpuLogits, Mask, Pending, SampleBuffers};
 use crate::logits::Logits;
 use crate::params::SamplingStep::{MinP, Temperature, TopK, TopP};
-use crate::params::{Dry, Order, SamplingParams};
+use crate::params::{Dry, LogprobsParams, Order, SamplingParams};
 use crate::request::{Request, Row, SampleInputs};
 
 /// Settings of which no filter's file knows: no filter at all, or several, or changes of logits.
@@ -123,13 +123,15 @@ impl SamplingCase {
         let requests: Vec<Request> = (0..case.rows)
             .map(|row| {
                 let listed = case.params.top_logprobs;
+                let is_long = listed > LogprobsParams::MAX_SHORT_LIST;
+                let processed = if is_long { listed - row as u32 } else { listed.min(40) };
                 let mut params = SamplingParams {
                     seed: Some(noise(row, 1)),
                     stream: row as u32,
                     // Rows of a batch want lists of different lengths.
                     raw_logprobs: (row % 3 != 1).then_some(if row % 6 == 5 { listed / 2 } else { listed }),
                     entropy: row % 5 != 3,
-                    processed_logprobs: (row % 4 != 2).then_some(listed.min(40)),
+                    processed_logprobs: (row % 4 != 2).then_some(processed),
                     logprob_token_ids: case.token_ids(row),
                     ..SamplingParams::default()
                 };

@@ -6,6 +6,7 @@
 mod common;
 mod drafts;
 mod history;
+mod long_lists;
 mod long_rows;
 
 use sortilege::device::{Gpu, adapters};

@@ -89,8 +89,7 @@ pub(crate) struct BenchArgs {
     /// Element types [default: f32,f16,bf16]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = dtype_parser())]
     pub(crate) dtype: Vec<Dtype>,
-    /// Alternatives per row, for log, sample (raw logprobs; 0 asks for none) and top-k (where 0 is left out); --op all
-    /// leaves sample out where there are more than 1024, the most it makes
+    /// Alternatives per row, for log, sample (raw logprobs; 0 asks for none) and top-k (where 0 is left out)
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "20", allow_negative_numbers = true,
           value_parser = |text: &str| within::<u32>(text, 0..=u64::from(LogprobsParams::MAX_TOP_LOGPROBS)))]
     pub(crate) top: Vec<u32>,

@@ -6,7 +6,7 @@ use sortilege::{
     Cpu, Engine, Logits, Logprobs, LogprobsParams, Request, Row, Sample, SampleInputs, SamplingParams,
 };
 
-use super::args::{BenchArgs, Op, OpArg};
+use super::args::{BenchArgs, Op};
 use super::cell::Cell;
 use super::data::Source;
 use super::filters::Filters;
@@ -55,15 +55,8 @@ impl Workload {
             let draws = if op == Op::Sample { some(&args.draws) } else { vec![None] };
             let temperature = matches!(op, Op::Log | Op::Sample).then_some(args.temperature);
             let filters = if op == Op::Sample { args.filters } else { Filters::default() };
-            // Of lists that are longer than its own, sample is left out, unless it was asked for by name.
-            let is_named = args.op.contains(&OpArg::Sample);
-            let makes = |top: u32| match op {
-                Op::Sample => is_named || top <= SamplingParams::MAX_LOGPROBS,
-                // The largest no logits are nothing to measure.
-                Op::TopK => top > 0,
-                Op::Log | Op::LogSoftmax => true,
-            };
-            for top in tops.into_iter().filter(|top| top.is_none_or(makes)) {
+            // The largest no logits are nothing to measure.
+            for top in tops.into_iter().filter(|&top| op != Op::TopK || top > Some(0)) {
                 list.extend(draws.iter().map(|&draws| Self { op, top, draws, temperature, filters }));
             }
         }
@@ -170,23 +163,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_operation_does_not_make_is_left_out_of_all() {
-        let most = SamplingParams::MAX_LOGPROBS;
-        let list = format!("0,{most},{}", most + 1);
-        let tops = |ops: &str, op: Op| -> Vec<Option<u32>> {
-            let args = BenchArgs::of(&["--op", ops, "--top", &list]);
+    fn the_largest_no_logits_are_nothing_to_measure() {
+        let most = LogprobsParams::MAX_TOP_LOGPROBS;
+        let args = BenchArgs::of(&["--op", "all", "--top", &format!("0,{most}")]);
+        let tops = |op: Op| -> Vec<Option<u32>> {
             Workload::all(&args)
                 .iter()
                 .filter(|workload| workload.op == op)
                 .map(|workload| workload.top)
                 .collect()
         };
-        let all = [Some(0), Some(most), Some(most + 1)];
-        assert_eq!(tops("all", Op::Log), all);
-        assert_eq!(tops("all", Op::Sample), all[..2]);
-        assert_eq!(tops("all", Op::TopK), all[1..]);
-        assert_eq!(tops("all", Op::LogSoftmax), [None]);
-        assert_eq!(tops("sample", Op::Sample), all, "asked for by name, it says why it cannot");
-        assert_eq!(tops("all,sample", Op::Sample), all);
+        for op in [Op::Log, Op::Sample] {
+            assert_eq!(tops(op), [Some(0), Some(most)]);
+        }
+        assert_eq!(tops(Op::TopK), [Some(most)]);
+        assert_eq!(tops(Op::LogSoftmax), [None]);
     }
 }

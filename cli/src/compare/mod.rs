@@ -18,9 +18,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
-use sortilege::Kernels;
 use sortilege::compare::{ComparisonReport, Divergences};
 use sortilege::log::Texts;
+use sortilege::{Kernels, LogprobsParams};
 
 pub(crate) use self::args::{CompareArgs, EXAMPLES};
 use self::frame::Frame;
@@ -165,7 +165,7 @@ fn check_options(args: &CompareArgs) -> Result<()> {
 fn check_kernels(args: &CompareArgs, sides: &Sides, chosen: &Chosen) -> Result<()> {
     let most = args.top().max(if args.save.is_some() { args.save_top } else { 0 });
     for logits in [sides.a.logits(), sides.b.as_ref()].into_iter().flatten() {
-        if most > 1024 {
+        if most > LogprobsParams::MAX_SHORT_LIST {
             chosen.check(Kernels::LongLists, logits.dtype)?;
         }
         if divergences(&sides.a) == Divergences::Exact && sides.b.is_some() {

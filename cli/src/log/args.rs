@@ -1,11 +1,10 @@
 //! The options of `sortilege log`.
 
 use clap::{Args, ValueEnum};
-use sortilege::LogprobsParams;
 use sortilege::log::Format;
 
 use crate::failure::exit_codes;
-use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs, within};
+use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs, entries, within};
 
 /// What follows the options in the help.
 pub(crate) const EXAMPLES: &str = exit_codes!(
@@ -38,7 +37,7 @@ pub(crate) struct LogArgs {
     pub(crate) vocab: VocabArgs,
     /// Alternatives per row, 0 to 1048576, of which there are at most as many as tokens; -1 lists all; more than 1024
     /// take further passes
-    #[arg(long, default_value_t = 5, allow_negative_numbers = true, value_parser = top)]
+    #[arg(long, default_value_t = 5, allow_negative_numbers = true, value_parser = entries)]
     pub(crate) top: u32,
     /// Logprob and rank of each of these tokens in every row, at most 1024: in the distribution, and among themselves
     #[arg(long, value_name = "ID,ID", value_delimiter = ',', allow_negative_numbers = true,
@@ -56,16 +55,6 @@ pub(crate) struct LogArgs {
     pub(crate) resume: bool,
     #[command(flatten)]
     pub(crate) run: RunArgs,
-}
-
-/// Reads how many alternatives there are; -1, as in vLLM, is all.
-fn top(text: &str) -> Result<u32, String> {
-    let most = LogprobsParams::MAX_TOP_LOGPROBS;
-    if text.trim() == "-1" {
-        Ok(most)
-    } else {
-        within(text, 0..=u64::from(most)).map_err(|problem| format!("{problem}; -1 lists all"))
-    }
 }
 
 impl LogFormat {

@@ -36,7 +36,7 @@ impl Job {
 
     /// A device proves itself, before it works for anybody.
     pub(crate) fn check(&self, chosen: &Chosen) -> Result<()> {
-        if self.params.top_logprobs > 1024 {
+        if self.params.top_logprobs > LogprobsParams::MAX_SHORT_LIST {
             chosen.check(Kernels::LongLists, self.logits.dtype)?;
         }
         if !self.token_ids.is_empty() {

@@ -4,7 +4,9 @@
 use std::io::{self, Write};
 
 use sortilege::log::{Record, Texts};
-use sortilege::{DeviceLimits, Kernels, Logits, Plan, Request, Row, Sample, SampleInputs, Shape};
+use sortilege::{
+    DeviceLimits, Kernels, Logits, LogprobsParams, Plan, Request, Row, Sample, SampleInputs, Shape,
+};
 
 use super::args::SampleArgs;
 use super::mask::Mask;
@@ -49,6 +51,10 @@ impl Job {
     /// A device proves itself, before it works for anybody.
     pub(crate) fn check(&self, chosen: &Chosen) -> Result<()> {
         chosen.check(Kernels::Sample, self.logits.dtype)?;
+        if self.requests.asks_for_logprobs().iter().flatten().any(|&top| top > LogprobsParams::MAX_SHORT_LIST)
+        {
+            chosen.check(Kernels::LongSampleLists, self.logits.dtype)?;
+        }
         if self.requests.asks_for_token_ids() {
             chosen.check(Kernels::TokenRanks, self.logits.dtype)?;
         }
@@ -74,7 +80,7 @@ impl Job {
         mut emit: impl FnMut(Place, &Sample) -> Result<()>,
     ) -> Result<()> {
         let positions = self.requests.positions;
-        self.logits.each_block(self.requests.row_bytes(), |block, logits| {
+        self.logits.each_block(self.requests.row_bytes(self.logits.vocab), |block, logits| {
             let first = block.start / positions;
             let requests = self.requests.start(first..(block.end - 1) / positions + 1)?;
             let samples = self.sample(chosen, logits, &requests, first, block.clone())?;
@@ -123,7 +129,7 @@ impl Job {
 
     /// Requests that take their steps together: their samples are kept to the last one.
     fn requests_together(&self) -> usize {
-        let samples = self.requests.row_bytes().saturating_mul(self.requests.positions);
+        let samples = self.requests.row_bytes(self.logits.vocab).saturating_mul(self.requests.positions);
         (BLOCK_BYTES / self.logits.row_bytes().max(samples).max(1)).clamp(1, self.requests.count.max(1))
     }
 
@@ -171,7 +177,7 @@ impl Job {
                 if all > 0 { (0..together).map(|request| request * positions).collect() } else { Vec::new() };
             (rows, count.div_ceil(together) * positions)
         } else {
-            let most = self.logits.rows_per_block(self.requests.row_bytes());
+            let most = self.logits.rows_per_block(self.requests.row_bytes(self.logits.vocab));
             ((0..most.min(all)).collect(), all.div_ceil(most))
         };
         let requests = self.requests.start(0..rows.last().map_or(0, |row| row / positions + 1))?;

@@ -120,6 +120,7 @@ const SAME: &[(&str, &str)] = &[
     // vLLM and OpenAI.
     (r#"{"logprobs": 5, "stop": [], "bad_words": []}"#, r#"{"raw_logprobs": 5}"#),
     (r#"{"logprobs": true, "top_logprobs": 3, "stream": false}"#, r#"{"raw_logprobs": 3}"#),
+    (r#"{"logprobs": -1}"#, r#"{"raw_logprobs": 1048576}"#),
     (r#"{"logprobs": true}"#, r#"{"raw_logprobs": 0}"#),
     (r#"{"logprobs": false, "top_logprobs": 3}"#, "{}"),
     (
@@ -234,7 +235,6 @@ fn what_cannot_be_read_is_named() {
         (r#"{"logit_bias": {"1": true}}"#, &["bias of token 1 is no number"]),
         (r#"{"bad_words": ["no"]}"#, &["bad_words are texts", "token ids"]),
         (r#"{"prompt": 5}"#, &["prompt", "a list"]),
-        (r#"{"logprobs": -1}"#, &["logprobs -1", "1024"]),
         (r#"{"logprobs": 3, "raw_logprobs": 4}"#, &["logprobs and raw_logprobs say the same"]),
         (r#"{"top_p": 1, "top_p": 0.5}"#, &["\"top_p\" stands twice"]),
         (r#"{"dry": {"multiplier": 1, "base": 2, "base": 3}}"#, &["\"base\" stands twice"]),

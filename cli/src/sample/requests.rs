@@ -184,8 +184,8 @@ impl Requests {
     }
 
     /// Rough bytes of memory that a row needs beside its logits.
-    pub(crate) fn row_bytes(&self) -> usize {
-        let own = self.specs.iter().map(RequestSpec::row_bytes).max().unwrap_or(0);
+    pub(crate) fn row_bytes(&self, vocab: usize) -> usize {
+        let own = self.specs.iter().map(|spec| spec.row_bytes(vocab)).max().unwrap_or(0);
         own + 4 * self.prompts.longest()
     }
 }
@@ -212,16 +212,17 @@ impl RequestSpec {
         Ok(self.params.validate_tokens(logits.vocab)?)
     }
 
-    /// Rough bytes of memory that a row needs beside its logits.
-    fn row_bytes(&self) -> usize {
+    /// Rough bytes of memory that a row of so many tokens needs beside its logits.
+    fn row_bytes(&self, vocab: usize) -> usize {
         let params = &self.params;
-        let entries = params.raw_logprobs.unwrap_or(0) + params.processed_logprobs.unwrap_or(0);
+        let lists = [params.raw_logprobs, params.processed_logprobs];
+        let entries: usize = lists.iter().flatten().map(|&entries| vocab.min(entries as usize)).sum();
         let listed = params.allowed_token_ids.as_ref().map_or(0, Vec::len)
             + params.stop_token_ids.len()
             + params.bad_words.iter().map(|word| word.len() + 6).sum::<usize>();
         let [sample, entry, draw] = SAMPLE_BYTES;
         sample
-            + entry * (entries as usize + 2 * params.logprob_token_ids.len())
+            + entry * (entries + 2 * params.logprob_token_ids.len())
             + draw * params.n as usize
             + 4 * (self.prompt.as_ref().map_or(0, Vec::len) + listed)
             + 32 * params.logit_bias.len()

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use sortilege::Kernels;
+use sortilege::{Kernels, LogprobsParams};
 use sortilege::compare::{
     Comparison as Statistics, Divergences, RowComparison, records as compared_records, rows as compared_rows,
 };
@@ -69,7 +69,7 @@ pub(crate) fn compare(
         for dtype in [block.dtype(), other.dtype()] {
             device.check(Kernels::Logprobs, dtype)?;
             device.check(Kernels::Divergence, dtype)?;
-            if top > sortilege::SamplingParams::MAX_LOGPROBS {
+            if top > LogprobsParams::MAX_SHORT_LIST {
                 device.check(Kernels::LongLists, dtype)?;
             }
         }

@@ -108,7 +108,7 @@ pub(crate) fn logprobs(
     let rows = call.run(py, |device, range, block| {
         let dtype = block.dtype();
         device.check(Kernels::Logprobs, dtype)?;
-        if top > sortilege::SamplingParams::MAX_LOGPROBS {
+        if top > LogprobsParams::MAX_SHORT_LIST {
             device.check(Kernels::LongLists, dtype)?;
         }
         if asked.width > 0 {

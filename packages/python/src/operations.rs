@@ -60,7 +60,7 @@ pub(crate) fn top_k<'py>(
     let call = Call { device: Device::named(py, device)?, logits: input.logits()?, progress };
     let pairs = call.run(py, |device, _, block| {
         device.check(Kernels::Logprobs, block.dtype())?;
-        if k > sortilege::SamplingParams::MAX_LOGPROBS {
+        if k > LogprobsParams::MAX_SHORT_LIST {
             device.check(Kernels::LongLists, block.dtype())?;
         }
         let (values, tokens) = device.engine().top_k(block, k)?;

@@ -4,7 +4,7 @@ use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
-use sortilege::{Kernels, Request as Inner, Row, SampleInputs};
+use sortilege::{Kernels, LogprobsParams, Request as Inner, Row, SampleInputs, SamplingParams};
 
 use crate::blocks::Call;
 use crate::columns::Columns;
@@ -80,9 +80,16 @@ pub(crate) fn sample(
     let rows: Vec<Row<'_>> =
         places.iter().map(|&(request, position)| requests[request as usize].row(position)).collect();
     let wants_tokens = requests.iter().any(|request| !request.params().logprob_token_ids.is_empty());
+    let is_long = requests.iter().any(|request| {
+        let SamplingParams { raw_logprobs, processed_logprobs, .. } = *request.params();
+        raw_logprobs.max(processed_logprobs) > Some(LogprobsParams::MAX_SHORT_LIST)
+    });
     let words = vocab.div_ceil(32);
     let samples = call.run(py, |device, range, block| {
         device.check(Kernels::Sample, block.dtype())?;
+        if is_long {
+            device.check(Kernels::LongSampleLists, block.dtype())?;
+        }
         if wants_tokens {
             device.check(Kernels::TokenRanks, block.dtype())?;
         }

@@ -13,7 +13,7 @@ export class SortilegeError extends Error {
 export type Dtype = "f32" | "f16" | "bf16";
 
 /** The kernels behind a kind of call. */
-export type Kernels = "logprobs" | "long_lists" | "sample" | "token_ranks" | "divergence";
+export type Kernels = "logprobs" | "long_lists" | "sample" | "long_sample_lists" | "token_ranks" | "divergence";
 
 /** Steps between logits and draw. */
 export type SamplingStep =

@@ -181,12 +181,13 @@ fn kernels(name: &str) -> Result<Kernels> {
     Ok(match name {
         "logprobs" => Kernels::Logprobs,
         "long_lists" => Kernels::LongLists,
+        "long_sample_lists" => Kernels::LongSampleLists,
         "sample" => Kernels::Sample,
         "token_ranks" => Kernels::TokenRanks,
         "divergence" => Kernels::Divergence,
         _ => {
             return Err(refused(format!(
-                "kernels {name:?}: use logprobs, long_lists, sample, token_ranks or divergence"
+                "kernels {name:?}: use logprobs, long_lists, sample, long_sample_lists, token_ranks or divergence"
             )));
         }
     })

@@ -69,6 +69,10 @@ fn lists_at_length(case: &Case) -> bool {
     case.params.top_logprobs > MOST_LISTED
 }
 
+fn draws_long_lists(case: &Case) -> bool {
+    draws(case) && lists_at_length(case)
+}
+
 /// A device, and where it has passed with sound kernels.
 struct Bench {
     gpu: Gpu,

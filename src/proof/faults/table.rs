@@ -1,6 +1,6 @@
 //! The faults.
 
-use super::{Fault, Faults, draws, every, history, lists_at_length, program, runs_ahead};
+use super::{Fault, Faults, draws, draws_long_lists, every, history, lists_at_length, program, runs_ahead};
 use crate::kernels::{
     digit_count, digit_scatter, log_softmax, row_divergence, row_history, row_logprobs, row_sample,
     row_scalar, tile_divergence, tile_information, tile_stats, token_ranks, top_entries,
@@ -25,6 +25,18 @@ pub(super) const FAULTS: &[Faults] = &[
         operations: &["logprobs", "top_k"],
         reaches: lists_at_length,
         list: DIGIT_SCATTER,
+    },
+    Faults {
+        kernel: digit_count::OF_VIEW,
+        operations: &["sample"],
+        reaches: draws_long_lists,
+        list: VIEW_DIGIT_COUNT,
+    },
+    Faults {
+        kernel: digit_scatter::OF_VIEW,
+        operations: &["sample"],
+        reaches: draws_long_lists,
+        list: VIEW_DIGIT_SCATTER,
     },
     Faults {
         kernel: token_ranks::KERNEL,
@@ -215,7 +227,7 @@ const DIGIT_COUNT: &[Fault] = faults! {
     "the last item of a block does not count":
         "block * BLOCK + BLOCK, items_of" => "block * BLOCK + BLOCK - 1u, items_of";
     "digits from the lowest": "8u * (levels() - 1u - stage)" => "8u * stage";
-    "no item behind the vocabulary": "max(chunk.vocab, chunk.listed)" => "chunk.vocab";
+    "no item behind the vocabulary": "max(chunk.vocab, list_length())" => "chunk.vocab";
     "-0 behind everything": "if stored == zero_code() + 1u {" => "if stored == zero_code() + 2u {";
     "the lanes of a group count themselves":
         "var i = lane & 0xf0u; i < lane" => "var i = lane & 0xf0u; i <= lane";
@@ -225,7 +237,7 @@ const DIGIT_COUNT: &[Fault] = faults! {
 
 const DIGIT_SCATTER: &[Fault] = faults! {
     "ties in no order": "& (own_flag - 1u)" => "& ~(own_flag | (own_flag - 1u))";
-    "one entry too few": "place >= chunk.listed" => "place + 1u >= chunk.listed";
+    "one entry too few": "place >= list_length()" => "place + 1u >= list_length()";
     "ties with the last before better ones": "0u, code < kth)" => "0u, code <= kth)";
     "a block behind itself": "i < block)" => "i <= block)";
     "a flag of two lanes": "lane % 32u" => "lane % 31u";
@@ -238,6 +250,25 @@ const DIGIT_SCATTER: &[Fault] = faults! {
         "select(stored ^ zero_code(), stored, stored > zero_code())" => "stored ^ zero_code()";
     "sorting begins at the second digit": "(8u * (stage - levels() - 1u))" => "(8u * (stage - levels()))";
     "pairs lie one word further": "+ KTH_WORDS + 2u * place" => "+ KTH_WORDS + place";
+};
+
+const VIEW_DIGIT_COUNT: &[Fault] = faults! {
+    "the run without its first token": "token < first_kept.y" => "token <= first_kept.y";
+    "the run without its last token": "token > last_kept.y" => "token >= last_kept.y";
+    "what lies before the run": "is_before || is_behind" => "is_behind";
+    "what lies behind the run": "is_before || is_behind" => "is_before";
+    "logits as they came": "is_changed = is_row_changed(own_request);" => "is_changed = false;";
+    "the raw list of the run's tokens": "if chunk.raw_list == 0u {\n        is_changed" => "if true {\n        is_changed";
+    "both lists as long as one": "select(chunk.listed, chunk.top_raw, chunk.raw_list == 1u)" => "chunk.listed";
+    "rows that begin where the first does": "first_element = start_of(row);" => "first_element = start_of(0u);";
+};
+
+const VIEW_DIGIT_SCATTER: &[Fault] = faults! {
+    "a row's list is as long as the longest": "requests[request].top_processed" => "chunk.listed";
+    "a row's raw list is as long as the longest": "requests[request].top_raw" => "chunk.top_raw";
+    "the raw list over the other": "select(0u, 2u * chunk.listed, chunk.raw_list == 1u)" => "0u";
+    "lists where the draws lie": " + chunk.draws * DRAW_WORDS;" => ";";
+    "a bit of each logit": "bits_of_key(bitcast<i32>(0x7fffffffu - code))" => "bits_of_key(bitcast<i32>(0x7ffffffeu - code))";
 };
 
 const LOG_SOFTMAX: &[Fault] = faults! {

@@ -60,9 +60,7 @@ def of_vllm(params: Any) -> dict[str, Any]:
         raise ParamsError("bad_words are texts: call update_from_tokenizer of vLLM's parameters first, or pass token ids")
     asked["bad_words"] = bad_words or ()
     logprobs = _get(params, "logprobs", None)
-    if logprobs == -1:
-        raise ParamsError("logprobs -1 is all tokens, and sample lists 1024 at most: call sortilege.logprobs")
-    asked["raw_logprobs"] = logprobs
+    asked["raw_logprobs"] = 2**20 if logprobs == -1 else logprobs  # all
     return asked
 
 
