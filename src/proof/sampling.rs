@@ -124,7 +124,8 @@ impl SamplingCase {
             .map(|row| {
                 let listed = case.params.top_logprobs;
                 let is_long = listed > LogprobsParams::MAX_SHORT_LIST;
-                let processed = if is_long { listed - row as u32 } else { listed.min(40) };
+                // Both lists are long, and of other lengths, where the vocabulary lets them.
+                let processed = if is_long { (listed * 3 / 4).max(1025) - row as u32 } else { listed.min(40) };
                 let mut params = SamplingParams {
                     seed: Some(noise(row, 1)),
                     stream: row as u32,
