@@ -35,9 +35,6 @@ type Tensor = TensorGpu<f32, ReadWrite>;
 
 impl Engine {
     /// The model of a file of safetensors, for so many sequences, on a device that web-rwkv opens.
-    ///
-    /// # Errors
-    /// If the file has no RWKV v7, or there is no device for it.
     pub fn new(file: &[u8], sequences: usize) -> Result<Self> {
         let file = SafeTensors::deserialize(file).context("the model")?;
         let info = Loader::info(&file).context("the model")?;
@@ -61,16 +58,10 @@ impl Engine {
     }
 
     /// Reads a chunk of tokens: the logits of the sequences whose last token is in it, if there are any.
-    ///
-    /// # Errors
-    /// If no sequence has a token to read, and what web-rwkv says.
     pub fn forward(&self, batch: &mut Batch) -> Result<Option<Head>> {
         let input = &mut batch.input;
-        let info = input
-            .iter()
-            .next()
-            .filter(|info| info.num_token() > 0)
-            .context("no sequence has a token to read")?;
+        ensure!(input.num_token() > 0, "no sequence has a token to read");
+        let info = input.iter().next().context("web-rwkv makes no chunk of the tokens")?;
         let outputs = info.redirect().outputs.into_iter().enumerate();
         let sequences =
             outputs.filter(|(_, (first, end))| first < end).map(|(sequence, _)| sequence).collect();
@@ -83,9 +74,6 @@ impl Engine {
 
     /// Draws a token for each row of these logits, in a submit of its own. To be called before the next `forward`, which
     /// writes its logits to the same buffer.
-    ///
-    /// # Errors
-    /// What the sampler says.
     pub fn draw(&self, head: &Head, batch: &Batch) -> Result<Pending<Sample>> {
         let requests = head.sequences.iter().map(|&sequence| &batch.requests[sequence]);
         let rows: Vec<Row<'_>> = requests.map(|request| request.row(request.output().len() as u64)).collect();
@@ -108,9 +96,6 @@ pub struct Head {
 }
 
 /// Logits of a vocabulary where web-rwkv's tensor has them.
-///
-/// # Errors
-/// If its rows are not those of the vocabulary, which web-rwkv pads to a multiple of 8.
 pub fn place<K: Kind>(logits: &TensorGpu<f32, K>, vocab: usize) -> Result<GpuLogits<'_>> {
     let [row_stride, rows, ..] = <[usize; 4]>::from(logits.shape());
     let padded = vocab.next_multiple_of(PAD_MAT[1]);
@@ -126,9 +111,6 @@ pub struct Batch {
 
 impl Batch {
     /// Sequences that begin with these prompts.
-    ///
-    /// # Errors
-    /// If the engine has no state for so many, or no embedding for a token.
     pub fn new(engine: &Engine, prompts: &[Vec<u32>], requests: Vec<Request>) -> Result<Self> {
         let (sequences, vocab) = (prompts.len(), engine.vocab);
         ensure!(sequences == requests.len(), "{sequences} prompts and {} requests", requests.len());
@@ -141,10 +123,8 @@ impl Batch {
         Ok(Self { input: RnnInput::new(prompts.iter().map(input).collect(), CHUNK), requests })
     }
 
-    /// Takes the samples of a step, of these sequences. The next `forward` reads their tokens, but for those of requests that are finished.
-    ///
-    /// # Errors
-    /// If a row has nothing to draw from.
+    /// Takes the samples of a step, of these sequences. The next `forward` reads their tokens, but for those of requests that
+    /// are finished.
     pub fn accept(&mut self, sequences: &[usize], samples: &[Sample]) -> Result<()> {
         for (&sequence, sample) in sequences.iter().zip(samples) {
             let drawn = sample.draws.first();

@@ -8,17 +8,13 @@ use crate::weights::Random;
 pub const COUNT: usize = 8;
 
 /// Prompts of 3 to 38 tokens: some are longer than a chunk that web-rwkv reads at once.
-#[must_use]
 pub fn prompts(vocab: usize) -> Vec<Vec<u32>> {
     let mut random = Random(7);
-    let mut token = || (random.next() % vocab as u64) as u32;
+    let mut token = || (random.bits() % vocab as u64) as u32;
     (0..COUNT).map(|row| (0..3 + row * 5).map(|_| token()).collect()).collect()
 }
 
 /// Requests of so many tokens: greedy ones among filters and penalties of several kinds.
-///
-/// # Errors
-/// None: the parameters are in range.
 pub fn requests(prompts: &[Vec<u32>], tokens: u64) -> Result<Vec<Request>> {
     let (raw_logprobs, max_tokens) = (Some(5), Some(tokens));
     let plain = |row| SamplingParams { seed: Some(row), raw_logprobs, max_tokens, ..Default::default() };

@@ -15,9 +15,6 @@ const HIDDEN: usize = 4 * WIDTH;
 const RANK: usize = 32;
 
 /// The file whose weights follow from the seed, the same on every machine.
-///
-/// # Errors
-/// None of shapes that fit, which these do.
 pub fn file(seed: u64) -> Result<Vec<u8>> {
     let mut random = Random(seed);
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = tensors()
@@ -79,7 +76,7 @@ fn tensors() -> Vec<(String, Vec<usize>, f32)> {
 pub struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -88,7 +85,7 @@ impl Random {
 
     /// Nearly normal: the sum of four even numbers, with a deviation of 1.
     fn normal(&mut self) -> f32 {
-        let bits = self.next();
+        let bits = self.bits();
         let sum: u32 = (0..4).map(|part| (bits >> (16 * part)) as u32 & 0xffff).sum();
         (sum as f32 / 65536.0 - 2.0) * 3f32.sqrt()
     }

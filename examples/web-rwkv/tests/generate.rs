@@ -138,7 +138,9 @@ fn what_cannot_be_is_told() {
     says(Engine::new(b"no file", 1).map(drop), "the model");
 
     // Buffers that do not fit, told before anything is recorded.
-    let try_draw = |logits: &GpuLogits<'_>| Ok(drop(draw(&engine, logits, &all.requests[..logits.rows])?));
+    let try_draw = |logits: &GpuLogits<'_>| {
+        draw(&engine, logits, &all.requests[..logits.rows]).map(drop).map_err(anyhow::Error::new)
+    };
     let tensor: TensorGpu<f32, ReadWrite> = TensorInitContext::init(&engine.context, [104, 2, 1, 1]);
     says(place(&tensor, 96).map(drop), "rows of 104 logits, where 96 tokens are padded to 96");
     says(place(&tensor, 105).map(drop), "rows of 104 logits, where 105 tokens are padded to 112");
