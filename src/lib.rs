@@ -77,7 +77,9 @@
 //!
 //! # Features
 //! - `wgpu` (default): [`Sampler`], and `wgpu` 30 re-exported. Without it the crate is the CPU engine alone.
-//! - `device` (default): [`device`], which finds adapters and opens them.
+//! - `wgpu29`: the same on wgpu 29, for engines that have it; without the default features, since the two exclude each
+//!   other.
+//! - `device` (default): [`device`], which finds adapters and opens them; with one of the two.
 //! - `log`: [`log`], logs of records; it brings serde.
 //! - `parquet`: logs as Parquet files too.
 //! - `validate` (default): [`oracle`], [`audit`], [`synthetic`] and, with `device`, [`validate`].
@@ -86,6 +88,17 @@
 //! The crate compiles for `wasm32-unknown-unknown`. Nothing can wait for a device there: what blocks is absent, `.await` and
 //! the methods with `_async` stay. `docs/web.md` has the rest, and the npm package.
 
+#[cfg(all(feature = "gpu", not(any(feature = "wgpu", feature = "wgpu29"))))]
+compile_error!("a GPU needs the feature `wgpu` (wgpu 30) or `wgpu29`");
+#[cfg(all(feature = "wgpu", feature = "wgpu29"))]
+compile_error!(
+    "the features `wgpu` (wgpu 30, a default) and `wgpu29` exclude each other: default-features = false"
+);
+
+// One text for both: what differs between the versions is in gpu/mapping.rs.
+#[cfg(feature = "wgpu29")]
+pub extern crate wgpu29 as wgpu;
+
 mod answer;
 mod arithmetic;
 pub mod compare;
@@ -93,7 +106,7 @@ mod cpu;
 mod engine;
 mod error;
 mod filter;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 mod gpu;
 mod kernels;
 #[cfg(feature = "log")]
@@ -105,7 +118,7 @@ mod proof;
 mod request;
 pub mod shard;
 
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub use answer::Answer;
 pub use answer::{
     Distribution, Divergence, Drawn, FinishReason, Logprobs, Sample, ScoredToken, SequenceScore, Status,
@@ -115,7 +128,7 @@ pub use arithmetic::format::{ARITHMETIC_VERSION, MAX_VOCAB, NO_TOKEN};
 pub use cpu::Cpu;
 pub use engine::Engine;
 pub use error::{Error, Result};
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub use gpu::{
     GpuInput, GpuLogits, GpuOutput, Histories, Kernels, Mask, PassTime, Pending, SampleBuffers, Sampler,
     SamplerOptions, Timing, Traffic,
@@ -132,7 +145,7 @@ pub use request::{DraftTokens, DraftTree, Request, Row, SampleInputs, Verificati
 pub use wgpu;
 
 /// The README's programs compile.
-#[cfg(all(doctest, feature = "wgpu"))]
+#[cfg(all(doctest, feature = "gpu"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

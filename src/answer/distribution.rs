@@ -239,7 +239,7 @@ pub(super) struct Reading {
 impl DistributionBits {
     /// Takes what a record says in place of what was there: a header, the places of status, key, mass and surprisal in
     /// it, a list, and given tokens.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(super) fn read(&mut self, header: &[u32], places: [usize; 4], list: &[u32], given: &[u32]) {
         use super::words::{pair, read_entries, read_given};
         let [status, max_key, mass, surprisal] = places;

@@ -1,12 +1,12 @@
 //! How far two distributions are from each other, as a caller sees it, and as the words of a row say it.
 
 use super::Status;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use super::words::{divergence, pair};
 use crate::arithmetic::divergence::{CROSS_FRACTION, INFORMATION_FRACTION, unmatched};
 use crate::arithmetic::exact::{ROW_FRACTION, pow2};
 use crate::arithmetic::ln::ln_mass_at;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use crate::arithmetic::merge::STATUS_EMPTY;
 
 /// How far a distribution P, the softmax of a row of the first batch, and a distribution Q, that of the same row of the
@@ -62,7 +62,7 @@ pub(crate) struct DivergenceBits {
 
 impl DivergenceBits {
     /// Before there is something to say.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) const NONE: Self = Self {
         statuses: [STATUS_EMPTY; 2],
         max_keys: [0; 2],
@@ -73,7 +73,7 @@ impl DivergenceBits {
     };
 
     /// What the words of a record say.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn read(words: &[u32]) -> Self {
         let cross = |low: usize| {
             let high = i128::from(words[low + 2].cast_signed()) << 64;

@@ -34,7 +34,7 @@ impl LogprobsBits {
     }
 
     /// Takes the words that `row_logprobs` wrote, and `token_ranks` for given tokens, in place of what was there.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn read(&mut self, words: &[u32], listed: u32) {
         let places = [record::STATUS, record::MAX_KEY, record::MASS, record::SURPRISAL];
         let (list, tokens) = words[record::HEADER_WORDS..].split_at(2 * listed as usize);

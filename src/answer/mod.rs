@@ -1,6 +1,6 @@
 //! What comes back: the words that an engine leaves of a row, and what a caller sees of them.
 
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 mod decoding;
 mod distribution;
 mod divergence;
@@ -18,13 +18,13 @@ pub use logprobs::Logprobs;
 pub use sample::{Drawn, Sample};
 pub use sequence::{ScoredToken, SequenceScore, best_first};
 
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub use decoding::Answer;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) use decoding::Decoding;
 pub(crate) use distribution::DistributionBits;
 pub(crate) use divergence::DivergenceBits;
 pub(crate) use logprobs::LogprobsBits;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) use plausible::Implausible;
 pub(crate) use sample::{DecodeInfo, DrawnBits, SampleBits, SampleParts};

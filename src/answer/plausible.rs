@@ -2,16 +2,16 @@
 //! short, gives an error and no record. What is not told from a right answer here is what validation is for.
 
 use super::{DistributionBits, LogprobsBits};
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use super::{DivergenceBits, FinishReason, SampleBits};
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use crate::arithmetic::divergence::{CROSS_FRACTION, INFORMATION_FRACTION, MOST_DISTANT, unmatched};
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use crate::arithmetic::draw_scale::DrawScale;
 use crate::arithmetic::exact::{
     BITS_NEG_INFINITY, KEY_INFINITY, KEY_NEG_INFINITY, ROW_FRACTION, key_of_bits,
 };
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use crate::arithmetic::exact::{RUN_FRACTION, bits_of_key};
 use crate::arithmetic::format::NO_TOKEN;
 use crate::arithmetic::merge::{STATUS_EMPTY, STATUS_INFINITY, STATUS_NAN};
@@ -112,7 +112,7 @@ impl LogprobsBits {
     }
 }
 
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 impl SampleBits {
     pub(crate) fn check(&self, vocab: u32, asked: &[u32]) -> Result<(), Implausible> {
         if FinishReason::from_code(self.processed.status).is_some() {
@@ -154,7 +154,7 @@ impl SampleBits {
     }
 }
 
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 impl DivergenceBits {
     pub(crate) fn check(&self, vocab: u32) -> Result<(), Implausible> {
         let Self { statuses, max_keys, masses, crosses, unmatched, informations } = *self;
@@ -177,7 +177,7 @@ impl DivergenceBits {
     }
 }
 
-#[cfg(all(test, feature = "wgpu"))]
+#[cfg(all(test, feature = "gpu"))]
 mod tests {
     use super::*;
     use crate::answer::DrawnBits;

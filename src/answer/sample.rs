@@ -150,7 +150,7 @@ pub(crate) struct DrawnBits {
 
 /// What the host knows of a row, and its record does not say.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(feature = "wgpu"), expect(dead_code, reason = "a device's record needs more to be read"))]
+#[cfg_attr(not(feature = "gpu"), expect(dead_code, reason = "a device's record needs more to be read"))]
 pub(crate) struct DecodeInfo {
     pub(crate) seed: u64,
     pub(crate) position: u64,
@@ -192,7 +192,7 @@ impl SampleBits {
     }
 
     /// Takes the words that `row_sample` wrote for a row, and `token_ranks` for given tokens, in place of what was there.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn read(&mut self, words: &[u32], parts: SampleParts, info: &DecodeInfo) {
         use super::words::pair;
         use crate::arithmetic::format::NO_TOKEN;

@@ -1,6 +1,6 @@
 //! The words of a row's record on the device, by name: `shaders/lib/words.wgsl`, compared with it by a test.
 
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use crate::arithmetic::format::NO_TOKEN;
 use crate::arithmetic::format::layout;
 
@@ -101,13 +101,13 @@ layout! {
 }
 
 /// The 64-bit number whose low word stands at this place.
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) fn pair(words: &[u32], low: usize) -> u64 {
     u64::from(words[low]) | (u64::from(words[low + 1]) << 32)
 }
 
 /// Takes what is said of given tokens in place of what was there: up to the first place without a token.
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) fn read_given(words: &[u32], tokens: &mut Vec<(u32, [u32; 3])>) {
     tokens.clear();
     let places = words.as_chunks::<{ given::WORDS }>().0.iter();
@@ -119,7 +119,7 @@ pub(crate) fn read_given(words: &[u32], tokens: &mut Vec<(u32, [u32; 3])>) {
 }
 
 /// Takes the entries of a list of (token, bits) in place of those that were there.
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) fn read_entries(words: &[u32], entries: &mut Vec<(u32, u32)>) {
     entries.clear();
     entries.extend(words.as_chunks().0.iter().map(|&[token, bits]| (token, bits)));

@@ -16,7 +16,7 @@ pub(crate) const LOG2_E_Q54: u64 = 25_989_283_394_227_192;
 
 impl DrawScale {
     /// Shifts of temperatures from 1000 to 0.001.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) const SHIFTS: std::ops::RangeInclusive<i32> = 14..=33;
 
     /// Scale of a fixed temperature.

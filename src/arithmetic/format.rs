@@ -23,7 +23,7 @@ macro_rules! layout {
             $($(#[$what])* pub(crate) const $name: $type = $value;)*
             const _: () = { $(let _ = $name;)* }; // some are the device's alone
             /// Every number under the name that the shaders give it.
-            #[cfg(all(test, feature = "wgpu"))]
+            #[cfg(all(test, feature = "gpu"))]
             pub(crate) const NAMED: &[(&str, u64)] = &[$((concat!($prefix, stringify!($name)), $name as u64)),*];
         }
     };

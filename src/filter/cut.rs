@@ -78,7 +78,7 @@ impl Cut {
     }
 
     /// The four words that the device reads.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn words_on_device(self) -> [u32; 4] {
         let [first, second, third] = self.words;
         [self.kind as u32, first, second, third]

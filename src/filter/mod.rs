@@ -29,7 +29,7 @@ mod boundaries;
 pub(crate) use cut::Cut;
 #[cfg(test)]
 pub(crate) use cut::CutKind;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) use cut::MAX_CUTS;
 #[cfg(test)]
 pub(crate) use run::tests as tests_of_run;

@@ -6,7 +6,7 @@ use super::buffers::buffer;
 #[cfg(not(target_family = "wasm"))]
 use super::guard::at_once;
 use super::guard::{guarded, lock, poll};
-use super::mapping::{Shared, map_on_submit};
+use super::mapping::{Shared, map_on_submit, mapped_range};
 use super::sampler::{Sampler, SamplerOptions};
 #[cfg(not(target_family = "wasm"))]
 use super::wait::drive;
@@ -195,10 +195,7 @@ impl Gpu {
             Ok(map)
         })?;
         self.or_lost(mapped(&map, &self.device, self.sampler.options().deadline).await)?;
-        let view = self.or_lost(staging.slice(..).get_mapped_range().map_err(|error| Error::DeviceLost {
-            doing: "reading the results",
-            message: error.to_string(),
-        }))?;
+        let view = self.or_lost(mapped_range(&staging, .., "reading the results"))?;
         Ok(bytemuck::pod_collect_to_vec(&view))
     }
 

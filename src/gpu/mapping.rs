@@ -2,12 +2,13 @@
 //! up waiting for it, or by nobody.
 
 use std::borrow::Cow;
+use std::ops::RangeBounds;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::guard::{alive, lock, poll};
+use super::guard::{alive, lock, panic_message, poll};
 use crate::error::{Error, Result};
 
 /// Since when a device has had nothing to do while somebody waits for it. The encoder may still be with another thread, which
@@ -181,6 +182,20 @@ pub(crate) fn map_on_submit(
     }
     let notifier = Notifier(shared.clone());
     encoder.map_buffer_on_submit(staging, wgpu::MapMode::Read, ..bytes, |result| notifier.mapped(result));
+}
+
+/// What a staging buffer holds, mapped. Where it is not mapped after all, wgpu 30 says so and wgpu 29 panics.
+pub(super) fn mapped_range(
+    staging: &wgpu::Buffer,
+    bytes: impl RangeBounds<u64>,
+    doing: &'static str,
+) -> Result<wgpu::BufferView> {
+    let lost = |message| Error::DeviceLost { doing, message };
+    let range = catch_unwind(AssertUnwindSafe(|| staging.slice(bytes).get_mapped_range()));
+    let range = range.map_err(|panic| lost(panic_message(&*panic)))?;
+    #[cfg(not(feature = "wgpu29"))]
+    let range = range.map_err(|error| lost(error.to_string()))?;
+    Ok(range)
 }
 
 /// The words of a mapped range: where they lie, or copied where a browser's copy of them begins in the middle of a word.

@@ -2,7 +2,7 @@
 
 use super::buffers::buffer;
 use super::guard::guarded;
-use super::mapping::{Shared, map_on_submit};
+use super::mapping::{Shared, map_on_submit, mapped_range};
 use super::passes::Passes;
 use super::sampler::Sampler;
 use super::wait::mapped;
@@ -36,10 +36,7 @@ impl Sampler {
             (map, staging)
         })?;
         mapped(&map, &self.device, self.options.compile_deadline).await.map_err(compiling)?;
-        let view = staging
-            .slice(..)
-            .get_mapped_range()
-            .map_err(|error| Error::DeviceLost { doing, message: error.to_string() })?;
+        let view = mapped_range(&staging, .., doing)?;
         Ok(bytemuck::pod_collect_to_vec(&view))
     }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::guard::poll;
-use super::mapping::{is_settled, map_on_submit, outcome, wake_when_settled, words_of};
+use super::mapping::{is_settled, map_on_submit, mapped_range, outcome, wake_when_settled, words_of};
 use super::ring::{Call, Ring, forget};
 use super::sampler::Sampler;
 #[cfg(not(target_family = "wasm"))]
@@ -176,11 +176,7 @@ impl<R: Answer> Pending<R> {
 /// What the mapped records say.
 fn decode<R: Answer>(call: &mut Call, answers: &mut Vec<R>) -> Result<()> {
     let (plan, Some(staging)) = (&call.plan, &call.staging) else { return Ok(()) };
-    let lost = |error: wgpu::MapRangeError| Error::DeviceLost {
-        doing: "reading the records",
-        message: error.to_string(),
-    };
-    let view = staging.slice(..plan.records_bytes).get_mapped_range().map_err(lost)?;
+    let view = mapped_range(staging, ..plan.records_bytes, "reading the records")?;
     let words = words_of(&view);
     answers.truncate(plan.shape.rows);
     answers.resize_with(plan.shape.rows, R::empty);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::buffers::buffer;
 use super::guard::{guarded, lock, made};
-use super::mapping::{Shared, is_settled, map_on_submit, outcome, words_of};
+use super::mapping::{Shared, is_settled, map_on_submit, mapped_range, outcome, words_of};
 use crate::error::{Error, Result};
 
 /// How long a call of a [`Sampler`](crate::Sampler) took on the device.
@@ -184,7 +184,8 @@ impl Stopwatch {
 
     /// From the mapped ticks.
     fn read(&self, period: f64) -> Option<Timing> {
-        let view = self.queries.staging.slice(..u64::from(self.stamps()) * 8).get_mapped_range().ok()?;
+        let view =
+            mapped_range(&self.queries.staging, ..u64::from(self.stamps()) * 8, "reading the times").ok()?;
         Some(timing(&words_of(&view), &self.names, period))
     }
 }

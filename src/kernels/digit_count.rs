@@ -3,12 +3,12 @@
 //! is kept. `shaders/lib/digits.wgsl` has the stages. Their number depends on the type of the logits alone, and no
 //! place on the order in which a device does its work. On the CPU `row_logprobs` and `row_sample` make lists of any length.
 
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
 use crate::logits::Dtype;
 
 /// One workgroup per block of consecutive items of one row, dispatch (blocks, rows).
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "digit_count",
     wgsl: wgsl!("digit_count": "format", "words", "logits", "rows", "integers", "exact", "digits_of_row", "digits"),

@@ -6,12 +6,12 @@ use crate::answer::DistributionBits;
 use crate::arithmetic::exact;
 use crate::arithmetic::format::TILE_TOKENS;
 use crate::arithmetic::wide::{ln_mass_fixed, log_softmax_bits};
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
 use crate::logits::RowBits;
 
 /// One workgroup per tile, dispatch (tiles, rows).
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "log_softmax",
     wgsl: wgsl!("log_softmax": "format", "words", "logits", "rows", "integers", "exact", "wide"),

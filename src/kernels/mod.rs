@@ -1,24 +1,24 @@
 //! One kernel, one file: what it computes, its bindings (`KERNEL`), its twin on the CPU, its tests. The shader of the
 //! same name lies in `shaders/`.
 
-#[cfg(all(test, feature = "wgpu"))]
+#[cfg(all(test, feature = "gpu"))]
 mod constants_tests;
 pub(crate) mod digit_count;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) mod digit_scatter;
 mod draw;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) mod kernel;
-#[cfg(all(test, feature = "wgpu"))]
+#[cfg(all(test, feature = "gpu"))]
 mod kernel_tests;
 mod lanes;
 pub(crate) mod log_softmax;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) mod loop_rounds;
 mod octaves;
 mod pairs;
 pub(crate) mod row_divergence;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) mod row_history;
 pub(crate) mod row_logprobs;
 pub(crate) mod row_sample;
@@ -28,11 +28,11 @@ pub(crate) mod tile_information;
 pub(crate) mod tile_stats;
 mod token_at;
 pub(crate) mod token_ranks;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) mod top_entries;
 
 /// Every kernel.
-#[cfg(all(test, feature = "wgpu"))]
+#[cfg(all(test, feature = "gpu"))]
 pub(crate) const ALL: &[kernel::Kernel] = &[
     tile_stats::KERNEL,
     row_logprobs::KERNEL,

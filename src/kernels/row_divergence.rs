@@ -5,11 +5,11 @@ use crate::answer::DivergenceBits;
 use crate::arithmetic::divergence::{Power, distance};
 use crate::arithmetic::exact::{KEY_NEG_INFINITY, bits_of_key};
 use crate::arithmetic::merge::status;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
 
 /// One workgroup per row, dispatch (1, rows).
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_divergence",
     wgsl: wgsl!("row_divergence": "format", "words", "integers", "exact", "status", "wide", "divergence", "sums"),

@@ -7,12 +7,12 @@ use crate::answer::{DistributionBits, LogprobsBits};
 use crate::arithmetic::exact::{self, Scale};
 use crate::arithmetic::format::NO_TOKEN;
 use crate::arithmetic::merge::{RowStats, TileStats, merge_tiles};
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
 use crate::logits::{RowBits, order};
 
 /// One workgroup per row, dispatch (1, rows).
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_logprobs",
     wgsl: wgsl!("row_logprobs": "format", "words", "logits", "rows", "integers", "exact", "status", "request", "merge", "list", "radix",

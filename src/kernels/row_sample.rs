@@ -5,7 +5,7 @@
 //! sorted row.
 
 use super::draw;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use super::kernel::{Kernel, Slot, wgsl};
 use super::tile_stats::{self, Tiles};
 use super::token_ranks::{self, Bounds};
@@ -20,7 +20,7 @@ use crate::logits::RowBits;
 use crate::request::{Changes, Compiled};
 
 /// One workgroup per row, dispatch (1, rows).
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_sample",
     wgsl: wgsl!("row_sample": "format", "words", "logits", "rows", "integers", "exact", "status", "soft_float", "request", "changes",

@@ -4,11 +4,11 @@ use crate::answer::DistributionBits;
 use crate::arithmetic::exact::bits_of_key;
 use crate::arithmetic::merge::{STATUS_INFINITY, STATUS_NAN};
 use crate::arithmetic::wide::{ln_mass_fixed, log_sum_exp_bits};
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
 
 /// One lane per row, dispatch (rows / 64).
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_scalar",
     wgsl: wgsl!("row_scalar": "format", "words", "integers", "exact", "wide"),

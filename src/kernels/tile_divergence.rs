@@ -9,12 +9,12 @@ use super::pairs::{Pairs, are_in_range, is_left_out};
 use crate::arithmetic::divergence::{Power, distance, unmatched};
 use crate::arithmetic::exact::{BITS_NEG_INFINITY, KEY_INFINITY, bits_of_key, key_or_nan};
 use crate::arithmetic::format::TILE_TOKENS;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
 use crate::logits::RowBits;
 
 /// One workgroup per tile, dispatch (tiles, rows).
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "tile_divergence",
     wgsl: wgsl!("tile_divergence": "format", "words", "logits", "integers", "exact", "wide", "pair", "divergence", "sums"),

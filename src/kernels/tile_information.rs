@@ -11,12 +11,12 @@ use crate::arithmetic::divergence::{Power, distance, information, information_of
 use crate::arithmetic::exact::bits_of_key;
 use crate::arithmetic::format::TILE_TOKENS;
 use crate::arithmetic::wide::ln_mass_fixed;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
 use crate::logits::RowBits;
 
 /// One workgroup per tile, dispatch (tiles, rows).
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "tile_information",
     wgsl: wgsl!("tile_information": "format", "words", "logits", "integers", "exact", "wide", "pair", "divergence", "sums"),

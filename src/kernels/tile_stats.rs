@@ -9,12 +9,12 @@ use crate::arithmetic::exact;
 use crate::arithmetic::format::{SUBTILE_TOKENS, TILE_TOKENS};
 use crate::arithmetic::lane::PassScale;
 use crate::arithmetic::merge::{TileStats, tile};
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
 use crate::logits::RowBits;
 
 /// One workgroup per tile, dispatch (tiles, rows).
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "tile_stats",
     wgsl: wgsl!("tile_stats": "format", "words", "logits", "rows", "integers", "exact", "soft_float", "floats", "lane",
@@ -44,7 +44,7 @@ pub(crate) struct Tiles {
 
 impl Tiles {
     /// The words of each tile, as the device writes them.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn words(&self) -> Vec<Vec<u32>> {
         let delegates = self.delegates.chunks(TILE_TOKENS / SUBTILE_TOKENS);
         let words = |(tile, delegates): (&TileStats, &[i32])| {

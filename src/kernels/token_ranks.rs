@@ -3,12 +3,12 @@
 
 use crate::arithmetic::exact;
 use crate::arithmetic::format::TILE_TOKENS;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
 use crate::logits::RowBits;
 
 /// One workgroup per view of a row, dispatch (views, rows).
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "token_ranks",
     wgsl: wgsl!("token_ranks": "format", "words", "logits", "rows", "integers", "exact", "soft_float", "request", "changes"),

@@ -36,7 +36,7 @@ impl Dtype {
     ///
     /// # Panics
     /// If the element has another size.
-    #[cfg(any(test, feature = "wgpu", feature = "validate"))]
+    #[cfg(any(test, feature = "gpu", feature = "validate"))]
     pub fn store(self, value: f32, element: &mut [u8]) {
         match self {
             Self::F32 => element.copy_from_slice(&value.to_ne_bytes()),
@@ -56,7 +56,7 @@ impl Dtype {
     }
 
     /// Value of the override `DTYPE` in the kernels: `shaders/lib/logits.wgsl`.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) const fn code(self) -> u32 {
         match self {
             Self::F32 => 0,

@@ -88,7 +88,7 @@ impl Demand {
     }
 
     /// Demand of an operation, which turns the records into so many bytes of output per row.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn operation(listed: u32, out_row_bytes: u64) -> Self {
         Self { records_stay: true, other: RowBytes::packed(out_row_bytes), ..Self::logprobs(listed, 0, 0) }
     }

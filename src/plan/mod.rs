@@ -15,7 +15,7 @@ pub(crate) use demand::Demand;
 use demand::RowBytes;
 pub use limits::DeviceLimits;
 pub(crate) use span::Span;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) use span::spans;
 
 use crate::arithmetic::format::TILE_TOKENS;
@@ -216,14 +216,14 @@ impl Plan {
     }
 
     /// The plan with so many quads of lists.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn with_lists(&self, lists: usize) -> Self {
         let demand = Demand { lists, ..self.demand };
         Self { demand, upload_bytes: self.upload_bytes_with(lists), ..self.clone() }
     }
 
     /// Nothing, if the device can hold so many quads of lists.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn check_lists(&self, lists: usize, limits: &DeviceLimits) -> Result<()> {
         check_upload(&self.shape, self.upload_bytes_with(lists), limits)
     }
@@ -241,7 +241,7 @@ impl Plan {
     }
 
     /// Bytes of the buffer of logits from its start to the end of the last row, whole words.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn bytes_needed(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.logits.offset + chunk.logits.bytes).max().unwrap_or(0)
     }

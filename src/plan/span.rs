@@ -1,10 +1,10 @@
 //! Rows that begin anywhere, cut into runs that one binding holds.
 
 use super::chunk::Window;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use super::limits::DeviceLimits;
 use crate::logits::Dtype;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use crate::logits::Shape;
 
 /// Consecutive rows, and the bytes of the buffer around them.
@@ -25,7 +25,7 @@ impl Span {
 /// Rows that begin so many elements after the first of the shape, in a buffer of so many bytes. One span reaches to the
 /// end of the buffer where a binding holds that much, so that the rows may move from step to step and nothing is bound
 /// anew; else each holds as many rows as lie near enough to each other.
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) fn spans<'a>(
     shape: &Shape,
     offsets: &'a [u64],
@@ -56,7 +56,7 @@ pub(crate) fn spans<'a>(
     })
 }
 
-#[cfg(all(test, feature = "wgpu"))]
+#[cfg(all(test, feature = "gpu"))]
 mod tests {
     use super::*;
 

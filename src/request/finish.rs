@@ -45,7 +45,7 @@ impl<'a> Row<'a> {
     }
 
     /// The same, if no token that is drawn already and not accepted yet can say otherwise.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn certain_finish(&self) -> Option<FinishReason> {
         let Self { request, position, .. } = *self;
         let knows_stops = request.params.stop_token_ids.is_empty() || position <= request.next_position();

@@ -1,8 +1,8 @@
 //! The rows of a sampling step as both engines take them: checked, with what each does to its logits.
 
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use super::ahead::Run;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use super::change::BUCKET;
 use super::change::Bucket;
 use super::changes::Changes;
@@ -49,7 +49,7 @@ pub(crate) struct Steps {
     ends: Vec<usize>,
     table: ChangeTable,
     /// Where the device holds the tokens before each row that runs ahead; none at all, or one per row.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) runs: Vec<Option<Run>>,
 }
 
@@ -106,12 +106,12 @@ impl Steps {
     }
 
     /// Whether the device knows the tokens before a row.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     fn runs_ahead(&self, row: usize) -> bool {
         self.runs.get(row).is_some_and(Option::is_some)
     }
 
-    #[cfg(not(feature = "wgpu"))]
+    #[cfg(not(feature = "gpu"))]
     #[expect(clippy::unused_self, reason = "nothing runs ahead of the CPU")]
     fn runs_ahead(&self, _row: usize) -> bool {
         false
@@ -195,7 +195,7 @@ impl<'a> Inputs<'a> {
     }
 
     /// The rows, in order.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn rows(&self) -> &'a [Row<'a>] {
         self.rows
     }
@@ -230,7 +230,7 @@ impl<'a> Inputs<'a> {
                 quads[0] += changes.kept_quads(self.vocab);
             }
             quads[1] += changes.step_quads(self.vocab);
-            #[cfg(feature = "wgpu")]
+            #[cfg(feature = "gpu")]
             {
                 quads[1] += self.run(row).map_or(0, |run| run.quads(&self.rows[row]));
             }
@@ -240,13 +240,13 @@ impl<'a> Inputs<'a> {
     }
 
     /// Where the device holds the tokens before a row that runs ahead.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn run(&self, row: usize) -> Option<&'a Run> {
         self.steps.runs.get(self.first + row)?.as_ref()
     }
 
     /// Quads of the tables that the device makes for rows that run ahead.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn table_quads(&self) -> usize {
         let of_row = |row: usize| self.run(row).map_or(0, |run| run.buckets(&self.rows[row]) * BUCKET);
         (0..self.len()).map(of_row).sum()

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Tells the contents of one table from those of any other, a copy's included. What grew out of the same by single
 /// changes has the same.
 #[derive(Debug)]
-#[cfg_attr(not(any(test, feature = "wgpu")), expect(dead_code, reason = "a device follows a table by it"))]
+#[cfg_attr(not(any(test, feature = "gpu")), expect(dead_code, reason = "a device follows a table by it"))]
 pub(super) struct Lineage(u64);
 
 impl Lineage {
@@ -15,7 +15,7 @@ impl Lineage {
     }
 
     /// Never 0.
-    #[cfg(any(test, feature = "wgpu"))]
+    #[cfg(any(test, feature = "gpu"))]
     pub(super) fn number(&self) -> u64 {
         self.0
     }

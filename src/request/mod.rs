@@ -1,6 +1,6 @@
 //! What a caller asks, checked and compiled; and what a request remembers of its tokens.
 
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) mod ahead;
 mod bad_words;
 pub(crate) mod change;
@@ -24,7 +24,7 @@ pub(crate) mod table;
 mod targets;
 mod validate;
 mod verified;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) mod words;
 
 pub use draft::{DraftTokens, Verification};
@@ -37,10 +37,10 @@ pub use verified::Verified;
 pub(crate) use changes::Changes;
 pub(crate) use compiled::Compiled;
 pub(crate) use inputs::{Inputs, Steps};
-#[cfg(all(test, feature = "wgpu"))]
+#[cfg(all(test, feature = "gpu"))]
 pub(crate) use penalties::MOST_COUNTED;
 pub(crate) use targets::{validate_targets, validate_token_count, validate_token_ids};
-#[cfg(all(test, feature = "wgpu"))]
+#[cfg(all(test, feature = "gpu"))]
 pub(crate) use words::NONE;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) use words::RequestWords;

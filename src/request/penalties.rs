@@ -35,13 +35,13 @@ impl Penalties {
     }
 
     /// The last tokens of prompt and output, so many of them.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(super) fn window(&self) -> Option<usize> {
         self.window
     }
 
     /// Frequency and presence penalty.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(super) fn of_counts(&self) -> [f32; 2] {
         [self.frequency, self.presence]
     }

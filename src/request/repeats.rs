@@ -75,13 +75,13 @@ impl Repeats {
     }
 
     /// Of the shortest repeat that counts, and of longer ones.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(super) fn penalties(&self) -> &[f32] {
         &self.penalties
     }
 
     /// Tokens behind the last breaker.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(super) fn reach(&self) -> usize {
         self.reach
     }
@@ -211,7 +211,7 @@ fn penalties(dry: &Dry) -> Vec<f32> {
 }
 
 /// By distance from the end, how many tokens before that place equal the last ones.
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(super) fn lengths_by_distance(tokens: &[u32]) -> Vec<usize> {
     let reversed: Vec<u32> = tokens.iter().rev().copied().collect();
     z_function(&reversed)

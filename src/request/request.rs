@@ -7,7 +7,7 @@ use super::change::Change;
 use super::changes::has_same_changes;
 use super::compiled::Compiled;
 use super::history::History;
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 use super::lineage::Lineage;
 use super::ngrams::NGrams;
 use super::penalties::Penalties;
@@ -53,7 +53,7 @@ pub struct Request {
     /// Mirostat's state, in Q24 bits.
     pub(super) mu: i64,
     /// Tells its history from any other's, as long as it grows by what is drawn alone.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     identity: Lineage,
     pub(crate) compiled: Compiled,
     /// Changes of logits that last.
@@ -116,7 +116,7 @@ impl Request {
             prompt: prompt.len(),
             end: None,
             mu,
-            #[cfg(feature = "wgpu")]
+            #[cfg(feature = "gpu")]
             identity: Lineage::new(),
             kept: ChangeTable::default(),
             penalties: None,
@@ -260,7 +260,7 @@ impl Request {
 
     /// Its history is no longer what a device makes of the draws.
     fn forget_identity(&mut self) {
-        #[cfg(feature = "wgpu")]
+        #[cfg(feature = "gpu")]
         {
             self.identity = Lineage::new();
         }
@@ -300,13 +300,13 @@ impl Request {
     }
 
     /// Tells its history from any other's.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn identity(&self) -> u64 {
         self.identity.number()
     }
 
     /// Tokens of prompt and output.
-    #[cfg(feature = "wgpu")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn tokens(&self) -> &[u32] {
         &self.tokens
     }

@@ -39,13 +39,13 @@ impl Default for ChangeTable {
 
 /// A state of a table: its lineage, and how many buckets were written since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg(any(test, feature = "wgpu"))]
+#[cfg(any(test, feature = "gpu"))]
 pub(crate) struct Stamp {
     lineage: u64,
     version: u64,
 }
 
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 impl Stamp {
     pub(crate) fn lineage(self) -> u64 {
         self.lineage
@@ -179,13 +179,13 @@ impl ChangeTable {
     }
 
     /// The state that it is in.
-    #[cfg(any(test, feature = "wgpu"))]
+    #[cfg(any(test, feature = "gpu"))]
     pub(crate) fn stamp(&self) -> Stamp {
         Stamp { lineage: self.lineage.number(), version: self.version }
     }
 
     /// Buckets written since a state, some perhaps twice; `None` where that is not known.
-    #[cfg(any(test, feature = "wgpu"))]
+    #[cfg(any(test, feature = "gpu"))]
     pub(crate) fn written_since(&self, earlier: Stamp) -> Option<impl Iterator<Item = usize>> {
         let is_known =
             earlier.lineage == self.lineage.number() && self.version - earlier.version <= REMEMBERED;

@@ -78,7 +78,10 @@ impl BareStep {
     /// Looks at the records of a step that the device has done, and lets them go.
     pub(crate) fn read(&self, gpu: &Gpu) {
         assert!(self.is_mapped.swap(false, Ordering::Acquire), "the records are here");
-        drop(self.staging.slice(..self.records.size()).get_mapped_range().expect("mapped"));
+        let view = self.staging.slice(..self.records.size()).get_mapped_range();
+        #[cfg(not(feature = "wgpu29"))]
+        let view = view.expect("mapped");
+        drop(view);
         guarded(gpu, || self.staging.unmap());
     }
 }

@@ -60,7 +60,10 @@ pub(crate) fn read(gpu: &Gpu, from: &Buffer) -> Vec<u32> {
     open.map_buffer_on_submit(&staging, MapMode::Read, .., |_| ());
     gpu.queue().submit([open.finish()]);
     gpu.device().poll(PollType::wait_indefinitely()).expect("the device finishes");
-    bytemuck::cast_slice(&staging.slice(..).get_mapped_range().expect("mapped")).to_vec()
+    let view = staging.slice(..).get_mapped_range();
+    #[cfg(not(feature = "wgpu29"))]
+    let view = view.expect("mapped");
+    bytemuck::cast_slice(&view).to_vec()
 }
 
 pub(crate) fn encoder(gpu: &Gpu) -> CommandEncoder {
