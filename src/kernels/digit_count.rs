@@ -16,7 +16,7 @@ pub(crate) const KERNEL: Kernel = Kernel {
 };
 
 /// The same for the lists of a sample.
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 pub(crate) const OF_VIEW: Kernel = Kernel {
     name: "view_digit_count",
     wgsl: wgsl!("digit_count": "format", "words", "logits", "rows", "integers", "exact", "soft_float", "request", "changes",

@@ -201,11 +201,13 @@ impl Case {
         bytes
     }
 
-    /// Given tokens of a row: none for most rows, a few with one of them twice, every third token, or as many as there may be.
+    /// Given tokens of a row: none of some long lists, for whose sake the run is told then; none for most rows, a few with one of them twice, every third token, or as many as there may be.
     #[expect(clippy::cast_possible_truncation, reason = "below a vocabulary of at most 2^20")]
     pub(super) fn token_ids(&self, row: usize) -> Vec<u32> {
         let most = SamplingParams::MAX_LOGPROB_TOKEN_IDS;
+        let is_alone = self.params.top_logprobs > LogprobsParams::MAX_SHORT_LIST && self.vocab % 3 == 1;
         let count = match (row + self.seed as usize) % 8 {
+            _ if is_alone => 0,
             1 => 1,
             3 => 5, // one more than a power of two
             6 => most.min(self.vocab / 3 + 1),

@@ -125,7 +125,8 @@ impl SamplingCase {
                 let listed = case.params.top_logprobs;
                 let is_long = listed > LogprobsParams::MAX_SHORT_LIST;
                 // Both lists are long, and of other lengths, where the vocabulary lets them.
-                let processed = if is_long { (listed * 3 / 4).max(1025) - row as u32 } else { listed.min(40) };
+                let processed =
+                    if is_long { (listed * 3 / 4).max(1025) - row as u32 } else { listed.min(40) };
                 let mut params = SamplingParams {
                     seed: Some(noise(row, 1)),
                     stream: row as u32,

@@ -141,7 +141,6 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
             => "task.kind == SELECT_BY_COUNT && any(through == wanted)";
     "the floor is not looked at": "is_all && !has_floor" => "is_all";
     "a few of a row that is cut": "if progress.is_full && progress.listed > 0u &&" => "if progress.listed > 0u &&";
-    "a long list by one workgroup": "next.places > MOST_LISTED {" => "next.places > 2u * MOST_LISTED {";
     "no run for the long lists": "max(chunk.listed, chunk.top_raw) > MOST_LISTED" => "false";
     "more than a few are taken for them": "&& found.few <= MOST_LISTED" => "";
     "a few are listed, and not as many as are asked for":
