@@ -57,6 +57,8 @@ fn every_device_prints_the_bytes_of_the_cpu() {
         "log f32.npy --token-ids 5000,0,7,0,4096 --top 2".to_owned(),
         "log bf16.npy --dtype bf16 --vocab-size 4097 --token-ids 4096 --top 1030".to_owned(),
         "log f32.npy --vocab-size 4999 --top 1030 --format csv".to_owned(),
+        "sample f32.npy --seed 2 --top-p 0.9 --processed-logprobs -1 --raw-logprobs 2000".to_owned(),
+        "sample bf16.npy --dtype bf16 --seed 3 --processed-logprobs 1025".to_owned(),
         "sample f32.npy --vocab-size 1001 --seed 2 --draws 3 --top-p 0.9 --raw-logprobs 3".to_owned(),
     ];
     test_each(lines.map(|line| (line.clone(), line)), |line| {

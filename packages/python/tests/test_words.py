@@ -25,9 +25,10 @@ def test_parameters_of_vllm():
     row = np.random.default_rng(1).normal(size=(5, 50)).astype(np.float32)
     assert (sample(row, vllm_params(seed=3, top_k=2)).kept == 2).all()
     assert Request(vllm_params(temperature=0.0)).params.temperature == 0
+    every = sample(row, vllm_params(seed=3, logprobs=-1)).raw_top_tokens
+    assert every.shape == (5, 50) and (np.sort(every) == np.arange(50)).all()
     for words, message in [
         (dict(bad_words=["no"]), "bad_words are texts"),
-        (dict(logprobs=-1), "1024 at most"),
         (dict(structured_outputs=object()), "structured_outputs=.* is not done here"),
         (dict(logits_processors=[print]), "logits_processors"),
         (dict(thinking_token_budget=3), "thinking_token_budget=3 is not done here"),
