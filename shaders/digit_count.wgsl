@@ -18,6 +18,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let block = group.x;
     let row = group.y;
     let stage = chunk.stage;
+    if is_idle(row) {
+        return;
+    }
     begin_row(row);
 
     // 1. one digit more of the k-th best code: the one with which the count reaches what is wanted

@@ -47,6 +47,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let block = group.x;
     let row = group.y;
     let stage = chunk.stage;
+    if is_idle(row) {
+        return;
+    }
     begin_row(row);
     own_entries = entries_of(row);
     let kth = scratch[kth_of(levels(), row)];

@@ -89,7 +89,7 @@
 //! the methods with `_async` stay. `docs/web.md` has the rest, and the npm package.
 
 #[cfg(all(feature = "gpu", not(any(feature = "wgpu", feature = "wgpu29"))))]
-compile_error!("a GPU needs the feature `wgpu` (wgpu 30) or `wgpu29`");
+compile_error!("the features `gpu` and `device` need `wgpu` (wgpu 30) or `wgpu29` beside them");
 #[cfg(all(feature = "wgpu", feature = "wgpu29"))]
 compile_error!(
     "the features `wgpu` (wgpu 30, a default) and `wgpu29` exclude each other: default-features = false"

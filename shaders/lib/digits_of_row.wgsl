@@ -1,6 +1,6 @@
 // digits_of_row: a list of more than MOST_LISTED entries in a record of row_logprobs. Its codes are of the logits as they are
 // stored, with a digit for each of their bytes.
-// Provides: levels, begin_row, code_of_token, bits_of_code, list_length, list_of, entries_of.
+// Provides: levels, is_idle, begin_row, code_of_token, bits_of_code, list_length, list_of, entries_of.
 // Needs: words, logits, rows, integers, exact (.wgsl), the kernel's bindings `logits`, `records`.
 
 fn levels() -> u32 { // digits of a code: as many as the bytes of a logit
@@ -23,6 +23,11 @@ fn code_of_stored(stored: u32) -> u32 {
 // Bits of the f32 with the value of the logit that has this code.
 fn bits_of_code(code: u32) -> u32 {
     return widen(select(code ^ zero_code(), code, code > zero_code()), 0u);
+}
+
+// Whether nobody asks for the list of a row.
+fn is_idle(row: u32) -> bool {
+    return false;
 }
 
 // What is the same for all tokens of a row: nothing.

@@ -1,6 +1,6 @@
 // digits_of_view: a list of more than MOST_LISTED entries in a record of row_sample: of what is drawn from, or of the raw
 // logits. Its codes are of the logits as f32, after masks, bias and penalties; what the filters left out is impossible.
-// Provides: levels, begin_row, code_of_token, bits_of_code, list_length, list_of, entries_of, and the bindings `requests`,
+// Provides: levels, is_idle, begin_row, code_of_token, bits_of_code, list_length, list_of, entries_of, and the bindings `requests`,
 // `mask`.
 // Needs: words, logits, rows, integers, exact, soft_float, request, changes (.wgsl), the kernel's bindings `logits`,
 // `row_data`, `records`.
@@ -8,12 +8,17 @@
 @group(0) @binding(5) var<storage, read> requests: array<Request>;
 @group(0) @binding(6) var<storage, read> mask: array<u32>; // [rows][mask_words], bit set where allowed
 
-// What is the same for all tokens of a row.
+// What is the same for all tokens of a row: begin_row.
 var<private> first_element: u32;
 var<private> own_request: u32;
 var<private> is_changed: bool;
 var<private> first_kept: vec2<u32>; // key and token, of the run
 var<private> last_kept: vec2<u32>;
+
+// Whether nobody asks for the list of a row.
+fn is_idle(row: u32) -> bool {
+    return finish_of(head_of(row).request) != 0u;
+}
 
 fn begin_row(row: u32) {
     first_element = start_of(row);

@@ -21,10 +21,10 @@ struct Chunk {
     draws: u32,        // most of a row; 0 where nothing is drawn
     top_raw: u32,      // entries of the list of the raw logits
     stage: u32,        // of a list of more than MOST_LISTED entries, digits.wgsl
+    raw_list: u32,     // 1 where that is the raw list of a sample's record
     nothing: u32,      // zero, known at run time only
     most_rounds: u32,  // of loops, that an invocation of row_sample may take on this device
     token_ids: u32,    // given tokens of a row, the most of any
-    raw_list: u32,     // 1 where the stage is of the raw list of a sample's record
     first_given: u32,  // where those of the call's first row lie in `row_data`, (token_ids + 3) / 4 quads a row
 }
 

@@ -14,7 +14,7 @@ fn advance_list() {
     if progress.round == 0u {
         let wanted = select(requests[request].top_processed, requests[request].top_raw, is_raw);
         let there = select(progress.kept.count, progress.stats.n_greater, is_raw);
-        progress.listed = select(0u, min(wanted, there), progress.stats.status == 0u);
+        progress.listed = select(0u, min(min(wanted, there), next.places), progress.stats.status == 0u);
         if progress.is_full && progress.listed > 0u && progress.listed <= MOST_FEW {
             progress.round = 2u;
             rounds += n_subtiles() / 64u + 384u;

@@ -86,13 +86,15 @@ const DRAW_TOKEN: u32 = 0u;
 const DRAW_VIEWS: u32 = 1u; // bits, n_greater, n_equal of the processed view, then of the raw one
 const DRAW_WORDS: u32 = 7u;
 
-// Behind the lists of a record of row_sample, where tokens are given or a list is long: keys and tokens of the run's first and last.
+// Behind the lists of a record of row_sample, where tokens are given or a list is long: keys and tokens of the run's first and
+// last.
 const RUN_FIRST_KEY: u32 = 0u;
 const RUN_FIRST_TOKEN: u32 = 1u;
 const RUN_LAST_KEY: u32 = 2u;
 const RUN_LAST_TOKEN: u32 = 3u;
 const RUN_WORDS: u32 = 4u;
 
+// Whether a record of row_sample has them.
 fn has_run() -> bool {
     return chunk.token_ids > 0u || max(chunk.listed, chunk.top_raw) > MOST_LISTED;
 }

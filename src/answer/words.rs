@@ -78,7 +78,7 @@ layout! {
 }
 
 layout! {
-    /// What `row_sample` leaves of a row's run for `token_ranks`: keys and tokens of its first and last one. Given tokens
+    /// What `row_sample` leaves of a row's run for `token_ranks` and for long lists: keys and tokens of its first and last one. Given tokens
     /// follow, of the processed view, then of the raw one.
     run: usize, "RUN_" {
         FIRST_KEY = 0,

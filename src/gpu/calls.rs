@@ -76,8 +76,8 @@ impl Sampler {
     /// Records the passes that draw tokens from each row of logits, as the row's request asks, at the end of `encoder`,
     /// and schedules the copy of the samples: one per row. Two dispatches, whatever the requests ask for; a third
     /// where one has [`logprob_token_ids`](crate::SamplingParams::logprob_token_ids), and 14 more for each list of more than
-    /// [`LogprobsParams::MAX_SHORT_LIST`] entries: the record of every row then has room for the longest. The logits are read, never written,
-    /// when the encoder is submitted.
+    /// [`LogprobsParams::MAX_SHORT_LIST`] entries: the record of every row then has room for the longest. The logits are
+    /// read, never written, when the encoder is submitted.
     ///
     /// # Errors
     /// As for [`Sampler::logprobs`]; [`Error::Params`](crate::Error::Params) names the row.
@@ -121,7 +121,7 @@ impl Sampler {
     }
 
     /// The same, of which only the first drawn token of each row is wanted, in [`SampleBuffers::tokens`]: nothing comes back to
-    /// the host, and there is nothing to wait for. A row that the driver cannot be trusted with, of which
+    /// the host, lists are not made, and there is nothing to wait for. A row that the driver cannot be trusted with, of which
     /// [`Pending::wait`] tells, gets [`NO_TOKEN`](crate::NO_TOKEN) here.
     ///
     /// # Errors
@@ -252,7 +252,9 @@ impl Sampler {
         };
         inputs.check_draft(draft.is_some())?;
         let mask_row_bytes = if mask.is_some() { logits.vocab.div_ceil(32) as u64 * 4 } else { 0 };
-        let plan = self.plan(logits, Demand::sample(inputs, mask_row_bytes))?;
+        let demand = Demand::sample(inputs, mask_row_bytes);
+        let demand = if kind == Kind::Tokens { demand.without_lists() } else { demand };
+        let plan = self.plan(logits, demand)?;
         let rows = logits.rows as u64;
         let draft = draft.filter(|_| inputs.wants_draft());
         let vocab = logits.vocab as u64;

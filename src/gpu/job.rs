@@ -173,10 +173,10 @@ impl<'a> Job<'a> {
             draws: plan.demand.draws.unwrap_or(0),
             top_raw: plan.demand.top_raw,
             stage: 0,
+            raw_list: 0,
             nothing: 0,
             most_rounds,
             token_ids: plan.demand.token_ids,
-            raw_list: 0,
             first_given: upload.room.first_given() as u32,
         };
         let room = &upload.room;

@@ -141,14 +141,14 @@ pub(crate) struct ChunkUniform {
     pub(crate) top_raw: u32,
     /// Of a list of more than [`MOST_LISTED`](crate::arithmetic::format::MOST_LISTED) entries.
     pub(crate) stage: u32,
+    /// Whether that is the raw list of a sample's record.
+    pub(crate) raw_list: u32,
     /// Zero, known at run time only.
     pub(crate) nothing: u32,
     /// Rounds of loops that an invocation of `row_sample` may take.
     pub(crate) most_rounds: u32,
-    /// Given tokens of a row, the most of any; `first_given` is where they lie among the quads of the upload.
+    /// Given tokens of a row, the most of any; where they lie among the quads of the upload.
     pub(crate) token_ids: u32,
-    /// Whether the stage is of the raw list of a sample's record.
-    pub(crate) raw_list: u32,
     pub(crate) first_given: u32,
 }
 

@@ -84,7 +84,7 @@ macro_rules! fields {
 fn structs_have_the_layout_of_the_shader() {
     let (module, _) = parse(&row_sample::KERNEL);
     let ours = fields!(ChunkUniform: vocab tiles listed rows element_base row_stride record_words out_base first_row call
-        views mask_words mask_base other_base other_stride draws top_raw stage nothing most_rounds token_ids raw_list first_given);
+        views mask_words mask_base other_base other_stride draws top_raw stage raw_list nothing most_rounds token_ids first_given);
     assert_eq!(layout(&module, "Chunk"), (ours, size_of::<ChunkUniform>()));
     assert_eq!(UNIFORM_BYTES as usize, size_of::<ChunkUniform>());
     let ours = fields!(RequestWords: first_kept kept_buckets first_step step_buckets repetition first_allowed pass_scale draw_scale draw_unit flags seed

@@ -14,8 +14,8 @@ pub struct Cost {
     /// Rounds of dispatches. A batch is one chunk unless its bindings, rows or scratch (36 MiB, which is 4153 rows of
     /// 128 256 tokens; with all of a row's tokens as entries, 35) pass a limit.
     pub chunks: usize,
-    /// Compute dispatches: two per chunk, 14 more for each list of more than 1024 entries per row (8 for 16-bit logits where
-    /// nothing is drawn), and one more for given tokens; three for a divergence. One more in all where rows run ahead with [`Histories`](crate::Histories).
+    /// Compute dispatches: two per chunk, 14 more for each list of more than 1024 entries per row (8 for 16-bit logits
+    /// where nothing is drawn), and one more for given tokens; three for a divergence. One more in all where rows run ahead with [`Histories`](crate::Histories).
     pub dispatches: usize,
     /// Bytes of logits, each read once; those of both batches for a divergence.
     pub bytes_read: u64,
@@ -108,7 +108,10 @@ impl fmt::Display for Plan {
         write!(f, "  dispatches  {} ({}", cost.dispatches, self.passes().join(", "))?;
         match self.digit_dispatches() {
             [0, _] => {}
-            [counts, scatters] => write!(f, ", {counts} digit_count, {scatters} digit_scatter")?,
+            [counts, scatters] => {
+                let of = if draws.is_some() { "view_" } else { "" };
+                write!(f, ", {counts} {of}digit_count, {scatters} {of}digit_scatter")?;
+            }
         }
         write!(f, "{}", if self.rank_dispatches() > 0 { ", token_ranks" } else { "" })?;
         writeln!(f, "{}", if self.demand.runs_ahead { ", row_history)" } else { ")" })?;

@@ -123,6 +123,12 @@ impl Demand {
         }
     }
 
+    /// The same where nobody reads the records: nothing is listed, nor said of given tokens.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn without_lists(self) -> Self {
+        Self { listed: 0, top_raw: 0, token_ids: 0, token_views: 0, ..self }
+    }
+
     /// Demand of a `divergence` call, from a batch that lies so.
     pub(crate) fn divergence(from: &Shape) -> Self {
         Self { divergence_from: Some(from.dtype), other: RowBytes::of(from), ..Self::default() }

@@ -1,6 +1,6 @@
 //! What a device allows.
 
-/// What a device allows; `From<&wgpu::Limits>` exists with the feature `wgpu`.
+/// What a device allows; `From<&wgpu::Limits>` exists with the features `wgpu` and `wgpu29`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceLimits {
     /// Largest storage binding, bytes.

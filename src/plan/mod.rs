@@ -315,7 +315,7 @@ fn check_records(shape: &Shape, bytes: u64, limits: &DeviceLimits) -> Result<()>
     if bytes > limits.max_buffer_bytes {
         return Err(Error::Limit(format!(
             "the records of {} rows need {bytes} bytes, the device allows buffers of {}: lower `rows` or \
-             `top_logprobs`",
+             the entries of their lists",
             shape.rows, limits.max_buffer_bytes
         )));
     }

@@ -201,7 +201,8 @@ impl Case {
         bytes
     }
 
-    /// Given tokens of a row: none of some long lists, for whose sake the run is told then; none for most rows, a few with one of them twice, every third token, or as many as there may be.
+    /// Given tokens of a row: none where long lists are alone; none for most rows, a few with one of them twice, every third
+    /// token, or as many as there may be.
     #[expect(clippy::cast_possible_truncation, reason = "below a vocabulary of at most 2^20")]
     pub(super) fn token_ids(&self, row: usize) -> Vec<u32> {
         let most = SamplingParams::MAX_LOGPROB_TOKEN_IDS;

@@ -124,7 +124,7 @@ impl SamplingCase {
             .map(|row| {
                 let listed = case.params.top_logprobs;
                 let is_long = listed > LogprobsParams::MAX_SHORT_LIST;
-                // Both lists are long, and of other lengths, where the vocabulary lets them.
+                // Both lists of the batch are long, and of other lengths where the vocabulary lets them.
                 let processed =
                     if is_long { (listed * 3 / 4).max(1025) - row as u32 } else { listed.min(40) };
                 let mut params = SamplingParams {

@@ -111,7 +111,7 @@ fn at_point(&(point, results): &(Point, &[i32])) {
     }
     drop(gpu);
     process::wait_for(|| threads() <= threads_before);
-    let before = (threads(), resident_bytes());
+    let before = (threads_before, resident_bytes());
     let mut gpu = new_device();
     let mut all = Tally::default();
     for &(what, operation) in OPERATIONS {

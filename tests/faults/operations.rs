@@ -93,7 +93,12 @@ fn reversed() -> Logits<'static> {
 }
 
 fn samples(engine: &impl Engine) -> Result<Vec<Sample>> {
-    let request = Request::new(SamplingParams { seed: Some(7), top_p: 0.9, ..SamplingParams::default() })?;
+    let request = Request::new(SamplingParams {
+        seed: Some(7),
+        top_p: 0.9,
+        processed_logprobs: Some(LONG),
+        ..SamplingParams::default()
+    })?;
     engine.sample(&logits(), &[request.row(0), request.row(1)], &SampleInputs::default())
 }
 

@@ -93,3 +93,73 @@ fn a_long_list_costs_what_the_plan_says() {
     let bytes = plan([0, 9]).bytes_back as usize;
     assert!((2 * 2 * VOCAB * 8..2 * 2 * VOCAB * 8 + 1000).contains(&bytes), "{bytes}");
 }
+
+/// Steps without a wait, of requests with penalties, one of which finishes, over rows that lie anywhere, in chunks: the lists
+/// of the CPU, which waits.
+#[test]
+fn rows_that_run_ahead_have_their_lists() {
+    const STEPS: u64 = 3;
+    let wanting = |number: u32| SamplingParams {
+        frequency_penalty: 0.4,
+        top_p: 0.99,
+        processed_logprobs: Some(5000),
+        raw_logprobs: (number != 2).then_some(1100 + number),
+        max_tokens: (number == 1).then_some(2),
+        seed: Some(number.into()),
+        ..SamplingParams::default()
+    };
+    let first: Vec<Request> =
+        (0..4).map(|number| Request::with_prompt(wanting(number), &[7, 9]).expect("in range")).collect();
+    let values: Vec<f32> = (0..4).flat_map(row).collect();
+    // The last row first, with gaps.
+    let offsets: Vec<u64> = (0..4).map(|row| (3 - row) * (VOCAB as u64 + 6)).collect();
+    let mut apart = vec![f32::NAN; 4 * (VOCAB + 6)];
+    for (row, &offset) in values.chunks(VOCAB).zip(&offsets) {
+        apart[offset as usize..][..VOCAB].copy_from_slice(row);
+    }
+    for adapter in adapters(true).into_iter().filter(|adapter| adapter.unfit.is_none()) {
+        let limits = Limits { max_storage_buffer_binding_size: 120_000, ..adapter.limits() };
+        let gpu = Gpu::open_unchecked(adapter, limits).expect("opens with small bindings");
+        let source = upload(&gpu, bytemuck::cast_slice(&apart));
+        let tokens = buffer(&gpu, 16, BufferUsages::COPY_DST | BufferUsages::COPY_SRC);
+        let histories = gpu.sampler().histories(4, 16).expect("room");
+        let batch = GpuLogits { row_offsets: &offsets, ..GpuLogits::packed(&source, Dtype::F32, 4, VOCAB) };
+        let step = |position| {
+            let rows: Vec<Row<'_>> = first.iter().map(|request| request.row(position)).collect();
+            let buffers = SampleBuffers {
+                tokens: Some(GpuOutput { buffer: &tokens, byte_offset: 0 }),
+                histories: Some(&histories),
+                ..SampleBuffers::default()
+            };
+            let mut open = encoder(&gpu);
+            let pending = gpu.sampler().sample(&mut open, &batch, &rows, &buffers).expect("recorded");
+            assert!(pending.plan().cost().chunks > 1, "{}", pending.plan());
+            gpu.queue().submit([open.finish()]);
+            pending
+        };
+        let steps: Vec<_> = (0..STEPS).map(step).collect();
+        let mut requests = first.clone();
+        let logits = Logits::f32(&values, 4, VOCAB).expect("a batch");
+        for (position, pending) in (0..).zip(steps) {
+            let rows: Vec<Row<'_>> = requests.iter().map(|request| request.row(position)).collect();
+            let expected = Cpu.sample(&logits, &rows, &SampleInputs::default()).expect("samples");
+            assert_eq!(pending.wait().expect("samples"), expected, "step {position} on {}", gpu.info().name);
+            requests.iter_mut().zip(&expected).for_each(|(request, sample)| request.accept(sample));
+        }
+        assert_eq!(requests.iter().map(|request| request.output().len()).collect::<Vec<_>>(), [3, 2, 3, 3]);
+        assert_eq!(read(&gpu, &tokens)[1], u32::MAX, "that of a finished request");
+
+        // Of the tokens alone no list is made.
+        let rows: Vec<Row<'_>> = first.iter().map(|request| request.row(0)).collect();
+        let expected = Cpu.sample(&logits, &rows, &SampleInputs::default()).expect("samples");
+        let buffers = SampleBuffers {
+            tokens: Some(GpuOutput { buffer: &tokens, byte_offset: 0 }),
+            ..SampleBuffers::default()
+        };
+        let mut open = encoder(&gpu);
+        gpu.sampler().sample_tokens(&mut open, &batch, &rows, &buffers).expect("recorded");
+        gpu.queue().submit([open.finish()]);
+        let drawn: Vec<u32> = expected.iter().map(|sample| sample.draws[0].token).collect();
+        assert_eq!(read(&gpu, &tokens), drawn);
+    }
+}

@@ -51,8 +51,9 @@ impl Job {
     /// A device proves itself, before it works for anybody.
     pub(crate) fn check(&self, chosen: &Chosen) -> Result<()> {
         chosen.check(Kernels::Sample, self.logits.dtype)?;
-        if self.requests.asks_for_logprobs().iter().flatten().any(|&top| top > LogprobsParams::MAX_SHORT_LIST)
-        {
+        let vocab = u32::try_from(self.logits.vocab).unwrap_or(u32::MAX);
+        let is_long = |&top: &u32| top.min(vocab) > LogprobsParams::MAX_SHORT_LIST;
+        if self.requests.asks_for_logprobs().iter().flatten().any(is_long) {
             chosen.check(Kernels::LongSampleLists, self.logits.dtype)?;
         }
         if self.requests.asks_for_token_ids() {

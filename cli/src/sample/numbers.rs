@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::shared_args::within;
+use crate::shared_args::{entries, within};
 
 /// Reads a whole number of any size that its type has.
 pub(super) fn whole<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
@@ -32,6 +32,19 @@ impl FromStr for TopK {
             return Ok(Self(0));
         }
         whole(text).map(Self).map_err(|problem| format!("{problem}; 0 or -1 keep all"))
+    }
+}
+
+/// How many entries a list has; -1, as in vLLM, is all.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(try_from = "Value")]
+pub(super) struct Entries(pub(super) u32);
+
+impl FromStr for Entries {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        entries(text).map(Self)
     }
 }
 
@@ -95,7 +108,7 @@ macro_rules! into {
     };
 }
 
-into!(TopK u32 LastN Option<u32> Sigmas f32 Seed Option<u64>);
+into!(TopK u32 Entries Option<u32> LastN Option<u32> Sigmas f32 Seed Option<u64>);
 
 /// JSON's numbers mean what they mean as options.
 macro_rules! read_as_options {
@@ -113,7 +126,7 @@ macro_rules! read_as_options {
     };
 }
 
-read_as_options!(TopK LastN Sigmas Seed);
+read_as_options!(TopK Entries LastN Sigmas Seed);
 
 /// The value of a key where numbers are meant. DRY's breakers may be texts, of digits too.
 pub(super) fn plain_field((key, value): (String, Value)) -> (String, Value) {

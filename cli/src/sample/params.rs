@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 use sortilege::{Dry, Mirostat, SamplingParams};
 
 use super::breakers::{Breakers, TextsOfTokens, breaker_text};
-use super::numbers::{LastN, Seed, Sigmas, TopK, whole};
+use super::numbers::{Entries, LastN, Seed, Sigmas, TopK, whole};
 use super::values::{BadWords, Bias, OrderValue, biases};
 use crate::failure::Result;
-use crate::shared_args::entries;
 
 pub(super) const FILTERS: &str = "Temperature and filters";
 const CHANGES: &str = "Penalties and restrictions";
@@ -168,11 +167,11 @@ pub(crate) struct PartialParams {
     n: Option<u32>,
     /// The raw distribution too: of the logits as they are, with its K most probable tokens; -1 lists all, more than 1024
     /// take further passes
-    #[arg(long, value_name = "K", value_parser = entries, allow_negative_numbers = true, help_heading = DRAWS)]
-    raw_logprobs: Option<u32>,
+    #[arg(long, value_name = "K", allow_negative_numbers = true, help_heading = DRAWS)]
+    raw_logprobs: Option<Entries>,
     /// The K most probable tokens of the distribution that is drawn from; -1 lists all that the filters keep
-    #[arg(long, value_name = "K", value_parser = entries, allow_negative_numbers = true, help_heading = DRAWS)]
-    processed_logprobs: Option<u32>,
+    #[arg(long, value_name = "K", allow_negative_numbers = true, help_heading = DRAWS)]
+    processed_logprobs: Option<Entries>,
     /// Logprob and rank of each of these tokens, drawn or not, at most 1024: in the distribution that is drawn from, in the
     /// raw one where --raw-logprobs asks for it, and among themselves
     #[arg(

@@ -1,7 +1,6 @@
 //! Objects of parameters as vLLM, Hugging Face, OpenAI and llama.cpp write them, in our keys.
 
 use serde_json::{Map, Value};
-use sortilege::SamplingParams;
 
 /// Their keys that say the same as one of ours.
 const SAME: &[(&str, &str)] = &[
@@ -231,7 +230,6 @@ fn choose_logprobs(object: &mut Map<String, Value>, unused: &mut Vec<String>) ->
             unused.extend(top.map(|_| "top_logprobs".to_owned()));
             return Ok(());
         }
-        Some(number) if number.as_i64() == Some(-1) => Value::from(SamplingParams::MAX_LOGPROBS), // all
         Some(number) => number,
     };
     put(object, "logprobs", "raw_logprobs", count)

@@ -80,10 +80,11 @@ pub(crate) fn sample(
     let rows: Vec<Row<'_>> =
         places.iter().map(|&(request, position)| requests[request as usize].row(position)).collect();
     let wants_tokens = requests.iter().any(|request| !request.params().logprob_token_ids.is_empty());
-    let is_long = requests.iter().any(|request| {
-        let SamplingParams { raw_logprobs, processed_logprobs, .. } = *request.params();
-        raw_logprobs.max(processed_logprobs) > Some(LogprobsParams::MAX_SHORT_LIST)
-    });
+    let is_long = vocab > LogprobsParams::MAX_SHORT_LIST as usize
+        && requests.iter().any(|request| {
+            let SamplingParams { raw_logprobs, processed_logprobs, .. } = *request.params();
+            raw_logprobs.max(processed_logprobs) > Some(LogprobsParams::MAX_SHORT_LIST)
+        });
     let words = vocab.div_ceil(32);
     let samples = call.run(py, |device, range, block| {
         device.check(Kernels::Sample, block.dtype())?;

@@ -59,6 +59,7 @@ export interface SamplingParams {
   seed?: number | bigint;
   stream?: number;
   n?: number;
+  /** Entries, up to 2^20, of which there are at most as many as tokens; more than 1024 take further passes. */
   raw_logprobs?: number;
   processed_logprobs?: number;
   logprob_token_ids?: number[];

@@ -340,7 +340,7 @@ export async function fault({ Sampler }) {
   const said = await caught(() => sampler.selfCheck("logprobs"), "Mismatch", "other bits");
   assert(planted() === 1, `${planted()} kernels were changed`);
   const sound = await Sampler.create({ engine: "webgpu" });
-  for (const kernels of ["logprobs", "long_lists", "token_ranks"]) {
+  for (const kernels of ["logprobs", "long_lists", "long_sample_lists", "token_ranks"]) {
     await sound.prepare(kernels);
     await sound.selfCheck(kernels);
   }

@@ -160,7 +160,10 @@ fn a_cell_that_cannot_be_says_why_and_the_others_are_measured() {
     assert_eq!(cells.len(), 2);
     assert!(cells[0]["error"].is_null() && is_positive(&cells[0], "wall_us"), "{}", cells[0]);
     let error = cells[1]["error"].as_str().expect("an error");
-    assert!(error.contains("70368744177664 bytes of logits are more") && cells[1]["wall_us"].is_null(), "{error}");
+    assert!(
+        error.contains("70368744177664 bytes of logits are more") && cells[1]["wall_us"].is_null(),
+        "{error}"
+    );
     let output = folder.run(&format!("bench --device cpu --draws {beyond}"));
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
 }

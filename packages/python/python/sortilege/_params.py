@@ -119,9 +119,10 @@ class SamplingParams:
     n: int = 1
     """Draws per row, independent of each other, 1 to 16."""
     raw_logprobs: int | None = None
-    """Asks for the raw distribution, of the logits as they are, and so many of its most probable tokens."""
+    """Asks for the raw distribution, of the logits as they are, and so many of its most probable tokens: up to 2^20, of which there
+    are at most as many as tokens. More than 1024 take further passes."""
     processed_logprobs: int | None = None
-    """So many of the most probable tokens of the distribution that is drawn from."""
+    """So many of the most probable tokens of the distribution that is drawn from: all that the filters keep, where it is the vocabulary."""
     logprob_token_ids: Sequence[int] = ()
     """Asks what the distributions say of these tokens, drawn or not."""
     entropy: bool = False

@@ -88,7 +88,7 @@ def test_bad_words_are_those_of_the_tokenizer():
 @pytest.mark.parametrize(
     "words",
     [dict(structured_outputs=StructuredOutputsParams(regex="a+")), dict(watermarking=True), dict(thinking_token_budget=4),
-     dict(trace_decode_token_ids=[1]), dict(logprobs=-1)],  # fmt: skip
+     dict(trace_decode_token_ids=[1])],  # fmt: skip
 )
 def test_what_is_not_done_is_refused(words):
     with pytest.raises(sortilege.ParamsError, match=next(iter(words))):
