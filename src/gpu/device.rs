@@ -61,7 +61,7 @@ impl Gpu {
 
     /// This device with another table.
     #[cfg(all(test, feature = "validate"))]
-    pub(crate) fn with_table(self, table: &[u32; crate::kernels::kernel::TABLES_SIZE]) -> Self {
+    pub(crate) fn with_table(self, table: &[u32]) -> Self {
         let sampler = Sampler::with_table(&self.device, &self.queue, self.sampler.options(), table);
         let mut sampler = sampler.expect("the device allows it");
         sampler.pipelines.believe(true);

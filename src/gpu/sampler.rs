@@ -11,7 +11,7 @@ use super::pool::{Pool, Traffic};
 use super::timing::{Clock, Timing};
 use super::waiter::Waiter;
 use crate::error::Result;
-use crate::kernels::kernel::{TABLES, TABLES_SIZE};
+use crate::kernels::kernel::tables;
 use crate::plan::DeviceLimits;
 
 /// Settings of a [`Sampler`].
@@ -113,7 +113,7 @@ impl Sampler {
     /// As for [`Sampler::new`], and [`Error::Limit`](crate::Error::Limit) for timestamps on a device that was
     /// requested without them.
     pub fn with_options(device: &wgpu::Device, queue: &wgpu::Queue, options: SamplerOptions) -> Result<Self> {
-        Self::with_table(device, queue, options, &TABLES)
+        Self::with_table(device, queue, options, &tables())
     }
 
     /// A sampler with other tables, for tests in which every comparison must fail.
@@ -121,7 +121,7 @@ impl Sampler {
         device: &wgpu::Device,
         queue: &wgpu::Queue,
         options: SamplerOptions,
-        values: &[u32; TABLES_SIZE],
+        values: &[u32],
     ) -> Result<Self> {
         check_limits(&device.limits())?;
         let table_bytes = size_of_val(values) as u64;

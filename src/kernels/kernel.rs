@@ -3,23 +3,14 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::arithmetic::divergence::{INFORMATION_SIZE, INFORMATION_TABLE};
-use crate::arithmetic::exact::{TABLE, TABLE_SIZE};
+use crate::arithmetic::divergence::INFORMATION_TABLE;
+use crate::arithmetic::exact::TABLE;
 use crate::arithmetic::lane::LANE_TABLE;
 
-/// Words of the binding `table`.
-pub(crate) const TABLES_SIZE: usize = 2 * TABLE_SIZE + INFORMATION_SIZE;
-
 /// The binding `table`: that of the integers, that of the lanes, that of information.
-pub(crate) const TABLES: [u32; TABLES_SIZE] = {
-    let mut all = [0; TABLES_SIZE];
-    let (first, rest) = all.split_at_mut(TABLE_SIZE);
-    let (second, third) = rest.split_at_mut(TABLE_SIZE);
-    first.copy_from_slice(&TABLE);
-    second.copy_from_slice(&LANE_TABLE);
-    third.copy_from_slice(&INFORMATION_TABLE);
-    all
-};
+pub(crate) fn tables() -> Vec<u32> {
+    [&TABLE[..], &LANE_TABLE, &INFORMATION_TABLE].concat()
+}
 
 /// The text of a kernel, `shaders/<name>.wgsl` first so that line numbers in errors are those of the file, then its
 /// libraries: by the device's own floats, and by integers alone, where `integer_floats` stands in for `floats`.

@@ -168,7 +168,7 @@ mod tests {
     /// A device with wrong numbers in its tables: validation and self-check must both say so.
     #[test]
     fn a_device_that_computes_other_bits_is_found() {
-        let mut table = crate::kernels::kernel::TABLES;
+        let mut table = crate::kernels::kernel::tables();
         table.iter_mut().step_by(16).for_each(|entry| *entry += 1);
         let gpu = Gpu::any().expect("an adapter: scripts/test installs a software driver").with_table(&table);
         let is_ours = |case: &&Case| case.dtype == Dtype::F32 && case.vocab == 1000;
