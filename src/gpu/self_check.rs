@@ -154,7 +154,6 @@ impl Sampler {
                         processed_logprobs: Some(0),
                         ..SamplingParams::default()
                     },
-                    &rows_of_every_kind(dtype),
                     dtype,
                 )
                 .await
@@ -170,7 +169,6 @@ impl Sampler {
                         processed_logprobs: Some(9002),
                         ..SamplingParams::default()
                     },
-                    &rows_of_every_kind(dtype),
                     dtype,
                 )
                 .await
@@ -268,7 +266,6 @@ impl Sampler {
             repetition_penalty: 1.2,
             ..SamplingParams::default()
         };
-        let bytes = rows_of_every_kind(dtype);
         for params in [
             SamplingParams { n: 4, ..plain() },
             SamplingParams { temperature: 0.0, max_tokens: Some(3), ..plain() },
@@ -284,17 +281,18 @@ impl Sampler {
                 ..plain()
             },
         ] {
-            self.check_sample(params, &bytes, dtype).await?;
+            self.check_sample(params, dtype).await?;
         }
         Ok(())
     }
 
-    async fn check_sample(&self, params: SamplingParams, bytes: &[u8], dtype: Dtype) -> Result<()> {
+    async fn check_sample(&self, params: SamplingParams, dtype: Dtype) -> Result<()> {
+        let bytes = rows_of_every_kind(dtype);
         let request = Request::with_prompt(params, &[5, 9000])?;
         let rows: Vec<Row<'_>> = (0..ROWS as u64).map(|position| request.row(position).detached()).collect();
-        let logits = Logits::new(bytes, dtype, ROWS, VOCAB)?;
+        let logits = Logits::new(&bytes, dtype, ROWS, VOCAB)?;
         let expected = Cpu.sample(&logits, &rows, &SampleInputs::default())?;
-        self.check(bytes, dtype, &expected, |encoder, batch| {
+        self.check(&bytes, dtype, &expected, |encoder, batch| {
             self.sample(encoder, batch, &rows, &SampleBuffers::default())
         })
         .await
