@@ -1,4 +1,4 @@
-//! The faults.
+//! The faults of all kernels but the one that draws (long: a line or two each).
 
 use super::{Fault, Faults, draws, draws_long_lists, every, history, lists_at_length, program, runs_ahead};
 use crate::kernels::{

@@ -1,6 +1,6 @@
 //! Writes the JavaScript of a module: what `wasm-bindgen --target web` does, without its command line's
-//! own dependencies. Comments of the shaders in the module become spaces, which compress to nothing; those of the JavaScript
-//! go.
+//! own dependencies. Comments go: those of the JavaScript, and those of the shaders in the module, for which spaces stand at the
+//! end of each shader, which compress to nothing.
 
 use std::path::Path;
 
@@ -30,8 +30,8 @@ fn without_comments(script: &str) -> String {
     lines.filter(|line| !line.is_empty() && !is_comment(line)).map(|line| format!("{line}\n")).collect()
 }
 
-/// Blanks the comments of every shader in the module that lies in a folder or below it. No byte moves, so that the lines
-/// and columns of a compiler's errors are those of the files.
+/// Takes the comments out of every shader in the module that lies in a folder or below it. What comes before a comment in its
+/// line stays where it is, so that the lines and columns of a compiler's errors are those of the files.
 fn blank_shaders(module: &mut [u8], folder: &Path) -> Result<()> {
     let mut found = 0;
     let mut folders = vec![folder.to_owned()];
@@ -50,15 +50,26 @@ fn blank_shaders(module: &mut [u8], folder: &Path) -> Result<()> {
 
 /// The same of one text; how often it is there.
 fn blank_comments(module: &mut [u8], text: &[u8]) -> usize {
+    let blanked = without_line_ends(text);
     let (mut rest, mut found) = (module, 0);
     while let Some(start) = rest.windows(text.len()).position(|window| window == text) {
         let (here, after) = rest[start..].split_at_mut(text.len());
-        for line in here.split_mut(|&byte| byte == b'\n') {
-            if let Some(comment) = line.windows(2).position(|two| two == b"//") {
-                line[comment..].fill(b' ');
-            }
-        }
+        here.copy_from_slice(&blanked);
         (rest, found) = (after, found + 1);
     }
     found
+}
+
+/// A shader without its comments and the spaces before them, as long as it was by spaces at the end of its last line.
+fn without_line_ends(text: &[u8]) -> Vec<u8> {
+    let mut blanked = Vec::with_capacity(text.len());
+    for line in text.trim_ascii_end().split(|&byte| byte == b'\n') {
+        let comment = line.windows(2).position(|two| two == b"//").unwrap_or(line.len());
+        blanked.extend_from_slice(line[..comment].trim_ascii_end());
+        blanked.push(b'\n');
+    }
+    blanked.pop();
+    blanked.resize(text.len() - 1, b' ');
+    blanked.push(b'\n');
+    blanked
 }
