@@ -114,8 +114,16 @@ impl Job {
                 for (request, sample) in requests.iter_mut().zip(&drawn) {
                     request.accept(sample);
                 }
-                samples.extend(drawn);
+                if let ([request], [sample]) = (&requests[..], &drawn[..]) {
+                    // Nobody is waited for: the long lists of many positions need not be kept.
+                    emit(self.place(first * positions + position, request), sample)?;
+                } else {
+                    samples.extend(drawn);
+                }
                 bar.inc((end - first) as u64);
+            }
+            if samples.is_empty() {
+                continue;
             }
             for (number, request) in requests.iter().enumerate() {
                 for position in 0..positions {
