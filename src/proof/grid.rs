@@ -93,7 +93,7 @@ pub(super) fn cases(extent: Extent) -> Vec<Case> {
 /// Small batches of one setting, for what rows of every setting in turn do not show: each is here because a fault of
 /// the kernels passed all other cases.
 fn of_one_setting() -> impl Iterator<Item = Case> {
-    const BATCHES: [(&str, usize, usize); 8] = [
+    const BATCHES: [(&str, usize, usize); 10] = [
         ("plain", 6, 65),                      // nobody changes a logit: the raw view is the first
         ("greedy", 11, 2),                     // draft tokens that stand
         ("bias", 20, 65),                      // sums that are ties, subnormal, of every exponent
@@ -102,6 +102,8 @@ fn of_one_setting() -> impl Iterator<Item = Case> {
         ("top_p 0.9", 1, 70_001),    // more subtiles than a workgroup can name
         ("large bias", 20, 300),     // sums of which more is lost than the guard bits
         ("penalties", 80, 63),       // quotients that all but tie
+        ("xtc spares all", 90, 63),  // where what is looked at first is not what decides
+        ("p_less at a token", 40, 5), // the limit lies less than a unit above a weight, where all logits are zeros
     ];
     BATCHES.into_iter().zip(3001..).map(|((setting, rows, vocab), seed)| Case {
         dtype: Dtype::F32,

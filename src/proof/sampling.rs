@@ -84,6 +84,15 @@ const ALONE: &[Setting] = &[
         p.logit_bias = (0..300).map(|token| (token, 20_000.0)).collect();
         p.temperature = 0.7;
     }),
+    ("p_less at a token", |p| {
+        p.p_less = true;
+        p.allowed_token_ids = Some(vec![0, 1, 2]);
+        p.logit_bias = vec![(1, f32::from_bits(0xbe3d_89de)), (2, f32::from_bits(0xbf3d_f7a0))];
+    }),
+    ("xtc spares all", |p| {
+        (p.xtc_threshold, p.xtc_probability) = (0.1, 1.0);
+        p.xtc_exempt_token_ids = (0..63).collect();
+    }),
 ];
 
 /// What the requests of a batch ask for, in turn: the settings above but the last, then those of every filter alone.
