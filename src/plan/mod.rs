@@ -145,10 +145,10 @@ impl Plan {
         let rows_per_chunk = needs.rows_per_chunk(shape, limits)?;
         // What there is at least, before so many chunks are laid out.
         let least = if demand.records_stay { 0 } else { (shape.rows as u64).saturating_mul(needs.record) };
-        check_records(shape, least, limits)?;
+        check_records(shape, &demand, least, limits)?;
         check_upload(shape, (demand.heads(shape.rows) as u64).saturating_mul(ROW_BYTES), limits)?;
         let plan = Self::lay_out(shape, spans, demand, &needs, rows_per_chunk, limits.alignment());
-        check_records(shape, plan.records_bytes, limits)?;
+        check_records(shape, &plan.demand, plan.records_bytes, limits)?;
         check_upload(shape, plan.upload_bytes, limits)?;
         Ok(plan)
     }
@@ -311,12 +311,14 @@ fn check_shape(shape: &Shape) -> Result<()> {
     Ok(())
 }
 
-fn check_records(shape: &Shape, bytes: u64, limits: &DeviceLimits) -> Result<()> {
+fn check_records(shape: &Shape, demand: &Demand, bytes: u64, limits: &DeviceLimits) -> Result<()> {
     if bytes > limits.max_buffer_bytes {
         return Err(Error::Limit(format!(
             "the records of {} rows need {bytes} bytes, the device allows buffers of {}: lower `rows` or \
-             the entries of their lists",
-            shape.rows, limits.max_buffer_bytes
+             `{}`",
+            shape.rows,
+            limits.max_buffer_bytes,
+            if demand.draws.is_some() { "raw_logprobs` and `processed_logprobs" } else { "top_logprobs" }
         )));
     }
     Ok(())
