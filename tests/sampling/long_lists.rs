@@ -149,7 +149,7 @@ fn rows_that_run_ahead_have_their_lists() {
         assert_eq!(requests.iter().map(|request| request.output().len()).collect::<Vec<_>>(), [3, 2, 3, 3]);
         assert_eq!(read(&gpu, &tokens)[1], u32::MAX, "that of a finished request");
 
-        // Of the tokens alone no list is made.
+        // The tokens alone are the same ones.
         let rows: Vec<Row<'_>> = first.iter().map(|request| request.row(0)).collect();
         let expected = Cpu.sample(&logits, &rows, &SampleInputs::default()).expect("samples");
         let buffers = SampleBuffers {

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use sortilege::{Kernels, LogprobsParams};
 use sortilege::compare::{
     Comparison as Statistics, Divergences, RowComparison, records as compared_records, rows as compared_rows,
 };
 use sortilege::log::LogReader;
+use sortilege::{Kernels, LogprobsParams};
 
 use crate::blocks::{Call, Signals};
 use crate::columns::{Columns, id};
