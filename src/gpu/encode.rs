@@ -41,13 +41,10 @@ impl Call {
                 upload.put(offset, bytemuck::bytes_of(&uniform));
                 offset += plan.stage_stride;
             };
-            let stages = digit_count::stages(plan.demand.digits_of(plan.shape.dtype));
             if plan.demand.long_lists().next().is_none() {
                 put(0, 0);
             }
-            for (raw_list, _) in plan.demand.long_lists() {
-                (0..).take(stages).for_each(|stage| put(raw_list, stage));
-            }
+            plan.demand.list_stages(plan.shape.dtype).for_each(|(list, _, stage)| put(list, stage));
         }
     }
 }
@@ -280,10 +277,9 @@ impl Sampler {
     ) {
         let Bound { uniform, logits, rows, records, requests, mask, .. } = *bound;
         let dtype = plan.demand.digits_of(plan.shape.dtype);
-        let lists = plan.demand.long_lists();
-        let stages =
-            lists.flat_map(|(_, entries)| (0..digit_count::stages(dtype)).map(move |stage| (stage, entries)));
-        for (number, (stage, entries)) in (0..).zip(stages) {
+        let stages = plan.demand.list_stages(plan.shape.dtype);
+        for (number, (_, entries, stage)) in (0..).zip(stages) {
+            let stage = stage as usize;
             let uniform = uniform.shifted(number * plan.stage_stride);
             let ranges = [uniform, logits, rows, records, scratch, requests, mask];
             let ranges = if plan.demand.draws.is_some() { &ranges[..] } else { &ranges[..5] };

@@ -161,9 +161,16 @@ impl Demand {
         if self.draws.is_some() { Dtype::F32 } else { dtype }
     }
 
-    /// Stages in which digits are counted, those of all long lists.
+    /// Stages in which digits are counted, in their order: which list, with how many entries, and the stage of it.
+    pub(crate) fn list_stages(&self, dtype: Dtype) -> impl Iterator<Item = (u32, u32, u32)> {
+        let stages = digit_count::stages(self.digits_of(dtype));
+        self.long_lists()
+            .flat_map(move |(list, entries)| (0..).take(stages).map(move |stage| (list, entries, stage)))
+    }
+
+    /// How many these are.
     pub(crate) fn stages(&self, dtype: Dtype) -> usize {
-        self.long_lists().count() * digit_count::stages(self.digits_of(dtype))
+        self.list_stages(dtype).count()
     }
 
     /// What a row's record has room for.
