@@ -4,10 +4,12 @@
 use fearless_simd::prelude::*;
 use fearless_simd::{f32x16, i32x16, mask32x16, u32x16};
 
+use super::lane_entries::entries;
 use super::octaves::{GROUP, Octaves, high, low};
 use crate::arithmetic::exact::{self, Scale};
 use crate::arithmetic::format::{SUBTILE_TOKENS, TILE_TOKENS};
 use crate::arithmetic::lane::{self, LaneScale};
+use crate::logits::RowBits;
 
 /// Tokens of a vector.
 pub(super) const WIDTH: usize = 16;
@@ -30,25 +32,31 @@ impl Lanes {
         Self { max: [exact::BITS_NEG_INFINITY; LANES], weights: [0; LANES], surprisals: [0; LANES] }
     }
 
-    /// Weighs the tokens of a tile, and gives their largest bits. Lanes behind the last token are as if of -infinity.
+    /// Weighs the tokens of a tile, and gives their bits, in place or in the room, and the largest. Lanes behind the last
+    /// token are as if of -infinity.
     #[inline(always)]
-    pub(super) fn fill<S: Simd, const SURPRISAL: bool>(
+    pub(super) fn fill<'b, S: Simd, const SURPRISAL: bool>(
         &mut self,
         simd: S,
-        bits: &[u32],
+        tile: RowBits<'b>,
+        room: &'b mut [u32; TILE_TOKENS],
         scale: LaneScale,
-    ) -> u32 {
+    ) -> (&'b [u32], u32) {
         let mut max_bits = u32x16::splat(simd, 0);
-        let (groups, rest) = bits.as_chunks::<GROUP>();
-        let mut last = [exact::BITS_NEG_INFINITY; GROUP];
-        last[..rest.len()].copy_from_slice(rest);
         let mut number = 0;
-        for group in groups.iter().chain((!rest.is_empty()).then_some(&last)) {
+        // Group by group: what is widened is on its way while the one before is weighed.
+        for (group, room) in tile.runs(GROUP).zip(room.as_chunks_mut::<GROUP>().0) {
+            let mut last = [exact::BITS_NEG_INFINITY; GROUP];
+            let bits = group.widened(room);
+            let group = bits.try_into().unwrap_or_else(|_| {
+                last[..bits.len()].copy_from_slice(bits);
+                &last
+            });
             self.weigh::<S, SURPRISAL>(simd, number, group, scale, &mut max_bits);
             number += 1;
         }
         self.max[number * GROUP_LANES..].fill(exact::BITS_NEG_INFINITY);
-        simd.reduce_max_u32x16(max_bits)
+        (tile.in_place().unwrap_or(&room[..tile.len()]), simd.reduce_max_u32x16(max_bits))
     }
 
     /// The lanes of a group of tokens, the one of this number in the tile.
@@ -61,18 +69,27 @@ impl Lanes {
         scale: LaneScale,
         max_bits: &mut u32x16<S>,
     ) {
-        let mut apart = Distances { whole: [0; GROUP], exact: [0.0; GROUP] };
-        let maxima = apart.fill::<S, SURPRISAL>(simd, group, scale, max_bits);
-        let mut entries = [0u32; GROUP];
-        for (entry, whole) in entries.iter_mut().zip(&apart.whole) {
-            *entry = lane::LANE_TABLE[(whole >> lane::LANE_REST_BITS) as usize % exact::TABLE_SIZE];
+        let zero = f32x16::splat(simd, 0.0);
+        let (mut weights, mut surprisals, mut maxima) = ([zero; 4], [zero; 4], [zero; 4]);
+        let subtiles = group.as_chunks::<SUBTILE_TOKENS>().0.iter().enumerate();
+        for (i, subtile) in subtiles {
+            let [a, b, c, d] = vectors(subtile);
+            let bits = |bits: &[u32; WIDTH]| u32x16::simd_from(simd, *bits);
+            let [a, b, c, d] = [bits(a), bits(b), bits(c), bits(d)];
+            *max_bits = max_bits.max(a.max(b).max(c.max(d)));
+            maxima[i] = lane_maxima(simd, [a, b, c, d]).bitcast();
+            let token = |bits| token::<S, SURPRISAL>(simd, maxima[i], bits, scale);
+            let [a, b, c, d] = [token(a), token(b), token(c), token(d)];
+            weights[i] = lane_sums(simd, (a.0 + b.0) + (c.0 + d.0));
+            if SURPRISAL {
+                surprisals[i] = lane_sums(simd, (a.1 + b.1) + (c.1 + d.1));
+            }
         }
-        let [weights, surprisals] = apart.sums::<S, SURPRISAL>(simd, &entries);
         let place = number * GROUP_LANES;
-        let max = fourths(simd, maxima.map(|max| max.bitcast()));
+        let max = fourths(simd, maxima);
         max.bitcast::<u32x16<S>>().store_slice(&mut self.max[place..place + GROUP_LANES]);
-        let whole = |sums: f32x16<S>, by: f32, to: &mut [u32; LANES]| {
-            let whole: i32x16<S> = (sums * by).to_int();
+        let whole = |sums: [f32x16<S>; 4], by: f32, to: &mut [u32; LANES]| {
+            let whole: i32x16<S> = (fourths(simd, sums) * by).to_int();
             whole.bitcast::<u32x16<S>>().store_slice(&mut to[place..place + GROUP_LANES]);
         };
         whole(weights, lane::WHOLE_WEIGHTS, &mut self.weights);
@@ -121,79 +138,32 @@ impl Lanes {
     }
 }
 
-/// How far the tokens of a group lie below the maxima of their lanes, in units of 2^-23 octaves.
-struct Distances {
-    whole: [u32; GROUP],
-    /// Only where surprisals are wanted.
-    exact: [f32; GROUP],
-}
-
-impl Distances {
-    /// Measures a group, and gives the maxima: of each subtile a vector, with every lane's at the places of its tokens.
-    #[inline(always)]
-    fn fill<S: Simd, const SURPRISAL: bool>(
-        &mut self,
-        simd: S,
-        group: &[u32; GROUP],
-        LaneScale { per_logit }: LaneScale,
-        max_bits: &mut u32x16<S>,
-    ) -> [u32x16<S>; 4] {
-        let mut maxima = [u32x16::splat(simd, 0); 4];
-        let subtiles = group.as_chunks::<SUBTILE_TOKENS>().0.iter();
-        let whole = self.whole.as_chunks_mut::<SUBTILE_TOKENS>().0.iter_mut();
-        let exact = self.exact.as_chunks_mut::<SUBTILE_TOKENS>().0.iter_mut();
-        for (((subtile, whole), exact), max) in subtiles.zip(whole).zip(exact).zip(&mut maxima) {
-            let bits: [u32x16<S>; 4] = vectors(subtile).map(|bits| u32x16::simd_from(simd, *bits));
-            *max_bits = max_bits.max(bits[0].max(bits[1]).max(bits[2].max(bits[3])));
-            *max = lane_maxima(simd, bits);
-            for (i, bits) in bits.into_iter().enumerate() {
-                let apart = (max.bitcast::<f32x16<S>>() - bits.bitcast::<f32x16<S>>()) * per_logit;
-                let distance: f32x16<S> =
-                    apart.bitcast::<u32x16<S>>().min(lane::FARTHEST.to_bits()).bitcast();
-                if SURPRISAL {
-                    distance.store_slice(&mut exact[i * WIDTH..(i + 1) * WIDTH]);
-                }
-                let units: i32x16<S> = distance.to_int();
-                units.bitcast::<u32x16<S>>().store_slice(&mut whole[i * WIDTH..(i + 1) * WIDTH]);
-            }
-        }
-        maxima
-    }
-
-    /// Sums of the weights and of the surprisals of each lane, by the entries of the table.
-    #[inline(always)]
-    fn sums<S: Simd, const SURPRISAL: bool>(&self, simd: S, entries: &[u32; GROUP]) -> [f32x16<S>; 2] {
-        let mut sums = [[f32x16::splat(simd, 0.0); 4]; 2];
-        for subtile in 0..4 {
-            let mut parts = [[f32x16::splat(simd, 0.0); 4]; 2];
-            let [weights, surprisals] = &mut parts;
-            for (i, (weight, surprisal)) in weights.iter_mut().zip(surprisals).enumerate() {
-                let place = 4 * subtile + i;
-                let of = |all: &[u32; GROUP]| u32x16::<S>::simd_from(simd, all.as_chunks::<WIDTH>().0[place]);
-                let (whole, entries) = (of(&self.whole), of(entries));
-                let chord: u32x16<S> =
-                    u32x16::splat(simd, lane::CHORD) - (whole & ((1 << lane::LANE_REST_BITS) - 1));
-                let mantissa = entries.bitcast::<f32x16<S>>() * chord.bitcast::<f32x16<S>>();
-                let octaves = whole & 0x7f80_0000;
-                let lowered = |x: f32x16<S>| (x.bitcast::<u32x16<S>>() - octaves).bitcast::<f32x16<S>>();
-                *weight = lowered(mantissa);
-                if SURPRISAL {
-                    let exact = f32x16::<S>::simd_from(simd, self.exact.as_chunks::<WIDTH>().0[place]);
-                    *surprisal = lowered(mantissa * exact.max(lane::NEAREST));
-                }
-            }
-            for (sums, [a, b, c, d]) in sums.iter_mut().zip(parts).take(1 + usize::from(SURPRISAL)) {
-                sums[subtile] = lane_sums(simd, (a + b) + (c + d));
-            }
-        }
-        sums.map(|sums| fourths(simd, sums))
-    }
+/// Weights of tokens below the maxima of their lanes, and their surprisals, where they are wanted.
+#[inline(always)]
+fn token<S: Simd, const SURPRISAL: bool>(
+    simd: S,
+    max: f32x16<S>,
+    bits: u32x16<S>,
+    LaneScale { per_logit }: LaneScale,
+) -> (f32x16<S>, f32x16<S>) {
+    let apart = (max - bits.bitcast::<f32x16<S>>()) * per_logit;
+    let distance: f32x16<S> = apart.bitcast::<u32x16<S>>().min(lane::FARTHEST.to_bits()).bitcast();
+    let units: i32x16<S> = distance.to_int();
+    let whole: u32x16<S> = units.bitcast();
+    let chord = u32x16::splat(simd, lane::CHORD) - (whole & ((1 << lane::LANE_REST_BITS) - 1));
+    let mantissa = entries(simd, whole).bitcast::<f32x16<S>>() * chord.bitcast::<f32x16<S>>();
+    let octaves = whole & 0x7f80_0000;
+    let lowered = |x: f32x16<S>| (x.bitcast::<u32x16<S>>() - octaves).bitcast::<f32x16<S>>();
+    let surprisal =
+        if SURPRISAL { lowered(mantissa * distance.max(lane::NEAREST)) } else { f32x16::splat(simd, 0.0) };
+    (lowered(mantissa), surprisal)
 }
 
 /// The vectors of a subtile.
 #[inline(always)]
 fn vectors<T>(subtile: &[T; SUBTILE_TOKENS]) -> [&[T; WIDTH]; 4] {
-    std::array::from_fn(|i| &subtile.as_chunks::<WIDTH>().0[i])
+    let vectors = subtile.as_chunks::<WIDTH>().0;
+    [&vectors[0], &vectors[1], &vectors[2], &vectors[3]]
 }
 
 /// The maximum of each lane, at the places of all its four tokens, of the vectors of a subtile.

@@ -11,6 +11,7 @@ mod draw;
 pub(crate) mod kernel;
 #[cfg(all(test, feature = "gpu"))]
 mod kernel_tests;
+mod lane_entries;
 mod lanes;
 pub(crate) mod log_softmax;
 #[cfg(feature = "gpu")]

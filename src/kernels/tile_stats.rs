@@ -82,8 +82,7 @@ fn scan<S: Simd, const SURPRISAL: bool>(
     let mut widened = [0; TILE_TOKENS]; // stays in the nearest cache
     let mut lanes = Lanes::new();
     for (tile, delegates) in row.runs(TILE_TOKENS).zip(delegates.chunks_mut(TILE_TOKENS / SUBTILE_TOKENS)) {
-        let bits = tile.widened(&mut widened);
-        let max_bits = lanes.fill::<S, SURPRISAL>(simd, bits, scale.lane);
+        let (bits, max_bits) = lanes.fill::<S, SURPRISAL>(simd, tile, &mut widened, scale.lane);
         let max_key = lanes.delegates(delegates);
         let has_nan = max_bits > exact::BITS_NEG_INFINITY || max_key > exact::KEY_INFINITY;
         let max_key = if has_nan { mark_nan(bits, delegates) } else { max_key };
@@ -92,7 +91,7 @@ fn scan<S: Simd, const SURPRISAL: bool>(
             (mass, surprisal) = lanes.merge::<S, SURPRISAL>(simd, exact::bits_of_key(max_key), scale.tile);
         }
         // Nothing is above -infinity only where something is as low.
-        let (n_greater, n_equal) = if max_key > exact::KEY_INFINITY {
+        let (n_greater, n_equal) = if max_key > exact::KEY_INFINITY || max_key < target_key {
             (0, 0)
         } else if target_key == exact::KEY_NEG_INFINITY && max_bits < exact::BITS_NEG_INFINITY {
             #[expect(clippy::cast_possible_truncation, reason = "tokens of a tile")]
@@ -120,21 +119,23 @@ fn mark_nan(bits: &[u32], delegates: &mut [i32]) -> i32 {
 /// Tokens whose keys are above the target's, and equal to it.
 #[inline(always)]
 fn count<S: Simd>(simd: S, bits: &[u32], target_key: i32) -> (u32, u32) {
-    let [zero, one] = [0, 1].map(|x| i32x16::splat(simd, x));
     // On the target's side of zero one exclusive or puts bits in the order of the keys, and what lies on the other side
     // where it belongs. What is not below zero includes -0, which is on the other side.
     let flip = |is_negative: bool| if is_negative { i32::MAX } else { 0 };
     let (flip_above, not_below) = (flip(target_key < 0), if target_key == 0 { -1 } else { target_key });
     let flip_below = flip(not_below < 0);
-    let [mut n_above, mut n_not_below] = [zero; 2];
-    let (vectors, rest) = bits.as_chunks::<WIDTH>();
-    for bits in vectors {
-        let bits: i32x16<S> = u32x16::simd_from(simd, *bits).bitcast();
-        n_above += (bits ^ flip_above).simd_gt(target_key).select(one, zero);
-        n_not_below += (bits ^ flip_below).simd_ge(not_below).select(one, zero);
+    let (mut greater, mut not_less) = (0, 0);
+    let (subtiles, rest) = bits.as_chunks::<SUBTILE_TOKENS>();
+    for subtile in subtiles {
+        let [mut above, mut at_least] = [0u64; 2];
+        for (i, bits) in subtile.as_chunks::<WIDTH>().0.iter().enumerate() {
+            let bits: i32x16<S> = u32x16::simd_from(simd, *bits).bitcast();
+            above |= (bits ^ flip_above).simd_gt(target_key).to_bitmask() << (WIDTH * i);
+            at_least |= (bits ^ flip_below).simd_ge(not_below).to_bitmask() << (WIDTH * i);
+        }
+        greater += above.count_ones();
+        not_less += at_least.count_ones();
     }
-    let [mut greater, mut not_less] =
-        [n_above, n_not_below].map(|n| simd.reduce_sum_i32x16(n).cast_unsigned());
     for &bits in rest {
         let key = exact::key_of_bits(bits);
         greater += u32::from(key > target_key);

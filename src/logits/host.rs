@@ -213,15 +213,19 @@ impl<'a> RowBits<'a> {
         self.bytes.chunks(tokens * dtype.bytes()).map(move |bytes| Self { bytes, dtype })
     }
 
+    /// Bits of every token, in order, where they lie so.
+    #[inline(always)]
+    pub(crate) fn in_place(&self) -> Option<&'a [u32]> {
+        (self.dtype == Dtype::F32).then(|| bytemuck::try_cast_slice(self.bytes).ok())?
+    }
+
     /// Bits of every token, in order: in place where they lie so, otherwise in the room that is given.
     #[inline(always)]
     pub(crate) fn widened<'b>(&self, room: &'b mut [u32]) -> &'b [u32]
     where
         'a: 'b,
     {
-        if self.dtype == Dtype::F32
-            && let Ok(bits) = bytemuck::try_cast_slice(self.bytes)
-        {
+        if let Some(bits) = self.in_place() {
             return bits;
         }
         let room = &mut room[..self.len()];

@@ -2,9 +2,15 @@
 
 use std::collections::BinaryHeap;
 
+use fearless_simd::prelude::*;
+use fearless_simd::{Level, dispatch, i32x16};
+
 use super::host::RowBits;
 use crate::arithmetic::exact;
 use crate::arithmetic::format::SUBTILE_TOKENS;
+
+/// Keys of a vector.
+const WIDTH: usize = 16;
 
 /// Keys and ids of the `count` first possible tokens of a row, in order; opens the subtiles that can hold them.
 pub(crate) fn top_tokens(row: RowBits<'_>, delegates: &[i32], count: usize) -> Vec<(i32, u32)> {
@@ -12,8 +18,7 @@ pub(crate) fn top_tokens(row: RowBits<'_>, delegates: &[i32], count: usize) -> V
         return Vec::new(); // sums alone are asked for
     }
     let floor = floor_of(delegates, count);
-    let can_hold = delegates.iter().zip(0..).filter(|(key, _)| **key >= floor);
-    let subtiles = first(can_hold.map(|(key, subtile)| code(*key, subtile)).collect(), count);
+    let subtiles = first(reaching(delegates, floor), count);
     // Every delegate is a token: so many are not below the last of them.
     let last = subtiles.last().map_or(i32::MIN, |&subtile| decode(subtile).0);
     let floor = if subtiles.len() < count { i32::MIN } else { last }.max(exact::KEY_NEG_INFINITY + 1);
@@ -30,16 +35,54 @@ pub(crate) fn top_tokens(row: RowBits<'_>, delegates: &[i32], count: usize) -> V
     first(tokens, count).into_iter().map(decode).collect()
 }
 
-/// A key that at least `count` of these reach, if there are so many: of the maxima of runs of them, the last that is
+/// A key that at least `count` of these reach, if there are so many: of the maxima of sixteens of them, the last that is
 /// wanted. Few more reach it.
 fn floor_of(keys: &[i32], count: usize) -> i32 {
-    const RUN: usize = 16;
-    if keys.len() / RUN < count {
+    let (blocks, _) = keys.as_chunks::<{ 16 * WIDTH }>();
+    if blocks.len() * WIDTH < count {
         return i32::MIN;
     }
     let mut maxima: Vec<i32> =
-        keys.chunks(RUN).map(|run| run.iter().fold(i32::MIN, |most, &key| most.max(key))).collect();
+        dispatch!(Level::new(), simd => simd.vectorize(#[inline(always)] || maxima(simd, blocks)));
     *maxima.select_nth_unstable_by(count - 1, |a, b| b.cmp(a)).1
+}
+
+/// The maxima of every sixteen keys that stand a vector apart.
+#[inline(always)]
+fn maxima<S: Simd>(simd: S, blocks: &[[i32; 16 * WIDTH]]) -> Vec<i32> {
+    let mut maxima = vec![i32::MIN; blocks.len() * WIDTH];
+    for (maxima, block) in maxima.as_chunks_mut::<WIDTH>().0.iter_mut().zip(blocks) {
+        let mut most = i32x16::splat(simd, i32::MIN);
+        for keys in block.as_chunks::<WIDTH>().0 {
+            most = most.max(i32x16::simd_from(simd, *keys));
+        }
+        *maxima = most.into();
+    }
+    maxima
+}
+
+/// Codes of the keys that are not below the floor.
+fn reaching(keys: &[i32], floor: i32) -> Vec<u64> {
+    dispatch!(Level::new(), simd => simd.vectorize(#[inline(always)] || reaching_with(simd, keys, floor)))
+}
+
+#[inline(always)]
+fn reaching_with<S: Simd>(simd: S, keys: &[i32], floor: i32) -> Vec<u64> {
+    let mut codes = Vec::new();
+    let (vectors, rest) = keys.as_chunks::<WIDTH>();
+    let mut position = 0;
+    for vector in vectors {
+        let mut reached = i32x16::simd_from(simd, *vector).simd_ge(floor).to_bitmask();
+        while reached != 0 {
+            let place = reached.trailing_zeros();
+            codes.push(code(vector[place as usize], position + place));
+            reached &= reached - 1;
+        }
+        position += WIDTH as u32;
+    }
+    let rest = rest.iter().zip(position..).filter(|(key, _)| **key >= floor);
+    codes.extend(rest.map(|(&key, position)| code(key, position)));
+    codes
 }
 
 /// The `count` first of the order by key descending, then position ascending, in that order.

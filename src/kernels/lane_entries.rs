@@ -1,0 +1,162 @@
+//! Entries of the table of weights within a lane, many at a time.
+//!
+//! A gather of sixteen entries takes longer than all else that a vector of tokens needs. Where two registers can be
+//! looked up at once (AVX-512), the 1024 entries are computed instead, from tables of 32: the powers of an octave's 32nd
+//! parts, and how much less those of its 1024th parts are. The numbers are chosen so that every entry comes out to the
+//! bit, which a test checks.
+
+use fearless_simd::prelude::*;
+use fearless_simd::u32x16;
+
+use crate::arithmetic::exact;
+use crate::arithmetic::lane;
+
+/// The entries that distances, in units of 2^-23 octaves, point at.
+#[inline(always)]
+pub(super) fn entries<S: Simd>(simd: S, whole: u32x16<S>) -> u32x16<S> {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx512) = simd.level().as_avx512() {
+        return <[u32; 16]>::from(avx512::entries(avx512, <[u32; 16]>::from(whole).simd_into(avx512)))
+            .simd_into(simd);
+    }
+    let places: [u32; 16] = ((whole >> lane::LANE_REST_BITS) & TABLE_MASK).into();
+    let mut entries = [0; 16];
+    for (entry, place) in entries.iter_mut().zip(places) {
+        *entry = lane::LANE_TABLE[place as usize % exact::TABLE_SIZE];
+    }
+    entries.simd_into(simd)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "1023")]
+const TABLE_MASK: u32 = exact::TABLE_SIZE as u32 - 1;
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use std::arch::x86_64::_mm512_permutex2var_ps;
+
+    use fearless_simd::prelude::*;
+    use fearless_simd::{Avx512, f32x16, u32x16};
+
+    use crate::arithmetic::lane::{LANE_REST_BITS, LANE_TABLE};
+
+    /// Entries of each of the small tables.
+    const PARTS: usize = 32;
+
+    /// Every 32nd entry: the first one too low, which is added again, the sixth one too high, which the rest makes good.
+    const FIRST: [[f32; 16]; 2] = {
+        let mut first = [[0.0; 16]; 2];
+        let mut part = 0;
+        while part < PARTS {
+            first[part / 16][part % 16] = f32::from_bits(LANE_TABLE[PARTS * part]);
+            part += 1;
+        }
+        first[0][0] = first[0][0].next_down();
+        first[0][5] = first[0][5].next_up();
+        first
+    };
+
+    /// What is added to it, in units of 2^-36: of the numbers with which all of the 32 come out the one nearest to zero.
+    const REST: [[f32; 16]; 2] = {
+        const UNITS: [i16; PARTS] = [
+            246, 1078, 845, 2011, 613, -4409, 1245, -1394, 337, 1559, 847, 1237, -991, 492, -1736, -7, 666,
+            -642, -389, -242, -684, 306, -14, -684, 84, 311, 0, 929, -894, -72, 390, -546,
+        ];
+        let mut rest = [[0.0; 16]; 2];
+        let mut part = 0;
+        while part < PARTS {
+            rest[part / 16][part % 16] = UNITS[part] as f32 / (1u64 << 36) as f32;
+            part += 1;
+        }
+        rest
+    };
+
+    /// `2^(−i/1024) − 1`, rounded to nearest.
+    const LESS: [[f32; 16]; 2] = {
+        const BITS: [u32; PARTS] = [
+            0x0000_0000,
+            0xba31_62b9,
+            0xbab1_535c,
+            0xbb04_f300,
+            0xbb31_34a7,
+            0xbb5d_6ea2,
+            0xbb84_d07b,
+            0xbb9a_e5d0,
+            0xbbb0_f752,
+            0xbbc7_0501,
+            0xbbdd_0ede,
+            0xbbf3_14ea,
+            0xbc04_8b93,
+            0xbc0f_8ac9,
+            0xbc1a_8816,
+            0xbc25_837d,
+            0xbc30_7cfd,
+            0xbc3b_7496,
+            0xbc46_6a48,
+            0xbc51_5e15,
+            0xbc5c_4ffc,
+            0xbc67_3ffd,
+            0xbc72_2e1a,
+            0xbc7d_1a51,
+            0xbc84_0252,
+            0xbc89_768a,
+            0xbc8e_e9d0,
+            0xbc94_5c24,
+            0xbc99_cd86,
+            0xbc9f_3df8,
+            0xbca4_ad78,
+            0xbcaa_1c07,
+        ];
+        let mut less = [[0.0; 16]; 2];
+        let mut part = 0;
+        while part < PARTS {
+            less[part / 16][part % 16] = f32::from_bits(BITS[part]);
+            part += 1;
+        }
+        less
+    };
+
+    fearless_simd::kernel!(
+        /// `FIRST + (FIRST · LESS + REST)`, the bracket rounded once, of the part and of what is within it.
+        #[inline]
+        pub(super) fn entries(avx512: Avx512, whole: u32x16<Avx512>) -> u32x16<Avx512> {
+            // Only the last five bits of an index count.
+            let of = |table: &[[f32; 16]; 2], index: u32x16<Avx512>| -> f32x16<Avx512> {
+                let [low, high]: [f32x16<Avx512>; 2] =
+                    [table[0].simd_into(avx512), table[1].simd_into(avx512)];
+                _mm512_permutex2var_ps(low.into(), index.into(), high.into()).simd_into(avx512)
+            };
+            let (low, high) = (whole >> LANE_REST_BITS, whole >> (LANE_REST_BITS + 5));
+            let is_first = (whole & (1023 << LANE_REST_BITS)).simd_eq(0);
+            let first =
+                is_first.select(f32x16::splat(avx512, f32::from_bits(LANE_TABLE[0])), of(&FIRST, high));
+            (first + first.mul_add(of(&LESS, low), of(&REST, high))).bitcast()
+        }
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fearless_simd::dispatch;
+
+    /// Every entry, whatever bits are around those that choose it.
+    #[test]
+    fn all_instructions_give_the_table() {
+        for (level, simd) in crate::proof::simd::levels() {
+            for around in [0, 1, 0x1fff, 59 << 23, (59 << 23) + 0x0abc] {
+                for first in (0..exact::TABLE_SIZE).step_by(16) {
+                    #[expect(clippy::cast_possible_truncation, reason = "places of a table")]
+                    let whole: [u32; 16] =
+                        std::array::from_fn(|i| ((first + i) << lane::LANE_REST_BITS) as u32 + around);
+                    let found: [u32; 16] =
+                        dispatch!(simd, simd => entries(simd, whole.simd_into(simd)).into());
+                    assert_eq!(
+                        found,
+                        lane::LANE_TABLE[first..first + 16],
+                        "{level}, from {first}, {around:#x}"
+                    );
+                }
+            }
+        }
+    }
+}
