@@ -15,7 +15,7 @@ const LANES: u32 = 256u;
 // Words of a request, request.wgsl.
 const REQUEST_FLAGS: u32 = 13u;
 const REQUEST_HISTORY: u32 = 27u; // where the words below lie; 0 without a history
-const REQUEST_CUTS: u32 = 28u;
+const REQUEST_CUTS: u32 = 32u;
 const REQUEST_WORDS: u32 = REQUEST_CUTS + 4u * MAX_CUTS;
 
 // What a row that runs ahead tells.

@@ -68,7 +68,8 @@ impl Engine for Cpu {
                 request: &request.compiled,
                 changes: checked.changes(row),
                 key: checked.key(row),
-                draft: draft.map(|token| (token, bytemuck::cast_slice(probabilities))),
+                draft,
+                probabilities: bytemuck::cast_slice(probabilities),
                 token_ids: checked.token_ids(row),
                 finish: checked.finish(row),
             };

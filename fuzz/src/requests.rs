@@ -36,7 +36,10 @@ fn step(u: &mut Unstructured<'_>, request: &mut Request, position: u64, vocab: u
     let has_mask = u.ratio(1, 4)?;
     let mask: Vec<u32> = (0..columns.div_ceil(32)).map(|_| u32::arbitrary(u)).collect::<Result<_>>()?;
     let has_draft = u.ratio(1, 4)? && request.params().n == 1 && request.params().mirostat.is_none();
-    let draft = has_draft.then_some(u.int_in_range(0..=vocab - 1)?);
+    // One token, or siblings, of which two may be the same.
+    let draft: Vec<u32> = (0..if has_draft { u.int_in_range(1..=5)? } else { 0 })
+        .map(|_| u.int_in_range(0..=vocab - 1))
+        .collect::<Result<_>>()?;
     let probabilities: Vec<f32> =
         (0..if has_draft { columns } else { 0 }).map(|_| number(u, 1.0)).collect::<Result<_>>()?;
     let mut bytes = vec![0; columns * dtype.bytes()];
@@ -44,7 +47,7 @@ fn step(u: &mut Unstructured<'_>, request: &mut Request, position: u64, vocab: u
     let logits = Logits::new(&bytes, dtype, 1, columns).expect("a row");
     let inputs =
         SampleInputs { mask: has_mask.then_some(&mask[..]), draft: has_draft.then_some(&probabilities[..]) };
-    let row = Row { draft, ..request.row(position).detached() };
+    let row = Row { draft: &draft, ..request.row(position).detached() };
     match Cpu.sample(&logits, &[row], &inputs) {
         Ok(samples) => {
             check(&samples[0], request.params(), vocab);

@@ -39,6 +39,8 @@ fn advance_kept() {
             }
         }
     }
+    progress.share = progress.kept.mass;
+    progress.rest = 0x80000000u;
     progress.at = AT_DRAW;
     progress.round = 0u;
     if progress.weigh == BY_TILE {
@@ -49,10 +51,9 @@ fn advance_kept() {
 
 // One draw; then AT_DESCRIBE, or AT_HEADER after the last. Its rounds say what the last move was:
 //   0  none yet        1  the run's first token, of a greedy request        4  a draw
-//   2  none since the draft was rejected, or since its residual was found to have no mass
+//   2  none since a draft token was rejected, or since its residual was found to have no mass
 //   3  the sum that leaves the masses of the tiles
 fn advance_draw() {
-    let draft_token = progress.head.token;
     if progress.draw >= requests[request].n_draws {
         progress.at = AT_HEADER;
         progress.round = 0u;
@@ -67,12 +68,13 @@ fn advance_draw() {
                 next.opens = 1u; // the delegates' order is that of the tokens: it holds the first
                 return;
             }
-            if draft_token == NO_TOKEN {
+            if progress.head.token == NO_TOKEN {
                 move_to_draw();
                 return;
             }
-            progress.is_accepted = accepts(draft_token);
+            progress.is_accepted = accepts(progress.token);
             if !progress.is_accepted {
+                reject(progress.token);
                 progress.weigh = BY_RESIDUAL;
                 progress.round = 2u;
                 return;
@@ -80,7 +82,10 @@ fn advance_draw() {
         }
         case 1u: {
             progress.token = place_of_code(found.scan.first);
-            progress.is_accepted = progress.token == draft_token;
+            progress.is_accepted = progress.token == progress.head.token;
+            for (var i = 1u; i < requests[request].n_drafts; i++) {
+                progress.is_accepted |= progress.token == draft_token(i);
+            }
         }
         case 2u: {
             progress.round = 3u;
@@ -90,6 +95,12 @@ fn advance_draw() {
             return;
         }
         case 3u: {
+            if progress.weigh == BY_RESIDUAL && progress.tried < requests[request].n_drafts {
+                progress.token = draft_token(progress.tried);
+                progress.share = share_of(found.scan.mass, progress.rest);
+                progress.round = 0u;
+                return;
+            }
             move_to_draw();
             return;
         }
@@ -158,11 +169,46 @@ fn random(position: vec2<u32>, purpose: u32) -> vec4<u32> {
     return philox(vec4<u32>(position, requests[request].stream, purpose), requests[request].seed);
 }
 
-// Whether the draft token stands: with probability min(1, its own mass over the draft's).
+// A draft token of several.
+fn draft_token(number: u32) -> u32 {
+    return row_data[requests[request].first_draft + number / 4u][number % 4u];
+}
+
+// Whether a draft token stands: with probability min(1, its mass in what is left over the draft's).
 fn accepts(token: u32) -> bool {
     var own = vec2<u32>(0u, 0u);
     if token < chunk.vocab && is_in_run(progress.code) {
         own = row_weight(octaves_below(max_bits, bits_of_key(key_of_code(progress.code)), progress.scale));
+        own = residual(own, token, progress.taken);
     }
-    return !at_least64(multiply_high64(progress.numbers.xy, draft_mass(token, progress.kept.mass)), own);
+    return !at_least64(multiply_high64(progress.numbers.xy, draft_mass(token, progress.share)), own);
+}
+
+// What is left is less than before a draft token fell.
+fn reject(token: u32) {
+    progress.taken = capped_sum(progress.taken, progress.share);
+    progress.rest -= min(progress.rest, draft_mass(token, vec2<u32>(0x80000000u, 0u)).x);
+    progress.tried += 1u;
+}
+
+// The mass of which a draft's probabilities are shares, where they leave this of one and this mass is left: their quotient
+// of 31 bits or more, at most 2^63.
+fn share_of(left: vec2<u32>, rest: u32) -> vec2<u32> {
+    let by = 32u - countLeadingZeros(left.y);
+    let high = shift_right64(left, by).x;
+    // Of one nothing is taken: the divisor has 31 bits otherwise.
+    let one = vec2<u32>(high, 0u);
+    var quotient = one;
+    if rest < 0x80000000u {
+        quotient = divide64(vec2<u32>(high << 31u, high >> 1u), max(rest, 1u));
+    }
+    let has_room = by == 0u || all(shift_right64(quotient, 64u - by) == vec2<u32>(0u, 0u));
+    let share = shift_left64(quotient, by);
+    return select(vec2<u32>(0u, 0x80000000u), share, has_room && share.y < 0x80000000u);
+}
+
+// The sum of two masses of at most 2^63, at most as much.
+fn capped_sum(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
+    let sum = add64(a, b);
+    return select(vec2<u32>(0u, 0x80000000u), sum, (a.y | b.y | sum.y) < 0x80000000u);
 }

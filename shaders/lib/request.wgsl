@@ -26,6 +26,9 @@ struct Request {
     first_xtc_exempt: u32, // tokens in `row_data`, four a quad
     n_xtc_exempt: u32,
     history: u32,       // where row_history finds what it is told; 0 without
+    first_draft: u32,   // draft tokens in `row_data`, four a quad, where there are several
+    n_drafts: u32,      // 0 where there is one, the head's, or none
+    unused: vec2<u32>,
     cuts: array<vec4<u32>, MAX_CUTS>, // CUT_*, then the kind's own words
 }
 

@@ -61,7 +61,11 @@ struct Progress {
     kept_mass: vec2<u32>,
     all_mass: vec2<u32>,
     ends: vec3<u32>,       // of the run, where a filter acted: first token, last token, its key
-    token: u32,            // drawn last; at first the draft's
+    token: u32,            // drawn last, or a draft token that is tried; at first the head's
+    tried: u32,            // draft tokens that fell
+    share: vec2<u32>,      // mass of which the draft's probabilities are shares, for the one at hand
+    taken: vec2<u32>,      // ... for all that fell
+    rest: u32,             // what their probabilities leave of one, Q31
     first_token: u32,      // of the draws
     code: vec2<u32>,       // of that token, while it is tried or described; of one that XTC spares
     exempt: u32,           // number of that one
@@ -228,7 +232,7 @@ fn decide() -> bool {
     next.opens_to = false;
     next.by_row_max = false;
     next.task = Task(NOTHING, OF_TOKENS, BY_ROW, false, vec2<u32>(0u, 0u), LOWEST, HIGHEST, 0u, progress.scale,
-        progress.kept.mass, vec4<u32>(0u, 0u, 0u, 0u));
+        progress.taken, vec4<u32>(0u, 0u, 0u, 0u));
     if progress.at == AT_CUT && progress.cut >= requests[request].n_cuts {
         progress.at = AT_KEPT;
     }
@@ -281,7 +285,7 @@ fn look_up() {
             purpose = FOR_DRAW + progress.draw;
             if progress.head.token != NO_TOKEN {
                 // Whoever drafted may have used the numbers of the draw.
-                purpose = select(FOR_RESIDUAL, FOR_ACCEPT, is_tried);
+                purpose = select(FOR_RESIDUAL, FOR_ACCEPT + progress.tried, is_tried);
             }
         }
         progress.numbers = random(progress.head.position, purpose);

@@ -31,7 +31,7 @@ struct Task {
     floor: vec2<u32>,   // every token whose code is at least this lies in an opened subtile
     centre: u32,        // octaves; of an entropy, the logarithm of the mass
     scale: Scale,
-    kept_mass: vec2<u32>, // of a residual: what the draft's probabilities are shares of
+    taken: vec2<u32>,   // of a residual: what the draft's probabilities are shares of
     numbers: vec4<u32>, // of a draw: two of 64 bits
 }
 
@@ -212,22 +212,22 @@ fn weighed(bits: u32, token: u32, octaves: u32, mantissa: u32) -> Weighed {
         let short = shift_right64(own.mass, 12u).x; // Q31
         own.surprisal = shift_right64(mul_wide(short, short), 19u);
     } else if task.weigh == BY_RESIDUAL {
-        own.mass = residual(own.mass, token);
+        own.mass = residual(own.mass, token, task.taken);
     }
     return own;
 }
 
-// What a draft's probability of a token is of the run's mass: ⌊probability · mass⌋, Q43.
-fn draft_mass(token: u32, kept_mass: vec2<u32>) -> vec2<u32> {
+// What a draft's probability of a token is of a mass: ⌊probability · mass⌋.
+fn draft_mass(token: u32, mass: vec2<u32>) -> vec2<u32> {
     let bits = draft[chunk.other_base + row * chunk.other_stride + token];
     if bits > 0x7f800000u { // negative or NaN: none
         return vec2<u32>(0u, 0u);
     }
     let exponent = bits >> 23u;
     if exponent >= 127u { // one or more
-        return kept_mass;
+        return mass;
     }
-    return mul_shift(kept_mass, (bits << 8u) | 0x80000000u, 158u - exponent);
+    return mul_shift(mass, (bits << 8u) | 0x80000000u, 158u - exponent);
 }
 
 // Distance below the maximum, Q20, at most 256: a logit of -10000 that masks a token counts as 256 below.
@@ -238,9 +238,9 @@ fn distance_q20(bits: u32) -> u32 {
     return select(1u << 28u, min(distance, 1u << 28u), half_distance < 1000.0);
 }
 
-// What is left of a token's mass when the draft has had its own.
-fn residual(mass: vec2<u32>, token: u32) -> vec2<u32> {
-    let taken = draft_mass(token, task.kept_mass);
+// What is left of a token's mass when the draft has had its share of this one.
+fn residual(mass: vec2<u32>, token: u32, whole: vec2<u32>) -> vec2<u32> {
+    let taken = draft_mass(token, whole);
     return subtract64(mass, select(taken, mass, at_least64(taken, mass)));
 }
 

@@ -21,8 +21,8 @@ pub(crate) enum Purpose {
     Draw(u32),
     /// XTC's coin.
     Xtc,
-    /// Whether a draft token stands.
-    Accept,
+    /// Whether the draft token with this number stands.
+    Accept(u32),
     /// The draw after a rejected draft token: whoever drafted may have used the numbers of the draw.
     Residual,
 }
@@ -41,7 +41,7 @@ impl Key {
         let last = match purpose {
             Purpose::Draw(number) => purposes::DRAW + number,
             Purpose::Xtc => purposes::XTC,
-            Purpose::Accept => purposes::ACCEPT,
+            Purpose::Accept(number) => purposes::ACCEPT + number,
             Purpose::Residual => purposes::RESIDUAL,
         };
         let [low, high] = halves(self.position);
@@ -106,7 +106,8 @@ mod tests {
             key.words(Purpose::Draw(0)),
             key.words(Purpose::Draw(1)),
             key.words(Purpose::Xtc),
-            key.words(Purpose::Accept),
+            key.words(Purpose::Accept(0)),
+            key.words(Purpose::Accept(1)),
             key.words(Purpose::Residual),
             Key { seed: 1 + (1 << 40), ..key }.words(Purpose::Draw(0)),
             Key { position: 2 + (1 << 40), ..key }.words(Purpose::Draw(0)),

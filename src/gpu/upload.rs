@@ -167,6 +167,12 @@ impl Upload {
                 self.put_words(next_step, quads, changes.xtc_exempt.iter().copied());
                 next_step += quads;
             }
+            let draft_quads = inputs.draft_quads(i);
+            if draft_quads > 0 {
+                (request.first_draft, request.n_drafts) = (word(next_step), word(row.draft.len()));
+                self.put_words(next_step, draft_quads, row.draft.iter().copied());
+                next_step += draft_quads;
+            }
             if let Some(run) = inputs.run(i) {
                 self.put_run(run, row, &mut request, [next_step, next_table]);
                 next_step += run.quads(row);
@@ -174,7 +180,7 @@ impl Upload {
             }
             self.put_request(i, &request);
             let [low, high] = halves(row.position);
-            self.put_quad(i, [word(i), row.draft.unwrap_or(NO_TOKEN), low, high]);
+            self.put_quad(i, [word(i), row.draft.first().copied().unwrap_or(NO_TOKEN), low, high]);
         }
     }
 

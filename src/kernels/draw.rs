@@ -28,17 +28,65 @@ pub(super) fn by_row(run: &mut Run<'_>, numbers: [u64; 2]) -> u32 {
     weighed(run, numbers, |_, weight| weight).expect("a run has mass")
 }
 
-/// A token of what the run, of this mass, has more than the draft; of the run where that is nothing.
-pub(super) fn residual(run: &mut Run<'_>, numbers: [u64; 2], probabilities: &[u32], mass: u64) -> u32 {
-    let rest =
-        |token: u32, weight: u64| weight.saturating_sub(draft_mass(probabilities[token as usize], mass));
-    weighed(run, numbers, rest).unwrap_or_else(|| by_row(run, numbers))
+/// What draft tokens that fell leave of a run: `docs/sampling.md`, 7.
+pub(super) struct Residual<'a> {
+    /// Bits of the draft's probabilities.
+    probabilities: &'a [u32],
+    /// The mass of which those are shares, of the draft token at hand.
+    share: u64,
+    /// The same of all that fell.
+    taken: u64,
+    /// What their probabilities leave of one, Q31.
+    rest: u32,
 }
 
-/// Whether a draft token stands: with probability min(1, its own mass over the draft's), in a run of this mass.
-pub(super) fn accepts(run: &mut Run<'_>, number: u64, token: u32, probabilities: &[u32], mass: u64) -> bool {
-    let own = run.tokens().iter().find(|(_, kept)| *kept == token).map_or(0, |(key, _)| run.weight(*key));
-    point(number, draft_mass(probabilities[token as usize], mass)) < own
+impl<'a> Residual<'a> {
+    /// A run of this mass, which no draft token was tried on.
+    pub(super) fn new(probabilities: &'a [u32], mass: u64) -> Self {
+        Self { probabilities, share: mass, taken: 0, rest: 1 << 31 }
+    }
+
+    /// Whether a draft token stands: with probability min(1, its mass in what is left over the draft's). What is left is
+    /// less otherwise.
+    pub(super) fn accepts(&mut self, run: &mut Run<'_>, number: u64, token: u32) -> bool {
+        let probability = self.probabilities[token as usize];
+        if self.taken > 0 {
+            let left = weights(run, |token, weight| self.of(token, weight)).map(|(_, weight)| weight).sum();
+            self.share = share_of(left, self.rest);
+        }
+        let own = run.tokens().iter().find(|(_, kept)| *kept == token).map_or(0, |(key, _)| run.weight(*key));
+        if point(number, draft_mass(probability, self.share)) < self.of(token, own) {
+            return true;
+        }
+        self.taken = capped(self.taken.saturating_add(self.share));
+        #[expect(clippy::cast_possible_truncation, reason = "at most 2^31")]
+        let drafted = draft_mass(probability, 1 << 31) as u32;
+        self.rest = self.rest.saturating_sub(drafted);
+        false
+    }
+
+    /// A token of what is left; of the run where that is nothing.
+    pub(super) fn draw(&self, run: &mut Run<'_>, numbers: [u64; 2]) -> u32 {
+        weighed(run, numbers, |token, weight| self.of(token, weight)).unwrap_or_else(|| by_row(run, numbers))
+    }
+
+    /// What is left of a token's weight.
+    fn of(&self, token: u32, weight: u64) -> u64 {
+        weight.saturating_sub(draft_mass(self.probabilities[token as usize], self.taken))
+    }
+}
+
+/// The mass of which a draft's probabilities are shares, where they leave this of one and this mass is left: their quotient
+/// of 31 bits or more.
+fn share_of(left: u64, rest: u32) -> u64 {
+    let by = 32 - left.leading_zeros().min(32);
+    let quotient = ((left >> by) << 31) / u64::from(rest.max(1));
+    capped(if quotient.leading_zeros() > by { quotient << by } else { u64::MAX })
+}
+
+/// Masses end here: those of a run are below.
+fn capped(mass: u64) -> u64 {
+    mass.min(1 << 63)
 }
 
 /// The token at a point of the run: its tile, then the token, by weights that `part` may lessen. `None` if nothing has
@@ -48,8 +96,7 @@ fn weighed(
     [tile_number, token_number]: [u64; 2],
     part: impl Fn(u32, u64) -> u64,
 ) -> Option<u32> {
-    let mut tokens: Vec<(u32, u64)> =
-        run.tokens().iter().map(|&(key, token)| (token, part(token, run.weight(key)))).collect();
+    let mut tokens: Vec<(u32, u64)> = weights(run, part).collect();
     tokens.sort_unstable();
     let mut masses = vec![0; tokens.last().map_or(0, |(last, _)| *last as usize / TILE_TOKENS + 1)];
     for (token, weight) in &tokens {
@@ -59,6 +106,11 @@ fn weighed(
     tokens.retain(|(token, _)| *token as usize / TILE_TOKENS == tile);
     let weights: Vec<u64> = tokens.iter().map(|(_, weight)| *weight).collect();
     Some(tokens[pick(&weights, token_number)?].0)
+}
+
+/// The tokens of the run with their weights, which `part` may lessen.
+fn weights(run: &mut Run<'_>, part: impl Fn(u32, u64) -> u64) -> impl Iterator<Item = (u32, u64)> {
+    run.tokens().into_iter().map(move |(key, token)| (token, part(token, run.weight(key))))
 }
 
 /// What a draft's probability, given by its bits, is of a mass: `⌊probability · mass⌋`; a NaN or a negative one is
@@ -163,7 +215,7 @@ mod tests {
         let mut run = Run::new(&view, Scale::new(1.0), KEY);
         let mass = run.sums().mass;
         let mut accepts = |number, token, probability: f32| {
-            accepts(&mut run, number, token, &[probability.to_bits(); 4], mass)
+            Residual::new(&[probability.to_bits(); 4], mass).accepts(&mut run, number, token)
         };
         assert!(accepts(u64::MAX, 1, 0.333), "less than its own third");
         let two_thirds = 2.0 / 3.0 + 1e-6; // a little over twice its own
@@ -180,11 +232,55 @@ mod tests {
         let mass = run.sums().mass;
         let mut ends = |draft: [f32; 4]| {
             let draft = draft.map(f32::to_bits);
-            [0, u64::MAX].map(|number| residual(&mut run, [number; 2], &draft, mass))
+            let residual = Residual { taken: mass, ..Residual::new(&draft, mass) };
+            [0, u64::MAX].map(|number| residual.draw(&mut run, [number; 2]))
         };
         assert_eq!(ends([0.0; 4]), [0, 3], "all of the run");
         assert_eq!(ends([0.25, 0.0, 0.0, 0.75]), [1, 2], "what has as much in the draft is never drawn");
         assert_eq!(ends([0.9, 0.9, 0.24, 0.9]), [2, 2]);
         assert_eq!(ends([1.0; 4]), [0, 3], "nothing is left: the run itself");
+    }
+
+    /// Of four equal tokens, of which the draft gives the first two a half and three eighths: what each sibling is tried
+    /// on, and what is left, in quarters of the mass.
+    #[test]
+    fn a_sibling_is_tried_on_what_is_left() {
+        let bits = bits_of(&[0.0; 4]);
+        let view = view_of(&bits);
+        let mut run = Run::new(&view, Scale::new(1.0), KEY);
+        let mass = run.sums().mass;
+        let quarter = mass / 4;
+        let draft = [0.5, 0.375, 0.125, 0.0f32].map(f32::to_bits);
+        let mut residual = Residual::new(&draft, mass);
+        assert!(!residual.accepts(&mut run, HALF, 0), "one quarter over two");
+        assert_eq!((residual.taken, residual.rest), (mass, 1 << 30));
+        // Half a quarter of the third and the fourth are left; the draft would give the second three quarters of that.
+        let left = |residual: &Residual<'_>| [0, 1, 2, 3].map(|token| residual.of(token, quarter));
+        assert_eq!(left(&residual), [0, 0, quarter / 2, quarter]);
+        assert!(!residual.accepts(&mut run, 0, 1), "nothing of it is left");
+        assert_eq!((residual.share, residual.rest), (3 * quarter, 1 << 28));
+        assert_eq!(residual.taken, 7 * quarter);
+        // ⌊7/8⌋ of a quarter is gone of the third. The draft would draw nothing else next.
+        assert_eq!(left(&residual), [0, 0, quarter / 8, quarter]);
+        let share = share_of(quarter / 8 + quarter, 1 << 28);
+        assert_eq!(share, 9 * quarter);
+        assert!(residual.accepts(&mut run, u64::MAX / 9 - 9, 2) && residual.share == share, "one ninth");
+        let mut again = Residual { taken: 7 * quarter, rest: 1 << 28, ..Residual::new(&draft, mass) };
+        assert!(!again.accepts(&mut run, u64::MAX / 9 + 9, 2));
+        assert_eq!([0, u64::MAX].map(|number| again.draw(&mut run, [number; 2])), [3, 3]);
+    }
+
+    #[test]
+    fn a_share_ends_where_masses_do() {
+        let [one, half] = [1 << 31, 1 << 30];
+        assert_eq!(share_of(5 << 43, one), 5 << 43);
+        assert_eq!(share_of((5 << 43) + 1, one), 5 << 43, "of 32 bits");
+        assert_eq!(share_of(0xffff_fffe, half), 0x1_ffff_fffc);
+        assert_eq!(share_of(3, 7), 3 * (1 << 31) / 7);
+        for (left, rest) in [(1 << 62, half), (1 << 63, 1), (1 << 43, 0), (u64::MAX, one), (1 << 33, 1)] {
+            assert_eq!(share_of(left, rest), 1 << 63, "{left} over {rest}");
+        }
+        assert_eq!(share_of(0xffff_ffff, 1), 0xffff_ffff << 31);
+        assert_eq!(share_of(0, 0), 0);
     }
 }

@@ -4,7 +4,7 @@
 //! run by thresholds and radix walks in the opened subtiles; the twin here lets each filter of `filter` walk down the
 //! sorted row.
 
-use super::draw;
+use super::draw::{self, Residual};
 #[cfg(feature = "gpu")]
 use super::kernel::{Kernel, Slot, wgsl};
 use super::tile_stats::{self, Tiles};
@@ -44,8 +44,9 @@ pub(crate) struct RowTask<'a> {
     pub(crate) request: &'a Compiled,
     pub(crate) changes: Changes<'a>,
     pub(crate) key: Key,
-    /// The draft token and the bits of its row of probabilities.
-    pub(crate) draft: Option<(u32, &'a [u32])>,
+    /// Draft tokens, and the bits of the draft's probabilities.
+    pub(crate) draft: &'a [u32],
+    pub(crate) probabilities: &'a [u32],
     /// Given tokens, of which something is said.
     pub(crate) token_ids: &'a [u32],
     /// Why the request has finished before the row.
@@ -103,12 +104,12 @@ fn entries(tokens: &[(i32, u32)]) -> Vec<(u32, u32)> {
 
 /// What is drawn from a view that is a distribution.
 fn sample(view: &View<'_>, task: &RowTask<'_>) -> SampleBits {
-    let RowTask { request, draft, token_ids, .. } = *task;
+    let RowTask { request, draft, probabilities, token_ids, .. } = *task;
     let mut run = Run::new(view, request.pass.tile, task.key);
     run.xtc_exempt = task.changes.xtc_exempt;
     let drawn_at = truncate(&mut run, request);
     run.scale = drawn_at.scale;
-    let by_tile = run.is_full && request.dynamic.is_none() && (draft.is_none() || request.is_greedy);
+    let by_tile = run.is_full && request.dynamic.is_none() && (draft.is_empty() || request.is_greedy);
     let all = run.sums_of_row();
     let (kept, kept_mass) = if by_tile {
         (all, all.mass)
@@ -119,9 +120,9 @@ fn sample(view: &View<'_>, task: &RowTask<'_>) -> SampleBits {
     };
     let (tokens, is_accepted) = if request.is_greedy {
         let token = run.at(0).1;
-        (vec![token], draft.is_some_and(|(drafted, _)| drafted == token))
-    } else if let Some((drafted, probabilities)) = draft {
-        verify(&mut run, drafted, probabilities, kept.mass)
+        (vec![token], draft.contains(&token))
+    } else if !draft.is_empty() {
+        verify(&mut run, draft, probabilities, kept.mass)
     } else {
         let draw = |number| match task.key.numbers(Purpose::Draw(number)) {
             numbers if by_tile => draw::by_tile(view, run.scale, numbers),
@@ -177,14 +178,17 @@ fn truncate(run: &mut Run<'_>, request: &Compiled) -> DrawScale {
     drawn_at
 }
 
-/// The draft token where it stands, otherwise a draw from what it lacks; and whether it stands.
-fn verify(run: &mut Run<'_>, drafted: u32, probabilities: &[u32], mass: u64) -> (Vec<u32>, bool) {
-    let [number, _] = run.key.numbers(Purpose::Accept);
-    if draw::accepts(run, number, drafted, probabilities, mass) {
-        return (vec![drafted], true);
+/// The first draft token that stands, otherwise a draw from what they lack; and whether one stands.
+fn verify(run: &mut Run<'_>, draft: &[u32], probabilities: &[u32], mass: u64) -> (Vec<u32>, bool) {
+    let mut residual = Residual::new(probabilities, mass);
+    for (&drafted, number) in draft.iter().zip(0..) {
+        let [number, _] = run.key.numbers(Purpose::Accept(number));
+        if residual.accepts(run, number, drafted) {
+            return (vec![drafted], true);
+        }
     }
     let numbers = run.key.numbers(Purpose::Residual);
-    (vec![draw::residual(run, numbers, probabilities, mass)], false)
+    (vec![residual.draw(run, numbers)], false)
 }
 
 #[cfg(test)]
@@ -196,7 +200,7 @@ mod tests {
     use crate::request::Steps;
     use crate::{Request, SamplingParams, SamplingStep};
 
-    fn sample_of(row: &[f32], params: SamplingParams, draft: Option<(u32, &[f32])>) -> SampleBits {
+    fn sample_of(row: &[f32], params: SamplingParams, draft: &[u32], probabilities: &[f32]) -> SampleBits {
         let bits = bits_of(row);
         let request = Request::new(params).expect("sound");
         let rows = [request.row(0)];
@@ -207,7 +211,8 @@ mod tests {
             request: &request.compiled,
             changes: inputs.changes(0),
             key: KEY,
-            draft: draft.map(|(token, probabilities)| (token, bytemuck::cast_slice(probabilities))),
+            draft,
+            probabilities: bytemuck::cast_slice(probabilities),
             token_ids: &request.params().logprob_token_ids,
             finish: inputs.finish(0),
         })
@@ -222,7 +227,7 @@ mod tests {
             raw_logprobs: Some(0),
             ..SamplingParams::default()
         };
-        let sample = sample_of(&[1.0, 4.0, 3.0, 3.0], params, None); // keeps 1 and 2
+        let sample = sample_of(&[1.0, 4.0, 3.0, 3.0], params, &[], &[]); // keeps 1 and 2
         let [one, three] = [1f32, 3.0].map(f32::to_bits);
         let kept = (2, [three, 1, 1]);
         assert_eq!(sample.processed.given, [kept, (0, [exact::BITS_NEG_INFINITY, 2, 2]), kept]);
@@ -252,7 +257,7 @@ mod tests {
                 processed_logprobs: Some(9),
                 ..SamplingParams::default()
             };
-            let sample = sample_of(&row, params, None);
+            let sample = sample_of(&row, params, &[], &[]);
             assert_eq!(ids(&sample), kept, "{order:?}");
             assert_eq!(
                 (sample.kept as usize, sample.shift),
@@ -273,14 +278,14 @@ mod tests {
             logit_bias: vec![(0, 5.0)],
             ..SamplingParams::default()
         };
-        let sample = sample_of(&[1.0, 2.0, 2.0], params(), None);
+        let sample = sample_of(&[1.0, 2.0, 2.0], params(), &[], &[]);
         let [drawn] = sample.draws[..] else { panic!("{} draws", sample.draws.len()) };
         assert_eq!((drawn.token, drawn.processed), (0, [6f32.to_bits(), 0, 1]));
         assert_eq!(drawn.raw, [1f32.to_bits(), 2, 1], "of the logits as they came");
         assert_eq!((sample.kept, ids(&sample)), (3, vec![0, 1]));
         assert_eq!(sample.raw.expect("asked for").top, [(1, 2f32.to_bits())]);
         for (drafted, stands) in [(0, true), (1, false)] {
-            assert_eq!(sample_of(&[1.0, 2.0, 2.0], params(), Some((drafted, &[]))).is_accepted, stands);
+            assert_eq!(sample_of(&[1.0, 2.0, 2.0], params(), &[drafted], &[]).is_accepted, stands);
         }
     }
 
@@ -290,7 +295,7 @@ mod tests {
         for (row, is_accepted, token) in
             [([0.0, 40.0, 0.0], true, 1), ([0.0, f32::NEG_INFINITY, f32::NEG_INFINITY], false, 0)]
         {
-            let sample = sample_of(&row, SamplingParams::default(), Some((1, &certain)));
+            let sample = sample_of(&row, SamplingParams::default(), &[1], &certain);
             assert_eq!((sample.is_accepted, sample.draws[0].token), (is_accepted, token), "{row:?}");
         }
     }
@@ -298,7 +303,7 @@ mod tests {
     #[test]
     fn a_row_that_is_no_distribution_has_no_draws() {
         let params = SamplingParams { raw_logprobs: Some(1), ..SamplingParams::default() };
-        let sample = sample_of(&[0.0, f32::NAN], params, None);
+        let sample = sample_of(&[0.0, f32::NAN], params, &[], &[]);
         assert_eq!((sample.processed.status, sample.draws.len(), sample.kept), (STATUS_NAN, 0, 0));
         assert_eq!(sample.raw.expect("asked for").status, STATUS_NAN);
     }

@@ -48,7 +48,7 @@ pub struct Plan {
 /// Bytes of the uniform of one chunk, of which each stage has its own.
 pub(crate) const UNIFORM_BYTES: u64 = 92;
 /// Bytes of a request.
-pub(crate) const REQUEST_BYTES: u64 = 320;
+pub(crate) const REQUEST_BYTES: u64 = 336;
 /// Bytes of a row's head, and of every quad of the lists: a bucket of four changes has four, 128 allowed tokens have one.
 pub(crate) const ROW_BYTES: u64 = 16;
 /// Scratch of a chunk, 2 % of its f32 logits: keeps it flat however long the batch.

@@ -114,10 +114,16 @@ fn position_of(row: usize) -> u64 {
     3 * row as u64
 }
 
+/// So many different tokens from one on, where the vocabulary has them.
+fn siblings(first: u32, count: u32, vocab: u32) -> Vec<u32> {
+    let step = (vocab / count).max(1);
+    (0..count.min(vocab)).map(|i| (first + i * step) % vocab).collect()
+}
+
 /// The requests of one case, and what its rows read besides.
 pub(super) struct SamplingCase {
     requests: Vec<Request>,
-    drafts: Vec<Option<u32>>,
+    drafts: Vec<Vec<u32>>,
     mask: Option<Vec<u32>>,
     /// Words of the mask per row.
     mask_words: usize,
@@ -161,8 +167,15 @@ impl SamplingCase {
             let params = requests[row].params();
             row % 7 == 3 && params.n == 1 && params.mirostat.is_none()
         };
-        let drafts: Vec<Option<u32>> =
-            (0..case.rows).map(|row| has_draft(row).then(|| token(row, 7) / 2)).collect();
+        let drafts: Vec<Vec<u32>> = (0..case.rows)
+            .map(|row| match row / 7 % 3 {
+                _ if !has_draft(row) => Vec::new(),
+                // Siblings, in turn: in so small a vocabulary several may stand.
+                1 => siblings(token(row, 7), 6, vocab as u32),
+                2 => siblings(token(row, 7), Row::MAX_DRAFT_TOKENS as u32, vocab as u32),
+                _ => vec![token(row, 7) / 2],
+            })
+            .collect();
         let words = vocab.div_ceil(32);
         // Not 3, by which the seeds of the cases of a dtype differ.
         let mask = case.seed.is_multiple_of(5).then(|| {
@@ -174,12 +187,14 @@ impl SamplingCase {
         for (i, probability) in draft.iter_mut().enumerate() {
             *probability = (noise(i, 10) % 1000) as f32 * 0.002 / vocab as f32;
         }
-        // Whoever drafted was certain.
+        // Whoever drafted was certain; with siblings, more than certain.
         for (row, drafted) in drafts.iter().enumerate().filter(|(row, _)| row % 2 == 0) {
-            if let Some(drafted) = drafted {
-                let own = &mut draft[row * vocab..][..vocab];
+            let own = &mut draft[row * vocab..][..vocab];
+            if let [_] = drafted[..] {
                 own.fill(0.0);
-                own[*drafted as usize] = 1.0;
+            }
+            if let Some(first) = drafted.first() {
+                own[*first as usize] = 1.0;
             }
         }
         Self { requests, drafts, mask, mask_words: words, draft }
@@ -187,7 +202,7 @@ impl SamplingCase {
 
     /// Row of this number.
     pub(super) fn row(&self, row: usize) -> Row<'_> {
-        Row { draft: self.drafts[row], ..self.requests[row].row(position_of(row)).detached() }
+        Row { draft: &self.drafts[row], ..self.requests[row].row(position_of(row)).detached() }
     }
 
     fn rows(&self) -> Vec<Row<'_>> {

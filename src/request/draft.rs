@@ -15,7 +15,8 @@ pub enum Verification {
     /// Accepts a draft token with probability `min(1, p / q)` and otherwise draws from `max(0, p − q)` (Leviathan,
     /// Kalman, Matias 2023; Chen et al. 2023): more is accepted, and the output has the distribution of plain
     /// decoding. Wants the draft's probabilities q: of the very distribution that the draft token was drawn from, after
-    /// the draft's own temperature and filters.
+    /// the draft's own temperature and filters. Siblings of a tree are tried in turn, each against what the ones before
+    /// it left (Jeon et al. 2024): they must have been drawn from q without replacement, in this order.
     Rejection,
 }
 
@@ -68,7 +69,10 @@ impl<'a> DraftTokens<'a> {
     pub fn rows(&self) -> impl Iterator<Item = Row<'a>> {
         let Self { request, draft, position, verification } = *self;
         (0..=draft.len()).map(move |i| Row {
-            draft: draft.get(i).copied().filter(|_| verification == Verification::Rejection),
+            draft: match verification {
+                Verification::SampleAndMatch => &[],
+                Verification::Rejection => draft.get(i..=i).unwrap_or(&[]),
+            },
             ahead: &draft[..i],
             ..request.row(position.wrapping_add(i as u64))
         })

@@ -1,14 +1,20 @@
 //! Speculative decoding with a tree: several continuations at once, verified in one call.
 
-use super::draft::check_request;
+use std::ops::Range;
+
+use super::draft::{Verification, check_request};
 use super::verified::Verified;
 use super::{Request, Row};
 use crate::answer::Sample;
 use crate::error::{Error, Result};
 
-/// Draft tokens of one request as a tree, of which the path is accepted that plain decoding takes
-/// ([`Verification::SampleAndMatch`](crate::Verification::SampleAndMatch)): the output is, token by token, the one without a draft, whatever the
-/// tree holds.
+/// Draft tokens of one request as a tree, of which a path is accepted: with [`Verification::SampleAndMatch`] the one that plain
+/// decoding takes, so that the output is, token by token, the one without a draft, whatever the tree holds; with
+/// [`Verification::Rejection`] one of the tokens after each accepted one, as long as one of them stands.
+///
+/// Tokens after the same one are siblings, in the order of the list. By rejection they are tried in that order, and must have
+/// been drawn from the draft's probabilities after that token, each without those before it: by sampling without
+/// replacement, or by drawing again with those forbidden. The probabilities are given whole, at the row after that token.
 ///
 /// The target model has computed logits after each token of the tree and after the text before it, each with the tokens on
 /// its path alone in sight (tree attention). Penalties, DRY, n-grams and bad words see those as if they were accepted. The
@@ -16,10 +22,11 @@ use crate::error::{Error, Result};
 ///
 /// # Example
 /// ```
-/// use sortilege::{Cpu, DraftTree, Engine, Logits, Request, SampleInputs, SamplingParams};
+/// use sortilege::{Cpu, DraftTree, Engine, Logits, Request, SampleInputs, SamplingParams, Verification};
 /// let request = Request::new(SamplingParams { temperature: 0.0, ..SamplingParams::default() })?;
 /// // First 2 or 0; after 2, 1.
-/// let tree = DraftTree::new(&request, 0, &[2, 0, 1], &[None, None, Some(0)])?;
+/// let parents = [None, None, Some(0)];
+/// let tree = DraftTree::new(&request, 0, &[2, 0, 1], &parents, Verification::SampleAndMatch)?;
 /// // After the text, after 2, after 0, after 2 1.
 /// let logits = [0.0f32, 1.0, 5.0, /**/ 0.0, 3.0, 1.0, /**/ 9.0, 0.0, 0.0, /**/ 0.0, 0.0, 7.0];
 /// let rows: Vec<_> = tree.rows().collect();
@@ -34,9 +41,13 @@ pub struct DraftTree<'a> {
     position: u64,
     tokens: &'a [u32],
     parents: &'a [Option<usize>],
+    verification: Verification,
     /// The tokens from the first on to each of the tree, one path after the other, and where each path ends.
     paths: Vec<u32>,
     ends: Vec<usize>,
+    /// Places of the tokens by what is before them, first the text, and the tokens in that order.
+    places: Vec<usize>,
+    siblings: Vec<u32>,
 }
 
 impl<'a> DraftTree<'a> {
@@ -47,13 +58,14 @@ impl<'a> DraftTree<'a> {
     /// `tokens`, earlier in the list, stands before it; `None` where the text does.
     ///
     /// # Errors
-    /// [`Error::Params`] if there are more than [`Self::MAX_TOKENS`] tokens or not a parent for each, one does not come before its child, or two children of one
-    /// are equal; and as for [`DraftTokens::new`](crate::DraftTokens::new).
+    /// [`Error::Params`] if there are more than [`Self::MAX_TOKENS`] tokens or not a parent for each, one does not come before its child, two children of one
+    /// are equal, or one has more than [`Row::MAX_DRAFT_TOKENS`] that are to be verified by rejection; and as for [`DraftTokens::new`](crate::DraftTokens::new).
     pub fn new(
         request: &'a Request,
         position: u64,
         tokens: &'a [u32],
         parents: &'a [Option<usize>],
+        verification: Verification,
     ) -> Result<Self> {
         check_request(request)?;
         check_tree(tokens, parents)?;
@@ -66,7 +78,43 @@ impl<'a> DraftTree<'a> {
             paths.push(token);
             ends.push(paths.len());
         }
-        Ok(Self { request, position, tokens, parents, paths, ends })
+        let mut places: Vec<usize> = (0..tokens.len()).collect();
+        places.sort_by_key(|&place| parents[place]); // `None` first; equals stay in their order
+        let tree = Self {
+            request,
+            position,
+            tokens,
+            parents,
+            verification,
+            paths,
+            ends,
+            siblings: places.iter().map(|&place| tokens[place]).collect(),
+            places,
+        };
+        tree.check_siblings()?;
+        Ok(tree)
+    }
+
+    /// Nothing, if no row has more siblings than it can try.
+    fn check_siblings(&self) -> Result<()> {
+        let most = Row::MAX_DRAFT_TOKENS;
+        let before = std::iter::once(None).chain((0..self.tokens.len()).map(Some));
+        for (parent, count) in before.map(|parent| (parent, self.after(parent).len())) {
+            if self.verification == Verification::Rejection && count > most {
+                let parent = parent.map_or("the text".to_owned(), |place| format!("token {place}"));
+                return Err(Error::Params(format!(
+                    "a tree has {count} tokens after {parent}, by rejection at most {most} are tried: leave out the last"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the tokens lie, among all by what is before them, that come after the one in this place or after the text.
+    fn after(&self, parent: Option<usize>) -> Range<usize> {
+        let first = self.places.partition_point(|&place| self.parents[place] < parent);
+        let behind = self.places[first..].partition_point(|&place| self.parents[place] == parent);
+        first..first + behind
     }
 
     /// The tokens that lead to the one in this place, itself the last.
@@ -76,10 +124,15 @@ impl<'a> DraftTree<'a> {
 
     /// The rows of the batch: the one after the text, then one after each token of the tree, in its order.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        let paths = (0..self.tokens.len()).map(|place| self.path(place));
-        std::iter::once(&[][..])
-            .chain(paths)
-            .map(|ahead| Row { ahead, ..self.request.row(self.position.wrapping_add(ahead.len() as u64)) })
+        let before = std::iter::once(None).chain((0..self.tokens.len()).map(Some));
+        before.map(|parent| {
+            let ahead = parent.map_or(&[][..], |place| self.path(place));
+            let draft = match self.verification {
+                Verification::SampleAndMatch => &[],
+                Verification::Rejection => &self.siblings[self.after(parent)],
+            };
+            Row { ahead, draft, ..self.request.row(self.position.wrapping_add(ahead.len() as u64)) }
+        })
     }
 
     /// What the samples of these rows mean for the tree.
@@ -91,8 +144,7 @@ impl<'a> DraftTree<'a> {
         assert_eq!(samples.len(), self.tokens.len() + 1, "one sample per row of the tree");
         Verified::new(samples, |last, sample| {
             let drawn = sample.draws.first()?;
-            let is_next = |&place: &usize| self.parents[place] == last && self.tokens[place] == drawn.token;
-            (0..self.tokens.len()).find(is_next)
+            self.places[self.after(last)].iter().copied().find(|&place| self.tokens[place] == drawn.token)
         })
     }
 }
@@ -138,11 +190,18 @@ mod tests {
     fn rows_have_their_paths_ahead() {
         let request = Request::new(SamplingParams::default()).expect("sound");
         let parents = [None, Some(0), None, Some(1), Some(0)];
-        let tree = DraftTree::new(&request, 7, &[5, 6, 5 + 1, 5, 8], &parents).expect("a tree");
+        let tree = DraftTree::new(&request, 7, &[5, 6, 5 + 1, 5, 8], &parents, Verification::Rejection)
+            .expect("a tree");
         let rows: Vec<(u64, Vec<u32>)> = tree.rows().map(|row| (row.position, row.ahead.to_vec())).collect();
         let expected: [(u64, &[u32]); 6] =
             [(7, &[]), (8, &[5]), (9, &[5, 6]), (8, &[6]), (10, &[5, 6, 5]), (9, &[5, 8])];
         assert_eq!(rows, expected.map(|(position, ahead)| (position, ahead.to_vec())));
+        let drafts: Vec<&[u32]> = tree.rows().map(|row| row.draft).collect();
+        let expected: [&[u32]; 6] = [&[5, 6], &[6, 8], &[5], &[], &[], &[]];
+        assert_eq!(drafts, expected);
+        let matched =
+            DraftTree::new(&request, 7, &[5], &[None], Verification::SampleAndMatch).expect("a tree");
+        assert!(matched.rows().all(|row| row.draft.is_empty()));
     }
 
     #[test]
@@ -158,16 +217,26 @@ mod tests {
             (&several, &[1], &[None], "n is 2"),
         ];
         for (request, tokens, parents, words) in cases {
-            let message = DraftTree::new(request, 0, tokens, parents).expect_err(words).to_string();
+            let message = DraftTree::new(request, 0, tokens, parents, Verification::SampleAndMatch)
+                .expect_err(words)
+                .to_string();
             assert!(message.contains(words), "{message}");
         }
         let long = vec![1; DraftTree::MAX_TOKENS + 1];
         let chain: Vec<Option<usize>> = (0..long.len()).map(|place| place.checked_sub(1)).collect();
-        let message = DraftTree::new(&request, 0, &long, &chain).expect_err("too long").to_string();
+        let new = |tokens, parents| DraftTree::new(&request, 0, tokens, parents, Verification::Rejection);
+        let message = new(&long, &chain).expect_err("too long").to_string();
         assert!(message.contains("4097 tokens is over the limit of 4096"), "{message}");
-        DraftTree::new(&request, 0, &long[1..], &chain[..4096]).expect("a chain of the most tokens");
-        DraftTree::new(&request, 0, &[], &[]).expect("nothing is a tree too");
-        DraftTree::new(&request, 0, &[2, 1, 2], &[None, Some(0), Some(1)])
-            .expect("equal ones in other places");
+        new(&long[1..], &chain[..4096]).expect("a chain of the most tokens");
+        new(&[], &[]).expect("nothing is a tree too");
+        new(&[2, 1, 2], &[None, Some(0), Some(1)]).expect("equal ones in other places");
+        let many: Vec<u32> = (0..66).collect();
+        let after_one: Vec<Option<usize>> =
+            (0..66usize).map(|place| place.checked_sub(1).map(|_| 0)).collect();
+        new(&many[..65], &after_one[..65]).expect("the most siblings");
+        let message = new(&many, &after_one).expect_err("too many").to_string();
+        assert!(message.contains("65 tokens after token 0, by rejection at most 64"), "{message}");
+        DraftTree::new(&request, 0, &many, &after_one, Verification::SampleAndMatch)
+            .expect("nothing is tried");
     }
 }

@@ -124,11 +124,27 @@ fn check_row(row: &Row<'_>, number: usize, vocab: usize) -> Result<()> {
     if row.request.largest_token.is_some_and(|token| token as usize >= vocab) {
         params.validate_tokens(vocab).map_err(|error| Error::Params(format!("row {number}: {error}")))?;
     }
-    let Some(token) = row.draft else { return Ok(()) };
-    if token as usize >= vocab {
+    if row.draft.is_empty() {
+        return Ok(());
+    }
+    if row.draft.len() > Row::MAX_DRAFT_TOKENS {
         return Err(Error::Params(format!(
-            "draft token {token} of row {number} is outside the vocabulary of {vocab}"
+            "row {number} verifies {} draft tokens, over the limit of {}: leave out the last",
+            row.draft.len(),
+            Row::MAX_DRAFT_TOKENS
         )));
+    }
+    for (i, token) in row.draft.iter().enumerate() {
+        if *token as usize >= vocab {
+            return Err(Error::Params(format!(
+                "draft token {token} of row {number} is outside the vocabulary of {vocab}"
+            )));
+        }
+        if row.draft[..i].contains(token) {
+            return Err(Error::Params(format!(
+                "draft token {token} of row {number} is there twice: siblings are drawn without replacement"
+            )));
+        }
     }
     if params.mirostat.is_some() {
         return Err(Error::Params(format!(
@@ -229,7 +245,7 @@ impl<'a> Inputs<'a> {
             if self.begins_request(row) {
                 quads[0] += changes.kept_quads(self.vocab);
             }
-            quads[1] += changes.step_quads(self.vocab);
+            quads[1] += changes.step_quads(self.vocab) + self.draft_quads(row);
             #[cfg(feature = "gpu")]
             {
                 quads[1] += self.run(row).map_or(0, |run| run.quads(&self.rows[row]));
@@ -270,6 +286,14 @@ impl<'a> Inputs<'a> {
         self.rows[row].finish().filter(|_| !self.runs_ahead(row))
     }
 
+    /// Quads of words of a row's draft tokens, where it has several.
+    pub(crate) fn draft_quads(&self, row: usize) -> usize {
+        match self.rows[row].draft.len() {
+            0 | 1 => 0,
+            several => several.div_ceil(4),
+        }
+    }
+
     /// The given tokens of a row.
     pub(crate) fn token_ids(&self, row: usize) -> &'a [u32] {
         &self.rows[row].request.params().logprob_token_ids
@@ -304,7 +328,7 @@ impl<'a> Inputs<'a> {
 
     /// Whether a row needs probabilities of its draft: a greedy one compares tokens.
     pub(crate) fn wants_draft(&self) -> bool {
-        self.rows.iter().any(|row| row.draft.is_some() && !row.request.compiled.is_greedy)
+        self.rows.iter().any(|row| !row.draft.is_empty() && !row.request.compiled.is_greedy)
     }
 
     /// The stop tokens of all rows, as `decode_info` names them.
@@ -324,7 +348,7 @@ impl<'a> Inputs<'a> {
                 position: row.position,
                 is_last: row.is_last(),
                 stops: (first_stop, row.stops().len()),
-                has_draft: row.draft.is_some(),
+                has_draft: !row.draft.is_empty(),
                 wants_raw: compiled.top_raw.is_some(),
                 n_draws: compiled.n_draws,
                 entropy: compiled.entropy,

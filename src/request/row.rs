@@ -11,8 +11,10 @@ pub struct Row<'a> {
     /// Number of the token to draw, the first after the prompt is 0. With the seed and the stream it decides the draw;
     /// `min_tokens` counts in it.
     pub position: u64,
-    /// A draft token to verify by rejection; see [`DraftTokens`](crate::DraftTokens).
-    pub draft: Option<u32>,
+    /// Draft tokens to verify by rejection, one after the other until one stands, at most
+    /// [`Row::MAX_DRAFT_TOKENS`]: of a chain one, of a tree siblings. See [`DraftTokens`](crate::DraftTokens) and
+    /// [`DraftTree`](crate::DraftTree).
+    pub draft: &'a [u32],
     /// Draft tokens before it, which penalties, DRY, bad words and no-repeat n-grams take for accepted. Where one of these acts,
     /// `position` is that behind them; Mirostat's limit cannot take them in, and refuses them.
     pub ahead: &'a [u32],
@@ -21,6 +23,9 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
+    /// Most draft tokens of a row.
+    pub const MAX_DRAFT_TOKENS: usize = 64;
+
     /// The row, whatever is missing before its position: of logits that do not follow from what the request draws, such as
     /// those of a file.
     #[must_use]
@@ -40,6 +45,6 @@ impl Request {
     /// that is accepted.
     #[must_use]
     pub fn row(&self, position: u64) -> Row<'_> {
-        Row { request: self, position, draft: None, ahead: &[], detached: false }
+        Row { request: self, position, draft: &[], ahead: &[], detached: false }
     }
 }

@@ -63,6 +63,9 @@ pub(crate) struct RequestWords {
     pub(crate) first_xtc_exempt: u32,
     pub(crate) n_xtc_exempt: u32,
     pub(crate) history: u32,
+    pub(crate) first_draft: u32,
+    pub(crate) n_drafts: u32,
+    pub(crate) unused: [u32; 2],
     pub(crate) cuts: [[u32; 4]; MAX_CUTS],
 }
 

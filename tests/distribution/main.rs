@@ -13,6 +13,7 @@ mod frequencies;
 mod independence;
 mod mutants;
 mod tail;
+mod trees;
 
 use sortilege::{Cpu, Engine, Logits, Request, Row, Sample, SampleInputs, SamplingParams, oracle};
 

@@ -60,6 +60,18 @@ impl Case {
         (0..self.numbers.below(most + 1)).map(|_| self.token()).collect()
     }
 
+    /// One draft token, or several different ones.
+    fn siblings(&mut self) -> Vec<u32> {
+        let most = [1, 1, 2, 6, Row::MAX_DRAFT_TOKENS][self.numbers.below(5)];
+        let mut tokens = vec![self.token()];
+        for token in self.tokens(most - 1) {
+            if !tokens.contains(&token) {
+                tokens.push(token);
+            }
+        }
+        tokens
+    }
+
     /// Between two bounds; at times one of them, or beside one.
     fn between(&mut self, low: f32, high: f32) -> f32 {
         match self.numbers.below(12) {
@@ -233,8 +245,13 @@ impl Case {
             .is(3)
             .then(|| (0..words).map(|_| (self.numbers.next() | self.numbers.next()) as u32).collect());
         let may_draft = |request: &Request| request.params().n == 1 && request.params().mirostat.is_none();
-        let drafts: Vec<Option<u32>> =
-            requests.iter().map(|request| (self.is(3) && may_draft(request)).then(|| self.token())).collect();
+        let drafts: Vec<Vec<u32>> = requests
+            .iter()
+            .map(|request| match self.is(3) && may_draft(request) {
+                true => self.siblings(),
+                false => Vec::new(),
+            })
+            .collect();
         let scale = 2.0 / self.vocab as f64;
         let draft = (0..self.rows * self.vocab).map(|_| (self.numbers.unit() * scale) as f32).collect();
         Call::Sample { requests, positions, mask, drafts, draft }
@@ -247,7 +264,7 @@ enum Call {
         requests: Vec<Request>,
         positions: Vec<u64>,
         mask: Option<Vec<u32>>,
-        drafts: Vec<Option<u32>>,
+        drafts: Vec<Vec<u32>>,
         draft: Vec<f32>,
     },
     Logprobs(LogprobsParams, Vec<Option<u32>>),
@@ -271,10 +288,7 @@ impl Call {
                 let rows: Vec<Row<'_>> = requests
                     .iter()
                     .zip(positions.iter().zip(drafts))
-                    .map(|(request, (position, draft))| Row {
-                        draft: *draft,
-                        ..request.row(*position).detached()
-                    })
+                    .map(|(request, (position, draft))| Row { draft, ..request.row(*position).detached() })
                     .collect();
                 let inputs = SampleInputs { mask: mask.as_deref(), draft: Some(draft) };
                 Answer::Samples(engine.sample(logits, &rows, &inputs).expect("samples"))

@@ -131,9 +131,15 @@ const OPERATIONS: [(&str, Operation); 9] = [
 
 fn sample(engine: &dyn Engine, batch: &Batch, logits: &Logits<'_>, drafted: bool) -> Answers {
     let requests = requests();
-    let draft_of = |row: usize| (drafted && row != 1 && row != 6).then_some(row as u32 * 100 + 7);
+    // One token, or siblings.
+    let drafts: Vec<Vec<u32>> = (0..ROWS)
+        .map(|row| match row {
+            _ if !drafted || row == 1 || row == 6 => Vec::new(),
+            _ => (0..1 + row as u32 % 3).map(|sibling| row as u32 * 100 + 7 + sibling).collect(),
+        })
+        .collect();
     let rows: Vec<Row<'_>> = (0..ROWS)
-        .map(|row| Row { draft: draft_of(row), ..requests[row].row(row as u64).detached() })
+        .map(|row| Row { draft: &drafts[row], ..requests[row].row(row as u64).detached() })
         .collect();
     let mask: Vec<u32> = batch.rows.iter().flat_map(|row| row.mask.iter().copied()).collect();
     let draft: Vec<f32> = batch.rows.iter().flat_map(|row| row.draft.iter().copied()).collect();

@@ -78,7 +78,8 @@ fn a_tree_is_verified_in_one_call() {
         (vec![], vec![], vec![]),
     ];
     for (tokens, parents, accepted) in trees {
-        let tree = DraftTree::new(&start, 0, &tokens, &parents).expect("a tree");
+        let tree =
+            DraftTree::new(&start, 0, &tokens, &parents, Verification::SampleAndMatch).expect("a tree");
         let rows: Vec<Row<'_>> = tree.rows().collect();
         let values: Vec<f32> = rows.iter().flat_map(|asked| row(asked.position as usize)).collect();
         let logits = Logits::f32(&values, rows.len(), VOCAB).expect("a batch");
@@ -105,8 +106,12 @@ fn rejection_keeps_the_distribution() {
     let run = |draft: &[f32; TOKENS], token_of: &dyn Fn(usize) -> u32| -> Vec<Sample> {
         let values: Vec<f32> = logits.iter().copied().cycle().take(positions * TOKENS).collect();
         let drafts: Vec<f32> = draft.iter().copied().cycle().take(positions * TOKENS).collect();
-        let rows: Vec<Row<'_>> =
-            (0..positions).map(|i| Row { draft: Some(token_of(i)), ..request.row(i as u64) }).collect();
+        let tokens: Vec<u32> = (0..positions).map(token_of).collect();
+        let rows: Vec<Row<'_>> = tokens
+            .iter()
+            .zip(0..)
+            .map(|(draft, i)| Row { draft: std::slice::from_ref(draft), ..request.row(i) })
+            .collect();
         let inputs = SampleInputs { mask: None, draft: Some(&drafts) };
         Cpu.sample(&Logits::f32(&values, positions, TOKENS).expect("a batch"), &rows, &inputs)
             .expect("samples")
@@ -158,7 +163,7 @@ fn a_draft_of_the_same_seed_changes_no_distribution() {
     let rows: Vec<Row<'_>> = plain
         .iter()
         .zip(&drafted)
-        .map(|(row, sample)| Row { draft: Some(sample.draws[0].token), ..*row })
+        .map(|(row, sample)| Row { draft: std::slice::from_ref(&sample.draws[0].token), ..*row })
         .collect();
     let probabilities: Vec<f32> = draft.iter().copied().cycle().take(4 * positions).collect();
     let samples = sample(&batch(&target), &rows, Some(&probabilities));

@@ -241,8 +241,8 @@ fn what_cannot_be_sampled_is_named() {
     let plain = buffer(&gpu, 4, BufferUsages::COPY_SRC | BufferUsages::COPY_DST);
     let copy_only = buffer(&gpu, 4, BufferUsages::COPY_SRC);
     let one = [request.row(0)];
-    let drafted = [Row { draft: Some(1), ..request.row(0) }];
-    let outside = [Row { draft: Some(VOCAB as u32), ..request.row(0) }];
+    let drafted = [Row { draft: &[1], ..request.row(0) }];
+    let outside = [Row { draft: &[VOCAB as u32], ..request.row(0) }];
     let nothing = SampleBuffers::default;
     let cases: &[(&str, &[Row<'_>], SampleBuffers<'_>)] = &[
         ("0 rows of requests for 1 rows", &[], nothing()),

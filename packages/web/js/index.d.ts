@@ -121,7 +121,7 @@ export interface Draft {
   /** Of the first token; the one after the accepted tokens by default. */
   position?: number;
   /** `"match"`, the default: the tokens are those of plain decoding. `"rejection"`: more stand, the distribution is that of plain
-   * decoding; it wants `draftProbabilities`, and no parents. */
+   * decoding; it wants `draftProbabilities`. Tokens after the same one are then tried in turn: draw them without replacement. */
   verification?: "match" | "rejection";
 }
 

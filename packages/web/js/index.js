@@ -189,11 +189,12 @@ export class Sampler {
     const fill = (rows) => {
       for (const { request, position, verification = "match", parents, tokens: ids } of all) {
         const draft = tokens(ids, "tokens");
-        if (verification !== "match" && (parents || verification !== "rejection")) {
-          throw new SortilegeError("Params", `verification ${json(verification)}: use "match", or "rejection" for tokens without parents`);
+        const byRejection = verification === "rejection";
+        if (!byRejection && verification !== "match") {
+          throw new SortilegeError("Params", `verification ${json(verification)}: use "match" or "rejection"`);
         }
-        if (parents) rows.push_tree(request.inner, position, draft, places(parents));
-        else rows.push_draft(request.inner, position, draft, verification === "rejection");
+        if (parents) rows.push_tree(request.inner, position, draft, places(parents), byRejection);
+        else rows.push_draft(request.inner, position, draft, byRejection);
       }
     };
     const rows = all.reduce((sum, draft) => sum + draft.tokens.length + 1, 0);

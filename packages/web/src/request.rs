@@ -72,7 +72,11 @@ struct Wanted {
 /// Draft tokens: one after the other, or a tree.
 enum Draft {
     Chain(Vec<u32>, Verification),
-    Tree(Vec<u32>, Vec<Option<usize>>),
+    Tree(Vec<u32>, Vec<Option<usize>>, Verification),
+}
+
+fn verification(by_rejection: bool) -> Verification {
+    if by_rejection { Verification::Rejection } else { Verification::SampleAndMatch }
 }
 
 #[wasm_bindgen]
@@ -96,8 +100,7 @@ impl Rows {
         tokens: Vec<u32>,
         by_rejection: bool,
     ) -> Result<()> {
-        let verification = if by_rejection { Verification::Rejection } else { Verification::SampleAndMatch };
-        self.want(request, position, Some(Draft::Chain(tokens, verification)))
+        self.want(request, position, Some(Draft::Chain(tokens, verification(by_rejection))))
     }
 
     /// The same of a tree: `parents` has the place of the token before each, -1 for the text.
@@ -107,9 +110,10 @@ impl Rows {
         position: Option<f64>,
         tokens: Vec<u32>,
         parents: &[i32],
+        by_rejection: bool,
     ) -> Result<()> {
         let parents = parents.iter().map(|parent| usize::try_from(*parent).ok()).collect();
-        self.want(request, position, Some(Draft::Tree(tokens, parents)))
+        self.want(request, position, Some(Draft::Tree(tokens, parents, verification(by_rejection))))
     }
 }
 
@@ -135,8 +139,8 @@ impl Rows {
                     Some(Draft::Chain(tokens, verification)) => {
                         Asked::Chain(DraftTokens::new(request, *position, tokens, *verification)?)
                     }
-                    Some(Draft::Tree(tokens, parents)) => {
-                        Asked::Tree(DraftTree::new(request, *position, tokens, parents)?)
+                    Some(Draft::Tree(tokens, parents, verification)) => {
+                        Asked::Tree(DraftTree::new(request, *position, tokens, parents, *verification)?)
                     }
                 })
             };

@@ -253,7 +253,7 @@ fn an_entropy_unasked_is_seen() {
     assert!(!known.logprobs(&answer, &params, None).is_ok());
 }
 
-fn sampled(row: &[f32], request: &Request, draft: Option<u32>) -> Sample {
+fn sampled(row: &[f32], request: &Request, draft: &[u32]) -> Sample {
     let probabilities = vec![0.0; row.len()];
     let inputs = SampleInputs { draft: Some(&probabilities), ..SampleInputs::default() };
     let asked = crate::Row { draft, ..request.row(3) };
@@ -277,7 +277,7 @@ fn every_fault_of_a_sample_is_seen() {
         ..SamplingParams::default()
     })
     .expect("sound");
-    let sound = sampled(&row, &request, None);
+    let sound = sampled(&row, &request, &[]);
     let judge = |answer: &Sample| known.sample(answer, &request.row(3), None);
     assert!(judge(&sound).error.is_some(), "something is measured");
     see_all(
@@ -346,11 +346,11 @@ fn every_fault_of_a_greedy_draw_is_seen() {
     let request =
         Request::new(SamplingParams { temperature: 0.0, seed: Some(1), ..SamplingParams::default() });
     let request = request.expect("sound");
-    for draft in [100, 7] {
-        let sound = sampled(&row, &request, Some(draft));
-        assert_eq!((sound.draws[0].token, sound.accepted), (100, Some(draft == 100)));
+    for draft in [&[100][..], &[7], &[7, 100], &[7, 8]] {
+        let sound = sampled(&row, &request, draft);
+        assert_eq!((sound.draws[0].token, sound.accepted), (100, Some(draft.contains(&100))));
         let second = known.truth(1.0).expect("a distribution").order[1];
-        let asked = crate::Row { draft: Some(draft), ..request.row(3) };
+        let asked = crate::Row { draft, ..request.row(3) };
         see_all(
             &sound,
             |answer| known.sample(answer, &asked, None),
@@ -375,9 +375,9 @@ fn a_draw_from_nothing_is_seen() {
     let request =
         Request::new(SamplingParams { raw_logprobs: Some(2), seed: Some(1), ..SamplingParams::default() });
     let request = request.expect("sound");
-    let other = sampled(&row_of("normal"), &request, None);
+    let other = sampled(&row_of("normal"), &request, &[]);
     see_all(
-        &sampled(&row, &request, None),
+        &sampled(&row, &request, &[]),
         |answer| known.sample(answer, &request.row(3), None),
         &[
             ("ok", &|s| s.status = Status::Ok),
@@ -409,7 +409,7 @@ fn every_fault_of_an_end_is_seen() {
         };
         Request::new(params).expect("sound")
     };
-    let goes_on = sampled(&row, &request(None, vec![7]), None);
+    let goes_on = sampled(&row, &request(None, vec![7]), &[]);
     for (max_tokens, stop, has_finished, reason) in [
         (Some(4), 7, false, FinishReason::Length),
         (None, 100, false, FinishReason::Stop),
@@ -421,7 +421,7 @@ fn every_fault_of_an_end_is_seen() {
         if has_finished && reason == FinishReason::Stop {
             [2, 7].into_iter().for_each(|token| request.accept_token(token));
         }
-        let sound = sampled(&row, &request, None);
+        let sound = sampled(&row, &request, &[]);
         assert_eq!((sound.finish_reason, sound.draws.is_empty()), (Some(reason), has_finished));
         let other = if reason == FinishReason::Stop { FinishReason::Length } else { FinishReason::Stop };
         see_all(
@@ -455,7 +455,7 @@ fn a_decision_at_its_boundary_is_left_open() {
         ..SamplingParams::default()
     };
     let request = Request::new(params).expect("sound");
-    let mut sample = sampled(&row, &request, None);
+    let mut sample = sampled(&row, &request, &[]);
     let verdict = known.sample(&sample, &request.row(3), None);
     assert!(verdict.is_ok() && verdict.error.is_none(), "{verdict}");
     sample.kept = 1;

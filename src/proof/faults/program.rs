@@ -90,7 +90,19 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "the ratio is 1 then, its power no octave below one, and the table's entry of none the same 2^31";
     // draws
     "a greedy draft is never right":
-        "progress.is_accepted = progress.token == draft_token" => "progress.is_accepted = false";
+        "progress.is_accepted = progress.token == progress.head.token" => "progress.is_accepted = false";
+    "a greedy sibling is never right":
+        "progress.is_accepted |= progress.token == draft_token(i)" => "progress.is_accepted |= false";
+    "the last sibling is not tried":
+        "progress.tried < requests[request].n_drafts" => "progress.tried + 1u < requests[request].n_drafts";
+    "siblings are tried with one number": "FOR_ACCEPT + progress.tried" => "FOR_ACCEPT";
+    "a sibling is tried on the whole run": "own = residual(own, token, progress.taken);" => "";
+    "a sibling's share is the run's": "progress.share = share_of(found.scan.mass, progress.rest)" => "progress.share = progress.kept.mass";
+    "what fell stays in the draft": "progress.rest -= min(progress.rest," => "progress.rest -= min(0u,";
+    "the residual of the last sibling alone": "progress.taken = capped_sum(progress.taken, progress.share)" => "progress.taken = progress.share";
+    "a share without its shift": "let share = shift_left64(quotient, by)" => "let share = quotient";
+    "a share wraps": "has_room && share.y < 0x80000000u" => "has_room";
+    "what was taken wraps": "(a.y | b.y | sum.y) < 0x80000000u" => "true";
     "the two numbers of a draw change places":
         "select(task.numbers.xy, task.numbers.zw, digit == 1u)"
             => "select(task.numbers.zw, task.numbers.xy, digit == 1u)";
