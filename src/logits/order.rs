@@ -70,17 +70,15 @@ fn reaching(keys: &[i32], floor: i32) -> Vec<u64> {
 fn reaching_with<S: Simd>(simd: S, keys: &[i32], floor: i32) -> Vec<u64> {
     let mut codes = Vec::new();
     let (vectors, rest) = keys.as_chunks::<WIDTH>();
-    let mut position = 0;
-    for vector in vectors {
+    for (vector, first) in vectors.iter().zip((0u32..).step_by(WIDTH)) {
         let mut reached = i32x16::simd_from(simd, *vector).simd_ge(floor).to_bitmask();
         while reached != 0 {
             let place = reached.trailing_zeros();
-            codes.push(code(vector[place as usize], position + place));
+            codes.push(code(vector[place as usize], first + place));
             reached &= reached - 1;
         }
-        position += WIDTH as u32;
     }
-    let rest = rest.iter().zip(position..).filter(|(key, _)| **key >= floor);
+    let rest = keys.iter().zip(0..).skip(keys.len() - rest.len()).filter(|(key, _)| **key >= floor);
     codes.extend(rest.map(|(&key, position)| code(key, position)));
     codes
 }

@@ -4,6 +4,7 @@
 use super::grid::Case;
 use super::synthetic::mix;
 use crate::answer::Sample;
+use crate::arithmetic::exact;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -187,15 +188,19 @@ impl SamplingCase {
         for (i, probability) in draft.iter_mut().enumerate() {
             *probability = (noise(i, 10) % 1000) as f32 * 0.002 / vocab as f32;
         }
-        // Whoever drafted was certain; with siblings, more than certain.
+        // Whoever drafted was certain; of several all but certain of the first one, as good as never drew others and never some.
         for (row, drafted) in drafts.iter().enumerate().filter(|(row, _)| row % 2 == 0) {
+            let Some(first) = drafted.first() else { continue };
             let own = &mut draft[row * vocab..][..vocab];
-            if let [_] = drafted[..] {
-                own.fill(0.0);
+            let is_sure = drafted.len() == 1;
+            for (probability, token) in own.iter_mut().zip(0..) {
+                let noise = noise(row, 11 + u64::from(token));
+                let never = is_sure || (noise & 1024 == 0 && !drafted.contains(&token));
+                let unit = exact::pow2_f32(-24 - (noise >> 11 & 7) as i32);
+                *probability = if never { 0.0 } else { (1 + noise % 1000) as f32 * unit };
             }
-            if let Some(first) = drafted.first() {
-                own[*first as usize] = 1.0;
-            }
+            let rest = if is_sure || noise(row, 10) & 64 == 0 { 0 } else { noise(row, 10) % 64 };
+            own[*first as usize] = 1.0 - rest as f32 * exact::pow2_f32(-24);
         }
         Self { requests, drafts, mask, mask_words: words, draft }
     }

@@ -92,6 +92,38 @@ fn a_tree_is_verified_in_one_call() {
     }
 }
 
+/// Siblings of a tree are tried in turn, of greedy requests too: a device says what the CPU says.
+#[test]
+fn a_tree_by_rejection_is_the_cpus() {
+    let tokens = [7, 30, 2, 9, 4, 4000, 11];
+    let parents = [None, None, None, Some(1), Some(1), Some(1), Some(5)];
+    for temperature in [0.0, 1.3] {
+        let params = SamplingParams {
+            temperature,
+            top_k: 900,
+            frequency_penalty: 0.5,
+            seed: Some(5),
+            ..SamplingParams::default()
+        };
+        let request = Request::with_prompt(params, &[5, 6]).expect("in range");
+        let tree = DraftTree::new(&request, 0, &tokens, &parents, Verification::Rejection).expect("a tree");
+        let rows: Vec<Row<'_>> = tree.rows().collect();
+        let mut values: Vec<f32> = rows.iter().flat_map(|asked| row(asked.position as usize)).collect();
+        values[30] = 20.0; // one that a greedy request takes, though not the first that is tried
+        let logits = Logits::f32(&values, rows.len(), VOCAB).expect("a batch");
+        let mut draft = vec![0.5 / VOCAB as f32; rows.len() * VOCAB];
+        tokens.iter().for_each(|token| draft[*token as usize] = 0.05);
+        let inputs = SampleInputs { mask: None, draft: Some(&draft) };
+        let expected = Cpu.sample(&logits, &rows, &inputs).expect("samples");
+        let accepted = tree.verify(&expected).accepted;
+        assert_eq!(accepted.first(), Some(&1), "at temperature {temperature}");
+        for gpu in gpus() {
+            let samples = gpu.sample(&logits, &rows, &inputs).expect("samples");
+            assert_eq!(samples, expected, "at temperature {temperature}");
+        }
+    }
+}
+
 /// Rejection: a draft with the target's own probabilities always stands, an impossible one never, and what comes out
 /// has the target's distribution whatever the draft was.
 #[test]

@@ -101,7 +101,7 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     "what fell stays in the draft": "progress.rest -= min(progress.rest," => "progress.rest -= min(0u,";
     "the residual of the last sibling alone": "progress.taken = capped_sum(progress.taken, progress.share)" => "progress.taken = progress.share";
     "a share without its shift": "let share = shift_left64(quotient, by)" => "let share = quotient";
-    "a share wraps": "has_room && share.y < 0x80000000u" => "has_room";
+    "a share loses its highest bits": "has_room && share.y < 0x80000000u" => "share.y < 0x80000000u";
     "what was taken wraps": "(a.y | b.y | sum.y) < 0x80000000u" => "true";
     "the two numbers of a draw change places":
         "select(task.numbers.xy, task.numbers.zw, digit == 1u)"
@@ -112,7 +112,7 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "select(0u, 3u, progress.is_raw)" => "select(3u, 0u, progress.is_raw)";
     "a draft that leaves nothing": "progress.weigh == BY_RESIDUAL && progress.token == NO_TOKEN" => "false";
     "a rejected draft's draw takes numbers of the first":
-        "select(FOR_RESIDUAL, FOR_ACCEPT," => "select(FOR_DRAW, FOR_ACCEPT,";
+        "select(FOR_RESIDUAL, FOR_ACCEPT" => "select(FOR_DRAW, FOR_ACCEPT";
     "the kept mass is a surprisal":
         "progress.kept_mass = found.scan.mass;" => "progress.kept_mass = progress.kept.surprisal;";
     "a rank among equals that are cut off is the row's":
