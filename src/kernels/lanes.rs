@@ -73,16 +73,21 @@ impl Lanes {
         let (mut weights, mut surprisals, mut maxima) = ([zero; 4], [zero; 4], [zero; 4]);
         let subtiles = group.as_chunks::<SUBTILE_TOKENS>().0.iter().enumerate();
         for (i, subtile) in subtiles {
-            let [a, b, c, d] = vectors(subtile);
-            let bits = |bits: &[u32; WIDTH]| u32x16::simd_from(simd, *bits);
-            let [a, b, c, d] = [bits(a), bits(b), bits(c), bits(d)];
+            let mut bits = [u32x16::splat(simd, 0); 4];
+            for (bits, stored) in bits.iter_mut().zip(subtile.as_chunks().0) {
+                *bits = u32x16::simd_from(simd, *stored);
+            }
+            let [a, b, c, d] = bits;
             *max_bits = max_bits.max(a.max(b).max(c.max(d)));
-            maxima[i] = lane_maxima(simd, [a, b, c, d]).bitcast();
-            let token = |bits| token::<S, SURPRISAL>(simd, maxima[i], bits, scale);
-            let [a, b, c, d] = [token(a), token(b), token(c), token(d)];
-            weights[i] = lane_sums(simd, (a.0 + b.0) + (c.0 + d.0));
+            maxima[i] = lane_maxima(simd, bits).bitcast();
+            let mut parts = [[zero; 4]; 2];
+            for (k, bits) in bits.into_iter().enumerate() {
+                [parts[0][k], parts[1][k]] = token::<S, SURPRISAL>(simd, maxima[i], bits, scale);
+            }
+            let sum = |[a, b, c, d]: [f32x16<S>; 4]| lane_sums(simd, (a + b) + (c + d));
+            weights[i] = sum(parts[0]);
             if SURPRISAL {
-                surprisals[i] = lane_sums(simd, (a.1 + b.1) + (c.1 + d.1));
+                surprisals[i] = sum(parts[1]);
             }
         }
         let place = number * GROUP_LANES;
@@ -145,7 +150,7 @@ fn token<S: Simd, const SURPRISAL: bool>(
     max: f32x16<S>,
     bits: u32x16<S>,
     LaneScale { per_logit }: LaneScale,
-) -> (f32x16<S>, f32x16<S>) {
+) -> [f32x16<S>; 2] {
     let apart = (max - bits.bitcast::<f32x16<S>>()) * per_logit;
     let distance: f32x16<S> = apart.bitcast::<u32x16<S>>().min(lane::FARTHEST.to_bits()).bitcast();
     let units: i32x16<S> = distance.to_int();
@@ -156,14 +161,7 @@ fn token<S: Simd, const SURPRISAL: bool>(
     let lowered = |x: f32x16<S>| (x.bitcast::<u32x16<S>>() - octaves).bitcast::<f32x16<S>>();
     let surprisal =
         if SURPRISAL { lowered(mantissa * distance.max(lane::NEAREST)) } else { f32x16::splat(simd, 0.0) };
-    (lowered(mantissa), surprisal)
-}
-
-/// The vectors of a subtile.
-#[inline(always)]
-fn vectors<T>(subtile: &[T; SUBTILE_TOKENS]) -> [&[T; WIDTH]; 4] {
-    let vectors = subtile.as_chunks::<WIDTH>().0;
-    [&vectors[0], &vectors[1], &vectors[2], &vectors[3]]
+    [lowered(mantissa), surprisal]
 }
 
 /// The maximum of each lane, at the places of all its four tokens, of the vectors of a subtile.

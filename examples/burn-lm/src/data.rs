@@ -85,6 +85,25 @@ pub fn load_tokenizer(path: &Path) -> Result<Tokenizer> {
         .with_context(|| format!("cannot load the tokenizer in {}", path.display()))
 }
 
+/// The bytes of every token: byte-level pieces spell each byte as a character (Radford et al. 2019, `bytes_to_unicode`), the
+/// printable ones as themselves and the others, in order, from U+0100 on.
+pub fn token_bytes(tokenizer: &Tokenizer) -> Vec<Vec<u8>> {
+    let is_itself = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..);
+    let others: Vec<u8> = (0..=u8::MAX).filter(|byte| !is_itself(byte)).collect();
+    let byte = |c: char| match u8::try_from(c) {
+        Ok(byte) => Some(byte),
+        Err(_) => others.get(c as usize - 0x100).copied(),
+    };
+    let vocabulary = tokenizer.get_vocab_size(true) as u32;
+    let bytes = |token| {
+        tokenizer
+            .id_to_token(token)
+            .into_iter()
+            .flat_map(|piece| piece.chars().filter_map(byte).collect::<Vec<_>>())
+    };
+    (0..vocabulary).map(|token| bytes(token).collect()).collect()
+}
+
 /// The tokens of `text`.
 pub fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
     let mut tokens = Vec::new();
@@ -225,6 +244,11 @@ mod tests {
         let tokens = encode(&tokenizer, other)?;
         assert_eq!(decode(&tokenizer, &tokens)?, other);
         assert!(train_tokenizer(&text, 5000).is_err());
+        let text = "Of é, “quotes” and \t tabs.\n";
+        let (tokens, bytes) = (encode(&tokenizer, text)?, token_bytes(&tokenizer));
+        let spelled: Vec<u8> =
+            tokens.iter().flat_map(|token| bytes[*token as usize].iter().copied()).collect();
+        assert_eq!(String::from_utf8(spelled)?, text);
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use burn_lm::data;
 use burn_lm::engine::{Batch, Engine, Owner};
 use clap::Parser;
 use serde::Deserialize;
-use sortilege::log::{JsonlWriter, Record, Texts, WriteRecord};
+use sortilege::log::{JsonlWriter, Record, Texts, TokenBytes, WriteRecord};
 use sortilege::{Dtype, Kernels, Pending, Request, Sample, SamplingParams};
 use tokenizers::Tokenizer;
 
@@ -88,9 +88,19 @@ impl Asked {
     }
 }
 
+/// The bytes of every token, for the log.
+struct Vocabulary(Vec<Vec<u8>>);
+
+impl TokenBytes for Vocabulary {
+    fn bytes(&self, token: u32) -> Option<&[u8]> {
+        self.0.get(token as usize).map(Vec::as_slice)
+    }
+}
+
 /// What has come back: texts that grow, and the log.
 struct Output {
     tokenizer: Tokenizer,
+    vocabulary: Vocabulary,
     sequences: Vec<Vec<u32>>,
     log: Option<JsonlWriter<BufWriter<File>>>,
     /// Bytes of the first text that are on the screen.
@@ -101,12 +111,13 @@ struct Output {
 impl Output {
     /// Takes one step's samples.
     fn take(&mut self, pending: Pending<Sample>) -> Result<()> {
+        let texts = Texts::new(&self.vocabulary);
         for (row, sample) in pending.wait()?.iter().enumerate() {
             let drawn =
                 sample.draws.first().with_context(|| format!("row {row} has nothing to draw from"))?;
             self.sequences[row].push(drawn.token);
             if let Some(log) = &mut self.log {
-                log.write(&Record::sample(row as u64, self.steps, 0, sample, Texts::NONE))?;
+                log.write(&Record::sample(row as u64, self.steps, 0, sample, texts))?;
             }
         }
         self.steps += 1;
@@ -145,7 +156,8 @@ fn main() -> Result<()> {
     let mut batch = Batch::new(&engine, &prompts, requests, cli.steps)?;
     let log = cli.log.map(File::create).transpose().context("cannot create the log")?;
     let log = log.map(|file| JsonlWriter::new(BufWriter::new(file)));
-    let mut output = Output { tokenizer, sequences: prompts, log, shown: 0, steps: 0 };
+    let vocabulary = Vocabulary(data::token_bytes(&tokenizer));
+    let mut output = Output { tokenizer, vocabulary, sequences: prompts, log, shown: 0, steps: 0 };
 
     let (begin, before) = (Instant::now(), engine.sampler.traffic());
     let mut under_way = VecDeque::new();
