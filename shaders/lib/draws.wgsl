@@ -1,7 +1,10 @@
 // draws: sums of what is kept, then tokens at random points of the run, in token order; docs/sampling.md, "Drawing".
 // Provides: advance_kept, advance_draw, advance_describe, words_of_draw, random.
 // Needs: format, words, integers, exact, request, rng, numbers, list, scan, thresholds, row_program (.wgsl), the
-// kernel's bindings `requests`, `records`.
+// kernel's bindings `row_data`, `requests`, `records`.
+
+// Of one, Q31: where a draft's probabilities leave less, their own rounding says too much of what is left.
+const LEAST_REST: u32 = 0x80000u;
 
 // Sums of what is kept, at the scale of pass 1 and at the one that is drawn at.
 fn advance_kept() {
@@ -83,6 +86,7 @@ fn advance_draw() {
         case 1u: {
             progress.token = place_of_code(found.scan.first);
             progress.is_accepted = progress.token == progress.head.token;
+            rounds += requests[request].n_drafts;
             for (var i = 1u; i < requests[request].n_drafts; i++) {
                 progress.is_accepted |= progress.token == draft_token(i);
             }
@@ -96,10 +100,12 @@ fn advance_draw() {
         }
         case 3u: {
             if progress.weigh == BY_RESIDUAL && progress.tried < requests[request].n_drafts {
-                progress.token = draft_token(progress.tried);
-                progress.share = share_of(found.scan.mass, progress.rest);
-                progress.round = 0u;
-                return;
+                progress.share = share_of(found.scan.mass);
+                if any(progress.share != vec2<u32>(0u, 0u)) {
+                    progress.token = draft_token(progress.tried);
+                    progress.round = 0u;
+                    return;
+                }
             }
             move_to_draw();
             return;
@@ -186,29 +192,24 @@ fn accepts(token: u32) -> bool {
 
 // What is left is less than before a draft token fell.
 fn reject(token: u32) {
-    progress.taken = capped_sum(progress.taken, progress.share);
+    progress.taken = add64(progress.taken, progress.share);
     progress.rest -= min(progress.rest, draft_mass(token, vec2<u32>(0x80000000u, 0u)).x);
     progress.tried += 1u;
 }
 
-// The mass of which a draft's probabilities are shares, where they leave this of one and this mass is left: their quotient
-// of 31 bits or more, at most 2^63.
-fn share_of(left: vec2<u32>, rest: u32) -> vec2<u32> {
+// The mass of which the draft's probabilities are shares, where this mass is left: its quotient and what they leave of one,
+// of 31 bits or more. 0 where no further draft token is tried: nothing is left, or too little to say what the draft would
+// have drawn next.
+fn share_of(left: vec2<u32>) -> vec2<u32> {
     let by = 32u - countLeadingZeros(left.y);
     let high = shift_right64(left, by).x;
-    // Of one nothing is taken: the divisor has 31 bits otherwise.
-    let one = vec2<u32>(high, 0u);
-    var quotient = one;
-    if rest < 0x80000000u {
-        quotient = divide64(vec2<u32>(high << 31u, high >> 1u), max(rest, 1u));
+    var quotient = vec2<u32>(high, 0u);
+    if progress.rest < 0x80000000u { // a divisor of 31 bits
+        rounds += 64u;
+        quotient = divide64(vec2<u32>(high << 31u, high >> 1u), max(progress.rest, 1u));
     }
-    let has_room = by == 0u || all(shift_right64(quotient, 64u - by) == vec2<u32>(0u, 0u));
     let share = shift_left64(quotient, by);
-    return select(vec2<u32>(0u, 0x80000000u), share, has_room && share.y < 0x80000000u);
-}
-
-// The sum of two masses of at most 2^63, at most as much.
-fn capped_sum(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
-    let sum = add64(a, b);
-    return select(vec2<u32>(0u, 0x80000000u), sum, (a.y | b.y | sum.y) < 0x80000000u);
+    let fits = all(shift_right64(quotient, 63u - by) == vec2<u32>(0u, 0u))
+        && add64(progress.taken, share).y < 0x80000000u;
+    return select(vec2<u32>(0u, 0u), share, fits && progress.rest >= LEAST_REST);
 }

@@ -28,7 +28,7 @@ struct Request {
     history: u32,       // where row_history finds what it is told; 0 without
     first_draft: u32,   // draft tokens in `row_data`, four a quad, where there are several
     n_drafts: u32,      // 0 where there is one, the head's, or none
-    unused: vec2<u32>,
+    unused: vec2<u32>,  // `cuts` begin at a quad
     cuts: array<vec4<u32>, MAX_CUTS>, // CUT_*, then the kind's own words
 }
 

@@ -34,7 +34,7 @@ pub struct Sample {
     /// The first and the last of the kept tokens, in the one total order: with [`Self::kept`] they say which tokens the
     /// filters kept. `None` where no filter acted, and all possible tokens are kept.
     pub kept_ends: Option<[TopLogprob; 2]>,
-    /// Whether the draft token of the row was accepted; `None` without one.
+    /// Whether one of the row's draft tokens was accepted, which is then the draw; `None` without one.
     pub accepted: Option<bool>,
     /// The distribution that was drawn from: after changes, temperature and filters. Its list is empty unless
     /// [`SamplingParams::processed_logprobs`](crate::SamplingParams::processed_logprobs) asks for it.

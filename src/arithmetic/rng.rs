@@ -9,6 +9,7 @@ layout! {
         /// Plus the number of the draw.
         DRAW = 0,
         XTC = 1 << 16,
+        /// Plus the number of the draft token.
         ACCEPT = 2 << 16,
         RESIDUAL = 3 << 16,
     }

@@ -25,78 +25,91 @@ pub(super) fn by_tile(view: &View<'_>, scale: Scale, [tile_number, token_number]
 
 /// A token of the run, by weights relative to its maximum.
 pub(super) fn by_row(run: &mut Run<'_>, numbers: [u64; 2]) -> u32 {
-    weighed(run, numbers, |_, weight| weight).expect("a run has mass")
+    weighed(weights(run), numbers).expect("a run has mass")
 }
 
 /// What draft tokens that fell leave of a run: `docs/sampling.md`, 7.
 pub(super) struct Residual<'a> {
+    /// The tokens of the run with their weights.
+    weights: Vec<(u32, u64)>,
     /// Bits of the draft's probabilities.
     probabilities: &'a [u32],
-    /// The mass of which those are shares, of the draft token at hand.
+    /// The mass of which those are shares, for the draft token at hand.
     share: u64,
-    /// The same of all that fell.
+    /// The same for all that fell.
     taken: u64,
     /// What their probabilities leave of one, Q31.
     rest: u32,
 }
 
+/// Where a draft's probabilities leave less of one, Q31, their own rounding says too much of what is left.
+const LEAST_REST: u32 = 1 << 19;
+
 impl<'a> Residual<'a> {
-    /// A run of this mass, which no draft token was tried on.
-    pub(super) fn new(probabilities: &'a [u32], mass: u64) -> Self {
-        Self { probabilities, share: mass, taken: 0, rest: 1 << 31 }
+    /// A run on which no draft token was tried.
+    pub(super) fn new(run: &mut Run<'_>, probabilities: &'a [u32]) -> Self {
+        let weights = weights(run);
+        let share = weights.iter().map(|(_, weight)| weight).sum();
+        Self { weights, probabilities, share, taken: 0, rest: 1 << 31 }
     }
 
     /// Whether a draft token stands: with probability min(1, its mass in what is left over the draft's). What is left is
     /// less otherwise.
-    pub(super) fn accepts(&mut self, run: &mut Run<'_>, number: u64, token: u32) -> bool {
-        let probability = self.probabilities[token as usize];
-        if self.taken > 0 {
-            let left = weights(run, |token, weight| self.of(token, weight)).map(|(_, weight)| weight).sum();
-            self.share = share_of(left, self.rest);
-        }
-        let own = run.tokens().iter().find(|(_, kept)| *kept == token).map_or(0, |(key, _)| run.weight(*key));
-        if point(number, draft_mass(probability, self.share)) < self.of(token, own) {
+    pub(super) fn accepts(&mut self, number: u64, token: u32) -> bool {
+        let own = self.weights.iter().find(|(kept, _)| *kept == token).map_or(0, |(_, weight)| *weight);
+        if point(number, self.drafted(token, self.share)) < self.left(token, own) {
             return true;
         }
-        self.taken = capped(self.taken.saturating_add(self.share));
+        self.taken += self.share;
         #[expect(clippy::cast_possible_truncation, reason = "at most 2^31")]
-        let drafted = draft_mass(probability, 1 << 31) as u32;
+        let drafted = self.drafted(token, 1 << 31) as u32;
         self.rest = self.rest.saturating_sub(drafted);
         false
     }
 
+    /// Goes on to the next draft token, if one is tried: not where nothing is left, or too little to say what the draft
+    /// would have drawn next.
+    pub(super) fn has_next(&mut self) -> bool {
+        let left = self.weights.iter().map(|&(token, weight)| self.left(token, weight)).sum();
+        let share = share_of(left, self.rest, self.taken);
+        self.share = share.unwrap_or(0);
+        share.is_some()
+    }
+
     /// A token of what is left; of the run where that is nothing.
-    pub(super) fn draw(&self, run: &mut Run<'_>, numbers: [u64; 2]) -> u32 {
-        weighed(run, numbers, |token, weight| self.of(token, weight)).unwrap_or_else(|| by_row(run, numbers))
+    pub(super) fn draw(&self, numbers: [u64; 2]) -> u32 {
+        let left = self.weights.iter().map(|&(token, weight)| (token, self.left(token, weight))).collect();
+        let all = || weighed(self.weights.clone(), numbers);
+        weighed(left, numbers).or_else(all).expect("a run has mass")
     }
 
     /// What is left of a token's weight.
-    fn of(&self, token: u32, weight: u64) -> u64 {
-        weight.saturating_sub(draft_mass(self.probabilities[token as usize], self.taken))
+    fn left(&self, token: u32, weight: u64) -> u64 {
+        weight.saturating_sub(self.drafted(token, self.taken))
+    }
+
+    /// What the draft's probability of a token is of a mass.
+    fn drafted(&self, token: u32, mass: u64) -> u64 {
+        draft_mass(self.probabilities[token as usize], mass)
     }
 }
 
-/// The mass of which a draft's probabilities are shares, where they leave this of one and this mass is left: their quotient
-/// of 31 bits or more.
-fn share_of(left: u64, rest: u32) -> u64 {
+/// The mass of which a draft's probabilities are shares, where they leave this of one and this mass is left: their quotient,
+/// of 31 bits or more. `None` if it is none, or with what fell too large.
+fn share_of(left: u64, rest: u32, taken: u64) -> Option<u64> {
     let by = 32 - left.leading_zeros().min(32);
-    let quotient = ((left >> by) << 31) / u64::from(rest.max(1));
-    capped(if quotient.leading_zeros() > by { quotient << by } else { u64::MAX })
+    let quotient = ((left >> by) << 31).checked_div(u64::from(rest)).filter(|_| rest >= LEAST_REST)?;
+    let share = (quotient >> (63 - by) == 0).then_some(quotient << by)?;
+    (share > 0 && taken + share < 1 << 63).then_some(share)
 }
 
-/// Masses end here: those of a run are below.
-fn capped(mass: u64) -> u64 {
-    mass.min(1 << 63)
+/// The tokens of the run with their weights.
+fn weights(run: &mut Run<'_>) -> Vec<(u32, u64)> {
+    run.tokens().into_iter().map(|(key, token)| (token, run.weight(key))).collect()
 }
 
-/// The token at a point of the run: its tile, then the token, by weights that `part` may lessen. `None` if nothing has
-/// any.
-fn weighed(
-    run: &mut Run<'_>,
-    [tile_number, token_number]: [u64; 2],
-    part: impl Fn(u32, u64) -> u64,
-) -> Option<u32> {
-    let mut tokens: Vec<(u32, u64)> = weights(run, part).collect();
+/// The token at a point of these weights: its tile, then the token. `None` if nothing has any.
+fn weighed(mut tokens: Vec<(u32, u64)>, [tile_number, token_number]: [u64; 2]) -> Option<u32> {
     tokens.sort_unstable();
     let mut masses = vec![0; tokens.last().map_or(0, |(last, _)| *last as usize / TILE_TOKENS + 1)];
     for (token, weight) in &tokens {
@@ -106,11 +119,6 @@ fn weighed(
     tokens.retain(|(token, _)| *token as usize / TILE_TOKENS == tile);
     let weights: Vec<u64> = tokens.iter().map(|(_, weight)| *weight).collect();
     Some(tokens[pick(&weights, token_number)?].0)
-}
-
-/// The tokens of the run with their weights, which `part` may lessen.
-fn weights(run: &mut Run<'_>, part: impl Fn(u32, u64) -> u64) -> impl Iterator<Item = (u32, u64)> {
-    run.tokens().into_iter().map(move |(key, token)| (token, part(token, run.weight(key))))
 }
 
 /// What a draft's probability, given by its bits, is of a mass: `⌊probability · mass⌋`; a NaN or a negative one is
@@ -213,9 +221,8 @@ mod tests {
         let bits = bits_of(&[0.0, 0.0, f32::NEG_INFINITY, 0.0]);
         let view = view_of(&bits);
         let mut run = Run::new(&view, Scale::new(1.0), KEY);
-        let mass = run.sums().mass;
         let mut accepts = |number, token, probability: f32| {
-            Residual::new(&[probability.to_bits(); 4], mass).accepts(&mut run, number, token)
+            Residual::new(&mut run, &[probability.to_bits(); 4]).accepts(number, token)
         };
         assert!(accepts(u64::MAX, 1, 0.333), "less than its own third");
         let two_thirds = 2.0 / 3.0 + 1e-6; // a little over twice its own
@@ -232,8 +239,8 @@ mod tests {
         let mass = run.sums().mass;
         let mut ends = |draft: [f32; 4]| {
             let draft = draft.map(f32::to_bits);
-            let residual = Residual { taken: mass, ..Residual::new(&draft, mass) };
-            [0, u64::MAX].map(|number| residual.draw(&mut run, [number; 2]))
+            let residual = Residual { taken: mass, ..Residual::new(&mut run, &draft) };
+            [0, u64::MAX].map(|number| residual.draw([number; 2]))
         };
         assert_eq!(ends([0.0; 4]), [0, 3], "all of the run");
         assert_eq!(ends([0.25, 0.0, 0.0, 0.75]), [1, 2], "what has as much in the draft is never drawn");
@@ -251,36 +258,56 @@ mod tests {
         let mass = run.sums().mass;
         let quarter = mass / 4;
         let draft = [0.5, 0.375, 0.125, 0.0f32].map(f32::to_bits);
-        let mut residual = Residual::new(&draft, mass);
-        assert!(!residual.accepts(&mut run, HALF, 0), "one quarter over two");
+        let mut residual = Residual::new(&mut run, &draft);
+        assert!(!residual.accepts(HALF, 0), "one quarter over two");
         assert_eq!((residual.taken, residual.rest), (mass, 1 << 30));
         // Half a quarter of the third and the fourth are left; the draft would give the second three quarters of that.
-        let left = |residual: &Residual<'_>| [0, 1, 2, 3].map(|token| residual.of(token, quarter));
+        let left = |residual: &Residual<'_>| [0, 1, 2, 3].map(|token| residual.left(token, quarter));
         assert_eq!(left(&residual), [0, 0, quarter / 2, quarter]);
-        assert!(!residual.accepts(&mut run, 0, 1), "nothing of it is left");
-        assert_eq!((residual.share, residual.rest), (3 * quarter, 1 << 28));
-        assert_eq!(residual.taken, 7 * quarter);
-        // ⌊7/8⌋ of a quarter is gone of the third. The draft would draw nothing else next.
+        assert!(residual.has_next() && !residual.accepts(0, 1), "nothing of it is left");
+        assert_eq!((residual.share, residual.taken, residual.rest), (3 * quarter, 7 * quarter, 1 << 28));
         assert_eq!(left(&residual), [0, 0, quarter / 8, quarter]);
-        let share = share_of(quarter / 8 + quarter, 1 << 28);
-        assert_eq!(share, 9 * quarter);
-        assert!(residual.accepts(&mut run, u64::MAX / 9 - 9, 2) && residual.share == share, "one ninth");
-        let mut again = Residual { taken: 7 * quarter, rest: 1 << 28, ..Residual::new(&draft, mass) };
-        assert!(!again.accepts(&mut run, u64::MAX / 9 + 9, 2));
-        assert_eq!([0, u64::MAX].map(|number| again.draw(&mut run, [number; 2])), [3, 3]);
+        // The third is all that the draft would draw next.
+        assert!(residual.has_next());
+        assert_eq!(residual.share, 9 * quarter);
+        assert!(!residual.accepts(u64::MAX / 9 + 9, 2), "one ninth");
+        assert_eq!([0, u64::MAX].map(|number| residual.draw([number; 2])), [3, 3]);
+        assert!(!residual.has_next(), "the draft has nothing more to draw");
+    }
+
+    /// A draft that is as good as sure: what is drawn next is not known well enough to be tried.
+    #[test]
+    fn what_is_left_of_a_sure_draft_is_drawn_from() {
+        let bits = bits_of(&[0.0; 4]);
+        let view = view_of(&bits);
+        let mut run = Run::new(&view, Scale::new(1.0), KEY);
+        for (first, is_tried) in
+            [(1.0f32, false), (1.0 - f32::EPSILON, false), (0.9997, true), (0.9998, false)]
+        {
+            let draft = [first, 1.0 - first, 0.0, 0.0].map(f32::to_bits);
+            let mut residual = Residual::new(&mut run, &draft);
+            assert!(!residual.accepts(HALF, 0));
+            assert_eq!(residual.has_next(), is_tried, "{first}");
+            assert_eq!([0, u64::MAX].map(|number| residual.draw([number; 2])), [1, 3]);
+        }
     }
 
     #[test]
-    fn a_share_ends_where_masses_do() {
+    fn a_share_is_below_what_masses_can_be() {
         let [one, half] = [1 << 31, 1 << 30];
-        assert_eq!(share_of(5 << 43, one), 5 << 43);
-        assert_eq!(share_of((5 << 43) + 1, one), 5 << 43, "of 32 bits");
-        assert_eq!(share_of(0xffff_fffe, half), 0x1_ffff_fffc);
-        assert_eq!(share_of(3, 7), 3 * (1 << 31) / 7);
-        for (left, rest) in [(1 << 62, half), (1 << 63, 1), (1 << 43, 0), (u64::MAX, one), (1 << 33, 1)] {
-            assert_eq!(share_of(left, rest), 1 << 63, "{left} over {rest}");
+        assert_eq!(share_of(5 << 43, one, 0), Some(5 << 43));
+        assert_eq!(share_of((5 << 43) + 1, one, 0), Some(5 << 43), "of 32 bits");
+        assert_eq!(share_of(0xffff_fffe, half, 7), Some(0x1_ffff_fffc));
+        assert_eq!(share_of(3, LEAST_REST, 0), Some(3 << 12));
+        assert_eq!(share_of(3, LEAST_REST - 1, 0), None);
+        assert_eq!(share_of(0, one, 1 << 63), None, "nothing is left");
+        assert_eq!(share_of((1 << 62) - (1 << 31), half, 0), Some((1 << 63) - (1 << 32)));
+        assert_eq!(share_of((1 << 62) - (1 << 31), half, 1 << 32), None, "as much as there can be");
+        assert_eq!(share_of((1 << 62) - (1 << 31), half, (1 << 32) - 1), Some((1 << 63) - (1 << 32)));
+        for (left, rest, taken) in
+            [(1 << 62, half, 0), (1 << 63, one, 0), (u64::MAX, LEAST_REST, 0), (1 << 43, one, 1 << 63)]
+        {
+            assert_eq!(share_of(left, rest, taken), None, "{left} over {rest}, {taken} taken");
         }
-        assert_eq!(share_of(0xffff_ffff, 1), 0xffff_ffff << 31);
-        assert_eq!(share_of(0, 0), 0);
     }
 }

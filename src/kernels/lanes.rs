@@ -32,7 +32,7 @@ impl Lanes {
         Self { max: [exact::BITS_NEG_INFINITY; LANES], weights: [0; LANES], surprisals: [0; LANES] }
     }
 
-    /// Weighs the tokens of a tile, and gives their bits, in place or in the room, and the largest. Lanes behind the last
+    /// Weighs the tokens of a tile, and gives their bits, in place or in the room, and the largest of these. Lanes behind the last
     /// token are as if of -infinity.
     #[inline(always)]
     pub(super) fn fill<'b, S: Simd, const SURPRISAL: bool>(

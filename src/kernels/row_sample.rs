@@ -122,7 +122,7 @@ fn sample(view: &View<'_>, task: &RowTask<'_>) -> SampleBits {
         let token = run.at(0).1;
         (vec![token], draft.contains(&token))
     } else if !draft.is_empty() {
-        verify(&mut run, draft, probabilities, kept.mass)
+        verify(&mut run, draft, probabilities)
     } else {
         let draw = |number| match task.key.numbers(Purpose::Draw(number)) {
             numbers if by_tile => draw::by_tile(view, run.scale, numbers),
@@ -178,17 +178,19 @@ fn truncate(run: &mut Run<'_>, request: &Compiled) -> DrawScale {
     drawn_at
 }
 
-/// The first draft token that stands, otherwise a draw from what they lack; and whether one stands.
-fn verify(run: &mut Run<'_>, draft: &[u32], probabilities: &[u32], mass: u64) -> (Vec<u32>, bool) {
-    let mut residual = Residual::new(probabilities, mass);
+/// The first draft token that stands, otherwise a draw from what they leave; and whether one stands.
+fn verify(run: &mut Run<'_>, draft: &[u32], probabilities: &[u32]) -> (Vec<u32>, bool) {
+    let mut residual = Residual::new(run, probabilities);
     for (&drafted, number) in draft.iter().zip(0..) {
-        let [number, _] = run.key.numbers(Purpose::Accept(number));
-        if residual.accepts(run, number, drafted) {
+        if number > 0 && !residual.has_next() {
+            break;
+        }
+        let [point, _] = run.key.numbers(Purpose::Accept(number));
+        if residual.accepts(point, drafted) {
             return (vec![drafted], true);
         }
     }
-    let numbers = run.key.numbers(Purpose::Residual);
-    (vec![residual.draw(run, numbers)], false)
+    (vec![residual.draw(run.key.numbers(Purpose::Residual))], false)
 }
 
 #[cfg(test)]

@@ -213,7 +213,7 @@ impl<'a> RowBits<'a> {
         self.bytes.chunks(tokens * dtype.bytes()).map(move |bytes| Self { bytes, dtype })
     }
 
-    /// Bits of every token, in order, where they lie so.
+    /// Bits of every token, in order, if that is how they are stored.
     #[inline(always)]
     pub(crate) fn in_place(&self) -> Option<&'a [u32]> {
         (self.dtype == Dtype::F32).then(|| bytemuck::try_cast_slice(self.bytes).ok())?

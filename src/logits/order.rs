@@ -17,8 +17,7 @@ pub(crate) fn top_tokens(row: RowBits<'_>, delegates: &[i32], count: usize) -> V
     if count == 0 {
         return Vec::new(); // sums alone are asked for
     }
-    let floor = floor_of(delegates, count);
-    let subtiles = first(reaching(delegates, floor), count);
+    let subtiles = first(heads(Level::new(), delegates, count), count);
     // Every delegate is a token: so many are not below the last of them.
     let last = subtiles.last().map_or(i32::MIN, |&subtile| decode(subtile).0);
     let floor = if subtiles.len() < count { i32::MIN } else { last }.max(exact::KEY_NEG_INFINITY + 1);
@@ -35,39 +34,32 @@ pub(crate) fn top_tokens(row: RowBits<'_>, delegates: &[i32], count: usize) -> V
     first(tokens, count).into_iter().map(decode).collect()
 }
 
-/// A key that at least `count` of these reach, if there are so many: of the maxima of sixteens of them, the last that is
-/// wanted. Few more reach it.
-fn floor_of(keys: &[i32], count: usize) -> i32 {
-    let (blocks, _) = keys.as_chunks::<{ 16 * WIDTH }>();
-    if blocks.len() * WIDTH < count {
-        return i32::MIN;
-    }
-    let mut maxima: Vec<i32> =
-        dispatch!(Level::new(), simd => simd.vectorize(#[inline(always)] || maxima(simd, blocks)));
-    *maxima.select_nth_unstable_by(count - 1, |a, b| b.cmp(a)).1
+/// Codes of keys of which the `count` first are the first of all: few more, where there are many.
+fn heads(level: Level, keys: &[i32], count: usize) -> Vec<u64> {
+    dispatch!(level, simd => simd.vectorize(#[inline(always)] || reaching(simd, keys, floor_of(simd, keys, count))))
 }
 
-/// The maxima of every sixteen keys that stand a vector apart.
+/// A key that at least `count` of these reach, if there are so many: of the maxima of up to sixteen of them, which stand a
+/// vector apart, the last that is wanted.
 #[inline(always)]
-fn maxima<S: Simd>(simd: S, blocks: &[[i32; 16 * WIDTH]]) -> Vec<i32> {
-    let mut maxima = vec![i32::MIN; blocks.len() * WIDTH];
-    for (maxima, block) in maxima.as_chunks_mut::<WIDTH>().0.iter_mut().zip(blocks) {
+fn floor_of<S: Simd>(simd: S, keys: &[i32], count: usize) -> i32 {
+    let mut maxima = Vec::with_capacity(keys.len() / WIDTH + WIDTH);
+    for block in keys.chunks(16 * WIDTH) {
         let mut most = i32x16::splat(simd, i32::MIN);
         for keys in block.as_chunks::<WIDTH>().0 {
             most = most.max(i32x16::simd_from(simd, *keys));
         }
-        *maxima = most.into();
+        maxima.extend_from_slice(&<[i32; WIDTH]>::from(most));
     }
-    maxima
+    if maxima.len() < count {
+        return i32::MIN;
+    }
+    *maxima.select_nth_unstable_by(count - 1, |a, b| b.cmp(a)).1
 }
 
 /// Codes of the keys that are not below the floor.
-fn reaching(keys: &[i32], floor: i32) -> Vec<u64> {
-    dispatch!(Level::new(), simd => simd.vectorize(#[inline(always)] || reaching_with(simd, keys, floor)))
-}
-
 #[inline(always)]
-fn reaching_with<S: Simd>(simd: S, keys: &[i32], floor: i32) -> Vec<u64> {
+fn reaching<S: Simd>(simd: S, keys: &[i32], floor: i32) -> Vec<u64> {
     let mut codes = Vec::new();
     let (vectors, rest) = keys.as_chunks::<WIDTH>();
     for (vector, first) in vectors.iter().zip((0u32..).step_by(WIDTH)) {
@@ -157,6 +149,13 @@ mod tests {
             for count in [0, 1, 2, 20, 64, 65, 300, 100_000] {
                 let expected = &all[..count.min(all.len())];
                 assert_eq!(top_tokens(row, &delegates, count), expected, "{count} of {len}");
+                let subtiles: Vec<(i32, u32)> = delegates.iter().copied().zip(0..).collect();
+                let expected = largest(subtiles, count);
+                for (name, level) in crate::proof::simd::levels() {
+                    let heads = heads(level, &delegates, count.max(1));
+                    let found: Vec<_> = first(heads, count).into_iter().map(decode).collect();
+                    assert_eq!(found, expected, "{count} of {len} by {name}");
+                }
             }
         }
     }

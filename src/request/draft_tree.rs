@@ -1,7 +1,5 @@
 //! Speculative decoding with a tree: several continuations at once, verified in one call.
 
-use std::ops::Range;
-
 use super::draft::{Verification, check_request};
 use super::verified::Verified;
 use super::{Request, Row};
@@ -12,9 +10,11 @@ use crate::error::{Error, Result};
 /// decoding takes, so that the output is, token by token, the one without a draft, whatever the tree holds; with
 /// [`Verification::Rejection`] one of the tokens after each accepted one, as long as one of them stands.
 ///
-/// Tokens after the same one are siblings, in the order of the list. By rejection they are tried in that order, and must have
-/// been drawn from the draft's probabilities after that token, each without those before it: by sampling without
-/// replacement, or by drawing again with those forbidden. The probabilities are given whole, at the row after that token.
+/// Tokens after the same one are siblings, in the order of the list. By rejection they are tried in that order, at most
+/// [`Row::MAX_DRAFT_TOKENS`] of them, and must have been drawn without replacement, in that order, from the draft's
+/// probabilities, which are given whole at the row after the token before them. Draws of one position of this library
+/// have the same numbers: give each sibling a [`stream`](crate::SamplingParams::stream) of its own, forbid those before it,
+/// and leave filters off, or tokens stand that the given probabilities do not have.
 ///
 /// The target model has computed logits after each token of the tree and after the text before it, each with the tokens on
 /// its path alone in sight (tree attention). Penalties, DRY, n-grams and bad words see those as if they were accepted. The
@@ -45,9 +45,14 @@ pub struct DraftTree<'a> {
     /// The tokens from the first on to each of the tree, one path after the other, and where each path ends.
     paths: Vec<u32>,
     ends: Vec<usize>,
-    /// Places of the tokens by what is before them, first the text, and the tokens in that order.
-    places: Vec<usize>,
+    /// The tokens by the row that they come after, and where those of each row begin and those of the last end.
     siblings: Vec<u32>,
+    firsts: Vec<usize>,
+}
+
+/// The row after the token in this place, or after the text.
+fn row_after(parent: Option<usize>) -> usize {
+    parent.map_or(0, |place| place + 1)
 }
 
 impl<'a> DraftTree<'a> {
@@ -58,8 +63,8 @@ impl<'a> DraftTree<'a> {
     /// `tokens`, earlier in the list, stands before it; `None` where the text does.
     ///
     /// # Errors
-    /// [`Error::Params`] if there are more than [`Self::MAX_TOKENS`] tokens or not a parent for each, one does not come before its child, two children of one
-    /// are equal, or one has more than [`Row::MAX_DRAFT_TOKENS`] that are to be verified by rejection; and as for [`DraftTokens::new`](crate::DraftTokens::new).
+    /// [`Error::Params`] if there are more than [`Self::MAX_TOKENS`] tokens or not a parent for each, one does not come before its child, or two children of one
+    /// are equal; and as for [`DraftTokens::new`](crate::DraftTokens::new).
     pub fn new(
         request: &'a Request,
         position: u64,
@@ -78,43 +83,23 @@ impl<'a> DraftTree<'a> {
             paths.push(token);
             ends.push(paths.len());
         }
-        let mut places: Vec<usize> = (0..tokens.len()).collect();
-        places.sort_by_key(|&place| parents[place]); // `None` first; equals stay in their order
-        let tree = Self {
-            request,
-            position,
-            tokens,
-            parents,
-            verification,
-            paths,
-            ends,
-            siblings: places.iter().map(|&place| tokens[place]).collect(),
-            places,
-        };
-        tree.check_siblings()?;
-        Ok(tree)
-    }
-
-    /// Nothing, if no row has more siblings than it can try.
-    fn check_siblings(&self) -> Result<()> {
-        let most = Row::MAX_DRAFT_TOKENS;
-        let before = std::iter::once(None).chain((0..self.tokens.len()).map(Some));
-        for (parent, count) in before.map(|parent| (parent, self.after(parent).len())) {
-            if self.verification == Verification::Rejection && count > most {
-                let parent = parent.map_or("the text".to_owned(), |place| format!("token {place}"));
-                return Err(Error::Params(format!(
-                    "a tree has {count} tokens after {parent}, by rejection at most {most} are tried: leave out the last"
-                )));
-            }
+        // By the row they come after, in their order.
+        let mut firsts = vec![0; tokens.len() + 2];
+        parents.iter().for_each(|&parent| firsts[row_after(parent) + 1] += 1);
+        (1..firsts.len()).for_each(|row| firsts[row] += firsts[row - 1]);
+        let (mut siblings, mut next) = (vec![0; tokens.len()], firsts.clone());
+        for (&token, &parent) in tokens.iter().zip(parents) {
+            let next = &mut next[row_after(parent)];
+            siblings[*next] = token;
+            *next += 1;
         }
-        Ok(())
+        Ok(Self { request, position, tokens, parents, verification, paths, ends, siblings, firsts })
     }
 
-    /// Where the tokens lie, among all by what is before them, that come after the one in this place or after the text.
-    fn after(&self, parent: Option<usize>) -> Range<usize> {
-        let first = self.places.partition_point(|&place| self.parents[place] < parent);
-        let behind = self.places[first..].partition_point(|&place| self.parents[place] == parent);
-        first..first + behind
+    /// The tokens after the one in this place, or after the text.
+    fn siblings(&self, parent: Option<usize>) -> &[u32] {
+        let row = row_after(parent);
+        &self.siblings[self.firsts[row]..self.firsts[row + 1]]
     }
 
     /// The tokens that lead to the one in this place, itself the last.
@@ -124,12 +109,11 @@ impl<'a> DraftTree<'a> {
 
     /// The rows of the batch: the one after the text, then one after each token of the tree, in its order.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        let before = std::iter::once(None).chain((0..self.tokens.len()).map(Some));
-        before.map(|parent| {
+        std::iter::once(None).chain((0..self.tokens.len()).map(Some)).map(|parent| {
             let ahead = parent.map_or(&[][..], |place| self.path(place));
             let draft = match self.verification {
                 Verification::SampleAndMatch => &[],
-                Verification::Rejection => &self.siblings[self.after(parent)],
+                Verification::Rejection => self.siblings(parent),
             };
             Row { ahead, draft, ..self.request.row(self.position.wrapping_add(ahead.len() as u64)) }
         })
@@ -144,7 +128,8 @@ impl<'a> DraftTree<'a> {
         assert_eq!(samples.len(), self.tokens.len() + 1, "one sample per row of the tree");
         Verified::new(samples, |last, sample| {
             let drawn = sample.draws.first()?;
-            self.places[self.after(last)].iter().copied().find(|&place| self.tokens[place] == drawn.token)
+            let is_next = |&place: &usize| self.parents[place] == last && self.tokens[place] == drawn.token;
+            (0..self.tokens.len()).find(is_next)
         })
     }
 }
@@ -230,13 +215,5 @@ mod tests {
         new(&long[1..], &chain[..4096]).expect("a chain of the most tokens");
         new(&[], &[]).expect("nothing is a tree too");
         new(&[2, 1, 2], &[None, Some(0), Some(1)]).expect("equal ones in other places");
-        let many: Vec<u32> = (0..66).collect();
-        let after_one: Vec<Option<usize>> =
-            (0..66usize).map(|place| place.checked_sub(1).map(|_| 0)).collect();
-        new(&many[..65], &after_one[..65]).expect("the most siblings");
-        let message = new(&many, &after_one).expect_err("too many").to_string();
-        assert!(message.contains("65 tokens after token 0, by rejection at most 64"), "{message}");
-        DraftTree::new(&request, 0, &many, &after_one, Verification::SampleAndMatch)
-            .expect("nothing is tried");
     }
 }

@@ -129,20 +129,21 @@ fn check_row(row: &Row<'_>, number: usize, vocab: usize) -> Result<()> {
     }
     if row.draft.len() > Row::MAX_DRAFT_TOKENS {
         return Err(Error::Params(format!(
-            "row {number} verifies {} draft tokens, over the limit of {}: leave out the last",
+            "row {number} verifies {} draft tokens, over the limit of {}: leave out the last {}",
             row.draft.len(),
-            Row::MAX_DRAFT_TOKENS
+            Row::MAX_DRAFT_TOKENS,
+            row.draft.len() - Row::MAX_DRAFT_TOKENS
         )));
     }
     for (i, token) in row.draft.iter().enumerate() {
         if *token as usize >= vocab {
             return Err(Error::Params(format!(
-                "draft token {token} of row {number} is outside the vocabulary of {vocab}"
+                "draft token {token} of row {number} is outside the vocabulary of {vocab}: leave it out"
             )));
         }
         if row.draft[..i].contains(token) {
             return Err(Error::Params(format!(
-                "draft token {token} of row {number} is there twice: siblings are drawn without replacement"
+                "draft token {token} of row {number} is there twice, and siblings are drawn without replacement: leave one out"
             )));
         }
     }

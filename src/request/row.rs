@@ -11,8 +11,8 @@ pub struct Row<'a> {
     /// Number of the token to draw, the first after the prompt is 0. With the seed and the stream it decides the draw;
     /// `min_tokens` counts in it.
     pub position: u64,
-    /// Draft tokens to verify by rejection, one after the other until one stands, at most
-    /// [`Row::MAX_DRAFT_TOKENS`]: of a chain one, of a tree siblings. See [`DraftTokens`](crate::DraftTokens) and
+    /// Draft tokens to verify by rejection, one after the other until one stands: of a chain one, of a tree siblings. All
+    /// different, in the vocabulary, at most [`Row::MAX_DRAFT_TOKENS`]; [`Error::Params`](crate::Error::Params) otherwise. See [`DraftTokens`](crate::DraftTokens) and
     /// [`DraftTree`](crate::DraftTree).
     pub draft: &'a [u32],
     /// Draft tokens before it, which penalties, DRY, bad words and no-repeat n-grams take for accepted. Where one of these acts,
@@ -23,7 +23,7 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// Most draft tokens of a row.
+    /// Most draft tokens of a row: each that falls is one more walk over what is kept.
     pub const MAX_DRAFT_TOKENS: usize = 64;
 
     /// The row, whatever is missing before its position: of logits that do not follow from what the request draws, such as

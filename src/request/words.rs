@@ -65,6 +65,7 @@ pub(crate) struct RequestWords {
     pub(crate) history: u32,
     pub(crate) first_draft: u32,
     pub(crate) n_drafts: u32,
+    /// `cuts` begin at a quad.
     pub(crate) unused: [u32; 2],
     pub(crate) cuts: [[u32; 4]; MAX_CUTS],
 }

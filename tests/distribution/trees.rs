@@ -26,13 +26,13 @@ fn drafted(last: Option<u32>) -> [f32; TOKENS] {
 }
 
 /// So many tokens from these probabilities, without replacement.
-fn without_replacement(mut probabilities: [f32; TOKENS], count: usize, state: &mut u64) -> Vec<u32> {
+fn without_replacement(probabilities: &[f64], count: usize, state: &mut u64) -> Vec<u32> {
+    let mut probabilities = probabilities.to_vec();
     let mut tokens = Vec::new();
     while tokens.len() < count {
-        let sum: f64 = probabilities.iter().map(|p| f64::from(*p)).sum();
-        let mut left = unit(state) * sum;
+        let mut left = unit(state) * probabilities.iter().sum::<f64>();
         let token = probabilities.iter().position(|p| {
-            left -= f64::from(*p);
+            left -= p;
             left < 0.0
         });
         if let Some(token) = token {
@@ -57,10 +57,13 @@ fn verified(params: &SamplingParams, draft: &Draft) -> Vec<Vec<u32>> {
     let mut state = 99;
     let trees: Vec<Vec<u32>> = (0..TREES)
         .map(|_| {
-            let mut tokens = without_replacement(drafted(None), 3, &mut state);
+            let drawn = |last, count, state: &mut u64| {
+                without_replacement(&drafted(last).map(f64::from), count, state)
+            };
+            let mut tokens = drawn(None, 3, &mut state);
             (draft.order)(&mut tokens);
             for place in 0..3 {
-                let mut after = without_replacement(drafted(Some(tokens[place])), 2, &mut state);
+                let mut after = drawn(Some(tokens[place]), 2, &mut state);
                 (draft.order)(&mut after);
                 tokens.extend(after);
             }
@@ -144,4 +147,57 @@ fn trees_of_another_draft_are_rejected() {
         let misfit = tree_misfit(&params, &verified(&params, &draft));
         assert!(misfit > 1.0, "{misfit}");
     });
+}
+
+/// Siblings after one text, drawn from a draft that is all but sure of one token: the first of the new tokens. `said` is what it
+/// says of its probabilities.
+fn of_sure_draft(row: &[f32], draft: &[f64], said: &[f32], siblings: usize, count: usize) -> Vec<u64> {
+    let request = Request::new(SamplingParams { seed: Some(31), ..SamplingParams::default() }).unwrap();
+    let mut state = 5;
+    let drawn: Vec<Vec<u32>> = (0..count).map(|_| without_replacement(draft, siblings, &mut state)).collect();
+    let rows: Vec<Row<'_>> =
+        drawn.iter().zip(0..).map(|(draft, position)| Row { draft, ..request.row(position) }).collect();
+    let (logits, said) = (row.repeat(count), said.repeat(count));
+    let logits = Logits::f32(&logits, count, row.len()).unwrap();
+    let samples = Cpu.sample(&logits, &rows, &SampleInputs { mask: None, draft: Some(&said) }).unwrap();
+    let mut counts = vec![0; row.len()];
+    samples.iter().for_each(|sample| counts[sample.draws[0].token as usize] += 1);
+    counts
+}
+
+/// Probabilities of so many tokens, the first with this one, the others falling from token to token.
+fn sure_of_first(first: f64, vocab: usize) -> Vec<f64> {
+    let others: Vec<f64> = (1..vocab).map(|token| 0.93f64.powi(token as i32)).collect();
+    let sum: f64 = others.iter().sum();
+    std::iter::once(first).chain(others.iter().map(|p| (1.0 - first) * p / sum)).collect()
+}
+
+/// Binary32 says of a draft that is sure of a token little or nothing about what it would have drawn next.
+#[test]
+fn siblings_of_a_sure_draft_keep_the_distribution() {
+    let flat: Vec<f32> = (0..150).map(|token| (token % 7) as f32 * 0.1).collect();
+    let cases = [(small_row(), 5, 100_000), (flat, 64, 20_000)];
+    let firsts = [0.9, 0.999, 0.9999, 1.0 - 2f64.powi(-20), 1.0 - 2f64.powi(-26)];
+    let cases = cases.into_iter().flat_map(|(row, siblings, count)| {
+        let name = move |first: f64, row: &[f32]| format!("{first} of {}", row.len());
+        firsts.map(|first| (name(first, &row), (row.clone(), first, siblings, count)))
+    });
+    test_each(cases, |(row, first, siblings, count)| {
+        let draft = sure_of_first(first, row.len());
+        let said: Vec<f32> = draft.iter().map(|p| *p as f32).collect();
+        let target = probabilities(&row, &SamplingParams::default(), true);
+        let misfit = misfit(&of_sure_draft(&row, &draft, &said, siblings, count), &target);
+        assert!(misfit <= 1.0, "{misfit} times the limit");
+    });
+}
+
+/// What the test above must find: a draft that says to be less sure of what comes next than it was.
+#[test]
+fn siblings_of_a_draft_that_is_surer_are_rejected() {
+    let row = small_row();
+    let target = probabilities(&row, &SamplingParams::default(), true);
+    let draft = sure_of_first(0.999, row.len());
+    let said: Vec<f32> = sure_of_first(0.9, row.len()).iter().map(|p| *p as f32).collect();
+    let misfit = misfit(&of_sure_draft(&row, &draft, &said, 5, 100_000), &target);
+    assert!(misfit > 1.0, "{misfit}");
 }

@@ -97,12 +97,15 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "progress.tried < requests[request].n_drafts" => "progress.tried + 1u < requests[request].n_drafts";
     "siblings are tried with one number": "FOR_ACCEPT + progress.tried" => "FOR_ACCEPT";
     "a sibling is tried on the whole run": "own = residual(own, token, progress.taken);" => "";
-    "a sibling's share is the run's": "progress.share = share_of(found.scan.mass, progress.rest)" => "progress.share = progress.kept.mass";
+    "a sibling's share is the run's": "progress.share = share_of(found.scan.mass)" => "progress.share = progress.kept.mass";
     "what fell stays in the draft": "progress.rest -= min(progress.rest," => "progress.rest -= min(0u,";
-    "the residual of the last sibling alone": "progress.taken = capped_sum(progress.taken, progress.share)" => "progress.taken = progress.share";
+    "the residual of the last sibling alone":
+        "progress.taken = add64(progress.taken, progress.share)" => "progress.taken = progress.share";
     "a share without its shift": "let share = shift_left64(quotient, by)" => "let share = quotient";
-    "a share loses its highest bits": "has_room && share.y < 0x80000000u" => "share.y < 0x80000000u";
-    "what was taken wraps": "(a.y | b.y | sum.y) < 0x80000000u" => "true";
+    "a share loses its highest bits":
+        "let fits = all(shift_right64(quotient, 63u - by) == vec2<u32>(0u, 0u))\n        && " => "let fits = ";
+    "what was taken wraps": "\n        && add64(progress.taken, share).y < 0x80000000u" => "";
+    "a sure draft's siblings are tried": "fits && progress.rest >= LEAST_REST" => "fits";
     "the two numbers of a draw change places":
         "select(task.numbers.xy, task.numbers.zw, digit == 1u)"
             => "select(task.numbers.zw, task.numbers.xy, digit == 1u)";
