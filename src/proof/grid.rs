@@ -103,7 +103,7 @@ fn of_one_setting() -> impl Iterator<Item = Case> {
         ("large bias", 20, 300),     // sums of which more is lost than the guard bits
         ("penalties", 80, 63),       // quotients that all but tie
         ("xtc spares all", 90, 63),  // where what is looked at first is not what decides
-        ("plain", 170, 63),          // draft tokens that fall at the ends of what a mass can be
+        ("plain", 40, 230),          // draft tokens that fall at the ends of what a mass can be
         ("p_less at a token", 40, 5), // the limit lies less than a unit above a weight, where all logits are zeros
     ];
     BATCHES.into_iter().zip(3001..).map(|((setting, rows, vocab), seed)| Case {

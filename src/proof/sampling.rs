@@ -199,8 +199,9 @@ impl SamplingCase {
                 let unit = exact::pow2_f32(-24 - (noise >> 11 & 7) as i32);
                 *probability = if never { 0.0 } else { (1 + noise % 1000) as f32 * unit };
             }
-            let rest = if is_sure || noise(row, 10) & 64 == 0 { 0 } else { noise(row, 10) % 64 };
-            own[*first as usize] = 1.0 - rest as f32 * exact::pow2_f32(-24);
+            // What is left of one: too little to go on, as little as there can be, more.
+            let rest = if is_sure { 0 } else { noise(row, 10) % 12 };
+            own[*first as usize] = 1.0 - rest as f32 * exact::pow2_f32(-14);
         }
         Self { requests, drafts, mask, mask_words: words, draft }
     }

@@ -104,7 +104,6 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     "a share without its shift": "let share = shift_left64(quotient, by)" => "let share = quotient";
     "a share loses its highest bits":
         "let fits = all(shift_right64(quotient, 63u - by) == vec2<u32>(0u, 0u))\n        && " => "let fits = ";
-    "what was taken wraps": "\n        && add64(progress.taken, share).y < 0x80000000u" => "";
     "a sure draft's siblings are tried": "fits && progress.rest >= LEAST_REST" => "fits";
     "the two numbers of a draw change places":
         "select(task.numbers.xy, task.numbers.zw, digit == 1u)"
