@@ -243,11 +243,18 @@ fn what_cannot_be_sampled_is_named() {
     let one = [request.row(0)];
     let drafted = [Row { draft: &[1], ..request.row(0) }];
     let outside = [Row { draft: &[VOCAB as u32], ..request.row(0) }];
+    let second_outside = [Row { draft: &[1, VOCAB as u32], ..request.row(0) }];
+    let twice = [Row { draft: &[1, 2, 1], ..request.row(0) }];
+    let siblings: Vec<u32> = (0..=Row::MAX_DRAFT_TOKENS as u32).collect();
+    let many = [Row { draft: &siblings, ..request.row(0) }];
     let nothing = SampleBuffers::default;
     let cases: &[(&str, &[Row<'_>], SampleBuffers<'_>)] = &[
         ("0 rows of requests for 1 rows", &[], nothing()),
         ("give `draft`", &drafted, nothing()),
         ("draft token 5000 of row 0", &outside, nothing()),
+        ("draft token 5000 of row 0", &second_outside, nothing()),
+        ("draft token 1 of row 0 is there twice", &twice, nothing()),
+        ("65 draft tokens, over the limit of 64: leave out the last 1", &many, nothing()),
         (
             "the grammar mask has 3 words",
             &one,

@@ -121,7 +121,8 @@ export interface Draft {
   /** Of the first token; the one after the accepted tokens by default. */
   position?: number;
   /** `"match"`, the default: the tokens are those of plain decoding. `"rejection"`: more stand, the distribution is that of plain
-   * decoding; it wants `draftProbabilities`. Tokens after the same one are then tried in turn: draw them without replacement. */
+   * decoding; it wants `draftProbabilities`. In a tree at most 64
+   * tokens after the same one are tried, in turn: draw them without replacement, from the probabilities of the row after that one. */
   verification?: "match" | "rejection";
 }
 

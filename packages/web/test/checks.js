@@ -154,7 +154,15 @@ export async function drafts({ Sampler, Request }) {
     assert(accepted.length === 0 && records.length === 1 && records[0].draws[0].token !== least, "an impossible draft");
     const likely = new Float32Array(2 * vocab).fill(1 / vocab);
     const left = { request: new Request({ seed: 6 }), tokens: [3], verification: "rejection" };
-    answers.push([found, records, await sampler.verify(rows([0, 1]), [left], { vocab, draftProbabilities: likely })]);
+    // Siblings are tried in turn: the most probable token stands behind one that cannot.
+    const most = rowOf(0).indexOf(Math.max(...rowOf(0)));
+    const siblings = { request: new Request({ temperature: 0 }), tokens: [least, most, 5], parents: [null, null, 1], verification: "rejection" };
+    const [{ accepted: stand }] = await sampler.verify(rows([0, 1, 1, 2]), [siblings], { vocab });
+    assert(stand[0] === 1, "a sibling that stands");
+    const drawn = { ...siblings, request: new Request({ seed: 8, temperature: 2 }) };
+    const draftProbabilities = new Float32Array(4 * vocab).fill(1 / vocab);
+    answers.push([found, records, await sampler.verify(rows([0, 1]), [left], { vocab, draftProbabilities: likely }),
+      await sampler.verify(rows([0, 1, 1, 2]), [drawn], { vocab, draftProbabilities })]);
   }
   same(answers[0], answers[1], "drafts");
   const draft = { request: new Request({ seed: 1 }), tokens: [1] };
@@ -164,6 +172,8 @@ export async function drafts({ Sampler, Request }) {
     await caught(() => cpu.verify(rows([0, 1]), [{ ...draft, parents: [-2] }], { vocab }), "Params", "-2"),
     await caught(() => cpu.verify(rows([0, 1]), [{ ...draft, verification: "rejection" }], { vocab }), "Params", "probabilities"),
     await caught(() => cpu.verify(rows([0]), [draft], { vocab }), "Logits", "2"),
+    await caught(() => cpu.verify(new Float32Array(66 * vocab), [{ ...draft, tokens: Array.from({ length: 65 }, (_, i) => i),
+      parents: Array(65).fill(null), verification: "rejection" }], { vocab }), "Params", "64"),
   ];
   return { rows: 14, said: said.length };
 }
