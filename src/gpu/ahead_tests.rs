@@ -62,6 +62,7 @@ const KINDS: &[Change] = &[
         p.dry = Some(Dry { allowed_length: 1, ..Dry::default() });
     },
     |p| (p.repetition_penalty, p.dry) = (1.4, Some(Dry { allowed_length: 1, ..Dry::default() })),
+    |p| p.dry = Some(Dry { allowed_length: 1, last_n: Some(9), ..Dry::default() }),
     |p| p.no_repeat_ngram_size = 6,
     // What ends a request.
     |p| (p.stop_token_ids, p.min_tokens) = (vec![70, 4, 71], 9),
