@@ -43,7 +43,7 @@ pub(super) struct Residual<'a> {
 }
 
 /// Where a draft's probabilities leave less of one, Q31, their own rounding says too much of what is left.
-const LEAST_REST: u32 = 1 << 19;
+pub(super) const LEAST_REST: u32 = 1 << 19;
 
 impl<'a> Residual<'a> {
     /// A run on which no draft token was tried.
