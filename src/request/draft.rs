@@ -99,6 +99,47 @@ impl<'a> DraftTokens<'a> {
     }
 }
 
+/// Nothing, if the draft tokens of the row with this number can be verified.
+pub(super) fn check_drafts(row: &Row<'_>, number: usize, vocab: usize) -> Result<()> {
+    let params = row.request.params();
+    if row.draft.is_empty() {
+        return Ok(());
+    }
+    if row.draft.len() > Row::MAX_DRAFT_TOKENS {
+        return Err(Error::Params(format!(
+            "row {number} verifies {} draft tokens, over the limit of {}: leave out the last {}",
+            row.draft.len(),
+            Row::MAX_DRAFT_TOKENS,
+            row.draft.len() - Row::MAX_DRAFT_TOKENS
+        )));
+    }
+    for (i, token) in row.draft.iter().enumerate() {
+        if *token as usize >= vocab {
+            return Err(Error::Params(format!(
+                "draft token {token} of row {number} is outside the vocabulary of {vocab}: leave it out"
+            )));
+        }
+        if row.draft[..i].contains(token) {
+            return Err(Error::Params(format!(
+                "draft token {token} of row {number} is there twice, and siblings are drawn without replacement: leave one out"
+            )));
+        }
+    }
+    if params.mirostat.is_some() {
+        return Err(Error::Params(format!(
+            "row {number} verifies a draft token and has Mirostat, whose limit depends on every draw: decode it without \
+             a draft"
+        )));
+    }
+    if params.n > 1 {
+        return Err(Error::Params(format!(
+            "row {number} verifies a draft token and asks for {} draws: a draft has one",
+            params.n
+        )));
+    }
+    Ok(())
+}
+
 /// Nothing, if drafts of a request can be verified.
 pub(super) fn check_request(request: &Request) -> Result<()> {
     let params = request.params();

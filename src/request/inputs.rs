@@ -6,6 +6,7 @@ use super::ahead::Run;
 use super::change::BUCKET;
 use super::change::Bucket;
 use super::changes::Changes;
+use super::draft::check_drafts;
 use super::step::of_step;
 use super::table::ChangeTable;
 use super::{Compiled, Row};
@@ -118,48 +119,13 @@ impl Steps {
     }
 }
 
-/// The tokens that a row names are in the vocabulary, and a draft is one that can be verified.
+/// The tokens that a row names are in the vocabulary, and its draft tokens can be verified.
 fn check_row(row: &Row<'_>, number: usize, vocab: usize) -> Result<()> {
     let params = row.request.params();
     if row.request.largest_token.is_some_and(|token| token as usize >= vocab) {
         params.validate_tokens(vocab).map_err(|error| Error::Params(format!("row {number}: {error}")))?;
     }
-    if row.draft.is_empty() {
-        return Ok(());
-    }
-    if row.draft.len() > Row::MAX_DRAFT_TOKENS {
-        return Err(Error::Params(format!(
-            "row {number} verifies {} draft tokens, over the limit of {}: leave out the last {}",
-            row.draft.len(),
-            Row::MAX_DRAFT_TOKENS,
-            row.draft.len() - Row::MAX_DRAFT_TOKENS
-        )));
-    }
-    for (i, token) in row.draft.iter().enumerate() {
-        if *token as usize >= vocab {
-            return Err(Error::Params(format!(
-                "draft token {token} of row {number} is outside the vocabulary of {vocab}: leave it out"
-            )));
-        }
-        if row.draft[..i].contains(token) {
-            return Err(Error::Params(format!(
-                "draft token {token} of row {number} is there twice, and siblings are drawn without replacement: leave one out"
-            )));
-        }
-    }
-    if params.mirostat.is_some() {
-        return Err(Error::Params(format!(
-            "row {number} verifies a draft token and has Mirostat, whose limit depends on every draw: decode it without \
-             a draft"
-        )));
-    }
-    if params.n > 1 {
-        return Err(Error::Params(format!(
-            "row {number} verifies a draft token and asks for {} draws: a draft has one",
-            params.n
-        )));
-    }
-    Ok(())
+    check_drafts(row, number, vocab)
 }
 
 /// The tokens before the row are known, if something looks at them.
