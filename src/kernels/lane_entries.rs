@@ -19,16 +19,13 @@ pub(super) fn entries<S: Simd>(simd: S, whole: u32x16<S>) -> u32x16<S> {
         return <[u32; 16]>::from(avx512::entries(avx512, <[u32; 16]>::from(whole).simd_into(avx512)))
             .simd_into(simd);
     }
-    let places: [u32; 16] = ((whole >> lane::LANE_REST_BITS) & TABLE_MASK).into();
+    let places: [u32; 16] = (whole >> lane::LANE_REST_BITS).into();
     let mut entries = [0; 16];
     for (entry, place) in entries.iter_mut().zip(places) {
         *entry = lane::LANE_TABLE[place as usize % exact::TABLE_SIZE];
     }
     entries.simd_into(simd)
 }
-
-#[expect(clippy::cast_possible_truncation, reason = "1023")]
-const TABLE_MASK: u32 = exact::TABLE_SIZE as u32 - 1;
 
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
@@ -42,26 +39,28 @@ mod avx512 {
     /// Entries of each of the small tables.
     pub(super) const PARTS: usize = 32;
 
+    // Tables by the bits of their numbers.
+
     /// Every 32nd entry. The first is a unit lower and the sixth a unit higher, or no rest would make all of their 32 come out;
     /// entry 0 itself, which the first then misses, is taken from the table.
-    pub(super) const FIRST: [[f32; 16]; 2] = {
-        let mut first = [[0.0; 16]; 2];
+    pub(super) const FIRST: [u32; PARTS] = {
+        let mut first = [0; PARTS];
         let mut part = 0;
         while part < PARTS {
-            first[part / 16][part % 16] = f32::from_bits(LANE_TABLE[PARTS * part]);
+            first[part] = LANE_TABLE[PARTS * part];
             part += 1;
         }
-        first[0][0] = first[0][0].next_down();
-        first[0][5] = first[0][5].next_up();
+        first[0] -= 1;
+        first[5] += 1;
         first
     };
 
     /// What is added to it.
-    const REST: [[f32; 16]; 2] = {
-        let mut rest = [[0.0; 16]; 2];
+    const REST: [u32; PARTS] = {
+        let mut rest = [0; PARTS];
         let mut part = 0;
         while part < PARTS {
-            rest[part / 16][part % 16] = UNITS[part] as f32 / (1u64 << 36) as f32;
+            rest[part] = (UNITS[part] as f32 / (1u64 << 36) as f32).to_bits();
             part += 1;
         }
         rest
@@ -74,59 +73,50 @@ mod avx512 {
     ];
 
     /// `2^(−i/1024) − 1`, rounded to nearest.
-    pub(super) const LESS: [[f32; 16]; 2] = {
-        const BITS: [u32; PARTS] = [
-            0x0000_0000,
-            0xba31_62b9,
-            0xbab1_535c,
-            0xbb04_f300,
-            0xbb31_34a7,
-            0xbb5d_6ea2,
-            0xbb84_d07b,
-            0xbb9a_e5d0,
-            0xbbb0_f752,
-            0xbbc7_0501,
-            0xbbdd_0ede,
-            0xbbf3_14ea,
-            0xbc04_8b93,
-            0xbc0f_8ac9,
-            0xbc1a_8816,
-            0xbc25_837d,
-            0xbc30_7cfd,
-            0xbc3b_7496,
-            0xbc46_6a48,
-            0xbc51_5e15,
-            0xbc5c_4ffc,
-            0xbc67_3ffd,
-            0xbc72_2e1a,
-            0xbc7d_1a51,
-            0xbc84_0252,
-            0xbc89_768a,
-            0xbc8e_e9d0,
-            0xbc94_5c24,
-            0xbc99_cd86,
-            0xbc9f_3df8,
-            0xbca4_ad78,
-            0xbcaa_1c07,
-        ];
-        let mut less = [[0.0; 16]; 2];
-        let mut part = 0;
-        while part < PARTS {
-            less[part / 16][part % 16] = f32::from_bits(BITS[part]);
-            part += 1;
-        }
-        less
-    };
+    pub(super) const LESS: [u32; PARTS] = [
+        0x0000_0000,
+        0xba31_62b9,
+        0xbab1_535c,
+        0xbb04_f300,
+        0xbb31_34a7,
+        0xbb5d_6ea2,
+        0xbb84_d07b,
+        0xbb9a_e5d0,
+        0xbbb0_f752,
+        0xbbc7_0501,
+        0xbbdd_0ede,
+        0xbbf3_14ea,
+        0xbc04_8b93,
+        0xbc0f_8ac9,
+        0xbc1a_8816,
+        0xbc25_837d,
+        0xbc30_7cfd,
+        0xbc3b_7496,
+        0xbc46_6a48,
+        0xbc51_5e15,
+        0xbc5c_4ffc,
+        0xbc67_3ffd,
+        0xbc72_2e1a,
+        0xbc7d_1a51,
+        0xbc84_0252,
+        0xbc89_768a,
+        0xbc8e_e9d0,
+        0xbc94_5c24,
+        0xbc99_cd86,
+        0xbc9f_3df8,
+        0xbca4_ad78,
+        0xbcaa_1c07,
+    ];
 
     fearless_simd::kernel!(
         /// `FIRST + (FIRST · LESS + REST)`, the bracket rounded once, of the part and of what is within it.
         #[inline]
         pub(super) fn entries(avx512: Avx512, whole: u32x16<Avx512>) -> u32x16<Avx512> {
             // Only the last five bits of an index count.
-            let of = |table: &[[f32; 16]; 2], index: u32x16<Avx512>| -> f32x16<Avx512> {
-                let [low, high]: [f32x16<Avx512>; 2] =
-                    [table[0].simd_into(avx512), table[1].simd_into(avx512)];
-                _mm512_permutex2var_ps(low.into(), index.into(), high.into()).simd_into(avx512)
+            let of = |table: &[u32; PARTS], index: u32x16<Avx512>| -> f32x16<Avx512> {
+                let halves = table.as_chunks::<16>().0;
+                let half = |i: usize| u32x16::simd_from(avx512, halves[i]).bitcast::<f32x16<Avx512>>();
+                _mm512_permutex2var_ps(half(0).into(), index.into(), half(1).into()).simd_into(avx512)
             };
             let (low, high) = (whole >> LANE_REST_BITS, whole >> (LANE_REST_BITS + 5));
             let is_first = (whole & (1023 << LANE_REST_BITS)).simd_eq(0);
@@ -169,7 +159,7 @@ mod tests {
     fn parts_make_the_table() {
         use avx512::{FIRST, LESS, PARTS, UNITS};
 
-        let [first, less] = [FIRST, LESS].map(|halves| halves.concat());
+        let [first, less] = [FIRST, LESS].map(|bits| bits.map(f32::from_bits));
         for (within, less) in less.iter().enumerate() {
             let exact = libm::exp2(-(within as f64) / 1024.0) - 1.0;
             #[expect(clippy::cast_possible_truncation, reason = "rounded on purpose")]

@@ -41,11 +41,10 @@ pub struct DraftTree<'a> {
     position: u64,
     tokens: &'a [u32],
     parents: &'a [Option<usize>],
-    verification: Verification,
     /// The tokens from the first on to each of the tree, one path after the other, and where each path ends.
     paths: Vec<u32>,
     ends: Vec<usize>,
-    /// The tokens by the row that they come after, and where those of each row begin and those of the last end.
+    /// The tokens that are tried, by the row that they come after, and where those of each row begin and those of the last end.
     siblings: Vec<u32>,
     firsts: Vec<usize>,
 }
@@ -84,19 +83,23 @@ impl<'a> DraftTree<'a> {
             ends.push(paths.len());
         }
         // By the row they come after, in their order.
+        let tried = match verification {
+            Verification::SampleAndMatch => &[],
+            Verification::Rejection => parents,
+        };
         let mut firsts = vec![0; tokens.len() + 2];
-        parents.iter().for_each(|&parent| firsts[row_after(parent) + 1] += 1);
+        tried.iter().for_each(|&parent| firsts[row_after(parent) + 1] += 1);
         (1..firsts.len()).for_each(|row| firsts[row] += firsts[row - 1]);
-        let (mut siblings, mut next) = (vec![0; tokens.len()], firsts.clone());
-        for (&token, &parent) in tokens.iter().zip(parents) {
+        let (mut siblings, mut next) = (vec![0; tried.len()], firsts.clone());
+        for (&token, &parent) in tokens.iter().zip(tried) {
             let next = &mut next[row_after(parent)];
             siblings[*next] = token;
             *next += 1;
         }
-        Ok(Self { request, position, tokens, parents, verification, paths, ends, siblings, firsts })
+        Ok(Self { request, position, tokens, parents, paths, ends, siblings, firsts })
     }
 
-    /// The tokens after the one in this place, or after the text.
+    /// The tokens that are tried after the one in this place, or after the text.
     fn siblings(&self, parent: Option<usize>) -> &[u32] {
         let row = row_after(parent);
         &self.siblings[self.firsts[row]..self.firsts[row + 1]]
@@ -111,10 +114,7 @@ impl<'a> DraftTree<'a> {
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         std::iter::once(None).chain((0..self.tokens.len()).map(Some)).map(|parent| {
             let ahead = parent.map_or(&[][..], |place| self.path(place));
-            let draft = match self.verification {
-                Verification::SampleAndMatch => &[],
-                Verification::Rejection => self.siblings(parent),
-            };
+            let draft = self.siblings(parent);
             Row { ahead, draft, ..self.request.row(self.position.wrapping_add(ahead.len() as u64)) }
         })
     }

@@ -95,13 +95,8 @@ pub fn token_bytes(tokenizer: &Tokenizer) -> Vec<Vec<u8>> {
         Err(_) => others.get(c as usize - 0x100).copied(),
     };
     let vocabulary = tokenizer.get_vocab_size(true) as u32;
-    let bytes = |token| {
-        tokenizer
-            .id_to_token(token)
-            .into_iter()
-            .flat_map(|piece| piece.chars().filter_map(byte).collect::<Vec<_>>())
-    };
-    (0..vocabulary).map(|token| bytes(token).collect()).collect()
+    let bytes = |token| tokenizer.id_to_token(token).unwrap_or_default().chars().filter_map(byte).collect();
+    (0..vocabulary).map(bytes).collect()
 }
 
 /// The tokens of `text`.
