@@ -368,6 +368,23 @@ fn every_fault_of_a_greedy_draw_is_seen() {
     }
 }
 
+/// Of equal logits a token has the numbers of any other: that a draft token stands, and is no draft token, is seen all the same.
+#[test]
+fn an_accepted_token_that_was_not_drafted_is_seen() {
+    let row = vec![1.0; VOCAB];
+    let known = KnownRow::new(&batch(&row), 0);
+    let request = Request::new(SamplingParams { seed: Some(1), ..SamplingParams::default() }).expect("sound");
+    // The draft gives it nothing, so it stands.
+    let sound = sampled(&row, &request, &[7, 9]);
+    assert_eq!((sound.draws[0].token, sound.accepted), (7, Some(true)));
+    let asked = crate::Row { draft: &[7, 9], ..request.row(3) };
+    see_all(
+        &sound,
+        |answer| known.sample(answer, &asked, None),
+        &[("another token", &|s| (s.draws[0].token, s.draws[0].processed.token) = (8, 8))],
+    );
+}
+
 #[test]
 fn a_draw_from_nothing_is_seen() {
     let row = row_of("all -inf");
