@@ -1,6 +1,6 @@
 // row_sample: truncates a row's distribution, draws tokens from what is kept, and says what was drawn. Libraries:
 // format, words, logits, rows, integers, exact, status, soft_float, request, changes, numbers, rng, list, merge, radix, few,
-// quads, scan, ranks, thresholds, cuts, draws, views, row_program. One workgroup per row, dispatch (1, rows). Every filter
+// quads, scan, ranks, thresholds, cuts, draws, blocks, views, row_program. One workgroup per row, dispatch (1, rows). Every filter
 // keeps a run of the one total order; docs/sampling.md defines them. Only the subtiles that can hold a token of the run are
 // opened; where those are too many to name, the whole row.
 //
@@ -25,19 +25,13 @@ const MOST_MOVES: u32 = 4096u;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let finish = finish_of(head_of(group.y).request);
-    if finish != 0u {
-        if lane == 0u {
-            let record = chunk.rows + group.y * chunk.record_words;
-            records[record + SAMPLE_STATUS] = finish;
-            records[record + SAMPLE_CALL] = chunk.call;
-            records[group.y] = NO_TOKEN;
-        }
+    let head = head_of(group.y);
+    if !has_part_in(head) {
         return;
     }
     begin(group.y);
     if lane == 0u {
-        begin_program();
+        begin_program(finish_of(head.request));
     }
     let is_lost = (requests[request].flags & ASKS_LOST) != 0u;
     var is_done = false;

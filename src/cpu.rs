@@ -9,6 +9,7 @@ use crate::arithmetic::lane::PassScale;
 use crate::engine::Engine;
 use crate::engine::sealed::Sealed;
 use crate::error::Result;
+use crate::kernels::block::BlockRow;
 use crate::kernels::row_sample::RowTask;
 use crate::kernels::token_ranks::{self, Bounds};
 use crate::kernels::{
@@ -59,21 +60,37 @@ impl Engine for Cpu {
         inputs.validate(&checked)?;
         let info: Vec<DecodeInfo> = checked.decode_info().collect();
         let stops: Vec<u32> = checked.stops().collect();
-        Ok(each_row(logits, |row| {
+        let task = |row: usize, block| {
             let Row { request, draft, .. } = rows[row];
             // A greedy row compares tokens, and needs no probabilities.
             let probabilities = inputs.draft.map_or(&[][..], |all| &all[row * vocab..(row + 1) * vocab]);
-            let task = RowTask {
+            RowTask {
                 row: logits.row_bits(row),
                 request: &request.compiled,
                 changes: checked.changes(row),
                 key: checked.key(row),
                 draft,
                 probabilities: bytemuck::cast_slice(probabilities),
+                block,
                 token_ids: checked.token_ids(row),
                 finish: checked.finish(row),
-            };
-            row_sample::run(&task).decode(&info[row], &stops)
+            }
+        };
+        let blocks: Vec<(usize, Vec<BlockRow>)> = checked
+            .blocks()
+            .par_bridge()
+            .map(|block| {
+                let tasks: Vec<_> = block.clone().map(|row| task(row, None)).collect();
+                (block.start, row_sample::block_rows(&tasks))
+            })
+            .collect();
+        let mut of_block = vec![None; if blocks.is_empty() { 0 } else { rows.len() }];
+        for (row, block) in blocks.into_iter().flat_map(|(first, block)| (first..).zip(block)) {
+            of_block[row] = Some(block);
+        }
+        Ok(each_row(logits, |row| {
+            let block = of_block.get(row).copied().flatten();
+            row_sample::run(&task(row, block)).decode(&info[row], &stops)
         }))
     }
 

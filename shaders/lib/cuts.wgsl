@@ -208,7 +208,7 @@ fn cut_typical_p() -> bool {
     }
     if !is_settled {
         move_to_select(SELECT_BY_NEARNESS, progress.limit);
-        next.task.centre = centre;
+        next.task.operand = centre;
         progress.subtiles *= 4u; // should these not be enough
         return false;
     }
@@ -286,7 +286,7 @@ fn cut_top_h(share: vec2<u32>) -> bool {
         progress.round = 2u;
         move_to_sum(LOWEST, progress.scale);
         next.task.weigh = BY_ENTROPY;
-        next.task.centre = log2_mass;
+        next.task.operand = log2_mass;
         return false;
     }
     if progress.round == 4u {
@@ -306,7 +306,7 @@ fn cut_top_h(share: vec2<u32>) -> bool {
     if is_first || !is_settled() {
         move_to_select(SELECT_BY_MASS, progress.limit);
         next.task.weigh = BY_ENTROPY;
-        next.task.centre = log2_mass;
+        next.task.operand = log2_mass;
         progress.subtiles *= 4u; // should these not be enough
         return false;
     }

@@ -3,6 +3,9 @@
 // Needs: format, words, integers, exact, request, rng, numbers, list, scan, thresholds, row_program (.wgsl), the
 // kernel's bindings `row_data`, `requests`, `records`.
 
+// One, Q31.
+const ONE_Q31: u32 = 0x80000000u;
+
 // Of one, Q31: where a draft's probabilities leave less, their own rounding says too much of what is left.
 const LEAST_REST: u32 = 0x80000u;
 
@@ -16,7 +19,7 @@ fn advance_kept() {
         progress.kept = sums_of(progress.stats);
         progress.kept_mass = progress.kept.mass;
         progress.all_mass = progress.kept.mass;
-        let has_draft = progress.head.token != NO_TOKEN && (flags & ASKS_GREEDY) == 0u;
+        let has_draft = is_verified() && (flags & ASKS_GREEDY) == 0u;
         progress.weigh = BY_TILE;
         if !progress.is_full || (flags & ASKS_DYNAMIC) != 0u || has_draft {
             progress.weigh = BY_ROW;
@@ -43,7 +46,7 @@ fn advance_kept() {
         }
     }
     progress.share = progress.kept.mass;
-    progress.rest = 0x80000000u;
+    progress.rest = ONE_Q31;
     progress.at = AT_DRAW;
     progress.round = 0u;
     if progress.weigh == BY_TILE {
@@ -64,28 +67,38 @@ fn advance_draw() {
     }
     switch progress.round {
         case 0u: {
-            if (requests[request].flags & ASKS_GREEDY) != 0u {
+            if (requests[request].flags & ASKS_GREEDY) != 0u && chunk.stage != STAGE_TRY {
                 progress.round = 1u;
                 move_to_sum(LOWEST, progress.scale);
                 next.opens_to = false;
                 next.opens = 1u; // the delegates' order is that of the tokens: it holds the first
                 return;
             }
-            if progress.head.token == NO_TOKEN {
+            if requests[request].block_place > 0u {
+                if !advance_block() {
+                    return;
+                }
+            } else if progress.head.token == NO_TOKEN {
                 move_to_draw();
                 return;
-            }
-            progress.is_accepted = accepts(progress.token);
-            if !progress.is_accepted {
-                reject(progress.token);
-                progress.weigh = BY_RESIDUAL;
-                progress.round = 2u;
-                return;
+            } else {
+                progress.is_accepted = accepts(progress.token);
+                if !progress.is_accepted {
+                    reject(progress.token);
+                    progress.weigh = BY_RESIDUAL;
+                    progress.round = 2u;
+                    return;
+                }
             }
         }
         case 1u: {
             progress.token = place_of_code(found.scan.first);
             progress.is_accepted = progress.token == progress.head.token;
+            if chunk.stage == STAGE_WEIGH {
+                leave_weights(vec2<u32>(u32(progress.is_accepted), 0u), vec2<u32>(1u, 0u));
+                return;
+            }
+            progress.is_accepted |= requests[request].block_place > 0u;
             rounds += requests[request].n_drafts;
             for (var i = 1u; i < requests[request].n_drafts; i++) {
                 progress.is_accepted |= progress.token == draft_token(i);
@@ -99,6 +112,10 @@ fn advance_draw() {
             return;
         }
         case 3u: {
+            if chunk.stage == STAGE_TRY {
+                leave_trial(is_block_accepted(found.scan.mass));
+                return;
+            }
             if progress.weigh == BY_RESIDUAL && progress.tried < requests[request].n_drafts {
                 progress.share = share_of(found.scan.mass);
                 if any(progress.share != vec2<u32>(0u, 0u)) {
@@ -180,20 +197,28 @@ fn draft_token(number: u32) -> u32 {
     return row_data[requests[request].first_draft + number / 4u][number % 4u];
 }
 
+// Weight in the run of the token whose code is at hand.
+fn weight_of(token: u32) -> vec2<u32> {
+    if token >= chunk.vocab || !is_in_run(progress.code) {
+        return vec2<u32>(0u, 0u);
+    }
+    return row_weight(octaves_below(max_bits, bits_of_key(key_of_code(progress.code)), progress.scale));
+}
+
 // Whether a draft token stands: with probability min(1, its mass in what is left over the draft's).
 fn accepts(token: u32) -> bool {
-    var own = vec2<u32>(0u, 0u);
-    if token < chunk.vocab && is_in_run(progress.code) {
-        own = row_weight(octaves_below(max_bits, bits_of_key(key_of_code(progress.code)), progress.scale));
-        own = residual(own, token, progress.taken);
-    }
-    return !at_least64(multiply_high64(progress.numbers.xy, draft_mass(token, progress.share)), own);
+    return is_hit(residual(weight_of(token), token, progress.taken), draft_mass(token, progress.share));
+}
+
+// Whether the random point of a mass lies in so much of it.
+fn is_hit(own: vec2<u32>, mass: vec2<u32>) -> bool {
+    return !at_least64(multiply_high64(progress.numbers.xy, mass), own);
 }
 
 // What is left is less than before a draft token fell.
 fn reject(token: u32) {
     progress.taken = add64(progress.taken, progress.share);
-    progress.rest -= min(progress.rest, draft_mass(token, vec2<u32>(0x80000000u, 0u)).x);
+    progress.rest -= min(progress.rest, draft_mass(token, vec2<u32>(ONE_Q31, 0u)).x);
     progress.tried += 1u;
 }
 
@@ -204,7 +229,7 @@ fn share_of(left: vec2<u32>) -> vec2<u32> {
     let by = 32u - countLeadingZeros(left.y);
     let high = shift_right64(left, by).x;
     var quotient = vec2<u32>(high, 0u);
-    if progress.rest < 0x80000000u { // a divisor of 31 bits
+    if progress.rest < ONE_Q31 { // a divisor of 31 bits
         rounds += 64u;
         quotient = divide64(vec2<u32>(high << 31u, high >> 1u), max(progress.rest, 1u));
     }

@@ -28,7 +28,8 @@ struct Request {
     history: u32,       // where row_history finds what it is told; 0 without
     first_draft: u32,   // draft tokens in `row_data`, four a quad, where there are several
     n_drafts: u32,      // 0 where there is one, the head's, or none
-    unused: vec2<u32>,  // `cuts` begin at a quad
+    block_place: u32,   // place of the row in a block that is verified, from 1 on; 0 outside
+    block_behind: u32,  // rows of the block behind it
     cuts: array<vec4<u32>, MAX_CUTS>, // CUT_*, then the kind's own words
 }
 

@@ -1,9 +1,9 @@
 // row_program: what comes next in the work on a row. One lane decides, and writes the records; what all have to know of it
 // is in its orders. What it keeps in mind lies in the workgroup's memory, where it takes no registers of all lanes, and no
 // other lane looks at it: there are no barriers in here.
-// Provides: Orders, progress, next, found, begin, begin_program, advance, obey, the moves that several stations make, the
+// Provides: Orders, progress, next, found, begin, begin_program, end_finished, advance, obey, the moves that several stations make, the
 // header's writer.
-// Needs: format, words, integers, exact, request, list, merge, scan, thresholds, cuts, draws, views (.wgsl), the
+// Needs: format, words, integers, exact, request, list, merge, scan, thresholds, cuts, draws, blocks, views (.wgsl), the
 // kernel's bindings `requests`, `records`.
 
 // Where a row is.
@@ -66,12 +66,14 @@ struct Progress {
     share: vec2<u32>,      // mass of which the draft's probabilities are shares, for the one at hand
     taken: vec2<u32>,      // ... for all that fell
     rest: u32,             // what their probabilities leave of one, Q31
+    part: u32,             // of a block: what the tokens before the row leave of one, Q31
     first_token: u32,      // of the draws
     code: vec2<u32>,       // of that token, while it is tried or described; of one that XTC spares
     exempt: u32,           // number of that one
     survivor: vec2<u32>,   // the code that XTC would leave first
     numbers: vec4<u32>,    // random, for what the station does
     is_accepted: bool,
+    is_finished: bool,     // the request, before the row
     ranked: u32,           // bits of the draws whose raw ranks are written
     listed: u32,
 }
@@ -125,7 +127,7 @@ fn begin(own_row: u32) {
 }
 
 // The row before its first move: everything possible is kept.
-fn begin_program() {
+fn begin_program(finish: u32) {
     let head = head_of(row);
     progress = Progress();
     next = Move();
@@ -135,6 +137,10 @@ fn begin_program() {
     progress.first_token = NO_TOKEN;
     progress.out = chunk.rows + row * chunk.record_words;
     progress.out_token = row;
+    if chunk.stage != STAGE_ALL {
+        leave_unknown();
+    }
+    progress.part = ONE_Q31;
     progress.ends = vec3<u32>(NO_TOKEN, NO_TOKEN, 0u);
     progress.scale = SCALE_ONE;
     progress.is_full = true;
@@ -145,6 +151,29 @@ fn begin_program() {
     last_of_opened = LOWEST;
     found.floor = HIGHEST;
     step = STEP_OWN;
+    if finish != 0u {
+        end_finished(finish);
+    }
+}
+
+// A row whose request has finished before it: nothing but that, and whether its block stands that far.
+fn end_finished(finish: u32) {
+    let out = progress.out;
+    progress.at = AT_END;
+    if chunk.stage == STAGE_WEIGH {
+        leave_nothing();
+    } else if chunk.stage == STAGE_TRY {
+        progress.at = AT_DRAW;
+        progress.kept.mass = vec2<u32>(ONE_Q31, 0u);
+        progress.is_finished = true;
+    } else {
+        records[out + SAMPLE_STATUS] = finish;
+        records[out + SAMPLE_CALL] = chunk.call;
+        records[progress.out_token] = NO_TOKEN;
+        if requests[request].block_place <= 1u {
+            records[out + SAMPLE_ACCEPTED] = 0u;
+        }
+    }
 }
 
 // What all lanes do next, by the first one.
@@ -231,7 +260,7 @@ fn decide() -> bool {
     next.opens = 0u;
     next.opens_to = false;
     next.by_row_max = false;
-    next.task = Task(NOTHING, OF_TOKENS, BY_ROW, false, vec2<u32>(0u, 0u), LOWEST, HIGHEST, 0u, progress.scale,
+    next.task = Task(NOTHING, OF_TOKENS, BY_ROW, false, vec2<u32>(0u, 0u), LOWEST, HIGHEST, progress.part, progress.scale,
         progress.taken, vec4<u32>(0u, 0u, 0u, 0u));
     if progress.at == AT_CUT && progress.cut >= requests[request].n_cuts {
         progress.at = AT_KEPT;
@@ -283,9 +312,9 @@ fn look_up() {
         var purpose = FOR_XTC;
         if !is_tossed {
             purpose = FOR_DRAW + progress.draw;
-            if progress.head.token != NO_TOKEN {
+            if is_verified() {
                 // Whoever drafted may have used the numbers of the draw.
-                purpose = select(FOR_RESIDUAL, FOR_ACCEPT + progress.tried, is_tried);
+                purpose = select(FOR_RESIDUAL, FOR_ACCEPT + progress.tried, is_tried || chunk.stage == STAGE_TRY);
             }
         }
         progress.numbers = random(progress.head.position, purpose);
@@ -309,7 +338,14 @@ fn advance_start() {
     }
     progress.stats = found.merged;
     progress.round = 0u;
-    progress.at = select(AT_CUT, AT_HEADER, found.merged.status != 0u); // otherwise nothing to draw from
+    progress.at = AT_CUT;
+    if found.merged.status != 0u { // nothing to draw from
+        progress.at = AT_HEADER;
+        if chunk.stage != STAGE_ALL {
+            progress.at = AT_END;
+            leave_nothing();
+        }
+    }
 }
 
 // A sum of the run from a place on, all of whose subtiles are opened.
@@ -359,7 +395,9 @@ fn write_header() {
     records[out + SAMPLE_CALL] = chunk.call;
     write64(out + SAMPLE_KEPT_MASS, progress.kept_mass);
     write64(out + SAMPLE_ALL_MASS, progress.all_mass);
-    records[out + SAMPLE_ACCEPTED] = u32(progress.is_accepted);
+    if requests[request].block_place <= 1u { // others look at those of a block
+        records[out + SAMPLE_ACCEPTED] = u32(progress.is_accepted);
+    }
     records[out + SAMPLE_FIRST_TOKEN] = progress.ends.x;
     records[out + SAMPLE_LAST_TOKEN] = progress.ends.y;
     records[out + SAMPLE_LAST_KEY] = progress.ends.z;

@@ -16,9 +16,9 @@ const SELECT_BY_NEARNESS: u32 = 6u; // the same, walking away from a centre; the
 // How a token counts in a sum.
 const BY_TILE: u32 = 0u;     // relative to its tile's maximum, Q50; in draws
 const BY_ROW: u32 = 1u;      // relative to the run's maximum, Q43
-const BY_RESIDUAL: u32 = 2u; // the same, less what the draft gave it
+const BY_RESIDUAL: u32 = 2u; // `operand` (Q31) of the same, less what the draft gave it
 const BY_SQUARE: u32 = 3u;   // distance below the maximum (Q20) and its square (Q28), for the standard deviation
-const BY_ENTROPY: u32 = 5u;  // weight times octaves from the maximum and, in `centre` (Q26), from it to the mass: Q38
+const BY_ENTROPY: u32 = 5u;  // weight times octaves from the maximum and, in `operand` (Q26), from it to the mass: Q38
 const BY_WEIGHT_SQUARE: u32 = 4u; // as by row, with the weight's square (Q43) beside it
 
 struct Task {
@@ -29,7 +29,7 @@ struct Task {
     wanted: vec2<u32>,  // what a selection is to reach, at least 1
     from_code: vec2<u32>, // codes below do not count, nor are they taken
     floor: vec2<u32>,   // every token whose code is at least this lies in an opened subtile
-    centre: u32,        // octaves; of an entropy, the logarithm of the mass
+    operand: u32,       // of nearness, the centre in octaves; of an entropy, the logarithm of the mass; of a residual, the part
     scale: Scale,
     taken: vec2<u32>,   // of a residual: what the draft's probabilities are shares of
     numbers: vec4<u32>, // of a draw: two of 64 bits
@@ -206,13 +206,13 @@ fn weighed(bits: u32, token: u32, octaves: u32, mantissa: u32) -> Weighed {
         }
     }
     if task.weigh == BY_ENTROPY {
-        let of_mass = mul_wide(shift_right64(own.mass, 12u).x, task.centre);
+        let of_mass = mul_wide(shift_right64(own.mass, 12u).x, task.operand);
         own.mass = add64(shift_right64(own.surprisal, 5u), shift_right64(of_mass, 19u));
     } else if task.weigh == BY_WEIGHT_SQUARE {
         let short = shift_right64(own.mass, 12u).x; // Q31
         own.surprisal = shift_right64(mul_wide(short, short), 19u);
     } else if task.weigh == BY_RESIDUAL {
-        own.mass = residual(own.mass, token, task.taken);
+        own.mass = residual(part_of(own.mass, task.operand), token, task.taken);
     }
     return own;
 }
@@ -236,6 +236,11 @@ fn distance_q20(bits: u32) -> u32 {
     let distance = fixed(max_bits, 20) - fixed(bits, 20);
     // Decides only "far" or "near": anything from 128 to 1900 gives the same.
     return select(1u << 28u, min(distance, 1u << 28u), half_distance < 1000.0);
+}
+
+// A part, Q31, of a mass below 2^63.
+fn part_of(mass: vec2<u32>, part: u32) -> vec2<u32> {
+    return mul_shift(shift_left64(mass, 1u), part, 32u);
 }
 
 // What is left of a token's mass when the draft has had its share of this one.
@@ -285,7 +290,7 @@ fn visit(i: u32, code_word: u32, bits: u32, octaves: u32, mantissa: u32, walk: W
     if task.kind >= SELECT_BY_COUNT {
         var along = code;
         if task.kind == SELECT_BY_NEARNESS {
-            along = vec2<u32>(~(max(octaves, task.centre) - min(octaves, task.centre)), 0u);
+            along = vec2<u32>(~(max(octaves, task.operand) - min(octaves, task.operand)), 0u);
         }
         // A token without weight counts as an item, so that a digit of one item has no others behind it; it is not
         // near to anything.

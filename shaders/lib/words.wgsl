@@ -1,5 +1,5 @@
 // words: what each word means of everything that the host writes for the kernels, or one kernel for the next.
-// Provides: STATUS_*, TILE_*, tile_words, RECORD_*, SAMPLE_*, DIVERGENCE_*, UNMATCHED_*, DRAW_*, RUN_*, has_run, GIVEN_*,
+// Provides: STATUS_*, TILE_*, tile_words, RECORD_*, SAMPLE_*, STAGE_*, DIVERGENCE_*, UNMATCHED_*, DRAW_*, RUN_*, has_run, GIVEN_*,
 // behind_lists, ASKS_*, CUT_*, MAX_CUTS, CHANGE_*, FOR_*.
 // Needs: format.wgsl, and the kernel's uniform `chunk`. The host has the same numbers, which a test compares.
 // Numbers of 64 bits stand low word first.
@@ -48,7 +48,7 @@ const SAMPLE_CALL: u32 = 9u; // where RECORD_CALL is
 const SAMPLE_KEPT_MASS: u32 = 10u; // Q43, of the run, at the scale of pass 1
 const SAMPLE_ALL_MASS: u32 = 12u; // Q43, of the row, at the scale of pass 1
 const SAMPLE_REOPENED: u32 = 14u; // logits that the second pass read
-const SAMPLE_ACCEPTED: u32 = 15u; // 1 where the draft token stands
+const SAMPLE_ACCEPTED: u32 = 15u; // 1 where a draft token stands, or those before a row of a block
 const SAMPLE_RAW_MAX_KEY: u32 = 16u;
 const SAMPLE_RAW_STATUS: u32 = 17u;
 const SAMPLE_RAW_MASS: u32 = 18u; // Q40
@@ -80,6 +80,12 @@ const DIVERGENCE_CALL: u32 = 9u; // where RECORD_CALL is
 const DIVERGENCE_CROSSES: u32 = 10u; // Q45, of 96 bits, signed
 const DIVERGENCE_INFORMATIONS: u32 = 16u; // Q43
 const DIVERGENCE_WORDS: u32 = 20u;
+
+// What a dispatch of row_sample does: all that a row takes; before it, where draft tokens are verified as a block, each of them is
+// weighed, and the rows behind the block's first are tried.
+const STAGE_ALL: u32 = 0u;
+const STAGE_WEIGH: u32 = 1u;
+const STAGE_TRY: u32 = 2u;
 
 // Words of a draw.
 const DRAW_TOKEN: u32 = 0u;

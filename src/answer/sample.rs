@@ -34,7 +34,8 @@ pub struct Sample {
     /// The first and the last of the kept tokens, in the one total order: with [`Self::kept`] they say which tokens the
     /// filters kept. `None` where no filter acted, and all possible tokens are kept.
     pub kept_ends: Option<[TopLogprob; 2]>,
-    /// Whether one of the row's draft tokens was accepted, which is then the draw; `None` without one.
+    /// Whether one of the row's draft tokens was accepted, which is then the draw. By block verification whether those before the row
+    /// are: a block stands up to the last row that says so. `None` where nothing is verified.
     pub accepted: Option<bool>,
     /// The distribution that was drawn from: after changes, temperature and filters. Its list is empty unless
     /// [`SamplingParams::processed_logprobs`](crate::SamplingParams::processed_logprobs) asks for it.
@@ -158,7 +159,8 @@ pub(crate) struct DecodeInfo {
     pub(crate) is_last: bool,
     /// Where its stop tokens lie among those of all rows, and how many there are.
     pub(crate) stops: (usize, usize),
-    pub(crate) has_draft: bool,
+    /// A draft has a say in what it draws.
+    pub(crate) is_verified: bool,
     pub(crate) wants_raw: bool,
     pub(crate) n_draws: u32,
     pub(crate) entropy: bool,
@@ -198,7 +200,8 @@ impl SampleBits {
         use crate::arithmetic::format::NO_TOKEN;
         let (header, rest) = words.split_at(sample::HEADER_WORDS);
         if let Some(reason) = FinishReason::from_code(header[sample::STATUS]) {
-            *self = Self::finished(reason); // nothing else was written
+            // Nothing else was written.
+            *self = Self { is_accepted: header[sample::ACCEPTED] == 1, ..Self::finished(reason) };
             return;
         }
         let (drawn, lists) = rest.split_at(draw::WORDS * parts.draws as usize);
@@ -288,7 +291,7 @@ impl SampleBits {
         out.kept_mass = if is_sound { self.kept_mass as f64 / self.all_mass as f64 } else { f64::NAN };
         let ends = self.ends.filter(|_| is_sound);
         out.kept_ends = ends.map(|ends| ends.map(|(token, key)| self.processed.entry(reading, token, key)));
-        out.accepted = info.has_draft.then_some(is_sound && self.is_accepted);
+        out.accepted = info.is_verified.then_some(self.is_accepted);
         out.reopened = self.reopened.into();
     }
 }

@@ -99,7 +99,7 @@ pub struct SampleBuffers<'a> {
     /// The grammar mask.
     pub mask: Option<Mask<'a>>,
     /// Probabilities of the draft, f32 `[rows][vocab]`: a row for each row of the batch, of which only those that verify
-    /// a draft token by rejection are read. Greedy rows need none.
+    /// draft tokens by rejection or as a block mean something. Greedy rows need none.
     pub draft: Option<GpuInput<'a>>,
     /// Where the first drawn token of each row goes, u32 `[rows]`: the next step's input. The buffer needs the usage
     /// `COPY_DST`. A row without a token gets [`NO_TOKEN`](crate::NO_TOKEN).

@@ -41,10 +41,7 @@ impl Call {
                 upload.put(offset, bytemuck::bytes_of(&uniform));
                 offset += plan.stage_stride;
             };
-            if plan.demand.long_lists().next().is_none() {
-                put(0, 0);
-            }
-            plan.demand.list_stages(plan.shape.dtype).for_each(|(list, _, stage)| put(list, stage));
+            plan.demand.told(plan.shape.dtype).for_each(|(list, stage)| put(list, stage));
         }
     }
 }
@@ -199,7 +196,7 @@ impl Sampler {
         let tile_stats = self.first_pass(dtype)?;
         let second = if is_sampling { &row_sample::KERNEL } else { &row_logprobs::KERNEL };
         let row_pass = self.pipelines.get(second, Some(dtype), false)?;
-        let digits = match plan.demand.stages(dtype) {
+        let digits = match plan.demand.long_lists().count() {
             0 => None,
             _ => Some(self.digit_kernels(dtype, is_sampling)?),
         };
@@ -249,7 +246,14 @@ impl Sampler {
                 } else {
                     &[uniform, logits, rows, requests, table, scratch, records][..]
                 };
-                passes.add(&self.device, &row_pass, ranges, [1, uniform_words.rows, 1]);
+                // The stages of blocks are told last.
+                let told = plan.demand.told(dtype).count();
+                let of_blocks = told - plan.demand.block_stages().len()..told;
+                for number in of_blocks.chain([0]) {
+                    let uniform = uniform.shifted(number as u64 * plan.stage_stride);
+                    let ranges = [&[uniform], &ranges[1..]].concat();
+                    passes.add(&self.device, &row_pass, &ranges, [1, uniform_words.rows, 1]);
+                }
                 if let Some(kernels) = &digits {
                     self.long_lists(&mut passes, kernels, plan, &bound, scratch);
                 }

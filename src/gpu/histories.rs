@@ -102,7 +102,7 @@ impl Before {
         let ahead = row.position.checked_sub(request.next_position())?;
         let looks_back = request.looks_back().is_some();
         let is_looked_at = looks_back || !request.params().stop_token_ids.is_empty();
-        let is_known = !row.draft.is_empty() || !row.ahead.is_empty() || row.detached;
+        let is_known = row.is_verified() || !row.ahead.is_empty() || row.detached;
         let is_plain = !is_known && row.certain_finish().is_none();
         let length = (request.tokens().len() as u64).saturating_add(ahead);
         (is_plain && is_looked_at).then_some(Self { length, looks_back })

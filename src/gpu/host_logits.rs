@@ -81,11 +81,16 @@ impl Gpu {
         validate_targets(targets, logits.rows(), logits.vocab())?;
         validate_token_ids(token_ids, logits.rows(), logits.vocab())?;
         let demand = Demand::logprobs(params.top_logprobs, most_of(token_ids), logits.rows());
-        self.in_blocks(logits, demand.record_words(), |encoder, uploaded, first| {
-            let targets = targets.get(first..first + uploaded.rows).unwrap_or(&[]);
-            let token_ids = token_ids.get(first..first + uploaded.rows).unwrap_or(&[]);
-            self.sampler().logprobs_of(encoder, uploaded, params, targets, token_ids)
-        })
+        self.in_blocks(
+            logits,
+            demand.record_words(),
+            |_| true,
+            |encoder, uploaded, first| {
+                let targets = targets.get(first..first + uploaded.rows).unwrap_or(&[]);
+                let token_ids = token_ids.get(first..first + uploaded.rows).unwrap_or(&[]);
+                self.sampler().logprobs_of(encoder, uploaded, params, targets, token_ids)
+            },
+        )
         .await
     }
 
@@ -105,7 +110,8 @@ impl Gpu {
         inputs.validate(&all)?;
         let probabilities = inputs.draft.filter(|_| all.wants_draft());
         let result_words = Demand::sample(&all, 0).record_words() + probabilities.map_or(0, |_| vocab);
-        self.in_blocks(logits, result_words, |encoder, uploaded, first| {
+        let is_whole = |row| !all.is_within_block(row);
+        self.in_blocks(logits, result_words, is_whole, |encoder, uploaded, first| {
             let block = all.slice(first, uploaded.rows);
             let own = probabilities.map(|all| &all[first * vocab..][..uploaded.rows * vocab]);
             let draft = own.map(|own| self.upload(bytemuck::cast_slice(own))).transpose()?;
@@ -174,33 +180,45 @@ impl Gpu {
     pub async fn divergence_async(&self, first: &Logits<'_>, second: &Logits<'_>) -> Result<Vec<Divergence>> {
         validate_pair((first.rows(), first.vocab()), (second.rows(), second.vocab()))?;
         let second_words = (second.row_stride() * second.dtype().bytes()).div_ceil(4);
-        self.in_blocks(first, second_words.max(divergence::WORDS), |encoder, uploaded, first_row| {
-            let block = second.slice_rows(first_row, uploaded.rows);
-            let source = self.upload(&block.span())?;
-            self.sampler().divergence(encoder, uploaded, &lying_in(&source, &block))
-        })
+        self.in_blocks(
+            first,
+            second_words.max(divergence::WORDS),
+            |_| true,
+            |encoder, uploaded, first_row| {
+                let block = second.slice_rows(first_row, uploaded.rows);
+                let source = self.upload(&block.span())?;
+                self.sampler().divergence(encoder, uploaded, &lying_in(&source, &block))
+            },
+        )
         .await
     }
 }
 
 impl Gpu {
     /// Uploads the logits in blocks of rows, with results of so many words per row, and lets `record` fill an encoder
-    /// for each: it hears the number of the block's first row. Two blocks are in flight.
+    /// for each: it hears the number of the block's first row. A block ends before a row that `may_begin` one. Two are in flight.
     async fn in_blocks<R: Answer>(
         &self,
         logits: &Logits<'_>,
         result_words: usize,
+        may_begin: impl Fn(usize) -> bool,
         mut record: impl FnMut(&mut wgpu::CommandEncoder, &GpuLogits<'_>, usize) -> Result<Pending<R>>,
     ) -> Result<Vec<R>> {
         let mut results = Vec::with_capacity(logits.rows());
         let mut in_flight: Option<Pending<R>> = None;
         let block_rows = rows_per_block(logits, result_words);
-        for first in (0..logits.rows()).step_by(block_rows) {
-            let block = logits.slice_rows(first, block_rows.min(logits.rows() - first));
+        let mut first = 0;
+        while first < logits.rows() {
+            let mut end = (first + block_rows).min(logits.rows());
+            while end < logits.rows() && !may_begin(end) {
+                end += 1;
+            }
+            let block = logits.slice_rows(first, end - first);
             let pending = self.submit_block(&block, |encoder, uploaded| record(encoder, uploaded, first))?;
             if let Some(earlier) = in_flight.replace(pending) {
                 results.extend(self.or_lost(earlier.rows().await)?);
             }
+            first = end;
         }
         if let Some(last) = in_flight {
             results.extend(self.or_lost(last.rows().await)?);

@@ -173,6 +173,7 @@ impl Upload {
                 self.put_words(next_step, draft_quads, row.draft.iter().copied());
                 next_step += draft_quads;
             }
+            [request.block_place, request.block_behind] = inputs.block(i).map(word);
             if let Some(run) = inputs.run(i) {
                 self.put_run(run, row, &mut request, [next_step, next_table]);
                 next_step += run.quads(row);

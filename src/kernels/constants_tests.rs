@@ -36,6 +36,7 @@ fn shared() -> BTreeMap<String, i64> {
         request::ahead::has::NAMED,
         request::ahead::slot::NAMED,
         rng::purposes::NAMED,
+        super::row_sample::stage::NAMED,
     ];
     let of_lists = lists.into_iter().flatten().map(|(name, value)| (*name, (*value).cast_signed()));
     let of_cuts = CutKind::ALL.iter().map(|(name, kind)| (*name, i64::from(*kind as u32)));
@@ -86,6 +87,7 @@ fn shared() -> BTreeMap<String, i64> {
         ("PLACE_BITS", 20),
         ("MOST_CHOSEN", i64::from(MOST_LISTED)),
         ("LEAST_REST", i64::from(super::draw::LEAST_REST)),
+        ("ONE_Q31", i64::from(super::block::ONE)),
     ];
     of_lists.chain(of_cuts).chain(single).map(|(name, value)| (name.to_owned(), value)).collect()
 }
@@ -107,6 +109,7 @@ const OWN_NAMES: &[&str] = &[
     "CHAMPIONS",
     "NO_PLACE",
     "MOST_CROWDED",
+    "UNKNOWN",
     // Vectors and structures of them, whose parts stand beside them.
     "NO_ITEM",
     "LOWEST",

@@ -1,6 +1,7 @@
 //! Draws: a random point of a mass, and the token that it falls in; a draft token's trial, and the draw after it fails.
 //! `docs/sampling.md`, 6 and 7.
 
+use super::block;
 use super::token_at::token_at;
 use crate::arithmetic::exact::{self, Scale};
 use crate::arithmetic::format::TILE_TOKENS;
@@ -31,15 +32,17 @@ pub(super) fn by_row(run: &mut Run<'_>, numbers: [u64; 2]) -> u32 {
 /// What draft tokens that fell leave of a run: `docs/sampling.md`, 7.
 pub(super) struct Residual<'a> {
     /// The tokens of the run with their weights.
-    weights: Vec<(u32, u64)>,
+    pub(super) weights: Vec<(u32, u64)>,
     /// Bits of the draft's probabilities.
     probabilities: &'a [u32],
     /// The mass of which those are shares, for the draft token at hand.
-    share: u64,
+    pub(super) share: u64,
     /// The same for all that fell.
-    taken: u64,
+    pub(super) taken: u64,
     /// What their probabilities leave of one, Q31.
     rest: u32,
+    /// Of a row of a block, Q31: so much of the weights is left.
+    pub(super) part: u32,
 }
 
 /// Where a draft's probabilities leave less of one, Q31, their own rounding says too much of what is left.
@@ -50,14 +53,14 @@ impl<'a> Residual<'a> {
     pub(super) fn new(run: &mut Run<'_>, probabilities: &'a [u32]) -> Self {
         let weights = weights(run);
         let share = weights.iter().map(|(_, weight)| weight).sum();
-        Self { weights, probabilities, share, taken: 0, rest: 1 << 31 }
+        Self { weights, probabilities, share, taken: 0, rest: 1 << 31, part: block::ONE }
     }
 
     /// Whether a draft token stands: with probability min(1, its mass in what is left over the draft's). What is left is
     /// less otherwise.
     pub(super) fn accepts(&mut self, number: u64, token: u32) -> bool {
-        let own = self.weights.iter().find(|(kept, _)| *kept == token).map_or(0, |(_, weight)| *weight);
-        if point(number, self.drafted(token, self.share)) < self.left(token, own) {
+        let [own, drafted] = self.ratio_of(token);
+        if point(number, drafted) < self.left(token, own) {
             return true;
         }
         self.taken += self.share;
@@ -70,8 +73,7 @@ impl<'a> Residual<'a> {
     /// Goes on to the next draft token, if one is tried: not where nothing is left, or too little to say what the draft
     /// would have drawn next.
     pub(super) fn has_next(&mut self) -> bool {
-        let left = self.weights.iter().map(|&(token, weight)| self.left(token, weight)).sum();
-        let share = share_of(left, self.rest, self.taken);
+        let share = share_of(self.left_of_all(), self.rest, self.taken);
         self.share = share.unwrap_or(0);
         share.is_some()
     }
@@ -83,13 +85,19 @@ impl<'a> Residual<'a> {
         weighed(left, numbers).or_else(all).expect("a run has mass")
     }
 
+    /// What is left of the run's mass.
+    pub(super) fn left_of_all(&self) -> u64 {
+        self.weights.iter().map(|&(token, weight)| self.left(token, weight)).sum()
+    }
+
     /// What is left of a token's weight.
     fn left(&self, token: u32, weight: u64) -> u64 {
-        weight.saturating_sub(self.drafted(token, self.taken))
+        let part = block::part_of(weight, self.part);
+        if self.taken == 0 { part } else { part.saturating_sub(self.drafted(token, self.taken)) }
     }
 
     /// What the draft's probability of a token is of a mass.
-    fn drafted(&self, token: u32, mass: u64) -> u64 {
+    pub(super) fn drafted(&self, token: u32, mass: u64) -> u64 {
         draft_mass(self.probabilities[token as usize], mass)
     }
 }

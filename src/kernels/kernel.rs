@@ -130,7 +130,7 @@ pub(crate) struct ChunkUniform {
     pub(crate) other_stride: u32,
     pub(crate) draws: u32,
     pub(crate) top_raw: u32,
-    /// Of a list of more than [`MOST_LISTED`](crate::arithmetic::format::MOST_LISTED) entries.
+    /// Of a list of more than [`MOST_LISTED`](crate::arithmetic::format::MOST_LISTED) entries; of `row_sample`, its own.
     pub(crate) stage: u32,
     /// Whether that is the raw list of a sample's record.
     pub(crate) raw_list: u32,

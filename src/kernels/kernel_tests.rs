@@ -88,7 +88,7 @@ fn structs_have_the_layout_of_the_shader() {
     assert_eq!(layout(&module, "Chunk"), (ours, size_of::<ChunkUniform>()));
     assert_eq!(UNIFORM_BYTES as usize, size_of::<ChunkUniform>());
     let ours = fields!(RequestWords: first_kept kept_buckets first_step step_buckets repetition first_allowed pass_scale draw_scale draw_unit flags seed
-        stream n_draws top_processed top_raw dynamic_low dynamic_span dynamic_power n_cuts per_logit first_xtc_exempt n_xtc_exempt history first_draft n_drafts unused cuts);
+        stream n_draws top_processed top_raw dynamic_low dynamic_span dynamic_power n_cuts per_logit first_xtc_exempt n_xtc_exempt history first_draft n_drafts block_place block_behind cuts);
     assert_eq!(layout(&module, "Request"), (ours, size_of::<RequestWords>()));
     assert_eq!(REQUEST_BYTES as usize, size_of::<RequestWords>());
 }

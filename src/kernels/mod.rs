@@ -1,6 +1,7 @@
 //! One kernel, one file: what it computes, its bindings (`KERNEL`), its twin on the CPU, its tests. The shader of the
 //! same name lies in `shaders/`.
 
+pub(crate) mod block;
 #[cfg(all(test, feature = "gpu"))]
 mod constants_tests;
 pub(crate) mod digit_count;

@@ -4,6 +4,7 @@
 //! run by thresholds and radix walks in the opened subtiles; the twin here lets each filter of `filter` walk down the
 //! sorted row.
 
+use super::block::{self, BlockRow};
 use super::draw::{self, Residual};
 #[cfg(feature = "gpu")]
 use super::kernel::{Kernel, Slot, wgsl};
@@ -12,6 +13,7 @@ use super::token_ranks::{self, Bounds};
 use crate::answer::{DistributionBits, DrawnBits, FinishReason, SampleBits};
 use crate::arithmetic::draw_scale::DrawScale;
 use crate::arithmetic::exact;
+use crate::arithmetic::format::layout;
 use crate::arithmetic::lane::PassScale;
 use crate::arithmetic::merge::RowStats;
 use crate::arithmetic::rng::{Key, Purpose};
@@ -19,12 +21,24 @@ use crate::filter::{self, Cut, Run, Sums, View};
 use crate::logits::RowBits;
 use crate::request::{Changes, Compiled};
 
+layout! {
+    /// What a dispatch of `row_sample` does.
+    stage: u32, "STAGE_" {
+        /// All that a row takes.
+        ALL = 0,
+        /// Weighs the draft tokens of blocks.
+        WEIGH = 1,
+        /// Tries the rows of blocks.
+        TRY = 2,
+    }
+}
+
 /// One workgroup per row, dispatch (1, rows).
 #[cfg(feature = "gpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "row_sample",
     wgsl: wgsl!("row_sample": "format", "words", "logits", "rows", "integers", "exact", "status", "soft_float", "request", "changes",
-        "numbers", "rng", "list", "merge", "radix", "few", "quads", "scan", "ranks", "thresholds", "cuts", "draws", "views", "row_program"),
+        "numbers", "rng", "list", "merge", "radix", "few", "quads", "scan", "ranks", "thresholds", "cuts", "draws", "blocks", "views", "row_program"),
     slots: &[
         Slot::Chunk,
         Slot::Read,
@@ -47,6 +61,8 @@ pub(crate) struct RowTask<'a> {
     /// Draft tokens, and the bits of the draft's probabilities.
     pub(crate) draft: &'a [u32],
     pub(crate) probabilities: &'a [u32],
+    /// Of a row of a block, what it has to know of the others.
+    pub(crate) block: Option<BlockRow>,
     /// Given tokens, of which something is said.
     pub(crate) token_ids: &'a [u32],
     /// Why the request has finished before the row.
@@ -55,25 +71,56 @@ pub(crate) struct RowTask<'a> {
 
 /// The twin on the CPU.
 pub(crate) fn run(task: &RowTask<'_>) -> SampleBits {
-    let RowTask { row, request, changes, token_ids, finish, .. } = *task;
+    let RowTask { row, request, token_ids, finish, .. } = *task;
     if let Some(reason) = finish {
-        return SampleBits::finished(reason);
+        let is_accepted = task.block.is_some_and(|block| block.is_accepted);
+        return SampleBits { is_accepted, ..SampleBits::finished(reason) };
     }
-    let changed = if changes.is_some() { changes.applied(row) } else { Vec::new() };
-    let bits = if changes.is_some() { RowBits::of_f32(&changed) } else { row };
-    let processed = view_of(bits, request.pass, request.needs_surprisal());
-    let mut sample = if processed.stats.status == 0 {
-        sample(&processed, task)
-    } else {
-        SampleBits {
-            processed: DistributionBits { status: processed.stats.status, ..DistributionBits::default() },
+    let mut sample = of_view(task, |processed| match processed.stats.status {
+        0 => sample(processed, task),
+        status => SampleBits {
+            processed: DistributionBits { status, ..DistributionBits::default() },
             ..SampleBits::default()
-        }
-    };
+        },
+    });
     if let Some(top) = request.top_raw {
         describe_raw(&mut sample, row, top as usize, request.entropy, token_ids);
     }
     sample
+}
+
+/// What the rows of a block have to know of each other: tasks in order, the first one the block's first.
+pub(crate) fn block_rows(tasks: &[RowTask<'_>]) -> Vec<BlockRow> {
+    const NOTHING: (bool, [u64; 2]) = (false, [0; 2]);
+    block::rows(tasks.len(), |place, part| {
+        let task = &tasks[place];
+        let [number, _] = task.key.numbers(Purpose::Accept(0));
+        if task.finish.is_some() {
+            return (place > 0 && block::is_whole_accepted(number, part), [0; 2]);
+        }
+        of_view(task, |view| {
+            if view.stats.status != 0 {
+                return NOTHING;
+            }
+            let (mut run, _) = truncated(view, task);
+            let drafted = task.draft.first();
+            if task.request.is_greedy {
+                let token = run.at(0).1;
+                return (part > 0, [u64::from(drafted == Some(&token)), 1]);
+            }
+            let residual = Residual::new(&mut run, task.probabilities).in_block(part, drafted.is_some());
+            let is_accepted = place == 0 || residual.is_block_accepted(number);
+            (is_accepted, drafted.map_or([0; 2], |&token| residual.ratio_of(token)))
+        })
+    })
+}
+
+/// What `look` says of the view that a row draws from.
+fn of_view<R>(task: &RowTask<'_>, look: impl FnOnce(&View<'_>) -> R) -> R {
+    let RowTask { row, request, changes, .. } = *task;
+    let changed = if changes.is_some() { changes.applied(row) } else { Vec::new() };
+    let bits = if changes.is_some() { RowBits::of_f32(&changed) } else { row };
+    look(&view_of(bits, request.pass, request.needs_surprisal()))
 }
 
 /// A row with what pass 1 says of it at this scale, with its surprisal or without.
@@ -104,12 +151,10 @@ fn entries(tokens: &[(i32, u32)]) -> Vec<(u32, u32)> {
 
 /// What is drawn from a view that is a distribution.
 fn sample(view: &View<'_>, task: &RowTask<'_>) -> SampleBits {
-    let RowTask { request, draft, probabilities, token_ids, .. } = *task;
-    let mut run = Run::new(view, request.pass.tile, task.key);
-    run.xtc_exempt = task.changes.xtc_exempt;
-    let drawn_at = truncate(&mut run, request);
-    run.scale = drawn_at.scale;
-    let by_tile = run.is_full && request.dynamic.is_none() && (draft.is_empty() || request.is_greedy);
+    let RowTask { request, draft, probabilities, block, token_ids, .. } = *task;
+    let (mut run, drawn_at) = truncated(view, task);
+    let is_verified = !draft.is_empty() || block.is_some();
+    let by_tile = run.is_full && request.dynamic.is_none() && (!is_verified || request.is_greedy);
     let all = run.sums_of_row();
     let (kept, kept_mass) = if by_tile {
         (all, all.mass)
@@ -120,7 +165,15 @@ fn sample(view: &View<'_>, task: &RowTask<'_>) -> SampleBits {
     };
     let (tokens, is_accepted) = if request.is_greedy {
         let token = run.at(0).1;
-        (vec![token], draft.contains(&token))
+        (vec![token], block.map_or(draft.contains(&token), |block| block.is_accepted))
+    } else if let Some(BlockRow { part, is_accepted, is_outdone }) = block {
+        let token = if is_outdone {
+            draft[0]
+        } else {
+            let residual = Residual::new(&mut run, probabilities).in_block(part, !draft.is_empty());
+            residual.draw(task.key.numbers(Purpose::Residual))
+        };
+        (vec![token], is_accepted)
     } else if !draft.is_empty() {
         verify(&mut run, draft, probabilities)
     } else {
@@ -159,6 +212,15 @@ fn sample(view: &View<'_>, task: &RowTask<'_>) -> SampleBits {
         draws: tokens.into_iter().map(draw).collect(),
         raw: None,
     }
+}
+
+/// The run that a request leaves of a view, and what is drawn at.
+fn truncated<'a>(view: &'a View<'a>, task: &RowTask<'a>) -> (Run<'a>, DrawScale) {
+    let mut run = Run::new(view, task.request.pass.tile, task.key);
+    run.xtc_exempt = task.changes.xtc_exempt;
+    let drawn_at = truncate(&mut run, task.request);
+    run.scale = drawn_at.scale;
+    (run, drawn_at)
 }
 
 /// Takes a run through the steps of a request, and says what is drawn at.
@@ -215,6 +277,7 @@ mod tests {
             key: KEY,
             draft,
             probabilities: bytemuck::cast_slice(probabilities),
+            block: None,
             token_ids: &request.params().logprob_token_ids,
             finish: inputs.finish(0),
         })

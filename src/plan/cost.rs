@@ -15,7 +15,7 @@ pub struct Cost {
     /// 128 256 tokens; with all of a row's tokens as entries, 35) pass a limit.
     pub chunks: usize,
     /// Compute dispatches: two per chunk, 14 more for each list of more than 1024 entries per row (8 for 16-bit logits
-    /// where nothing is drawn), and one more for given tokens; three for a divergence. One more in all where rows run ahead with [`Histories`](crate::Histories).
+    /// where nothing is drawn), one more for given tokens, and two more for draft tokens that are verified as a block; three for a divergence. One more in all where rows run ahead with [`Histories`](crate::Histories).
     pub dispatches: usize,
     /// Bytes of logits, each read once; those of both batches for a divergence.
     pub bytes_read: u64,
@@ -43,9 +43,8 @@ impl Plan {
     pub fn cost(&self) -> Cost {
         let Shape { dtype, rows, vocab, .. } = self.shape;
         let [counts, scatters] = self.digit_dispatches();
-        let stages = self.demand.stages(dtype);
         let from = self.demand.divergence_from.map_or(0, Dtype::bytes);
-        let uniforms = self.chunks.len() * stages.max(1);
+        let uniforms = self.chunks.len() * self.demand.told(dtype).count();
         let heads = self.demand.heads(rows);
         Cost {
             chunks: self.chunks.len(),
@@ -83,6 +82,7 @@ impl Plan {
             Demand { divergence_from: Some(_), .. } => {
                 &["tile_divergence", "row_divergence", "tile_information"]
             }
+            Demand { has_blocks: true, .. } => &["tile_stats", "row_sample", "row_sample", "row_sample"],
             Demand { draws: Some(_), .. } => &["tile_stats", "row_sample"],
             _ => &["tile_stats", "row_logprobs"],
         }

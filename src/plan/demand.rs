@@ -6,6 +6,7 @@ use crate::arithmetic::divergence::divergence_tile;
 use crate::arithmetic::format::MOST_LISTED;
 use crate::arithmetic::lane::PassScale;
 use crate::kernels::digit_count;
+use crate::kernels::row_sample::stage;
 use crate::kernels::tile_stats::TILE_WORDS;
 use crate::logits::{Dtype, Shape};
 use crate::request::{Compiled, Inputs};
@@ -29,6 +30,8 @@ pub(crate) struct Demand {
     pub(crate) has_offsets: bool,
     /// Rows run ahead: what their tokens change comes about on the device.
     pub(crate) runs_ahead: bool,
+    /// Draft tokens are verified as blocks, which takes further dispatches.
+    pub(crate) has_blocks: bool,
     /// Requests that are uploaded.
     pub(crate) requests: usize,
     /// Given tokens of a row, the most of any, and the views of which something is said of them.
@@ -116,6 +119,7 @@ impl Demand {
             token_ids: number(token_ids),
             token_views: if token_ids > 0 { 1 + u32::from(asks_raw) } else { 0 },
             runs_ahead: (0..inputs.len()).any(|row| inputs.runs_ahead(row)),
+            has_blocks: inputs.has_blocks(),
             requests: inputs.len(),
             lists: inputs.quads().iter().sum(),
             other: RowBytes::packed(mask_row_bytes.max(draft_row_bytes)),
@@ -168,9 +172,17 @@ impl Demand {
             .flat_map(move |(list, entries)| (0..).take(stages).map(move |stage| (list, entries, stage)))
     }
 
-    /// How many these are.
-    pub(crate) fn stages(&self, dtype: Dtype) -> usize {
-        self.list_stages(dtype).count()
+    /// Stages of the second pass before the one that writes the records.
+    pub(crate) fn block_stages(&self) -> &'static [u32] {
+        if self.has_blocks { &[stage::WEIGH, stage::TRY] } else { &[] }
+    }
+
+    /// What each dispatch of a chunk is told that differs from the others, a list and a stage: first the second pass, with the
+    /// first stage of a list, then those of further stages, and of blocks.
+    pub(crate) fn told(&self, dtype: Dtype) -> impl Iterator<Item = (u32, u32)> {
+        let of_lists = self.list_stages(dtype).map(|(list, _, stage)| (list, stage));
+        let alone = self.long_lists().next().is_none().then_some((0, stage::ALL));
+        alone.into_iter().chain(of_lists).chain(self.block_stages().iter().map(|&stage| (0, stage)))
     }
 
     /// What a row's record has room for.

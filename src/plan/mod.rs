@@ -163,7 +163,7 @@ impl Plan {
         alignment: u64,
     ) -> Self {
         let aligned = |bytes: u64| bytes.next_multiple_of(alignment);
-        let stages = demand.stages(shape.dtype).max(1) as u64;
+        let stages = demand.told(shape.dtype).count() as u64;
         let stage_stride = aligned(UNIFORM_BYTES);
         let mut chunks = Vec::with_capacity(shape.rows.div_ceil(rows_per_chunk).max(spans.len()));
         let mut uniform_bytes = 0;

@@ -274,7 +274,7 @@ fn tile_stats<'a>(batch: &'a Batch<'a>) -> Running<'a> {
         let pending = batch.submit_logprobs(gpu)?;
         let plan = pending.plan().clone();
         pending.rows().await?;
-        if plan.chunks.len() > 1 || plan.demand.stages(batch.case.dtype) > 0 {
+        if plan.chunks.len() > 1 || plan.demand.long_lists().next().is_some() {
             return Ok(None);
         }
         let words = gpu.read_async(&gpu.sampler().scratch(&plan)?).await?;

@@ -125,6 +125,8 @@ fn siblings(first: u32, count: u32, vocab: u32) -> Vec<u32> {
 pub(super) struct SamplingCase {
     requests: Vec<Request>,
     drafts: Vec<Vec<u32>>,
+    /// Places of rows in blocks.
+    blocks: Vec<Option<usize>>,
     mask: Option<Vec<u32>>,
     /// Words of the mask per row.
     mask_words: usize,
@@ -163,14 +165,22 @@ impl SamplingCase {
                 request
             })
             .collect();
-        // A draft wants a single draw.
-        let has_draft = |row: usize| {
-            let params = requests[row].params();
-            row % 7 == 3 && params.n == 1 && params.mirostat.is_none()
+        let params = |row: usize| requests[row].params();
+        let may_draft = |row| params(row).n == 1 && params(row).mirostat.is_none();
+        // Blocks of up to four rows, behind each row that verifies alone.
+        let block = |row: usize| {
+            let place = (row + 3) % 7;
+            (place < 4 && row >= place && (row - place..=row).all(may_draft)).then_some(place)
         };
+        let blocks: Vec<Option<usize>> = (0..case.rows).map(block).collect();
+        let goes_on =
+            |row: usize| blocks.get(row + 1).is_some_and(|next| next.is_some_and(|place| place > 0));
         let drafts: Vec<Vec<u32>> = (0..case.rows)
             .map(|row| match row / 7 % 3 {
-                _ if !has_draft(row) => Vec::new(),
+                _ if blocks[row].is_some() => {
+                    (0..u32::from(goes_on(row) || noise(row, 7) & 1 > 0)).map(|_| token(row, 7) / 2).collect()
+                }
+                _ if row % 7 != 3 || !may_draft(row) => Vec::new(),
                 // Siblings, in turn: in so small a vocabulary several may stand.
                 1 => siblings(token(row, 7), 6, vocab as u32),
                 2 => siblings(token(row, 7), Row::MAX_DRAFT_TOKENS as u32, vocab as u32),
@@ -189,9 +199,18 @@ impl SamplingCase {
             *probability = (noise(i, 10) % 1000) as f32 * 0.002 / vocab as f32;
         }
         // Whoever drafted was certain; of several all but certain of the first one, as good as never drew others and never some.
-        for (row, drafted) in drafts.iter().enumerate().filter(|(row, _)| row % 2 == 0) {
+        for (row, drafted) in drafts.iter().enumerate() {
             let Some(first) = drafted.first() else { continue };
             let own = &mut draft[row * vocab..][..vocab];
+            if blocks[row].is_some() {
+                // Too seldom, too often, never: what is left of a block comes and goes.
+                let own = &mut own[*first as usize];
+                *own = [*own, exact::pow2_f32(-20), 0.125, 0.0][noise(row, 12) as usize % 4];
+                continue;
+            }
+            if row % 2 > 0 {
+                continue;
+            }
             let is_sure = drafted.len() == 1;
             for (probability, token) in own.iter_mut().zip(0..) {
                 let noise = noise(row, 11 + u64::from(token));
@@ -203,12 +222,13 @@ impl SamplingCase {
             let rest = if is_sure { 0 } else { noise(row, 10) % 12 };
             own[*first as usize] = 1.0 - rest as f32 * exact::pow2_f32(-14);
         }
-        Self { requests, drafts, mask, mask_words: words, draft }
+        Self { requests, drafts, blocks, mask, mask_words: words, draft }
     }
 
     /// Row of this number.
     pub(super) fn row(&self, row: usize) -> Row<'_> {
-        Row { draft: &self.drafts[row], ..self.requests[row].row(position_of(row)).detached() }
+        let (draft, block) = (&self.drafts[row][..], self.blocks[row]);
+        Row { draft, block, ..self.requests[row].row(position_of(row)).detached() }
     }
 
     fn rows(&self) -> Vec<Row<'_>> {

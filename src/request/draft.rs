@@ -18,6 +18,11 @@ pub enum Verification {
     /// the draft's own temperature and filters. Siblings of a tree are tried in turn, each against what the ones before
     /// it left (Jeon et al. 2024): they must have been drawn from q without replacement, in this order.
     Rejection,
+    /// Accepts draft tokens as one block (Sun et al. 2024): a later token makes good what an earlier one lacks, so that never
+    /// fewer are accepted than by rejection, on average, and the output has the distribution of plain decoding. Wants what
+    /// rejection does. At most [`Row::MAX_DRAFT_TOKENS`], no tree. The rows of a block lie in one chunk of a device's call;
+    /// it takes two dispatches more.
+    Block,
 }
 
 /// The draft tokens of one request: the target model has computed logits for each of their positions and for the one
@@ -53,7 +58,8 @@ impl<'a> DraftTokens<'a> {
     /// Draft tokens for `request`, the first of them at `position`.
     ///
     /// # Errors
-    /// [`Error::Params`] if the request asks for several draws, or has Mirostat, whose limit depends on what is drawn.
+    /// [`Error::Params`] if the request asks for several draws, or has Mirostat, whose limit depends on what is drawn; for more
+    /// draft tokens than a block can have.
     pub fn new(
         request: &'a Request,
         position: u64,
@@ -61,6 +67,13 @@ impl<'a> DraftTokens<'a> {
         verification: Verification,
     ) -> Result<Self> {
         check_request(request)?;
+        if verification == Verification::Block && draft.len() > Row::MAX_DRAFT_TOKENS {
+            return Err(Error::Params(format!(
+                "a block has {} draft tokens, over the limit of {}: draft fewer, or verify them by rejection",
+                draft.len(),
+                Row::MAX_DRAFT_TOKENS
+            )));
+        }
         Ok(Self { request, draft, position, verification })
     }
 
@@ -71,8 +84,9 @@ impl<'a> DraftTokens<'a> {
         (0..=draft.len()).map(move |i| Row {
             draft: match verification {
                 Verification::SampleAndMatch => &[],
-                Verification::Rejection => draft.get(i..=i).unwrap_or(&[]),
+                Verification::Rejection | Verification::Block => draft.get(i..=i).unwrap_or(&[]),
             },
+            block: (verification == Verification::Block).then_some(i),
             ahead: &draft[..i],
             ..request.row(position.wrapping_add(i as u64))
         })
@@ -85,6 +99,9 @@ impl<'a> DraftTokens<'a> {
     #[must_use]
     pub fn verify<'s>(&self, samples: &'s [Sample]) -> Verified<'s> {
         assert_eq!(samples.len(), self.draft.len() + 1, "one sample per row of the draft");
+        if self.verification == Verification::Block {
+            return Verified::of_block(samples);
+        }
         Verified::new(samples, |last, sample| {
             let place = last.map_or(0, |place| place + 1);
             let token = *self.draft.get(place)?;
@@ -92,7 +109,7 @@ impl<'a> DraftTokens<'a> {
                 Verification::SampleAndMatch => {
                     sample.draws.first().is_some_and(|drawn| drawn.token == token)
                 }
-                Verification::Rejection => sample.accepted == Some(true),
+                Verification::Rejection | Verification::Block => sample.accepted == Some(true),
             };
             stands.then_some(place)
         })
@@ -102,7 +119,7 @@ impl<'a> DraftTokens<'a> {
 /// Nothing, if the draft tokens of the row with this number can be verified.
 pub(super) fn check_drafts(row: &Row<'_>, number: usize, vocab: usize) -> Result<()> {
     let params = row.request.params();
-    if row.draft.is_empty() {
+    if !row.is_verified() {
         return Ok(());
     }
     if row.draft.len() > Row::MAX_DRAFT_TOKENS {

@@ -72,6 +72,11 @@ impl<'a> DraftTree<'a> {
         verification: Verification,
     ) -> Result<Self> {
         check_request(request)?;
+        if verification == Verification::Block {
+            return Err(Error::Params(
+                "a block is a chain of draft tokens, and these are a tree: verify it by rejection".to_owned(),
+            ));
+        }
         check_tree(tokens, parents)?;
         let (mut paths, mut ends) = (Vec::new(), Vec::<usize>::with_capacity(tokens.len()));
         for (&token, &parent) in tokens.iter().zip(parents) {
@@ -85,7 +90,7 @@ impl<'a> DraftTree<'a> {
         // By the row they come after, in their order.
         let tried = match verification {
             Verification::SampleAndMatch => &[],
-            Verification::Rejection => parents,
+            Verification::Rejection | Verification::Block => parents,
         };
         let mut firsts = vec![0; tokens.len() + 2];
         tried.iter().for_each(|&parent| firsts[row_after(parent) + 1] += 1);

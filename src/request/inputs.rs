@@ -2,6 +2,7 @@
 
 #[cfg(feature = "gpu")]
 use super::ahead::Run;
+use super::block::check_block;
 #[cfg(feature = "gpu")]
 use super::change::BUCKET;
 use super::change::Bucket;
@@ -20,7 +21,7 @@ pub struct SampleInputs<'a> {
     /// A grammar mask: one bit per token, set where it is allowed; `[rows][ceil(vocab / 32)]` words, the lowest bit
     /// first. Bits past the vocabulary are not looked at.
     pub mask: Option<&'a [u32]>,
-    /// Probabilities of the draft, `[rows][vocab]`, for rows that verify a draft token by rejection.
+    /// Probabilities of the draft, `[rows][vocab]`, for rows that verify draft tokens by rejection or as a block.
     pub draft: Option<&'a [f32]>,
 }
 
@@ -58,7 +59,7 @@ pub(crate) struct Steps {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Inputs<'a> {
     pub(crate) vocab: usize,
-    rows: &'a [Row<'a>],
+    pub(super) rows: &'a [Row<'a>],
     /// The grammar mask, `[rows][ceil(vocab / 32)]`.
     mask: Option<&'a [u32]>,
     steps: &'a Steps,
@@ -94,6 +95,7 @@ impl Steps {
         self.ends.clear();
         for (number, row) in rows.iter().enumerate() {
             check_row(row, number, vocab)?;
+            check_block(&rows[..=number])?;
             if self.runs_ahead(number) || row.finish().is_some() {
                 self.table.clear();
             } else {
@@ -315,7 +317,7 @@ impl<'a> Inputs<'a> {
                 position: row.position,
                 is_last: row.is_last(),
                 stops: (first_stop, row.stops().len()),
-                has_draft: !row.draft.is_empty(),
+                is_verified: row.is_verified(),
                 wants_raw: compiled.top_raw.is_some(),
                 n_draws: compiled.n_draws,
                 entropy: compiled.entropy,

@@ -3,6 +3,7 @@
 #[cfg(feature = "gpu")]
 pub(crate) mod ahead;
 mod bad_words;
+mod block;
 pub(crate) mod change;
 mod changes;
 mod compiled;

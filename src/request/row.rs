@@ -15,6 +15,10 @@ pub struct Row<'a> {
     /// different, in the vocabulary, at most [`Row::MAX_DRAFT_TOKENS`]; [`Error::Params`](crate::Error::Params) otherwise. See [`DraftTokens`](crate::DraftTokens) and
     /// [`DraftTree`](crate::DraftTree).
     pub draft: &'a [u32],
+    /// By block verification, the row's place in its block, from 0 on, at most [`Row::MAX_DRAFT_TOKENS`]: the rows before it in the block
+    /// are those right before it in the batch, each with one draft token; [`Error::Params`](crate::Error::Params) otherwise. `None` for
+    /// a row that is verified alone. See [`Verification::Block`](crate::Verification::Block).
+    pub block: Option<usize>,
     /// Draft tokens before it, which penalties, DRY, bad words and no-repeat n-grams take for accepted. Where one of these acts,
     /// `position` is that behind them; Mirostat's limit cannot take them in, and refuses them.
     pub ahead: &'a [u32],
@@ -23,7 +27,7 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// Most draft tokens of a row: each that falls is one more walk over what is kept.
+    /// Most draft tokens of a row, each of which that falls is one more walk over what is kept; and of a block.
     pub const MAX_DRAFT_TOKENS: usize = 64;
 
     /// The row, whatever is missing before its position: of logits that do not follow from what the request draws, such as
@@ -31,6 +35,11 @@ impl<'a> Row<'a> {
     #[must_use]
     pub fn detached(self) -> Self {
         Self { detached: true, ..self }
+    }
+
+    /// Whether a draft has a say in what it draws.
+    pub(crate) fn is_verified(&self) -> bool {
+        !self.draft.is_empty() || self.block.is_some()
     }
 
     pub(super) fn history(&self) -> History<'a> {
@@ -45,6 +54,6 @@ impl Request {
     /// that is accepted.
     #[must_use]
     pub fn row(&self, position: u64) -> Row<'_> {
-        Row { request: self, position, draft: &[], ahead: &[], detached: false }
+        Row { request: self, position, draft: &[], block: None, ahead: &[], detached: false }
     }
 }

@@ -31,6 +31,16 @@ impl<'a> Verified<'a> {
         }
     }
 
+    /// Out of the samples of a block, of which the last row that accepts says how far it stands.
+    pub(super) fn of_block(samples: &'a [Sample]) -> Self {
+        let last = samples.iter().rposition(|sample| sample.accepted == Some(true));
+        let drawn = samples.iter().take(last.map_or(0, |last| last + 1));
+        Self {
+            accepted: (0..last.unwrap_or(0)).collect(),
+            samples: drawn.filter(|sample| !sample.draws.is_empty()).collect(),
+        }
+    }
+
     /// The new tokens.
     #[must_use]
     pub fn tokens(&self) -> Vec<u32> {

@@ -65,8 +65,8 @@ pub(crate) struct RequestWords {
     pub(crate) history: u32,
     pub(crate) first_draft: u32,
     pub(crate) n_drafts: u32,
-    /// `cuts` begin at a quad.
-    pub(crate) unused: [u32; 2],
+    pub(crate) block_place: u32,
+    pub(crate) block_behind: u32,
     pub(crate) cuts: [[u32; 4]; MAX_CUTS],
 }
 

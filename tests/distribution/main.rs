@@ -7,6 +7,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "a test")]
 #![expect(clippy::print_stdout, reason = "figures of docs/reliability.md")]
 
+mod blocks;
 #[path = "../common/mod.rs"]
 mod common;
 mod frequencies;

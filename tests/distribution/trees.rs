@@ -6,20 +6,20 @@ use sortilege::{Cpu, DraftTree, Engine, Logits, Request, Row, SampleInputs, Samp
 use crate::common::test_each;
 use crate::{misfit, probabilities, small_row, unit};
 
-const TOKENS: usize = 8;
+pub(crate) const TOKENS: usize = 8;
 const TREES: usize = 20_000;
 /// The places of the tokens before those of a tree, whose widths are three and two.
 const PARENTS: [Option<usize>; 9] = [None, None, None, Some(0), Some(0), Some(1), Some(1), Some(2), Some(2)];
 
 /// The target's logits after a token, or after the text.
-fn target(last: Option<u32>) -> Vec<f32> {
+pub(crate) fn target(last: Option<u32>) -> Vec<f32> {
     let mut row = small_row();
     row.rotate_left(last.map_or(0, |token| token as usize + 1) % TOKENS);
     row
 }
 
 /// The draft's probabilities after a token, or after the text.
-fn drafted(last: Option<u32>) -> [f32; TOKENS] {
+pub(crate) fn drafted(last: Option<u32>) -> [f32; TOKENS] {
     let mut row = [0.3f32, 0.05, 0.25, 0.1, 0.12, 0.08, 0.06, 0.04];
     row.rotate_right(last.map_or(0, |token| 3 * token as usize) % TOKENS);
     row
@@ -107,7 +107,7 @@ fn tree_misfit(params: &SamplingParams, tokens: &[Vec<u32>]) -> f64 {
     misfits.fold(0.0, f64::max)
 }
 
-fn params() -> [(&'static str, SamplingParams); 4] {
+pub(crate) fn params() -> [(&'static str, SamplingParams); 4] {
     let plain = SamplingParams { seed: Some(77), ..SamplingParams::default() };
     [
         ("plain", plain.clone()),

@@ -245,16 +245,25 @@ impl Case {
             .is(3)
             .then(|| (0..words).map(|_| (self.numbers.next() | self.numbers.next()) as u32).collect());
         let may_draft = |request: &Request| request.params().n == 1 && request.params().mirostat.is_none();
+        let in_blocks = self.is(4);
         let drafts: Vec<Vec<u32>> = requests
             .iter()
-            .map(|request| match self.is(3) && may_draft(request) {
-                true => self.siblings(),
-                false => Vec::new(),
+            .map(|request| match (in_blocks, may_draft(request)) {
+                (true, true) => (0..self.numbers.below(5).min(1)).map(|_| self.token()).collect(),
+                (false, true) if self.is(3) => self.siblings(),
+                _ => Vec::new(),
             })
             .collect();
+        // As long as rows may be in one, with a draft token before the next.
+        let mut blocks: Vec<Option<usize>> = Vec::new();
+        for (row, request) in requests.iter().enumerate() {
+            let before =
+                row.checked_sub(1).and_then(|before| blocks[before].filter(|_| drafts[before].len() == 1));
+            blocks.push((in_blocks && may_draft(request)).then(|| before.map_or(0, |place| place + 1)));
+        }
         let scale = 2.0 / self.vocab as f64;
         let draft = (0..self.rows * self.vocab).map(|_| (self.numbers.unit() * scale) as f32).collect();
-        Call::Sample { requests, positions, mask, drafts, draft }
+        Call::Sample { requests, positions, mask, drafts, blocks, draft }
     }
 }
 
@@ -265,6 +274,7 @@ enum Call {
         positions: Vec<u64>,
         mask: Option<Vec<u32>>,
         drafts: Vec<Vec<u32>>,
+        blocks: Vec<Option<usize>>,
         draft: Vec<f32>,
     },
     Logprobs(LogprobsParams, Vec<Option<u32>>),
@@ -284,11 +294,15 @@ impl Call {
     fn on(&self, engine: &dyn Engine, logits: &Logits<'_>) -> Answer {
         let words = |values: Vec<f32>| values.into_iter().map(f32::to_bits);
         match self {
-            Self::Sample { requests, positions, mask, drafts, draft } => {
+            Self::Sample { requests, positions, mask, drafts, blocks, draft } => {
                 let rows: Vec<Row<'_>> = requests
                     .iter()
-                    .zip(positions.iter().zip(drafts))
-                    .map(|(request, (position, draft))| Row { draft, ..request.row(*position).detached() })
+                    .zip(positions.iter().zip(drafts.iter().zip(blocks)))
+                    .map(|(request, (position, (draft, &block)))| Row {
+                        draft,
+                        block,
+                        ..request.row(*position).detached()
+                    })
                     .collect();
                 let inputs = SampleInputs { mask: mask.as_deref(), draft: Some(draft) };
                 Answer::Samples(engine.sample(logits, &rows, &inputs).expect("samples"))
@@ -335,7 +349,7 @@ fn random_calls_have_the_same_bits_everywhere() {
 /// one bit of one logit more makes answers differ.
 #[test]
 fn random_calls_are_of_every_kind() {
-    let mut seen = [0; 8];
+    let mut seen = [0; 10];
     let mut changed = 0;
     for number in 0..1500 {
         let mut case = Case::new(number);
@@ -343,7 +357,11 @@ fn random_calls_are_of_every_kind() {
         let answer = call.on(&Cpu, &case.logits());
         match &answer {
             Answer::Samples(samples) => {
-                for sample in samples {
+                let Call::Sample { blocks, .. } = &call else { unreachable!("samples of a call for them") };
+                for (sample, block) in samples.iter().zip(blocks) {
+                    let is_behind = block.is_some_and(|place| place > 0);
+                    seen[8] += usize::from(is_behind && sample.accepted == Some(true));
+                    seen[9] += usize::from(is_behind && sample.accepted == Some(false));
                     seen[0] += 1;
                     seen[1] += usize::from(sample.draws.is_empty());
                     seen[2] += usize::from(sample.kept > 1 && sample.kept < case.vocab as u32 / 2);

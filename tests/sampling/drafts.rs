@@ -1,11 +1,12 @@
 //! Draft tokens: verified in one call, and rejected without a change of the distribution.
 
+use sortilege::wgpu::BufferUsages;
 use sortilege::{
-    Cpu, DraftTokens, DraftTree, Engine, Logits, Request, Row, Sample, SampleInputs, SamplingParams,
-    Verification,
+    Cpu, DraftTokens, DraftTree, Dtype, Engine, GpuInput, GpuLogits, GpuOutput, Logits, NO_TOKEN, Request,
+    Row, Sample, SampleBuffers, SampleInputs, SamplingParams, Verification,
 };
 
-use crate::common::gpus;
+use crate::common::{buffer, encoder, gpus, read, upload};
 use crate::{VOCAB, row};
 
 /// Sample-and-match gives the tokens of plain decoding; rejection the distribution of the target.
@@ -121,6 +122,80 @@ fn a_tree_by_rejection_is_the_cpus() {
             let samples = gpu.sample(&logits, &rows, &inputs).expect("samples");
             assert_eq!(samples, expected, "at temperature {temperature}");
         }
+    }
+}
+
+/// Blocks of every kind of request beside rows of all other kinds: a device says what the CPU says, and draws the same tokens
+/// where it writes nothing else.
+#[test]
+fn a_block_is_the_cpus() {
+    let plain = SamplingParams { seed: Some(11), ..SamplingParams::default() };
+    let kinds = [
+        plain.clone(),
+        SamplingParams { temperature: 0.0, frequency_penalty: 0.3, ..plain.clone() },
+        SamplingParams { temperature: 1.6, top_k: 40, top_p: 0.9, raw_logprobs: Some(3), ..plain.clone() },
+        SamplingParams { dynatemp_range: 0.4, min_p: 0.01, processed_logprobs: Some(5), ..plain.clone() },
+        SamplingParams { stop_token_ids: vec![9], no_repeat_ngram_size: 2, ..plain.clone() },
+        SamplingParams { max_tokens: Some(2), entropy: true, ..plain.clone() },
+        SamplingParams { allowed_token_ids: Some(vec![7, 30, 2, 9, 4, 11]), xtc_probability: 0.5, ..plain },
+    ];
+    let requests: Vec<Request> =
+        kinds.into_iter().map(|params| Request::with_prompt(params, &[5, 6]).expect("in range")).collect();
+    let drafts = [vec![7, 30, 2, 9], vec![30], vec![], vec![4, 9, 11, 9, 30, 7, 7]];
+    let chains: Vec<DraftTokens<'_>> = requests
+        .iter()
+        .flat_map(|request| drafts.iter().map(move |draft| (request, draft)))
+        .map(|(request, draft)| DraftTokens::new(request, 0, draft, Verification::Block).expect("a block"))
+        .collect();
+    let mut rows = vec![requests[0].row(3)];
+    for (number, chain) in chains.iter().enumerate() {
+        rows.extend(chain.rows());
+        let draft = &drafts[0][..number % 3];
+        rows.push(Row { draft, ..requests[number % 3].row(number as u64).detached() });
+    }
+    let mut values: Vec<f32> = rows.iter().flat_map(|asked| row(asked.position as usize)).collect();
+    // The drafts are likely, each a little too likely or not likely enough.
+    for (number, token) in (0..rows.len()).flat_map(|row| [7, 30, 2, 9, 4, 11].map(|token| (row, token))) {
+        values[number * VOCAB + token] = 12.0 + ((number * 31 + token * 7) % 13) as f32 * 0.3;
+    }
+    let broken = rows.iter().position(|row| row.block == Some(2)).expect("a row in a block");
+    values[broken * VOCAB + 1] = f32::NAN;
+    let mut draft = vec![0.1 / VOCAB as f32; rows.len() * VOCAB];
+    for own in draft.chunks_mut(VOCAB) {
+        [7, 30, 2, 9, 4, 11].iter().for_each(|token| own[*token as usize] = 0.15);
+    }
+    let logits = Logits::f32(&values, rows.len(), VOCAB).expect("a batch");
+    let inputs = SampleInputs { mask: None, draft: Some(&draft) };
+    let expected = Cpu.sample(&logits, &rows, &inputs).expect("samples");
+    let mut first = 1;
+    let mut accepted = vec![0; 8];
+    for (number, chain) in chains.iter().enumerate() {
+        let own = &expected[first..][..drafts[number % drafts.len()].len() + 1];
+        accepted[chain.verify(own).accepted.len()] += 1;
+        first += own.len() + 1;
+    }
+    assert!(accepted[0] > 0 && accepted[1] > 0 && accepted[2..].iter().sum::<u32>() > 3, "{accepted:?}");
+    for gpu in gpus() {
+        let samples = gpu.sample(&logits, &rows, &inputs).expect("samples");
+        for (row, (sample, expected)) in samples.iter().zip(&expected).enumerate() {
+            assert_eq!(sample, expected, "row {row} of {}, {:?}", gpu.info().name, rows[row]);
+        }
+        let source = upload(&gpu, bytemuck::cast_slice(&values));
+        let drafted = upload(&gpu, bytemuck::cast_slice(&draft));
+        let tokens = buffer(&gpu, rows.len() as u64 * 4, BufferUsages::COPY_DST | BufferUsages::COPY_SRC);
+        let buffers = SampleBuffers {
+            draft: Some(GpuInput::new(&drafted)),
+            tokens: Some(GpuOutput::new(&tokens)),
+            ..SampleBuffers::default()
+        };
+        let batch = GpuLogits::packed(&source, Dtype::F32, rows.len(), VOCAB);
+        let mut open = encoder(&gpu);
+        gpu.sampler().sample_tokens(&mut open, &batch, &rows, &buffers).expect("recorded");
+        gpu.queue().submit([open.finish()]);
+        let drawn = read(&gpu, &tokens);
+        let of_samples =
+            expected.iter().map(|sample| sample.draws.first().map_or(NO_TOKEN, |drawn| drawn.token));
+        assert!(drawn.iter().copied().eq(of_samples), "{drawn:?}");
     }
 }
 

@@ -174,5 +174,5 @@ fn what_lies_wrong_is_told() {
     says(sample(&GpuLogits { vocab: 1025, ..packed }, &good), "the buffer has 4096");
     says(sample(&GpuLogits { row_offsets: &[25], ..packed }, &good), "does not lie in the buffer");
     says(sample(&GpuLogits { buffer: &theirs, ..packed }, &good), "the device rejected binding the logits");
-    says(sample(&packed, &theirs), "the device rejected copying the tokens");
+    says(sample(&packed, &theirs), "the device rejected copying to the engine's buffer");
 }

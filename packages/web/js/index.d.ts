@@ -108,7 +108,7 @@ export interface SampleOptions extends LogitsOptions {
 }
 
 export interface VerifyOptions extends SampleOptions {
-  /** Probabilities of the draft, `[rows][vocab]`, for drafts that are verified by rejection. */
+  /** Probabilities of the draft, `[rows][vocab]`, for drafts that are verified by rejection or as a block. */
   draftProbabilities?: ArrayLike<number>;
 }
 
@@ -121,9 +121,9 @@ export interface Draft {
   /** Of the first token; the one after the accepted tokens by default. */
   position?: number;
   /** `"match"`, the default: the tokens are those of plain decoding. `"rejection"`: more stand, the distribution is that of plain
-   * decoding; it wants `draftProbabilities`. In a tree at most 64
+   * decoding; it wants `draftProbabilities`. `"block"`: still more, for the same; at most 64 tokens, no tree. In a tree at most 64
    * tokens after the same one are tried, in turn: draw them without replacement, from the probabilities of the row after that one. */
-  verification?: "match" | "rejection";
+  verification?: "match" | "rejection" | "block";
 }
 
 /** What became of draft tokens. */

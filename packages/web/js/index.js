@@ -189,12 +189,10 @@ export class Sampler {
     const fill = (rows) => {
       for (const { request, position, verification = "match", parents, tokens: ids } of all) {
         const draft = tokens(ids, "tokens");
-        const byRejection = verification === "rejection";
-        if (!byRejection && verification !== "match") {
-          throw new SortilegeError("Params", `verification ${json(verification)}: use "match" or "rejection"`);
-        }
-        if (parents) rows.push_tree(request.inner, position, draft, places(parents), byRejection);
-        else rows.push_draft(request.inner, position, draft, byRejection);
+        const by = ["match", "rejection", "block"].indexOf(verification);
+        if (by < 0) throw new SortilegeError("Params", `verification ${json(verification)}: use "match", "rejection" or "block"`);
+        if (parents) rows.push_tree(request.inner, position, draft, places(parents), by);
+        else rows.push_draft(request.inner, position, draft, by);
       }
     };
     const rows = all.reduce((sum, draft) => sum + draft.tokens.length + 1, 0);

@@ -75,9 +75,9 @@ enum Draft {
     Tree(Vec<u32>, Vec<Option<usize>>, Verification),
 }
 
-fn verification(by_rejection: bool) -> Verification {
-    if by_rejection { Verification::Rejection } else { Verification::SampleAndMatch }
-}
+/// By the numbers that index.js gives them.
+const VERIFICATIONS: [Verification; 3] =
+    [Verification::SampleAndMatch, Verification::Rejection, Verification::Block];
 
 #[wasm_bindgen]
 impl Rows {
@@ -92,15 +92,15 @@ impl Rows {
         self.want(request, position, None)
     }
 
-    /// As many as there are draft tokens, and one more. `by_rejection` wants the probabilities of the draft.
+    /// As many as there are draft tokens, and one more. `by` says how they are verified; rejection and blocks want the probabilities of the draft.
     pub fn push_draft(
         &mut self,
         request: &Request,
         position: Option<f64>,
         tokens: Vec<u32>,
-        by_rejection: bool,
+        by: usize,
     ) -> Result<()> {
-        self.want(request, position, Some(Draft::Chain(tokens, verification(by_rejection))))
+        self.want(request, position, Some(Draft::Chain(tokens, VERIFICATIONS[by])))
     }
 
     /// The same of a tree: `parents` has the place of the token before each, -1 for the text.
@@ -110,10 +110,10 @@ impl Rows {
         position: Option<f64>,
         tokens: Vec<u32>,
         parents: &[i32],
-        by_rejection: bool,
+        by: usize,
     ) -> Result<()> {
         let parents = parents.iter().map(|parent| usize::try_from(*parent).ok()).collect();
-        self.want(request, position, Some(Draft::Tree(tokens, parents, verification(by_rejection))))
+        self.want(request, position, Some(Draft::Tree(tokens, parents, VERIFICATIONS[by])))
     }
 }
 

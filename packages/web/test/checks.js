@@ -123,7 +123,7 @@ export async function buffers({ Sampler, Request }) {
   return { refusals };
 }
 
-/** Draft tokens, one after the other and as a tree, by match and by rejection: both engines, and plain decoding. */
+/** Draft tokens, one after the other and as a tree, by match, by rejection and as a block: both engines, and plain decoding. */
 export async function drafts({ Sampler, Request }) {
   const [gpu, cpu] = [await Sampler.create({ engine: "webgpu" }), await Sampler.create({ engine: "cpu" })];
   const vocab = 700;
@@ -161,8 +161,13 @@ export async function drafts({ Sampler, Request }) {
     assert(stand[0] === 1, "a sibling that stands");
     const drawn = { ...siblings, request: new Request({ seed: 8, temperature: 2 }) };
     const draftProbabilities = new Float32Array(4 * vocab).fill(1 / vocab);
+    // Tokens that the draft all but never says stand, as a block: the last one may lack what the first ones have too much.
+    const block = { request: new Request({ seed: 9 }), tokens: [0, 1, 2].map((place) => rowOf(place).indexOf(Math.max(...rowOf(place)))), verification: "block" };
+    const [{ accepted: whole, records: all }] = await sampler.verify(rows([0, 1, 2, 3]), [block], { vocab, draftProbabilities });
+    assert(whole.length === 3 && all.length === 4, "a block that stands");
     answers.push([found, records, await sampler.verify(rows([0, 1]), [left], { vocab, draftProbabilities: likely }),
-      await sampler.verify(rows([0, 1, 1, 2]), [drawn], { vocab, draftProbabilities })]);
+      await sampler.verify(rows([0, 1, 1, 2]), [drawn], { vocab, draftProbabilities }), all,
+      await sampler.verify(rows([0, 1, 2, 3]), [{ ...block, tokens: [least, 3, 4] }], { vocab, draftProbabilities })]);
   }
   same(answers[0], answers[1], "drafts");
   const draft = { request: new Request({ seed: 1 }), tokens: [1] };
@@ -171,6 +176,7 @@ export async function drafts({ Sampler, Request }) {
     await caught(() => cpu.verify(rows([0, 1]), [{ ...draft, parents: [0] }], { vocab }), "Params", "earlier"),
     await caught(() => cpu.verify(rows([0, 1]), [{ ...draft, parents: [-2] }], { vocab }), "Params", "-2"),
     await caught(() => cpu.verify(rows([0, 1]), [{ ...draft, verification: "rejection" }], { vocab }), "Params", "probabilities"),
+    await caught(() => cpu.verify(rows([0, 1]), [{ ...draft, parents: [null], verification: "block" }], { vocab }), "Params", "tree"),
     await caught(() => cpu.verify(rows([0]), [draft], { vocab }), "Logits", "2"),
     await caught(() => cpu.verify(new Float32Array(66 * vocab), [{ ...draft, tokens: Array.from({ length: 65 }, (_, i) => i),
       parents: Array(65).fill(null), verification: "rejection" }], { vocab }), "Params", "64"),

@@ -16,12 +16,15 @@ const LEAST_SIGMA_MARGIN: f64 = 1e-4;
 
 impl KnownRow {
     /// Verdict about what was drawn from this row, for this row of requests and its own part of a grammar mask,
-    /// `[ceil(vocab / 32)]`. Which of the kept tokens a generator draws is not for the definition to say, and whether
-    /// a draft token is accepted only for greedy requests; that the token is kept, its logprobs and its ranks are.
+    /// `[ceil(vocab / 32)]`. Which of the kept tokens a generator draws is not for the definition to say, nor how far a
+    /// block stands, and whether a draft token is accepted only for greedy requests; that the token is kept, its logprobs and its
+    /// ranks are.
     /// Where a filter's decision is too near to call, nothing is said of what it leaves.
     pub fn sample(&self, answer: &Sample, row: &Row<'_>, mask: Option<&[u32]>) -> Verdict {
         let mut verdict = Verdict::default();
-        let (rows, mut steps) = ([*row], Steps::default());
+        // What it hears of the other rows of its block, it alone does not say.
+        let alone = Row { block: row.block.map(|_| 0), ..*row };
+        let (rows, mut steps) = ([alone], Steps::default());
         let inputs = match steps.check(&rows, 1, self.logits().len(), mask) {
             Ok(inputs) => inputs,
             Err(error) => {
@@ -32,9 +35,12 @@ impl KnownRow {
         let [before, with] = finish_of(answer, row);
         verdict.same("finish reason", answer.finish_reason, before.or(with));
         verdict.same("seed", answer.seed, row.request.seed());
-        verdict.same("acceptance of a draft", answer.accepted.is_some(), !row.draft.is_empty());
+        verdict.same("acceptance of a draft", answer.accepted.is_some(), row.is_verified());
         if before.is_some() {
             verdict.same("a raw answer", answer.raw.is_some(), false);
+            // A block may end with what finished the request.
+            let accepted = answer.accepted.filter(|_| row.block.is_none_or(|place| place == 0));
+            verdict.same("accepted", accepted.unwrap_or(false), false);
             verdict.and(judge_nothing(answer, Status::Finished));
             return verdict;
         }
@@ -46,7 +52,10 @@ impl KnownRow {
         let drawn = Drawing { row, changed: &changed };
         match oracle_of(row, &changed) {
             Some(truth) => verdict.and(drawn.judge(answer, &truth)),
-            None => verdict.and(judge_nothing(answer, status_of(&changed))),
+            None => {
+                verdict.same("accepted", answer.accepted.unwrap_or(false), false);
+                verdict.and(judge_nothing(answer, status_of(&changed)));
+            }
         }
         verdict.and(self.raw(answer, row.request.params()));
         verdict
@@ -105,7 +114,6 @@ fn judge_nothing(answer: &Sample, status: Status) -> Verdict {
     verdict.same("status", answer.status, status);
     verdict.same("number of draws", answer.draws.len(), 0);
     verdict.same("number of kept tokens", answer.kept, 0);
-    verdict.same("accepted", answer.accepted.unwrap_or(false), false);
     for (what, value) in [("temperature", answer.temperature), ("kept mass", answer.kept_mass)] {
         verdict.none(what, value);
     }
@@ -133,7 +141,10 @@ impl Drawing<'_> {
         verdict.same("status", answer.status, Status::Ok);
         let n_draws = if params.temperature == 0.0 { 1 } else { params.n as usize };
         verdict.same("number of draws", answer.draws.len(), n_draws);
-        if answer.accepted == Some(true) {
+        if self.row.block == Some(0) {
+            verdict.same("accepted", answer.accepted, Some(true));
+        }
+        if answer.accepted == Some(true) && self.row.block.is_none() {
             let stands = answer.draws.first().is_some_and(|drawn| self.row.draft.contains(&drawn.token));
             verdict.same("the accepted token is a draft token", stands, true);
         }
@@ -145,7 +156,8 @@ impl Drawing<'_> {
             let first = truth.kept.first().copied();
             verdict.same("the greedy token", answer.draws.first().map(|drawn| drawn.token), first);
             let accepted = first.is_some_and(|first| self.row.draft.contains(&first));
-            verdict.same("accepted", answer.accepted.unwrap_or(accepted), accepted);
+            let alone = answer.accepted.filter(|_| self.row.block.is_none());
+            verdict.same("accepted", alone.unwrap_or(accepted), accepted);
         }
         verdict.same("number of kept tokens", answer.kept as usize, truth.kept.len());
         let temperature_error = if drift > 0.0 { (drift + 1e-6) * truth.temperature } else { 0.0 };

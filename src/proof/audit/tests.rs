@@ -385,6 +385,30 @@ fn an_accepted_token_that_was_not_drafted_is_seen() {
     );
 }
 
+/// The first row of a block accepts, unless there is nothing to draw; how far the others stand, they do not say alone.
+#[test]
+fn a_block_without_its_first_row_is_seen() {
+    let row = row_of("normal");
+    let known = KnownRow::new(&batch(&row), 0);
+    let first = |request: &Request| {
+        let asked = crate::Row { draft: &[7], block: Some(0), ..request.row(3) };
+        let probabilities = vec![0.0; row.len()];
+        let inputs = SampleInputs { draft: Some(&probabilities), ..SampleInputs::default() };
+        let sound = Cpu.sample(&batch(&row), &[asked], &inputs).expect("an answer").remove(0);
+        let turned = |s: &mut Sample| s.accepted = s.accepted.map(|is_accepted| !is_accepted);
+        see_all(
+            &sound,
+            |answer| known.sample(answer, &asked, None),
+            &[("accepted", &turned), ("no block", &|s| s.accepted = None)],
+        );
+        sound.accepted
+    };
+    let params = SamplingParams { seed: Some(1), ..SamplingParams::default() };
+    let finished = SamplingParams { max_tokens: Some(2), ..params.clone() };
+    assert_eq!(first(&Request::new(params).expect("sound")), Some(true));
+    assert_eq!(first(&Request::new(finished).expect("sound")), Some(false));
+}
+
 #[test]
 fn a_draw_from_nothing_is_seen() {
     let row = row_of("all -inf");

@@ -3,7 +3,7 @@
 use super::Fault;
 
 pub(super) const ROW_SAMPLE: &[Fault] = faults! {
-    "what has finished goes on": "let finish = finish_of(head_of(group.y).request);" => "let finish = 0u;";
+    "what has finished goes on": "begin_program(finish_of(head.request));" => "begin_program(0u);";
     "a stop is a length": "SAMPLE_STATUS] = finish;" => "SAMPLE_STATUS] = finish ^ 192u;";
     // row_program
     "a cut behind the last":
@@ -12,7 +12,7 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "shift_left64(stats.surprisal, 3u)" => "shift_left64(stats.surprisal, 2u)";
     "one unit makes one scale":
         "a.shift == b.shift && a.rate == b.rate" => "a.shift == b.shift || a.rate == b.rate";
-    "no draft is accepted": "u32(progress.is_accepted)" => "0u";
+    "no draft is accepted": "= u32(progress.is_accepted)" => "= 0u";
     "the kept mass is that at the draw's scale":
         "SAMPLE_KEPT_MASS, progress.kept_mass" => "SAMPLE_KEPT_MASS, progress.kept.mass";
     "a narrower run is not opened": "next.opens_to = !progress.is_full;" => "next.opens_to = false;";
@@ -96,7 +96,8 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     "the last sibling is not tried":
         "progress.tried < requests[request].n_drafts" => "progress.tried + 1u < requests[request].n_drafts";
     "siblings are tried with one number": "FOR_ACCEPT + progress.tried" => "FOR_ACCEPT";
-    "a sibling is tried on the whole run": "own = residual(own, token, progress.taken);" => "";
+    "a sibling is tried on the whole run":
+        "is_hit(residual(weight_of(token), token, progress.taken)" => "is_hit(weight_of(token)";
     "a sibling's share is the run's": "progress.share = share_of(found.scan.mass)" => "progress.share = progress.kept.mass";
     "what fell stays in the draft": "progress.rest -= min(progress.rest," => "progress.rest -= min(0u,";
     "the residual of the last sibling alone":
@@ -125,6 +126,33 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     "all draws of a row are the first": "FOR_DRAW + progress.draw" => "FOR_DRAW";
     "a residual below nothing":
         "subtract64(mass, select(taken, mass, at_least64(taken, mass)))" => "subtract64(mass, taken)";
+    // blocks
+    "a block's second row is not tried": "STAGE_TRY && place > 1u" => "STAGE_TRY && place > 2u";
+    "a row of a block is tried with the numbers of its draw":
+        "is_tried || chunk.stage == STAGE_TRY)" => "is_tried)";
+    "the token right before a row of a block stands": "i > chunk.nothing; i--" => "i > 1u; i--";
+    "a token makes nothing good": "part_of(read64(weight_of_draft(record)), part)" => "read64(weight_of_draft(record))";
+    "a ratio above one": "if at_least64(own, drafted) {" => "if false {";
+    "a ratio of one bit less": "let by = 33u - min(33u," => "let by = 32u - min(32u,";
+    "an impossible token makes a block": "if all(own == vec2<u32>(0u, 0u)) {" => "if false {";
+    "the last row of a block decides alone": "stands |= accepted == 1u" => "stands = accepted == 1u";
+    "a block that stands too often": "add64(left, lacks)" => "left";
+    "a block is tried on the whole run":
+        "part_of(own.mass, task.operand)" => "own.mass";
+    "the draft has a share of the last row":
+        "if progress.head.token != NO_TOKEN {\n        progress.taken" => "if true {\n        progress.taken";
+    "a greedy block always stands": "leave_trial(progress.part > 0u)" => "leave_trial(true)";
+    "a greedy draft token is of no weight":
+        "leave_weights(vec2<u32>(u32(progress.is_accepted), 0u)" => "leave_weights(vec2<u32>(0u, 0u)";
+    "a block that ends with a stop always stands":
+        "found.scan.mass = vec2<u32>(progress.part, 0u)" => "found.scan.mass = vec2<u32>(ONE_Q31, 0u)";
+    "a block goes on behind nothing":
+        "leave_weights(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u))" => "leave_weights(vec2<u32>(1u, 0u), vec2<u32>(0u, 0u))";
+    "a row that is nothing stands": "leave_trial(false)" => "leave_trial(true)";
+    "a block's draw is from all of the weights":
+        "progress.part = records[out + SAMPLE_MASS]" => "progress.part = ONE_Q31";
+    "what a block's row found is written over":
+        "if requests[request].block_place <= 1u { // others" => "if true { // others";
     // scan, as a draw walks down it
     "the point of sixteen tokens is that of their tile":
         "if draws && digit < 2u {" => "if draws && digit < 1u {";
