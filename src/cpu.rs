@@ -1,22 +1,21 @@
 //! The CPU engine, on the caller's slices, rows in parallel: the reference that kernels are validated against, and
 //! what a machine without a GPU uses.
 
-use rayon::prelude::*;
-
 use crate::answer::{DecodeInfo, Divergence, DivergenceBits, Logprobs, LogprobsBits, Sample};
 use crate::arithmetic::exact;
 use crate::arithmetic::lane::PassScale;
 use crate::engine::Engine;
 use crate::engine::sealed::Sealed;
 use crate::error::Result;
-use crate::kernels::block::BlockRow;
-use crate::kernels::row_sample::RowTask;
+use crate::kernels::block::block_rows;
+use crate::kernels::row_task::RowTask;
 use crate::kernels::token_ranks::{self, Bounds};
 use crate::kernels::{
     log_softmax, row_divergence, row_logprobs, row_sample, row_scalar, tile_divergence, tile_information,
     tile_stats,
 };
 use crate::logits::{Logits, validate_pair};
+use crate::parallel::{each, each_of};
 use crate::params::LogprobsParams;
 use crate::request::{Row, SampleInputs, Steps, validate_targets, validate_token_ids};
 
@@ -76,22 +75,16 @@ impl Engine for Cpu {
                 finish: checked.finish(row),
             }
         };
-        let blocks: Vec<(usize, Vec<BlockRow>)> = checked
-            .blocks()
-            .par_bridge()
-            .map(|block| {
-                let tasks: Vec<_> = block.clone().map(|row| task(row, None)).collect();
-                (block.start, row_sample::block_rows(&tasks))
-            })
-            .collect();
-        let mut of_block = vec![None; if blocks.is_empty() { 0 } else { rows.len() }];
-        for (row, block) in blocks.into_iter().flat_map(|(first, block)| (first..).zip(block)) {
-            of_block[row] = Some(block);
+        // What the rows of a block hear of each other, one block after the other in each thread.
+        let blocks: Vec<_> = checked.blocks().collect();
+        let verified = each(blocks.len(), |block| {
+            block_rows(&blocks[block].clone().map(|row| task(row, None)).collect::<Vec<_>>())
+        });
+        let mut heard = vec![None; rows.len()];
+        for (row, block) in blocks.into_iter().flatten().zip(verified.into_iter().flatten()) {
+            heard[row] = Some(block);
         }
-        Ok(each_row(logits, |row| {
-            let block = of_block.get(row).copied().flatten();
-            row_sample::run(&task(row, block)).decode(&info[row], &stops)
-        }))
+        Ok(each_row(logits, |row| row_sample::run(&task(row, heard[row])).decode(&info[row], &stops)))
     }
 
     fn row_max(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
@@ -104,7 +97,7 @@ impl Engine for Cpu {
 
     fn log_softmax(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
         let mut out = vec![0.0; logits.rows() * logits.vocab()];
-        out.par_chunks_mut(logits.vocab()).enumerate().for_each(|(row, out)| {
+        each_of(out.chunks_mut(logits.vocab()).collect(), |row, out| {
             log_softmax::run(logits.row_bits(row), &at_one(logits, row, 0).distribution, out);
         });
         Ok(out)
@@ -124,7 +117,7 @@ impl Engine for Cpu {
 
 /// What `compute` makes of each row, in parallel.
 fn each_row<R: Send>(logits: &Logits<'_>, compute: impl Fn(usize) -> R + Send + Sync) -> Vec<R> {
-    (0..logits.rows()).into_par_iter().map(compute).collect()
+    each(logits.rows(), compute)
 }
 
 /// A row at temperature 1, without a target.

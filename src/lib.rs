@@ -112,6 +112,7 @@ mod kernels;
 #[cfg(feature = "log")]
 pub mod log;
 mod logits;
+mod parallel;
 mod params;
 mod plan;
 mod proof;

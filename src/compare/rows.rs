@@ -1,7 +1,5 @@
 //! The rows of two batches compared, on any engine.
 
-use rayon::prelude::*;
-
 use super::reference::ReferenceRow;
 use super::row::{RowComparison, RowDivergence};
 use super::side::{Side, coarse_divergence, compared};
@@ -9,6 +7,7 @@ use crate::answer::Status;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::logits::Logits;
+use crate::parallel::each_of;
 use crate::params::LogprobsParams;
 
 /// Each row of `a` compared with the same of `b`, `[rows]`, at temperature 1: `targets` (empty, or one per row) are the
@@ -32,19 +31,17 @@ pub fn rows(
     let answers_a = engine.logprobs(a, &params, targets)?;
     let answers_b = engine.logprobs(b, &params, targets)?;
     let divergences = engine.divergence(a, b)?;
-    let pairs = answers_a.into_par_iter().zip(answers_b).zip(divergences).enumerate();
-    Ok(pairs
-        .map(|(row, ((answer_a, answer_b), divergence))| {
-            let divergence = RowDivergence {
-                kld: divergence.kl,
-                reverse_kld: divergence.reverse_kl,
-                jsd: divergence.jensen_shannon,
-            };
-            let a = Side::of_logits(answer_a, a.row_bits(row));
-            let b = Side::of_logits(answer_b, b.row_bits(row));
-            compared(a, b, |_, _| divergence, top)
-        })
-        .collect())
+    let pairs = answers_a.into_iter().zip(answers_b).zip(divergences).collect();
+    Ok(each_of(pairs, |row, ((answer_a, answer_b), divergence)| {
+        let divergence = RowDivergence {
+            kld: divergence.kl,
+            reverse_kld: divergence.reverse_kl,
+            jsd: divergence.jensen_shannon,
+        };
+        let a = Side::of_logits(answer_a, a.row_bits(row));
+        let b = Side::of_logits(answer_b, b.row_bits(row));
+        compared(a, b, |_, _| divergence, top)
+    }))
 }
 
 /// Each row of a reference compared with the same of `b`, as [`rows`] does; the targets are the reference's.
@@ -62,13 +59,11 @@ pub fn rows_with_reference(
     let targets: Vec<Option<u32>> =
         reference.iter().map(|row| row.target.map(|target| target.token)).collect();
     let answers = engine.logprobs(b, &params(top)?, &targets)?;
-    let pairs = reference.par_iter().zip(answers).enumerate();
-    Ok(pairs
-        .map(|(row, (reference, answer))| {
-            let (a, b) = (Side::of_reference(reference), Side::of_logits(answer, b.row_bits(row)));
-            compared(a, b, coarse_divergence, top)
-        })
-        .collect())
+    let pairs = reference.iter().zip(answers).collect();
+    Ok(each_of(pairs, |row, (reference, answer): (&ReferenceRow, _)| {
+        let (a, b) = (Side::of_reference(reference), Side::of_logits(answer, b.row_bits(row)));
+        compared(a, b, coarse_divergence, top)
+    }))
 }
 
 fn check_reference(reference: &[ReferenceRow], b: &Logits<'_>, top: u32) -> Result<()> {

@@ -65,7 +65,7 @@ impl<'a> View<'a> {
 mod tests {
     use super::*;
     use crate::arithmetic::lane::PassScale;
-    use crate::kernels::row_sample::view_of;
+    use crate::kernels::row_task::view_of;
 
     #[test]
     fn ranks_are_counted_by_the_definition() {

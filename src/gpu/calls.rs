@@ -255,7 +255,7 @@ impl Sampler {
         let demand = Demand::sample(inputs, mask_row_bytes);
         let demand = if kind == Kind::Tokens { demand.without_lists() } else { demand };
         let plan = self.plan(logits, demand)?;
-        check_blocks(inputs, &plan)?;
+        plan.check_blocks(inputs)?;
         let rows = logits.rows as u64;
         let draft = draft.filter(|_| inputs.wants_draft());
         let vocab = logits.vocab as u64;
@@ -274,17 +274,5 @@ impl Sampler {
             self.check_runs(logits.rows)?;
         }
         Ok((plan, Job { mask, draft, tokens, histories, ..Job::new(kind, logits, Asked::Sample(inputs)) }))
-    }
-}
-
-/// Nothing, if each block of draft tokens lies in one chunk.
-fn check_blocks(inputs: &Inputs<'_>, plan: &Plan) -> Result<()> {
-    match plan.chunks.iter().find(|chunk| inputs.is_within_block(chunk.first_row)) {
-        None => Ok(()),
-        Some(chunk) => Err(Error::Limit(format!(
-            "row {} begins a chunk of the call within a block of draft tokens, whose rows lie in one: call with fewer rows, \
-             begin a call there with the block, or request a higher `max_storage_buffer_binding_size`",
-            chunk.first_row
-        ))),
     }
 }

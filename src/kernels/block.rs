@@ -1,27 +1,38 @@
 //! Draft tokens that are verified as one block: `docs/sampling.md`, 7. Each row hears what the draft tokens before it leave,
 //! and whether a row behind it accepts; `shaders/lib/blocks.wgsl`.
 
-use super::draw::Residual;
-use crate::arithmetic::integers::mul_shift;
-use crate::arithmetic::rng::point;
+use super::residual::{ONE, Residual, is_whole_accepted, part_of};
+use super::row_task::{BlockRow, RowTask, truncated};
+use crate::arithmetic::rng::Purpose;
 
-/// One, Q31.
-pub(crate) const ONE: u32 = 1 << 31;
-
-/// What a row of a block has to know of the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BlockRow {
-    /// min(1, the product of the ratios of the draft tokens before it), Q31.
-    pub(crate) part: u32,
-    /// Whether these stand.
-    pub(crate) is_accepted: bool,
-    /// Whether those before a row behind it do: then it draws its own draft token.
-    pub(crate) is_outdone: bool,
+/// What the rows of a block have to know of each other: tasks in order, the first one the block's first.
+pub(crate) fn block_rows(tasks: &[RowTask<'_>]) -> Vec<BlockRow> {
+    rows(tasks.len(), |place, part| {
+        let task = &tasks[place];
+        let [number, _] = task.key.numbers(Purpose::Accept(0));
+        if task.finish.is_some() {
+            return (place > 0 && is_whole_accepted(number, part), [0; 2]);
+        }
+        let changed = task.changed();
+        let view = task.view(&changed);
+        if view.stats.status != 0 {
+            return (false, [0; 2]);
+        }
+        let (mut run, _) = truncated(&view, task);
+        let drafted = task.draft.first();
+        if task.request.is_greedy {
+            let token = run.at(0).1;
+            return (part > 0, [u64::from(drafted == Some(&token)), 1]);
+        }
+        let residual = Residual::new(&mut run, task.probabilities).in_block(part, drafted.is_some());
+        let is_accepted = place == 0 || residual.is_block_accepted(number);
+        (is_accepted, drafted.map_or([0; 2], |&token| residual.ratio_of(token)))
+    })
 }
 
 /// The rows of a block, in order. `verify` hears what the draft tokens before a row leave, and says whether these stand and
 /// the ratio of the row's own.
-pub(super) fn rows(count: usize, mut verify: impl FnMut(usize, u32) -> (bool, [u64; 2])) -> Vec<BlockRow> {
+fn rows(count: usize, mut verify: impl FnMut(usize, u32) -> (bool, [u64; 2])) -> Vec<BlockRow> {
     let mut next = ONE;
     let each = |place| {
         let part = next;
@@ -33,16 +44,6 @@ pub(super) fn rows(count: usize, mut verify: impl FnMut(usize, u32) -> (bool, [u
     let last = rows.iter().rposition(|row| row.is_accepted).unwrap_or(0);
     rows[..last].iter_mut().for_each(|row| row.is_outdone = true);
     rows
-}
-
-/// Whether the draft tokens stand of which this is left, where nothing is drawn after them.
-pub(super) fn is_whole_accepted(number: u64, part: u32) -> bool {
-    point(number, ONE.into()) < part.into()
-}
-
-/// A part, Q31, of a mass.
-pub(super) fn part_of(mass: u64, part: u32) -> u64 {
-    mul_shift(mass, part, 31)
 }
 
 /// min(1, own / drafted), Q31; 0 where there is no own.
@@ -57,28 +58,6 @@ fn ratio(own: u64, drafted: u64) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "at most one")]
     let ratio = (((own >> by) << 31) / (drafted >> by)) as u32;
     ratio
-}
-
-impl Residual<'_> {
-    /// The same of a row of a block, of whose weights this part is left; with a draft token, the draft has its share of all.
-    pub(super) fn in_block(mut self, part: u32, has_draft: bool) -> Self {
-        self.part = part;
-        self.taken = if has_draft { self.share } else { 0 };
-        self
-    }
-
-    /// The weight of a draft token, and what the draft gives it.
-    pub(super) fn ratio_of(&self, token: u32) -> [u64; 2] {
-        let own = self.weights.iter().find(|(kept, _)| *kept == token).map_or(0, |(_, weight)| *weight);
-        [own, self.drafted(token, self.share)]
-    }
-
-    /// Whether the draft tokens before the row stand: of what is left, and what they lack of one.
-    pub(super) fn is_block_accepted(&self, number: u64) -> bool {
-        let left: u64 = self.left_of_all();
-        let lacks = self.share - part_of(self.share, self.part);
-        point(number, left + lacks) < left
-    }
 }
 
 #[cfg(test)]
@@ -103,15 +82,6 @@ mod tests {
         ] {
             assert_eq!(ratio(own, drafted), expected, "{own} of {drafted}");
         }
-    }
-
-    #[test]
-    fn a_part_of_a_mass() {
-        let mass = (1 << 63) - 1;
-        assert_eq!(part_of(mass, ONE), mass);
-        assert_eq!(part_of(mass, ONE / 2), mass / 2);
-        assert_eq!(part_of(3, ONE - 1), 2);
-        assert_eq!(part_of(mass, 0), 0);
     }
 
     /// The last row that accepts says how far a block stands, whatever the rows before it say.

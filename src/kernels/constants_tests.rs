@@ -86,8 +86,8 @@ fn shared() -> BTreeMap<String, i64> {
         ("CODE_DIGITS", 32 / 8 + 20_i64.div_euclid(8) + 1),
         ("PLACE_BITS", 20),
         ("MOST_CHOSEN", i64::from(MOST_LISTED)),
-        ("LEAST_REST", i64::from(super::draw::LEAST_REST)),
-        ("ONE_Q31", i64::from(super::block::ONE)),
+        ("LEAST_REST", i64::from(super::residual::LEAST_REST)),
+        ("ONE_Q31", i64::from(super::residual::ONE)),
     ];
     of_lists.chain(of_cuts).chain(single).map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -19,12 +19,14 @@ pub(crate) mod log_softmax;
 pub(crate) mod loop_rounds;
 mod octaves;
 mod pairs;
+mod residual;
 pub(crate) mod row_divergence;
 #[cfg(feature = "gpu")]
 pub(crate) mod row_history;
 pub(crate) mod row_logprobs;
 pub(crate) mod row_sample;
 pub(crate) mod row_scalar;
+pub(crate) mod row_task;
 pub(crate) mod tile_divergence;
 pub(crate) mod tile_information;
 pub(crate) mod tile_stats;

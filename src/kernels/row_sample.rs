@@ -4,22 +4,20 @@
 //! run by thresholds and radix walks in the opened subtiles; the twin here lets each filter of `filter` walk down the
 //! sorted row.
 
-use super::block::{self, BlockRow};
-use super::draw::{self, Residual};
+use super::draw;
 #[cfg(feature = "gpu")]
 use super::kernel::{Kernel, Slot, wgsl};
-use super::tile_stats::{self, Tiles};
+use super::residual::{self, Residual};
+use super::row_task::{BlockRow, RowTask, truncated, view_of};
 use super::token_ranks::{self, Bounds};
-use crate::answer::{DistributionBits, DrawnBits, FinishReason, SampleBits};
-use crate::arithmetic::draw_scale::DrawScale;
+use crate::answer::{DistributionBits, DrawnBits, SampleBits};
 use crate::arithmetic::exact;
 use crate::arithmetic::format::layout;
 use crate::arithmetic::lane::PassScale;
 use crate::arithmetic::merge::RowStats;
-use crate::arithmetic::rng::{Key, Purpose};
-use crate::filter::{self, Cut, Run, Sums, View};
+use crate::arithmetic::rng::Purpose;
+use crate::filter::View;
 use crate::logits::RowBits;
-use crate::request::{Changes, Compiled};
 
 layout! {
     /// What a dispatch of `row_sample` does.
@@ -52,23 +50,6 @@ pub(crate) const KERNEL: Kernel = Kernel {
     ],
 };
 
-/// A row and what is asked of it.
-pub(crate) struct RowTask<'a> {
-    pub(crate) row: RowBits<'a>,
-    pub(crate) request: &'a Compiled,
-    pub(crate) changes: Changes<'a>,
-    pub(crate) key: Key,
-    /// Draft tokens, and the bits of the draft's probabilities.
-    pub(crate) draft: &'a [u32],
-    pub(crate) probabilities: &'a [u32],
-    /// Of a row of a block, what it has to know of the others.
-    pub(crate) block: Option<BlockRow>,
-    /// Given tokens, of which something is said.
-    pub(crate) token_ids: &'a [u32],
-    /// Why the request has finished before the row.
-    pub(crate) finish: Option<FinishReason>,
-}
-
 /// The twin on the CPU.
 pub(crate) fn run(task: &RowTask<'_>) -> SampleBits {
     let RowTask { row, request, token_ids, finish, .. } = *task;
@@ -76,57 +57,19 @@ pub(crate) fn run(task: &RowTask<'_>) -> SampleBits {
         let is_accepted = task.block.is_some_and(|block| block.is_accepted);
         return SampleBits { is_accepted, ..SampleBits::finished(reason) };
     }
-    let mut sample = of_view(task, |processed| match processed.stats.status {
-        0 => sample(processed, task),
+    let changed = task.changed();
+    let processed = task.view(&changed);
+    let mut sample = match processed.stats.status {
+        0 => sample(&processed, task),
         status => SampleBits {
             processed: DistributionBits { status, ..DistributionBits::default() },
             ..SampleBits::default()
         },
-    });
+    };
     if let Some(top) = request.top_raw {
         describe_raw(&mut sample, row, top as usize, request.entropy, token_ids);
     }
     sample
-}
-
-/// What the rows of a block have to know of each other: tasks in order, the first one the block's first.
-pub(crate) fn block_rows(tasks: &[RowTask<'_>]) -> Vec<BlockRow> {
-    const NOTHING: (bool, [u64; 2]) = (false, [0; 2]);
-    block::rows(tasks.len(), |place, part| {
-        let task = &tasks[place];
-        let [number, _] = task.key.numbers(Purpose::Accept(0));
-        if task.finish.is_some() {
-            return (place > 0 && block::is_whole_accepted(number, part), [0; 2]);
-        }
-        of_view(task, |view| {
-            if view.stats.status != 0 {
-                return NOTHING;
-            }
-            let (mut run, _) = truncated(view, task);
-            let drafted = task.draft.first();
-            if task.request.is_greedy {
-                let token = run.at(0).1;
-                return (part > 0, [u64::from(drafted == Some(&token)), 1]);
-            }
-            let residual = Residual::new(&mut run, task.probabilities).in_block(part, drafted.is_some());
-            let is_accepted = place == 0 || residual.is_block_accepted(number);
-            (is_accepted, drafted.map_or([0; 2], |&token| residual.ratio_of(token)))
-        })
-    })
-}
-
-/// What `look` says of the view that a row draws from.
-fn of_view<R>(task: &RowTask<'_>, look: impl FnOnce(&View<'_>) -> R) -> R {
-    let RowTask { row, request, changes, .. } = *task;
-    let changed = if changes.is_some() { changes.applied(row) } else { Vec::new() };
-    let bits = if changes.is_some() { RowBits::of_f32(&changed) } else { row };
-    look(&view_of(bits, request.pass, request.needs_surprisal()))
-}
-
-/// A row with what pass 1 says of it at this scale, with its surprisal or without.
-pub(crate) fn view_of(bits: RowBits<'_>, scale: PassScale, surprisal: bool) -> View<'_> {
-    let Tiles { stats, delegates } = tile_stats::run(bits, exact::KEY_NEG_INFINITY, scale, surprisal);
-    View::new(bits, stats, delegates, scale.tile)
 }
 
 /// Adds what the logits as they came, at temperature 1, say of the draws and of given tokens, and their first tokens.
@@ -175,7 +118,7 @@ fn sample(view: &View<'_>, task: &RowTask<'_>) -> SampleBits {
         };
         (vec![token], is_accepted)
     } else if !draft.is_empty() {
-        verify(&mut run, draft, probabilities)
+        residual::verify(&mut run, draft, probabilities)
     } else {
         let draw = |number| match task.key.numbers(Purpose::Draw(number)) {
             numbers if by_tile => draw::by_tile(view, run.scale, numbers),
@@ -212,47 +155,6 @@ fn sample(view: &View<'_>, task: &RowTask<'_>) -> SampleBits {
         draws: tokens.into_iter().map(draw).collect(),
         raw: None,
     }
-}
-
-/// The run that a request leaves of a view, and what is drawn at.
-fn truncated<'a>(view: &'a View<'a>, task: &RowTask<'a>) -> (Run<'a>, DrawScale) {
-    let mut run = Run::new(view, task.request.pass.tile, task.key);
-    run.xtc_exempt = task.changes.xtc_exempt;
-    let drawn_at = truncate(&mut run, task.request);
-    run.scale = drawn_at.scale;
-    (run, drawn_at)
-}
-
-/// Takes a run through the steps of a request, and says what is drawn at.
-fn truncate(run: &mut Run<'_>, request: &Compiled) -> DrawScale {
-    let mut drawn_at = request.draw;
-    for &cut in &request.cuts {
-        if cut == Cut::TEMPERATURE {
-            if let Some(dynamic) = request.dynamic {
-                let Sums { mass, surprisal, count } = run.sums();
-                drawn_at = dynamic.scale(mass, surprisal, count);
-            }
-            run.scale = drawn_at.scale;
-        } else {
-            filter::keep(run, cut);
-        }
-    }
-    drawn_at
-}
-
-/// The first draft token that stands, otherwise a draw from what they leave; and whether one stands.
-fn verify(run: &mut Run<'_>, draft: &[u32], probabilities: &[u32]) -> (Vec<u32>, bool) {
-    let mut residual = Residual::new(run, probabilities);
-    for (&drafted, number) in draft.iter().zip(0..) {
-        if number > 0 && !residual.has_next() {
-            break;
-        }
-        let [point, _] = run.key.numbers(Purpose::Accept(number));
-        if residual.accepts(point, drafted) {
-            return (vec![drafted], true);
-        }
-    }
-    (vec![residual.draw(run.key.numbers(Purpose::Residual))], false)
 }
 
 #[cfg(test)]

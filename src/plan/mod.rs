@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::kernels::digit_count;
 use crate::logits::{Shape, bytes_needed, validate_pair, validate_shape};
 use crate::params::LogprobsParams;
-use crate::request::{Row, Steps, validate_token_count};
+use crate::request::{Inputs, Row, Steps, validate_token_count};
 
 /// What a call will do: its [`Cost`], and where everything lies. Prints as a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,12 +105,27 @@ impl Plan {
     /// The plan of a `sample` call for these rows; `has_mask` where a grammar mask lies on the device.
     ///
     /// # Errors
-    /// As for [`Plan::logprobs`], and [`Error::Params`] for rows that cannot be sampled.
+    /// As for [`Plan::logprobs`], [`Error::Params`] for rows that cannot be sampled, and [`Error::Limit`] where a block of draft
+    /// tokens does not lie in one chunk.
     pub fn sample(shape: &Shape, rows: &[Row<'_>], has_mask: bool, limits: &DeviceLimits) -> Result<Self> {
         let mut steps = Steps::default();
         let inputs = steps.check(rows, shape.rows, shape.vocab, None)?;
         let mask_row_bytes = if has_mask { shape.vocab.div_ceil(32) as u64 * 4 } else { 0 };
-        Self::of(shape, Demand::sample(&inputs, mask_row_bytes), limits)
+        let plan = Self::of(shape, Demand::sample(&inputs, mask_row_bytes), limits)?;
+        plan.check_blocks(&inputs)?;
+        Ok(plan)
+    }
+
+    /// Nothing, if the rows of each block of draft tokens lie in one chunk.
+    pub(crate) fn check_blocks(&self, inputs: &Inputs<'_>) -> Result<()> {
+        match self.chunks.iter().find(|chunk| inputs.is_within_block(chunk.first_row)) {
+            None => Ok(()),
+            Some(chunk) => Err(Error::Limit(format!(
+                "row {} begins a chunk of the call within a block of draft tokens, whose rows lie in one: call with fewer rows, \
+                 begin a call with that block, or request a higher `max_storage_buffer_binding_size`",
+                chunk.first_row
+            ))),
+        }
     }
 
     /// The plan of a `divergence` call of a first batch from a second.

@@ -153,6 +153,8 @@ impl SamplingCase {
                     entropy: row % 5 != 3,
                     processed_logprobs: (row % 4 != 2).then_some(processed),
                     logprob_token_ids: case.token_ids(row),
+                    // A request that has finished, within a block.
+                    max_tokens: (row % 28 == 6).then_some(1),
                     ..SamplingParams::default()
                 };
                 setting_of(case, row).1(&mut params);

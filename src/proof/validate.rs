@@ -4,13 +4,12 @@
 //! A case is a batch whose rows go through every kind of values in turn, so each row also has neighbours that are no
 //! distributions at all.
 
-use rayon::prelude::*;
-
 use super::audit::{KnownRow, Verdict, worse};
 use super::grid::{Case, cases, kind_of};
 use super::operations::{Batch, FNV_PRIME, FNV_START, Judge, OPERATIONS};
 use crate::error::Result;
 use crate::gpu::{Gpu, at_once};
+use crate::parallel::each;
 
 pub use super::grid::Extent;
 
@@ -110,13 +109,10 @@ pub(super) async fn try_case(case: &Case, device: Option<&Gpu>, reports: &mut [R
             judges.push((place, judge.verdict));
         }
     }
-    let judged: Vec<Vec<Verdict>> = (0..case.rows)
-        .into_par_iter()
-        .map(|row| {
-            let known = KnownRow::new(&batch.logits, row);
-            judges.iter().map(|(_, judge)| judge(&known, row)).collect()
-        })
-        .collect();
+    let judged: Vec<Vec<Verdict>> = each(case.rows, |row| {
+        let known = KnownRow::new(&batch.logits, row);
+        judges.iter().map(|(_, judge)| judge(&known, row)).collect()
+    });
     for (row, verdicts) in judged.into_iter().enumerate() {
         for ((place, _), verdict) in judges.iter().zip(verdicts) {
             reports[*place].count(verdict, || format!("{case}, row {row} ({})", kind_of(row).name));

@@ -157,6 +157,34 @@ pub(super) fn check_drafts(row: &Row<'_>, number: usize, vocab: usize) -> Result
     Ok(())
 }
 
+/// Nothing, if the last of these rows is in no block, or goes on with the one of the row before it.
+pub(super) fn check_block(rows: &[Row<'_>]) -> Result<()> {
+    let [before @ .., row] = rows else { return Ok(()) };
+    let Some(place) = row.block else { return Ok(()) };
+    let number = before.len();
+    if place > Row::MAX_DRAFT_TOKENS {
+        return Err(Error::Params(format!(
+            "row {number} has place {place} in a block of draft tokens, over the limit of {}: draft fewer",
+            Row::MAX_DRAFT_TOKENS
+        )));
+    }
+    if row.draft.len() > 1 {
+        return Err(Error::Params(format!(
+            "row {number} has {} draft tokens and is in a block, each of whose rows has one: leave out the others",
+            row.draft.len()
+        )));
+    }
+    let is_next = |before: &Row<'_>| before.block == place.checked_sub(1) && before.draft.len() == 1;
+    if place > 0 && !before.last().is_some_and(is_next) {
+        return Err(Error::Params(format!(
+            "row {number} has place {place} in a block, and the row before it is no draft token's of place {}: give the rows \
+             of a block one after the other",
+            place - 1
+        )));
+    }
+    Ok(())
+}
+
 /// Nothing, if drafts of a request can be verified.
 pub(super) fn check_request(request: &Request) -> Result<()> {
     let params = request.params();

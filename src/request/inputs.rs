@@ -2,12 +2,11 @@
 
 #[cfg(feature = "gpu")]
 use super::ahead::Run;
-use super::block::check_block;
 #[cfg(feature = "gpu")]
 use super::change::BUCKET;
 use super::change::Bucket;
 use super::changes::Changes;
-use super::draft::check_drafts;
+use super::draft::{check_block, check_drafts};
 use super::step::of_step;
 use super::table::ChangeTable;
 use super::{Compiled, Row};

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::query::{ELSEWHERE, ShardQuery};
 use super::stats::{Given, RowShard, ShardStats, Target};
 use crate::arithmetic::exact::{KEY_INFINITY, KEY_NEG_INFINITY, bits_of_key, key_or_nan};
@@ -13,6 +11,7 @@ use crate::error::{Error, Result, shown};
 use crate::kernels::tile_stats;
 use crate::kernels::token_ranks::{Bounds, Counts};
 use crate::logits::{Logits, order};
+use crate::parallel::each_of;
 
 /// Some consecutive tokens of a vocabulary with their logits, `[rows][tokens of the shard]`.
 #[derive(Clone, Copy, Debug)]
@@ -100,8 +99,7 @@ impl<'a> Shard<'a> {
             self.check_own(row, query.asked(row).zip(keys.iter().copied()))?;
         }
         let scale = PassScale::new(query.params.temperature);
-        let rows =
-            keys.into_par_iter().enumerate().map(|(row, keys)| self.row(row, query, keys, scale)).collect();
+        let rows = each_of(keys, |row, keys| self.row(row, query, keys, scale));
         #[expect(clippy::cast_possible_truncation, reason = "a vocabulary has at most 2^20 tokens")]
         let [vocab, first, end] =
             [self.vocab, self.first_token / TILE_TOKENS, self.tokens().end.div_ceil(TILE_TOKENS)]

@@ -1,9 +1,10 @@
 //! Draft tokens: verified in one call, and rejected without a change of the distribution.
 
-use sortilege::wgpu::BufferUsages;
+use sortilege::device::{Gpu, adapters};
+use sortilege::wgpu::{BufferUsages, Limits};
 use sortilege::{
-    Cpu, DraftTokens, DraftTree, Dtype, Engine, GpuInput, GpuLogits, GpuOutput, Logits, NO_TOKEN, Request,
-    Row, Sample, SampleBuffers, SampleInputs, SamplingParams, Verification,
+    Cpu, DraftTokens, DraftTree, Dtype, Engine, Error, GpuInput, GpuLogits, GpuOutput, Logits, NO_TOKEN,
+    Request, Row, Sample, SampleBuffers, SampleInputs, SamplingParams, Verification,
 };
 
 use crate::common::{buffer, encoder, gpus, read, upload};
@@ -197,6 +198,66 @@ fn a_block_is_the_cpus() {
             expected.iter().map(|sample| sample.draws.first().map_or(NO_TOKEN, |drawn| drawn.token));
         assert!(drawn.iter().copied().eq(of_samples), "{drawn:?}");
     }
+}
+
+/// A block lies in one chunk, or the call is refused; a batch of host memory is cut before a block.
+#[test]
+fn a_block_is_not_cut() {
+    const WIDE: usize = 1 << 17;
+    let request =
+        Request::new(SamplingParams { seed: Some(6), ..SamplingParams::default() }).expect("in range");
+    let blocks = |count: usize, draft: &'static [u32]| -> Vec<Row<'_>> {
+        let chain = DraftTokens::new(&request, 0, draft, Verification::Block).expect("a block");
+        (0..count).flat_map(|_| chain.rows().collect::<Vec<_>>()).collect()
+    };
+    let batch = |rows: usize, vocab: usize| -> [Vec<f32>; 2] {
+        let values = (0..rows * vocab).map(|i| (i * 7919 % 1009) as f32 / 100.0).collect();
+        [values, vec![1.0 / vocab as f32; rows * vocab]]
+    };
+    for adapter in adapters(true).into_iter().filter(|adapter| adapter.unfit.is_none()) {
+        // Four rows a chunk.
+        let limits = Limits { max_storage_buffer_binding_size: 100_000, ..adapter.limits() };
+        let gpu = Gpu::open_unchecked(adapter, limits).expect("opens with small bindings");
+        for (draft, fits) in [(&[1][..], true), (&[1, 2], false), (&[1, 2, 3], true)] {
+            let rows = blocks(6, draft);
+            let [values, probabilities] = batch(rows.len(), VOCAB);
+            let logits = Logits::f32(&values, rows.len(), VOCAB).expect("a batch");
+            let inputs = SampleInputs { mask: None, draft: Some(&probabilities) };
+            let expected = Cpu.sample(&logits, &rows, &inputs).expect("samples");
+            match gpu.sample(&logits, &rows, &inputs) {
+                Ok(samples) => assert!(fits && samples == expected, "blocks of {}", draft.len() + 1),
+                Err(error) => {
+                    let words = "row 4 begins a chunk of the call within a block of draft tokens";
+                    assert!(
+                        !fits && error.to_string().contains(words),
+                        "blocks of {}: {error}",
+                        draft.len() + 1
+                    );
+                }
+            }
+        }
+    }
+    static DRAFT: [u32; 40] = [3; 40];
+    let rows = blocks(3, &DRAFT);
+    let [values, probabilities] = batch(rows.len(), WIDE);
+    let logits = Logits::f32(&values, rows.len(), WIDE).expect("a batch");
+    let inputs = SampleInputs { mask: None, draft: Some(&probabilities) };
+    let expected = Cpu.sample(&logits, &rows, &inputs).expect("samples");
+    for gpu in gpus() {
+        assert_eq!(gpu.sample(&logits, &rows, &inputs).expect("samples"), expected);
+    }
+}
+
+/// What no block can be.
+#[test]
+fn what_is_no_block_is_named() {
+    let request =
+        Request::new(SamplingParams { seed: Some(6), ..SamplingParams::default() }).expect("in range");
+    let says = |error: Error, words: &str| assert!(error.to_string().contains(words), "{error}");
+    let long = DraftTokens::new(&request, 0, &[1; 65], Verification::Block);
+    says(long.expect_err("too long"), "65 draft tokens, over the limit of 64");
+    let tree = DraftTree::new(&request, 0, &[1, 2], &[None, Some(0)], Verification::Block);
+    says(tree.expect_err("a tree"), "verify it by rejection");
 }
 
 /// Rejection: a draft with the target's own probabilities always stands, an impossible one never, and what comes out

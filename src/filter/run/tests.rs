@@ -11,7 +11,7 @@ pub(crate) fn bits_of(row: &[f32]) -> Vec<u32> {
 }
 
 pub(crate) fn view_of(bits: &[u32]) -> View<'_> {
-    crate::kernels::row_sample::view_of(RowBits::of_f32(bits), PassScale::new(1.0), true)
+    crate::kernels::row_task::view_of(RowBits::of_f32(bits), PassScale::new(1.0), true)
 }
 
 /// Spread over 16, in no order, each value three times, every eighth token impossible.
