@@ -57,6 +57,7 @@
 //! | room | noun |
 //! |---|---|
 //! | `error` | what can go wrong |
+//! | `parallel` | rows on all cores |
 //! | `arithmetic` | integers that both halves share: keys, weights, masses, random numbers, the constants of the format |
 //! | `logits` | types, shapes, rows in host memory |
 //! | `answer` | the words that an engine leaves of a row, and what a caller sees of them |

@@ -112,20 +112,18 @@ impl Plan {
         let inputs = steps.check(rows, shape.rows, shape.vocab, None)?;
         let mask_row_bytes = if has_mask { shape.vocab.div_ceil(32) as u64 * 4 } else { 0 };
         let plan = Self::of(shape, Demand::sample(&inputs, mask_row_bytes), limits)?;
-        plan.check_blocks(&inputs)?;
-        Ok(plan)
+        plan.check_blocks(&inputs).map(|()| plan)
     }
 
-    /// Nothing, if the rows of each block of draft tokens lie in one chunk.
+    /// Nothing, if each block of draft tokens lies in one chunk.
     pub(crate) fn check_blocks(&self, inputs: &Inputs<'_>) -> Result<()> {
-        match self.chunks.iter().find(|chunk| inputs.is_within_block(chunk.first_row)) {
-            None => Ok(()),
-            Some(chunk) => Err(Error::Limit(format!(
-                "row {} begins a chunk of the call within a block of draft tokens, whose rows lie in one: call with fewer rows, \
-                 begin a call with that block, or request a higher `max_storage_buffer_binding_size`",
-                chunk.first_row
-            ))),
-        }
+        let mut rows = self.chunks.iter().map(|chunk| chunk.first_row);
+        rows.find(|&row| inputs.is_within_block(row)).map_or(Ok(()), |row| {
+            Err(Error::Limit(format!(
+                "row {row} begins a chunk of the call within a block of draft tokens, whose rows lie in one: call with fewer rows, \
+                 begin a call with that block, or request a higher `max_storage_buffer_binding_size`"
+            )))
+        })
     }
 
     /// The plan of a `divergence` call of a first batch from a second.
