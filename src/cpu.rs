@@ -75,13 +75,10 @@ impl Engine for Cpu {
                 finish: checked.finish(row),
             }
         };
-        // What the rows of a block hear of each other, one block after the other in each thread.
         let blocks: Vec<_> = checked.blocks().collect();
-        let verified = each(blocks.len(), |block| {
-            block_rows(&blocks[block].clone().map(|row| task(row, None)).collect::<Vec<_>>())
-        });
+        let verified = block_rows(&blocks, |row| task(row, None));
         let mut heard = vec![None; rows.len()];
-        for (row, block) in blocks.into_iter().flatten().zip(verified.into_iter().flatten()) {
+        for (row, block) in blocks.into_iter().flatten().zip(verified) {
             heard[row] = Some(block);
         }
         Ok(each_row(logits, |row| row_sample::run(&task(row, heard[row])).decode(&info[row], &stops)))

@@ -24,7 +24,7 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
         position: 5,
         is_last: flags & 32 != 0,
         stops: (0, usize::from(token) % 2),
-        has_draft: flags & 2 != 0,
+        is_verified: flags & 2 != 0,
         wants_raw: flags & 4 != 0,
         n_draws: 1 + u32::from(flags >> 4 & 3).min(draws - 1),
         entropy: flags & 8 != 0,

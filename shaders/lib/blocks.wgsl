@@ -1,6 +1,6 @@
 // blocks: draft tokens that are verified as one block, docs/sampling.md, 7, in three dispatches: what a row says of its own draft
 // token decides what the rows behind it try, and these decide what it draws.
-// Provides: is_verified, has_part_in, advance_block, is_block_accepted, leave_weights, leave_trial, leave_nothing, leave_unknown.
+// Provides: is_verified, has_part_in, advance_block, is_block_accepted, leave_weights, leave_trial, begin_block, end_block.
 // Needs: words, integers, numbers, request, scan, draws, row_program (.wgsl), the kernel's bindings `requests`, `records`.
 
 // Until it is found: the high word of a mass, or whether a row accepts.
@@ -29,7 +29,7 @@ fn advance_block() -> bool {
         case STAGE_TRY: {
             progress.part = part_before();
             records[out + SAMPLE_MASS] = progress.part;
-            if progress.is_finished { // what stands is all that is left
+            if progress.ends_block { // what stands is all that is left
                 found.scan.mass = vec2<u32>(progress.part, 0u);
                 progress.round = 3u;
                 return false;
@@ -43,6 +43,9 @@ fn advance_block() -> bool {
             progress.is_accepted = true; // of the first row
             if is_outdone() {
                 return true;
+            }
+            if requests[request].block_place > 1u && records[out + SAMPLE_ACCEPTED] == UNKNOWN {
+                next.does = DOES_CUT;
             }
             if requests[request].block_place > 1u {
                 progress.part = records[out + SAMPLE_MASS];
@@ -118,19 +121,28 @@ fn leave_trial(is_accepted: bool) {
     progress.at = AT_END;
 }
 
-// A row that draws nothing.
-fn leave_nothing() {
-    if chunk.stage == STAGE_WEIGH {
-        leave_weights(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u));
-    } else {
-        leave_trial(false);
+// Before a row has said something. What the dispatches before this one read again counts.
+fn begin_block() {
+    let out = progress.out;
+    let place = requests[request].block_place;
+    let is_weighed = requests[request].block_behind > 0u && chunk.stage != STAGE_WEIGH;
+    if place > 0u && (is_weighed || (place > 1u && chunk.stage == STAGE_ALL)) {
+        reopened = records[out + SAMPLE_REOPENED];
+    }
+    if chunk.stage != STAGE_ALL {
+        records[select(out + SAMPLE_ACCEPTED, drafted_of(out) + 1u, chunk.stage == STAGE_WEIGH)] = UNKNOWN;
     }
 }
 
-// A row before it has said something.
-fn leave_unknown() {
-    let out = progress.out;
-    records[select(out + SAMPLE_ACCEPTED, drafted_of(out) + 1u, chunk.stage == STAGE_WEIGH)] = UNKNOWN;
+// A row from which nothing is drawn: its block ends with it, whatever is behind it.
+fn end_block() {
+    if chunk.stage == STAGE_WEIGH {
+        leave_weights(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u));
+    } else {
+        progress.at = AT_DRAW;
+        progress.kept.mass = vec2<u32>(ONE_Q31, 0u);
+        progress.ends_block = true;
+    }
 }
 
 // Between the dispatches a record has in place of its draw the weight of its draft token and what the draft gives it; in place of

@@ -57,7 +57,7 @@ fn advance_kept() {
 
 // One draw; then AT_DESCRIBE, or AT_HEADER after the last. Its rounds say what the last move was:
 //   0  none yet        1  the run's first token, of a greedy request        4  a draw
-//   2  none since a draft token was rejected, or since its residual was found to have no mass
+//   2  none since a draft token was rejected, a row of a block was to draw, or the residual was found to have no mass
 //   3  the sum that leaves the masses of the tiles
 fn advance_draw() {
     if progress.draw >= requests[request].n_draws {

@@ -20,7 +20,7 @@ struct Chunk {
     other_stride: u32, // elements, 0 without one
     draws: u32,        // most of a row; 0 where nothing is drawn
     top_raw: u32,      // entries of the list of the raw logits
-    stage: u32,        // of a list of more than MOST_LISTED entries, digits.wgsl
+    stage: u32,        // of a list of more than MOST_LISTED entries, digits.wgsl; of row_sample, STAGE_*
     raw_list: u32,     // 1 where that is the raw list of a sample's record
     nothing: u32,      // zero, known at run time only
     most_rounds: u32,  // of loops, that an invocation of row_sample may take on this device

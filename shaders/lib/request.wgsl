@@ -47,7 +47,7 @@ fn head_of(row: u32) -> Head {
     return Head(words.x, words.y, words.zw);
 }
 
-// The status of a row whose request has finished before it, at which no kernel looks; 0 while the request goes on.
+// The status of a row whose request has finished before it, of which no kernel says anything; 0 while the request goes on.
 fn finish_of(request: u32) -> u32 {
     return requests[request].flags & (STATUS_STOP | STATUS_LENGTH);
 }

@@ -73,7 +73,7 @@ struct Progress {
     survivor: vec2<u32>,   // the code that XTC would leave first
     numbers: vec4<u32>,    // random, for what the station does
     is_accepted: bool,
-    is_finished: bool,     // the request, before the row
+    ends_block: bool,      // nothing is drawn from the row
     ranked: u32,           // bits of the draws whose raw ranks are written
     listed: u32,
 }
@@ -137,9 +137,7 @@ fn begin_program(finish: u32) {
     progress.first_token = NO_TOKEN;
     progress.out = chunk.rows + row * chunk.record_words;
     progress.out_token = row;
-    if chunk.stage != STAGE_ALL {
-        leave_unknown();
-    }
+    begin_block();
     progress.part = ONE_Q31;
     progress.ends = vec3<u32>(NO_TOKEN, NO_TOKEN, 0u);
     progress.scale = SCALE_ONE;
@@ -156,23 +154,19 @@ fn begin_program(finish: u32) {
     }
 }
 
-// A row whose request has finished before it: nothing but that, and whether its block stands that far.
+// A row whose request has finished before it: nothing but that.
 fn end_finished(finish: u32) {
     let out = progress.out;
+    if chunk.stage != STAGE_ALL {
+        end_block();
+        return;
+    }
     progress.at = AT_END;
-    if chunk.stage == STAGE_WEIGH {
-        leave_nothing();
-    } else if chunk.stage == STAGE_TRY {
-        progress.at = AT_DRAW;
-        progress.kept.mass = vec2<u32>(ONE_Q31, 0u);
-        progress.is_finished = true;
-    } else {
-        records[out + SAMPLE_STATUS] = finish;
-        records[out + SAMPLE_CALL] = chunk.call;
-        records[progress.out_token] = NO_TOKEN;
-        if requests[request].block_place <= 1u {
-            records[out + SAMPLE_ACCEPTED] = 0u;
-        }
+    records[out + SAMPLE_STATUS] = finish;
+    records[out + SAMPLE_CALL] = chunk.call;
+    records[progress.out_token] = NO_TOKEN;
+    if requests[request].block_place <= 1u {
+        records[out + SAMPLE_ACCEPTED] = 0u;
     }
 }
 
@@ -310,14 +304,21 @@ fn look_up() {
     let is_tossed = progress.at == AT_CUT && progress.round <= 1u && requests[request].cuts[progress.cut].x == CUT_XTC;
     if is_tried || is_tossed || (progress.at == AT_DRAW && progress.round == 3u) {
         var purpose = FOR_XTC;
+        var position = progress.head.position;
         if !is_tossed {
             purpose = FOR_DRAW + progress.draw;
             if is_verified() {
                 // Whoever drafted may have used the numbers of the draw.
-                purpose = select(FOR_RESIDUAL, FOR_ACCEPT + progress.tried, is_tried || chunk.stage == STAGE_TRY);
+                purpose = select(FOR_RESIDUAL, FOR_ACCEPT + progress.tried, is_tried);
+            }
+            if chunk.stage == STAGE_TRY {
+                // That rows behind the last one that stands do not is heard: a later block has other numbers.
+                let place = requests[request].block_place - 1u;
+                purpose = FOR_ACCEPT + place;
+                position = head_of(row - place).position;
             }
         }
-        progress.numbers = random(progress.head.position, purpose);
+        progress.numbers = random(position, purpose);
     }
     let is_exempt = progress.at == AT_CUT && progress.round == ROUND_EXEMPT;
     var token = progress.token;
@@ -342,8 +343,7 @@ fn advance_start() {
     if found.merged.status != 0u { // nothing to draw from
         progress.at = AT_HEADER;
         if chunk.stage != STAGE_ALL {
-            progress.at = AT_END;
-            leave_nothing();
+            end_block();
         }
     }
 }

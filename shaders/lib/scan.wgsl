@@ -238,9 +238,9 @@ fn distance_q20(bits: u32) -> u32 {
     return select(1u << 28u, min(distance, 1u << 28u), half_distance < 1000.0);
 }
 
-// A part, Q31, of a mass below 2^63.
+// A part, Q31, of a mass.
 fn part_of(mass: vec2<u32>, part: u32) -> vec2<u32> {
-    return mul_shift(shift_left64(mass, 1u), part, 32u);
+    return select(mul_shift(mass, part << 1u, 32u), mass, part == 0x80000000u);
 }
 
 // What is left of a token's mass when the draft has had its share of this one.

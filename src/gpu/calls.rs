@@ -76,11 +76,12 @@ impl Sampler {
     /// Records the passes that draw tokens from each row of logits, as the row's request asks, at the end of `encoder`,
     /// and schedules the copy of the samples: one per row. Two dispatches, whatever the requests ask for; a third
     /// where one has [`logprob_token_ids`](crate::SamplingParams::logprob_token_ids), and 14 more for each list of more than
-    /// [`LogprobsParams::MAX_SHORT_LIST`] entries: the record of every row then has room for the longest. The logits are
-    /// read, never written, when the encoder is submitted.
+    /// [`LogprobsParams::MAX_SHORT_LIST`] entries: the record of every row then has room for the longest; two more where draft
+    /// tokens are verified [as a block](crate::Verification::Block). The logits are read, never written, when the encoder is submitted.
     ///
     /// # Errors
-    /// As for [`Sampler::logprobs`]; [`Error::Params`](crate::Error::Params) names the row.
+    /// As for [`Sampler::logprobs`]; [`Error::Params`](crate::Error::Params) names the row, and [`Error::Limit`](crate::Error::Limit)
+    /// the row of a block of draft tokens at which a chunk would begin.
     ///
     /// # Example
     /// ```

@@ -16,7 +16,7 @@ use crate::params::LogprobsParams;
 use crate::plan::Demand;
 use crate::request::{Row, SampleInputs, Steps, validate_targets, validate_token_ids};
 
-/// Most bytes of logits in one submit: a GPU that takes longer than some 100 ms is reset by its system.
+/// Most bytes of logits in one submit, and the rest of a block of draft tokens: a GPU that takes longer than some 100 ms is reset by its system.
 const BLOCK_BYTES: usize = 32 << 20;
 
 #[cfg(not(target_family = "wasm"))]
@@ -196,7 +196,7 @@ impl Gpu {
 
 impl Gpu {
     /// Uploads the logits in blocks of rows, with results of so many words per row, and lets `record` fill an encoder
-    /// for each: it hears the number of the block's first row. A block ends before a row that `may_begin` one. Two are in flight.
+    /// for each: it hears the number of the block's first row. A block goes on to a row that `may_begin` the next. Two are in flight.
     async fn in_blocks<R: Answer>(
         &self,
         logits: &Logits<'_>,

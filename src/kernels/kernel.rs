@@ -130,7 +130,8 @@ pub(crate) struct ChunkUniform {
     pub(crate) other_stride: u32,
     pub(crate) draws: u32,
     pub(crate) top_raw: u32,
-    /// Of a list of more than [`MOST_LISTED`](crate::arithmetic::format::MOST_LISTED) entries; of `row_sample`, its own.
+    /// Of a list of more than [`MOST_LISTED`](crate::arithmetic::format::MOST_LISTED) entries; of `row_sample`, a number of
+    /// [`stage`](super::row_sample::stage).
     pub(crate) stage: u32,
     /// Whether that is the raw list of a sample's record.
     pub(crate) raw_list: u32,

@@ -53,8 +53,8 @@ pub(crate) const KERNEL: Kernel = Kernel {
 /// The twin on the CPU.
 pub(crate) fn run(task: &RowTask<'_>) -> SampleBits {
     let RowTask { row, request, token_ids, finish, .. } = *task;
+    let is_accepted = task.block.is_some_and(|block| block.is_accepted);
     if let Some(reason) = finish {
-        let is_accepted = task.block.is_some_and(|block| block.is_accepted);
         return SampleBits { is_accepted, ..SampleBits::finished(reason) };
     }
     let changed = task.changed();
@@ -63,6 +63,7 @@ pub(crate) fn run(task: &RowTask<'_>) -> SampleBits {
         0 => sample(&processed, task),
         status => SampleBits {
             processed: DistributionBits { status, ..DistributionBits::default() },
+            is_accepted,
             ..SampleBits::default()
         },
     };

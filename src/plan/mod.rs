@@ -120,8 +120,8 @@ impl Plan {
         let mut rows = self.chunks.iter().map(|chunk| chunk.first_row);
         rows.find(|&row| inputs.is_within_block(row)).map_or(Ok(()), |row| {
             Err(Error::Limit(format!(
-                "row {row} begins a chunk of the call within a block of draft tokens, whose rows lie in one: call with fewer rows, \
-                 begin a call with that block, or request a higher `max_storage_buffer_binding_size`"
+                "row {row} begins a chunk of the call within a block of draft tokens, whose rows lie in one: begin another call with \
+                 that block, list fewer tokens, draft fewer, or request a higher `max_storage_buffer_binding_size`"
             )))
         })
     }

@@ -123,3 +123,25 @@ fn a_row_or_a_batch_too_large_names_value_limit_and_remedy() {
     let vast = Shape { rows: usize::MAX, ..shape(1, 10) };
     assert!(matches!(Plan::logprobs(&vast, 5, &DeviceLimits::default()), Err(Error::Logits(_))));
 }
+
+/// Blocks of draft tokens: two dispatches more in each chunk, each of which is told its stage; none is cut.
+#[test]
+fn a_block_is_planned() {
+    use crate::{DraftTokens, Request, SamplingParams, Verification};
+    let request = Request::new(SamplingParams { seed: Some(1), ..SamplingParams::default() }).expect("sound");
+    let cost = |verification| {
+        let chain = DraftTokens::new(&request, 0, &[1, 2], verification).expect("a chain");
+        let rows: Vec<Row<'_>> = chain.rows().chain(chain.rows()).collect();
+        let limits = DeviceLimits { max_binding_bytes: 4 * 4096 * 5, ..DeviceLimits::default() };
+        Plan::sample(&shape(6, 4096), &rows, false, &limits).map(|plan| plan.cost())
+    };
+    let plain = cost(Verification::Rejection).expect("rows that stand alone");
+    assert_eq!((plain.chunks, plain.dispatches), (2, 4), "four rows of probabilities fit");
+    let error = cost(Verification::Block).expect_err("four rows of six").to_string();
+    assert!(error.contains("row 4 begins a chunk of the call within a block"), "{error}");
+    let chain = DraftTokens::new(&request, 0, &[1, 2], Verification::Block).expect("a block");
+    let rows: Vec<Row<'_>> = chain.rows().collect();
+    let whole = Plan::sample(&shape(3, 4096), &rows, false, &DeviceLimits::default()).expect("fits").cost();
+    assert_eq!((whole.chunks, whole.dispatches), (1, 4));
+    assert_eq!(whole.bytes_uploaded_unchanged, 3 * UNIFORM_BYTES + 3 * ROW_BYTES);
+}

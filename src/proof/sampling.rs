@@ -180,7 +180,7 @@ impl SamplingCase {
         let drafts: Vec<Vec<u32>> = (0..case.rows)
             .map(|row| match row / 7 % 3 {
                 _ if blocks[row].is_some() => {
-                    (0..u32::from(goes_on(row) || noise(row, 7) & 1 > 0)).map(|_| token(row, 7) / 2).collect()
+                    (0..u32::from(goes_on(row))).map(|_| token(row, 7) / 2).collect()
                 }
                 _ if row % 7 != 3 || !may_draft(row) => Vec::new(),
                 // Siblings, in turn: in so small a vocabulary several may stand.
@@ -230,7 +230,7 @@ impl SamplingCase {
     /// Row of this number.
     pub(super) fn row(&self, row: usize) -> Row<'_> {
         let (draft, block) = (&self.drafts[row][..], self.blocks[row]);
-        Row { draft, block, ..self.requests[row].row(position_of(row)).detached() }
+        Row { draft, block_place: block, ..self.requests[row].row(position_of(row)).detached() }
     }
 
     fn rows(&self) -> Vec<Row<'_>> {

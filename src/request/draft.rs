@@ -20,8 +20,10 @@ pub enum Verification {
     Rejection,
     /// Accepts draft tokens as one block (Sun et al. 2024): a later token makes good what an earlier one lacks, so that never
     /// fewer are accepted than by rejection, on average, and the output has the distribution of plain decoding. Wants what
-    /// rejection does. At most [`Row::MAX_DRAFT_TOKENS`], no tree. The rows of a block lie in one chunk of a device's call;
-    /// it takes two dispatches more.
+    /// rejection does, and a draft that uses no number twice: that a block stands no further says something of all its tokens, so those
+    /// of a position that is drafted again are drawn anew, by another [`stream`](crate::SamplingParams::stream). At most
+    /// [`Row::MAX_DRAFT_TOKENS`], no tree. The rows of a block lie in one chunk of a device's call; two dispatches before the last go over
+    /// them as well.
     Block,
 }
 
@@ -30,7 +32,7 @@ pub enum Verification {
 ///
 /// Penalties, DRY and bad words see the draft tokens before a row as if they were accepted. How many are is known on the
 /// host alone, so a verification is waited for before the next: `SampleBuffers::tokens` has a
-/// token for each row, accepted or not. The draft model may use the request's own seed and stream. Be done with the drafts,
+/// token for each row, accepted or not. The draft model may use the request's own seed and stream, but for blocks. Be done with the drafts,
 /// which borrow the requests, before [`Request::accept`].
 ///
 /// # Example
@@ -58,8 +60,8 @@ impl<'a> DraftTokens<'a> {
     /// Draft tokens for `request`, the first of them at `position`.
     ///
     /// # Errors
-    /// [`Error::Params`] if the request asks for several draws, or has Mirostat, whose limit depends on what is drawn; for more
-    /// draft tokens than a block can have.
+    /// [`Error::Params`] if the request asks for several draws, or has Mirostat, whose limit depends on what is drawn; for a block of
+    /// more than [`Row::MAX_DRAFT_TOKENS`] draft tokens.
     pub fn new(
         request: &'a Request,
         position: u64,
@@ -86,7 +88,7 @@ impl<'a> DraftTokens<'a> {
                 Verification::SampleAndMatch => &[],
                 Verification::Rejection | Verification::Block => draft.get(i..=i).unwrap_or(&[]),
             },
-            block: (verification == Verification::Block).then_some(i),
+            block_place: (verification == Verification::Block).then_some(i),
             ahead: &draft[..i],
             ..request.row(position.wrapping_add(i as u64))
         })
@@ -157,11 +159,10 @@ pub(super) fn check_drafts(row: &Row<'_>, number: usize, vocab: usize) -> Result
     Ok(())
 }
 
-/// Nothing, if the last of these rows is in no block, or goes on with the one of the row before it.
-pub(super) fn check_block(rows: &[Row<'_>]) -> Result<()> {
-    let [before @ .., row] = rows else { return Ok(()) };
-    let Some(place) = row.block else { return Ok(()) };
-    let number = before.len();
+/// Nothing, if the row with this number is in no block, or in its place of one.
+pub(super) fn check_block(rows: &[Row<'_>], number: usize) -> Result<()> {
+    let row = &rows[number];
+    let Some(place) = row.block_place else { return Ok(()) };
     if place > Row::MAX_DRAFT_TOKENS {
         return Err(Error::Params(format!(
             "row {number} has place {place} in a block of draft tokens, over the limit of {}: draft fewer",
@@ -174,15 +175,25 @@ pub(super) fn check_block(rows: &[Row<'_>]) -> Result<()> {
             row.draft.len()
         )));
     }
-    let is_next = |before: &Row<'_>| before.block == place.checked_sub(1) && before.draft.len() == 1;
-    if place > 0 && !before.last().is_some_and(is_next) {
+    let before = number.checked_sub(1).map(|before| &rows[before]);
+    if place > 0 && before.is_none_or(|before| before.block_place != Some(place - 1)) {
         return Err(Error::Params(format!(
-            "row {number} has place {place} in a block, and the row before it is no draft token's of place {}: give the rows \
-             of a block one after the other",
+            "row {number} has place {place} in a block of draft tokens, but the row before it does not have place {}: give the \
+             rows of a block one after the other",
             place - 1
         )));
     }
-    Ok(())
+    let goes_on = rows.get(number + 1).is_some_and(|next| next.block_place == Some(place + 1));
+    match (row.draft.first(), goes_on) {
+        (None, true) => Err(Error::Params(format!(
+            "row {number} has no draft token, but its block goes on: give the token that the next row comes after"
+        ))),
+        (Some(token), false) => Err(Error::Params(format!(
+            "row {number} is the last of its block and has draft token {token}, which no row comes after: give that row, or leave \
+             the token out"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Nothing, if drafts of a request can be verified.

@@ -63,7 +63,7 @@ impl<'a> DraftTree<'a> {
     ///
     /// # Errors
     /// [`Error::Params`] if there are more than [`Self::MAX_TOKENS`] tokens or not a parent for each, one does not come before its child, or two children of one
-    /// are equal; and as for [`DraftTokens::new`](crate::DraftTokens::new).
+    /// are equal; for [`Verification::Block`]; and as for [`DraftTokens::new`](crate::DraftTokens::new).
     pub fn new(
         request: &'a Request,
         position: u64,

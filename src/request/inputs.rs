@@ -94,7 +94,7 @@ impl Steps {
         self.ends.clear();
         for (number, row) in rows.iter().enumerate() {
             check_row(row, number, vocab)?;
-            check_block(&rows[..=number])?;
+            check_block(rows, number)?;
             if self.runs_ahead(number) || row.finish().is_some() {
                 self.table.clear();
             } else {

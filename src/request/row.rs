@@ -11,14 +11,15 @@ pub struct Row<'a> {
     /// Number of the token to draw, the first after the prompt is 0. With the seed and the stream it decides the draw;
     /// `min_tokens` counts in it.
     pub position: u64,
-    /// Draft tokens to verify by rejection, one after the other until one stands: of a chain one, of a tree siblings. All
+    /// Draft tokens to verify: by rejection, one after the other until one stands, of a chain one, of a tree siblings; as a block, one. All
     /// different, in the vocabulary, at most [`Row::MAX_DRAFT_TOKENS`]; [`Error::Params`](crate::Error::Params) otherwise. See [`DraftTokens`](crate::DraftTokens) and
     /// [`DraftTree`](crate::DraftTree).
     pub draft: &'a [u32],
-    /// By block verification, the row's place in its block, from 0 on, at most [`Row::MAX_DRAFT_TOKENS`]: the rows before it in the block
-    /// are those right before it in the batch, each with one draft token; [`Error::Params`](crate::Error::Params) otherwise. `None` for
-    /// a row that is verified alone. See [`Verification::Block`](crate::Verification::Block).
-    pub block: Option<usize>,
+    /// By block verification, the row's place in its block, from 0 on, at most [`Row::MAX_DRAFT_TOKENS`]. The rows of a block follow
+    /// each other in the batch, each with the draft token that the next one comes after, the last without;
+    /// [`Error::Params`](crate::Error::Params) otherwise. `None` for a row that is verified alone. See
+    /// [`Verification::Block`](crate::Verification::Block).
+    pub block_place: Option<usize>,
     /// Draft tokens before it, which penalties, DRY, bad words and no-repeat n-grams take for accepted. Where one of these acts,
     /// `position` is that behind them; Mirostat's limit cannot take them in, and refuses them.
     pub ahead: &'a [u32],
@@ -39,7 +40,7 @@ impl<'a> Row<'a> {
 
     /// Whether a draft has a say in what it draws.
     pub(crate) fn is_verified(&self) -> bool {
-        !self.draft.is_empty() || self.block.is_some()
+        !self.draft.is_empty() || self.block_place.is_some()
     }
 
     pub(super) fn history(&self) -> History<'a> {
@@ -54,6 +55,6 @@ impl Request {
     /// that is accepted.
     #[must_use]
     pub fn row(&self, position: u64) -> Row<'_> {
-        Row { request: self, position, draft: &[], block: None, ahead: &[], detached: false }
+        Row { request: self, position, draft: &[], block_place: None, ahead: &[], detached: false }
     }
 }

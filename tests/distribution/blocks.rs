@@ -52,9 +52,12 @@ struct Draft {
     said: fn(Option<u32>) -> [f32; TOKENS],
     /// Hands a row of another place on, in the place of this one.
     place: fn(usize) -> usize,
+    /// The place of rows that are no distribution.
+    broken: Option<usize>,
 }
 
-const SOUND: Draft = Draft { verification: Verification::Block, said: drafted, place: |place| place };
+const SOUND: Draft =
+    Draft { verification: Verification::Block, said: drafted, place: |place| place, broken: None };
 
 /// The new tokens of many blocks, each drafted anew after the same text, and how many of them were accepted.
 fn verified(params: &SamplingParams, draft: Draft) -> Vec<(Vec<u32>, usize)> {
@@ -76,7 +79,12 @@ fn verified(params: &SamplingParams, draft: Draft) -> Vec<(Vec<u32>, usize)> {
         .collect();
     let rows: Vec<Row<'_>> = chains.iter().flat_map(DraftTokens::rows).collect();
     let lasts: Vec<Option<u32>> = rows.iter().map(|row| row.ahead.last().copied()).collect();
-    let logits: Vec<f32> = lasts.iter().flat_map(|last| target(*last)).collect();
+    let mut logits: Vec<f32> = lasts.iter().flat_map(|last| target(*last)).collect();
+    for (row, own) in rows.iter().zip(logits.chunks_mut(TOKENS)) {
+        if row.block_place.is_some() && row.block_place == draft.broken {
+            own[0] = f32::NAN;
+        }
+    }
     let said: Vec<f32> = lasts.iter().flat_map(|last| (draft.said)(*last)).collect();
     let logits = Logits::f32(&logits, rows.len(), TOKENS).unwrap();
     let samples = Cpu.sample(&logits, &rows, &SampleInputs { mask: None, draft: Some(&said) }).unwrap();
@@ -185,6 +193,85 @@ fn blocks_end_with_a_stop_token() {
         assert!(stopped > BLOCKS / 50, "{stopped} end with an accepted stop token");
         assert!(blocks.iter().filter(|block| ends(block)).all(|(tokens, _)| tokens.last() == Some(&stop)));
     });
+}
+
+/// A row from which nothing is drawn ends a block as well, and takes nothing from the rows before it.
+#[test]
+fn blocks_end_with_a_row_that_is_no_distribution() {
+    let [(_, params), ..] = params();
+    test_each([("after a token", 1), ("after two", 2), ("the last", DRAFT)], |place| {
+        let blocks = verified(&params, Draft { broken: Some(place), ..SOUND });
+        assert!(blocks.iter().all(|(tokens, accepted)| *accepted <= place && tokens.len() <= place.max(1)));
+        for count in 1..=DRAFT {
+            let misfit = block_misfit(&targets(&params), &blocks, count);
+            assert!(misfit <= 1.0, "of {count} tokens: {misfit} times the limit");
+        }
+    });
+}
+
+/// Positions of a text that is decoded block after block.
+const LENGTH: usize = 5;
+
+/// Texts that are decoded block after block, of tokens that do not hang on those before them; `number` says how each token of a
+/// draft is drawn, by the text, its length before the block, and the token's place.
+fn decoded(params: &SamplingParams, number: impl Fn(u64, u64, u64) -> u64) -> Vec<Vec<u32>> {
+    let draft = drafted(None).map(f64::from);
+    let seeded = |seed| Request::new(SamplingParams { seed: Some(seed), ..params.clone() }).unwrap();
+    let requests: Vec<Request> = (0..BLOCKS as u64).map(seeded).collect();
+    let count = BLOCKS * (DRAFT + 1);
+    let (logits, said) = (target(None).repeat(count), drafted(None).repeat(count));
+    let logits = Logits::f32(&logits, count, TOKENS).unwrap();
+    let inputs = SampleInputs { mask: None, draft: Some(&said) };
+    let mut texts = vec![Vec::new(); BLOCKS];
+    while texts.iter().any(|text| text.len() < LENGTH) {
+        let drawn = |(text, own): (&Vec<u32>, u64)| -> Vec<u32> {
+            let token = |place| {
+                let number = number(own, text.len() as u64, place);
+                let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+                (0..8).for_each(|_| _ = unit(&mut state)); // the first ones of like states are alike
+                one_of(&draft, &mut state)
+            };
+            (0..DRAFT as u64).map(token).collect()
+        };
+        let drawn: Vec<Vec<u32>> = texts.iter().zip(0..).map(drawn).collect();
+        let chains: Vec<DraftTokens<'_>> = (0..BLOCKS)
+            .map(|text| {
+                let position = texts[text].len() as u64;
+                DraftTokens::new(&requests[text], position, &drawn[text], Verification::Block).unwrap()
+            })
+            .collect();
+        let rows: Vec<Row<'_>> = chains.iter().flat_map(DraftTokens::rows).collect();
+        let samples = Cpu.sample(&logits, &rows, &inputs).unwrap();
+        let verified = chains.iter().zip(samples.chunks(DRAFT + 1));
+        let new: Vec<Vec<u32>> = verified.map(|(chain, samples)| chain.verify(samples).tokens()).collect();
+        texts.iter_mut().zip(new).for_each(|(text, new)| text.extend(new));
+    }
+    texts
+}
+
+/// Pearson's statistic of the token at each position, as a multiple of its limit; the largest.
+fn text_misfit(target: &[f64], texts: &[Vec<u32>]) -> f64 {
+    let at = |position: usize| {
+        let mut counts = vec![0; TOKENS];
+        texts.iter().for_each(|text| counts[text[position] as usize] += 1);
+        misfit(&counts, target)
+    };
+    (0..LENGTH).map(at).fold(0.0, f64::max)
+}
+
+/// A block says of the rows behind its last one that they do not stand: the block after it must not have their numbers again,
+/// neither in its trials nor in its draft.
+#[test]
+fn one_block_after_the_other_keeps_the_distribution() {
+    let [(_, params), ..] = params();
+    let targets = targets(&params);
+    let target = after(&targets, None);
+    let fresh = |text: u64, length: u64, place: u64| text << 8 | length << 4 | place;
+    let misfit = text_misfit(target, &decoded(&params, fresh));
+    assert!(misfit <= 1.0, "{misfit} times the limit");
+    let of_position = |text: u64, length: u64, place: u64| text << 8 | (length + place);
+    let misfit = text_misfit(target, &decoded(&params, of_position));
+    assert!(misfit > 1.0, "a draft that draws a position twice with the same numbers: {misfit}");
 }
 
 /// What the test above must find: a draft that says other probabilities than it drew from, and rows whose say is taken for that

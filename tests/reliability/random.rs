@@ -246,21 +246,20 @@ impl Case {
             .then(|| (0..words).map(|_| (self.numbers.next() | self.numbers.next()) as u32).collect());
         let may_draft = |request: &Request| request.params().n == 1 && request.params().mirostat.is_none();
         let in_blocks = self.is(4);
-        let drafts: Vec<Vec<u32>> = requests
-            .iter()
-            .map(|request| match (in_blocks, may_draft(request)) {
-                (true, true) => (0..self.numbers.below(5).min(1)).map(|_| self.token()).collect(),
-                (false, true) if self.is(3) => self.siblings(),
-                _ => Vec::new(),
-            })
-            .collect();
-        // As long as rows may be in one, with a draft token before the next.
         let mut blocks: Vec<Option<usize>> = Vec::new();
-        for (row, request) in requests.iter().enumerate() {
-            let before =
-                row.checked_sub(1).and_then(|before| blocks[before].filter(|_| drafts[before].len() == 1));
+        for request in &requests {
+            let before = blocks.last().copied().flatten().filter(|_| !self.is(4));
             blocks.push((in_blocks && may_draft(request)).then(|| before.map_or(0, |place| place + 1)));
         }
+        let drafts: Vec<Vec<u32>> = requests
+            .iter()
+            .zip(blocks.iter().skip(1).chain([&None]))
+            .map(|(request, next)| match in_blocks {
+                true => next.filter(|&place| place > 0).map(|_| self.token()).into_iter().collect(),
+                false if self.is(3) && may_draft(request) => self.siblings(),
+                false => Vec::new(),
+            })
+            .collect();
         let scale = 2.0 / self.vocab as f64;
         let draft = (0..self.rows * self.vocab).map(|_| (self.numbers.unit() * scale) as f32).collect();
         Call::Sample { requests, positions, mask, drafts, blocks, draft }
@@ -300,7 +299,7 @@ impl Call {
                     .zip(positions.iter().zip(drafts.iter().zip(blocks)))
                     .map(|(request, (position, (draft, &block)))| Row {
                         draft,
-                        block,
+                        block_place: block,
                         ..request.row(*position).detached()
                     })
                     .collect();

@@ -137,7 +137,12 @@ fn a_block_is_the_cpus() {
         SamplingParams { temperature: 1.6, top_k: 40, top_p: 0.9, raw_logprobs: Some(3), ..plain.clone() },
         SamplingParams { dynatemp_range: 0.4, min_p: 0.01, processed_logprobs: Some(5), ..plain.clone() },
         SamplingParams { stop_token_ids: vec![9], no_repeat_ngram_size: 2, ..plain.clone() },
-        SamplingParams { max_tokens: Some(2), entropy: true, ..plain.clone() },
+        SamplingParams {
+            max_tokens: Some(2),
+            entropy: true,
+            processed_logprobs: Some(1500),
+            ..plain.clone()
+        },
         SamplingParams { allowed_token_ids: Some(vec![7, 30, 2, 9, 4, 11]), xtc_probability: 0.5, ..plain },
     ];
     let requests: Vec<Request> =
@@ -159,7 +164,7 @@ fn a_block_is_the_cpus() {
     for (number, token) in (0..rows.len()).flat_map(|row| [7, 30, 2, 9, 4, 11].map(|token| (row, token))) {
         values[number * VOCAB + token] = 12.0 + ((number * 31 + token * 7) % 13) as f32 * 0.3;
     }
-    let broken = rows.iter().position(|row| row.block == Some(2)).expect("a row in a block");
+    let broken = rows.iter().position(|row| row.block_place == Some(2)).expect("a row in a block");
     values[broken * VOCAB + 1] = f32::NAN;
     let mut draft = vec![0.1 / VOCAB as f32; rows.len() * VOCAB];
     for own in draft.chunks_mut(VOCAB) {
@@ -245,6 +250,30 @@ fn a_block_is_not_cut() {
     let expected = Cpu.sample(&logits, &rows, &inputs).expect("samples");
     for gpu in gpus() {
         assert_eq!(gpu.sample(&logits, &rows, &inputs).expect("samples"), expected);
+    }
+}
+
+/// As much mass as there can be, 2^63, of which a row of a block takes its part.
+#[test]
+fn a_block_of_all_the_mass_there_is() {
+    const MOST: usize = 1 << 20;
+    let request =
+        Request::new(SamplingParams { seed: Some(3), ..SamplingParams::default() }).expect("in range");
+    let chain = DraftTokens::new(&request, 0, &[5, 6], Verification::Block).expect("a block");
+    let rows: Vec<Row<'_>> = chain.rows().collect();
+    let zeros = vec![0; 3 * MOST * 2];
+    let logits = Logits::new(&zeros, Dtype::F16, 3, MOST).expect("a batch");
+    let mut draft = vec![0.5 / MOST as f32; 3 * MOST];
+    draft[5] = 0.0; // what the block stands on is all of it
+    let inputs = SampleInputs { mask: None, draft: Some(&draft) };
+    let expected = Cpu.sample(&logits, &rows, &inputs).expect("samples");
+    assert_eq!(chain.verify(&expected).accepted, [0, 1]);
+    for gpu in gpus() {
+        match gpu.sample(&logits, &rows, &inputs) {
+            Ok(samples) => assert_eq!(samples, expected, "{}", gpu.info().name),
+            // Old Mesa ends loops after so many rounds, and says so.
+            Err(error) => assert!(error.to_string().contains("rounds"), "{error}"),
+        }
     }
 }
 

@@ -247,9 +247,10 @@ fn what_cannot_be_sampled_is_named() {
     let twice = [Row { draft: &[1, 2, 1], ..request.row(0) }];
     let siblings: Vec<u32> = (0..=Row::MAX_DRAFT_TOKENS as u32).collect();
     let many = [Row { draft: &siblings, ..request.row(0) }];
-    let later = [Row { draft: &[1], block: Some(1), ..request.row(0) }];
-    let far = [Row { draft: &[1], block: Some(65), ..request.row(0) }];
-    let both = [Row { draft: &[1, 2], block: Some(0), ..request.row(0) }];
+    let later = [Row { draft: &[1], block_place: Some(1), ..request.row(0) }];
+    let far = [Row { draft: &[1], block_place: Some(65), ..request.row(0) }];
+    let alone = [Row { draft: &[1], block_place: Some(0), ..request.row(0) }];
+    let both = [Row { draft: &[1, 2], block_place: Some(0), ..request.row(0) }];
     let nothing = SampleBuffers::default;
     let cases: &[(&str, &[Row<'_>], SampleBuffers<'_>)] = &[
         ("0 rows of requests for 1 rows", &[], nothing()),
@@ -259,12 +260,13 @@ fn what_cannot_be_sampled_is_named() {
         ("draft token 1 of row 0 is there twice", &twice, nothing()),
         ("65 draft tokens, over the limit of 64: leave out the last 1", &many, nothing()),
         (
-            "row 0 has place 1 in a block, and the row before it is no draft token's of place 0",
+            "row 0 has place 1 in a block of draft tokens, but the row before it does not have place 0",
             &later,
             nothing(),
         ),
         ("row 0 has place 65 in a block of draft tokens, over the limit of 64", &far, nothing()),
         ("row 0 has 2 draft tokens and is in a block", &both, nothing()),
+        ("row 0 is the last of its block and has draft token 1", &alone, nothing()),
         (
             "the grammar mask has 3 words",
             &one,

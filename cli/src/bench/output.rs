@@ -90,7 +90,7 @@ impl<W: Write> Writer<W> {
 }
 
 /// Names and widths of what people see; a positive width is of words, a negative one of numbers.
-const HEAD: [(&str, i32); 17] = [
+const HEAD: [(&str, i32); 18] = [
     ("device", 18),
     ("kernels", 8),
     ("op", 11),
@@ -108,15 +108,16 @@ const HEAD: [(&str, i32); 17] = [
     ("p95 µs", -10),
     ("GB/s", -8),
     ("of read", -8),
+    ("filters", 7),
 ];
 
 /// The fields that people see, in the order of `HEAD`.
-fn fields(cell: &Cell) -> [String; 17] {
+fn fields(cell: &Cell) -> [String; 18] {
     let number = |value: Option<f64>| or_dash(value.map(digits));
     [
         clip(&escaped(&cell.device), 18).into_owned(),
         or_dash(cell.kernels.as_ref()),
-        named_op(cell),
+        cell.op.clone(),
         cell.dtype.clone(),
         cell.rows.to_string(),
         cell.vocab.to_string(),
@@ -131,6 +132,7 @@ fn fields(cell: &Cell) -> [String; 17] {
         number(cell.p95_us),
         number(cell.gb_per_s),
         or_dash(cell.percent_of_ceiling.map(|percent| format!("{percent:.1} %"))),
+        or_dash(cell.filters.as_ref()),
     ]
 }
 
@@ -179,6 +181,15 @@ mod tests {
     }
 
     #[test]
+    fn what_filters_do_widens_no_column_before() {
+        let plain = Cell { op: "sample".to_owned(), dtype: "f32".to_owned(), ..Cell::default() };
+        let filtered = Cell { filters: Some("top_k 50, top_p 0.9, min_p 0.05".to_owned()), ..plain.clone() };
+        let table = written(BenchFormat::Table, &[plain, filtered]);
+        let at: Vec<_> = table.lines().skip(1).map(|line| line.find("f32")).collect();
+        assert!(at[0].is_some() && at[0] == at[1] && table.contains("top_p 0.9"), "{table}");
+    }
+
+    #[test]
     fn every_format_tells_every_cell() {
         let cell = Cell {
             device: "a, \"b\" | c".to_owned(),
@@ -223,7 +234,7 @@ mod tests {
         assert!(lines[1].contains(" 12.3 ") && lines[2].ends_with("  too large"), "{table}");
         let md = written(BenchFormat::Md, &cells);
         let bars = |line: &str| line.replace("\\|", "").matches('|').count();
-        assert!(md.lines().all(|line| bars(line) == 18), "{md}");
+        assert!(md.lines().all(|line| bars(line) == HEAD.len() + 1), "{md}");
     }
 
     #[test]

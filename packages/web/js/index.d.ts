@@ -121,7 +121,8 @@ export interface Draft {
   /** Of the first token; the one after the accepted tokens by default. */
   position?: number;
   /** `"match"`, the default: the tokens are those of plain decoding. `"rejection"`: more stand, the distribution is that of plain
-   * decoding; it wants `draftProbabilities`. `"block"`: still more, for the same; at most 64 tokens, no tree. In a tree at most 64
+   * decoding; it wants `draftProbabilities`. `"block"`: still more, for the same; at most 64 tokens, no tree; tokens of a position that is
+   * drafted again are drawn with other random numbers. In a tree at most 64
    * tokens after the same one are tried, in turn: draw them without replacement, from the probabilities of the row after that one. */
   verification?: "match" | "rejection" | "block";
 }

@@ -23,7 +23,7 @@ impl KnownRow {
     pub fn sample(&self, answer: &Sample, row: &Row<'_>, mask: Option<&[u32]>) -> Verdict {
         let mut verdict = Verdict::default();
         // What it hears of the other rows of its block, it alone does not say.
-        let alone = Row { block: row.block.map(|_| 0), ..*row };
+        let alone = Row { block_place: None, ..*row };
         let (rows, mut steps) = ([alone], Steps::default());
         let inputs = match steps.check(&rows, 1, self.logits().len(), mask) {
             Ok(inputs) => inputs,
@@ -36,11 +36,11 @@ impl KnownRow {
         verdict.same("finish reason", answer.finish_reason, before.or(with));
         verdict.same("seed", answer.seed, row.request.seed());
         verdict.same("acceptance of a draft", answer.accepted.is_some(), row.is_verified());
+        // A block may end with a row from which nothing is drawn.
+        let alone_accepts = answer.accepted == Some(true) && row.block_place.is_none_or(|place| place == 0);
         if before.is_some() {
             verdict.same("a raw answer", answer.raw.is_some(), false);
-            // A block may end with what finished the request.
-            let accepted = answer.accepted.filter(|_| row.block.is_none_or(|place| place == 0));
-            verdict.same("accepted", accepted.unwrap_or(false), false);
+            verdict.same("accepted", alone_accepts, false);
             verdict.and(judge_nothing(answer, Status::Finished));
             return verdict;
         }
@@ -53,7 +53,7 @@ impl KnownRow {
         match oracle_of(row, &changed) {
             Some(truth) => verdict.and(drawn.judge(answer, &truth)),
             None => {
-                verdict.same("accepted", answer.accepted.unwrap_or(false), false);
+                verdict.same("accepted", alone_accepts, false);
                 verdict.and(judge_nothing(answer, status_of(&changed)));
             }
         }
@@ -141,10 +141,10 @@ impl Drawing<'_> {
         verdict.same("status", answer.status, Status::Ok);
         let n_draws = if params.temperature == 0.0 { 1 } else { params.n as usize };
         verdict.same("number of draws", answer.draws.len(), n_draws);
-        if self.row.block == Some(0) {
+        if self.row.block_place == Some(0) {
             verdict.same("accepted", answer.accepted, Some(true));
         }
-        if answer.accepted == Some(true) && self.row.block.is_none() {
+        if answer.accepted == Some(true) && self.row.block_place.is_none() {
             let stands = answer.draws.first().is_some_and(|drawn| self.row.draft.contains(&drawn.token));
             verdict.same("the accepted token is a draft token", stands, true);
         }
@@ -156,7 +156,7 @@ impl Drawing<'_> {
             let first = truth.kept.first().copied();
             verdict.same("the greedy token", answer.draws.first().map(|drawn| drawn.token), first);
             let accepted = first.is_some_and(|first| self.row.draft.contains(&first));
-            let alone = answer.accepted.filter(|_| self.row.block.is_none());
+            let alone = answer.accepted.filter(|_| self.row.block_place.is_none());
             verdict.same("accepted", alone.unwrap_or(accepted), accepted);
         }
         verdict.same("number of kept tokens", answer.kept as usize, truth.kept.len());

@@ -391,10 +391,9 @@ fn a_block_without_its_first_row_is_seen() {
     let row = row_of("normal");
     let known = KnownRow::new(&batch(&row), 0);
     let first = |request: &Request| {
-        let asked = crate::Row { draft: &[7], block: Some(0), ..request.row(3) };
-        let probabilities = vec![0.0; row.len()];
-        let inputs = SampleInputs { draft: Some(&probabilities), ..SampleInputs::default() };
-        let sound = Cpu.sample(&batch(&row), &[asked], &inputs).expect("an answer").remove(0);
+        let asked = crate::Row { block_place: Some(0), ..request.row(3) };
+        let sound =
+            Cpu.sample(&batch(&row), &[asked], &SampleInputs::default()).expect("an answer").remove(0);
         let turned = |s: &mut Sample| s.accepted = s.accepted.map(|is_accepted| !is_accepted);
         see_all(
             &sound,

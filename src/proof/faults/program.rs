@@ -128,8 +128,9 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "subtract64(mass, select(taken, mass, at_least64(taken, mass)))" => "subtract64(mass, taken)";
     // blocks
     "a block's second row is not tried": "STAGE_TRY && place > 1u" => "STAGE_TRY && place > 2u";
-    "a row of a block is tried with the numbers of its draw":
-        "is_tried || chunk.stage == STAGE_TRY)" => "is_tried)";
+    "the rows of a block are tried with one number": "purpose = FOR_ACCEPT + place" => "purpose = FOR_ACCEPT";
+    "a block is tried with the numbers of each row's position":
+        "position = head_of(row - place).position" => "position = progress.head.position";
     "the token right before a row of a block stands": "i > chunk.nothing; i--" => "i > 1u; i--";
     "a token makes nothing good": "part_of(read64(weight_of_draft(record)), part)" => "read64(weight_of_draft(record))";
     "a ratio above one": "if at_least64(own, drafted) {" => "if false {";
@@ -148,7 +149,9 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "found.scan.mass = vec2<u32>(progress.part, 0u)" => "found.scan.mass = vec2<u32>(ONE_Q31, 0u)";
     "a block goes on behind nothing":
         "leave_weights(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u))" => "leave_weights(vec2<u32>(1u, 0u), vec2<u32>(0u, 0u))";
-    "a row that is nothing stands": "leave_trial(false)" => "leave_trial(true)";
+    "what the dispatches before read again is forgotten":
+        "reopened = records[out + SAMPLE_REOPENED];" => "reopened = 0u;", equivalent:
+        "work, and no part of an answer";
     "a block's draw is from all of the weights":
         "progress.part = records[out + SAMPLE_MASS]" => "progress.part = ONE_Q31";
     "what a block's row found is written over":
