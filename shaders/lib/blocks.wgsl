@@ -44,11 +44,11 @@ fn advance_block() -> bool {
             if is_outdone() {
                 return true;
             }
-            if requests[request].block_place > 1u && records[out + SAMPLE_ACCEPTED] == UNKNOWN {
-                next.does = DOES_CUT;
-            }
             if requests[request].block_place > 1u {
                 progress.part = records[out + SAMPLE_MASS];
+                if records[out + SAMPLE_ACCEPTED] == UNKNOWN {
+                    next.does = DOES_CUT;
+                }
             }
         }
     }
@@ -76,7 +76,7 @@ fn part_before() -> u32 {
     return part;
 }
 
-// min(1, own / drafted), Q31, of masses below 2^63; 0 where there is no own.
+// min(1, own / drafted), Q31, of masses up to 2^63; 0 where there is no own.
 fn ratio_of(own: vec2<u32>, drafted: vec2<u32>) -> u32 {
     if all(own == vec2<u32>(0u, 0u)) {
         return 0u;
