@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::residual::{ONE, Residual, is_whole_accepted, part_of};
 use super::row_task::{BlockRow, RowTask, truncated};
-use crate::arithmetic::rng::Purpose;
+use crate::arithmetic::rng::{Key, Purpose};
 use crate::parallel::each;
 
 /// What the rows of blocks have to know of each other, in their order.
@@ -18,9 +18,10 @@ pub(crate) fn block_rows<'a>(
     let ratios = each(rows.len(), |i| weigh(&task(rows[i])));
     let parts = parts(&places, &ratios);
     let accepted = each(rows.len(), |i| {
-        let key = task(rows[i - places[i] as usize]).key;
+        let (own, first) = (task(rows[i]), task(rows[i - places[i] as usize]));
+        let key = Key { position: first.key.position, ..own.key };
         let [number, _] = key.numbers(Purpose::Accept(places[i]));
-        is_accepted(&task(rows[i]), places[i], parts[i], number)
+        is_accepted(&own, places[i], parts[i], number)
     });
     heard(&places, &parts, &accepted)
 }
