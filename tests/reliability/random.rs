@@ -245,7 +245,7 @@ impl Case {
             .is(3)
             .then(|| (0..words).map(|_| (self.numbers.next() | self.numbers.next()) as u32).collect());
         let may_draft = |request: &Request| request.params().n == 1 && request.params().mirostat.is_none();
-        let in_blocks = self.is(4);
+        let in_blocks = self.is(2);
         let mut blocks: Vec<Option<usize>> = Vec::new();
         for request in &requests {
             let before = blocks.last().copied().flatten().filter(|_| !self.is(4));
@@ -261,7 +261,15 @@ impl Case {
             })
             .collect();
         let scale = 2.0 / self.vocab as f64;
-        let draft = (0..self.rows * self.vocab).map(|_| (self.numbers.unit() * scale) as f32).collect();
+        let mut draft: Vec<f32> =
+            (0..self.rows * self.vocab).map(|_| (self.numbers.unit() * scale) as f32).collect();
+        // What a draft all but never says makes good for the tokens before it.
+        for (own, tokens) in draft.chunks_mut(self.vocab).zip(&drafts).filter(|_| in_blocks) {
+            tokens
+                .iter()
+                .filter(|_| self.numbers.below(4) > 0)
+                .for_each(|token| own[*token as usize] *= 1e-6);
+        }
         Call::Sample { requests, positions, mask, drafts, blocks, draft }
     }
 }
