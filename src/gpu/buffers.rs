@@ -98,8 +98,9 @@ pub enum Mask<'a> {
 pub struct SampleBuffers<'a> {
     /// The grammar mask.
     pub mask: Option<Mask<'a>>,
-    /// Probabilities of the draft, f32 `[rows][vocab]`: a row for each row of the batch, of which only those that verify
-    /// draft tokens by rejection or as a block mean something. Greedy rows need none.
+    /// Probabilities of the draft, which the engine computes: f32 `[rows][vocab]` without gaps, a row for each row of the
+    /// batch. Only those of rows that verify draft tokens by rejection or as a block are read; that is room for the others
+    /// too, so that a call of their own pays for few drafts beside many rows. Greedy rows need none.
     pub draft: Option<GpuInput<'a>>,
     /// Where the first drawn token of each row goes, u32 `[rows]`: the next step's input. The buffer needs the usage
     /// `COPY_DST`. A row without a token gets [`NO_TOKEN`](crate::NO_TOKEN).
@@ -107,8 +108,9 @@ pub struct SampleBuffers<'a> {
     /// Empty, or for each row the words from the start of `tokens` to where its token goes, such as the next position of a
     /// `[rows][context]`; a copy for each row then.
     pub token_offsets: &'a [u64],
-    /// Where requests that look at their tokens keep them, to run ahead of the host and to finish there; all steps of a request have the same. A
-    /// dispatch more where a row uses them.
+    /// Where requests that look at their tokens keep them, to run ahead of the host and to finish there; all steps of a
+    /// request have the same. A dispatch more where a row uses them. Rows of drafts, and rows that are detached, do not run
+    /// ahead.
     pub histories: Option<&'a Histories>,
 }
 

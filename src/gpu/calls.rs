@@ -74,14 +74,15 @@ impl Sampler {
     }
 
     /// Records the passes that draw tokens from each row of logits, as the row's request asks, at the end of `encoder`,
-    /// and schedules the copy of the samples: one per row. Two dispatches, whatever the requests ask for; a third
-    /// where one has [`logprob_token_ids`](crate::SamplingParams::logprob_token_ids), and 14 more for each list of more than
-    /// [`LogprobsParams::MAX_SHORT_LIST`] entries: the record of every row then has room for the longest; two more where draft
-    /// tokens are verified [as a block](crate::Verification::Block). The logits are read, never written, when the encoder is submitted.
+    /// and schedules the copy of the samples: one per row. Two dispatches for each chunk of the batch, whatever the requests
+    /// ask for; one more with [`logprob_token_ids`](crate::SamplingParams::logprob_token_ids), two more with
+    /// [blocks](crate::Verification::Block) of draft tokens, 14 more for each list of more than
+    /// [`LogprobsParams::MAX_SHORT_LIST`] entries (the record of every row then has room for the longest); and one for the whole
+    /// call where rows use [`Histories`](crate::Histories). The logits are read, never written, when the encoder is submitted.
     ///
     /// # Errors
     /// As for [`Sampler::logprobs`]; [`Error::Params`](crate::Error::Params) names the row, and [`Error::Limit`](crate::Error::Limit)
-    /// the row of a block of draft tokens at which a chunk would begin.
+    /// the row of a block of draft tokens that is longer than a chunk.
     ///
     /// # Example
     /// ```
@@ -208,11 +209,21 @@ impl Sampler {
 
     /// The plan of a call over logits that lie in their buffer.
     pub(super) fn plan(&self, logits: &GpuLogits<'_>, demand: Demand) -> Result<Arc<Plan>> {
+        self.plan_around(logits, demand, |_| true)
+    }
+
+    /// The same, of chunks that begin at rows that may begin one.
+    fn plan_around(
+        &self,
+        logits: &GpuLogits<'_>,
+        demand: Demand,
+        may_begin: impl Fn(usize) -> bool + Copy,
+    ) -> Result<Arc<Plan>> {
         check_offsets(logits)?;
         let (shape, bytes) = (logits.shape(), logits.buffer.size());
-        let spans = spans(&shape, logits.row_offsets, bytes, &self.limits);
+        let spans = spans(&shape, logits.row_offsets, bytes, may_begin, &self.limits);
         let demand = Demand { has_offsets: !logits.row_offsets.is_empty(), ..demand };
-        let plan = self.pool.plan(&shape, spans, demand, &self.limits)?;
+        let plan = self.pool.plan(&shape, spans, demand, may_begin, &self.limits)?;
         plan.check_lists(demand.lists, &self.limits)?;
         check_logits(logits, &plan)?;
         Ok(plan)
@@ -255,7 +266,7 @@ impl Sampler {
         let mask_row_bytes = if mask.is_some() { logits.vocab.div_ceil(32) as u64 * 4 } else { 0 };
         let demand = Demand::sample(inputs, mask_row_bytes);
         let demand = if kind == Kind::Tokens { demand.without_lists() } else { demand };
-        let plan = self.plan(logits, demand)?;
+        let plan = self.plan_around(logits, demand, |row| !inputs.is_within_block(row))?;
         plan.check_blocks(inputs)?;
         let rows = logits.rows as u64;
         let draft = draft.filter(|_| inputs.wants_draft());

@@ -119,24 +119,29 @@ impl Pool {
         Ok(())
     }
 
-    /// The plan of a call, without the lists of its rows, which lie in these spans if they begin anywhere.
+    /// The plan of a call, without the lists of its rows, which lie in these spans if they begin anywhere. Each of its chunks
+    /// begins where one may.
     pub(crate) fn plan(
         &self,
         shape: &Shape,
         spans: impl Iterator<Item = Span> + Clone,
         demand: Demand,
+        may_begin: impl Fn(usize) -> bool,
         limits: &DeviceLimits,
     ) -> Result<Arc<Plan>> {
         let demand = Demand { lists: 0, ..demand };
         let mut plans = lock(&self.plans);
         let is_same = |plan: &Arc<Plan>| {
-            plan.shape == *shape && plan.demand == demand && plan.spans.iter().copied().eq(spans.clone())
+            plan.shape == *shape
+                && plan.demand == demand
+                && plan.spans.iter().copied().eq(spans.clone())
+                && plan.chunks.iter().all(|chunk| may_begin(chunk.first_row))
         };
         if let Some(place) = plans.iter().rposition(is_same) {
             plans[place..].rotate_left(1);
             return Ok(plans[plans.len() - 1].clone());
         }
-        let plan = Arc::new(Plan::of_spans(shape, spans.collect(), demand, limits)?);
+        let plan = Arc::new(Plan::of_spans(shape, spans.collect(), demand, may_begin, limits)?);
         if plans.len() >= MAX_PLANS {
             plans.remove(0);
         }

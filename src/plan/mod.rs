@@ -4,6 +4,7 @@
 mod chunk;
 mod cost;
 mod demand;
+mod layout;
 mod limits;
 mod span;
 #[cfg(test)]
@@ -12,13 +13,12 @@ mod tests;
 pub(crate) use chunk::{Chunk, Window};
 pub use cost::Cost;
 pub(crate) use demand::Demand;
-use demand::RowBytes;
+use layout::Needs;
 pub use limits::DeviceLimits;
 pub(crate) use span::Span;
 #[cfg(feature = "gpu")]
 pub(crate) use span::spans;
 
-use crate::arithmetic::format::TILE_TOKENS;
 use crate::error::{Error, Result};
 use crate::kernels::digit_count;
 use crate::logits::{Shape, bytes_needed, validate_pair, validate_shape};
@@ -51,18 +51,6 @@ pub(crate) const UNIFORM_BYTES: u64 = 92;
 pub(crate) const REQUEST_BYTES: u64 = 336;
 /// Bytes of a row's head, and of every quad of the lists: a bucket of four changes has four, 128 allowed tokens have one.
 pub(crate) const ROW_BYTES: u64 = 16;
-/// Scratch of a chunk, 2 % of its f32 logits: keeps it flat however long the batch.
-const MAX_SCRATCH_BYTES: u64 = 36 << 20;
-
-/// Bytes of one row in each of the buffers that it needs.
-struct Needs {
-    logits: RowBytes,
-    scratch: u64,
-    record: u64,
-    /// See [`Demand::other`].
-    other: RowBytes,
-}
-
 impl Plan {
     /// The plan of a `logprobs` call.
     ///
@@ -111,7 +99,8 @@ impl Plan {
         let mut steps = Steps::default();
         let inputs = steps.check(rows, shape.rows, shape.vocab, None)?;
         let mask_row_bytes = if has_mask { shape.vocab.div_ceil(32) as u64 * 4 } else { 0 };
-        let plan = Self::of(shape, Demand::sample(&inputs, mask_row_bytes), limits)?;
+        let demand = Demand::sample(&inputs, mask_row_bytes);
+        let plan = Self::of_spans(shape, Vec::new(), demand, |row| !inputs.is_within_block(row), limits)?;
         plan.check_blocks(&inputs).map(|()| plan)
     }
 
@@ -120,8 +109,8 @@ impl Plan {
         let mut rows = self.chunks.iter().map(|chunk| chunk.first_row);
         rows.find(|&row| inputs.is_within_block(row)).map_or(Ok(()), |row| {
             Err(Error::Limit(format!(
-                "row {row} begins a chunk of the call within a block of draft tokens, whose rows lie in one: begin another call with \
-                 that block, list fewer tokens, draft fewer, or request a higher `max_storage_buffer_binding_size`"
+                "a chunk of the call, whose buffers hold no more rows, ends before row {row}, within a block of draft tokens: list \
+                 fewer tokens, draft fewer, or request a higher `max_storage_buffer_binding_size`"
             )))
         })
     }
@@ -143,14 +132,16 @@ impl Plan {
 
     /// The plan of any call, whose rows have one stride.
     pub(crate) fn of(shape: &Shape, demand: Demand, limits: &DeviceLimits) -> Result<Self> {
-        Self::of_spans(shape, Vec::new(), demand, limits)
+        Self::of_spans(shape, Vec::new(), demand, |_| true, limits)
     }
 
-    /// The plan of any call. Where the demand says that rows begin anywhere, they lie in these spans.
+    /// The plan of any call, whose chunks begin at rows that may begin one, where there are some. Where the demand says that
+    /// rows begin anywhere, they lie in these spans.
     pub(crate) fn of_spans(
         shape: &Shape,
         spans: Vec<Span>,
         demand: Demand,
+        may_begin: impl Fn(usize) -> bool,
         limits: &DeviceLimits,
     ) -> Result<Self> {
         check_shape(shape)?;
@@ -160,61 +151,10 @@ impl Plan {
         let least = if demand.records_stay { 0 } else { (shape.rows as u64).saturating_mul(needs.record) };
         check_records(shape, &demand, least, limits)?;
         check_upload(shape, (demand.heads(shape.rows) as u64).saturating_mul(ROW_BYTES), limits)?;
-        let plan = Self::lay_out(shape, spans, demand, &needs, rows_per_chunk, limits.alignment());
+        let plan = Self::lay_out(shape, spans, demand, &needs, rows_per_chunk, may_begin, limits.alignment());
         check_records(shape, &plan.demand, plan.records_bytes, limits)?;
         check_upload(shape, plan.upload_bytes, limits)?;
         Ok(plan)
-    }
-
-    /// Chunks of so many rows, one after the other in every buffer.
-    fn lay_out(
-        shape: &Shape,
-        spans: Vec<Span>,
-        demand: Demand,
-        needs: &Needs,
-        rows_per_chunk: usize,
-        alignment: u64,
-    ) -> Self {
-        let aligned = |bytes: u64| bytes.next_multiple_of(alignment);
-        let stages = demand.told(shape.dtype).count() as u64;
-        let stage_stride = aligned(UNIFORM_BYTES);
-        let mut chunks = Vec::with_capacity(shape.rows.div_ceil(rows_per_chunk).max(spans.len()));
-        let mut uniform_bytes = 0;
-        let mut records_bytes = 0;
-        let mut first_row = 0;
-        let runs = match &spans[..] {
-            [] => vec![(shape.rows, None)],
-            spans => spans.iter().map(|span| (span.rows, Some(span))).collect(),
-        };
-        for (run_rows, span) in runs {
-            let end = first_row + run_rows;
-            while first_row < end {
-                let rows = rows_per_chunk.min(end - first_row);
-                let records_offset = if demand.records_stay { 0 } else { records_bytes };
-                let logits = match span {
-                    Some(span) => span.window(shape.dtype, alignment),
-                    None => Window::of_rows(shape, first_row, rows, alignment),
-                };
-                chunks.push(Chunk { first_row, rows, logits, uniform_offset: uniform_bytes, records_offset });
-                uniform_bytes += stages * stage_stride;
-                records_bytes = records_bytes.max(aligned(records_offset + rows as u64 * needs.record));
-                first_row += rows;
-            }
-        }
-        let plan = Self {
-            shape: *shape,
-            demand,
-            spans,
-            chunks,
-            tiles: shape.vocab.div_ceil(TILE_TOKENS),
-            upload_bytes: 0,
-            alignment,
-            stage_stride,
-            uniform_bytes,
-            records_bytes,
-            scratch_bytes: rows_per_chunk.min(shape.rows) as u64 * needs.scratch,
-        };
-        Self { upload_bytes: plan.upload_bytes_with(demand.lists), ..plan }
     }
 
     /// Bytes of the upload with so many quads of lists.
@@ -257,50 +197,6 @@ impl Plan {
     #[cfg(feature = "gpu")]
     pub(crate) fn bytes_needed(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.logits.offset + chunk.logits.bytes).max().unwrap_or(0)
-    }
-}
-
-impl Needs {
-    fn new(shape: &Shape, demand: &Demand) -> Self {
-        let tiles = (shape.vocab.div_ceil(TILE_TOKENS) * demand.tile_words() * 4) as u64;
-        let row = RowBytes::of(shape);
-        // Digits are counted where the tiles were, which nobody reads any more.
-        let digits = demand.long_lists().map(|(_, entries)| {
-            digit_count::scratch_words(demand.digits_of(shape.dtype), shape.vocab, entries) as u64 * 4
-        });
-        let scratch = digits.fold(tiles, u64::max);
-        Self {
-            // A span holds all of its rows.
-            logits: RowBytes { stride: if demand.has_offsets { 0 } else { row.stride }, ..row },
-            scratch,
-            record: (demand.record_words() + demand.token_words()) as u64 * 4,
-            other: demand.other,
-        }
-    }
-
-    /// The most rows whose every binding fits; each binding may start up to one alignment early.
-    fn rows_per_chunk(&self, shape: &Shape, limits: &DeviceLimits) -> Result<usize> {
-        let max_binding_bytes = limits.binding_bytes();
-        let slack = limits.slack();
-        let room = limits.most_bytes();
-        #[expect(clippy::cast_possible_truncation, reason = "at most the workgroups of a dispatch, a u32")]
-        let rows = self
-            .logits
-            .most_in(room)
-            .min(MAX_SCRATCH_BYTES.min(max_binding_bytes) / self.scratch)
-            .min(room / self.record)
-            .min(self.other.most_in(room))
-            .min(u64::from(limits.max_workgroups)) as usize;
-        if rows == 0 || shape.vocab.div_ceil(TILE_TOKENS) > limits.max_workgroups as usize {
-            return Err(Error::Limit(format!(
-                "one row of vocab {} needs bindings of {} bytes, the device allows {}: \
-                 request a higher `max_storage_buffer_binding_size`",
-                shape.vocab,
-                self.logits.bytes.max(self.scratch).max(self.record).max(self.other.bytes) + slack,
-                limits.max_binding_bytes
-            )));
-        }
-        Ok(rows)
     }
 }
 

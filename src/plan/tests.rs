@@ -1,5 +1,6 @@
 //! Plans at every size, and what cannot be planned.
 
+use super::layout::MAX_SCRATCH_BYTES;
 use super::*;
 use crate::logits::Dtype;
 
@@ -124,21 +125,25 @@ fn a_row_or_a_batch_too_large_names_value_limit_and_remedy() {
     assert!(matches!(Plan::logprobs(&vast, 5, &DeviceLimits::default()), Err(Error::Logits(_))));
 }
 
-/// Blocks of draft tokens: two dispatches more in each chunk, each of which is told its stage; none is cut.
+/// Blocks of draft tokens: two dispatches more in each chunk, each of which is told its stage; chunks end between them, and
+/// none is cut.
 #[test]
 fn a_block_is_planned() {
     use crate::{DraftTokens, Request, SamplingParams, Verification};
     let request = Request::new(SamplingParams { seed: Some(1), ..SamplingParams::default() }).expect("sound");
-    let cost = |verification| {
-        let chain = DraftTokens::new(&request, 0, &[1, 2], verification).expect("a chain");
+    let plan = |draft: &[u32], verification| {
+        let chain = DraftTokens::new(&request, 0, draft, verification).expect("a chain");
         let rows: Vec<Row<'_>> = chain.rows().chain(chain.rows()).collect();
         let limits = DeviceLimits { max_binding_bytes: 4 * 4096 * 5, ..DeviceLimits::default() };
-        Plan::sample(&shape(6, 4096), &rows, false, &limits).map(|plan| plan.cost())
+        Plan::sample(&shape(rows.len(), 4096), &rows, false, &limits)
     };
-    let plain = cost(Verification::Rejection).expect("rows that stand alone");
-    assert_eq!((plain.chunks, plain.dispatches), (2, 4), "four rows of probabilities fit");
-    let error = cost(Verification::Block).expect_err("four rows of six").to_string();
-    assert!(error.contains("row 4 begins a chunk of the call within a block"), "{error}");
+    let rows = |plan: &Plan| plan.chunks.iter().map(|chunk| chunk.rows).collect::<Vec<_>>();
+    let plain = plan(&[1, 2], Verification::Rejection).expect("rows that stand alone");
+    assert_eq!((rows(&plain), plain.cost().dispatches), (vec![4, 2], 4), "four rows of probabilities fit");
+    let blocks = plan(&[1, 2], Verification::Block).expect("each of three rows");
+    assert_eq!((rows(&blocks), blocks.cost().dispatches), (vec![3, 3], 8));
+    let error = plan(&[1, 2, 3, 4], Verification::Block).expect_err("five rows").to_string();
+    assert!(error.contains("ends before row 4, within a block"), "{error}");
     let chain = DraftTokens::new(&request, 0, &[1, 2], Verification::Block).expect("a block");
     let rows: Vec<Row<'_>> = chain.rows().collect();
     let whole = Plan::sample(&shape(3, 4096), &rows, false, &DeviceLimits::default()).expect("fits").cost();

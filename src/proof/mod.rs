@@ -4,7 +4,7 @@
 #[cfg(feature = "validate")]
 pub mod audit;
 #[cfg(all(test, feature = "validate", feature = "device"))]
-mod faults;
+pub(crate) mod faults;
 #[cfg(all(feature = "validate", feature = "device"))]
 mod grid;
 #[cfg(test)]

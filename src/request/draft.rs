@@ -14,26 +14,29 @@ pub enum Verification {
     SampleAndMatch,
     /// Accepts a draft token with probability `min(1, p / q)` and otherwise draws from `max(0, p − q)` (Leviathan,
     /// Kalman, Matias 2023; Chen et al. 2023): more is accepted, and the output has the distribution of plain
-    /// decoding. Wants the draft's probabilities q: of the very distribution that the draft token was drawn from, after
-    /// the draft's own temperature and filters. Siblings of a tree are tried in turn, each against what the ones before
-    /// it left (Jeon et al. 2024): they must have been drawn from q without replacement, in this order.
+    /// decoding. Wants the draft's probabilities q, which the engine computes: those of the very distribution that the
+    /// draft token was drawn from, after the draft's own temperature and filters. Siblings of a tree are tried in turn,
+    /// each against what the ones before it left (Jeon et al. 2024): they must have been drawn from q without
+    /// replacement, in this order. The draft may draw with the request's own seed and stream.
     Rejection,
-    /// Accepts draft tokens as one block (Sun et al. 2024): a later token makes good what an earlier one lacks, so that never
-    /// fewer are accepted than by rejection, on average, and the output has the distribution of plain decoding. Wants what
-    /// rejection does, and a draft that uses no number twice: that a block stands no further says something of all its tokens, so those
-    /// of a position that is drafted again are drawn anew, by another [`stream`](crate::SamplingParams::stream). At most
-    /// [`Row::MAX_DRAFT_TOKENS`], no tree. The rows of a block lie in one chunk of a device's call; two dispatches before the last go over
-    /// them as well.
+    /// Accepts draft tokens as one block (Sun et al. 2024): a later token makes good what an earlier one lacks, so that
+    /// never fewer are accepted than by rejection, on average, and the output has the distribution of plain decoding.
+    /// Wants q as rejection does. How far a block is accepted says something of the tokens that are dropped too: where the
+    /// next one drafts their positions again, draw them with another [`stream`](crate::SamplingParams::stream), or the
+    /// output is biased. The simplest is a stream for each block. At most [`Row::MAX_DRAFT_TOKENS`], no tree; two
+    /// dispatches more.
     Block,
 }
 
 /// The draft tokens of one request: the target model has computed logits for each of their positions and for the one
 /// after the last, and all rows of several requests may lie in one batch.
 ///
-/// Penalties, DRY and bad words see the draft tokens before a row as if they were accepted. How many are is known on the
-/// host alone, so a verification is waited for before the next: `SampleBuffers::tokens` has a
-/// token for each row, accepted or not. The draft model may use the request's own seed and stream, but for blocks. Be done with the drafts,
-/// which borrow the requests, before [`Request::accept`].
+/// The tokens are given from the host, which waits twice: for what the draft drew, and for what of it is accepted.
+/// `examples/speculative.rs` is such a loop, with a draft model that draws on the device.
+///
+/// Penalties, DRY and bad words see the draft tokens before a row as if they were accepted. `SampleBuffers::tokens` gets a
+/// token for each row, whatever is accepted. Be done with the drafts, which borrow the requests, before
+/// [`Request::accept`].
 ///
 /// # Example
 /// ```
@@ -60,8 +63,8 @@ impl<'a> DraftTokens<'a> {
     /// Draft tokens for `request`, the first of them at `position`.
     ///
     /// # Errors
-    /// [`Error::Params`] if the request asks for several draws, or has Mirostat, whose limit depends on what is drawn; for a block of
-    /// more than [`Row::MAX_DRAFT_TOKENS`] draft tokens.
+    /// [`Error::Params`] if the request asks for several draws, or has Mirostat, whose limit depends on what is drawn; for a
+    /// block of more than [`Row::MAX_DRAFT_TOKENS`] draft tokens.
     pub fn new(
         request: &'a Request,
         position: u64,
@@ -79,8 +82,8 @@ impl<'a> DraftTokens<'a> {
         Ok(Self { request, draft, position, verification })
     }
 
-    /// The rows of the batch: one per draft token, and one for the bonus token. Each takes the draft tokens before it for
-    /// accepted.
+    /// The rows of the batch: one per draft token, and one for the bonus token, the one after a whole accepted draft. Each
+    /// takes the draft tokens before it for accepted.
     pub fn rows(&self) -> impl Iterator<Item = Row<'a>> {
         let Self { request, draft, position, verification } = *self;
         (0..=draft.len()).map(move |i| Row {

@@ -11,24 +11,24 @@ pub struct Row<'a> {
     /// Number of the token to draw, the first after the prompt is 0. With the seed and the stream it decides the draw;
     /// `min_tokens` counts in it.
     pub position: u64,
-    /// Draft tokens to verify: by rejection, one after the other until one stands, of a chain one, of a tree siblings; as a block, one. All
-    /// different, in the vocabulary, at most [`Row::MAX_DRAFT_TOKENS`]; [`Error::Params`](crate::Error::Params) otherwise. See [`DraftTokens`](crate::DraftTokens) and
-    /// [`DraftTree`](crate::DraftTree).
+    /// Draft tokens to verify: one of a chain or of a block; of a tree siblings, tried in this order until one is accepted.
+    /// All different, in the vocabulary, at most [`Row::MAX_DRAFT_TOKENS`]; [`Error::Params`](crate::Error::Params)
+    /// otherwise. See [`DraftTokens`](crate::DraftTokens) and [`DraftTree`](crate::DraftTree).
     pub draft: &'a [u32],
-    /// By block verification, the row's place in its block, from 0 on, at most [`Row::MAX_DRAFT_TOKENS`]. The rows of a block follow
-    /// each other in the batch, each with the draft token that the next one comes after, the last without;
-    /// [`Error::Params`](crate::Error::Params) otherwise. `None` for a row that is verified alone. See
+    /// With block verification, the row's place in its block, from 0 on, at most [`Row::MAX_DRAFT_TOKENS`]. The rows of a
+    /// block follow each other in the batch, each with the draft token that the next one comes after, the last without;
+    /// [`Error::Params`](crate::Error::Params) otherwise. `None` for every other row. See
     /// [`Verification::Block`](crate::Verification::Block).
     pub block_place: Option<usize>,
-    /// Draft tokens before it, which penalties, DRY, bad words and no-repeat n-grams take for accepted. Where one of these acts,
-    /// `position` is that behind them; Mirostat's limit cannot take them in, and refuses them.
+    /// Draft tokens before the row, which penalties, DRY, bad words and no-repeat n-grams take for accepted. Where one of
+    /// these acts, `position` is the one behind them. With Mirostat there may be none: its limit depends on what is drawn.
     pub ahead: &'a [u32],
     /// Sees the tokens that are accepted, even where others come before its position; see [`Row::detached`].
     pub detached: bool,
 }
 
 impl<'a> Row<'a> {
-    /// Most draft tokens of a row, each of which that falls is one more walk over what is kept; and of a block.
+    /// Most draft tokens of a row, each of which costs one more walk over what is kept if it is rejected; and of a block.
     pub const MAX_DRAFT_TOKENS: usize = 64;
 
     /// The row, whatever is missing before its position: of logits that do not follow from what the request draws, such as

@@ -205,7 +205,7 @@ fn a_block_is_the_cpus() {
     }
 }
 
-/// A block lies in one chunk, or the call is refused; a batch of host memory is cut before a block.
+/// Chunks end between blocks, wherever rows lie; a block that is longer is refused. A batch of host memory is cut before a block.
 #[test]
 fn a_block_is_not_cut() {
     const WIDE: usize = 1 << 17;
@@ -223,21 +223,34 @@ fn a_block_is_not_cut() {
         // Four rows a chunk.
         let limits = Limits { max_storage_buffer_binding_size: 100_000, ..adapter.limits() };
         let gpu = Gpu::open_unchecked(adapter, limits).expect("opens with small bindings");
-        for (draft, fits) in [(&[1][..], true), (&[1, 2], false), (&[1, 2, 3], true)] {
+        for (draft, chunks) in [(&[1][..], 3), (&[1, 2], 6), (&[1, 2, 3], 6), (&[1, 2, 3, 4], 0)] {
             let rows = blocks(6, draft);
             let [values, probabilities] = batch(rows.len(), VOCAB);
             let logits = Logits::f32(&values, rows.len(), VOCAB).expect("a batch");
             let inputs = SampleInputs { mask: None, draft: Some(&probabilities) };
             let expected = Cpu.sample(&logits, &rows, &inputs).expect("samples");
-            match gpu.sample(&logits, &rows, &inputs) {
-                Ok(samples) => assert!(fits && samples == expected, "blocks of {}", draft.len() + 1),
-                Err(error) => {
-                    let words = "row 4 begins a chunk of the call within a block of draft tokens";
-                    assert!(
-                        !fits && error.to_string().contains(words),
-                        "blocks of {}: {error}",
-                        draft.len() + 1
-                    );
+            let source = upload(&gpu, bytemuck::cast_slice(&values));
+            let drafted = upload(&gpu, bytemuck::cast_slice(&probabilities));
+            let buffers = SampleBuffers { draft: Some(GpuInput::new(&drafted)), ..SampleBuffers::default() };
+            let packed = GpuLogits::packed(&source, Dtype::F32, rows.len(), VOCAB);
+            // The rows from the last one on, so that bindings hold them in another order than the buffer.
+            let turned: Vec<f32> = values.chunks(VOCAB).rev().flatten().copied().collect();
+            let turned = upload(&gpu, bytemuck::cast_slice(&turned));
+            let offsets: Vec<u64> = (0..rows.len()).rev().map(|row| (row * VOCAB) as u64).collect();
+            let anywhere = GpuLogits { buffer: &turned, row_stride: VOCAB, row_offsets: &offsets, ..packed };
+            for batch in [packed, anywhere] {
+                let sampled = gpu
+                    .submit(|encoder| gpu.sampler().sample(encoder, &batch, &rows, &buffers))
+                    .and_then(|pending| Ok((pending.plan().cost().chunks, pending.wait()?)));
+                match sampled {
+                    Ok((cut, samples)) => {
+                        assert_eq!(cut, chunks, "blocks of {}", draft.len() + 1);
+                        assert_eq!(samples, expected, "blocks of {}", draft.len() + 1);
+                    }
+                    Err(error) => {
+                        let words = "ends before row 4, within a block of draft tokens";
+                        assert!(chunks == 0 && error.to_string().contains(words), "{error}");
+                    }
                 }
             }
         }
