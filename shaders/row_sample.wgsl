@@ -33,7 +33,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if lane == 0u {
         begin_program(finish_of(head.request));
     }
-    let is_lost = (requests[request].flags & ASKS_LOST) != 0u;
+    let is_lost = (asked & ASKS_LOST) != 0u;
     var is_done = false;
     for (var moves = 0u; moves < MOST_MOVES; moves++) {
         // 1. one lane decides
@@ -79,9 +79,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     if lane == 0u {
-        records[progress.out + SAMPLE_REOPENED] = reopened;
+        records[progress.now.out + SAMPLE_REOPENED] = reopened;
         if !is_done {
-            records[progress.out + SAMPLE_CALL] = select(~chunk.call, chunk.call ^ SAMPLE_LOST, is_lost); // the host refuses it
+            records[progress.now.out + SAMPLE_CALL] = select(~chunk.call, chunk.call ^ SAMPLE_LOST, is_lost); // the host refuses it
             records[row] = NO_TOKEN; // and no token of an earlier call
         }
     }

@@ -8,7 +8,7 @@ const UNKNOWN: u32 = 0xffffffffu;
 
 // Whether a draft has a say in what the row draws.
 fn is_verified() -> bool {
-    return progress.head.token != NO_TOKEN || requests[request].block_place > 0u;
+    return progress.head.token != NO_TOKEN || block_place > 0u;
 }
 
 // Whether a row has something to do in the dispatch at hand.
@@ -18,33 +18,34 @@ fn has_part_in(head: Head) -> bool {
         || (chunk.stage == STAGE_TRY && place > 1u);
 }
 
-// A row of a block that comes to its draw: true where it draws its draft token, otherwise the next move is made.
-fn advance_block() -> bool {
-    let out = progress.out;
+// A row of a block that comes to its draw, with its draft token's weight and what the draft gives it: true where it draws that
+// token, otherwise the next move is made.
+fn advance_block(weight: vec2<u32>, drafted: vec2<u32>) -> bool {
+    let out = now.out;
     switch chunk.stage {
         case STAGE_WEIGH: {
-            leave_weights(weight_of(progress.token), draft_mass(progress.token, progress.kept.mass));
+            leave_weights(weight, drafted);
             return false;
         }
         case STAGE_TRY: {
             progress.part = part_before();
             records[out + SAMPLE_MASS] = progress.part;
             if progress.ends_block { // what stands is all that is left
-                found.scan.mass = vec2<u32>(progress.part, 0u);
-                progress.round = 3u;
+                scanned.mass = vec2<u32>(progress.part, 0u);
+                now.round = 3u;
                 return false;
             }
-            if (requests[request].flags & ASKS_GREEDY) != 0u && next.does == 0u {
+            if (asked & ASKS_GREEDY) != 0u && next.does == 0u {
                 leave_trial(progress.part > 0u);
                 return false;
             }
         }
         default: {
-            progress.is_accepted = true; // of the first row
+            now.is_accepted = true; // of the first row
             if is_outdone() {
                 return true;
             }
-            if requests[request].block_place > 1u {
+            if block_place > 1u {
                 progress.part = records[out + SAMPLE_MASS];
                 if records[out + SAMPLE_ACCEPTED] == UNKNOWN {
                     next.does = DOES_CUT;
@@ -55,18 +56,18 @@ fn advance_block() -> bool {
     if progress.head.token != NO_TOKEN {
         progress.taken = progress.kept.mass;
     }
-    progress.weigh = BY_RESIDUAL;
-    progress.round = 2u;
+    now.weigh = BY_RESIDUAL;
+    now.round = 2u;
     return false;
 }
 
 // min(1, the product of the ratios of the draft tokens before the row), Q31.
 fn part_before() -> u32 {
-    let before = requests[request].block_place - 1u;
+    let before = block_place - 1u;
     rounds += before * 80u;
     var part = ONE_Q31;
     for (var i = before; i > chunk.nothing; i--) {
-        let record = progress.out - i * chunk.record_words;
+        let record = now.out - i * chunk.record_words;
         let drafted = read64(drafted_of(record));
         if drafted.y == UNKNOWN {
             next.does = DOES_CUT;
@@ -95,7 +96,7 @@ fn is_outdone() -> bool {
     rounds += behind;
     var stands = false;
     for (var i = chunk.nothing; i < behind; i++) {
-        let accepted = records[progress.out + (i + 1u) * chunk.record_words + SAMPLE_ACCEPTED];
+        let accepted = records[now.out + (i + 1u) * chunk.record_words + SAMPLE_ACCEPTED];
         if accepted == UNKNOWN {
             next.does = DOES_CUT;
         }
@@ -111,20 +112,20 @@ fn is_block_accepted(left: vec2<u32>) -> bool {
 }
 
 fn leave_weights(weight: vec2<u32>, drafted: vec2<u32>) {
-    write64(weight_of_draft(progress.out), weight);
-    write64(drafted_of(progress.out), drafted);
-    progress.at = AT_END;
+    write64(weight_of_draft(now.out), weight);
+    write64(drafted_of(now.out), drafted);
+    now.at = AT_END;
 }
 
 fn leave_trial(is_accepted: bool) {
-    records[progress.out + SAMPLE_ACCEPTED] = u32(is_accepted);
-    progress.at = AT_END;
+    records[now.out + SAMPLE_ACCEPTED] = u32(is_accepted);
+    now.at = AT_END;
 }
 
 // Before a row has said something. What the dispatches before this one read again counts.
 fn begin_block() {
-    let out = progress.out;
-    let place = requests[request].block_place;
+    let out = now.out;
+    let place = block_place;
     let is_weighed = requests[request].block_behind > 0u && chunk.stage != STAGE_WEIGH;
     if place > 0u && (is_weighed || (place > 1u && chunk.stage == STAGE_ALL)) {
         reopened = records[out + SAMPLE_REOPENED];
@@ -139,7 +140,7 @@ fn end_block() {
     if chunk.stage == STAGE_WEIGH {
         leave_weights(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u));
     } else {
-        progress.at = AT_DRAW;
+        now.at = AT_DRAW;
         progress.kept.mass = vec2<u32>(ONE_Q31, 0u);
         progress.ends_block = true;
     }

@@ -1,5 +1,5 @@
 // changes: a token's logit after masks, bias and penalties; docs/sampling.md, src/request/changes.rs.
-// Provides: changed_bits, is_row_changed.
+// Provides: changed_bits, changed_bits_of_four, is_row_changed.
 // Needs: words, exact, soft_float, request (.wgsl), the kernel's bindings `row_data`, `requests`, `mask`.
 
 // The word of a set of allowed tokens that has this token's bit.
@@ -43,20 +43,23 @@ fn is_row_changed(request: u32) -> bool {
         || requests[request].first_allowed != NONE;
 }
 
-// Bits of a token's logit after masks, bias and penalties: docs/sampling.md, "Changes of logits".
-fn changed_bits(row: u32, request: u32, token: u32, bits: u32) -> u32 {
+// Whether an allowed set or a mask leaves a token out.
+fn is_left_out(row: u32, request: u32, token: u32) -> bool {
     let first_allowed = requests[request].first_allowed;
+    var word = 0xffffffffu;
     if first_allowed != NONE {
-        let word = allowed_word(first_allowed, token);
-        if ((word >> (token & 31u)) & 1u) == 0u {
-            return BITS_NEG_INFINITY;
-        }
+        word = allowed_word(first_allowed, token);
     }
     if chunk.mask_words > 0u {
-        let word = mask[chunk.mask_base + row * chunk.mask_words + (token >> 5u)];
-        if ((word >> (token & 31u)) & 1u) == 0u {
-            return BITS_NEG_INFINITY;
-        }
+        word &= mask[chunk.mask_base + row * chunk.mask_words + (token >> 5u)];
+    }
+    return ((word >> (token & 31u)) & 1u) == 0u;
+}
+
+// Bits of a token's logit after masks, bias and penalties: docs/sampling.md, "Changes of logits".
+fn changed_bits(row: u32, request: u32, token: u32, bits: u32) -> u32 {
+    if is_left_out(row, request, token) {
+        return BITS_NEG_INFINITY;
     }
     var change = find_change(requests[request].first_step, requests[request].step_buckets, token);
     if change.x == CHANGE_EMPTY {
@@ -79,4 +82,16 @@ fn changed_bits(row: u32, request: u32, token: u32, bits: u32) -> u32 {
         }
     }
     return add_float(x, change.z ^ 0x80000000u);
+}
+
+// changed_bits() of four, two at a time: the text is there twice, and the reads of two are under way together.
+fn changed_bits_of_four(row: u32, request: u32, tokens: vec4<u32>, bits: vec4<u32>) -> vec4<u32> {
+    var token = min(tokens, vec4<u32>(chunk.vocab - 1u));
+    var changed = bits;
+    for (var pair = chunk.nothing; pair < 2u; pair++) {
+        changed = vec4<u32>(changed.zw, changed_bits(row, request, token.x, changed.x),
+            changed_bits(row, request, token.y, changed.y));
+        token = token.zwxy;
+    }
+    return changed;
 }

@@ -19,31 +19,40 @@ var<private> quantity: u32;
 var<private> limit: vec2<u32>;
 var<private> centre: u32;    // of typical-p: mean distance, octaves
 var<private> deviation: u32; // from it, that is still within
+// Of the run, for the kinds that look at its entropy.
+var<private> mean_distance: u32; // octaves, Q24
+var<private> log2_mass: u32;     // Q26
 
 // One call of the cut at hand.
 fn advance_cut() {
     // Bisections and bits of logarithms, roots and quotients; a token that XTC spares is looked up without.
-    rounds += select(256u, 0u, progress.round == ROUND_EXEMPT);
-    let cut = requests[request].cuts[progress.cut];
+    rounds += select(256u, 0u, now.round == ROUND_EXEMPT);
+    let cut = requests[request].cuts[now.cut];
     let scale = progress.scale;
-    if progress.round == 0u {
-        progress.round = 1u;
+    if now.round == 0u {
+        now.round = 1u;
         progress.sums = sums_of(progress.stats);
-        let has_sums = progress.is_full && same_scale(scale, requests[request].pass_scale);
+        let has_sums = now.is_full && same_scale(scale, requests[request].pass_scale);
         if !has_sums && wants_sums(cut.x) {
             move_to_sum(LOWEST, scale);
             return;
         }
-    } else if progress.round == 1u {
+    } else if now.round == 1u {
         progress.sums = sums_found();
     }
-    // Most limits are a share of a mass.
+    if wants_entropy(cut.x) {
+        mean_distance = mean_octaves(progress.sums);
+        log2_mass = octaves_of(progress.sums.mass);
+    }
+    // Most limits are a share of a mass, one of an entropy.
     quantity = BY_WEIGHT;
     var mass = progress.sums.mass;
     if cut.x == CUT_MIN_P {
         mass = FIRST_WEIGHT;
     } else if cut.x == CUT_TOP_A {
         mass = first_squared(mass);
+    } else if cut.x == CUT_TOP_H {
+        mass = scanned.mass;
     }
     limit = ceil_ratio(mass, cut.y, cut.z);
     var seeks = true; // min-p, top-a, epsilon: the tokens with a share of this mass
@@ -70,7 +79,7 @@ fn advance_cut() {
             seeks = cut_p_less();
         }
         case CUT_TOP_H: {
-            seeks = cut_top_h(cut.yz);
+            seeks = cut_top_h();
         }
         case CUT_ETA: {
             seeks = cut_eta(cut.w);
@@ -103,7 +112,7 @@ fn wants_sums(kind: u32) -> bool {
             return false;
         }
         case CUT_TEMPERATURE: {
-            return (requests[request].flags & ASKS_DYNAMIC) != 0u;
+            return (asked & ASKS_DYNAMIC) != 0u;
         }
         default: {
             return true;
@@ -111,14 +120,19 @@ fn wants_sums(kind: u32) -> bool {
     }
 }
 
+fn wants_entropy(kind: u32) -> bool {
+    return kind == CUT_TYPICAL_P || kind == CUT_TOP_H || kind == CUT_ETA
+        || (kind == CUT_TEMPERATURE && (asked & ASKS_DYNAMIC) != 0u);
+}
+
 fn sums_found() -> Sums {
-    return Sums(found.scan.mass, found.scan.surprisal, found.scan.count);
+    return Sums(scanned.mass, scanned.surprisal, scanned.count);
 }
 
 fn end_cut() {
-    progress.is_full = false;
-    progress.cut += 1u;
-    progress.round = 0u;
+    now.is_full = false;
+    now.cut += 1u;
+    now.round = 0u;
 }
 
 // Nothing behind this code is kept.
@@ -128,25 +142,25 @@ fn keep_to(code: vec2<u32>) {
 
 // Probabilities are those at the temperature from here on. A dynamic one depends on the sums of the run.
 fn set_temperature() -> bool {
-    if (requests[request].flags & ASKS_DYNAMIC) != 0u {
-        progress.drawn_at = dynamic_scale(progress.sums);
+    if (asked & ASKS_DYNAMIC) != 0u {
+        progress.drawn_at = dynamic_scale(progress.sums.count);
     }
     progress.scale = progress.drawn_at.scale;
-    progress.cut += 1u;
-    progress.round = 0u;
+    now.cut += 1u;
+    now.round = 0u;
     return false;
 }
 
 // The first k tokens.
 fn cut_top_k(k: u32) -> bool {
-    if progress.round == 1u {
-        progress.round = 2u;
-        progress.subtiles = k;
+    if now.round == 1u {
+        now.round = 2u;
+        now.subtiles = k;
         move_to_select(SELECT_BY_COUNT, vec2<u32>(k, 0u));
         return false;
     }
-    if found.scan.is_reached { // otherwise fewer are left
-        keep_to(found.scan.code);
+    if scanned.is_reached { // otherwise fewer are left
+        keep_to(scanned.code);
     }
     end_cut();
     return false;
@@ -154,25 +168,25 @@ fn cut_top_k(k: u32) -> bool {
 
 // Whether what a selection has found holds for the whole run: nothing that was not opened comes before it.
 fn is_settled() -> bool {
-    return !progress.is_full || found.is_all
-        || (found.scan.is_reached && at_least(found.scan.code, found.floor));
+    return !now.is_full || found.is_all
+        || (scanned.is_reached && at_least(scanned.code, found.floor));
 }
 
 // The first tokens whose mass reaches a share of the run's.
 fn cut_top_p() -> bool {
-    let is_first = progress.round == 1u;
+    let is_first = now.round == 1u;
     if is_first {
-        progress.round = 2u;
-        progress.subtiles = FIRST_OPENED;
+        now.round = 2u;
+        now.subtiles = FIRST_OPENED;
         progress.limit = limit;
     }
     if is_first || !is_settled() {
         move_to_select(SELECT_BY_MASS, progress.limit);
-        progress.subtiles *= 4u; // should these not be enough
+        now.subtiles *= 4u; // should these not be enough
         return false;
     }
-    if found.scan.is_reached { // otherwise pass 1 has rounded the share up to more than there is
-        keep_to(found.scan.code);
+    if scanned.is_reached { // otherwise pass 1 has rounded the share up to more than there is
+        keep_to(scanned.code);
     }
     end_cut();
     return false;
@@ -182,37 +196,37 @@ fn cut_top_p() -> bool {
 // what lies between the two places, above and below the mean, at which the deviation is still within what is reached.
 // Its rounds: 2 a selection, 3 the lower place is found, 4 the upper one too.
 fn cut_typical_p() -> bool {
-    if progress.round == 4u { // the run's first token, exactly
-        run_first = found.scan.first;
+    if now.round == 4u { // the run's first token, exactly
+        run_first = scanned.first;
         end_cut();
         return false;
     }
-    centre = mean_octaves(progress.sums);
-    deviation = ~found.scan.code.x;
+    centre = mean_distance;
+    deviation = ~scanned.code.x;
     quantity = BY_OCTAVES;
-    if progress.round == 3u {
+    if now.round == 3u {
         limit = vec2<u32>(centre - deviation - 1u, 0u);
         return true;
     }
-    let is_first = progress.round == 1u;
+    let is_first = now.round == 1u;
     if is_first {
-        progress.round = 2u;
-        progress.subtiles = FIRST_OPENED;
+        now.round = 2u;
+        now.subtiles = FIRST_OPENED;
         progress.limit = limit;
     }
     var is_settled = !is_first;
-    if is_settled && progress.is_full && !found.is_all {
+    if is_settled && now.is_full && !found.is_all {
         // Everything as near the centre as this must lie above the floor.
         let at_floor = octaves_below(max_bits, bits_of_key(key_of_code(found.floor)), progress.scale);
-        is_settled = found.scan.is_reached && centre + deviation < at_floor;
+        is_settled = scanned.is_reached && centre + deviation < at_floor;
     }
     if !is_settled {
         move_to_select(SELECT_BY_NEARNESS, progress.limit);
         next.task.operand = centre;
-        progress.subtiles *= 4u; // should these not be enough
+        now.subtiles *= 4u; // should these not be enough
         return false;
     }
-    if !found.scan.is_reached {
+    if !scanned.is_reached {
         end_cut();
         return false;
     }
@@ -221,36 +235,36 @@ fn cut_typical_p() -> bool {
 }
 
 fn typical_p_found(lowest: vec2<u32>) {
-    if progress.round == 2u {
+    if now.round == 2u {
         keep_to(lowest);
         if centre > deviation {
-            progress.round = 3u;
+            now.round = 3u;
             return;
         }
     } else {
         let below = lowest - vec2<u32>(1u, 1u); // the last code of the next lower key
         run_first = select(below, run_first, at_least(below, run_first));
     }
-    progress.round = 4u;
+    now.round = 4u;
     move_to_sum(LOWEST, progress.scale);
 }
 
 // Where at least two tokens have a share of the run's mass and the coin says so, only the last of these and what
 // follows; but all, where one that is spared comes before it.
 fn cut_xtc(coin: u32) -> bool {
-    if progress.round == 1u && progress.numbers.x <= coin {
+    if now.round == 1u && progress.numbers.x <= coin {
         return true;
     }
-    var acts = progress.round == 2u && found.scan.count >= 2u;
+    var acts = now.round == 2u && scanned.count >= 2u;
     if acts {
-        progress.survivor = found.scan.last;
+        progress.survivor = scanned.last;
         progress.exempt = 0u;
-    } else if progress.round == ROUND_EXEMPT {
+    } else if now.round == ROUND_EXEMPT {
         acts = !is_in_run(progress.code) || at_least(progress.survivor, progress.code);
         progress.exempt += 1u;
     }
     if acts && progress.exempt < requests[request].n_xtc_exempt {
-        progress.round = ROUND_EXEMPT; // the next one's code is looked up
+        now.round = ROUND_EXEMPT; // the next one's code is looked up
         return false;
     }
     if acts {
@@ -262,7 +276,7 @@ fn cut_xtc(coin: u32) -> bool {
 
 fn xtc_found(lowest: vec2<u32>, is_any: bool) {
     if is_any {
-        progress.round = 2u;
+        now.round = 2u;
         move_to_sum(lowest, progress.scale);
     } else {
         end_cut();
@@ -271,7 +285,7 @@ fn xtc_found(lowest: vec2<u32>, is_any: bool) {
 
 // The tokens with a share of the run's mass, or with 2^-(so many octaves, Q24, and its entropy) of it where that is less.
 fn cut_eta(half_octaves: u32) -> bool {
-    let octaves = half_octaves + (entropy_q26(progress.sums) >> 2u);
+    let octaves = half_octaves + (entropy_q26() >> 2u);
     let lowered = ceil_ratio(
         progress.sums.mass, mantissa(table[table_index(octaves)], octaves), 31u + (octaves >> 24u));
     limit = select(limit, lowered, at_least64(limit, lowered));
@@ -280,39 +294,38 @@ fn cut_eta(half_octaves: u32) -> bool {
 
 // The first tokens whose entropy is at most a share of the run's. Its rounds: 2 the sum of all entropies, 3 a selection of
 // the first token that is too much, 4 that one's own code.
-fn cut_top_h(share: vec2<u32>) -> bool {
-    let log2_mass = octaves_of(progress.sums.mass);
-    if progress.round == 1u {
-        progress.round = 2u;
+fn cut_top_h() -> bool {
+    if now.round == 1u {
+        now.round = 2u;
         move_to_sum(LOWEST, progress.scale);
         next.task.weigh = BY_ENTROPY;
         next.task.operand = log2_mass;
         return false;
     }
-    if progress.round == 4u {
+    if now.round == 4u {
         // Alone, it is the run's first, which stays.
-        let last = found.scan.last;
+        let last = scanned.last;
         let before = select(vec2<u32>(last.x, last.y + 1u), vec2<u32>(last.x + 1u, 0u), last.y == LAST_TOKEN);
-        keep_to(select(before, last, found.scan.count == 1u));
+        keep_to(select(before, last, scanned.count == 1u));
         end_cut();
         return false;
     }
-    let is_first = progress.round == 2u;
+    let is_first = now.round == 2u;
     if is_first {
-        progress.round = 3u;
-        progress.subtiles = FIRST_OPENED;
-        progress.limit = add64(ceil_ratio(found.scan.mass, share.x, share.y), vec2<u32>(1u, 0u));
+        now.round = 3u;
+        now.subtiles = FIRST_OPENED;
+        progress.limit = add64(limit, vec2<u32>(1u, 0u));
     }
     if is_first || !is_settled() {
         move_to_select(SELECT_BY_MASS, progress.limit);
         next.task.weigh = BY_ENTROPY;
         next.task.operand = log2_mass;
-        progress.subtiles *= 4u; // should these not be enough
+        now.subtiles *= 4u; // should these not be enough
         return false;
     }
-    if found.scan.is_reached { // otherwise there is no entropy to speak of
-        progress.round = 4u;
-        move_to_sum(found.scan.code, progress.scale);
+    if scanned.is_reached { // otherwise there is no entropy to speak of
+        now.round = 4u;
+        move_to_sum(scanned.code, progress.scale);
     } else {
         end_cut();
     }
@@ -321,26 +334,26 @@ fn cut_top_h(share: vec2<u32>) -> bool {
 
 // The tokens of at least the probability that two draws agree. Its sums are those of weights and of their squares.
 fn cut_p_less() -> bool {
-    if progress.round == 1u {
-        progress.round = 2u;
+    if now.round == 1u {
+        now.round = 2u;
         move_to_sum(LOWEST, progress.scale);
         next.task.weigh = BY_WEIGHT_SQUARE;
         return false;
     }
-    limit = share_q43(found.scan.surprisal, found.scan.mass);
+    limit = share_q43(scanned.surprisal, scanned.mass);
     return true;
 }
 
 // The tokens within so many standard deviations (Q16) of the first one. Its sums are those of distances and their
 // squares.
 fn cut_top_n_sigma(n_sigma: u32) -> bool {
-    if progress.round == 1u {
-        progress.round = 2u;
+    if now.round == 1u {
+        now.round = 2u;
         move_to_sum(LOWEST, progress.scale);
         next.task.weigh = BY_SQUARE;
         return false;
     }
-    if progress.round == 2u {
+    if now.round == 2u {
         progress.sums = sums_found();
     }
     quantity = BY_DISTANCE;
@@ -350,13 +363,13 @@ fn cut_top_n_sigma(n_sigma: u32) -> bool {
 
 // The tokens within a limit of a quantity, which is a threshold of the key: nothing is opened to find it.
 fn threshold_found(lowest: vec2<u32>, is_any: bool) {
-    if progress.round == ROUND_ALONE {
-        keep_to(found.scan.code);
+    if now.round == ROUND_ALONE {
+        keep_to(scanned.code);
     } else if is_any {
         keep_to(lowest);
     } else {
         // Not even the first is enough: it stays alone.
-        progress.round = ROUND_ALONE;
+        now.round = ROUND_ALONE;
         move_to_select(SELECT_BY_COUNT, vec2<u32>(1u, 0u));
         next.opens = select(0u, 1u, all(run_first == HIGHEST));
         next.opens_to = next.opens == 0u;

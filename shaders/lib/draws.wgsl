@@ -11,19 +11,18 @@ const LEAST_REST: u32 = 0x80000u;
 
 // Sums of what is kept, at the scale of pass 1 and at the one that is drawn at.
 fn advance_kept() {
-    let flags = requests[request].flags;
     let pass_scale = requests[request].pass_scale;
     let scale = progress.drawn_at.scale;
     progress.scale = scale;
-    if progress.round == 0u {
+    if now.round == 0u {
         progress.kept = sums_of(progress.stats);
         progress.kept_mass = progress.kept.mass;
         progress.all_mass = progress.kept.mass;
-        let has_draft = is_verified() && (flags & ASKS_GREEDY) == 0u;
-        progress.weigh = BY_TILE;
-        if !progress.is_full || (flags & ASKS_DYNAMIC) != 0u || has_draft {
-            progress.weigh = BY_ROW;
-            progress.round = 1u;
+        let has_draft = is_verified() && (asked & ASKS_GREEDY) == 0u;
+        now.weigh = BY_TILE;
+        if !now.is_full || (asked & ASKS_DYNAMIC) != 0u || has_draft {
+            now.weigh = BY_ROW;
+            now.round = 1u;
             move_to_sum(LOWEST, pass_scale);
             next.task.to_tiles = true;
             next.by_row_max = true; // beside the mass of the row
@@ -31,14 +30,14 @@ fn advance_kept() {
         }
     } else {
         progress.kept = sums_found();
-        if progress.round == 1u {
-            progress.kept_mass = found.scan.mass;
-            if !progress.is_full {
-                progress.ends = vec3<u32>(place_of_code(found.scan.first), place_of_code(found.scan.last),
-                    bitcast<u32>(key_of_code(found.scan.last)));
+        if now.round == 1u {
+            progress.kept_mass = scanned.mass;
+            if !now.is_full {
+                progress.ends = vec3<u32>(place_of_code(scanned.first), place_of_code(scanned.last),
+                    bitcast<u32>(key_of_code(scanned.last)));
             }
             if !same_scale(scale, pass_scale) || any(run_first != HIGHEST) {
-                progress.round = 2u;
+                now.round = 2u;
                 move_to_sum(LOWEST, scale);
                 next.task.to_tiles = true;
                 return;
@@ -47,9 +46,9 @@ fn advance_kept() {
     }
     progress.share = progress.kept.mass;
     progress.rest = ONE_Q31;
-    progress.at = AT_DRAW;
-    progress.round = 0u;
-    if progress.weigh == BY_TILE {
+    now.at = AT_DRAW;
+    now.round = 0u;
+    if now.weigh == BY_TILE {
         next.does = DOES_LOAD_TILES;
         next.task.scale = scale;
     }
@@ -60,67 +59,71 @@ fn advance_kept() {
 //   2  none since a draft token was rejected, a row of a block was to draw, or the residual was found to have no mass
 //   3  the sum that leaves the masses of the tiles
 fn advance_draw() {
-    if progress.draw >= requests[request].n_draws {
-        progress.at = AT_HEADER;
-        progress.round = 0u;
+    if now.draw >= requests[request].n_draws {
+        now.at = AT_HEADER;
+        now.round = 0u;
         return;
     }
-    switch progress.round {
+    switch now.round {
         case 0u: {
-            if (requests[request].flags & ASKS_GREEDY) != 0u && chunk.stage != STAGE_TRY {
-                progress.round = 1u;
+            if (asked & ASKS_GREEDY) != 0u && chunk.stage != STAGE_TRY {
+                now.round = 1u;
                 move_to_sum(LOWEST, progress.scale);
                 next.opens_to = false;
                 next.opens = 1u; // the delegates' order is that of the tokens: it holds the first
                 return;
             }
-            if requests[request].block_place > 0u {
-                if !advance_block() {
-                    return;
-                }
-            } else if progress.head.token == NO_TOKEN {
+            if !is_verified() {
                 move_to_draw();
                 return;
+            }
+            let weight = weight_of(now.token);
+            let drafted = draft_mass(min(now.token, chunk.vocab - 1u), progress.share);
+            if block_place > 0u {
+                if !advance_block(weight, drafted) {
+                    return;
+                }
             } else {
-                progress.is_accepted = accepts(progress.token);
-                if !progress.is_accepted {
-                    reject(progress.token);
-                    progress.weigh = BY_RESIDUAL;
-                    progress.round = 2u;
+                // It stands with probability min(1, its mass in what is left over the draft's).
+                now.is_accepted = is_hit(residual(weight, now.token, progress.taken), drafted);
+                if !now.is_accepted {
+                    reject(now.token);
+                    now.weigh = BY_RESIDUAL;
+                    now.round = 2u;
                     return;
                 }
             }
         }
         case 1u: {
-            progress.token = place_of_code(found.scan.first);
-            progress.is_accepted = progress.token == progress.head.token;
+            now.token = place_of_code(scanned.first);
+            now.is_accepted = now.token == progress.head.token;
             if chunk.stage == STAGE_WEIGH {
-                leave_weights(vec2<u32>(u32(progress.is_accepted), 0u), vec2<u32>(1u, 0u));
+                leave_weights(vec2<u32>(u32(now.is_accepted), 0u), vec2<u32>(1u, 0u));
                 return;
             }
-            progress.is_accepted |= requests[request].block_place > 0u;
+            now.is_accepted |= block_place > 0u;
             rounds += requests[request].n_drafts;
             for (var i = 1u; i < requests[request].n_drafts; i++) {
-                progress.is_accepted |= progress.token == draft_token(i);
+                now.is_accepted |= now.token == draft_token(i);
             }
         }
         case 2u: {
-            progress.round = 3u;
+            now.round = 3u;
             move_to_sum(LOWEST, progress.scale);
-            next.task.weigh = progress.weigh;
+            next.task.weigh = now.weigh;
             next.task.to_tiles = true;
             return;
         }
         case 3u: {
             if chunk.stage == STAGE_TRY {
-                leave_trial(is_block_accepted(found.scan.mass));
+                leave_trial(is_block_accepted(scanned.mass));
                 return;
             }
-            if progress.weigh == BY_RESIDUAL && progress.tried < requests[request].n_drafts {
-                progress.share = share_of(found.scan.mass);
+            if now.weigh == BY_RESIDUAL && progress.tried < requests[request].n_drafts {
+                progress.share = share_of(scanned.mass);
                 if any(progress.share != vec2<u32>(0u, 0u)) {
-                    progress.token = draft_token(progress.tried);
-                    progress.round = 0u;
+                    now.token = draft_token(progress.tried);
+                    now.round = 0u;
                     return;
                 }
             }
@@ -128,64 +131,64 @@ fn advance_draw() {
             return;
         }
         default: {
-            progress.token = found.scan.token;
-            if progress.weigh == BY_RESIDUAL && progress.token == NO_TOKEN {
+            now.token = scanned.token;
+            if now.weigh == BY_RESIDUAL && now.token == NO_TOKEN {
                 // The draft leaves nothing: its probabilities sum to more than one.
-                progress.weigh = BY_ROW;
-                progress.round = 2u;
+                now.weigh = BY_ROW;
+                now.round = 2u;
                 return;
             }
         }
     }
-    if progress.draw == 0u {
-        progress.first_token = progress.token;
+    if now.draw == 0u {
+        progress.first_token = now.token;
     }
-    progress.at = AT_DESCRIBE;
-    progress.round = 0u;
+    now.at = AT_DESCRIBE;
+    now.round = 0u;
 }
 
 fn move_to_draw() {
-    progress.round = 4u;
+    now.round = 4u;
     next.does = DOES_SCAN;
     next.task.kind = DRAW;
     next.task.level = OF_NEIGHBOURS;
-    next.task.weigh = progress.weigh;
+    next.task.weigh = now.weigh;
     next.task.numbers = progress.numbers;
 }
 
 // Bits and rank of a drawn token in the view.
 fn advance_describe() {
     let key = key_of_code(progress.code);
-    if progress.round == 0u {
-        progress.round = 1u;
+    if now.round == 0u {
+        now.round = 1u;
         next.does = DOES_RANK;
         next.opens_to = true;
         next.bound = earlier_of(code_of_lowest(key), run_last);
         return;
     }
     let out = words_of_draw();
-    records[out + DRAW_TOKEN] = progress.token;
-    let out_view = out + DRAW_VIEWS + select(0u, 3u, progress.is_raw);
+    records[out + DRAW_TOKEN] = now.token;
+    let out_view = out + DRAW_VIEWS + select(0u, 3u, now.is_raw);
     records[out_view] = bits_of_key(key);
     records[out_view + 1u] = found.greater;
     records[out_view + 2u] = found.equal;
     // A run that begins with the row's first token and ends behind all equals of this one ranks it as the row does.
-    let is_raw_too = !progress.is_raw && !is_changed && (requests[request].flags & ASKS_RAW) != 0u
+    let is_raw_too = !now.is_raw && !is_changed && (asked & ASKS_RAW) != 0u
         && all(run_first == HIGHEST) && key > key_of_code(run_last);
     if is_raw_too {
         records[out_view + 3u] = bits_of_key(key);
         records[out_view + 4u] = found.greater;
         records[out_view + 5u] = found.equal;
-        progress.ranked |= 1u << progress.draw;
+        progress.ranked |= 1u << now.draw;
     }
-    progress.draw += 1u;
-    progress.round = 0u;
-    progress.at = select(AT_DRAW, AT_RAW_DRAW, progress.is_raw);
+    now.draw += 1u;
+    now.round = 0u;
+    now.at = select(AT_DRAW, AT_RAW_DRAW, now.is_raw);
 }
 
 // Where the words of the draw at hand begin.
 fn words_of_draw() -> u32 {
-    return progress.out + SAMPLE_HEADER_WORDS + progress.draw * DRAW_WORDS;
+    return now.out + SAMPLE_HEADER_WORDS + now.draw * DRAW_WORDS;
 }
 
 fn random(position: vec2<u32>, purpose: u32) -> vec4<u32> {
@@ -203,11 +206,6 @@ fn weight_of(token: u32) -> vec2<u32> {
         return vec2<u32>(0u, 0u);
     }
     return row_weight(octaves_below(max_bits, bits_of_key(key_of_code(progress.code)), progress.scale));
-}
-
-// Whether a draft token stands: with probability min(1, its mass in what is left over the draft's).
-fn accepts(token: u32) -> bool {
-    return is_hit(residual(weight_of(token), token, progress.taken), draft_mass(token, progress.share));
 }
 
 // Whether the random point of a mass lies in so much of it.

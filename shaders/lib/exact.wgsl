@@ -39,7 +39,7 @@ fn log2_q26(value: vec2<u32>) -> u32 {
     let lead = select(countLeadingZeros(value.y), 32u + countLeadingZeros(value.x), value.y == 0u);
     var y = shift_left64(value, lead).y; // Q31 in [1, 2)
     var log2 = 63u - lead;
-    for (var i = 0u; i < 26u; i++) {
+    for (var i = chunk.nothing; i < 26u; i++) {
         let square = mul_high(y, y); // Q30 in [1, 4)
         let carry = square >> 31u;
         log2 = (log2 << 1u) | carry;

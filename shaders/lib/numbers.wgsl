@@ -20,7 +20,7 @@ fn ceil_ratio(value: vec2<u32>, factor: u32, by: u32) -> vec2<u32> {
 fn quotient_q24(a: vec2<u32>, b: vec2<u32>) -> u32 {
     var rest = a;
     var quotient = 0u;
-    for (var bit = 0u; bit < 31u; bit++) {
+    for (var bit = chunk.nothing; bit < 31u; bit++) {
         let whole = bit < 7u;
         if !whole {
             rest = shift_left64(rest, 1u);
@@ -68,7 +68,7 @@ fn share_q43(part: vec2<u32>, whole: vec2<u32>) -> vec2<u32> {
 // ⌊√a⌋
 fn root64(a: vec2<u32>) -> u32 {
     var root = 0u;
-    for (var i = 0u; i < 32u; i++) {
+    for (var i = chunk.nothing; i < 32u; i++) {
         let tried = root | (0x80000000u >> i);
         if at_least64(a, mul_wide(tried, tried)) {
             root = tried;

@@ -40,27 +40,26 @@ fn count_ranks(code: vec2<u32>, lane: u32) {
         atomicStore(&rank_counts[lane], 0u);
     }
     workgroupBarrier(); // both are empty before the adding
-    rounds += (n / (8u * LANES) + 1u) * select(1u, 5u, is_changed && view == PROCESSED);
+    rounds += (n / (8u * LANES) + 2u) * select(1u, 7u, is_changed && view == PROCESSED);
     var counts = vec4<u32>(0u); // a lane has at most 4096 tokens
-    var a = four_tokens(lane, n);
-    var b = four_tokens(lane + 4u * LANES, n);
-    var bits_a = four_raw(a);
-    var bits_b = four_raw(b);
-    for (var i = lane; i < n; i += 8u * LANES) {
-        let next_a = four_tokens(i + 8u * LANES, n);
-        let next_b = four_tokens(i + 12u * LANES, n);
+    // Each round looks at the eight tokens of the one before, which were under way meanwhile; the first at none.
+    var a = vec4<u32>(NO_TOKEN);
+    var b = a;
+    var bits_a = vec4<u32>(0u);
+    var bits_b = bits_a;
+    for (var i = lane; i < n + 8u * LANES; i += 8u * LANES) {
+        let next_a = four_tokens(i, n);
+        let next_b = four_tokens(i + 4u * LANES, n);
         let next_bits_a = four_raw(next_a);
         let next_bits_b = four_raw(next_b);
         if view == PROCESSED && is_changed {
-            // Two a round, which go to the end of the eight: the text is there twice, not eight times.
-            for (var pair = chunk.nothing; pair < 4u; pair++) {
-                let x = changed_bits(row, request, min(a.x, chunk.vocab - 1u), bits_a.x);
-                let y = changed_bits(row, request, min(a.y, chunk.vocab - 1u), bits_a.y);
-                bits_a = vec4<u32>(bits_a.zw, bits_b.xy);
-                bits_b = vec4<u32>(bits_b.zw, x, y);
-                let first_two = a.xy;
-                a = vec4<u32>(a.zw, b.xy);
-                b = vec4<u32>(b.zw, first_two);
+            for (var half = chunk.nothing; half < 2u; half++) {
+                let changed = changed_bits_of_four(row, request, a, bits_a);
+                let other = a;
+                a = b;
+                b = other;
+                bits_a = bits_b;
+                bits_b = changed;
             }
         }
         counts += ranks_among(bits_a, a, key) + ranks_among(bits_b, b, key);

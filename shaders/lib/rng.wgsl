@@ -6,7 +6,7 @@
 fn philox(counter: vec4<u32>, seed: vec2<u32>) -> vec4<u32> {
     var c = counter;
     var key = seed;
-    for (var round = 0u; round < 10u; round++) {
+    for (var round = chunk.nothing; round < 10u; round++) {
         let a = mul_wide(0xd2511f53u, c.x);
         let b = mul_wide(0xcd9e8d57u, c.z);
         c = vec4<u32>(b.y ^ c.y ^ key.x, b.x, a.y ^ c.w ^ key.y, a.x);

@@ -40,28 +40,35 @@ struct Move {
     out: u32,
 }
 
-struct Progress {
+// What nearly every step looks at: read once, and written back once.
+struct Now {
     at: u32,
     round: u32,            // within the station
     cut: u32,              // number of the cut
     draw: u32,             // number of the draw
-    head: Head,
     out: u32,              // the record
-    out_token: u32,        // where the first token goes
+    token: u32,            // drawn last, or a draft token that is tried; at first the head's
+    weigh: u32,            // in a draw
     subtiles: u32,         // to be opened, while a selection widens
-    stats: Merged,         // of the view
-    is_raw: bool,
-    scale: Scale,          // in force
+    listed: u32,
     is_full: bool,         // nothing is cut yet
+    is_raw: bool,
+    is_accepted: bool,
+}
+
+struct Progress {
+    now: Now,
+    head: Head,
+    out_token: u32,        // where the first token goes
+    stats: Merged,         // of the view
+    scale: Scale,          // in force
     sums: Sums,            // of the run, at the scale in force
     limit: vec2<u32>,      // mass that a selection is to reach
     drawn_at: DrawScale,
-    weigh: u32,            // in a draw
     kept: Sums,
     kept_mass: vec2<u32>,
     all_mass: vec2<u32>,
     ends: vec3<u32>,       // of the run, where a filter acted: first token, last token, its key
-    token: u32,            // drawn last, or a draft token that is tried; at first the head's
     tried: u32,            // draft tokens that fell
     share: vec2<u32>,      // mass of which the draft's probabilities are shares, for the one at hand
     taken: vec2<u32>,      // ... for all that fell
@@ -72,10 +79,8 @@ struct Progress {
     exempt: u32,           // number of that one
     survivor: vec2<u32>,   // the code that XTC would leave first
     numbers: vec4<u32>,    // random, for what the station does
-    is_accepted: bool,
     ends_block: bool,      // nothing is drawn from the row
     ranked: u32,           // bits of the draws whose raw ranks are written
-    listed: u32,
 }
 
 // What the last moves have found.
@@ -106,10 +111,14 @@ struct Orders {
     out: u32,
 }
 
-// The first lane's own.
+// The first lane's own. Software drivers write an access to memory out for each lane, so what is looked at often is private
+// while it decides; in between it takes no registers.
 var<workgroup> progress: Progress;
-var<workgroup> next: Move;
+var<workgroup> put_off: Move; // while subtiles are opened for it
 var<workgroup> found: Found;
+var<private> now: Now;
+var<private> next: Move;
+var<private> scanned: Outcome; // `found.scan`
 var<workgroup> last_of_opened: vec2<u32>; // the run's end when the whole row was opened
 var<workgroup> step: u32;
 
@@ -124,24 +133,32 @@ fn begin(own_row: u32) {
     row_start = start_of(row);
     request = head_of(row).request;
     is_changed = is_row_changed(request);
+    asked = requests[request].flags;
+    block_place = requests[request].block_place;
 }
 
 // The row before its first move: everything possible is kept.
 fn begin_program(finish: u32) {
     let head = head_of(row);
-    progress = Progress();
-    next = Move();
-    found = Found();
+    now = Now();
+    found.is_all = false;
+    progress.kept = Sums(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u), 0u);
+    progress.kept_mass = vec2<u32>(0u, 0u);
+    progress.all_mass = vec2<u32>(0u, 0u);
+    progress.tried = 0u;
+    progress.taken = vec2<u32>(0u, 0u);
+    progress.ends_block = false;
+    progress.ranked = 0u;
     progress.head = head;
-    progress.token = head.token;
+    now.token = head.token;
     progress.first_token = NO_TOKEN;
-    progress.out = chunk.rows + row * chunk.record_words;
+    now.out = chunk.rows + row * chunk.record_words;
     progress.out_token = row;
     begin_block();
     progress.part = ONE_Q31;
     progress.ends = vec3<u32>(NO_TOKEN, NO_TOKEN, 0u);
     progress.scale = SCALE_ONE;
-    progress.is_full = true;
+    now.is_full = true;
     progress.drawn_at = DrawScale(requests[request].draw_scale, requests[request].draw_unit);
     view = PROCESSED;
     run_first = HIGHEST;
@@ -152,28 +169,32 @@ fn begin_program(finish: u32) {
     if finish != 0u {
         end_finished(finish);
     }
+    progress.now = now;
 }
 
 // A row whose request has finished before it: nothing but that.
 fn end_finished(finish: u32) {
-    let out = progress.out;
+    let out = now.out;
     if chunk.stage != STAGE_ALL {
         end_block();
         return;
     }
-    progress.at = AT_END;
+    now.at = AT_END;
     records[out + SAMPLE_STATUS] = finish;
     records[out + SAMPLE_CALL] = chunk.call;
     records[progress.out_token] = NO_TOKEN;
-    if requests[request].block_place <= 1u {
+    if block_place <= 1u {
         records[out + SAMPLE_ACCEPTED] = 0u;
     }
 }
 
 // What all lanes do next, by the first one.
 fn advance() -> Orders {
+    now = progress.now;
+    scanned = found.scan;
     let does = next_does();
-    return Orders(does, view, max_bits, run_first, run_last, opened, opened_all, task, progress.code, progress.listed,
+    progress.now = now;
+    return Orders(does, view, max_bits, run_first, run_last, opened, opened_all, task, progress.code, now.listed,
         next.winners, next.places, next.out);
 }
 
@@ -190,14 +211,17 @@ fn obey(orders: Orders) {
 
 // One or more of DOES_*. A scan of tokens may need other subtiles than those that are open: two more scans come before it.
 fn next_does() -> u32 {
+    if step != STEP_OWN {
+        next = put_off;
+    }
     if step == STEP_BOUND {
         step = STEP_OPEN;
         task.kind = TAKE;
-        task.from_code = found.scan.code;
+        task.from_code = scanned.code;
         return DOES_SCAN;
     }
     if step == STEP_OPEN {
-        opened = found.scan.count;
+        opened = scanned.count;
         found.is_all = opened > MOST_CHOSEN;
         found.floor = floor_of(task.from_code, next.opens_to);
         if found.is_all {
@@ -220,6 +244,7 @@ fn next_does() -> u32 {
             open_all();
         } else if next.opens > 0u || (next.opens_to && !at_least(next.bound, found.floor)) {
             step = select(STEP_BOUND, STEP_OPEN, next.opens_to);
+            put_off = next;
             task = next.task;
             task.level = OF_SUBTILES;
             task.kind = select(SELECT_BY_COUNT, TAKE, next.opens_to);
@@ -250,17 +275,14 @@ fn floor_of(threshold: vec2<u32>, is_bound: bool) -> vec2<u32> {
 // One step of the station at hand: the next move, if there is something to do, which it says.
 fn decide() -> bool {
     rounds += 16u; // random numbers, and this one
-    next.does = 0u;
-    next.opens = 0u;
-    next.opens_to = false;
-    next.by_row_max = false;
+    next = Move();
     next.task = Task(NOTHING, OF_TOKENS, BY_ROW, false, vec2<u32>(0u, 0u), LOWEST, HIGHEST, progress.part, progress.scale,
         progress.taken, vec4<u32>(0u, 0u, 0u, 0u));
-    if progress.at == AT_CUT && progress.cut >= requests[request].n_cuts {
-        progress.at = AT_KEPT;
+    if now.at == AT_CUT && now.cut >= requests[request].n_cuts {
+        now.at = AT_KEPT;
     }
     look_up();
-    switch progress.at {
+    switch now.at {
         case AT_START: {
             advance_start();
         }
@@ -278,7 +300,7 @@ fn decide() -> bool {
         }
         case AT_HEADER: {
             write_header();
-            progress.at = AT_LIST;
+            now.at = AT_LIST;
         }
         case AT_LIST: {
             advance_list();
@@ -299,49 +321,49 @@ fn decide() -> bool {
 
 // What stations look up, here once for all of them.
 fn look_up() {
-    let is_tried = progress.at == AT_DRAW && progress.round == 0u;
+    let is_tried = now.at == AT_DRAW && now.round == 0u;
     // (A cut whose sums are there already goes from its round 0 to 1 at once.)
-    let is_tossed = progress.at == AT_CUT && progress.round <= 1u && requests[request].cuts[progress.cut].x == CUT_XTC;
-    if is_tried || is_tossed || (progress.at == AT_DRAW && progress.round == 3u) {
+    let is_tossed = now.at == AT_CUT && now.round <= 1u && requests[request].cuts[now.cut].x == CUT_XTC;
+    if is_tried || is_tossed || (now.at == AT_DRAW && now.round == 3u) {
         var purpose = FOR_XTC;
         var position = progress.head.position;
         if !is_tossed {
-            purpose = FOR_DRAW + progress.draw;
+            purpose = FOR_DRAW + now.draw;
             if is_verified() {
                 // Whoever drafted may have used the numbers of the draw.
                 purpose = select(FOR_RESIDUAL, FOR_ACCEPT + progress.tried, is_tried);
             }
             if chunk.stage == STAGE_TRY {
                 // That rows behind the last one that stands do not is heard: a later block has other numbers.
-                let place = requests[request].block_place - 1u;
+                let place = block_place - 1u;
                 purpose = FOR_ACCEPT + place;
                 position = head_of(row - place).position;
             }
         }
         progress.numbers = random(position, purpose);
     }
-    let is_exempt = progress.at == AT_CUT && progress.round == ROUND_EXEMPT;
-    var token = progress.token;
+    let is_exempt = now.at == AT_CUT && now.round == ROUND_EXEMPT;
+    var token = now.token;
     if is_exempt {
         token = row_data[requests[request].first_xtc_exempt + progress.exempt / 4u][progress.exempt % 4u];
     }
-    if (is_tried || is_exempt || progress.at == AT_DESCRIBE) && token < chunk.vocab {
+    if (is_tried || is_exempt || now.at == AT_DESCRIBE) && token < chunk.vocab {
         progress.code = code_of_token(token);
     }
 }
 
 fn advance_start() {
-    if progress.round == 0u {
-        progress.round = 1u;
+    if now.round == 0u {
+        now.round = 1u;
         next.does = DOES_MERGE;
         next.task.scale = requests[request].pass_scale;
         return;
     }
     progress.stats = found.merged;
-    progress.round = 0u;
-    progress.at = AT_CUT;
+    now.round = 0u;
+    now.at = AT_CUT;
     if found.merged.status != 0u { // nothing to draw from
-        progress.at = AT_HEADER;
+        now.at = AT_HEADER;
         if chunk.stage != STAGE_ALL {
             end_block();
         }
@@ -361,8 +383,8 @@ fn move_to_sum(from_code: vec2<u32>, scale: Scale) {
 // A selection. Of the whole row only the largest subtiles are opened; of a narrower run all.
 fn move_to_select(kind: u32, wanted: vec2<u32>) {
     next.does = DOES_SCAN;
-    next.opens = select(0u, progress.subtiles, progress.is_full);
-    next.opens_to = !progress.is_full;
+    next.opens = select(0u, now.subtiles, now.is_full);
+    next.opens_to = !now.is_full;
     next.bound = run_last;
     next.task.kind = kind;
     next.task.wanted = wanted;
@@ -383,7 +405,7 @@ fn same_scale(a: Scale, b: Scale) -> bool {
 
 // The header, and the first token, but for the raw view's words.
 fn write_header() {
-    let out = progress.out;
+    let out = now.out;
     records[progress.out_token] = progress.first_token;
     records[out + SAMPLE_MAX_KEY] = bitcast<u32>(key_of_first());
     records[out + SAMPLE_STATUS] = progress.stats.status;
@@ -395,8 +417,8 @@ fn write_header() {
     records[out + SAMPLE_CALL] = chunk.call;
     write64(out + SAMPLE_KEPT_MASS, progress.kept_mass);
     write64(out + SAMPLE_ALL_MASS, progress.all_mass);
-    if requests[request].block_place <= 1u { // others look at those of a block
-        records[out + SAMPLE_ACCEPTED] = u32(progress.is_accepted);
+    if block_place <= 1u { // others look at those of a block
+        records[out + SAMPLE_ACCEPTED] = u32(now.is_accepted);
     }
     records[out + SAMPLE_FIRST_TOKEN] = progress.ends.x;
     records[out + SAMPLE_LAST_TOKEN] = progress.ends.y;

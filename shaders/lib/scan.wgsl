@@ -56,6 +56,8 @@ const OF_NEIGHBOURS: u32 = 2u;  // the level of a run of tokens
 var<private> row: u32;
 var<private> row_start: u32;     // its first logit
 var<private> request: u32;
+var<private> asked: u32;         // ASKS_* of the request
+var<private> block_place: u32;   // of the request
 var<private> view: u32;
 var<private> max_bits: u32;        // of the run: what weighs one
 var<private> run_first: vec2<u32>; // what is kept: the tokens whose codes lie between these, both included
@@ -446,30 +448,36 @@ fn scan(lane: u32) {
             i = lane * neighbours;
             n = i + neighbours;
         }
-        // Four at a time, while the next four are on their way to the lane. (Mesa before 25 cuts short what loops for more
-        // than 65 535 rounds in all.)
+        // Each round looks at the four items of the one before, which were under way meanwhile; the first at none. (Mesa
+        // before 25 cuts short what loops for more than 65 535 rounds in all.)
         let weighs = task.level != OF_SUBTILES && task.kind != TAKE && task.kind != SELECT_BY_COUNT;
         var reference = max_bits;
         if task.weigh == BY_TILE { // of a draw, whose neighbours lie in one tile
             reference = bits_of_key(bitcast<i32>(scratch[tile_words(view, row, first_token / TILE) + TILE_MAX_KEY]));
         }
         let is_changing = is_changed && view == PROCESSED && task.level != OF_SUBTILES;
-        rounds += (select(n / (4u * LANES), neighbours / 4u, draws) + 1u) * 3u + ROUNDS_OF_DIGIT;
+        let each = select(3u, 5u, is_changing);
+        rounds += (select(n / (4u * LANES), neighbours / 4u, draws) + 2u) * each + ROUNDS_OF_DIGIT;
         let wanted_words = code_words_wanted(walk);
         let steps = vec4<u32>(0u, stride, 2u * stride, 3u * stride);
-        var ahead = words_of_four(task.level, i, stride, n);
-        for (; i < n; i += 4u * stride) {
+        let first = i;
+        var ahead = vec4<u32>(0u);
+        for (; i < n + 4u * stride; i += 4u * stride) {
             var words = ahead;
-            ahead = words_of_four(task.level, i + 4u * stride, stride, n);
+            ahead = words_of_four(task.level, i, stride, n);
+            if i == first {
+                continue;
+            }
+            let here = i - 4u * stride;
             if is_changing {
-                words = vec4<u32>(bits_in_view(token_at(task.level, i), words.x),
-                    bits_in_view(token_at(task.level, i + steps.y), words.y),
-                    bits_in_view(token_at(task.level, i + steps.z), words.z),
-                    bits_in_view(token_at(task.level, i + steps.w), words.w));
+                let inside = min(vec4<u32>(here) + steps, vec4<u32>(n - 1u));
+                let tokens = vec4<u32>(token_at(task.level, inside.x), token_at(task.level, inside.y),
+                    token_at(task.level, inside.z), token_at(task.level, inside.w));
+                words = changed_bits_of_four(row, request, tokens, words);
             }
             var codes = code_words(task.level, words);
             var is_wanted = (codes >= vec4<u32>(wanted_words.x)) & (codes <= vec4<u32>(wanted_words.y))
-                & (vec4<u32>(i) + steps < vec4<u32>(n));
+                & (vec4<u32>(here) + steps < vec4<u32>(n));
             if !any(is_wanted) {
                 continue;
             }
@@ -481,7 +489,7 @@ fn scan(lane: u32) {
             }
             // Two a round, for the text and what it keeps in registers; more rounds would cost more on Mesa before 25.
             for (var pair = chunk.nothing; pair < 2u; pair++) {
-                let at = i + 2u * pair * stride;
+                let at = here + 2u * pair * stride;
                 if is_wanted.x {
                     visit(at, codes.x, words.x, octaves.x, mantissas.x, walk);
                 }

@@ -66,9 +66,8 @@ fn octaves_of(mass: vec2<u32>) -> u32 {
 }
 
 // Entropy of the run, bits in Q26; one heavy token among weightless ones may come out a hair below zero.
-fn entropy_q26(sums: Sums) -> u32 {
-    let spread = mean_octaves(sums) << 2u;
-    return u32(max(bitcast<i32>(octaves_of(sums.mass) + spread), 0));
+fn entropy_q26() -> u32 {
+    return u32(max(bitcast<i32>(log2_mass + (mean_distance << 2u)), 0));
 }
 
 struct DrawScale {
@@ -77,11 +76,11 @@ struct DrawScale {
 }
 
 // The temperature between its bounds: low + span · (entropy / log2 count)^power, of the run at temperature 1.
-fn dynamic_scale(at_one: Sums) -> DrawScale {
+fn dynamic_scale(count: u32) -> DrawScale {
     var raised = 0u; // Q31
-    let most = log2_q26(vec2<u32>(max(at_one.count, 1u), 0u));
+    let most = log2_q26(vec2<u32>(max(count, 1u), 0u));
     if most > 0u {
-        let entropy = entropy_q26(at_one);
+        let entropy = entropy_q26();
         raised = 0x80000000u;
         if entropy < most {
             let ratio = divide64(mul_wide(entropy, 0x80000000u), most).x; // Q31

@@ -11,8 +11,7 @@ use crate::error::Result;
 use crate::filter::{self, Setting};
 use crate::gpu::{Gpu, GpuInput, GpuLogits, Mask, Pending, SampleBuffers};
 use crate::logits::Logits;
-use crate::params::SamplingStep::{MinP, Temperature, TopK, TopP};
-use crate::params::{Dry, LogprobsParams, Order, SamplingParams};
+use crate::params::{Dry, LogprobsParams, Order, SamplingParams, SamplingStep as Step};
 use crate::request::{Request, Row, SampleInputs};
 
 /// Settings of which no filter's file knows: no filter at all, or several, or changes of logits.
@@ -36,7 +35,7 @@ const COMBINED: &[Setting] = &[
     }),
     ("dynamic temperature, top_p", |p| (p.dynatemp_range, p.top_p) = (0.5, 0.8)),
     ("a list", |p| {
-        p.order = Order::List(vec![TopP, Temperature, MinP, TopK]);
+        p.order = Order::List(vec![Step::TopP, Step::Temperature, Step::MinP, Step::TopK]);
         (p.temperature, p.top_p, p.min_p, p.top_k) = (1.4, 0.99, 0.01, 100);
     }),
     ("all", |p| {
@@ -90,6 +89,7 @@ const ALONE: &[Setting] = &[
         p.allowed_token_ids = Some(vec![0, 1, 2]);
         p.logit_bias = vec![(1, f32::from_bits(0xbe3d_89de)), (2, f32::from_bits(0xbf3d_f7a0))];
     }),
+    ("xtc among ties", |p| (p.xtc_threshold, p.xtc_probability) = (0.001, 1.0)),
     ("xtc spares all", |p| {
         (p.xtc_threshold, p.xtc_probability) = (0.1, 1.0);
         p.xtc_exempt_token_ids = (0..63).collect();

@@ -7,15 +7,15 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     "a stop is a length": "SAMPLE_STATUS] = finish;" => "SAMPLE_STATUS] = finish ^ 192u;";
     // row_program
     "a cut behind the last":
-        "progress.cut >= requests[request].n_cuts" => "progress.cut > requests[request].n_cuts";
+        "now.cut >= requests[request].n_cuts" => "now.cut > requests[request].n_cuts";
     "half the surprisal of pass 1":
         "shift_left64(stats.surprisal, 3u)" => "shift_left64(stats.surprisal, 2u)";
     "one unit makes one scale":
         "a.shift == b.shift && a.rate == b.rate" => "a.shift == b.shift || a.rate == b.rate";
-    "no draft is accepted": "= u32(progress.is_accepted)" => "= 0u";
+    "no draft is accepted": "= u32(now.is_accepted)" => "= 0u";
     "the kept mass is that at the draw's scale":
         "SAMPLE_KEPT_MASS, progress.kept_mass" => "SAMPLE_KEPT_MASS, progress.kept.mass";
-    "a narrower run is not opened": "next.opens_to = !progress.is_full;" => "next.opens_to = false;";
+    "a narrower run is not opened": "next.opens_to = !now.is_full;" => "next.opens_to = false;";
     "the row's mass is what is kept of it":
         "write64(out + SAMPLE_ALL_MASS, progress.all_mass)"
             => "write64(out + SAMPLE_ALL_MASS, progress.kept_mass)";
@@ -30,16 +30,16 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "found.is_all = opened > MOST_CHOSEN" => "found.is_all = false";
     "the run ends with the row": "= place_of_code(run_last);" => "= LAST_TOKEN;";
     "the run begins with the row": "= place_of_code(run_first);" => "= 0u;";
-    "the last end is the first": "place_of_code(found.scan.last)," => "place_of_code(found.scan.first),";
-    "ends of what nothing cut": "if !progress.is_full {\n                progress.ends" => "if true {\n                progress.ends";
+    "the last end is the first": "place_of_code(scanned.last)," => "place_of_code(scanned.first),";
+    "ends of what nothing cut": "if !now.is_full {\n                progress.ends" => "if true {\n                progress.ends";
     // cuts
     "a later cut widens the run":
         "run_last = earlier_of(code, run_last)" => "run_last = code";
     "cut off below the floor":
-        "at_least(found.scan.code, found.floor)" => "at_least(found.floor, found.scan.code)";
-    "xtc wants three tokens": "found.scan.count >= 2u" => "found.scan.count > 2u";
+        "at_least(scanned.code, found.floor)" => "at_least(found.floor, scanned.code)";
+    "xtc wants three tokens": "scanned.count >= 2u" => "scanned.count > 2u";
     "xtc leaves the first":
-        "survivor = found.scan.last" => "survivor = found.scan.first";
+        "survivor = scanned.last" => "survivor = scanned.first";
     "xtc spares its survivor alone":
         "at_least(progress.survivor, progress.code)" => "any(progress.survivor != progress.code)";
     "xtc spares what is not in the run": "!is_in_run(progress.code) ||" => "";
@@ -54,26 +54,26 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "what is not opened lies at the floor or behind it, so deviates by no less than what already reaches the share";
     "typical_p settles with what is opened": "centre + deviation < at_floor" => "centre < at_floor";
     "a dynamic temperature of the whole row":
-        "return (requests[request].flags & ASKS_DYNAMIC) != 0u" => "return false";
+        "return (asked & ASKS_DYNAMIC) != 0u" => "return false";
     "sums of pass 1 at any scale":
-        "has_sums = progress.is_full &&" => "has_sums = progress.is_full ||";
+        "has_sums = now.is_full &&" => "has_sums = now.is_full ||";
     "top_k keeps all it reaches":
-        "if found.scan.is_reached { // otherwise fewer are left" => "if !found.scan.is_reached {";
+        "if scanned.is_reached { // otherwise fewer are left" => "if !scanned.is_reached {";
     "a first that is not enough stays with the second":
         "move_to_select(SELECT_BY_COUNT, vec2<u32>(1u, 0u)"
             => "move_to_select(SELECT_BY_COUNT, vec2<u32>(2u, 0u)";
     "min_p of a token one octave down":
         "vec2<u32>(0u, 0x800u)" => "vec2<u32>(0u, 0x400u)";
     "top_h keeps what is too much":
-        "select(before, last, found.scan.count == 1u)" => "last";
+        "select(before, last, scanned.count == 1u)" => "last";
     "top_h drops a first that is too much":
-        "select(before, last, found.scan.count == 1u)" => "before";
-    "top_h keeps what is all it may": "ceil_ratio(found.scan.mass, share.x, share.y), vec2<u32>(1u, 0u)"
-        => "ceil_ratio(found.scan.mass, share.x, share.y), vec2<u32>(0u, 0u)";
+        "select(before, last, scanned.count == 1u)" => "before";
+    "top_h keeps what is all it may": "progress.limit = add64(limit, vec2<u32>(1u, 0u));" => "progress.limit = limit;";
+    "top_h's share is the mass's": "CUT_TOP_H {\n        mass = scanned.mass;" => "CUT_TOP_H {\n        mass = progress.sums.mass;";
     "an entropy within the run's maximum": "shift_right64(of_mass, 19u)" => "shift_right64(of_mass, 20u)";
     "an entropy of half the octaves": "shift_right64(own.surprisal, 5u)" => "shift_right64(own.surprisal, 6u)";
     "p_less by the weights themselves":
-        "share_q43(found.scan.surprisal, found.scan.mass)" => "share_q43(found.scan.mass, found.scan.mass)";
+        "share_q43(scanned.surprisal, scanned.mass)" => "share_q43(scanned.mass, scanned.mass)";
     "a square of half the bits": "shift_right64(mul_wide(short, short), 19u)" => "shift_right64(mul_wide(short, short), 20u)";
     "a share rounded down": "u32(any(rest != vec2<u32>(0u, 0u)))" => "0u";
     "a share of one bit less": "bit <= 43u" => "bit < 43u";
@@ -90,15 +90,15 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "the ratio is 1 then, its power no octave below one, and the table's entry of none the same 2^31";
     // draws
     "a greedy draft is never right":
-        "progress.is_accepted = progress.token == progress.head.token" => "progress.is_accepted = false";
+        "now.is_accepted = now.token == progress.head.token" => "now.is_accepted = false";
     "a greedy sibling is never right":
-        "progress.is_accepted |= progress.token == draft_token(i)" => "progress.is_accepted |= false";
+        "now.is_accepted |= now.token == draft_token(i)" => "now.is_accepted |= false";
     "the last sibling is not tried":
         "progress.tried < requests[request].n_drafts" => "progress.tried + 1u < requests[request].n_drafts";
     "siblings are tried with one number": "FOR_ACCEPT + progress.tried" => "FOR_ACCEPT";
     "a sibling is tried on the whole run":
-        "is_hit(residual(weight_of(token), token, progress.taken)" => "is_hit(weight_of(token)";
-    "a sibling's share is the run's": "progress.share = share_of(found.scan.mass)" => "progress.share = progress.kept.mass";
+        "is_hit(residual(weight, now.token, progress.taken)" => "is_hit(weight";
+    "a sibling's share is the run's": "progress.share = share_of(scanned.mass)" => "progress.share = progress.kept.mass";
     "what fell stays in the draft": "progress.rest -= min(progress.rest," => "progress.rest -= min(0u,";
     "the residual of the last sibling alone":
         "progress.taken = add64(progress.taken, progress.share)" => "progress.taken = progress.share";
@@ -112,18 +112,18 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     "a draft stands where it should fall":
         "return !at_least64(multiply_high64" => "return at_least64(multiply_high64";
     "raw words over processed ones":
-        "select(0u, 3u, progress.is_raw)" => "select(3u, 0u, progress.is_raw)";
-    "a draft that leaves nothing": "progress.weigh == BY_RESIDUAL && progress.token == NO_TOKEN" => "false";
+        "select(0u, 3u, now.is_raw)" => "select(3u, 0u, now.is_raw)";
+    "a draft that leaves nothing": "now.weigh == BY_RESIDUAL && now.token == NO_TOKEN" => "false";
     "a rejected draft's draw takes numbers of the first":
         "select(FOR_RESIDUAL, FOR_ACCEPT" => "select(FOR_DRAW, FOR_ACCEPT";
     "the kept mass is a surprisal":
-        "progress.kept_mass = found.scan.mass;" => "progress.kept_mass = progress.kept.surprisal;";
+        "progress.kept_mass = scanned.mass;" => "progress.kept_mass = progress.kept.surprisal;";
     "a rank among equals that are cut off is the row's":
         "&& all(run_first == HIGHEST) && key > key_of_code(run_last)" => "&& all(run_first == HIGHEST)";
     "a rank behind a run's later beginning is the row's":
         "&& all(run_first == HIGHEST) && key > key_of_code(run_last)" => "&& key > key_of_code(run_last)";
-    "a rank among changed logits is the row's": "!progress.is_raw && !is_changed &&" => "!progress.is_raw &&";
-    "all draws of a row are the first": "FOR_DRAW + progress.draw" => "FOR_DRAW";
+    "a rank among changed logits is the row's": "!now.is_raw && !is_changed &&" => "!now.is_raw &&";
+    "all draws of a row are the first": "FOR_DRAW + now.draw" => "FOR_DRAW";
     "a residual below nothing":
         "subtract64(mass, select(taken, mass, at_least64(taken, mass)))" => "subtract64(mass, taken)";
     // blocks
@@ -144,9 +144,9 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "if progress.head.token != NO_TOKEN {\n        progress.taken" => "if true {\n        progress.taken";
     "a greedy block always stands": "leave_trial(progress.part > 0u)" => "leave_trial(true)";
     "a greedy draft token is of no weight":
-        "leave_weights(vec2<u32>(u32(progress.is_accepted), 0u)" => "leave_weights(vec2<u32>(0u, 0u)";
+        "leave_weights(vec2<u32>(u32(now.is_accepted), 0u)" => "leave_weights(vec2<u32>(0u, 0u)";
     "a block that ends with a stop always stands":
-        "found.scan.mass = vec2<u32>(progress.part, 0u)" => "found.scan.mass = vec2<u32>(ONE_Q31, 0u)";
+        "scanned.mass = vec2<u32>(progress.part, 0u)" => "scanned.mass = vec2<u32>(ONE_Q31, 0u)";
     "a block goes on behind nothing":
         "leave_weights(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u))" => "leave_weights(vec2<u32>(1u, 0u), vec2<u32>(0u, 0u))";
     "what the dispatches before read again is forgotten":
@@ -155,7 +155,7 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     "a block's draw is from all of the weights":
         "progress.part = records[out + SAMPLE_MASS]" => "progress.part = ONE_Q31";
     "what a block's row found is written over":
-        "if requests[request].block_place <= 1u { // others" => "if true { // others";
+        "if block_place <= 1u { // others" => "if true { // others";
     // scan, as a draw walks down it
     "the point of sixteen tokens is that of their tile":
         "if draws && digit < 2u {" => "if draws && digit < 1u {";
@@ -171,9 +171,9 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "select(0u, 2u * chunk.listed, is_raw)" => "select(0u, chunk.listed, is_raw)";
     "the raw view is always the second": "view = chunk.views - 1u" => "view = 1u";
     "the raw view keeps the run's end":
-        "run_last = LOWEST;\n            progress.is_full" => "progress.is_full";
+        "run_last = LOWEST;\n            now.is_full" => "now.is_full";
     "the last draw has no raw words":
-        "progress.draw < requests[request].n_draws" => "progress.draw + 1u < requests[request].n_draws";
+        "now.draw < requests[request].n_draws" => "now.draw + 1u < requests[request].n_draws";
     // scan
     "a sum of masses without its carry": "u32(before + mass.x < before)" => "0u";
     "weights of a run one bit too low": "vec2<u32>(mantissa << 12u, mantissa >> 20u)" => "vec2<u32>(mantissa << 12u, mantissa >> 21u)";
@@ -185,7 +185,7 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
         "task.kind == SELECT_BY_COUNT && all(through == wanted)"
             => "task.kind == SELECT_BY_COUNT && any(through == wanted)";
     "the floor is not looked at": "is_all && !has_floor" => "is_all";
-    "a few of a row that is cut": "if progress.is_full && progress.listed > 0u &&" => "if progress.listed > 0u &&";
+    "a few of a row that is cut": "if now.is_full && now.listed > 0u &&" => "if now.listed > 0u &&";
     "no run for the long lists": "max(chunk.listed, chunk.top_raw) > MOST_LISTED" => "false";
     "more than a few are taken for them": "&& found.few <= MOST_LISTED" => "";
     "a few are listed, and not as many as are asked for":
@@ -197,8 +197,11 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     "a rank counts the logits before the run": "(keys < first) | " => "(keys <= first) | ";
     "a rank counts equal logits behind the run": "(tokens <= vec4<u32>(end))" => "(tokens <= vec4<u32>(LAST_TOKEN))";
     "a rank counts past the row": "(tokens != vec4<u32>(NO_TOKEN))" => "(tokens == tokens)";
-    "a rank leaves out the changes of a lane's second half":
-        "bits_b = vec4<u32>(bits_b.zw, x, y);" => "bits_b = vec4<u32>(bits_b.zw, bits_a.xy);";
+    "a rank leaves out the changes of a lane's second half": "half < 2u" => "half < 1u";
+    "two of four go unchanged": "pair < 2u; pair++) {\n        changed" => "pair < 1u; pair++) {\n        changed";
+    "the last four are not looked at": "i < n + 4u * stride" => "i < n";
+    "the last eight are not looked at": "i < n + 8u * LANES" => "i < n";
+    "what is put off is lost": "put_off = next;" => "";
     "a rank's tokens are its first four": "ranks_among(bits_b, b, key)" => "ranks_among(bits_b, a, key)";
     "a -0 is less than +0 among four": "raw == vec4<i32>(-1)" => "raw == vec4<i32>(-2)";
     "the last of a run is its first":
@@ -224,7 +227,7 @@ pub(super) const ROW_SAMPLE: &[Fault] = faults! {
     "what is opened first is looked at to its end": "is_top(walk) && !is_part" => "is_top(walk)", equivalent:
         "only more is read than need be, which nobody compares";
     "codes above what is left are in it": "if code.x > walk.last {" => "if false {";
-    "xtc tosses no coin": "progress.round <= 1u && requests" => "progress.round == 1u && requests";
+    "xtc tosses no coin": "now.round <= 1u && requests" => "now.round == 1u && requests";
     "four logits without their signs":
         "select(magnitude, vec4<u32>(0u) - magnitude, bits >= vec4<u32>(0x80000000u))" => "magnitude";
     "four octaves of half the distance": "distance << vec4<u32>(2u)" => "distance << vec4<u32>(1u)";
