@@ -237,3 +237,55 @@ fn check_spirv(name: &str, words: &[u32]) {
     std::fs::remove_file(&path).expect("the file is ours");
     assert!(out.status.success(), "{name}: {}", String::from_utf8_lossy(&out.stderr));
 }
+
+/// Expressions of a function, and its accesses to memory that lanes share, with those of all that it calls: most compilers
+/// copy a function to where it is called.
+fn length(module: &naga::Module, function: &naga::Function, of: &Lengths) -> [usize; 2] {
+    use naga::{Expression, Statement};
+    let is_shared = |mut pointer| loop {
+        match function.expressions[pointer] {
+            Expression::Access { base, .. } | Expression::AccessIndex { base, .. } => pointer = base,
+            Expression::GlobalVariable(variable) => {
+                let space = module.global_variables[variable].space;
+                break matches!(space, AddressSpace::WorkGroup | AddressSpace::Storage { .. });
+            }
+            _ => break false,
+        }
+    };
+    let loads = function
+        .expressions
+        .iter()
+        .filter(|(_, expression)| matches!(**expression, Expression::Load { pointer } if is_shared(pointer)));
+    let mut found = [function.expressions.len(), loads.count()];
+    let mut blocks = vec![&function.body];
+    while let Some(block) = blocks.pop() {
+        for statement in block {
+            match statement {
+                Statement::Call { function, .. } => (0..2).for_each(|i| found[i] += of[function][i]),
+                Statement::Store { pointer, .. } => found[1] += usize::from(is_shared(*pointer)),
+                Statement::Block(block) => blocks.push(block),
+                Statement::If { accept, reject, .. } => blocks.extend([accept, reject]),
+                Statement::Loop { body, continuing, .. } => blocks.extend([body, continuing]),
+                Statement::Switch { cases, .. } => blocks.extend(cases.iter().map(|case| &case.body)),
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+type Lengths = std::collections::HashMap<naga::Handle<naga::Function>, [usize; 2]>;
+
+/// What drivers take time to compile: `docs/performance.md`, "Compile time of row_sample". Raise a limit knowingly.
+#[test]
+fn row_sample_is_no_longer_than_it_was() {
+    let (module, _) = parse(&row_sample::KERNEL);
+    let mut of = Lengths::new();
+    for (handle, function) in module.functions.iter() {
+        let length = length(&module, function, &of); // those it calls come before it
+        of.insert(handle, length);
+    }
+    let [expressions, accesses] = length(&module, &module.entry_points[0].function, &of);
+    assert!(expressions <= 30_000, "{expressions} expressions");
+    assert!(accesses <= 640, "{accesses} accesses");
+}
