@@ -4,43 +4,51 @@ use super::chunk::{Chunk, Window};
 use super::demand::{Demand, RowBytes};
 use super::limits::DeviceLimits;
 use super::span::Span;
-use super::{Plan, UNIFORM_BYTES};
 use crate::arithmetic::format::TILE_TOKENS;
 use crate::error::{Error, Result};
 use crate::kernels::digit_count;
 use crate::logits::Shape;
 
+/// Bytes of the uniform of one chunk, of which each stage has its own.
+pub(crate) const UNIFORM_BYTES: u64 = 92;
 /// Scratch of a chunk, 2 % of its f32 logits: keeps it flat however long the batch.
 pub(super) const MAX_SCRATCH_BYTES: u64 = 36 << 20;
 
 /// Bytes of one row in each of the buffers that it needs.
 pub(super) struct Needs {
     logits: RowBytes,
-    scratch: u64,
+    pub(super) scratch: u64,
     pub(super) record: u64,
     /// See [`Demand::other`].
     other: RowBytes,
 }
 
-impl Plan {
+/// Where chunks lie in every buffer.
+pub(super) struct Layout {
+    pub(super) chunks: Vec<Chunk>,
+    /// Bytes from one stage's uniform to the next.
+    pub(super) stage_stride: u64,
+    pub(super) uniform_bytes: u64,
+    pub(super) records_bytes: u64,
+}
+
+impl Layout {
     /// Chunks of at most so many rows, one after the other in every buffer; each begins where one may, if it can.
-    pub(super) fn lay_out(
+    pub(super) fn new(
         shape: &Shape,
-        spans: Vec<Span>,
-        demand: Demand,
-        needs: &Needs,
-        rows_per_chunk: usize,
+        spans: &[Span],
+        demand: &Demand,
+        (needs, rows_per_chunk): (&Needs, usize),
         may_begin: impl Fn(usize) -> bool,
         alignment: u64,
     ) -> Self {
         let aligned = |bytes: u64| bytes.next_multiple_of(alignment);
         let stages = demand.told(shape.dtype).count() as u64;
         let stage_stride = aligned(UNIFORM_BYTES);
-        let mut chunks = Vec::with_capacity(shape.rows.div_ceil(rows_per_chunk).max(spans.len()));
-        let mut uniform_bytes = 0;
-        let mut records_bytes = 0;
+        let chunks = Vec::with_capacity(shape.rows.div_ceil(rows_per_chunk).max(spans.len()));
+        let mut layout = Self { chunks, stage_stride, uniform_bytes: 0, records_bytes: 0 };
         let mut first_row = 0;
-        let runs = match &spans[..] {
+        let runs = match spans {
             [] => vec![(shape.rows, None)],
             spans => spans.iter().map(|span| (span.rows, Some(span))).collect(),
         };
@@ -50,31 +58,20 @@ impl Plan {
                 let most = rows_per_chunk.min(end - first_row);
                 let fits = |rows: &usize| first_row + rows == end || may_begin(first_row + rows);
                 let rows = (1..=most).rev().find(fits).unwrap_or(most);
-                let records_offset = if demand.records_stay { 0 } else { records_bytes };
+                let records_offset = if demand.records_stay { 0 } else { layout.records_bytes };
                 let logits = match span {
                     Some(span) => span.window(shape.dtype, alignment),
                     None => Window::of_rows(shape, first_row, rows, alignment),
                 };
-                chunks.push(Chunk { first_row, rows, logits, uniform_offset: uniform_bytes, records_offset });
-                uniform_bytes += stages * stage_stride;
-                records_bytes = records_bytes.max(aligned(records_offset + rows as u64 * needs.record));
+                let uniform_offset = layout.uniform_bytes;
+                layout.chunks.push(Chunk { first_row, rows, logits, uniform_offset, records_offset });
+                layout.uniform_bytes += stages * stage_stride;
+                layout.records_bytes =
+                    layout.records_bytes.max(aligned(records_offset + rows as u64 * needs.record));
                 first_row += rows;
             }
         }
-        let plan = Self {
-            shape: *shape,
-            demand,
-            spans,
-            chunks,
-            tiles: shape.vocab.div_ceil(TILE_TOKENS),
-            upload_bytes: 0,
-            alignment,
-            stage_stride,
-            uniform_bytes,
-            records_bytes,
-            scratch_bytes: rows_per_chunk.min(shape.rows) as u64 * needs.scratch,
-        };
-        Self { upload_bytes: plan.upload_bytes_with(demand.lists), ..plan }
+        layout
     }
 }
 

@@ -13,12 +13,14 @@ mod tests;
 pub(crate) use chunk::{Chunk, Window};
 pub use cost::Cost;
 pub(crate) use demand::Demand;
-use layout::Needs;
+pub(crate) use layout::UNIFORM_BYTES;
+use layout::{Layout, Needs};
 pub use limits::DeviceLimits;
 pub(crate) use span::Span;
 #[cfg(feature = "gpu")]
 pub(crate) use span::spans;
 
+use crate::arithmetic::format::TILE_TOKENS;
 use crate::error::{Error, Result};
 use crate::kernels::digit_count;
 use crate::logits::{Shape, bytes_needed, validate_pair, validate_shape};
@@ -45,8 +47,6 @@ pub struct Plan {
     pub(crate) scratch_bytes: u64,
 }
 
-/// Bytes of the uniform of one chunk, of which each stage has its own.
-pub(crate) const UNIFORM_BYTES: u64 = 92;
 /// Bytes of a request.
 pub(crate) const REQUEST_BYTES: u64 = 336;
 /// Bytes of a row's head, and of every quad of the lists: a bucket of four changes has four, 128 allowed tokens have one.
@@ -151,7 +151,23 @@ impl Plan {
         let least = if demand.records_stay { 0 } else { (shape.rows as u64).saturating_mul(needs.record) };
         check_records(shape, &demand, least, limits)?;
         check_upload(shape, (demand.heads(shape.rows) as u64).saturating_mul(ROW_BYTES), limits)?;
-        let plan = Self::lay_out(shape, spans, demand, &needs, rows_per_chunk, may_begin, limits.alignment());
+        let alignment = limits.alignment();
+        let Layout { chunks, stage_stride, uniform_bytes, records_bytes } =
+            Layout::new(shape, &spans, &demand, (&needs, rows_per_chunk), may_begin, alignment);
+        let plan = Self {
+            shape: *shape,
+            demand,
+            spans,
+            chunks,
+            tiles: shape.vocab.div_ceil(TILE_TOKENS),
+            upload_bytes: 0,
+            alignment,
+            stage_stride,
+            uniform_bytes,
+            records_bytes,
+            scratch_bytes: rows_per_chunk.min(shape.rows) as u64 * needs.scratch,
+        };
+        let plan = Self { upload_bytes: plan.upload_bytes_with(demand.lists), ..plan };
         check_records(shape, &plan.demand, plan.records_bytes, limits)?;
         check_upload(shape, plan.upload_bytes, limits)?;
         Ok(plan)

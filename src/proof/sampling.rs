@@ -85,10 +85,10 @@ const ALONE: &[Setting] = &[
         p.temperature = 0.7;
     }),
     ("p_less at a token", |p| {
-        p.p_less = true;
-        p.allowed_token_ids = Some(vec![0, 1, 2]);
+        (p.p_less, p.allowed_token_ids) = (true, Some(vec![0, 1, 2]));
         p.logit_bias = vec![(1, f32::from_bits(0xbe3d_89de)), (2, f32::from_bits(0xbf3d_f7a0))];
     }),
+    ("typical_p 0.995", |p| p.typical_p = 0.995),
     ("xtc among ties", |p| (p.xtc_threshold, p.xtc_probability) = (0.001, 1.0)),
     ("xtc spares all", |p| {
         (p.xtc_threshold, p.xtc_probability) = (0.1, 1.0);

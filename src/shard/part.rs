@@ -92,14 +92,33 @@ impl<'a> Shard<'a> {
     /// As for [`Engine::logprobs_of`](crate::Engine::logprobs_of), and [`Error::Shard`] if the keys are not one for each
     /// token that is asked about, if one is unknown, or is another than this shard's own.
     pub fn stats(&self, query: &ShardQuery<'_>, keys: &[i32]) -> Result<ShardStats> {
-        let rows = self.logits.rows();
-        query.validate(rows, self.vocab)?;
-        let keys = query.keys_of_rows(rows, keys)?;
-        for (row, keys) in keys.iter().enumerate() {
+        self.stats_of_rows(0..self.logits.rows(), query, keys)
+    }
+
+    /// The same of some rows of the batch, for long work in parts, which [`ShardStats::append`] joins. Query and keys are those
+    /// of the whole batch.
+    ///
+    /// # Errors
+    /// As for [`Shard::stats`], and [`Error::Shard`] for rows that the batch does not have.
+    pub fn stats_of_rows(
+        &self,
+        rows: Range<usize>,
+        query: &ShardQuery<'_>,
+        keys: &[i32],
+    ) -> Result<ShardStats> {
+        let batch = self.logits.rows();
+        query.validate(batch, self.vocab)?;
+        let keys = query.keys_of_rows(batch, keys)?;
+        let Some(own) = keys.get(rows.clone()) else {
+            return Err(Error::Shard(format!(
+                "rows {rows:?} are not all in the batch of {batch}: ask for rows of it"
+            )));
+        };
+        for (row, keys) in rows.clone().zip(own) {
             self.check_own(row, query.asked(row).zip(keys.iter().copied()))?;
         }
         let scale = PassScale::new(query.params.temperature);
-        let rows = each_of(keys, |row, keys| self.row(row, query, keys, scale));
+        let rows = each_of(own.to_vec(), |row, keys| self.row(rows.start + row, query, keys, scale));
         #[expect(clippy::cast_possible_truncation, reason = "a vocabulary has at most 2^20 tokens")]
         let [vocab, first, end] =
             [self.vocab, self.first_token / TILE_TOKENS, self.tokens().end.div_ceil(TILE_TOKENS)]

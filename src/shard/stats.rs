@@ -112,6 +112,22 @@ impl ShardStats {
         Ok(Self { tiles: places.iter().map(|place| place.0).collect(), rows, ..*self })
     }
 
+    /// Puts further rows of the same shard behind these: those of a batch that was worked on in parts.
+    ///
+    /// # Errors
+    /// [`Error::Shard`] if they are of other tokens, or were asked something else; then nothing changes.
+    pub fn append(&mut self, further: Self) -> Result<()> {
+        if (self.vocab, self.params, &self.tiles) != (further.vocab, further.params, &further.tiles) {
+            return Err(Error::Shard(
+                "rows of other tokens, or that were asked something else, cannot follow: append rows of one shard and query, and \
+                 merge shards"
+                    .to_owned(),
+            ));
+        }
+        self.rows.extend(further.rows);
+        Ok(())
+    }
+
     /// Whether every token of the vocabulary is here.
     #[must_use]
     pub fn is_whole(&self) -> bool {

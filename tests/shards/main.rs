@@ -160,6 +160,40 @@ fn shards_say_what_the_whole_says() {
 }
 
 /// Equal logits on both sides of a cut: the list goes on in the order of the tokens, and ranks count both sides.
+/// Rows in parts say what they say at once; what is not asked alike does not follow.
+#[test]
+fn rows_follow_rows() {
+    const ROWS: usize = 7;
+    let mut numbers = SplitMix64::new(23);
+    let batch = Batch::of(&KINDS[0], Dtype::F16, ROWS, 5000, 4);
+    let part = 4096..5000;
+    let stored = batch.stored(&part);
+    let shard = Shard::new(batch.logits(&stored, &part), part.start, 5000).expect("a shard");
+    for _ in 0..10 {
+        let asked = Asked::random(ROWS, 5000, &mut numbers);
+        let given = asked.given();
+        let query = asked.query(&given);
+        let all = 0..5000;
+        let whole = batch.stored(&all);
+        let keys =
+            Shard::new(batch.logits(&whole, &all), 0, 5000).expect("a shard").keys(&query).expect("keys");
+        let at_once = shard.stats(&query, &keys).expect("statistics");
+        let [a, b] = [(); 2].map(|()| numbers.below(ROWS + 1));
+        let of = |rows| shard.stats_of_rows(rows, &query, &keys).expect("statistics");
+        let mut joined = of(0..a.min(b));
+        joined.append(of(a.min(b)..a.max(b))).expect("rows of one shard");
+        joined.append(of(a.max(b)..ROWS)).expect("rows of one shard");
+        assert_eq!(joined, at_once);
+
+        let behind = shard.stats_of_rows(3..ROWS + 1, &query, &keys).expect_err("a row too many").to_string();
+        assert!(behind.contains("rows 3..8 are not all in the batch of 7"), "{behind}");
+        let other = ShardQuery { params: LogprobsParams { temperature: 3.0, ..query.params }, ..query };
+        let other = shard.stats(&other, &keys).expect("statistics");
+        assert!(matches!(joined.append(other), Err(sortilege::Error::Shard(_))));
+        assert_eq!(joined, at_once, "nothing changes");
+    }
+}
+
 #[test]
 fn ties_across_a_cut_are_one_tie() {
     const TILE: usize = Shard::TILE_TOKENS;

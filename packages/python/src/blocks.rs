@@ -13,6 +13,11 @@ use crate::errors::raised;
 /// Bytes of the logits of a block: some 10 ms of the CPU engine's work.
 const BLOCK_BYTES: usize = 64 << 20;
 
+/// Rows of a block of logits.
+pub(crate) fn block_rows(logits: &Logits<'_>) -> usize {
+    (BLOCK_BYTES / (logits.vocab() * logits.dtype().bytes())).max(1)
+}
+
 /// A call of a device about logits.
 pub(crate) struct Call<'a> {
     pub(crate) device: Device,
@@ -31,7 +36,7 @@ impl Call<'_> {
         let Self { device, logits, progress } = self;
         let rows = logits.rows();
         let bar = progress.then(|| bar(py, rows)).transpose()?;
-        let block_rows = (BLOCK_BYTES / (logits.vocab() * logits.dtype().bytes())).max(1);
+        let block_rows = block_rows(logits);
         let mut results = Vec::new();
         for first in (0..rows).step_by(block_rows) {
             if first > 0 {

@@ -1,10 +1,13 @@
 //! Parts of a vocabulary on several devices: what each says of its own tokens, and how it merges.
 
+use std::ops::Range;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyType};
 use sortilege::LogprobsParams;
 use sortilege::shard::{Shard, ShardQuery, ShardStats as Stats};
 
+use crate::blocks::block_rows;
 use crate::columns::shaped;
 use crate::device::with_threads;
 use crate::errors::{ParamsError, raised};
@@ -108,14 +111,24 @@ pub(crate) fn shard_stats(
 ) -> PyResult<ShardStats> {
     let input = LogitsInput::new(logits)?;
     let asked = AskedTokens::new(targets, token_ids, &input.shape)?;
-    let shard = Shard::new(input.logits()?, first_token, vocab).map_err(raised)?;
+    let logits = input.logits()?;
+    let shard = Shard::new(logits, first_token, vocab).map_err(raised)?;
     let keys = keys.map_or(Ok(Vec::new()), own_keys)?;
     let params = LogprobsParams { top_logprobs: top, temperature, entropy };
     let lists = asked.lists_of(0..input.rows());
     let query = ShardQuery { params, targets: &asked.targets, token_ids: &lists };
-    let rows = input.rows();
-    let stats = py.detach(|| with_threads(rows, || shard.stats(&query, &keys)).flatten());
-    Ok(ShardStats { stats: stats.map_err(raised)? })
+    let (rows, block) = (input.rows(), block_rows(&logits));
+    let of = |rows: Range<usize>| {
+        let stats =
+            py.detach(|| with_threads(rows.len(), || shard.stats_of_rows(rows, &query, &keys)).flatten());
+        stats.map_err(raised)
+    };
+    let mut stats = of(0..rows.min(block))?;
+    for first in (block..rows).step_by(block) {
+        py.check_signals()?;
+        stats.append(of(first..rows.min(first + block))?).map_err(raised)?;
+    }
+    Ok(ShardStats { stats })
 }
 
 /// Keys as the library takes them.
