@@ -3,7 +3,7 @@
 // Provides: advance_cut. A cut more is a CUT_ constant, a case here, and its function.
 // Needs: words, exact, request, numbers, list, scan, thresholds, draws, row_program (.wgsl), the binding `requests`.
 //
-// A cut that needs to see tokens makes moves; each move is answered by the next call, in `found`. `round` counts them:
+// A cut that needs to see tokens makes moves; each move is answered by the next call, in `scanned`. `round` counts them:
 //   0   the cut begins; the move is to take the sums of the run, if it wants them and pass 1 has not left them
 //   1   the cut's first own call: from here on `sums` are there
 //   2.. what its last move, which has set the round, found; ROUND_ALONE is that of a threshold, ROUND_EXEMPT one of XTC

@@ -1,7 +1,7 @@
 // exact: the integer weight of a token; docs/exact.md is the specification, src/arithmetic/exact.rs the host half.
 // Provides: keys, log2_q26, Scale, SCALE_ONE, FAR, fixed, octaves_below, octaves_between, table_index,
 // mantissa, weight.
-// Needs: integers.wgsl.
+// Needs: integers.wgsl, and the kernel's uniform `chunk`, for a loop that stays a loop.
 
 // What the temperature contributes.
 struct Scale {

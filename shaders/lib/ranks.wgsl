@@ -40,7 +40,7 @@ fn count_ranks(code: vec2<u32>, lane: u32) {
         atomicStore(&rank_counts[lane], 0u);
     }
     workgroupBarrier(); // both are empty before the adding
-    rounds += (n / (8u * LANES) + 2u) * select(1u, 7u, is_changed && view == PROCESSED);
+    rounds += (n / (8u * LANES) + 2u) * select(1u, 10u, is_changed && view == PROCESSED);
     var counts = vec4<u32>(0u); // a lane has at most 4096 tokens
     // Each round looks at the eight tokens of the one before, which were under way meanwhile; the first at none.
     var a = vec4<u32>(NO_TOKEN);
@@ -52,7 +52,7 @@ fn count_ranks(code: vec2<u32>, lane: u32) {
         let next_b = four_tokens(i + 4u * LANES, n);
         let next_bits_a = four_raw(next_a);
         let next_bits_b = four_raw(next_b);
-        if view == PROCESSED && is_changed {
+        if i != lane && view == PROCESSED && is_changed {
             for (var half = chunk.nothing; half < 2u; half++) {
                 let changed = changed_bits_of_four(row, request, a, bits_a);
                 let other = a;

@@ -1,7 +1,7 @@
 // rng: Philox4x32-10, a counter-based generator (Salmon, Moraes, Dror, Shaw 2011); src/arithmetic/rng.rs is the host
 // half.
 // Provides: philox, multiply_high64.
-// Needs: integers.wgsl.
+// Needs: integers.wgsl, and the kernel's uniform `chunk`, for a loop that stays a loop.
 
 fn philox(counter: vec4<u32>, seed: vec2<u32>) -> vec4<u32> {
     var c = counter;

@@ -1,7 +1,7 @@
 // row_program: what comes next in the work on a row. One lane decides, and writes the records; what all have to know of it
-// is in its orders. What it keeps in mind lies in the workgroup's memory, where it takes no registers of all lanes, and no
-// other lane looks at it: there are no barriers in here.
-// Provides: Orders, progress, next, found, begin, begin_program, end_finished, advance, obey, the moves that several stations make, the
+// is in its orders. What it keeps in mind lies in the workgroup's memory while all lanes work, where it takes no registers of
+// them, and no other lane looks at it: there are no barriers in here.
+// Provides: Orders, progress, now, next, found, scanned, begin, begin_program, end_finished, advance, obey, the moves that several stations make, the
 // header's writer.
 // Needs: format, words, integers, exact, request, list, merge, scan, thresholds, cuts, draws, blocks, views (.wgsl), the
 // kernel's bindings `requests`, `records`.
@@ -137,7 +137,8 @@ fn begin(own_row: u32) {
     block_place = requests[request].block_place;
 }
 
-// The row before its first move: everything possible is kept.
+// The row before its first move: everything possible is kept. What is not set here its station sets before it counts; until
+// then it may be anything, and is computed with, but not kept.
 fn begin_program(finish: u32) {
     let head = head_of(row);
     now = Now();

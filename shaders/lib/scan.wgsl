@@ -221,6 +221,9 @@ fn weighed(bits: u32, token: u32, octaves: u32, mantissa: u32) -> Weighed {
 
 // What a draft's probability of a token is of a mass: ⌊probability · mass⌋.
 fn draft_mass(token: u32, mass: vec2<u32>) -> vec2<u32> {
+    if chunk.other_stride == 0u { // no draft is bound
+        return vec2<u32>(0u, 0u);
+    }
     let bits = draft[chunk.other_base + row * chunk.other_stride + token];
     if bits > 0x7f800000u { // negative or NaN: none
         return vec2<u32>(0u, 0u);
@@ -456,7 +459,7 @@ fn scan(lane: u32) {
             reference = bits_of_key(bitcast<i32>(scratch[tile_words(view, row, first_token / TILE) + TILE_MAX_KEY]));
         }
         let is_changing = is_changed && view == PROCESSED && task.level != OF_SUBTILES;
-        let each = select(3u, 5u, is_changing);
+        let each = select(4u, 7u, is_changing); // a loop's last look, which ends it, counts
         rounds += (select(n / (4u * LANES), neighbours / 4u, draws) + 2u) * each + ROUNDS_OF_DIGIT;
         let wanted_words = code_words_wanted(walk);
         let steps = vec4<u32>(0u, stride, 2u * stride, 3u * stride);

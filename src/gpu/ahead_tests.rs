@@ -7,10 +7,10 @@ use crate::arithmetic::format::NO_TOKEN;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::kernels::kernel::is_wanted;
 use crate::kernels::row_history;
 use crate::logits::{Dtype, Logits};
 use crate::params::{Dry, Mirostat, SamplingParams};
-use crate::proof::faults::is_wanted;
 use crate::request::{Request, SampleInputs};
 
 const STEPS: usize = 64;

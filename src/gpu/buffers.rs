@@ -99,8 +99,8 @@ pub struct SampleBuffers<'a> {
     /// The grammar mask.
     pub mask: Option<Mask<'a>>,
     /// Probabilities of the draft, which the engine computes: f32 `[rows][vocab]` without gaps, a row for each row of the
-    /// batch. Only those of rows that verify draft tokens by rejection or as a block are read; that is room for the others
-    /// too, so that a call of their own pays for few drafts beside many rows. Greedy rows need none.
+    /// batch, of which only those that verify draft tokens by rejection or as a block are read. Where few of many rows do,
+    /// give them a call of their own, and the others need no room here. Greedy rows need none.
     pub draft: Option<GpuInput<'a>>,
     /// Where the first drawn token of each row goes, u32 `[rows]`: the next step's input. The buffer needs the usage
     /// `COPY_DST`. A row without a token gets [`NO_TOKEN`](crate::NO_TOKEN).

@@ -19,7 +19,7 @@
 
 #[cfg(all(feature = "device", not(target_family = "wasm")))]
 mod adapters;
-#[cfg(all(test, feature = "validate", feature = "device"))]
+#[cfg(all(test, feature = "device"))]
 mod ahead_tests;
 mod blocks;
 mod buffers;

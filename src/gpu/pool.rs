@@ -120,7 +120,7 @@ impl Pool {
     }
 
     /// The plan of a call, without the lists of its rows, which lie in these spans if they begin anywhere. Each of its chunks
-    /// begins where one may.
+    /// begins where one may; of a plan that is found again there may be more than it takes.
     pub(crate) fn plan(
         &self,
         shape: &Shape,
@@ -141,7 +141,11 @@ impl Pool {
             plans[place..].rotate_left(1);
             return Ok(plans[plans.len() - 1].clone());
         }
-        let plan = Arc::new(Plan::of_spans(shape, spans.collect(), demand, may_begin, limits)?);
+        let plan = Arc::new(Plan::of_spans(shape, spans.collect(), demand, &may_begin, limits)?);
+        // (One that cuts a block is refused by who asks for it.)
+        if !plan.chunks.iter().all(|chunk| may_begin(chunk.first_row)) {
+            return Ok(plan);
+        }
         if plans.len() >= MAX_PLANS {
             plans.remove(0);
         }

@@ -93,6 +93,23 @@ pub(crate) struct Kernel {
     pub(crate) slots: &'static [Slot],
 }
 
+/// Whether a planted fault is wanted: the first of a list, or all where `SORTILEGE_FAULTS` is `all`, every third from the
+/// second on where it is `2/3`, or those whose names contain it.
+#[cfg(all(test, feature = "device"))]
+pub(crate) fn is_wanted(number: usize, name: &str) -> bool {
+    let which = std::env::var("SORTILEGE_FAULTS").unwrap_or_default();
+    let share = which
+        .split_once('/')
+        .and_then(|(share, of)| share.parse::<usize>().ok().zip(of.parse::<usize>().ok()))
+        .filter(|(share, of)| (1..=*of).contains(share));
+    match (which.as_str(), share) {
+        ("", _) => number == 0,
+        ("all", _) => true,
+        (_, Some((share, of))) => number % of == share - 1,
+        (part, None) => name.contains(part),
+    }
+}
+
 #[cfg(test)]
 impl Kernel {
     /// The kernel with another piece of text in place of one that must be there.

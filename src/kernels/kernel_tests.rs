@@ -262,7 +262,11 @@ fn length(module: &naga::Module, function: &naga::Function, of: &Lengths) -> [us
         for statement in block {
             match statement {
                 Statement::Call { function, .. } => (0..2).for_each(|i| found[i] += of[function][i]),
-                Statement::Store { pointer, .. } => found[1] += usize::from(is_shared(*pointer)),
+                Statement::Store { pointer, .. }
+                | Statement::Atomic { pointer, .. }
+                | Statement::WorkGroupUniformLoad { pointer, .. } => {
+                    found[1] += usize::from(is_shared(*pointer));
+                }
                 Statement::Block(block) => blocks.push(block),
                 Statement::If { accept, reject, .. } => blocks.extend([accept, reject]),
                 Statement::Loop { body, continuing, .. } => blocks.extend([body, continuing]),
@@ -287,5 +291,5 @@ fn row_sample_is_no_longer_than_it_was() {
     }
     let [expressions, accesses] = length(&module, &module.entry_points[0].function, &of);
     assert!(expressions <= 30_000, "{expressions} expressions");
-    assert!(accesses <= 640, "{accesses} accesses");
+    assert!(accesses <= 700, "{accesses} accesses");
 }

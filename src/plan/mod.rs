@@ -10,7 +10,9 @@ mod span;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use chunk::{Chunk, Window};
+pub(crate) use chunk::Chunk;
+#[cfg(feature = "gpu")]
+pub(crate) use chunk::Window;
 pub use cost::Cost;
 pub(crate) use demand::Demand;
 pub(crate) use layout::UNIFORM_BYTES;
@@ -51,6 +53,7 @@ pub struct Plan {
 pub(crate) const REQUEST_BYTES: u64 = 336;
 /// Bytes of a row's head, and of every quad of the lists: a bucket of four changes has four, 128 allowed tokens have one.
 pub(crate) const ROW_BYTES: u64 = 16;
+
 impl Plan {
     /// The plan of a `logprobs` call.
     ///
@@ -110,7 +113,7 @@ impl Plan {
         rows.find(|&row| inputs.is_within_block(row)).map_or(Ok(()), |row| {
             Err(Error::Limit(format!(
                 "a chunk of the call, whose buffers hold no more rows, ends before row {row}, within a block of draft tokens: list \
-                 fewer tokens, draft fewer, or request a higher `max_storage_buffer_binding_size`"
+                 fewer tokens, draft fewer, put its rows nearer to each other, or request a higher `max_storage_buffer_binding_size`"
             )))
         })
     }

@@ -4,7 +4,7 @@
 #[cfg(feature = "validate")]
 pub mod audit;
 #[cfg(all(test, feature = "validate", feature = "device"))]
-pub(crate) mod faults;
+mod faults;
 #[cfg(all(feature = "validate", feature = "device"))]
 mod grid;
 #[cfg(test)]

@@ -159,7 +159,6 @@ fn shards_say_what_the_whole_says() {
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Equal logits on both sides of a cut: the list goes on in the order of the tokens, and ranks count both sides.
 /// Rows in parts say what they say at once; what is not asked alike does not follow.
 #[test]
 fn rows_follow_rows() {
@@ -194,6 +193,7 @@ fn rows_follow_rows() {
     }
 }
 
+/// Equal logits on both sides of a cut: the list goes on in the order of the tokens, and ranks count both sides.
 #[test]
 fn ties_across_a_cut_are_one_tie() {
     const TILE: usize = Shard::TILE_TOKENS;

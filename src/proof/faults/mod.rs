@@ -30,7 +30,7 @@ use crate::SamplerOptions;
 use crate::arithmetic::format::MOST_LISTED;
 use crate::error::Error;
 use crate::gpu::{Gpu, adapters, at_once};
-use crate::kernels::kernel::{Kernel, Means};
+use crate::kernels::kernel::{Kernel, Means, is_wanted};
 use crate::kernels::loop_rounds;
 use crate::logits::Dtype;
 
@@ -72,21 +72,6 @@ fn lists_at_length(case: &Case) -> bool {
 
 fn draws_long_lists(case: &Case) -> bool {
     draws(case) && lists_at_length(case)
-}
-
-/// Whether a fault is to be planted: the first of a list, or all where `SORTILEGE_FAULTS` is `all`, the second of every
-/// three where it is `2/3`, or those whose names contain it.
-pub(crate) fn is_wanted(number: usize, name: &str) -> bool {
-    let which = std::env::var("SORTILEGE_FAULTS").unwrap_or_default();
-    let share = which
-        .split_once('/')
-        .and_then(|(share, of)| share.parse::<usize>().ok().zip(of.parse::<usize>().ok()));
-    match (which.as_str(), share) {
-        ("", _) => number == 0,
-        ("all", _) => true,
-        (_, Some((share, of))) => number % of == share % of,
-        (part, None) => name.contains(part),
-    }
 }
 
 /// For a software driver that compiles while others compile beside it.
