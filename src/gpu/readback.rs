@@ -312,8 +312,8 @@ mod tests {
             "(1098645505 logits greater and 1 equal in 3, of token 1, in row 1)",
         );
         let wrong = faulty(row_sample::KERNEL.replaced(
-            "records[out + DRAW_TOKEN] = progress.token;",
-            "records[out + DRAW_TOKEN] = progress.token + 3u;",
+            "records[out + DRAW_TOKEN] = now.token;",
+            "records[out + DRAW_TOKEN] = now.token + 3u;",
         ));
         let outcome = wrong.sample(&logits, &[request.row(0), request.row(1)], &SampleInputs::default());
         says(outcome.map(|rows| rows.len()), "of 3, in row 0)");
