@@ -10,7 +10,7 @@ use sortilege::device::Gpu;
 use sortilege::wgpu::{self, BufferUsages};
 use sortilege::{
     DraftTokens, Dtype, GpuInput, GpuLogits, GpuOutput, Pending, Request, Row, Sample, SampleBuffers,
-    SamplingParams, Verification,
+    SamplingParams, Verification, Verified,
 };
 
 const SEQUENCES: usize = 4;
@@ -69,21 +69,30 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// The requests when each has at least so many tokens, and how often the target model ran for that.
 fn decode(engine: &Engine<'_>, verification: Verification) -> sortilege::Result<(Vec<Request>, usize)> {
-    let params = |sequence: usize, stream| SamplingParams {
+    // The target's requests may ask for anything.
+    let params = |sequence: usize| SamplingParams {
+        seed: Some(sequence as u64),
+        presence_penalty: 0.5,
+        max_tokens: Some(TOKENS as u64),
+        ..SamplingParams::default()
+    };
+    // The draft's have a temperature, a seed and a stream alone: so `draft_probabilities` are what they draw from, nothing
+    // in them waits for a token, and they never finish.
+    let drafting = |sequence: usize, stream| SamplingParams {
         seed: Some(sequence as u64),
         stream,
         ..SamplingParams::default()
     };
-    // The draft model has requests of its own, here with the seeds of the target's.
     let mut requests: Vec<Request> =
-        (0..SEQUENCES).map(|sequence| Request::new(params(sequence, 0))).collect::<Result<_, _>>()?;
-    let mut drafters = requests.clone();
+        (0..SEQUENCES).map(|sequence| Request::new(params(sequence))).collect::<Result<_, _>>()?;
+    let mut drafters: Vec<Request> =
+        (0..SEQUENCES).map(|sequence| Request::new(drafting(sequence, 0))).collect::<Result<_, _>>()?;
     let mut passes = 0;
-    while requests.iter().any(|request| request.output().len() < TOKENS) {
+    while requests.iter().any(|request| request.finish_reason().is_none()) {
         if verification == Verification::Block {
-            // Positions that the last block drafted and lost are drawn by other numbers.
+            // No position is drawn again with the numbers of a token that a block dropped.
             for (sequence, drafter) in drafters.iter_mut().enumerate() {
-                drafter.set_params(params(sequence, 1 + passes as u32))?;
+                drafter.set_params(drafting(sequence, 1 + passes as u32))?;
             }
         }
         engine.begin(&requests);
@@ -102,13 +111,13 @@ fn decode(engine: &Engine<'_>, verification: Verification) -> sortilege::Result<
             .collect::<Result<_, _>>()?;
         let rows: Vec<Row<'_>> = drafts.iter().flat_map(DraftTokens::rows).collect();
         let samples = engine.verify(&rows)?.wait()?;
-        let accepted: Vec<Vec<Sample>> = drafts
+        let verified: Vec<Verified<'_>> = drafts
             .iter()
             .zip(samples.chunks(DRAFTED + 1))
-            .map(|(draft, samples)| draft.verify(samples).samples.into_iter().cloned().collect())
+            .map(|(draft, samples)| draft.verify(samples))
             .collect();
-        for ((request, drafter), samples) in requests.iter_mut().zip(&mut drafters).zip(&accepted) {
-            for sample in samples {
+        for ((request, drafter), verified) in requests.iter_mut().zip(&mut drafters).zip(&verified) {
+            for sample in &verified.samples {
                 request.accept(sample);
                 drafter.accept_token(sample.draws[0].token);
             }

@@ -98,9 +98,10 @@ pub enum Mask<'a> {
 pub struct SampleBuffers<'a> {
     /// The grammar mask.
     pub mask: Option<Mask<'a>>,
-    /// Probabilities of the draft, which the engine computes: f32 `[rows][vocab]` without gaps, a row for each row of the
-    /// batch, of which only those that verify draft tokens by rejection or as a block are read. Where few of many rows do,
-    /// give them a call of their own, and the others need no room here. Greedy rows need none.
+    /// Probabilities of the draft, which the engine computes: f32 `[rows][vocab]` without gaps, in the order of the batch. A
+    /// row holds what the row's own draft tokens were drawn from: the draft's answer to the same text as the row's logits.
+    /// Only rows with draft tokens by rejection or as a block, and not greedy, are looked at; the last row of a chain, and
+    /// a leaf of a tree, may hold anything. Where few of many rows have drafts, give them a call of their own.
     pub draft: Option<GpuInput<'a>>,
     /// Where the first drawn token of each row goes, u32 `[rows]`: the next step's input. The buffer needs the usage
     /// `COPY_DST`. A row without a token gets [`NO_TOKEN`](crate::NO_TOKEN).

@@ -14,17 +14,20 @@ pub enum Verification {
     SampleAndMatch,
     /// Accepts a draft token with probability `min(1, p / q)` and otherwise draws from `max(0, p − q)` (Leviathan,
     /// Kalman, Matias 2023; Chen et al. 2023): more is accepted, and the output has the distribution of plain
-    /// decoding. Wants the draft's probabilities q, which the engine computes: those of the very distribution that the
-    /// draft token was drawn from, after the draft's own temperature and filters. Siblings of a tree are tried in turn,
-    /// each against what the ones before it left (Jeon et al. 2024): they must have been drawn from q without
-    /// replacement, in this order. The draft may draw with the request's own seed and stream.
+    /// decoding. Wants the draft's probabilities q, which the engine computes; no call of this library writes them. They
+    /// are those of the very distribution that the draft token was drawn from, with all that the draft's own request
+    /// does: temperature, filters, penalties, masks. Simplest is a draft request with a temperature, a seed and a stream
+    /// alone, since q is then the softmax of its logits at that temperature; the request that is verified may have
+    /// penalties and filters all the same. Siblings of a tree are tried in turn, each against what the ones before it
+    /// left (Jeon et al. 2024): they must have been drawn from q without replacement, in this order. The draft may draw
+    /// with the request's own seed and stream.
     Rejection,
     /// Accepts draft tokens as one block (Sun et al. 2024): a later token makes good what an earlier one lacks, so that
     /// never fewer are accepted than by rejection, on average, and the output has the distribution of plain decoding.
-    /// Wants q as rejection does. How far a block is accepted says something of the tokens that are dropped too: where the
-    /// next one drafts their positions again, draw them with another [`stream`](crate::SamplingParams::stream), or the
-    /// output is biased. The simplest is a stream for each block. At most [`Row::MAX_DRAFT_TOKENS`], no tree; two
-    /// dispatches more.
+    /// Wants q as rejection does. How far a block is accepted depends on the dropped tokens too. So no position may be
+    /// drawn again with the numbers of a dropped token, neither by the next draft nor by the request itself without a
+    /// draft: that biases the output. Give the draft a new [`stream`](crate::SamplingParams::stream) for each block, never
+    /// the request's own. At most [`Row::MAX_DRAFT_TOKENS`], no tree; two dispatches more.
     Block,
 }
 
@@ -34,7 +37,8 @@ pub enum Verification {
 /// The tokens are given from the host, which waits twice: for what the draft drew, and for what of it is accepted.
 /// `examples/speculative.rs` is such a loop, with a draft model that draws on the device.
 ///
-/// Penalties, DRY and bad words see the draft tokens before a row as if they were accepted. `SampleBuffers::tokens` gets a
+/// Penalties, DRY, bad words and no-repeat n-grams see the draft tokens before a row as if they were accepted. A grammar
+/// mask is the engine's: give each row the state after these tokens. `SampleBuffers::tokens` gets a
 /// token for each row, whatever is accepted. Be done with the drafts, which borrow the requests, before
 /// [`Request::accept`].
 ///

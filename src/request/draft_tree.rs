@@ -12,9 +12,11 @@ use crate::error::{Error, Result};
 ///
 /// Tokens after the same one are siblings, in the order of the list. By rejection they are tried in that order, at most
 /// [`Row::MAX_DRAFT_TOKENS`] of them, and must have been drawn without replacement, in that order, from the draft's
-/// probabilities, which are given whole at the row after the token before them. Draws of one position of this library
-/// have the same numbers: give each sibling a [`stream`](crate::SamplingParams::stream) of its own, forbid those before it,
-/// and leave filters off, or tokens stand that the given probabilities do not have.
+/// probabilities, which are given whole at the row after the token before them. To draw them
+/// with this library, make a request for each place among siblings, the first with stream 0, the second with stream 1 and
+/// so on, with a temperature alone. Draw all first siblings in one call, all second ones in the next, each from the same
+/// logits as the first (`row_offsets`), with a grammar mask that leaves out those before it. No filters and no penalties:
+/// the given probabilities would not have them.
 ///
 /// The target model has computed logits after each token of the tree and after the text before it, each with the tokens on
 /// its path alone in sight (tree attention). Penalties, DRY, n-grams and bad words see those as if they were accepted. The

@@ -6,7 +6,8 @@ use crate::answer::Sample;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Verified<'a> {
-    /// Places among the draft tokens of those that were accepted, in order: of a chain the first so many, of a tree a path.
+    /// Places among the draft tokens of those that were accepted, in order: of a chain the first so many, of a tree a path. The
+    /// engine keeps these in its cache and drops the other draft tokens; the last new token is not in it yet.
     pub accepted: Vec<usize>,
     /// The samples of the new tokens, in order: the accepted ones, then the one that is drawn in place of the next draft token, or
     /// where no more was drafted the bonus token. Give them to [`Request::accept`](crate::Request::accept) one by one. Shorter

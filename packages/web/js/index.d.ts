@@ -131,7 +131,7 @@ export interface Draft {
 export interface Verified {
   /** The places of those that stand. */
   accepted: number[];
-  /** The records of the new tokens, one more than stand: give each to `Request.accept`. */
+  /** The records of the new tokens, the accepted ones and one more, fewer where the request finishes or a row is no distribution: give each to `Request.accept`. */
   records: SampleRecord[];
 }
 
