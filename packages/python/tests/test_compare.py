@@ -83,7 +83,7 @@ def test_logs_that_cannot_be_compared_say_why(logits, tmp_path):
     result = sortilege.logprobs(logits, [1] * 7)
     for other, message in [
         (sortilege.logprobs(logits[:6], [1] * 6), "0.jsonl has more records than the other log, which has 6"),
-        (sortilege.logprobs(logits, [1] * 6 + [2]), "the given token of request 0, position 6 is 1 in A and 2 in B"),
+        (sortilege.logprobs(logits, [1] * 6 + [2]), "the target of request 0, position 6 is 1 in A and 2 in B"),
         (sortilege.sample(logits), "logs of drawn tokens"),
     ]:
         with pytest.raises(sortilege.ParamsError, match=message):
