@@ -267,7 +267,6 @@ impl Sampler {
         let demand = Demand::sample(inputs, mask_row_bytes);
         let demand = if kind == Kind::Tokens { demand.without_lists() } else { demand };
         let plan = self.plan_around(logits, demand, |row| !inputs.is_within_block(row))?;
-        plan.check_blocks(inputs)?;
         let rows = logits.rows as u64;
         let draft = draft.filter(|_| inputs.wants_draft());
         let vocab = logits.vocab as u64;

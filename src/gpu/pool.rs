@@ -141,11 +141,7 @@ impl Pool {
             plans[place..].rotate_left(1);
             return Ok(plans[plans.len() - 1].clone());
         }
-        let plan = Arc::new(Plan::of_spans(shape, spans.collect(), demand, &may_begin, limits)?);
-        // (One that cuts a block is refused by who asks for it.)
-        if !plan.chunks.iter().all(|chunk| may_begin(chunk.first_row)) {
-            return Ok(plan);
-        }
+        let plan = Arc::new(Plan::of_spans(shape, spans.collect(), demand, may_begin, limits)?);
         if plans.len() >= MAX_PLANS {
             plans.remove(0);
         }

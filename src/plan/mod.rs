@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::kernels::digit_count;
 use crate::logits::{Shape, bytes_needed, validate_pair, validate_shape};
 use crate::params::LogprobsParams;
-use crate::request::{Inputs, Row, Steps, validate_token_count};
+use crate::request::{Row, Steps, validate_token_count};
 
 /// What a call will do: its [`Cost`], and where everything lies. Prints as a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,19 +103,7 @@ impl Plan {
         let inputs = steps.check(rows, shape.rows, shape.vocab, None)?;
         let mask_row_bytes = if has_mask { shape.vocab.div_ceil(32) as u64 * 4 } else { 0 };
         let demand = Demand::sample(&inputs, mask_row_bytes);
-        let plan = Self::of_spans(shape, Vec::new(), demand, |row| !inputs.is_within_block(row), limits)?;
-        plan.check_blocks(&inputs).map(|()| plan)
-    }
-
-    /// Nothing, if each block of draft tokens lies in one chunk.
-    pub(crate) fn check_blocks(&self, inputs: &Inputs<'_>) -> Result<()> {
-        let mut rows = self.chunks.iter().map(|chunk| chunk.first_row);
-        rows.find(|&row| inputs.is_within_block(row)).map_or(Ok(()), |row| {
-            Err(Error::Limit(format!(
-                "a chunk of the call, whose buffers hold no more rows, ends before row {row}, within a block of draft tokens: list \
-                 fewer tokens, draft fewer, put its rows nearer to each other, or request a higher `max_storage_buffer_binding_size`"
-            )))
-        })
+        Self::of_spans(shape, Vec::new(), demand, |row| !inputs.is_within_block(row), limits)
     }
 
     /// The plan of a `divergence` call of a first batch from a second.
@@ -138,8 +126,8 @@ impl Plan {
         Self::of_spans(shape, Vec::new(), demand, |_| true, limits)
     }
 
-    /// The plan of any call, whose chunks begin at rows that may begin one, where there are some. Where the demand says that
-    /// rows begin anywhere, they lie in these spans.
+    /// The plan of any call, whose chunks begin where one may: not within a block of draft tokens. Where the demand says
+    /// that rows begin anywhere, they lie in these spans.
     pub(crate) fn of_spans(
         shape: &Shape,
         spans: Vec<Span>,
@@ -156,7 +144,13 @@ impl Plan {
         check_upload(shape, (demand.heads(shape.rows) as u64).saturating_mul(ROW_BYTES), limits)?;
         let alignment = limits.alignment();
         let Layout { chunks, stage_stride, uniform_bytes, records_bytes } =
-            Layout::new(shape, &spans, &demand, (&needs, rows_per_chunk), may_begin, alignment);
+            Layout::new(shape, &spans, &demand, (&needs, rows_per_chunk), &may_begin, alignment);
+        if let Some(row) = chunks.iter().map(|chunk| chunk.first_row).find(|&row| !may_begin(row)) {
+            return Err(Error::Limit(format!(
+                "a chunk of the call, whose buffers hold no more rows, ends before row {row}, within a block of draft tokens: list \
+                 fewer tokens, draft fewer, put its rows nearer to each other, or request a higher `max_storage_buffer_binding_size`"
+            )));
+        }
         let plan = Self {
             shape: *shape,
             demand,

@@ -253,6 +253,10 @@ fn a_block_is_not_cut() {
                     }
                 }
             }
+            match gpu.sample(&logits, &rows, &inputs) {
+                Ok(samples) => assert!(chunks > 0 && samples == expected, "blocks of {}", draft.len() + 1),
+                Err(error) => assert!(chunks == 0 && error.to_string().contains("row 4"), "{error}"),
+            }
         }
     }
     static DRAFT: [u32; 40] = [3; 40];
