@@ -2,7 +2,7 @@
 //! token at a time, is in `arithmetic::lane`.
 
 use fearless_simd::prelude::*;
-use fearless_simd::{f32x16, i32x16, mask32x16, u32x16};
+use fearless_simd::{f32x16, i32x16, u32x16};
 
 use super::lane_entries::entries;
 use super::octaves::{GROUP, Octaves, high, low};
@@ -25,11 +25,23 @@ pub(super) struct Lanes {
     /// Whole sums.
     weights: [u32; LANES],
     surprisals: [u32; LANES],
+    /// What they are sums of, of each group.
+    weight_parts: [Parts; TILE_TOKENS / GROUP],
+    surprisal_parts: [Parts; TILE_TOKENS / GROUP],
 }
+
+/// Of each subtile of a group the sums of four tokens, which stand a vector apart: four neighbours make a lane.
+type Parts = [[f32; WIDTH]; GROUP / SUBTILE_TOKENS];
 
 impl Lanes {
     pub(super) fn new() -> Self {
-        Self { max: [exact::BITS_NEG_INFINITY; LANES], weights: [0; LANES], surprisals: [0; LANES] }
+        Self {
+            max: [exact::BITS_NEG_INFINITY; LANES],
+            weights: [0; LANES],
+            surprisals: [0; LANES],
+            weight_parts: [[[0.0; WIDTH]; GROUP / SUBTILE_TOKENS]; TILE_TOKENS / GROUP],
+            surprisal_parts: [[[0.0; WIDTH]; GROUP / SUBTILE_TOKENS]; TILE_TOKENS / GROUP],
+        }
     }
 
     /// Weighs the tokens of a tile, and gives their bits, in place or in the room, and the largest of these. Lanes behind the last
@@ -42,64 +54,54 @@ impl Lanes {
         room: &'b mut [u32; TILE_TOKENS],
         scale: LaneScale,
     ) -> (&'b [u32], u32) {
+        self.max.fill(exact::BITS_NEG_INFINITY);
         let mut max_bits = u32x16::splat(simd, 0);
-        let mut number = 0;
-        // Group by group: what is widened is on its way while the one before is weighed.
-        for (group, room) in tile.runs(GROUP).zip(room.as_chunks_mut::<GROUP>().0) {
-            let mut last = [exact::BITS_NEG_INFINITY; GROUP];
-            let bits = group.widened(room);
-            let group = bits.try_into().unwrap_or_else(|_| {
-                last[..bits.len()].copy_from_slice(bits);
-                &last
-            });
-            self.weigh::<S, SURPRISAL>(simd, number, group, scale, &mut max_bits);
-            number += 1;
+        // The maxima of a group are on their way while the tokens of the one before are weighed.
+        let (mut before, mut number) = (None, 0);
+        let groups = tile.runs(GROUP).zip(room.as_chunks_mut().0);
+        for group in groups.map(Some).chain([None]) {
+            let mut next = None;
+            if let Some((group, room)) = group {
+                let bits = padded(group, room);
+                next = Some((bits, maxima(simd, bits, &mut max_bits)));
+            }
+            if let Some((bits, max)) = std::mem::replace(&mut before, next) {
+                self.max[number * GROUP_LANES..][..GROUP_LANES].copy_from_slice(&max);
+                self.weigh::<S, SURPRISAL>(simd, number, bits, max, scale);
+                number += 1;
+            }
         }
-        self.max[number * GROUP_LANES..].fill(exact::BITS_NEG_INFINITY);
+        // So are the sums of lanes, which wait for one another: they come last.
+        for (sums, parts) in self.weights.as_chunks_mut().0.iter_mut().zip(&self.weight_parts[..number]) {
+            *sums = whole(simd, parts, lane::WHOLE_WEIGHTS);
+        }
+        if SURPRISAL {
+            let parts = &self.surprisal_parts[..number];
+            for (sums, parts) in self.surprisals.as_chunks_mut().0.iter_mut().zip(parts) {
+                *sums = whole(simd, parts, lane::WHOLE_SURPRISALS);
+            }
+        }
         (tile.in_place().unwrap_or(&room[..tile.len()]), simd.reduce_max_u32x16(max_bits))
     }
 
-    /// The lanes of a group of tokens, the one of this number in the tile.
+    /// Sums over the tokens of the group of this number, four to a place.
     #[inline(always)]
     fn weigh<S: Simd, const SURPRISAL: bool>(
         &mut self,
         simd: S,
         number: usize,
         group: &[u32; GROUP],
+        max: [u32; GROUP_LANES],
         scale: LaneScale,
-        max_bits: &mut u32x16<S>,
     ) {
-        let zero = f32x16::splat(simd, 0.0);
-        let (mut weights, mut surprisals, mut maxima) = ([zero; 4], [zero; 4], [zero; 4]);
-        let subtiles = group.as_chunks::<SUBTILE_TOKENS>().0.iter().enumerate();
-        for (i, subtile) in subtiles {
-            let mut bits = [u32x16::splat(simd, 0); 4];
-            for (bits, stored) in bits.iter_mut().zip(subtile.as_chunks().0) {
-                *bits = u32x16::simd_from(simd, *stored);
-            }
-            let [a, b, c, d] = bits;
-            *max_bits = max_bits.max(a.max(b).max(c.max(d)));
-            maxima[i] = lane_maxima(simd, bits).bitcast();
-            let mut parts = [[zero; 4]; 2];
-            for (k, bits) in bits.into_iter().enumerate() {
-                [parts[0][k], parts[1][k]] = token::<S, SURPRISAL>(simd, maxima[i], bits, scale);
-            }
-            let sum = |[a, b, c, d]: [f32x16<S>; 4]| lane_sums(simd, (a + b) + (c + d));
-            weights[i] = sum(parts[0]);
+        let maxima: f32x16<S> = u32x16::simd_from(simd, max).bitcast();
+        let subtiles = group.as_chunks::<SUBTILE_TOKENS>().0.iter().zip(spread(simd, maxima));
+        for (i, (subtile, max)) in subtiles.enumerate() {
+            let [weights, surprisals] = parts::<S, SURPRISAL>(simd, subtile, max, scale);
+            weights.store_slice(&mut self.weight_parts[number][i]);
             if SURPRISAL {
-                surprisals[i] = sum(parts[1]);
+                surprisals.store_slice(&mut self.surprisal_parts[number][i]);
             }
-        }
-        let place = number * GROUP_LANES;
-        let max = fourths(simd, maxima);
-        max.bitcast::<u32x16<S>>().store_slice(&mut self.max[place..place + GROUP_LANES]);
-        let whole = |sums: [f32x16<S>; 4], by: f32, to: &mut [u32; LANES]| {
-            let whole: i32x16<S> = (fourths(simd, sums) * by).to_int();
-            whole.bitcast::<u32x16<S>>().store_slice(&mut to[place..place + GROUP_LANES]);
-        };
-        whole(weights, lane::WHOLE_WEIGHTS, &mut self.weights);
-        if SURPRISAL {
-            whole(surprisals, lane::WHOLE_SURPRISALS, &mut self.surprisals);
         }
     }
 
@@ -143,6 +145,33 @@ impl Lanes {
     }
 }
 
+/// Sums of the four vectors of a subtile: weights, and surprisals.
+#[inline(always)]
+fn parts<S: Simd, const SURPRISAL: bool>(
+    simd: S,
+    subtile: &[u32; SUBTILE_TOKENS],
+    max: f32x16<S>,
+    scale: LaneScale,
+) -> [f32x16<S>; 2] {
+    let mut tokens = [[f32x16::splat(simd, 0.0); 4]; 2];
+    for (k, stored) in subtile.as_chunks().0.iter().enumerate() {
+        let bits = u32x16::simd_from(simd, *stored);
+        [tokens[0][k], tokens[1][k]] = token::<S, SURPRISAL>(simd, max, bits, scale);
+    }
+    let [[a, b, c, d], [e, f, g, h]] = tokens;
+    [(a + b) + (c + d), (e + f) + (g + h)]
+}
+
+/// Whole sums of a group's lanes.
+#[inline(always)]
+fn whole<S: Simd>(simd: S, parts: &Parts, by: f32) -> [u32; GROUP_LANES] {
+    let [a, b, c, d] = *parts;
+    let load = |part: [f32; WIDTH]| f32x16::simd_from(simd, part);
+    let sums = fours([load(a), load(b), load(c), load(d)], |a, b| a + b);
+    let whole: i32x16<S> = (sums * by).to_int();
+    whole.bitcast::<u32x16<S>>().into()
+}
+
 /// Weights of tokens below the maxima of their lanes, and their surprisals, where they are wanted.
 #[inline(always)]
 fn token<S: Simd, const SURPRISAL: bool>(
@@ -155,39 +184,58 @@ fn token<S: Simd, const SURPRISAL: bool>(
     let distance: f32x16<S> = apart.bitcast::<u32x16<S>>().min(lane::FARTHEST.to_bits()).bitcast();
     let units: i32x16<S> = distance.to_int();
     let whole: u32x16<S> = units.bitcast();
-    let chord = u32x16::splat(simd, lane::CHORD) - (whole & ((1 << lane::LANE_REST_BITS) - 1));
-    let mantissa = entries(simd, whole).bitcast::<f32x16<S>>() * chord.bitcast::<f32x16<S>>();
-    let octaves = whole & 0x7f80_0000;
-    let lowered = |x: f32x16<S>| (x.bitcast::<u32x16<S>>() - octaves).bitcast::<f32x16<S>>();
-    let surprisal =
-        if SURPRISAL { lowered(mantissa * distance.max(lane::NEAREST)) } else { f32x16::splat(simd, 0.0) };
-    [lowered(mantissa), surprisal]
+    // Whole octaves lower the chord, not the products: multiplying by a power of two rounds nothing.
+    let chord =
+        u32x16::splat(simd, lane::CHORD) - (whole & (0x7f80_0000 | ((1 << lane::LANE_REST_BITS) - 1)));
+    let weight = entries(simd, whole).bitcast::<f32x16<S>>() * chord.bitcast::<f32x16<S>>();
+    let surprisal = if SURPRISAL { weight * distance.max(lane::NEAREST) } else { f32x16::splat(simd, 0.0) };
+    [weight, surprisal]
 }
 
-/// The maximum of each lane, at the places of all its four tokens, of the vectors of a subtile.
+/// Bits of a group of tokens, in place or in the room; behind the last one of a row is -infinity.
 #[inline(always)]
-fn lane_maxima<S: Simd>(simd: S, [a, b, c, d]: [u32x16<S>; 4]) -> u32x16<S> {
+fn padded<'b>(group: RowBits<'b>, room: &'b mut [u32; GROUP]) -> &'b [u32; GROUP] {
+    let (tokens, rest) = room.split_at_mut(group.len());
+    match group.in_place().map(|bits| (bits, bits.try_into())) {
+        Some((_, Ok(whole))) => return whole,
+        Some((bits, Err(_))) => tokens.copy_from_slice(bits),
+        None => _ = group.widened(tokens),
+    }
+    rest.fill(exact::BITS_NEG_INFINITY);
+    room
+}
+
+/// Bits of the maxima of a group's lanes.
+#[inline(always)]
+fn maxima<S: Simd>(simd: S, group: &[u32; GROUP], max_bits: &mut u32x16<S>) -> [u32; GROUP_LANES] {
+    let (mut largest, mut least) = ([i32x16::splat(simd, 0); 4], [u32x16::splat(simd, 0); 4]);
+    let subtiles = group.as_chunks::<SUBTILE_TOKENS>().0;
+    for ((largest, least), subtile) in largest.iter_mut().zip(&mut least).zip(subtiles) {
+        let [a, b, c, d] = *subtile.as_chunks::<WIDTH>().0 else { unreachable!("a subtile is four vectors") };
+        let load = |stored: [u32; WIDTH]| u32x16::simd_from(simd, stored);
+        let [a, b, c, d] = [load(a), load(b), load(c), load(d)];
+        *max_bits = max_bits.max(a.max(b).max(c.max(d)));
+        *least = a.min(b).min(c.min(d));
+        let signed = |x: u32x16<S>| x.bitcast::<i32x16<S>>();
+        *largest = signed(a).max(signed(b)).max(signed(c).max(signed(d)));
+    }
     // As signed numbers the largest is the largest float, unless all are negative: then it is the least unsigned one.
-    let signed = |x: u32x16<S>| x.bitcast::<i32x16<S>>();
-    let mut largest = signed(a).max(signed(b)).max(signed(c).max(signed(d)));
-    let mut least = a.min(b).min(c.min(d));
-    largest = largest.max(simd.slide_within_blocks_i32x16::<2>(largest, largest));
-    largest = largest.max(simd.slide_within_blocks_i32x16::<1>(largest, largest));
-    least = least.min(simd.slide_within_blocks_u32x16::<2>(least, least));
-    least = least.min(simd.slide_within_blocks_u32x16::<1>(least, least));
-    let has_positive: mask32x16<S> = largest.simd_ge(0);
-    has_positive.select(largest.bitcast::<u32x16<S>>(), least)
+    let largest = fours(largest, |a, b| a.max(b));
+    let least = fours(least, |a, b| a.min(b));
+    largest.simd_ge(0).select(largest.bitcast(), least).into()
 }
 
-/// At the first of four places the sum of all four, first of neighbours.
+/// Every four neighbours of four vectors as one, neighbours first: sixteen lanes in their order.
 #[inline(always)]
-fn lane_sums<S: Simd>(simd: S, parts: f32x16<S>) -> f32x16<S> {
-    let pairs = parts + simd.slide_within_blocks_f32x16::<1>(parts, parts);
-    pairs + simd.slide_within_blocks_f32x16::<2>(pairs, pairs)
+fn fours<S: Simd, V: SimdBase<S>>([a, b, c, d]: [V; 4], both: impl Fn(V, V) -> V) -> V {
+    let pairs = |a: V, b: V| both(a.unzip_low(b), a.unzip_high(b));
+    pairs(pairs(a, b), pairs(c, d))
 }
 
-/// The first of every four places of four vectors.
+/// Each of sixteen numbers at four neighbouring places.
 #[inline(always)]
-fn fourths<S: Simd>(simd: S, [a, b, c, d]: [f32x16<S>; 4]) -> f32x16<S> {
-    simd.unzip_low_f32x16(simd.unzip_low_f32x16(a, b), simd.unzip_low_f32x16(c, d))
+fn spread<S: Simd>(simd: S, numbers: f32x16<S>) -> [f32x16<S>; 4] {
+    let twice = |x: f32x16<S>| [simd.zip_low_f32x16(x, x), simd.zip_high_f32x16(x, x)];
+    let [[a, b], [c, d]] = twice(numbers).map(twice);
+    [a, b, c, d]
 }

@@ -1,8 +1,10 @@
 //! What one tile says, in one read: its maximum, mass, surprisal, the target's rank counts, and the maxima of its
 //! subtiles, the delegates.
 
+use std::cmp::Ordering;
+
 use fearless_simd::prelude::*;
-use fearless_simd::{Level, dispatch, i32x16, u32x16};
+use fearless_simd::{Level, dispatch, i32x16, mask32x16, u32x16};
 
 use super::lanes::{Lanes, WIDTH};
 use crate::arithmetic::exact;
@@ -98,7 +100,7 @@ fn scan<S: Simd, const SURPRISAL: bool>(
             let all = bits.len() as u32;
             (all, 0)
         } else {
-            count(simd, bits, target_key)
+            count(simd, bits, delegates, target_key)
         };
         stats.push(TileStats { max_key, mass, surprisal, n_greater, n_equal });
     }
@@ -116,26 +118,49 @@ fn mark_nan(bits: &[u32], delegates: &mut [i32]) -> i32 {
     exact::KEY_NAN
 }
 
-/// Tokens whose keys are above the target's, and equal to it.
+/// Tokens whose keys are above the target's, and equal to it, of a tile with these largest keys of its subtiles.
 #[inline(always)]
-fn count<S: Simd>(simd: S, bits: &[u32], target_key: i32) -> (u32, u32) {
-    // On the target's side of zero one exclusive or puts bits in the order of the keys, and what lies on the other side
-    // where it belongs. What is not below zero includes -0, which is on the other side.
-    let flip = |is_negative: bool| if is_negative { i32::MAX } else { 0 };
-    let (flip_above, not_below) = (flip(target_key < 0), if target_key == 0 { -1 } else { target_key });
-    let flip_below = flip(not_below < 0);
-    let (mut greater, mut not_less) = (0, 0);
-    let (subtiles, rest) = bits.as_chunks::<SUBTILE_TOKENS>();
-    for subtile in subtiles {
-        let [mut above, mut at_least] = [0u64; 2];
-        for (i, bits) in subtile.as_chunks::<WIDTH>().0.iter().enumerate() {
-            let bits: i32x16<S> = u32x16::simd_from(simd, *bits).bitcast();
-            above |= (bits ^ flip_above).simd_gt(target_key).to_bitmask() << (WIDTH * i);
-            at_least |= (bits ^ flip_below).simd_ge(not_below).to_bitmask() << (WIDTH * i);
+fn count<S: Simd>(simd: S, bits: &[u32], delegates: &[i32], target_key: i32) -> (u32, u32) {
+    // Bits of positive numbers are in the order of the keys as signed integers, those of negative ones against it as
+    // unsigned ones, and what has the other sign lies on the right side.
+    let target = exact::bits_of_key(target_key);
+    let signed = |bits: u32x16<S>| bits.bitcast::<i32x16<S>>();
+    match target_key.cmp(&0) {
+        Ordering::Greater => count_by(simd, bits, delegates, target_key, |bits| {
+            [signed(bits).simd_gt(target_key), signed(bits).simd_ge(target_key)]
+        }),
+        // -0 is none below.
+        Ordering::Equal => count_by(simd, bits, delegates, target_key, |bits| {
+            [signed(bits).simd_gt(0), bits.simd_le((-0.0f32).to_bits())]
+        }),
+        Ordering::Less => {
+            count_by(simd, bits, delegates, target_key, |bits| [bits.simd_lt(target), bits.simd_le(target)])
         }
-        greater += above.count_ones();
-        not_less += at_least.count_ones();
     }
+}
+
+/// The same, by comparisons of bits: which are above, and which not below.
+#[inline(always)]
+fn count_by<S: Simd>(
+    simd: S,
+    bits: &[u32],
+    delegates: &[i32],
+    target_key: i32,
+    compared: impl Fn(u32x16<S>) -> [mask32x16<S>; 2],
+) -> (u32, u32) {
+    let mut counts = [u32x16::splat(simd, 0); 2];
+    let (subtiles, rest) = bits.as_chunks::<SUBTILE_TOKENS>();
+    for (subtile, &delegate) in subtiles.iter().zip(delegates) {
+        if delegate < target_key {
+            continue; // of a likely target most are
+        }
+        for bits in subtile.as_chunks::<WIDTH>().0 {
+            for (count, is_counted) in counts.iter_mut().zip(compared(u32x16::simd_from(simd, *bits))) {
+                *count = is_counted.select(*count + 1, *count);
+            }
+        }
+    }
+    let [mut greater, mut not_less] = counts.map(|count| <[u32; WIDTH]>::from(count).iter().sum::<u32>());
     for &bits in rest {
         let key = exact::key_of_bits(bits);
         greater += u32::from(key > target_key);
