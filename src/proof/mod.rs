@@ -17,6 +17,8 @@ pub mod oracle;
 mod pair_vectors;
 #[cfg(all(feature = "validate", feature = "device"))]
 mod sampling;
+#[cfg(all(feature = "validate", feature = "device"))]
+mod settings;
 #[cfg(all(test, feature = "validate"))]
 mod shards;
 #[cfg(test)]
