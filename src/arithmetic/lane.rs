@@ -15,6 +15,8 @@ pub(crate) const LANE_REST_BITS: u32 = LANE_OCTAVE_FRACTION - TABLE_SIZE.ilog2()
 /// Bits of a binary32. Less the rest of a distance in its last bits, this times an entry of the table is the power of two: a
 /// chord over an octave's 1024th part.
 pub(crate) const CHORD: u32 = 0x3fb8_ba3d;
+/// Whole octaves of a distance: where the exponent of a binary32 lies.
+pub(crate) const WHOLE_OCTAVES: u32 = 0x7f80_0000;
 /// Where distances are cut: 60 octaves, which add nothing to a sum that has a one in it.
 pub(crate) const FARTHEST: f32 = 60.0 * 8_388_608.0;
 /// Where distances begin for the surprisal, 2^-30 of their unit: no subnormal is left that a device could flush.
@@ -94,7 +96,7 @@ pub(crate) static LANE_TABLE: [u32; TABLE_SIZE] = include!("lane_table.in");
 #[cfg(test)]
 pub(crate) mod definition {
     use super::{CHORD, FARTHEST, LANE_REST_BITS, LANE_TABLE, LaneScale, TABLE_SIZE};
-    use super::{NEAREST, WHOLE_SURPRISALS, WHOLE_WEIGHTS};
+    use super::{NEAREST, WHOLE_OCTAVES, WHOLE_SURPRISALS, WHOLE_WEIGHTS};
 
     /// Tokens of a lane.
     pub(crate) const LANE_TOKENS: usize = 16;
@@ -116,7 +118,7 @@ pub(crate) mod definition {
 
     /// A number times two to the minus the whole octaves of a distance; zero stays zero, whose distance has none.
     pub(crate) fn lowered(number: f32, whole: u32) -> f32 {
-        f32::from_bits(number.to_bits() - (whole & 0x7f80_0000))
+        f32::from_bits(number.to_bits() - (whole & WHOLE_OCTAVES))
     }
 
     /// Units, weight and surprisal of a token below a maximum.

@@ -15,19 +15,20 @@ use crate::logits::RowBits;
 pub(super) const WIDTH: usize = 16;
 /// Lanes of a tile, of sixteen tokens each.
 const LANES: usize = TILE_TOKENS / 16;
-/// Lanes of a group of tokens: a vector of them.
+/// Groups of a tile, and lanes of a group: a vector of them.
+const GROUPS: usize = TILE_TOKENS / GROUP;
 const GROUP_LANES: usize = GROUP / 16;
 
-/// The lanes of a tile: lane `k` of a subtile has its tokens `16 i + 4 k + j`, with `i` and `j` below four.
+/// The lanes of a tile, group by group: lane `k` of a subtile has its tokens `16 i + 4 k + j`, with `i` and `j` below four.
 pub(super) struct Lanes {
     /// Bits of the maxima.
-    max: [u32; LANES],
+    max: [[u32; GROUP_LANES]; GROUPS],
     /// Whole sums.
-    weights: [u32; LANES],
-    surprisals: [u32; LANES],
-    /// What they are sums of, of each group.
-    weight_parts: [Parts; TILE_TOKENS / GROUP],
-    surprisal_parts: [Parts; TILE_TOKENS / GROUP],
+    weights: [[u32; GROUP_LANES]; GROUPS],
+    surprisals: [[u32; GROUP_LANES]; GROUPS],
+    /// What they are sums of.
+    weight_parts: [Parts; GROUPS],
+    surprisal_parts: [Parts; GROUPS],
 }
 
 /// Of each subtile of a group the sums of four tokens, which stand a vector apart: four neighbours make a lane.
@@ -36,11 +37,11 @@ type Parts = [[f32; WIDTH]; GROUP / SUBTILE_TOKENS];
 impl Lanes {
     pub(super) fn new() -> Self {
         Self {
-            max: [exact::BITS_NEG_INFINITY; LANES],
-            weights: [0; LANES],
-            surprisals: [0; LANES],
-            weight_parts: [[[0.0; WIDTH]; GROUP / SUBTILE_TOKENS]; TILE_TOKENS / GROUP],
-            surprisal_parts: [[[0.0; WIDTH]; GROUP / SUBTILE_TOKENS]; TILE_TOKENS / GROUP],
+            max: [[exact::BITS_NEG_INFINITY; GROUP_LANES]; GROUPS],
+            weights: [[0; GROUP_LANES]; GROUPS],
+            surprisals: [[0; GROUP_LANES]; GROUPS],
+            weight_parts: [[[0.0; WIDTH]; GROUP / SUBTILE_TOKENS]; GROUPS],
+            surprisal_parts: [[[0.0; WIDTH]; GROUP / SUBTILE_TOKENS]; GROUPS],
         }
     }
 
@@ -54,31 +55,29 @@ impl Lanes {
         room: &'b mut [u32; TILE_TOKENS],
         scale: LaneScale,
     ) -> (&'b [u32], u32) {
-        self.max.fill(exact::BITS_NEG_INFINITY);
         let mut max_bits = u32x16::splat(simd, 0);
+        let mut before: Option<(usize, &[u32; GROUP])> = None;
+        let groups = tile.runs(GROUP).zip(room.as_chunks_mut().0).enumerate();
+        let n_groups = tile.len().div_ceil(GROUP);
         // The maxima of a group are on their way while the tokens of the one before are weighed.
-        let (mut before, mut number) = (None, 0);
-        let groups = tile.runs(GROUP).zip(room.as_chunks_mut().0);
         for group in groups.map(Some).chain([None]) {
             let mut next = None;
-            if let Some((group, room)) = group {
+            if let Some((number, (group, room))) = group {
                 let bits = padded(group, room);
-                next = Some((bits, maxima(simd, bits, &mut max_bits)));
+                self.max[number] = maxima(simd, bits, &mut max_bits);
+                next = Some((number, bits));
             }
-            if let Some((bits, max)) = std::mem::replace(&mut before, next) {
-                self.max[number * GROUP_LANES..][..GROUP_LANES].copy_from_slice(&max);
-                self.weigh::<S, SURPRISAL>(simd, number, bits, max, scale);
-                number += 1;
+            if let Some((number, bits)) = std::mem::replace(&mut before, next) {
+                self.weigh::<S, SURPRISAL>(simd, number, bits, scale);
             }
         }
-        // So are the sums of lanes, which wait for one another: they come last.
-        for (sums, parts) in self.weights.as_chunks_mut().0.iter_mut().zip(&self.weight_parts[..number]) {
-            *sums = whole(simd, parts, lane::WHOLE_WEIGHTS);
-        }
-        if SURPRISAL {
-            let parts = &self.surprisal_parts[..number];
-            for (sums, parts) in self.surprisals.as_chunks_mut().0.iter_mut().zip(parts) {
-                *sums = whole(simd, parts, lane::WHOLE_SURPRISALS);
+        self.max[n_groups..].fill([exact::BITS_NEG_INFINITY; GROUP_LANES]);
+        // The sums of lanes come last: each is a chain of shuffles and additions, for which no weight has to wait.
+        for number in 0..n_groups {
+            self.weights[number] = whole_sums(simd, &self.weight_parts[number], lane::WHOLE_WEIGHTS);
+            if SURPRISAL {
+                self.surprisals[number] =
+                    whole_sums(simd, &self.surprisal_parts[number], lane::WHOLE_SURPRISALS);
             }
         }
         (tile.in_place().unwrap_or(&room[..tile.len()]), simd.reduce_max_u32x16(max_bits))
@@ -91,13 +90,11 @@ impl Lanes {
         simd: S,
         number: usize,
         group: &[u32; GROUP],
-        max: [u32; GROUP_LANES],
         scale: LaneScale,
     ) {
-        let maxima: f32x16<S> = u32x16::simd_from(simd, max).bitcast();
-        let subtiles = group.as_chunks::<SUBTILE_TOKENS>().0.iter().zip(spread(simd, maxima));
-        for (i, (subtile, max)) in subtiles.enumerate() {
-            let [weights, surprisals] = parts::<S, SURPRISAL>(simd, subtile, max, scale);
+        let max = spread(simd, u32x16::simd_from(simd, self.max[number]).bitcast());
+        for (i, subtile) in group.as_chunks().0.iter().enumerate() {
+            let [weights, surprisals] = subtile_sums::<S, SURPRISAL>(simd, subtile, max[i], scale);
             weights.store_slice(&mut self.weight_parts[number][i]);
             if SURPRISAL {
                 surprisals.store_slice(&mut self.surprisal_parts[number][i]);
@@ -109,7 +106,7 @@ impl Lanes {
     #[inline(always)]
     pub(super) fn delegates(&self, delegates: &mut [i32]) -> i32 {
         let mut best = exact::KEY_NEG_INFINITY;
-        for (delegate, lanes) in delegates.iter_mut().zip(self.max.as_chunks::<4>().0) {
+        for (delegate, lanes) in delegates.iter_mut().zip(self.max.as_flattened().as_chunks::<4>().0) {
             let keys = lanes.map(exact::key_of_bits);
             *delegate = keys[0].max(keys[1]).max(keys[2].max(keys[3]));
             best = best.max(*delegate);
@@ -126,7 +123,7 @@ impl Lanes {
         scale: Scale,
     ) -> (u64, u64) {
         const { assert!(LANES == GROUP) }
-        let all = Octaves::new(simd, &self.max, max_bits, scale);
+        let all = Octaves::new(simd, bytemuck::cast_ref(&self.max), max_bits, scale);
         let (mut mass, mut surprisal) = (0, 0);
         let [weights, surprisals]: [&[u64; LANES / 2]; 2] =
             [bytemuck::cast_ref(&self.weights), bytemuck::cast_ref(&self.surprisals)];
@@ -147,7 +144,7 @@ impl Lanes {
 
 /// Sums of the four vectors of a subtile: weights, and surprisals.
 #[inline(always)]
-fn parts<S: Simd, const SURPRISAL: bool>(
+fn subtile_sums<S: Simd, const SURPRISAL: bool>(
     simd: S,
     subtile: &[u32; SUBTILE_TOKENS],
     max: f32x16<S>,
@@ -164,12 +161,12 @@ fn parts<S: Simd, const SURPRISAL: bool>(
 
 /// Whole sums of a group's lanes.
 #[inline(always)]
-fn whole<S: Simd>(simd: S, parts: &Parts, by: f32) -> [u32; GROUP_LANES] {
+fn whole_sums<S: Simd>(simd: S, parts: &Parts, by: f32) -> [u32; GROUP_LANES] {
     let [a, b, c, d] = *parts;
     let load = |part: [f32; WIDTH]| f32x16::simd_from(simd, part);
     let sums = fours([load(a), load(b), load(c), load(d)], |a, b| a + b);
-    let whole: i32x16<S> = (sums * by).to_int();
-    whole.bitcast::<u32x16<S>>().into()
+    let sums: i32x16<S> = (sums * by).to_int();
+    sums.bitcast::<u32x16<S>>().into()
 }
 
 /// Weights of tokens below the maxima of their lanes, and their surprisals, where they are wanted.
@@ -184,9 +181,10 @@ fn token<S: Simd, const SURPRISAL: bool>(
     let distance: f32x16<S> = apart.bitcast::<u32x16<S>>().min(lane::FARTHEST.to_bits()).bitcast();
     let units: i32x16<S> = distance.to_int();
     let whole: u32x16<S> = units.bitcast();
-    // Whole octaves lower the chord, not the products: multiplying by a power of two rounds nothing.
-    let chord =
-        u32x16::splat(simd, lane::CHORD) - (whole & (0x7f80_0000 | ((1 << lane::LANE_REST_BITS) - 1)));
+    // The definition lowers products, so that no compiler of shaders can fuse them with sums. Nothing is fused here, and nothing
+    // becomes subnormal: lowering the chord gives the same number in a step less.
+    let lowered = whole & (lane::WHOLE_OCTAVES | ((1 << lane::LANE_REST_BITS) - 1));
+    let chord = u32x16::splat(simd, lane::CHORD) - lowered;
     let weight = entries(simd, whole).bitcast::<f32x16<S>>() * chord.bitcast::<f32x16<S>>();
     let surprisal = if SURPRISAL { weight * distance.max(lane::NEAREST) } else { f32x16::splat(simd, 0.0) };
     [weight, surprisal]
@@ -196,10 +194,13 @@ fn token<S: Simd, const SURPRISAL: bool>(
 #[inline(always)]
 fn padded<'b>(group: RowBits<'b>, room: &'b mut [u32; GROUP]) -> &'b [u32; GROUP] {
     let (tokens, rest) = room.split_at_mut(group.len());
-    match group.in_place().map(|bits| (bits, bits.try_into())) {
-        Some((_, Ok(whole))) => return whole,
-        Some((bits, Err(_))) => tokens.copy_from_slice(bits),
-        None => _ = group.widened(tokens),
+    if let Some(bits) = group.in_place() {
+        if let Ok(whole) = bits.try_into() {
+            return whole;
+        }
+        tokens.copy_from_slice(bits);
+    } else {
+        group.widened(tokens);
     }
     rest.fill(exact::BITS_NEG_INFINITY);
     room
@@ -211,7 +212,7 @@ fn maxima<S: Simd>(simd: S, group: &[u32; GROUP], max_bits: &mut u32x16<S>) -> [
     let (mut largest, mut least) = ([i32x16::splat(simd, 0); 4], [u32x16::splat(simd, 0); 4]);
     let subtiles = group.as_chunks::<SUBTILE_TOKENS>().0;
     for ((largest, least), subtile) in largest.iter_mut().zip(&mut least).zip(subtiles) {
-        let [a, b, c, d] = *subtile.as_chunks::<WIDTH>().0 else { unreachable!("a subtile is four vectors") };
+        let [a, b, c, d]: [[u32; WIDTH]; 4] = bytemuck::cast(*subtile);
         let load = |stored: [u32; WIDTH]| u32x16::simd_from(simd, stored);
         let [a, b, c, d] = [load(a), load(b), load(c), load(d)];
         *max_bits = max_bits.max(a.max(b).max(c.max(d)));

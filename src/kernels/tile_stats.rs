@@ -129,7 +129,7 @@ fn count<S: Simd>(simd: S, bits: &[u32], delegates: &[i32], target_key: i32) -> 
         Ordering::Greater => count_by(simd, bits, delegates, target_key, |bits| {
             [signed(bits).simd_gt(target_key), signed(bits).simd_ge(target_key)]
         }),
-        // -0 is none below.
+        // -0 equals 0.
         Ordering::Equal => count_by(simd, bits, delegates, target_key, |bits| {
             [signed(bits).simd_gt(0), bits.simd_le((-0.0f32).to_bits())]
         }),
@@ -152,7 +152,7 @@ fn count_by<S: Simd>(
     let (subtiles, rest) = bits.as_chunks::<SUBTILE_TOKENS>();
     for (subtile, &delegate) in subtiles.iter().zip(delegates) {
         if delegate < target_key {
-            continue; // of a likely target most are
+            continue; // below a likely target lie most subtiles
         }
         for bits in subtile.as_chunks::<WIDTH>().0 {
             for (count, is_counted) in counts.iter_mut().zip(compared(u32x16::simd_from(simd, *bits))) {
@@ -259,29 +259,44 @@ pub(super) mod tests {
         rows
     }
 
+    /// The bytes of a row as it may lie in memory: words, words at an odd place, and the upper halves of its words.
+    fn stored(row: &[u32]) -> Vec<(&'static str, Dtype, Vec<u8>)> {
+        let words: &[u8] = bytemuck::cast_slice(row);
+        let halves: Vec<u8> = row.iter().flat_map(|bits| ((bits >> 16) as u16).to_ne_bytes()).collect();
+        vec![
+            ("f32", Dtype::F32, words.to_vec()),
+            ("f32 at an odd place", Dtype::F32, [&[0], words].concat()),
+            ("f16", Dtype::F16, halves.clone()),
+            ("bf16", Dtype::Bf16, halves),
+        ]
+    }
+
     /// Every set of instructions gives what the definition gives, to the bit.
     #[test]
     fn all_instructions_agree() {
         let mut wrong = Vec::new();
         for (name, row) in rows() {
-            for temperature in [1.0f32, 0.001, 0.7, 1000.0] {
-                let scale = PassScale::new(temperature);
-                for target in [None, Some(0), Some(row.len() - 1)] {
-                    let target_key =
-                        target.map_or(exact::KEY_NEG_INFINITY, |token| exact::key_or_nan(row[token]));
-                    let both = by_definition(RowBits::of_f32(&row), target_key, scale);
-                    let mut weights = both.clone();
-                    weights.stats.iter_mut().for_each(|tile| tile.surprisal = 0);
-                    let wants = [(true, both), (false, weights)];
-                    let levels = crate::proof::simd::levels();
-                    for ((level, simd), (surprisal, want)) in
-                        levels.into_iter().flat_map(|level| wants.iter().map(move |want| (level, want)))
-                    {
-                        if run_at(simd, RowBits::of_f32(&row), target_key, scale, *surprisal) != *want {
-                            wrong.push(format!(
-                                "{name} [{}], T {temperature}, target {target:?}, {level}",
-                                row.len()
-                            ));
+            for (way, dtype, bytes) in stored(&row) {
+                let logits = &bytes[bytes.len() - row.len() * dtype.bytes()..];
+                let logits = Logits::new(logits, dtype, 1, row.len()).expect("a row");
+                let bits = logits.row_bits(0);
+                let [first, last] = [0, row.len() - 1]
+                    .map(|token| exact::key_or_nan(bits.iter().nth(token).expect("a token")));
+                for temperature in [1.0f32, 0.001, 0.7, 1000.0] {
+                    let scale = PassScale::new(temperature);
+                    for target_key in [exact::KEY_NEG_INFINITY, first, last, 0, first.saturating_add(1)] {
+                        let both = by_definition(bits, target_key, scale);
+                        let mut weights = both.clone();
+                        weights.stats.iter_mut().for_each(|tile| tile.surprisal = 0);
+                        for (level, simd) in crate::proof::simd::levels() {
+                            for (surprisal, want) in [(true, &both), (false, &weights)] {
+                                if run_at(simd, bits, target_key, scale, surprisal) != *want {
+                                    wrong.push(format!(
+                                        "{name} [{}], {way}, T {temperature}, key {target_key}, {level}",
+                                        row.len()
+                                    ));
+                                }
+                            }
                         }
                     }
                 }
