@@ -44,7 +44,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut waited, mut accepted) = (Vec::new(), requests.clone());
     for position in 0..STEPS {
         let samples = engine.step(&accepted, position, None)?.wait()?;
-        accepted.iter_mut().zip(&samples).for_each(|(request, sample)| request.accept(sample));
+        for (request, sample) in accepted.iter_mut().zip(&samples) {
+            request.accept(sample)?;
+        }
         waited.push(samples);
     }
     let with_waits = start.elapsed();

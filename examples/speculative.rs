@@ -118,7 +118,7 @@ fn decode(engine: &Engine<'_>, verification: Verification) -> sortilege::Result<
             .collect();
         for ((request, drafter), verified) in requests.iter_mut().zip(&mut drafters).zip(&verified) {
             for sample in &verified.samples {
-                request.accept(sample);
+                request.accept(sample)?;
                 drafter.accept_token(sample.draws[0].token);
             }
         }

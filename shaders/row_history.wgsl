@@ -348,13 +348,19 @@ fn is_breaker(token: u32) -> bool {
     return is_listed(breakers_at(), asked(AHEAD_BREAKERS), token);
 }
 
+// Whether a token is in a list, whose tokens are in their order.
 fn is_listed(begin: u32, count: u32, token: u32) -> bool {
-    for (var i = 0u; i < count; i++) {
-        if listed(begin + i) == token {
-            return true;
+    var low = 0u;
+    var high = count;
+    while low < high {
+        let middle = (low + high) / 2u;
+        if listed(begin + middle) < token {
+            low = middle + 1u;
+        } else {
+            high = middle;
         }
     }
-    return false;
+    return low < count && listed(begin + low) == token;
 }
 
 // Does something to a token, unless penalties leave it alone.

@@ -6,7 +6,7 @@ use crate::arithmetic::exact;
 use crate::arithmetic::lane::PassScale;
 use crate::engine::Engine;
 use crate::engine::sealed::Sealed;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::block::block_rows;
 use crate::kernels::row_task::RowTask;
 use crate::kernels::token_ranks::{self, Bounds};
@@ -93,7 +93,15 @@ impl Engine for Cpu {
     }
 
     fn log_softmax(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
-        let mut out = vec![0.0; logits.rows() * logits.vocab()];
+        // Rows that lie over one another may be more than memory addresses.
+        let Some(values) = logits.rows().checked_mul(logits.vocab()) else {
+            return Err(Error::Logits(format!(
+                "[{}][{}] values are more than memory can hold: lower `rows`",
+                logits.rows(),
+                logits.vocab()
+            )));
+        };
+        let mut out = vec![0.0; values];
         each_of(out.chunks_mut(logits.vocab()).collect(), |row, out| {
             log_softmax::run(logits.row_bits(row), &at_one(logits, row, 0).distribution, out);
         });

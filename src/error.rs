@@ -2,13 +2,22 @@
 
 use std::time::Duration;
 
-/// What can go wrong. Every message names the value, the limit and the remedy.
+/// What can go wrong. A message names the value, the limit and the remedy; what the device itself rejects it says in its own
+/// words.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A request asks for something outside its range.
     #[error("{0}")]
     Params(String),
+    /// One row of a batch is at fault: nothing was done for the others either, and without it they can be asked again.
+    #[error("{error}")]
+    Row {
+        /// Its number in the batch.
+        row: usize,
+        /// What is wrong with it, which names it too.
+        error: Box<Error>,
+    },
     /// The logits are not where or what the caller says they are.
     #[error("{0}")]
     Logits(String),
@@ -73,6 +82,43 @@ pub enum Error {
         /// The deadline.
         deadline: Duration,
     },
+}
+
+impl Error {
+    /// The row of the batch that is at fault, where it is one: a server can end its request and go on with the others.
+    ///
+    /// # Example
+    /// ```
+    /// use sortilege::{Cpu, Engine, Logits, Request, SampleInputs, SamplingParams};
+    /// let good = Request::new(SamplingParams::default())?;
+    /// let bad = Request::new(SamplingParams { logit_bias: vec![(5000, 1.0)], ..SamplingParams::default() })?;
+    /// let logits = [0.0f32; 8];
+    /// let logits = Logits::f32(&logits, 2, 4)?;
+    /// let error = Cpu.sample(&logits, &[good.row(0), bad.row(0)], &SampleInputs::default()).unwrap_err();
+    /// assert_eq!(error.row(), Some(1));
+    /// # Ok::<(), sortilege::Error>(())
+    /// ```
+    #[must_use]
+    pub fn row(&self) -> Option<usize> {
+        match self {
+            Self::Row { row, .. } => Some(*row),
+            _ => None,
+        }
+    }
+
+    /// What is wrong, whichever row it is of: never [`Error::Row`].
+    #[must_use]
+    pub fn kind(&self) -> &Self {
+        match self {
+            Self::Row { error, .. } => error.kind(),
+            other => other,
+        }
+    }
+
+    /// The same, of a row.
+    pub(crate) fn of_row(self, row: usize) -> Self {
+        Self::Row { row, error: Box::new(self) }
+    }
 }
 
 /// Result of everything in this crate that can fail.

@@ -15,12 +15,7 @@ use sortilege::{
 
 use common::{buffer, encoder, gpus, upload};
 
-const TIMESTAMPS: SamplerOptions = SamplerOptions {
-    deadline: Duration::from_secs(60),
-    compile_deadline: Duration::from_secs(600),
-    timestamps: true,
-    integers: false,
-};
+const TIMESTAMPS: SamplerOptions = SamplerOptions { timestamps: true, ..SamplerOptions::DEFAULT };
 
 const ROWS: usize = 3;
 const VOCAB: usize = 5000;

@@ -76,7 +76,7 @@ impl Failure {
 
 impl From<sortilege::Error> for Failure {
     fn from(error: sortilege::Error) -> Self {
-        match error {
+        match error.kind() {
             sortilege::Error::Params(_) => Self::Usage(error.to_string()),
             sortilege::Error::Mismatch(_) => Self::Mismatch(error.to_string()),
             sortilege::Error::NoAdapter(_) => Self::NoAdapter(error.to_string()),

@@ -53,7 +53,7 @@ fn step(u: &mut Unstructured<'_>, request: &mut Request, position: u64, vocab: u
     match Cpu.sample(&logits, &[row], &inputs) {
         Ok(samples) => {
             check(&samples[0], request.params(), vocab);
-            request.accept(&samples[0]);
+            request.accept(&samples[0]).expect("in turn");
         }
         Err(error) => {
             let is_refused = request.params().validate_tokens(columns).is_err();

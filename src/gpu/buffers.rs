@@ -3,7 +3,8 @@
 use super::histories::Histories;
 use crate::logits::{Dtype, Shape};
 
-/// Logits `[rows][vocab]` in the engine's buffer, which is only read. The buffer needs the usage `STORAGE`.
+/// Logits `[rows][vocab]` in the engine's buffer, which is only read. The buffer needs the usage `STORAGE`. Construct it from
+/// [`GpuLogits::packed`] with `..`: new fields come in minor versions.
 #[derive(Clone, Copy, Debug)]
 pub struct GpuLogits<'a> {
     /// The engine's buffer. It may be larger than the logits, whose end is rounded up to a whole word of 4 bytes.
@@ -93,7 +94,8 @@ pub enum Mask<'a> {
     Gpu(GpuInput<'a>),
 }
 
-/// What [`Sampler::sample`](crate::Sampler::sample) reads and writes beside the logits; `Default` is nothing.
+/// What [`Sampler::sample`](crate::Sampler::sample) reads and writes beside the logits; `Default` is nothing. Construct it with
+/// `..Default::default()`: new fields come in minor versions.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SampleBuffers<'a> {
     /// The grammar mask.

@@ -151,7 +151,7 @@ impl Sampler {
         })
     }
 
-    /// Room for so many requests of at most so many tokens, of prompt and output: 8 bytes each.
+    /// Room for so many requests of at most so many tokens, of prompt and output: 8 bytes a token, and 144 a request.
     ///
     /// # Errors
     /// [`Error::Limit`](crate::Error::Limit) if the device cannot bind that much, and what it says if the buffer cannot be made.
@@ -165,14 +165,14 @@ impl Sampler {
         let (Some(bytes), true) = (bytes, requests > 0 && tokens > 0) else {
             return Err(Error::Limit(format!(
                 "histories of {requests} requests with {tokens} tokens are none, or more than the {most} bytes that the device \
-                 binds: 8 bytes a token"
+                 binds: 8 bytes a token, 144 a request"
             )));
         };
         let buffer = made(&self.device, "making the histories", || {
             let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
             buffer(&self.device, "sortilege histories", bytes, usage)
         })?;
-        Ok(Histories::new(buffer, requests, tokens))
+        Ok(Histories::new(buffer, self.waiter.clone(), requests, tokens))
     }
 
     /// Checks and compiles rows, for what is done with them.
@@ -187,22 +187,44 @@ impl Sampler {
             Some(Mask::Host(words)) => Some(words),
             Some(Mask::Gpu(_)) | None => None,
         };
+        if let Some(histories) = buffers.histories {
+            histories.check_owner(&self.waiter)?;
+        }
         let mut steps = self.pool.take_steps();
         steps.runs.clear();
-        let entered = buffers.histories.map_or(Ok(()), |histories| histories.enter(rows, &mut steps.runs));
-        let checked = entered.and_then(|()| steps.check(rows, logits.rows, logits.vocab, host_mask));
-        let result = checked.and_then(|inputs| call(&inputs));
+        let entered = buffers.histories.map(|histories| histories.enter(rows, &mut steps.runs)).transpose();
+        let result = entered.and_then(|entered| {
+            let checked = steps.check(rows, logits.rows, logits.vocab, host_mask);
+            let result = checked.and_then(|inputs| call(&inputs));
+            if let (Some(histories), Some(entered)) = (buffers.histories, entered) {
+                histories.end(entered, result.is_ok());
+            }
+            result
+        });
         self.pool.give_back_steps(steps);
         result
     }
 
-    /// Nothing, if one dispatch has so many rows.
-    fn check_runs(&self, rows: usize) -> Result<()> {
+    /// Nothing, if one dispatch has so many rows, and none of them takes more rounds of loops than the device carries out.
+    fn check_runs(&self, inputs: &Inputs<'_>) -> Result<()> {
         let most = self.limits.max_workgroups;
-        if rows > most as usize {
+        if inputs.len() > most as usize {
             return Err(Error::Limit(format!(
-                "{rows} rows with histories are over the {most} workgroups of a dispatch: lower `rows`"
+                "{} rows with histories are over the {most} workgroups of a dispatch: lower `rows`",
+                inputs.len()
             )));
+        }
+        let most = self.most_rounds()?;
+        for (number, row) in inputs.rows().iter().enumerate() {
+            let rounds = inputs.run(number).map_or(0, |run| run.rounds(row));
+            if rounds > u64::from(most) {
+                return Err(Error::Limit(format!(
+                    "what looks at the tokens before row {number} may take {rounds} rounds of loops in the histories, and this \
+                     device carries out {most} without a fault: accept its tokens before each step, and draw without \
+                     `SampleBuffers::histories`"
+                ))
+                .of_row(number));
+            }
         }
         Ok(())
     }
@@ -282,7 +304,7 @@ impl Sampler {
         }
         let histories = histories.filter(|_| plan.demand.runs_ahead);
         if histories.is_some() {
-            self.check_runs(logits.rows)?;
+            self.check_runs(inputs)?;
         }
         Ok((plan, Job { mask, draft, tokens, histories, ..Job::new(kind, logits, Asked::Sample(inputs)) }))
     }

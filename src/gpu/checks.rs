@@ -141,9 +141,14 @@ pub(crate) fn check_words(
     what: &str,
 ) -> Result<()> {
     check_usage(buffer, usage, what)?;
-    if !byte_offset.is_multiple_of(4) || byte_offset.saturating_add(bytes) > buffer.size() {
+    if !byte_offset.is_multiple_of(4) {
         return Err(Error::Logits(format!(
-            "{what} of {bytes} bytes at byte {byte_offset} does not fit a buffer of {}, or the offset is no multiple of 4",
+            "byte offset {byte_offset} of {what} is no multiple of the 4 bytes of a word: begin at one that is"
+        )));
+    }
+    if byte_offset.saturating_add(bytes) > buffer.size() {
+        return Err(Error::Logits(format!(
+            "{what} of {bytes} bytes at byte {byte_offset} does not fit a buffer of {} bytes: make it larger",
             buffer.size()
         )));
     }

@@ -35,6 +35,8 @@ mod divergence;
 mod encode;
 mod guard;
 mod histories;
+#[cfg(all(test, feature = "device"))]
+mod histories_tests;
 #[cfg(feature = "device")]
 mod host_logits;
 mod job;

@@ -137,7 +137,7 @@ impl Sampler {
         finish: impl Fn(&mut Passes, &Bound<'_>),
     ) -> Result<()> {
         let Operation { name, listed, out_row_words, outs } = *operation;
-        let out_row_bytes = out_row_words as u64 * 4;
+        let out_row_bytes = (out_row_words as u64).saturating_mul(4); // the plan refuses what is no vocabulary
         let plan = self.plan(logits, Demand::operation(listed, out_row_bytes))?;
         let bytes = logits.rows as u64 * out_row_bytes;
         let in_place = can_be_bound(logits, outs, self.limits.offset_alignment);

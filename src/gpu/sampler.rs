@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::kernels::kernel::tables;
 use crate::plan::DeviceLimits;
 
-/// Settings of a [`Sampler`].
+/// Settings of a [`Sampler`]. Construct it with `..SamplerOptions::DEFAULT`: new fields come in minor versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SamplerOptions {
     /// How long [`Pending::wait`](crate::Pending::wait) waits for the submit and the device before it gives up.
@@ -30,15 +30,20 @@ pub struct SamplerOptions {
     pub integers: bool,
 }
 
-impl Default for SamplerOptions {
+impl SamplerOptions {
     /// One minute, ten for compiling, no timestamps, floats where they hold.
+    pub const DEFAULT: Self = Self {
+        deadline: Duration::from_secs(60),
+        compile_deadline: Duration::from_secs(600),
+        timestamps: false,
+        integers: false,
+    };
+}
+
+impl Default for SamplerOptions {
+    /// [`SamplerOptions::DEFAULT`]
     fn default() -> Self {
-        Self {
-            deadline: Duration::from_secs(60),
-            compile_deadline: Duration::from_secs(600),
-            timestamps: false,
-            integers: false,
-        }
+        Self::DEFAULT
     }
 }
 

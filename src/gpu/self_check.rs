@@ -220,7 +220,10 @@ impl Sampler {
             if pending.rows().await? != expected {
                 return Err(mismatch());
             }
-            requests.iter_mut().zip(&expected).for_each(|(request, sample)| request.accept(sample));
+            requests
+                .iter_mut()
+                .zip(&expected)
+                .for_each(|(request, sample)| request.accept(sample).expect("in turn"));
         }
         Ok(())
     }

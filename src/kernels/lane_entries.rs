@@ -19,10 +19,16 @@ pub(super) fn entries<S: Simd>(simd: S, whole: u32x16<S>) -> u32x16<S> {
         return <[u32; 16]>::from(avx512::entries(avx512, <[u32; 16]>::from(whole).simd_into(avx512)))
             .simd_into(simd);
     }
-    let places: [u32; 16] = (whole >> lane::LANE_REST_BITS).into();
+    // Below the whole octaves. Two places in a word: half as many words leave the vector.
+    let places = whole << (u32::BITS - lane::LANE_OCTAVE_FRACTION) >> (u32::BITS - exact::TABLE_SIZE.ilog2());
+    let pairs: [u64; 8] = bytemuck::cast(<[u32; 16]>::from(places));
     let mut entries = [0; 16];
-    for (entry, place) in entries.iter_mut().zip(places) {
-        *entry = lane::LANE_TABLE[place as usize % exact::TABLE_SIZE];
+    for (entries, pair) in entries.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
+        #[expect(clippy::cast_possible_truncation, reason = "halves")]
+        let halves = [pair as u32, (pair >> 32) as u32];
+        // No closure: none is compiled for the instructions of the function around it.
+        entries[0] = lane::LANE_TABLE[halves[0] as usize];
+        entries[1] = lane::LANE_TABLE[halves[1] as usize];
     }
     entries.simd_into(simd)
 }

@@ -150,12 +150,11 @@ fn subtile_sums<S: Simd, const SURPRISAL: bool>(
     max: f32x16<S>,
     scale: LaneScale,
 ) -> [f32x16<S>; 2] {
-    let mut tokens = [[f32x16::splat(simd, 0.0); 4]; 2];
-    for (k, stored) in subtile.as_chunks().0.iter().enumerate() {
-        let bits = u32x16::simd_from(simd, *stored);
-        [tokens[0][k], tokens[1][k]] = token::<S, SURPRISAL>(simd, max, bits, scale);
-    }
-    let [[a, b, c, d], [e, f, g, h]] = tokens;
+    let [a, b, c, d]: [[u32; WIDTH]; 4] = bytemuck::cast(*subtile);
+    let [a, e] = token::<S, SURPRISAL>(simd, max, u32x16::simd_from(simd, a), scale);
+    let [b, f] = token::<S, SURPRISAL>(simd, max, u32x16::simd_from(simd, b), scale);
+    let [c, g] = token::<S, SURPRISAL>(simd, max, u32x16::simd_from(simd, c), scale);
+    let [d, h] = token::<S, SURPRISAL>(simd, max, u32x16::simd_from(simd, d), scale);
     [(a + b) + (c + d), (e + f) + (g + h)]
 }
 

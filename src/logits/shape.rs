@@ -28,7 +28,8 @@ pub(crate) fn validate_shape(rows: usize, vocab: usize, row_stride: usize) -> Re
     }
     if rows > 1 && row_stride < vocab {
         return Err(Error::Logits(format!(
-            "a row stride of {row_stride} elements is smaller than vocab {vocab}: rows would overlap"
+            "a row stride of {row_stride} elements is smaller than vocab {vocab}, so that rows would overlap: give {vocab} \
+             or more"
         )));
     }
     Ok(())

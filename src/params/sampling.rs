@@ -127,7 +127,7 @@ pub struct Mirostat {
 }
 
 /// DRY: a token that would extend a repetition of `l >= allowed_length` tokens loses `multiplier · base^(l −
-/// allowed_length)`.
+/// allowed_length)`. Construct it with `..Default::default()`: new fields come in minor versions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dry {
     /// The penalty of the shortest repetition that counts, 0 to 100.

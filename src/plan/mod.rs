@@ -219,7 +219,7 @@ fn check_shape(shape: &Shape) -> Result<()> {
     let width = dtype.bytes() as u64;
     if !byte_offset.is_multiple_of(width) {
         return Err(Error::Logits(format!(
-            "byte offset {byte_offset} is no multiple of the {width} bytes of {dtype}"
+            "byte offset {byte_offset} is no multiple of the {width} bytes of {dtype}: begin the logits at one that is"
         )));
     }
     let end =
@@ -227,7 +227,7 @@ fn check_shape(shape: &Shape) -> Result<()> {
     if end.is_none_or(|end| end > u64::MAX / 2) {
         return Err(Error::Logits(format!(
             "[{rows}][{vocab}] {dtype} at byte {byte_offset} with a row stride of {row_stride} is more than memory \
-             can hold"
+             can hold: lower `rows` or the row stride"
         )));
     }
     Ok(())

@@ -34,7 +34,7 @@ pub(crate) fn spans<'a>(
     limits: &DeviceLimits,
 ) -> impl Iterator<Item = Span> + Clone + 'a {
     let width = shape.dtype.bytes() as u64;
-    let (byte_offset, row_bytes) = (shape.byte_offset, shape.vocab as u64 * width);
+    let (byte_offset, row_bytes) = (shape.byte_offset, (shape.vocab as u64).saturating_mul(width));
     let (most, rest) = (limits.most_bytes(), (buffer_bytes / 4 * 4).saturating_sub(byte_offset));
     let mut left = offsets;
     std::iter::from_fn(move || {

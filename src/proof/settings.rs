@@ -163,16 +163,23 @@ impl SamplingParams {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::FinishReason;
     use crate::proof::grid::{self, Extent};
     use crate::proof::synthetic::KINDS;
 
     /// The quick grid, which tests run, has not every setting at every place of a batch. A request that is refused panics.
     #[test]
     fn every_row_of_the_full_grid_has_a_request_and_some_have_finished() {
-        let of_case =
-            |case: &Case| (0..case.rows).filter(|row| request(case, *row).finish_reason().is_some()).count();
-        let finished: usize = grid::cases(Extent::Full).iter().filter(|case| case.samples).map(of_case).sum();
-        assert!(finished > 0);
+        let requests = |case: Case| (0..case.rows).map(move |row| request(&case, row));
+        let reasons: Vec<_> = grid::cases(Extent::Full)
+            .into_iter()
+            .filter(|case| case.samples)
+            .flat_map(requests)
+            .filter_map(|request| request.finish_reason())
+            .collect();
+        for reason in [FinishReason::Stop, FinishReason::Length] {
+            assert!(reasons.contains(&reason), "no row has finished by {reason:?}");
+        }
     }
 
     /// If their numbers shared a factor, the rows of a batch would meet few of the requests.

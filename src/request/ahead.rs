@@ -76,6 +76,16 @@ layout! {
     }
 }
 
+// Of the kernel.
+/// Invocations of a workgroup.
+const LANES: usize = 256;
+const BUCKET_WORDS: usize = 16;
+/// Places that a token may have.
+const PLACES: usize = 8;
+/// Rounds of taking one, or finding it: each place, at which another may come first.
+const TOUCH: usize = 2 * PLACES;
+const MOST_CROWDED: usize = 256;
+
 /// Words of a slot with room for so many tokens.
 pub(crate) const fn slot_words(tokens: usize) -> usize {
     slot::TOKENS + 2 * tokens
@@ -118,6 +128,36 @@ impl Run {
         let seen = asks.ngram_last(ahead).map_or(0, |last| last.min(self.length as usize));
         let named = counted + repeated + seen + asks.bad_words().count() + asks.early_stops();
         if named == 0 { 0 } else { named.next_power_of_two() }
+    }
+
+    /// Rounds of loops that an invocation of `row_history` takes at most. Where a driver cuts loops short it counts those of all
+    /// loops, and of all invocations that it runs as one: what any of them does counts for each.
+    pub(crate) fn rounds(&self, row: &Row<'_>) -> u64 {
+        let asks = Asks::new(row);
+        let length = self.length as usize;
+        let ahead = length - row.request.tokens().len();
+        let each = |count: usize| count.div_ceil(LANES);
+        let look_up = |list: &[u32]| list.len().checked_ilog2().map_or(0, |steps| steps as usize + 1);
+        let punish = look_up(asks.exempt()) + TOUCH;
+        // What is done twice.
+        let mut visit = 0;
+        if asks.penalties.is_some() {
+            visit += each(ahead) * (1 + 2 * punish);
+        }
+        if asks.repeats {
+            visit += each(length) * (1 + look_up(asks.breakers()) + punish);
+        }
+        if asks.ngram.is_some() {
+            visit += each(length) * (1 + punish);
+        }
+        let longest = asks.bad_words().map(Vec::len).max().unwrap_or(0);
+        visit +=
+            each(asks.bad_words().count()) * (1 + longest + TOUCH) + each(asks.early_stops()) * (1 + TOUCH);
+        let buckets = self.buckets(row);
+        let table = each(buckets * BUCKET_WORDS) + each(buckets * 4) * (1 + PLACES);
+        let crowded = if buckets > 0 { MOST_CROWDED * (1 + TOUCH + PLACES + PLACES * PLACES) } else { 0 };
+        let history = 2 * each(length) + each(asks.breakers().len()) + look_up(asks.stops);
+        (history + 2 * visit + table + crowded) as u64
     }
 
     /// Quads of what the row tells.
@@ -256,14 +296,14 @@ impl<'a> Asks<'a> {
             out[ahead::PENALTIES] = word(repeats.penalties().len());
             out[ahead::BREAKERS] = word(dry.sequence_breakers.len());
             out.extend(repeats.penalties().iter().map(|penalty| penalty.to_bits()));
-            out.extend(&dry.sequence_breakers);
+            put_sorted(&dry.sequence_breakers, out);
         }
         if self.keeps_lengths() {
             out[ahead::FLAGS] |= has::LENGTHS;
         }
         out[ahead::NGRAM] = self.ngram.unwrap_or(0);
         out[ahead::EXEMPT] = word(self.exempt().len());
-        out.extend(self.exempt());
+        put_sorted(self.exempt(), out);
         let mut end = 0;
         for bad_word in self.bad_words() {
             out[ahead::BAD_WORDS] += 1;
@@ -273,8 +313,15 @@ impl<'a> Asks<'a> {
         out[ahead::BAD_TOKENS] = end;
         out.extend(self.bad_words().flatten());
         out[ahead::STOPS] = word(self.stops.len());
-        out.extend(self.stops);
+        put_sorted(self.stops, out);
     }
+}
+
+/// The kernel looks tokens up by halves of their list.
+fn put_sorted(tokens: &[u32], out: &mut Vec<u32>) {
+    let first = out.len();
+    out.extend(tokens);
+    out[first..].sort_unstable();
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "what an upload or a slot holds is counted in 32 bits")]

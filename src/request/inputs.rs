@@ -14,7 +14,8 @@ use crate::answer::{DecodeInfo, FinishReason};
 use crate::arithmetic::rng::Key;
 use crate::error::{Error, Result};
 
-/// What a `sample` call reads beside the logits, in host memory; `Default` is nothing.
+/// What a `sample` call reads beside the logits, in host memory; `Default` is nothing. Construct it with
+/// `..Default::default()`: new fields come in minor versions.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SampleInputs<'a> {
     /// A grammar mask: one bit per token, set where it is allowed; `[rows][ceil(vocab / 32)]` words, the lowest bit
@@ -28,10 +29,10 @@ impl SampleInputs<'_> {
     /// The draft has a probability for every token, and is there if a row wants it.
     pub(crate) fn validate(&self, inputs: &Inputs<'_>) -> Result<()> {
         inputs.check_draft(self.draft.is_some())?;
-        let needed = inputs.len() * inputs.vocab;
+        let needed = inputs.len().saturating_mul(inputs.vocab);
         match self.draft {
             Some(draft) if draft.len() != needed => Err(Error::Params(format!(
-                "the draft has {} probabilities, [{}][{}] are needed",
+                "the draft has {} probabilities, [{}][{}] are needed: one for every token of each row",
                 draft.len(),
                 inputs.len(),
                 inputs.vocab
@@ -83,7 +84,7 @@ impl Steps {
         }
         let mask_words = vocab.div_ceil(32);
         if let Some(mask) = mask
-            && mask.len() != count * mask_words
+            && mask.len() != count.saturating_mul(mask_words)
         {
             return Err(Error::Params(format!(
                 "the grammar mask has {} words, [{count}][{mask_words}] are needed: one bit per token, rows of whole words",
@@ -93,12 +94,12 @@ impl Steps {
         self.buckets.clear();
         self.ends.clear();
         for (number, row) in rows.iter().enumerate() {
-            check_row(row, number, vocab)?;
-            check_block(rows, number)?;
+            check_row(row, number, vocab).map_err(|error| error.of_row(number))?;
+            check_block(rows, number).map_err(|error| error.of_row(number))?;
             if self.runs_ahead(number) || row.finish().is_some() {
                 self.table.clear();
             } else {
-                check_history(row, number)?;
+                check_history(row, number).map_err(|error| error.of_row(number))?;
                 of_step(row, &mut self.table);
             }
             self.buckets.extend_from_slice(self.table.buckets());

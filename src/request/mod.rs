@@ -11,6 +11,8 @@ mod draft;
 mod draft_tree;
 mod finish;
 mod history;
+#[cfg(feature = "gpu")]
+mod identity;
 mod inputs;
 mod lineage;
 mod ngrams;
@@ -37,6 +39,8 @@ pub use verified::Verified;
 
 pub(crate) use changes::Changes;
 pub(crate) use compiled::Compiled;
+#[cfg(feature = "gpu")]
+pub(crate) use identity::{Identity, Life};
 pub(crate) use inputs::{Inputs, Steps};
 #[cfg(all(test, feature = "gpu"))]
 pub(crate) use penalties::MOST_COUNTED;

@@ -1,6 +1,7 @@
 //! A request in the making, and the rows that draw its tokens (long: half of it is documentation).
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use super::bad_words::BadWords;
 use super::change::Change;
@@ -8,16 +9,16 @@ use super::changes::has_same_changes;
 use super::compiled::Compiled;
 use super::history::History;
 #[cfg(feature = "gpu")]
-use super::lineage::Lineage;
+use super::identity::Identity;
 use super::ngrams::NGrams;
 use super::penalties::Penalties;
 use super::repeats::Repeats;
 use super::seed::random_seed;
 use super::table::ChangeTable;
-use crate::answer::Sample;
+use crate::answer::{Sample, Status};
 use crate::arithmetic::exact::pow2;
 use crate::arithmetic::format::MAX_VOCAB;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::filter::Cut;
 use crate::params::{Dry, SamplingParams};
 
@@ -36,7 +37,7 @@ use crate::params::{Dry, SamplingParams};
 /// let logits = [2.0f32, 1.0, 0.1, -3.0];
 /// for position in 0..4 {
 ///     let samples = Cpu.sample(&Logits::f32(&logits, 1, 4)?, &[request.row(position)], &SampleInputs::default())?;
-///     request.accept(&samples[0]);
+///     request.accept(&samples[0])?;
 /// }
 /// assert_eq!(request.output().len(), 4);
 /// # Ok::<(), sortilege::Error>(())
@@ -50,11 +51,15 @@ pub struct Request {
     prompt: usize,
     /// The position behind its first stop token.
     pub(super) end: Option<u64>,
+    /// Positions that the next sample may have: the one behind the last draw, and those behind rows without one.
+    next_samples: Option<RangeInclusive<u64>>,
+    /// Samples of another seed may be in flight.
+    is_reseeded: bool,
     /// Mirostat's state, in Q24 bits.
     pub(super) mu: i64,
-    /// Tells its history from any other's, as long as it grows by what is drawn alone.
+    /// Tells its history from any other's.
     #[cfg(feature = "gpu")]
-    identity: Lineage,
+    identity: Identity,
     pub(crate) compiled: Compiled,
     /// Changes of logits that last.
     pub(super) kept: ChangeTable,
@@ -115,9 +120,11 @@ impl Request {
             tokens: [prompt, output].concat(),
             prompt: prompt.len(),
             end: None,
+            next_samples: None,
+            is_reseeded: false,
             mu,
             #[cfg(feature = "gpu")]
-            identity: Lineage::new(),
+            identity: Identity::new(0, false),
             kept: ChangeTable::default(),
             penalties: None,
             exempt: HashSet::new(),
@@ -129,6 +136,7 @@ impl Request {
         };
         request.look_back();
         request.end = request.find_end();
+        request.tell();
         Ok(request)
     }
 
@@ -187,14 +195,20 @@ impl Request {
     }
 
     /// Changes the parameters from the next row on; the seed stays unless the new ones name another. Where bias, penalties,
-    /// DRY, bad words, stop tokens or allowed tokens change, the tokens so far are looked at once more.
+    /// DRY, bad words, stop tokens or allowed tokens change, the tokens so far are looked at once more. Equal parameters change
+    /// nothing.
     ///
     /// # Errors
     /// As for [`SamplingParams::validate`]; the old ones stay then.
     pub fn set_params(&mut self, params: SamplingParams) -> Result<()> {
         params.validate()?;
-        self.forget_identity();
-        self.seed = params.seed.unwrap_or(self.seed);
+        if params == self.params {
+            return Ok(());
+        }
+        self.turn();
+        let seed = params.seed.unwrap_or(self.seed);
+        self.is_reseeded |= seed != self.seed;
+        self.seed = seed;
         if params.mirostat != self.params.mirostat {
             self.mu = first_mu(&params);
         }
@@ -206,6 +220,7 @@ impl Request {
             self.look_back();
         }
         self.end = self.find_end();
+        self.tell();
         Ok(())
     }
 
@@ -228,14 +243,43 @@ impl Request {
     }
 
     /// Takes the first drawn token into the output, where penalties, DRY and bad words see it, and moves Mirostat's
-    /// limit (not that of a greedy request). A row without a token changes nothing, nor does one that ran ahead and is
+    /// limit (not that of a greedy request). A row without a token adds none, nor does one that ran ahead and is
     /// behind the [end](Self::finish_reason), as it turned out, or as parameters say that came after.
-    pub fn accept(&mut self, sample: &Sample) {
-        let Some(drawn) = sample.draws.first() else { return };
-        let Sample { position, .. } = *sample;
-        if self.end.is_some_and(|end| end <= position) || self.row(position).is_at_length() {
-            return;
+    ///
+    /// # Errors
+    /// [`Error::Params`] if the sample is none of this request's, by its seed, or not the next one, by its position; nothing is
+    /// changed then. Samples without a draw are accepted too, so that none is left out by mistake.
+    pub fn accept(&mut self, sample: &Sample) -> Result<()> {
+        let Sample { position, seed, .. } = *sample;
+        if seed != self.seed && !self.is_reseeded {
+            return Err(Error::Params(format!(
+                "the sample was drawn with seed {seed}, this request draws with {}: accept what was drawn for it",
+                self.seed
+            )));
         }
+        let is_behind = self.end.is_some_and(|end| end <= position) || self.row(position).is_at_length();
+        if is_behind || sample.status == Status::LostHistory {
+            return Ok(());
+        }
+        let next = self.next_samples.clone().unwrap_or(position..=position);
+        if !next.contains(&position) {
+            return Err(Error::Params(format!(
+                "the sample is of position {position}, and the next one of its request of {}: accept each sample once, in the \
+                 order of their positions, those without a draw too",
+                next.end()
+            )));
+        }
+        // A device goes on from what it drew itself, position after position.
+        if sample.draws.is_empty() || sample.accepted.is_some() || position != self.next_position() {
+            self.turn();
+        }
+        let behind = position.saturating_add(1);
+        let Some(drawn) = sample.draws.first() else {
+            // It may be drawn again, or rows in flight have gone on behind it.
+            self.next_samples = Some(*next.start()..=behind.max(*next.end()));
+            return Ok(());
+        };
+        self.next_samples = Some(behind..=behind);
         let is_stop = self.is_stop(drawn.token, position);
         self.push(drawn.token);
         if is_stop {
@@ -246,23 +290,36 @@ impl Request {
             self.mu = mirostat.next_mu(self.mu, drawn.surprise);
             self.compiled = Compiled::new(&self.params, self.seed, self.mu);
         }
+        self.tell();
+        Ok(())
     }
 
     /// Takes a token into the output that was not drawn here.
     pub fn accept_token(&mut self, token: u32) {
-        self.forget_identity();
+        self.turn();
         let position = self.next_position();
         if self.is_stop(token, position) {
             self.end.get_or_insert(position + 1);
         }
+        self.next_samples = self.next_samples.take().map(|next| {
+            let behind = next.start().saturating_add(1);
+            behind..=behind
+        });
         self.push(token);
+        self.tell();
+    }
+
+    /// Tells the devices that remember the request how far it is.
+    fn tell(&self) {
+        #[cfg(feature = "gpu")]
+        self.identity.tell(self.tokens.len(), self.row(self.next_position()).finish().is_some());
     }
 
     /// Its history is no longer what a device makes of the draws.
-    fn forget_identity(&mut self) {
+    fn turn(&mut self) {
         #[cfg(feature = "gpu")]
         {
-            self.identity = Lineage::new();
+            self.identity.turn();
         }
     }
 
@@ -301,8 +358,8 @@ impl Request {
 
     /// Tells its history from any other's.
     #[cfg(feature = "gpu")]
-    pub(crate) fn identity(&self) -> u64 {
-        self.identity.number()
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Tokens of prompt and output.

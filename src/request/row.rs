@@ -3,7 +3,8 @@
 use super::Request;
 use super::history::History;
 
-/// One row of a batch: which request it belongs to, and which of its tokens is drawn.
+/// One row of a batch: which request it belongs to, and which of its tokens is drawn. Construct it from [`Request::row`] with
+/// `..`: new fields come in minor versions.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
     /// Whose parameters apply.

@@ -17,7 +17,8 @@ pub(crate) fn validate_targets(targets: &[Option<u32>], rows: usize, vocab: usiz
         {
             return Err(Error::Params(format!(
                 "target {token} of row {row} is outside the vocabulary of {vocab}: use None where it is unknown"
-            )));
+            ))
+            .of_row(row));
         }
     }
     Ok(())
@@ -32,12 +33,13 @@ pub(crate) fn validate_token_ids(token_ids: &[&[u32]], rows: usize, vocab: usize
         )));
     }
     for (row, list) in token_ids.iter().enumerate() {
-        let in_row = |error: Error| Error::Params(format!("row {row}: {error}"));
+        let in_row = |error: Error| Error::Params(format!("row {row}: {error}")).of_row(row);
         validate_token_count("token ids", list.len()).map_err(in_row)?;
         if let Some(token) = list.iter().find(|&&token| token as usize >= vocab) {
             return Err(Error::Params(format!(
                 "token id {token} of row {row} is outside the vocabulary of {vocab}: remove it"
-            )));
+            ))
+            .of_row(row));
         }
     }
     Ok(())

@@ -16,8 +16,7 @@ pub(crate) const OPTIONS: SamplerOptions = SamplerOptions {
     deadline: Duration::from_secs(20),
     // And without it.
     compile_deadline: Duration::from_secs(100),
-    timestamps: false,
-    integers: false,
+    ..SamplerOptions::DEFAULT
 };
 const ROWS: usize = 2;
 const VOCAB: usize = 2000;

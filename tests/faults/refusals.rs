@@ -11,8 +11,7 @@ use wgpu::{Backends, BufferUsages, ErrorFilter, InstanceDescriptor};
 const OPTIONS: SamplerOptions = SamplerOptions {
     deadline: Duration::from_secs(5),
     compile_deadline: Duration::from_secs(5),
-    timestamps: false,
-    integers: false,
+    ..SamplerOptions::DEFAULT
 };
 
 /// The device and queue of wgpu's backend that does nothing.

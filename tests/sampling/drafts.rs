@@ -27,7 +27,7 @@ fn a_chain_is_verified_in_one_call() {
         let values = row(position as usize);
         let logits = Logits::f32(&values, 1, VOCAB).expect("a row");
         let samples = Cpu.sample(&logits, &[plain.row(position)], &SampleInputs::default()).expect("samples");
-        plain.accept(&samples[0]);
+        plain.accept(&samples[0]).expect("in turn");
     }
     let values: Vec<f32> = (0..5).flat_map(row).collect();
     let logits = Logits::f32(&values, 5, VOCAB).expect("a batch");
@@ -63,7 +63,7 @@ fn a_tree_is_verified_in_one_call() {
         let values = row(position as usize);
         let logits = Logits::f32(&values, 1, VOCAB).expect("a row");
         let samples = Cpu.sample(&logits, &[plain.row(position)], &SampleInputs::default()).expect("samples");
-        plain.accept(&samples[0]);
+        plain.accept(&samples[0]).expect("in turn");
     }
     let other = |token: u32| (token + 1) % VOCAB as u32;
     let [a, b, c, d] = *plain.output() else { panic!("four tokens") };

@@ -102,7 +102,7 @@ fn a_device_follows_requests_that_come_go_and_grow() {
             let got: Vec<Sample> = second.wait().expect("samples");
             assert_eq!(got, expected, "step {step}");
             for (request, sample) in batch.requests.iter_mut().zip(&got) {
-                request.accept(sample);
+                request.accept(sample).expect("in turn");
             }
         }
     }

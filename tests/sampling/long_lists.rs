@@ -144,7 +144,10 @@ fn rows_that_run_ahead_have_their_lists() {
             let rows: Vec<Row<'_>> = requests.iter().map(|request| request.row(position)).collect();
             let expected = Cpu.sample(&logits, &rows, &SampleInputs::default()).expect("samples");
             assert_eq!(pending.wait().expect("samples"), expected, "step {position} on {}", gpu.info().name);
-            requests.iter_mut().zip(&expected).for_each(|(request, sample)| request.accept(sample));
+            requests
+                .iter_mut()
+                .zip(&expected)
+                .for_each(|(request, sample)| request.accept(sample).expect("in turn"));
         }
         assert_eq!(requests.iter().map(|request| request.output().len()).collect::<Vec<_>>(), [3, 2, 3, 3]);
         assert_eq!(read(&gpu, &tokens)[1], u32::MAX, "that of a finished request");

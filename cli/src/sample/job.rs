@@ -112,7 +112,7 @@ impl Job {
                 let logits = Logits::new(&bytes, dtype, end - first, vocab)?;
                 let drawn = self.sample(chosen, &logits, &requests, first, rows)?;
                 for (request, sample) in requests.iter_mut().zip(&drawn) {
-                    request.accept(sample);
+                    request.accept(sample)?;
                 }
                 if let ([request], [sample]) = (&requests[..], &drawn[..]) {
                     // Nobody is waited for: the long lists of many positions need not be kept.

@@ -129,7 +129,7 @@ impl Batch {
         for (&sequence, sample) in sequences.iter().zip(samples) {
             let drawn = sample.draws.first();
             let drawn = drawn.with_context(|| format!("nothing to draw from: {:?}", sample.status))?;
-            self.requests[sequence].accept(sample);
+            self.requests[sequence].accept(sample)?;
             if self.requests[sequence].finish_reason().is_none() {
                 self.input.batches[sequence].push(drawn.token);
             }

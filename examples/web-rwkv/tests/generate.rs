@@ -55,7 +55,7 @@ fn by_web_rwkv(engine: &Engine) -> Vec<Vec<u32>> {
         input = rest;
         for (sequence, row) in output.iter().enumerate().filter(|(_, row)| !row.is_empty()) {
             let sample = on_host(row, engine.vocab, &requests[sequence]);
-            requests[sequence].accept(&sample);
+            requests[sequence].accept(&sample).expect("in turn");
             if sample.finish_reason.is_none() {
                 input.batches[sequence].push(sample.draws[0].token);
             }

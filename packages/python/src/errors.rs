@@ -11,7 +11,7 @@ import_exception!(sortilege._errors, ParamsError);
 /// The exception for an error of the library, with its message.
 pub(crate) fn raised(error: sortilege::Error) -> PyErr {
     let message = error.to_string();
-    match error {
+    match error.kind() {
         sortilege::Error::Params(_) | sortilege::Error::Shard(_) => ParamsError::new_err(message),
         sortilege::Error::Logits(_) => LogitsError::new_err(message),
         _ => DeviceError::new_err(message),

@@ -91,8 +91,7 @@ impl Request {
                 samples.columns.rows.len()
             )));
         };
-        self.inner.accept(row);
-        Ok(())
+        self.inner.accept(row).map_err(raised)
     }
 
     /// Takes a token into the output that was not drawn here.

@@ -20,7 +20,7 @@ pub(crate) fn refused(message: impl std::fmt::Display) -> JsValue {
 
 /// The library's own.
 pub(crate) fn js(cause: Error) -> JsValue {
-    let kind = match &cause {
+    let kind = match cause.kind() {
         Error::Params(_) => "Params",
         Error::Logits(_) => "Logits",
         Error::Limit(_) => "Limit",

@@ -227,7 +227,6 @@ impl Samples {
     pub fn accept(&self, row: usize, request: &Request) -> Result<()> {
         let sample =
             self.rows.get(row).ok_or_else(|| refused(format!("row {row} of {}", self.rows.len())))?;
-        request.0.try_borrow_mut().map_err(|_| refused(BUSY))?.accept(sample);
-        Ok(())
+        request.0.try_borrow_mut().map_err(|_| refused(BUSY))?.accept(sample).map_err(js)
     }
 }

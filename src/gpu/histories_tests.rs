@@ -1,0 +1,254 @@
+//! Who has a slot, and what it goes on from, when calls fail and samples are not those that the device goes on from.
+
+#![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
+
+use super::{Gpu, GpuLogits, Histories, SampleBuffers, SamplerOptions};
+use crate::answer::{Sample, Status};
+use crate::cpu::Cpu;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::kernels::loop_rounds;
+use crate::logits::{Dtype, Logits};
+use crate::params::{Dry, SamplingParams};
+use crate::request::{Request, Row, SampleInputs};
+
+const VOCAB: usize = 40;
+/// Rows of logits, one for each position.
+const POSITIONS: u32 = 8;
+
+/// A device with logits, and histories for so many requests.
+struct Bench {
+    gpu: Gpu,
+    values: Vec<f32>,
+    source: wgpu::Buffer,
+    histories: Histories,
+}
+
+impl Bench {
+    fn new(requests: usize) -> Self {
+        Self::on(Gpu::any().expect("an adapter"), requests)
+    }
+
+    fn on(gpu: Gpu, requests: usize) -> Self {
+        let value = |i: u32| (i.wrapping_mul(0x9e37_79b1) >> 20) as f32 / 900.0;
+        let values: Vec<f32> = (0..POSITIONS * VOCAB as u32).map(value).collect();
+        let source = gpu.upload(bytemuck::cast_slice(&values)).expect("uploaded");
+        let histories = gpu.sampler().histories(requests, 4096).expect("made");
+        Self { gpu, values, source, histories }
+    }
+
+    /// The rows at once, each with the logits of the first one's position.
+    fn sample(&self, rows: &[Row<'_>]) -> Result<Vec<Sample>> {
+        self.sample_at(rows[0].position, rows)
+    }
+
+    /// The same with those of another.
+    fn sample_at(&self, position: u64, rows: &[Row<'_>]) -> Result<Vec<Sample>> {
+        let starts = vec![position % u64::from(POSITIONS) * VOCAB as u64; rows.len()];
+        let packed = GpuLogits::packed(&self.source, Dtype::F32, rows.len(), VOCAB);
+        let batch = GpuLogits { row_offsets: &starts, ..packed };
+        self.sample_of(&batch, rows)
+    }
+
+    fn sample_of(&self, batch: &GpuLogits<'_>, rows: &[Row<'_>]) -> Result<Vec<Sample>> {
+        let buffers = SampleBuffers { histories: Some(&self.histories), ..SampleBuffers::default() };
+        self.gpu.submit(|encoder| self.gpu.sampler().sample(encoder, batch, rows, &buffers))?.wait()
+    }
+
+    /// What the CPU engine draws at that position.
+    fn expected(&self, row: Row<'_>) -> Sample {
+        let first = row.position as usize % POSITIONS as usize * VOCAB;
+        let own = &self.values[first..][..VOCAB];
+        let logits = Logits::f32(own, 1, VOCAB).expect("a row");
+        Cpu.sample(&logits, &[row], &SampleInputs::default()).expect("a sample").remove(0)
+    }
+}
+
+fn request(seed: u64, change: impl FnOnce(&mut SamplingParams)) -> Request {
+    let mut params = SamplingParams { seed: Some(seed), ..SamplingParams::default() };
+    change(&mut params);
+    Request::new(params).expect("in range")
+}
+
+/// One that looks at its tokens.
+fn looking(seed: u64) -> Request {
+    request(seed, |p| (p.presence_penalty, p.frequency_penalty) = (1.5, 0.5))
+}
+
+/// Requests that run ahead go on as if a call that failed had not been made.
+#[test]
+fn a_call_that_fails_takes_nobodys_place() {
+    let bench = Bench::new(2);
+    let running = [looking(1), request(2, |p| p.stop_token_ids = vec![0])];
+    let others: Vec<Request> = (3..6).map(looking).collect();
+    let mut waited = running.clone();
+    let too_small = bench.gpu.upload(&[0; 8]).expect("uploaded");
+    for position in 0..u64::from(POSITIONS) {
+        let rows = [0, 1].map(|number| running[number].row(position));
+        let got = bench.sample(&rows).expect("both have a slot");
+        for (waited, got) in waited.iter_mut().zip(got) {
+            let mut expected = bench.expected(waited.row(position));
+            expected.reopened = got.reopened;
+            assert_eq!(got, expected, "position {position}");
+            waited.accept(&expected).expect("in turn");
+        }
+        let others: Vec<Row<'_>> = others.iter().map(|request| request.row(0)).collect();
+        let refused = match position % 4 {
+            // Two of three have found a place then.
+            0 => bench.sample(&others),
+            // All have, and the logits are not there.
+            1 => bench.sample_of(&GpuLogits::packed(&too_small, Dtype::F32, 2, VOCAB), &others[..2]),
+            // The second row is impossible.
+            2 => bench.sample(&[others[0], others[1].request.row(5)]),
+            // One that runs ahead already, twice, and one too many beside it.
+            _ => bench.sample(&[running[0].row(position + 1), others[1], others[2]]),
+        };
+        assert!(refused.is_err(), "position {position}: {refused:?}");
+    }
+}
+
+/// A sample without a draw is a place in the device's history, and none in the host's: nothing is counted twice.
+#[test]
+fn a_row_without_a_draw_is_counted_once() {
+    let bench = Bench::new(1);
+    let nothing = bench.gpu.upload(bytemuck::cast_slice(&[f32::NAN; VOCAB])).expect("uploaded");
+    let mut request = looking(7);
+    let nothing = bench.sample_of(&GpuLogits::packed(&nothing, Dtype::F32, 1, VOCAB), &[request.row(0)]);
+    let nothing = nothing.expect("answered").remove(0);
+    assert_eq!((nothing.status, nothing.draws.len()), (Status::Nan, 0));
+    let ahead: Vec<Sample> =
+        (1..3).map(|position| bench.sample(&[request.row(position)]).expect("ahead").remove(0)).collect();
+    request.accept(&nothing).expect("in turn");
+    request.accept(&ahead[0]).expect("in turn");
+    let refused = bench.sample(&[request.row(3)]).expect_err("the places are no longer the same");
+    assert!(refused.to_string().contains("needs all 3 before it, of which 1 are known"), "{refused}");
+    let mut expected = bench.expected(request.row(1));
+    let got = bench.sample(&[request.row(1)]).expect("the host knows all").remove(0);
+    expected.reopened = got.reopened;
+    assert_eq!(got, expected);
+}
+
+/// A token that was drawn and not accepted is not gone on from.
+#[test]
+fn what_was_not_accepted_is_forgotten() {
+    let bench = Bench::new(1);
+    let mut request = request(3, |p| (p.temperature, p.no_repeat_ngram_size) = (0.0, 1));
+    let first = bench.sample(&[request.row(0)]).expect("a sample").remove(0);
+    request.accept(&first).expect("in turn");
+    let discarded = bench.sample(&[request.row(1)]).expect("ahead").remove(0).draws[0].token;
+    let draft = [first.draws[0].token];
+    let verified =
+        bench.sample_at(4, &[Row { draft: &draft, ..request.row(1) }]).expect("verified").remove(0);
+    assert_eq!(verified.accepted, Some(false));
+    assert_ne!(verified.draws[0].token, discarded);
+    request.accept(&verified).expect("in turn");
+    let got = bench.sample(&[request.row(2)]).expect("a sample").remove(0);
+    let mut expected = bench.expected(request.row(2));
+    expected.reopened = got.reopened;
+    assert_eq!(got, expected);
+}
+
+/// What would take more rounds of loops than the device carries out is refused, not computed wrong.
+#[test]
+fn a_history_over_the_rounds_of_a_device_is_refused() {
+    let right = "state = state * 1664525u";
+    let cut = loop_rounds::KERNEL
+        .replaced(right, &format!("if i * chunk.vocab + j >= {}u {{ break; }} {right}", 1 << 13));
+    let gpu = Gpu::any().expect("an adapter");
+    let wary = Bench::on(gpu.beside_checked(SamplerOptions::default(), cut).expect("a sampler"), 1);
+    let sound = Bench::on(gpu, 1);
+    let breakers = |p: &mut SamplingParams| {
+        let sequence_breakers = (8..40).rev().collect();
+        p.dry = Some(Dry { sequence_breakers, ..Dry::default() });
+    };
+    let mut request = request(1, breakers);
+    for token in 0..4000 {
+        request.accept_token(token % 7);
+    }
+    let position = request.output().len() as u64;
+    let refused = wary.sample(&[request.row(position)]).expect_err("too many rounds");
+    assert!(matches!(refused.kind(), Error::Limit(why) if why.contains("7168 without a fault")), "{refused}");
+    sound.sample(&[request.row(position)]).expect("few for this one");
+}
+
+/// Who leaves where there is no place: those that lose nothing first.
+#[test]
+fn those_that_lose_the_least_leave_first() {
+    let bench = Bench::new(3);
+    let draw = |request: &Request, position| {
+        bench.sample(&[request.row(position)]).map(|samples| samples[0].clone())
+    };
+    let (running, dropped, mut accepted) = (looking(1), looking(2), looking(3));
+    for request in [&running, &dropped] {
+        draw(request, 0).expect("a place");
+    }
+    let sample = draw(&accepted, 0).expect("a place");
+    accepted.accept(&sample).expect("in turn");
+    drop(dropped);
+    let newcomers = [looking(4), looking(5), looking(6)];
+    draw(&newcomers[0], 0).expect("the place of the dropped one");
+    draw(&running, 1).expect("it runs ahead");
+    draw(&newcomers[1], 0).expect("the place of the accepted one");
+    draw(&running, 2).expect("it runs ahead");
+    // All others run ahead now, and were drawn from before it: one of them leaves.
+    draw(&accepted, 1).expect("it enters again");
+    draw(&running, 3).expect("it runs ahead");
+    let refused = draw(&newcomers[0], 1).expect_err("it left, and its token is not accepted");
+    assert_eq!(refused.row(), Some(0));
+    assert!(refused.to_string().contains("another request has its place (3 places"), "{refused}");
+    let finished = request(7, |p| (p.presence_penalty, p.max_tokens) = (1.0, Some(1)));
+    let mut finished = finished;
+    let sample = draw(&finished, 0).expect("the place of the accepted one");
+    finished.accept(&sample).expect("in turn");
+    draw(&newcomers[2], 0).expect("the place of the finished one");
+    draw(&running, 4).expect("it runs ahead");
+    draw(&newcomers[1], 1).expect_err("it left for the one that has finished");
+}
+
+/// Histories are of the device that they were made on, and what goes wrong with them says why.
+#[test]
+fn what_the_histories_cannot_tell_is_named() {
+    let (bench, other) = (Bench::new(2), Bench::new(2));
+    let request = looking(1);
+    let batch = GpuLogits::packed(&bench.source, Dtype::F32, 1, VOCAB);
+    let buffers = SampleBuffers { histories: Some(&other.histories), ..SampleBuffers::default() };
+    let foreign =
+        bench.gpu.submit(|encoder| bench.gpu.sampler().sample(encoder, &batch, &[request.row(0)], &buffers));
+    let message = foreign.map(|_| ()).expect_err("of another device").to_string();
+    assert!(message.contains("made by a sampler of its own"), "{message}");
+    let why = |request: &Request, position| {
+        let refused = bench.sample(&[request.row(position)]).expect_err("not known");
+        assert_eq!(refused.row(), Some(0), "{refused}");
+        refused.to_string()
+    };
+    assert!(why(&request, 1).contains("it has not entered"));
+    let mut changed = looking(2);
+    bench.sample(&[changed.row(0)]).expect("a sample");
+    assert!(why(&changed, 3).contains("2 steps before it were not recorded"), "{}", why(&changed, 3));
+    changed.set_params(changed.params().clone()).expect("the same");
+    bench.sample(&[changed.row(1)]).expect("it runs ahead");
+    let params = SamplingParams { presence_penalty: 0.1, ..changed.params().clone() };
+    changed.set_params(params).expect("others");
+    assert!(why(&changed, 2).contains("parameters have changed"), "{}", why(&changed, 2));
+}
+
+/// Samples of other requests, out of turn and twice are no next token.
+#[test]
+fn samples_are_accepted_in_turn() {
+    let bench = Bench::new(1);
+    let mut request = looking(1);
+    let samples: Vec<Sample> =
+        (0..3).map(|position| bench.sample(&[request.row(position)]).expect("a sample").remove(0)).collect();
+    let refused = |request: &mut Request, sample: &Sample, why: &str| {
+        let (before, error) = (request.output().to_vec(), request.accept(sample).expect_err(why));
+        assert!(error.to_string().contains(why), "{error}");
+        assert_eq!(request.output(), before);
+    };
+    refused(&mut looking(2), &samples[0], "with seed 1, this request draws with 2");
+    request.accept(&samples[0]).expect("the first");
+    refused(&mut request, &samples[2], "of position 2, and the next one of its request of 1");
+    refused(&mut request, &samples[0], "of position 0");
+    request.accept(&samples[1]).expect("the second");
+    request.accept_token(7);
+    refused(&mut request, &samples[2], "the next one of its request of 3");
+}
