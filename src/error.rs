@@ -57,12 +57,13 @@ pub enum Error {
     },
     /// The device computes other bits than the CPU engine.
     #[error(
-        "{0} computes other bits than the CPU engine: its driver miscompiles the kernels, update it or use the CPU"
+        "{0} computes other bits than the CPU engine: its driver miscompiles the kernels, update it or use the \
+         CPU (or the sampler got another device's queue)"
     )]
     Mismatch(String),
     /// The commands were not submitted, so there is nothing to wait for.
     #[error(
-        "the encoder was dropped, or not submitted within the deadline: call `queue.submit` before waiting"
+        "the encoder was dropped, or not submitted within `SamplerOptions::deadline`: call `queue.submit` before waiting"
     )]
     NotSubmitted,
     /// The driver did not compile the kernels in time.

@@ -184,14 +184,14 @@ fn buffers_of_another_device_are_told() {
             "{outcome:?}"
         );
     };
-    is_told(sample(&theirs, &ours).map(|_| ()), "binding the logits");
+    is_told(sample(&theirs, &ours).map(|_| ()), "binding the buffers of the call");
     is_told(sample(&ours, &theirs).map(|_| ()), "copying to the engine's buffer");
     assert_eq!(sample(&ours, &ours).expect("a sample").len(), 1);
 
     // Both results in one buffer, so that they are copied; or each in its own, so that they are bound.
     let own = stranger.create_buffer(&descriptor);
     for (second, byte_offset, doing) in
-        [(&theirs, 32, "copying to the engine's buffer"), (&own, 0, "binding the logits")]
+        [(&theirs, 32, "copying to the engine's buffer"), (&own, 0, "binding the buffers of the call")]
     {
         let mut open = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let batch = GpuLogits::packed(&ours, Dtype::F32, 1, 8);

@@ -22,9 +22,12 @@ pub enum Status {
     NothingFinite,
     /// The request had finished before the row, which nobody looked at.
     Finished,
-    /// What is looked at before the row is not among the `Histories`: a step before it was dropped or
-    /// submitted out of order, or too many tokens that it changes share a place in the table of changes. Nothing is drawn: accept
-    /// the samples before it and draw it again, where a table was too full without histories.
+    /// The row ran ahead with `Histories`, which do not know the tokens before it. Nothing is drawn.
+    ///
+    /// - A step before it was recorded and not submitted, or submitted out of order: accept the samples before that step, and
+    ///   record it and those behind it again.
+    /// - Or, very seldom, the tokens that change its logits find no room in the device's table: accept the samples before the
+    ///   row, and draw it without `Histories`.
     LostHistory,
 }
 

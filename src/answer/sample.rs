@@ -66,6 +66,12 @@ pub struct Drawn {
 }
 
 impl Sample {
+    /// The first drawn token, which [`Request::accept`](crate::Request::accept) takes; `None` of a row without a draw.
+    #[must_use]
+    pub fn token(&self) -> Option<u32> {
+        self.draws.first().map(|drawn| drawn.token)
+    }
+
     /// Every field as bits but [`Self::reopened`], for comparisons.
     fn bits(&self) -> Vec<u64> {
         let mut bits = vec![

@@ -109,7 +109,7 @@ pub struct SampleBuffers<'a> {
     /// `COPY_DST`. A row without a token gets [`NO_TOKEN`](crate::NO_TOKEN).
     pub tokens: Option<GpuOutput<'a>>,
     /// Empty, or for each row the words from the start of `tokens` to where its token goes, such as the next position of a
-    /// `[rows][context]`; a copy for each row then.
+    /// `[rows][context]`; a copy for each row then, in their order.
     pub token_offsets: &'a [u64],
     /// Where requests that look at their tokens keep them, to run ahead of the host and to finish there; all steps of a
     /// request have the same. A dispatch more where a row uses them. Rows of drafts, and rows that are detached, do not run

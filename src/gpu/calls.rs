@@ -81,8 +81,9 @@ impl Sampler {
     /// call where rows use [`Histories`](crate::Histories). The logits are read, never written, when the encoder is submitted.
     ///
     /// # Errors
-    /// As for [`Sampler::logprobs`]; [`Error::Params`](crate::Error::Params) names the row, and [`Error::Limit`](crate::Error::Limit)
-    /// the row of a block of draft tokens that is longer than a chunk.
+    /// As for [`Sampler::logprobs`]; what is wrong with one row is [`Error::Row`](crate::Error::Row), so that the others can be
+    /// drawn without it. [`Error::Limit`](crate::Error::Limit) too where a block of draft tokens is longer than a chunk. Nothing is
+    /// recorded then.
     ///
     /// # Example
     /// ```
@@ -123,7 +124,8 @@ impl Sampler {
     }
 
     /// The same, of which only the first drawn token of each row is wanted, in [`SampleBuffers::tokens`]: nothing comes back to
-    /// the host, lists are not made, and there is nothing to wait for. A row that the driver cannot be trusted with, of which
+    /// the host, lists are not made, and there is nothing to wait for. A host that reads the tokens itself tells a request by
+    /// [`Request::accept_token`](crate::Request::accept_token), when none of its rows is in flight. A row that the driver cannot be trusted with, of which
     /// [`Pending::wait`] tells, gets [`NO_TOKEN`](crate::NO_TOKEN) here.
     ///
     /// # Errors
@@ -164,8 +166,8 @@ impl Sampler {
         let bytes = bytes.map(|bytes| bytes as u64).filter(|&bytes| bytes <= most);
         let (Some(bytes), true) = (bytes, requests > 0 && tokens > 0) else {
             return Err(Error::Limit(format!(
-                "histories of {requests} requests with {tokens} tokens are none, or more than the {most} bytes that the device \
-                 binds: 8 bytes a token, 144 a request"
+                "histories of {requests} requests with {tokens} tokens: at least one of each, and at most the {most} bytes that \
+                 the device binds, 8 a token and 144 a request"
             )));
         };
         let buffer = made(&self.device, "making the histories", || {
@@ -297,6 +299,12 @@ impl Sampler {
         }
         if let Some(GpuInput { buffer, byte_offset }) = draft {
             check_words(buffer, byte_offset, rows * vocab * 4, Usage::STORAGE, "the draft")?;
+        }
+        if tokens.is_none() && !offsets.is_empty() {
+            return Err(Error::Params(format!(
+                "{} token offsets, and no buffer for the tokens: name it in `SampleBuffers::tokens`",
+                offsets.len()
+            )));
         }
         let tokens = tokens.map(|out| TokensOut { out, offsets });
         if let Some(tokens) = &tokens {

@@ -15,8 +15,8 @@ fn check_range(logits: &GpuLogits<'_>, end: u64, what: &str) -> Result<()> {
     check_usage(logits.buffer, wgpu::BufferUsages::STORAGE, what)?;
     if end > logits.buffer.size() {
         return Err(Error::Logits(format!(
-            "{what}, [{}][{}] {} at byte {} with a row stride of {} ends at byte {}, the buffer has {}: correct the shape, or \
-             make the buffer a multiple of 4 bytes",
+            "{what}, [{}][{}] {} at byte {} with a row stride of {}, in whole words of 4 bytes, ends at byte {}, the buffer has \
+             {}: correct the shape, or make it larger",
             logits.rows,
             logits.vocab,
             logits.dtype,

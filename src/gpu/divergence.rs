@@ -96,7 +96,7 @@ impl Sampler {
             most_rounds: u32::MAX,
         };
         let mut uniforms = Vec::with_capacity(plan.chunks.len());
-        let passes = made(&self.device, "binding the logits", || {
+        let passes = made(&self.device, "binding the buffers of the call", || {
             let (table, scratch) = (Range::whole(&self.table), Range::whole(&scratch));
             let mut passes = Passes::default();
             for chunk in &plan.chunks {

@@ -217,7 +217,7 @@ impl Sampler {
             None => None,
         };
         let mut uniforms = Vec::with_capacity(plan.chunks.len());
-        let passes = made(&self.device, "binding the logits", || {
+        let passes = made(&self.device, "binding the buffers of the call", || {
             let (table, scratch) = (Range::whole(&self.table), Range::whole(&scratch));
             let mut passes = Passes::default();
             if let (Some((kernel, histories)), Some(work)) = (&row_history, &work) {

@@ -23,6 +23,11 @@ use crate::plan::Plan;
 /// Logprobs or samples on their way to the host. Submit the encoder, then [`wait`](Self::wait) or `.await`; any number may
 /// be in flight, and they may be read in any order. Dropping one forgets its rows and disturbs nothing.
 ///
+/// Natively a map is there only once somebody polls the device. `wait` does so itself, and blocks: before the submit for all
+/// of [`SamplerOptions::deadline`](crate::SamplerOptions::deadline), unless another thread submits. While something is awaited
+/// one thread of ours polls, which all samplers share that came of one by [`Sampler::with`]; an engine that polls anyway may
+/// ask [`is_ready`](Self::is_ready).
+///
 /// In a browser nothing can block, so that there is no `wait`: `.await` is what there is. It knows no deadline; race it
 /// against a timer of the page.
 #[must_use = "the rows are lost if nobody waits for them"]

@@ -17,10 +17,10 @@ use crate::plan::DeviceLimits;
 /// Settings of a [`Sampler`]. Construct it with `..SamplerOptions::DEFAULT`: new fields come in minor versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SamplerOptions {
-    /// How long [`Pending::wait`](crate::Pending::wait) waits for the submit and the device before it gives up.
+    /// How long [`Pending::wait`](crate::Pending::wait) waits for the submit and the device before it gives up: a minute.
     pub deadline: Duration,
     /// How long [`Sampler::prepare`] and the check of the device's arithmetic wait: drivers compile a kernel when it first
-    /// runs, software ones for a minute and more.
+    /// runs, software ones for a minute and more. Ten minutes.
     pub compile_deadline: Duration,
     /// Whether to measure each dispatch on the device, for [`Sampler::take_timings`]. The device must have been
     /// requested with `Features::TIMESTAMP_QUERY`. The dispatches of a call are then a compute pass each.
@@ -103,7 +103,8 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// A sampler on the engine's device.
+    /// A sampler on the engine's device. The queue is that device's own: wgpu does not tell another one, with which nothing that
+    /// is uploaded arrives.
     ///
     /// # Errors
     /// [`Error::Limit`](crate::Error::Limit) if the device was requested with limits below the floor of WebGPU that

@@ -50,7 +50,9 @@ impl<'a> Row<'a> {
 }
 
 impl Request {
-    /// A row that draws this request's token number `position`: the length of the output, plus the steps in flight.
+    /// A row that draws this request's token number `position`: the length of the output, plus the steps in flight. Count it
+    /// for each request: rows move in a batch. Where the logits are no distribution nothing is drawn, and the position is free:
+    /// draw it again, or end the request.
     /// Penalties, DRY, bad words of several tokens, no-repeat n-grams and Mirostat look at the tokens before it: accept these
     /// first, or the row is refused. Other requests may run ahead. A position before the last one is drawn again with all
     /// that is accepted.

@@ -91,7 +91,7 @@ impl SamplingParams {
             let least = self.min_tokens.max(1);
             if most < least {
                 return Err(Error::Params(format!(
-                    "max_tokens {most} is below {least}, the least that a request has by min_tokens {}: raise it, or leave it out",
+                    "max_tokens {most} is below {least}: at least 1, and as many as min_tokens, which is {}; raise it, or leave it out",
                     self.min_tokens
                 )));
             }
@@ -226,7 +226,7 @@ mod tests {
             ("top_p is set", |p| (p.top_p, p.order) = (0.9, Order::List(vec![TopK]))),
             ("temperature is set", |p| (p.temperature, p.order) = (0.9, Order::List(Vec::new()))),
             ("max_tokens 0 is below 1", |p| p.max_tokens = Some(0)),
-            ("max_tokens 4 is below 5, the least that a request has by min_tokens 5", |p| {
+            ("max_tokens 4 is below 5: at least 1, and as many as min_tokens, which is 5", |p| {
                 (p.min_tokens, p.max_tokens) = (5, Some(4));
             }),
             ("n 0", |p| p.n = 0),
