@@ -190,21 +190,6 @@ pub(super) fn check_block(rows: &[Row<'_>], number: usize) -> Result<()> {
             place - 1
         )));
     }
-    if let Some(before) = before.filter(|_| place > 0) {
-        if !std::ptr::eq(row.request, before.request) {
-            return Err(Error::Params(format!(
-                "row {number} has place {place} in a block of draft tokens, and the row before it is of another request: begin \
-                 a block with place 0"
-            )));
-        }
-        if row.position != before.position.saturating_add(1) {
-            return Err(Error::Params(format!(
-                "row {number} of a block of draft tokens is at position {}, the row before it at {}: give each row the next \
-                 position",
-                row.position, before.position
-            )));
-        }
-    }
     let goes_on = rows.get(number + 1).is_some_and(|next| next.block_place == Some(place + 1));
     match (row.draft.first(), goes_on) {
         (None, true) => Err(Error::Params(format!(

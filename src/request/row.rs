@@ -18,7 +18,8 @@ pub struct Row<'a> {
     pub draft: &'a [u32],
     /// With block verification, the row's place in its block, from 0 on, at most [`Row::MAX_DRAFT_TOKENS`]. The rows of a
     /// block follow each other in the batch, each with the draft token that the next one comes after, the last without;
-    /// [`Error::Params`](crate::Error::Params) otherwise. `None` for every other row. See
+    /// [`Error::Params`](crate::Error::Params) otherwise. That they are rows of one request, at one position after the other, is
+    /// not looked at: [`DraftTokens`](crate::DraftTokens) makes them so. `None` for every other row. See
     /// [`Verification::Block`](crate::Verification::Block).
     pub block_place: Option<usize>,
     /// Draft tokens before the row, which penalties, DRY, bad words and no-repeat n-grams take for accepted. Where one of
