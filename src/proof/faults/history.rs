@@ -11,6 +11,7 @@ pub(super) const ROW_HISTORY: &[Fault] = faults! {
     "a repeat goes on twice as fast": "select(0u, before + 1u, token_at" => "select(0u, before + 2u, token_at";
     "an n-gram is one token longer": "let least = asked(AHEAD_NGRAM) - 1u" => "let least = asked(AHEAD_NGRAM)";
     "none are exempt": "if !is_listed(exempt_at()" => "if true || !is_listed(exempt_at()";
+    "the last of a list is not looked at": "var high = count;" => "var high = count - 1u;";
     "a stop token is not early": "i < early" => "i + 1u < early";
     "the limit moves twice as fast": "asked(AHEAD_ETA)), 31u)" => "asked(AHEAD_ETA)), 30u)";
     "the table is not emptied": "select(0u, CHANGE_EMPTY, is_word)" => "0u";
