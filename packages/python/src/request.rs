@@ -81,7 +81,8 @@ impl Request {
     }
 
     /// Takes the first drawn token of a row into the output, where penalties, DRY and bad words see it, and moves Mirostat's
-    /// limit. A row without a token changes nothing, nor does one behind the end.
+    /// limit. A row without a token adds none, nor does one behind the end. Raises ParamsError for a row of another request, by
+    /// its seed, and for one that is not the next, by its position.
     ///
     /// `samples` has one row; of several take one by its number: `request.accept(samples[3])`.
     fn accept(&mut self, samples: &Samples) -> PyResult<()> {

@@ -145,8 +145,19 @@ def test_nothing_to_draw_from():
     assert drawn.tokens.tolist() == [-1, -1] and (drawn.status == sortilege.Status.NOTHING_FINITE).all()
     assert np.isnan(drawn.logprobs).all() and (drawn.draws == [[-1], [-1]]).all()
     request = Request()
-    request.accept(drawn[0])
+    request.accept(sample(np.full(3, -np.inf, np.float32), request))
     assert request.output == []
+
+
+def test_samples_are_accepted_in_turn(logits):
+    request = Request(SamplingParams(seed=1))
+    first = sample(logits[0], request)
+    request.accept(first)
+    with pytest.raises(sortilege.ParamsError, match="of position 0, and the next one of its request of 1"):
+        request.accept(first)
+    with pytest.raises(sortilege.ParamsError, match="drawn with seed 2, this request draws with 1"):
+        request.accept(sample(logits[1], Request(SamplingParams(seed=2))))
+    assert request.output == [first.tokens.item()]
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,10 @@ export class Request {
     this.params = params;
   }
 
-  /** Takes the first drawn token of a record of `sample` into the output, or a token that was not drawn here. */
+  /**
+   * Takes the first drawn token of a record of `sample` into the output, or a token that was not drawn here. A record of another
+   * request, by its seed, or one that is not the next, by its position, is an error.
+   */
   accept(drawn) {
     if (typeof drawn === "number") return tried(() => this.inner.accept_token(tokens([drawn], "accept")[0]));
     const from = origins.get(drawn);

@@ -223,7 +223,7 @@ impl Samples {
         self.verdicts.clone()
     }
 
-    /// Takes the first drawn token of a row into the request's output.
+    /// Takes the first drawn token of a row into the request's output: the next one of that request, or it is an error.
     pub fn accept(&self, row: usize, request: &Request) -> Result<()> {
         let sample =
             self.rows.get(row).ok_or_else(|| refused(format!("row {row} of {}", self.rows.len())))?;
