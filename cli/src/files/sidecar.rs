@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sortilege::log::{Meta, MetaInput, write_json_pretty};
 
 use super::atomic_file::{AtomicFile, resolved};
@@ -193,6 +193,25 @@ const MAX_SIDECAR: u64 = 64 << 20;
 pub(crate) fn sidecar_beside(log: &Path) -> Option<PathBuf> {
     let [_, sidecar] = with_sidecar(Some(log).filter(|log| !is_stdin(log)));
     sidecar.filter(|sidecar| sidecar.is_file())
+}
+
+/// What a sidecar says of how the numbers of its log were asked for, as far as it says it.
+#[derive(Clone, Copy, Default, Deserialize)]
+pub(crate) struct Asked {
+    /// The temperature of all rows.
+    pub(crate) temperature: Option<f64>,
+    /// Whether positions count from 1.
+    pub(crate) shift: Option<bool>,
+}
+
+/// What the sidecar beside a log says; nothing where there is none that can be read.
+pub(super) fn asked_of(log: &Path) -> Asked {
+    #[derive(Deserialize)]
+    struct Told {
+        options: Asked,
+    }
+    let told = || serde_json::from_slice::<Told>(&read_sidecar(&sidecar_beside(log)?).ok()?).ok();
+    told().map(|told| told.options).unwrap_or_default()
 }
 
 /// The bytes of a sidecar.

@@ -22,6 +22,7 @@ use crate::failure::{Failure, Result, note, tell_idle};
 use crate::files::{Inputs, LogFile, LogitsFile, deliver, meta, sha256, with_sidecar};
 use crate::input::Opened;
 use crate::shared_args::{VocabSource, name_of};
+use crate::shown::shown_path;
 use crate::tally::Tally;
 use crate::text::Vocab;
 
@@ -128,6 +129,12 @@ fn run_log(args: &ScoreArgs, log: &LogFile, format: ScoreFormat, inputs: &Inputs
         if is_given {
             tell_idle(option, WHY);
         }
+    }
+    if let Some(temperature) = log.asked().temperature.filter(|temperature| *temperature != 1.0) {
+        note!(
+            "note: {}: a log at temperature {temperature}, as its sidecar says: so are the scores",
+            shown_path(log.path())
+        );
     }
     let questions = Questions::read(&args.candidates)?;
     let (vocab, vocab_source) = args.vocab.open()?.unzip();

@@ -23,6 +23,7 @@ mod records;
 mod resume;
 mod sample;
 mod score;
+mod settings;
 mod streams;
 mod summary;
 #[path = "../../../tests/common/table.rs"]
