@@ -145,9 +145,12 @@ impl Inputs {
         // Of a list of tokens, or of what is to be refused by its reader, there is no file.
         let Some(stamp) = Stamp::at(input).filter(|_| !self.outputs.is_empty()) else { return Ok(()) };
         self.check_kept(&stamp, &format!("the input {}", shown_path(input)))?;
-        // It tells how the input was made, whether it is read here or not.
-        if let Some(stamp) = sidecar_beside(input).and_then(|sidecar| Stamp::at(&sidecar)) {
-            self.check_kept(&stamp, &format!("the sidecar of {}", shown_path(input)))?;
+        // It tells how the input was made, whether it is read here or not; and what is put there is taken for it.
+        if let [_, Some(sidecar)] = with_sidecar(Some(input).filter(|input| !is_stdin(input))) {
+            let what = format!("the sidecar of {}", shown_path(input));
+            Stamp::at(&sidecar).map_or(Ok(()), |stamp| self.check_kept(&stamp, &what))?;
+            let is_output = |output: &&PathBuf| resolved(output) == resolved(&sidecar);
+            self.outputs.iter().find(is_output).map_or(Ok(()), |output| Err(replaces(output, &what)))?;
         }
         self.stamps.push((input.to_owned(), stamp));
         Ok(())
@@ -157,10 +160,7 @@ impl Inputs {
     fn check_kept(&self, stamp: &Stamp, what: &str) -> Result<()> {
         let is_replaced =
             |output: &&PathBuf| Stamp::at(output).is_some_and(|output| output.is_of_same_file(stamp));
-        self.outputs.iter().find(is_replaced).map_or(Ok(()), |output| {
-            let output = shown_path(output);
-            Err(Failure::Usage(format!("{output} would replace {what}: choose another output file")))
-        })
+        self.outputs.iter().find(is_replaced).map_or(Ok(()), |output| Err(replaces(output, what)))
     }
 
     /// What can be told of them later: path, bytes, and when each was written, in nanoseconds.
@@ -177,6 +177,10 @@ impl Inputs {
         let other = self.stamps.iter().find(|(path, stamp)| !stamp.is_at(path));
         other.map_or(Ok(()), |(path, _)| Err(changed(path)))
     }
+}
+
+fn replaces(output: &Path, what: &str) -> Failure {
+    Failure::Usage(format!("{} would replace {what}: choose another output file", shown_path(output)))
 }
 
 /// The hash of a file that an output is made from, if there is one and it still holds what was read from it: a pipe
