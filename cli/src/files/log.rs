@@ -177,7 +177,8 @@ impl Iterator for Records {
         let record = self.reader.next();
         let is_empty = std::mem::take(&mut self.is_empty);
         if record.is_none() && is_empty {
-            return Some(Err(LogError::Format(EMPTY.to_owned())));
+            let of_others = self.reader.format().is_none();
+            return Some(Err(LogError::Format(if of_others { NO_TOKEN } else { EMPTY }.to_owned())));
         }
         match &record {
             Some(Ok(record)) => self.places.add(record),
@@ -187,6 +188,8 @@ impl Iterator for Records {
         record
     }
 }
+
+const NO_TOKEN: &str = "there is no record in it: its responses have no token with a logprob";
 
 const EMPTY: &str = "there is no record in it: its run had no rows, or was interrupted before the first";
 

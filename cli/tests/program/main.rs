@@ -15,6 +15,7 @@ mod folder;
 mod interrupts;
 mod lying;
 mod masks;
+mod messages;
 #[cfg(unix)]
 mod outputs;
 mod padding;
