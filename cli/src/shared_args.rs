@@ -253,7 +253,6 @@ const ENDINGS: &[&str] = &[
     "feather",
     "gguf",
     "pt",
-    "bin",
 ];
 
 /// Says so where an output's ending promises another format than that of this name.

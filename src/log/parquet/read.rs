@@ -1,6 +1,7 @@
 //! Rows of Parquet files as records: only of files with the columns that are written here, whoever wrote them.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -123,20 +124,24 @@ fn kind_of(file: &SerializedFileReader<File>) -> Result<Kind, Problem> {
     }
     match ours.iter().zip(&theirs).find(|(ours, theirs)| ours != theirs) {
         None => Ok(kind),
-        Some(((name, ours), (_, theirs))) => Err(format!(
-            "column {name} of the Parquet file is {}, that of a log {}",
-            typed(theirs),
-            typed(ours)
-        )),
+        Some(((name, ours), (_, theirs))) => {
+            Err(format!("column {name} of the Parquet file {}", other_type(*theirs, *ours)))
+        }
     }
 }
 
 /// A column of a file: its name, its type, and the levels of its definition and its repetition.
-type Column = (String, (Type, (i16, i16)));
+type Column = (String, Typed);
+type Typed = (Type, (i16, i16));
 
-/// The type of a column in words.
-fn typed((physical, (definition, repetition)): &(Type, (i16, i16))) -> String {
-    format!("{physical} with {definition} levels that may be null and {repetition} lists")
+/// How the type of a column differs from the one that it must have.
+fn other_type((theirs, (definition, _)): Typed, (ours, (must_be, _)): Typed) -> String {
+    match definition.cmp(&must_be) {
+        _ if theirs != ours => format!("is {theirs}, that of a log {ours}"),
+        Ordering::Greater => "may be null, that of a log may not".to_owned(),
+        Ordering::Less => "is never null, that of a log may be".to_owned(),
+        Ordering::Equal => "is nested otherwise than that of a log".to_owned(),
+    }
 }
 
 /// An error for compression that is not read.

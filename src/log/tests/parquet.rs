@@ -2,8 +2,12 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::sync::Arc;
 
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
+use ::parquet::file::writer::SerializedFileWriter;
+use ::parquet::schema::parser::parse_message_type;
+use ::parquet::schema::printer::print_schema;
 
 use super::*;
 
@@ -103,9 +107,47 @@ fn what_another_file_has_is_named() {
         let message = read_file(&replaced(&bytes, from, to)).expect_err(words).to_string();
         assert!(message.contains(words), "{message}");
     }
-    let swapped = replaced(&replaced(&bytes, b"entropy", b"0ntropy"), b"logprob", b"entropz");
-    let message = read_file(&swapped).expect_err("columns").to_string();
-    assert!(message.contains("is missing, and "), "{message}");
+    for (from, to, words) in [
+        (
+            "REQUIRED INT64 request",
+            "OPTIONAL INT64 request",
+            "column request of the Parquet file may be null, that of a log",
+        ),
+        ("OPTIONAL INT32 rank", "REQUIRED INT32 rank", "column rank of the Parquet file is never null"),
+        (
+            "OPTIONAL DOUBLE entropy",
+            "OPTIONAL FLOAT entropy",
+            "column entropy of the Parquet file is FLOAT, that of a log DOUBLE",
+        ),
+        ("REQUIRED INT64 request;", "", "request is missing"),
+        (
+            "OPTIONAL DOUBLE entropy;",
+            "OPTIONAL DOUBLE entropy; OPTIONAL DOUBLE more;",
+            "more is none of them",
+        ),
+        (
+            "OPTIONAL DOUBLE logsumexp;\n  OPTIONAL DOUBLE entropy;",
+            "OPTIONAL DOUBLE entropy;\n  OPTIONAL DOUBLE logsumexp;",
+            "entropy stands where logsumexp must stand",
+        ),
+    ] {
+        let message = read_file(&of_schema(&bytes, from, to)).expect_err(words).to_string();
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+/// A file without rows, whose schema is that of another one but for this part of its text.
+fn of_schema(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let reader = SerializedFileReader::new(file(bytes)).expect("Parquet");
+    let mut text = Vec::new();
+    print_schema(&mut text, reader.metadata().file_metadata().schema());
+    let text = String::from_utf8(text).expect("UTF-8");
+    assert!(text.contains(from), "{from}: {text}");
+    let schema = parse_message_type(&text.replace(from, to)).expect("a schema");
+    let mut written = Vec::new();
+    let writer = SerializedFileWriter::new(&mut written, schema.into(), Arc::default()).expect("memory");
+    writer.close().expect("memory");
+    written
 }
 
 /// No byte of a file may make its reader panic, and none of a cut one passes for a log.

@@ -244,7 +244,7 @@ const BAD_OPTIONS: &[Case] = &[
     ("--allowed-token-ids 9", 2, &["token 9 of allowed_token_ids"]),
     ("--seed -2", 2, &["--seed", "-2", "-1 finds a seed"]),
     ("--stream 4294967296", 2, &["--stream", "4294967296", "0 to 4294967295"]),
-    ("--draws 0", 2, &["n 0", "1 to 16"]),
+    ("--draws 0", 2, &["\"0\" is no whole number from 1"]),
     ("-n 2 --temperature 0", 2, &["n 2 at temperature 0", "greedy", "leave n at 1"]),
     ("-n 17", 2, &["n 17", "1 to 16"]),
     ("--raw-logprobs 1048577", 2, &["--raw-logprobs", "1048577", "-1 lists all"]),
