@@ -81,7 +81,17 @@ pub(crate) fn find_adapter(device: &str) -> Result<Adapter> {
             )
         });
     }
-    Ok(find(adapters(asks_for_gl(device)), device)?)
+    let mut list = adapters(asks_for_gl(device));
+    // The adapters of OpenGL have the last numbers.
+    if device.parse().is_ok_and(|number: usize| number >= list.len()) {
+        list = adapters(true);
+    }
+    find(list, device).map_err(|error| match error {
+        sortilege::Error::NoAdapter(problem) => Failure::NoAdapter(format!(
+            "{problem}; auto, cpu and gpu are names too, and those of OpenGL that `sortilege info --gl` lists"
+        )),
+        other => other.into(),
+    })
 }
 
 /// OpenGL is opened only for a user who names it: some drivers abort when they are closed.

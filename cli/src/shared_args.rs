@@ -22,6 +22,27 @@ pub(crate) fn within<T: TryFrom<u64>>(text: &str, range: RangeInclusive<u64>) ->
         .ok_or_else(|| format!("{text:?} is no whole number from {} to {}", range.start(), range.end()))
 }
 
+/// Reads a number of 32 bits: one that these do not have is none, neither 0 nor an infinity.
+pub(crate) fn float(text: &str) -> Result<f32, String> {
+    let number: f32 = text.trim().parse().map_err(|_| format!("{text:?} is no number"))?;
+    let is_zero =
+        !text.split(['e', 'E']).next().unwrap_or_default().contains(|digit| ('1'..='9').contains(&digit));
+    let is_kept = match number {
+        0.0 => is_zero,
+        number => number.is_finite() || !text.contains(|digit: char| digit.is_ascii_digit()),
+    };
+    if is_kept { Ok(number) } else { Err(format!("{text} is {BEYOND}")) }
+}
+
+/// What is said of numbers that 32 bits do not have.
+pub(crate) const BEYOND: &str = "beyond the numbers of 32 bits, 0 and those from 1.4e-45 to 3.4e38";
+
+/// Reads the name of a device: our own words for some are words in whichever case, as the names of adapters are.
+pub(crate) fn device(text: &str) -> Result<String, String> {
+    let word = text.to_lowercase();
+    Ok(if ["auto", "cpu", "gpu", "all"].contains(&word.as_str()) { word } else { text.to_owned() })
+}
+
 /// Reads how many entries a list has; -1, as in vLLM, is all.
 pub(crate) fn entries(text: &str) -> Result<u32, String> {
     let most = LogprobsParams::MAX_TOP_LOGPROBS;
@@ -56,6 +77,9 @@ pub(crate) struct LogitsArgs {
     /// Whether tensor, shape and dtype were said of another file, and count here as far as this one does not say them itself
     #[arg(skip)]
     pub(crate) is_of_another: bool,
+    /// What the names of these options end with: `-b` of a second file
+    #[arg(skip)]
+    pub(crate) side: &'static str,
 }
 
 /// Reads an element type by its name.
@@ -154,7 +178,7 @@ impl VocabSource {
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
     /// auto, cpu, gpu, the number or a part of the name of an adapter (see `sortilege info`)
-    #[arg(long, default_value = "auto")]
+    #[arg(long, default_value = "auto", value_parser = device)]
     pub(crate) device: String,
     /// Write to this file, and how it was made to FILE.meta.json; - is standard output
     #[arg(short, long, value_name = "FILE")]
@@ -203,14 +227,43 @@ pub(crate) fn choose_format<F: ValueEnum>(
     let is_for_people = output.is_none() && io::stdout().is_terminal();
     let by_default = || if is_for_people { people } else { pipes };
     let chosen = asked.or_else(|| F::from_str(&ending, true).ok()).unwrap_or_else(by_default);
-    let name = name_of(&chosen);
-    let is_promised = ["csv", "json", "jsonl", "parquet"].contains(&ending.as_str()) && ending != name;
-    // The objects of others stand one a line too.
-    let is_of_lines = ["openai", "openai-completions", "vllm", "llama-server"].contains(&name.as_str());
-    if let (Some(output), true) = (output, is_promised && !(is_of_lines && ending == "jsonl")) {
-        note!("note: {} is written as {name}, whatever its ending says", shown_path(output));
+    if let Some(output) = output {
+        tell_ending(output, &name_of(&chosen));
     }
     chosen
+}
+
+/// Endings that promise a format, of which some are none that is written here.
+const ENDINGS: &[&str] = &[
+    "csv",
+    "json",
+    "jsonl",
+    "parquet",
+    "safetensors",
+    "npy",
+    "npz",
+    "gz",
+    "zst",
+    "xz",
+    "bz2",
+    "zip",
+    "tsv",
+    "html",
+    "arrow",
+    "feather",
+    "gguf",
+    "pt",
+];
+
+/// Says so where an output's ending promises another format than that of this name.
+pub(crate) fn tell_ending(output: &Path, name: &str) {
+    let ending = output.extension().and_then(OsStr::to_str).unwrap_or_default().to_lowercase();
+    // The objects of others are JSON, and stand one a line.
+    let is_of_others = ["openai", "openai-completions", "vllm", "llama-server"].contains(&name);
+    let is_kept = ending == name || is_of_others && matches!(ending.as_str(), "json" | "jsonl");
+    if ENDINGS.contains(&ending.as_str()) && !is_kept {
+        note!("note: {} is written as {name}, whatever its ending says", shown_path(output));
+    }
 }
 
 /// An error if bytes that are no text would go to a terminal.

@@ -56,16 +56,22 @@ impl Targets {
                 request.rotate_left(1);
                 request[positions - 1] = None;
             }
-        } else if rows == positions && rows > 1 && targets[rows - 1].is_some() {
-            note!(
-                "note: row p is scored with token p; if the tokens are the text that the logits are of, row p predicts \
-                 token p + 1: give --shift"
-            );
         }
         if rows > 0 && targets.iter().all(Option::is_none) {
             note!("note: no row has a target: all of --tokens {} are negative", shown(source));
         }
         Ok(Self { tokens: targets, first: usize::from(shift), tensor: integers.tensor })
+    }
+
+    /// Says of tokens as they stand what they may be meant for, to whom may still choose.
+    pub(crate) fn tell_shift(&self, logits: &LogitsFile) {
+        let has_last = self.tokens.last().is_some_and(Option::is_some);
+        if logits.rows == logits.positions && logits.rows > 1 && self.first == 0 && has_last {
+            note!(
+                "note: row p is scored with token p; if the tokens are the text that the logits are of, row p predicts \
+                 token p + 1: give --shift"
+            );
+        }
     }
 }
 

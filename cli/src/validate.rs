@@ -18,7 +18,7 @@ use crate::{engine, progress};
 pub(crate) struct ValidateArgs {
     /// all (every adapter, OpenGL included, and the CPU engine), auto, cpu, gpu, the number or a part of the name of
     /// an adapter
-    #[arg(long, default_value = "all")]
+    #[arg(long, default_value = "all", value_parser = crate::shared_args::device)]
     pub(crate) device: String,
     /// Smaller sizes only: half a minute on a software adapter for each text of the kernels (by floats, by integers
     /// alone), twice that until it has compiled them once

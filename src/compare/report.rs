@@ -15,6 +15,17 @@ pub enum Divergences {
     Coarse,
 }
 
+impl Divergences {
+    /// What the name of a divergence begins with. A lower bound must not pass for the number itself, least of all at a gate.
+    #[must_use]
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Coarse => "coarse_",
+            Self::Absent | Self::Exact => "",
+        }
+    }
+}
+
 /// The statistics of a comparison. In every pair A's number comes first. `docs/compare.md` defines each.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -161,8 +172,7 @@ impl PerplexityComparison {
 
 impl DivergenceComparison {
     fn name(&self, all: &mut Named) {
-        // A lower bound must not pass for the number itself, least of all at a gate.
-        let prefix = if self.kind == Divergences::Coarse { "coarse_" } else { "" };
+        let prefix = self.kind.prefix();
         for (name, spread) in [("kld", self.kld), ("reverse_kld", self.reverse_kld), ("jsd", self.jsd)] {
             push_spread(all, &format!("{prefix}{name}"), spread);
         }

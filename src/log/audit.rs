@@ -1,11 +1,13 @@
 //! Whether a log says what its rows say: its records beside records that were derived again. Whoever derives them, with
 //! which engine, is not known here, and neither is the definition of their numbers: that is [`audit`](crate::audit).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::BufRead;
 
 use serde::Serialize;
 
+use super::csv;
 use super::difference::{Differing, difference};
 use super::error::{LogError, LogResult};
 use super::read::LogReader;
@@ -45,6 +47,8 @@ use super::record::Record;
 pub struct Audit<R> {
     log: LogReader<R>,
     has_texts: bool,
+    /// Whether it went through CSV.
+    is_of_csv: bool,
     report: AuditReport,
 }
 
@@ -101,7 +105,7 @@ impl<R: BufRead> Audit<R> {
     #[must_use]
     pub fn new(log: LogReader<R>) -> Self {
         // A number that none can be is a difference too, of its field.
-        Self { log: log.unchecked(), has_texts: true, report: AuditReport::default() }
+        Self { log: log.unchecked(), has_texts: true, is_of_csv: false, report: AuditReport::default() }
     }
 
     /// Leaves out which text and bytes a token has, for want of its vocabulary. A text must still be that of its bytes.
@@ -109,6 +113,18 @@ impl<R: BufRead> Audit<R> {
     pub fn without_texts(mut self) -> Self {
         self.has_texts = false;
         self
+    }
+
+    /// Compares what CSV has columns for alone: the log went through it, and is in another format now.
+    #[must_use]
+    pub fn of_csv(mut self) -> Self {
+        self.is_of_csv = true;
+        self
+    }
+
+    /// What the log holds of a record, if it follows.
+    pub fn held<'r, 'a>(&self, record: &'r Record<'a>) -> Cow<'r, Record<'a>> {
+        if self.is_of_csv { Cow::Owned(csv::held(record)) } else { self.log.held(record) }
     }
 
     /// Compares the next record of the log with the one that it must be, as far as the log's format has room for it.
@@ -121,7 +137,7 @@ impl<R: BufRead> Audit<R> {
             Some(Err(difference)) => Some(difference),
             Some(Ok(logged)) => {
                 self.report.records += 1;
-                let derived = self.log.held(derived);
+                let derived = self.held(derived);
                 difference(&logged, &derived, self.has_texts)
                     .map(|Differing { name, logged, derived }| Difference::Field { name, logged, derived })
             }

@@ -1,5 +1,6 @@
 //! JSON documents of other programs as records: responses as they were served, and the objects with logprobs alone,
-//! those that the writers here make among them. Each choice is a request; a document at a time is in memory.
+//! those that the writers here make among them. Each choice is a request; a document at a time is in memory, and of what
+//! was streamed the responses that go on.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Read};
@@ -9,8 +10,10 @@ use serde_json::value::RawValue;
 
 use super::completions::ReadCompletions;
 use super::error::{LogError, LogResult};
+use super::foreign::Positions;
 use super::openai::ReadToken;
 use super::record::{LogprobsRecord, Record};
+use super::stream::{Chunk, NO_LOGPROBS, Requests, Streams};
 use super::vllm;
 
 /// Bytes of the longest document that is read.
@@ -26,6 +29,7 @@ pub(super) struct DocumentReader<R> {
     documents: u64,
     /// Requests that were read.
     requests: u64,
+    streams: Streams,
     /// Records of the last document that are still to be given.
     ahead: std::vec::IntoIter<LogprobsRecord<'static>>,
 }
@@ -33,15 +37,12 @@ pub(super) struct DocumentReader<R> {
 /// The members of an object.
 type Object<'d> = HashMap<String, &'d RawValue>;
 
-/// The positions of a request; none where nothing is said of one.
-type Positions = Vec<Option<LogprobsRecord<'static>>>;
-
 /// What is wrong with a document.
 type Problem = String;
 
 impl<R: BufRead> DocumentReader<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { input, documents: 0, requests: 0, ahead: Vec::new().into_iter() }
+        Self { input, documents: 0, requests: 0, streams: Streams::default(), ahead: Vec::new().into_iter() }
     }
 
     /// The next record, if there is one.
@@ -50,13 +51,19 @@ impl<R: BufRead> DocumentReader<R> {
             if let Some(record) = self.ahead.next() {
                 return Ok(Some(Record::Logprobs(record)));
             }
-            if !self.skip_white_space()? {
+            let is_there = self.skip_white_space()?;
+            let requests = if is_there {
+                self.documents += 1;
+                let document = self.document()?;
+                requests(&document, &mut self.streams)
+            } else {
+                self.streams.rest()
+            };
+            let requests =
+                requests.map_err(|problem| LogError::Document { document: self.documents, problem })?;
+            if !is_there && requests.is_empty() {
                 return Ok(None);
             }
-            self.documents += 1;
-            let document = self.document()?;
-            let requests = requests(&document)
-                .map_err(|problem| LogError::Document { document: self.documents, problem })?;
             self.ahead = self.numbered(requests).into_iter();
         }
     }
@@ -109,40 +116,101 @@ impl<R: BufRead> DocumentReader<R> {
     }
 }
 
-/// The requests of a document: one, the choices of a response, or those of a list of responses.
-fn requests(document: &RawValue) -> Result<Vec<Positions>, Problem> {
+/// The requests of a document: one, the choices of a response, or those of a list of responses; of streams those that
+/// have ended.
+fn requests(document: &RawValue, streams: &mut Streams) -> Requests {
     if !document.get().starts_with('[') {
-        return requests_of_object(document);
+        return requests_of_object(document, streams);
     }
     let documents: Vec<&RawValue> = parsed(document)?;
-    let requests = documents.into_iter().map(requests_of_object).collect::<Result<Vec<_>, _>>()?;
-    Ok(requests.into_iter().flatten().collect())
+    let mut requests = Vec::new();
+    for document in documents {
+        requests.extend(requests_of_object(document, streams)?);
+    }
+    Ok(requests)
 }
 
-fn requests_of_object(document: &RawValue) -> Result<Vec<Positions>, Problem> {
+fn requests_of_object(document: &RawValue, streams: &mut Streams) -> Requests {
     let object: Object<'_> = parsed(document)?;
     if object.contains_key("output_sha256") {
         return Err("this is a sidecar, which says how a log was made: give the log".to_owned());
     }
-    let Some(choices) = ["choices", "outputs"].iter().find_map(|name| list(&object, name)) else {
-        return Ok(vec![positions(document)?.ok_or_else(|| format!("none of {MEMBERS} in it"))?]);
+    let id = text(&object, "id").unwrap_or_default();
+    if let Some(chunks) = chunks(document, &object, &id, streams)? {
+        let requests = streams.ended(Some(&id));
+        chunks.into_iter().for_each(|chunk| streams.add(&id, chunk));
+        return requests;
+    }
+    let mut found = streams.ended(None)?;
+    let Some(choices) = choices(&object)? else {
+        found.push(positions(document)?.ok_or_else(|| format!("none of {MEMBERS} in it"))?);
+        return Ok(found);
     };
-    let mut prompt = prompt(&object)?;
-    let mut found = Vec::new();
-    for choice in parsed::<Vec<&RawValue>>(choices)? {
+    let (mut prompt, before) = (prompt(&object)?, found.len());
+    for (_, choice) in choices {
         // A prompt belongs to all choices, and is read once.
         let positions = [prompt.take(), positions(choice)?];
         if positions.iter().any(Option::is_some) {
             found.push(positions.into_iter().flatten().flatten().collect());
         }
     }
-    if found.is_empty() {
-        return Err(
-            "no choice has logprobs: ask the server for them (`logprobs`, `top_logprobs`, `n_probs`)"
-                .to_owned(),
-        );
+    if found.len() == before { Err(NO_LOGPROBS.to_owned()) } else { Ok(found) }
+}
+
+/// The choices of a response with their numbers, in the order of these.
+fn choices<'d>(object: &Object<'d>) -> Result<Option<Vec<(u64, &'d RawValue)>>, Problem> {
+    let Some(choices) = ["choices", "outputs"].iter().find_map(|name| list(object, name)) else {
+        return Ok(None);
+    };
+    let mut numbered = Vec::new();
+    for (place, choice) in (0..).zip(parsed::<Vec<&RawValue>>(choices)?) {
+        numbered.push((index(&parsed(choice)?).unwrap_or(place), choice));
     }
-    Ok(found)
+    numbered.sort_by_key(|(index, _)| *index);
+    Ok(Some(numbered))
+}
+
+/// The chunks of an object that is a part of a streamed response with this id; nothing of one that is whole.
+fn chunks(
+    document: &RawValue,
+    object: &Object<'_>,
+    id: &str,
+    streams: &Streams,
+) -> Result<Option<Vec<Chunk>>, Problem> {
+    // llama-server's own say whether they are the last, which has no token.
+    if let Some(stop) = object.get("stop").filter(|stop| matches!(stop.get(), "true" | "false")) {
+        let (index, is_last) = (index(object).unwrap_or(0), stop.get() == "true");
+        let is_chunk =
+            !is_last || (streams.goes_on(id, index) && !object.contains_key("completion_probabilities"));
+        let chunk = || Ok(vec![Chunk { index, positions: positions(document)?, is_last }]);
+        return is_chunk.then(chunk).transpose();
+    }
+    let kind = text(object, "object").unwrap_or_default();
+    if !matches!(kind.as_str(), "chat.completion.chunk" | "text_completion") {
+        return Ok(None);
+    }
+    let mut chunks = Vec::new();
+    for (index, choice) in choices(object)?.unwrap_or_default() {
+        let members: Object<'_> = parsed(choice)?;
+        let reason = members.get("finish_reason").map(|reason| reason.get());
+        let is_last = reason.is_some_and(|reason| reason != "null");
+        // Older completions have one name for responses and for their parts, which have no reason to end.
+        if kind == "text_completion" && reason != Some("null") && !streams.goes_on(id, index) {
+            return Ok(None);
+        }
+        chunks.push(Chunk { index, positions: positions(choice)?, is_last });
+    }
+    Ok(Some(chunks))
+}
+
+/// The number of a choice.
+fn index(object: &Object<'_>) -> Option<u64> {
+    object.get("index")?.get().parse().ok()
+}
+
+/// A member that is a text.
+fn text(object: &Object<'_>, name: &str) -> Option<String> {
+    serde_json::from_str(object.get(name)?.get()).ok()
 }
 
 /// The positions that a choice tells of, or an object alone: those of its prompt first. Nothing if it tells of none.

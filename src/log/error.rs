@@ -38,3 +38,21 @@ pub enum LogError {
 
 /// Result of reading a log.
 pub type LogResult<T> = Result<T, LogError>;
+
+/// The first name in which columns differ from those that they must be, in words.
+pub(super) fn other_column(theirs: &[String], ours: &[String]) -> Option<String> {
+    let missing = ours.iter().find(|name| !theirs.contains(name));
+    let surplus = theirs.iter().find(|name| !ours.contains(name));
+    let moved = || ours.iter().zip(theirs).find(|(ours, theirs)| ours != theirs);
+    match (missing, surplus) {
+        (Some(missing), Some(surplus)) => {
+            Some(format!("{missing} is missing, and {surplus} is none of them"))
+        }
+        (Some(missing), None) => Some(format!("{missing} is missing")),
+        (None, Some(surplus)) => Some(format!("{surplus} is none of them")),
+        (None, None) => match moved() {
+            Some((ours, theirs)) => Some(format!("{theirs} stands where {ours} must stand")),
+            None => theirs.get(ours.len()).map(|twice| format!("{twice} is there twice")),
+        },
+    }
+}

@@ -40,6 +40,9 @@ pub(super) struct ForeignToken {
     pub(super) rank: Option<u32>,
 }
 
+/// The positions of a request; none where nothing is said of one.
+pub(super) type Positions = Vec<Option<LogprobsRecord<'static>>>;
+
 /// Id, text and bytes, as records have them.
 type Parts = (Option<u32>, Option<Cow<'static, str>>, Option<Cow<'static, [u8]>>);
 
@@ -65,6 +68,9 @@ impl ForeignToken {
 pub(super) fn record(token: ForeignToken, top: Vec<ForeignToken>) -> Option<LogprobsRecord<'static>> {
     let (logprob, rank) = (infinite(token.logprob?), token.rank);
     let (token, text, bytes) = token.parts();
+    let mut top: Vec<TokenLogprob<'_>> = top.into_iter().filter_map(ForeignToken::entry).collect();
+    // Some servers put the chosen token first.
+    top.sort_by(|a, b| b.logprob.total_cmp(&a.logprob));
     Some(LogprobsRecord {
         request: 0,
         position: 0,
@@ -75,7 +81,7 @@ pub(super) fn record(token: ForeignToken, top: Vec<ForeignToken>) -> Option<Logp
         rank,
         logsumexp: None,
         entropy: None,
-        top: top.into_iter().filter_map(ForeignToken::entry).collect(),
+        top,
         token_logprobs: Vec::new(),
         status: Status::Ok,
     })

@@ -33,7 +33,17 @@ const PARTS: &[Part] = &[
     },
     Part {
         name: "states of rows that are no distribution",
-        is_in: |record| record.status() != Status::Ok,
+        is_in: |record| !matches!(record.status(), Status::Ok | Status::Finished),
+        has_place: is_ours,
+    },
+    Part {
+        name: "rows behind the end of their request",
+        is_in: |record| record.status() == Status::Finished,
+        has_place: is_ours,
+    },
+    Part {
+        name: "finish_reason",
+        is_in: |record| sample(record).is_some_and(|sample| sample.finish_reason.is_some()),
         has_place: is_ours,
     },
     Part {
@@ -50,6 +60,11 @@ const PARTS: &[Part] = &[
         name: "rank",
         is_in: |record| record.chosen().is_some_and(|chosen| chosen.rank.is_some()),
         has_place: |format| is_ours(format) || format == Format::Vllm,
+    },
+    Part {
+        name: "that a token is none of the alternatives, where its rank is not behind the next",
+        is_in: is_next_to_the_list,
+        has_place: |format| format != Format::Vllm,
     },
     Part {
         name: "logsumexp",
@@ -120,6 +135,14 @@ fn tokens<'r>(
     let chosen = record.chosen().map(|chosen| (chosen.token, chosen.text, chosen.bytes));
     let entry = |entry: &'r TokenLogprob<'_>| (entry.token, entry.text.as_deref(), entry.bytes.as_deref());
     chosen.into_iter().chain(record.top().iter().map(entry))
+}
+
+/// Whether the chosen token is not listed and has the rank of one that is, or the next one: of ranks alone it is listed.
+fn is_next_to_the_list(record: &Record<'_>) -> bool {
+    let (Some(chosen), top) = (record.chosen(), record.top()) else { return false };
+    let is_possible = chosen.logprob.is_some_and(f64::is_finite);
+    let is_listed = top.iter().any(|entry| entry.token == chosen.token);
+    is_possible && !is_listed && chosen.rank.is_some_and(|rank| rank as usize <= top.len() + 1)
 }
 
 fn has_equal_texts(record: &Record<'_>) -> bool {

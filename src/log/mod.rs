@@ -46,6 +46,7 @@ mod parquet;
 mod read;
 mod record;
 mod spelling;
+mod stream;
 mod summary;
 #[cfg(test)]
 mod tests;

@@ -100,7 +100,7 @@ impl<R: BufRead> LogReader<R> {
                 Format::Jsonl(JsonlReader::new(input))
             }
             Some(b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n') => Format::Document(DocumentReader::new(input)),
-            Some(b'r') => Format::Csv(CsvReader::new(input)?),
+            Some(_) if is_table(head) => Format::Csv(CsvReader::new(input)?),
             Some(_) => return Err(LogError::Format(NO_LOG.to_owned())),
         };
         Ok(Self::of_format(format))
@@ -156,6 +156,12 @@ const fn is_utf_16(head: &[u8]) -> bool {
         head,
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{' | b'[' | b'r', 0, ..] | [0, b'{' | b'[' | b'r', ..]
     )
+}
+
+/// Whether a text is a table of columns, in whichever order: the first is told with those that are wrong.
+fn is_table(head: &[u8]) -> bool {
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    line.starts_with(b"request") || line.split(|&byte| byte == b',').any(|name| name == b"request")
 }
 
 /// Whether JSON is of our lines: by the first name in it, of which those of others have none.

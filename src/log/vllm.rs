@@ -54,8 +54,7 @@ impl<W: Write> WriteRecord for VllmWriter<W> {
     }
 }
 
-/// The chosen token and its alternatives by their ids. One that is listed has its place in the list for its rank, also
-/// among tokens of equal logits.
+/// The chosen token and its alternatives by their ids. It has its own rank, those beside it have their places in the list.
 struct ById<'r> {
     token: u32,
     chosen: Chosen<'r>,
@@ -65,13 +64,9 @@ struct ById<'r> {
 impl Serialize for ById<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { token, chosen, top } = self;
-        let place = (1..).zip(*top).find(|(_, entry)| entry.token == Some(*token)).map(|(place, _)| place);
         let mut map = serializer.serialize_map(None)?;
         let logprob = finite(chosen.logprob, UNLIKELY);
-        map.serialize_entry(
-            token,
-            &Logprob { logprob, rank: place.or(chosen.rank), decoded_token: chosen.text },
-        )?;
+        map.serialize_entry(token, &Logprob { logprob, rank: chosen.rank, decoded_token: chosen.text })?;
         for (place, entry) in (1..).zip(*top) {
             if let Some(id) = entry.token.filter(|id| id != token) {
                 let (logprob, decoded_token) = (entry.logprob, entry.text.as_deref());
@@ -124,15 +119,20 @@ pub(super) fn records(
 }
 
 /// The record of a token and of those beside it. Ranks tell whether the token is one of the list too: it is, where the
-/// others leave its place free or it is the next after them.
+/// others leave its place free, or where it is the next after them, or has the rank of one of them: it is as probable as
+/// the last one.
 fn position_record(
     (id, chosen): (u32, ReadLogprob),
     mut others: Vec<(u32, ReadLogprob)>,
 ) -> Option<LogprobsRecord<'static>> {
     others.sort_by_key(|(_, entry)| entry.rank);
-    let is_gapless = (1..).zip(&others).all(|(place, (_, entry))| entry.rank == Some(place));
-    let next = u32::try_from(others.len() + 1).ok();
-    let is_listed = chosen.rank.is_some() && (!is_gapless || chosen.rank == next);
+    // Those on their places, and whether those behind them leave one place free.
+    let before = (1..).zip(&others).take_while(|(place, (_, entry))| entry.rank == Some(*place)).count();
+    let is_free = others[before..]
+        .iter()
+        .zip(before..)
+        .all(|((_, entry), place)| entry.rank.is_some_and(|rank| rank as usize == place + 2));
+    let is_listed = chosen.rank.is_some_and(|rank| before < others.len() || rank as usize <= before + 1);
     let token = |id: u32, entry: &ReadLogprob| ForeignToken {
         id: Some(id),
         text: entry.decoded_token.clone(),
@@ -142,7 +142,8 @@ fn position_record(
     };
     let mut top: Vec<ForeignToken> = others.iter().map(|(id, entry)| token(*id, entry)).collect();
     if is_listed {
-        let place = others.partition_point(|(_, entry)| entry.rank < chosen.rank);
+        let by_rank = || others.partition_point(|(_, entry)| entry.rank < chosen.rank);
+        let place = if is_free { before } else { by_rank() };
         top.insert(place, token(id, &chosen));
     }
     record(token(id, &chosen), top)

@@ -32,13 +32,13 @@ pub(crate) struct AuditArgs {
     /// The sidecar [default: LOG.meta.json]
     #[arg(long, value_name = "FILE")]
     pub(crate) meta: Option<PathBuf>,
-    /// Where --tokens of the log are now
+    /// Where --tokens of the log are now; a list where it was made with standard input
     #[arg(long, value_name = "FILE|LIST", allow_hyphen_values = true)]
     pub(crate) tokens: Option<String>,
     /// Where --params of the log are now
     #[arg(long, value_name = "FILE")]
     pub(crate) params: Option<String>,
-    /// Where --prompt of the log is now
+    /// Where --prompt of the log is now; a list where it was made with standard input
     #[arg(long, value_name = "FILE|LIST", allow_hyphen_values = true)]
     pub(crate) prompt: Option<String>,
     /// Where --mask of the log is now
@@ -47,7 +47,7 @@ pub(crate) struct AuditArgs {
     #[command(flatten)]
     pub(crate) vocab: VocabArgs,
     /// auto, cpu, gpu, the number or a part of the name of an adapter (see `sortilege info`)
-    #[arg(long, default_value = "auto")]
+    #[arg(long, default_value = "auto", value_parser = crate::shared_args::device)]
     pub(crate) device: String,
     /// For people or for programs
     #[arg(long, default_value = "table")]

@@ -18,10 +18,10 @@ use self::replay::Replay;
 use self::sidecar::Sidecar;
 use self::sources::{Vocabulary, check_logits};
 use crate::engine::Chosen;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, note};
 use crate::files::{Inputs, LogFile, LogitsFile, sha256};
 use crate::input::{Hashed, is_stdin};
-use crate::shown::shown_path;
+use crate::shown::{shown, shown_path};
 
 pub(crate) fn run(args: &AuditArgs) -> Result<()> {
     check_stdin(args)?;
@@ -56,7 +56,7 @@ fn compare(
     chosen: &Chosen,
     findings: &mut Findings,
 ) -> Result<(bool, AuditReport)> {
-    let Sidecar { meta, options } = sidecar;
+    let Sidecar { meta, options, was_csv } = sidecar;
     let logits = replay.logits();
     let vocabulary = Vocabulary::find(&args.vocab, replay::vocab(options), logits.vocab, findings)?;
     replay.hash_while_reading();
@@ -79,9 +79,17 @@ fn compare(
     if !vocabulary.is_known() {
         audit = audit.without_texts();
     }
+    if *was_csv && format != Format::Csv {
+        note!(
+            "note: {} was converted through csv: checked is what csv keeps, without the tokens of --token-ids, and of samples \
+             without lists, log-sum-exp and the raw distribution",
+            shown_path(&args.log)
+        );
+        audit = audit.of_csv();
+    }
     replay.run(chosen, vocabulary.texts(), |record| {
         if let Some(writer) = &mut writer {
-            writer.write(record).map_err(|error| Failure::writing(&error))?;
+            writer.write(&audit.held(record)).map_err(|error| Failure::writing(&error))?;
         }
         audit.expect(record).map_err(failed)
     })?;
@@ -102,10 +110,11 @@ fn check_files(
 ) -> Result<Findings> {
     let mut findings = Findings::default();
     check_logits(logits.array.path(), &logits.array.sha256()?, meta, &mut findings);
-    let found = (logits.dtype.name(), &logits.array.shape, logits.rows);
-    let told = (meta.dtype.as_str(), &meta.shape, meta.rows);
+    let words = |dtype: &str, shape: &[usize], rows: usize| format!("{dtype} {shape:?}, {rows} rows");
+    let found = words(logits.dtype.name(), &logits.array.shape, logits.rows);
+    let told = words(&shown(&meta.dtype), &meta.shape, meta.rows);
     if found != told {
-        findings.add(format!("the logits are {found:?}, the sidecar tells {told:?}: type, shape, rows"));
+        findings.add(format!("the logits are {found}, and the sidecar tells {told}"));
     }
     let (name, hash) = (shown_path(&args.log), log.sha256()?);
     if hash != meta.output_sha256 {

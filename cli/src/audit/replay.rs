@@ -130,6 +130,20 @@ fn logits(args: &AuditArgs, sidecar: &Sidecar, vocab_size: Option<usize>) -> Res
     let meta = &sidecar.meta;
     let is_raw = !says_its_shape(&args.logits)?;
     let dtype: Dtype = meta.dtype.parse()?;
+    // Its reader would have options of the shape corrected, which are the log's.
+    if is_raw && let Ok(file) = std::fs::metadata(&args.logits) {
+        let needs = meta.shape.iter().fold(dtype.bytes() as u64, |bytes, &n| bytes.saturating_mul(n as u64));
+        if file.len() != needs {
+            return Err(Failure::file(
+                &args.logits,
+                format!(
+                    "holds {} bytes, and the log was made of {:?} {dtype}, which are {needs}",
+                    file.len(),
+                    meta.shape
+                ),
+            ));
+        }
+    }
     Ok(LogitsArgs {
         logits: args.logits.clone(),
         tensor: meta.input.tensor.clone(),
@@ -138,5 +152,6 @@ fn logits(args: &AuditArgs, sidecar: &Sidecar, vocab_size: Option<usize>) -> Res
         // Of .npy files, those of bf16 do not say it.
         dtype: Some(dtype).filter(|dtype| is_raw || *dtype == Dtype::Bf16),
         is_of_another: false,
+        side: "",
     })
 }

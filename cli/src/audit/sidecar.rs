@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sortilege::ARITHMETIC_VERSION;
-use sortilege::log::Meta;
+use sortilege::log::{Format, Meta};
 
 use crate::failure::{Failure, Result};
 use crate::files::{read_sidecar, sidecar_beside};
@@ -17,6 +17,34 @@ use crate::{log, sample};
 pub(super) struct Sidecar {
     pub(super) meta: Meta,
     pub(super) options: Options,
+    /// Whether the log was CSV before it got its format.
+    pub(super) was_csv: bool,
+}
+
+/// From what a log was converted, and into what.
+#[derive(Deserialize)]
+struct Converted {
+    file: String,
+    format: String,
+    converted: Option<Box<Self>>,
+}
+
+/// The formats that a log had before its own, from the last to the first, each with the file that it was in.
+fn earlier(text: &[u8], meta: &Meta) -> Result<Vec<(String, String)>, String> {
+    #[derive(Deserialize)]
+    struct Told {
+        converted: Option<Converted>,
+    }
+    let told: Told = serde_json::from_slice(text).map_err(|error| format!("its chain: {error}"))?;
+    let (mut steps, mut files, mut formats) = (told.converted.map(Box::new), Vec::new(), Vec::new());
+    while let Some(step) = steps {
+        files.push(step.file);
+        formats.push(step.format);
+        steps = step.converted;
+    }
+    let first = meta.options.get("format").and_then(Value::as_str).unwrap_or_default();
+    formats.push(first.to_owned());
+    Ok(formats.into_iter().skip(1).zip(files).collect())
 }
 
 /// The options of its command.
@@ -41,7 +69,22 @@ impl Sidecar {
         } else {
             return Err(bad("this is the sidecar of neither `log` nor `sample`".to_owned()));
         };
-        Ok(Self { meta, options })
+        let earlier = earlier(&text, &meta).map_err(bad)?;
+        let is_of_others = |name: &str| {
+            Format::ALL.iter().any(|format| format.name() == name && format.is_of_chosen_tokens())
+        };
+        if let Some((format, file)) = earlier.iter().find(|(format, _)| is_of_others(format)) {
+            return Err(Failure::file(
+                log,
+                format!(
+                    "it was converted through {format} ({}), which lost entropies and rows without a token: audit the log \
+                     before it",
+                    shown(file)
+                ),
+            ));
+        }
+        let was_csv = earlier.iter().any(|(format, _)| format == Format::Csv.name());
+        Ok(Self { meta, options, was_csv })
     }
 }
 

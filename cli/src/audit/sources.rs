@@ -39,6 +39,14 @@ impl Source<'_> {
                     "{option} of the log was standard input: give its tokens with {option}"
                 )));
             }
+            (Some(_), None)
+                if given.is_some_and(|list| list.contains([',', '[']) || list.parse::<i64>().is_ok()) =>
+            {
+                return Err(Failure::Usage(format!(
+                    "{option} {name}: the log was made with a file, whose hash its sidecar tells and a list has not: give \
+                     the file"
+                )));
+            }
             (Some(_), None) => {
                 let problem =
                     format!("the log was made with it, as {option}: say where it is now with {option}");

@@ -8,7 +8,7 @@ use sortilege::{Dtype, LogprobsParams, MAX_VOCAB, SamplingParams};
 
 use super::filters::Filters;
 use crate::failure::{Failure, Result, exit_codes};
-use crate::shared_args::{choose_format, dtype_parser, file_of, within};
+use crate::shared_args::{choose_format, device, dtype_parser, file_of, float, within};
 
 /// What follows the options in the help.
 pub(crate) const EXAMPLES: &str = exit_codes!(
@@ -67,7 +67,7 @@ const MEASURING: [&str; 20] = [
 pub(crate) struct BenchArgs {
     /// auto (the best hardware GPU, or the CPU engine), cpu, gpu, all (every hardware GPU and the CPU engine), the
     /// number or a part of the name of an adapter
-    #[arg(long, default_value = "auto")]
+    #[arg(long, default_value = "auto", value_parser = device)]
     pub(crate) device: String,
     /// Measure software adapters too, whose times say nothing about a GPU's: with auto one before the CPU engine
     #[arg(long)]
@@ -98,7 +98,7 @@ pub(crate) struct BenchArgs {
           value_parser = |text: &str| within::<u32>(text, 1..=u64::from(SamplingParams::MAX_DRAWS)))]
     pub(crate) draws: Vec<u32>,
     /// Divide the logits by this, for log and sample: 0.001 to 1000, and for sample 0, which is greedy and draws once
-    #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, value_parser = float, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) temperature: f32,
     #[command(flatten)]
     pub(crate) filters: Filters,

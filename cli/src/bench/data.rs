@@ -48,6 +48,7 @@ impl Source {
             vocab_size: None,
             dtype,
             is_of_another: false,
+            side: "",
         };
         let logits = LogitsFile::open(&args)?;
         if logits.rows == 0 {

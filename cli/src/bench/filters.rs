@@ -4,6 +4,7 @@ use clap::Args;
 use sortilege::SamplingParams;
 
 use crate::sample::numbers::TopK;
+use crate::shared_args::float;
 
 /// The filters that most requests have.
 #[derive(Args, Clone, Copy, Debug, PartialEq)]
@@ -12,10 +13,10 @@ pub(crate) struct Filters {
     #[arg(long, value_name = "K", default_value = "0", allow_negative_numbers = true)]
     top_k: TopK,
     /// Keep the most probable tokens that have this share of the mass, for sample; 1 keeps all
-    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, value_parser = float, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
     top_p: f32,
     /// Keep the tokens of at least this share of the largest probability, for sample; 0 keeps all
-    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(long, value_parser = float, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
     min_p: f32,
 }
 

@@ -137,6 +137,7 @@ impl CompareArgs {
             dtype: self.dtype,
             vocab_size: self.vocab_size,
             is_of_another: false,
+            side: "",
         }
     }
 
@@ -150,6 +151,7 @@ impl CompareArgs {
             (&self.tensor, &self.shape, self.dtype)
         };
         let (tensor, shape, vocab_size) = (tensor.clone(), shape.clone(), self.vocab_size);
-        Some(LogitsArgs { logits, tensor, shape, dtype, vocab_size, is_of_another: !has_own })
+        let side = if has_own { "-b" } else { "" };
+        Some(LogitsArgs { logits, tensor, shape, dtype, vocab_size, is_of_another: !has_own, side })
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use sortilege::TopLogprob;
-use sortilege::compare::{Comparison, ComparisonReport, Divergences};
+use sortilege::compare::{Comparison, ComparisonReport, Divergences, RowDivergence};
 use sortilege::log::{Texts, TokenLogprob, write_json};
 
 use super::frame::{Frame, context};
@@ -97,6 +97,20 @@ struct JsonVerdict {
     verdict: &'static str,
 }
 
+/// The divergences of a row, by the names that they have in the total.
+struct JsonDivergence(Divergences, RowDivergence);
+
+impl Serialize for JsonDivergence {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(kind, RowDivergence { kld, reverse_kld, jsd, .. }) = self;
+        let mut map = serializer.serialize_map(None)?;
+        for (name, number) in [("kld", kld), ("reverse_kld", reverse_kld), ("jsd", jsd)] {
+            map.serialize_entry(&format!("{}{name}", kind.prefix()), number)?;
+        }
+        map.end()
+    }
+}
+
 /// One of the worst rows.
 #[derive(serde::Serialize)]
 struct JsonRow<'a> {
@@ -107,9 +121,8 @@ struct JsonRow<'a> {
     bytes: Option<&'a [u8]>,
     /// The targets before it in its request.
     context: Option<String>,
-    kld: f64,
-    reverse_kld: f64,
-    jsd: f64,
+    #[serde(flatten)]
+    divergence: JsonDivergence,
     logprob_a: Option<f64>,
     logprob_b: Option<f64>,
     rank_a: Option<u32>,
@@ -139,9 +152,7 @@ impl<'a> JsonRow<'a> {
             text: token.and_then(|token| texts.text(token)),
             bytes: token.and_then(|token| texts.bytes(token)),
             context: context(row.place, outcome, frame),
-            kld: comparison.divergence.kld,
-            reverse_kld: comparison.divergence.reverse_kld,
-            jsd: comparison.divergence.jsd,
+            divergence: JsonDivergence(outcome.divergences(), comparison.divergence),
             logprob_a,
             logprob_b,
             rank_a,

@@ -17,6 +17,8 @@ use crate::shown::shown_path;
 pub(super) struct Logs<'a> {
     paths: [&'a Path; 2],
     logs: [LogFile; 2],
+    /// Whether their sidecars tell one temperature.
+    has_temperatures: bool,
 }
 
 /// Bytes of the tokens that logs told, by their ids.
@@ -38,7 +40,8 @@ impl<'a> Logs<'a> {
                     )));
                 }
                 let (paths, logs) = ([a, b], [LogFile::open(a)?, LogFile::open(b)?]);
-                return Ok(Some(Self { paths, logs }));
+                let has_temperatures = check_temperatures(&logs)?;
+                return Ok(Some(Self { paths, logs, has_temperatures }));
             }
             _ => {}
         }
@@ -55,7 +58,7 @@ impl<'a> Logs<'a> {
         [top, worst]: [usize; 2],
         each_request: impl FnMut(u64, &ComparisonReport) -> Result<()>,
     ) -> Result<(Outcome, ToldTexts)> {
-        let Self { paths: [path_a, path_b], logs: [log_a, log_b] } = self;
+        let Self { paths: [path_a, path_b], logs: [log_a, log_b], .. } = self;
         let (mut a, mut b) = (log_a.records()?, log_b.records()?);
         let bar = log_a.progress_bar();
         let mut pass = Pass::new(Comparison::new(true, Divergences::Coarse), false, worst, each_request);
@@ -82,6 +85,11 @@ impl<'a> Logs<'a> {
         }
         bar.finish_and_clear();
         self.logs.iter().try_for_each(LogFile::check_unchanged)?;
+        if !self.has_temperatures {
+            note!(
+                "note: the temperatures of the logs are unknown without their sidecars: of two, numbers differ by these"
+            );
+        }
         if shortest < top {
             note!(
                 "note: lists are as short as {shortest} tokens: the overlap is of what both have, up to --top {top}"
@@ -92,9 +100,20 @@ impl<'a> Logs<'a> {
 
     /// What is said of them, with their hashes where these are wanted.
     pub(super) fn told(&self, is_hashed: bool) -> Result<[Told<'static>; 2]> {
-        let Self { paths: [path_a, path_b], logs: [log_a, log_b] } = self;
+        let Self { paths: [path_a, path_b], logs: [log_a, log_b], .. } = self;
         let hash = |log: &LogFile| is_hashed.then(|| log.sha256()).transpose();
         Ok([Told::log(path_a, hash(log_a)?), Told::log(path_b, hash(log_b)?)])
+    }
+}
+
+/// Whether both temperatures are known; an error if they are two.
+fn check_temperatures(logs: &[LogFile; 2]) -> Result<bool> {
+    let temperatures = logs.each_ref().map(|log| log.asked().temperature);
+    match temperatures {
+        [Some(a), Some(b)] if a != b => Err(Failure::Usage(format!(
+            "A is of temperature {a}, B of {b}, as their sidecars say: compare logs of one temperature"
+        ))),
+        _ => Ok(temperatures.iter().all(Option::is_some)),
     }
 }
 

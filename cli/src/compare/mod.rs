@@ -33,7 +33,7 @@ use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note};
 use crate::files::{About, Inputs, Lasting, ReferenceWriter, Source, deliver, sha256, with_sidecar};
 use crate::gate::Gates;
-use crate::shared_args::{ReportFormat, VocabSource, name_of};
+use crate::shared_args::{ReportFormat, VocabSource, name_of, tell_ending};
 use crate::text::Vocab;
 
 /// `FILE.meta.json` of a comparison.
@@ -77,6 +77,9 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
     let outputs = with_sidecar(args.run.output()).into_iter().chain([args.save.clone()]);
     let mut inputs = Inputs::of(outputs, named.into_iter().flatten())?;
     check_options(args)?;
+    if let Some(save) = &args.save {
+        tell_ending(save, "safetensors");
+    }
     if let Some(logs) = Logs::of(args)? {
         return compare_logs(args, &logs, &inputs, format);
     }

@@ -30,7 +30,7 @@ impl<'a> Writer<'a> {
     ) -> io::Result<Self> {
         match format {
             ReportFormat::Json => json::write_head(&mut out, sides, divergences)?,
-            ReportFormat::Table => table::write_head(&mut out, sides, requests)?,
+            ReportFormat::Table => table::write_head(&mut out, sides, divergences, requests)?,
         }
         Ok(Self { out, format, requests, written: 0 })
     }

@@ -1,6 +1,6 @@
 //! What is gathered on the way through the rows, request by request. Where the rows come from is not known here.
 
-use sortilege::compare::{Comparison, ComparisonReport, RowComparison};
+use sortilege::compare::{Comparison, ComparisonReport, Divergences, RowComparison};
 
 use super::worst::{Place, Worst, WorstRow};
 use crate::failure::Result;
@@ -12,6 +12,13 @@ pub(super) struct Outcome {
     pub(super) worst: Vec<WorstRow>,
     /// The target of every row.
     pub(super) targets: Vec<Option<u32>>,
+}
+
+impl Outcome {
+    /// What the divergences are of.
+    pub(super) fn divergences(&self) -> Divergences {
+        self.total.divergence.map_or(Divergences::Absent, |divergence| divergence.kind)
+    }
 }
 
 /// A pass in the making. `each_request` is called with the report of each request in turn.

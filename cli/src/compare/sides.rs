@@ -79,7 +79,11 @@ impl Sides {
                         .to_owned(),
                 ));
             }
-            (Some(source), Some(logits), None) => Targets::read(source, logits, args.shift)?,
+            (Some(source), Some(logits), None) => {
+                let targets = Targets::read(source, logits, args.shift)?;
+                targets.tell_shift(logits);
+                targets
+            }
             (None, _, Some(own)) => own,
             (None, _, None) => Targets::none(a.rows()),
         };

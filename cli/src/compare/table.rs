@@ -15,16 +15,27 @@ use super::worst::{Place, WorstRow};
 use crate::shown::{clip, label, shown};
 
 /// Writes what A and B are, and the head of the requests' lines where there are several.
-pub(super) fn write_head(out: &mut dyn Write, sides: &[Told<'_>; 2], requests: usize) -> io::Result<()> {
+pub(super) fn write_head(
+    out: &mut dyn Write,
+    sides: &[Told<'_>; 2],
+    divergences: Divergences,
+    requests: usize,
+) -> io::Result<()> {
     for (side, told) in ["A", "B"].iter().zip(sides) {
         let label = if told.approximate { ", approximate" } else { "" };
         let shape = if told.shape.is_empty() { String::new() } else { format!("{:?} ", told.shape) };
         writeln!(out, "{side}  {}  {shape}{}{label}", shown(&told.file), told.dtype)?;
     }
     if requests > 1 {
-        writeln!(out, "\nrequest   rows       PPL A       PPL B  ln(B/A)   mean KLD    max KLD  same top")?;
+        let [mean, max] = ["mean ", "max "].map(|what| format!("{what}{}", kld(divergences)));
+        writeln!(out, "\nrequest   rows       PPL A       PPL B  ln(B/A) {mean:>10} {max:>10}  same top")?;
     }
     Ok(())
+}
+
+/// What a divergence is called at the head of a column: a lower bound is no divergence.
+fn kld(divergences: Divergences) -> &'static str {
+    if divergences == Divergences::Coarse { "KLD≥" } else { "KLD" }
 }
 
 /// Writes the line of a request.
@@ -152,8 +163,10 @@ pub(super) fn write_worst(out: &mut dyn Write, outcome: &Outcome, frame: &Frame<
     if outcome.worst.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\nworst {} rows by KL(A||B)", outcome.worst.len())?;
-    writeln!(out, "req  pos  token             prob A    prob B       KLD   gap A   gap B")?;
+    let kld = kld(outcome.divergences());
+    let by = if kld == "KLD" { "" } else { ", of which KLD≥ is a lower bound" };
+    writeln!(out, "\nworst {} rows by KL(A||B){by}", outcome.worst.len())?;
+    writeln!(out, "req  pos  token             prob A    prob B {kld:>9}   gap A   gap B")?;
     outcome.worst.iter().try_for_each(|row| write_row(out, row, outcome, frame))
 }
 

@@ -28,6 +28,16 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<()> {
             shown_path(&args.log)
         );
     }
+    if let Some(told) = meta.as_ref().and_then(|meta| meta.get("output_sha256")) {
+        let hash = log.sha256()?;
+        if *told != hash.as_str() {
+            note!(
+                "note: {} is not as it was written: its SHA-256 is {hash}, its sidecar tells {told}; that of the output says \
+                 so",
+                shown_path(&args.log)
+            );
+        }
+    }
     deliver(
         args.output(),
         &inputs,

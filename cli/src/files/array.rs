@@ -1,6 +1,8 @@
 //! Arrays in files, read block by block: memory stays flat however large the file. What a format's header looks like
 //! is the matter of its reader.
 
+use std::sync::Once;
+
 use sortilege::log::HashedFile;
 
 use super::element::Element;
@@ -30,13 +32,16 @@ pub(crate) struct Array {
     pub(crate) shape: Vec<usize>,
     /// Where the rows are llama.cpp's log-probabilities of 16 bits: the text that they are of.
     pub(crate) packed: Option<packed::Text>,
+    /// That some of it overflowed is told once.
+    pub(super) overflow: Once,
 }
 
 impl Array {
     /// The little-endian elements from `offset` on, of a file with one array without a name.
     pub(super) const fn plain(data: Input, offset: u64, element: Element, shape: Vec<usize>) -> Self {
         let (origin, index, tensor, packed) = (None, None, None, None);
-        Self { data, origin, offset, index, tensor, element, is_big_endian: false, shape, packed }
+        let (is_big_endian, overflow) = (false, Once::new());
+        Self { data, origin, offset, index, tensor, element, is_big_endian, shape, packed, overflow }
     }
 
     /// The file that it is from.
@@ -87,7 +92,14 @@ impl Array {
         // What a buffer holds from before is not cleared twice.
         buffer.resize(count * bytes, 0);
         self.data.read(self.offset + (first * bytes) as u64, buffer)?;
-        self.element.convert(self.is_big_endian, buffer);
+        if self.element.convert(self.is_big_endian, buffer) > 0 {
+            self.overflow.call_once(|| {
+                note!(
+                    "note: {}: logits of f64 beyond 3.4e38 overflow f32, and are infinite here",
+                    shown_path(self.path())
+                );
+            });
+        }
         Ok(())
     }
 

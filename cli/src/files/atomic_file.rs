@@ -32,7 +32,8 @@ impl AtomicFile {
         if place.is_symlink() {
             return Err(Failure::file(given, "is a link that leads nowhere: choose another file"));
         }
-        if place.exists() && !place.is_file() {
+        // A link such as /dev/stdout may lead to what has no path.
+        if given.exists() && !given.is_file() {
             return Err(Failure::file(given, "is no regular file: leave -o out and redirect the output"));
         }
         let replaced = replaced(&place, given)?;

@@ -84,8 +84,9 @@ impl Element {
         )
     }
 
-    /// Makes elements as they stand in a file those that `Array::read` gives.
-    pub(super) fn convert(self, is_big_endian: bool, bytes: &mut Vec<u8>) {
+    /// Makes elements as they stand in a file those that `Array::read` gives; how many became infinite.
+    pub(super) fn convert(self, is_big_endian: bool, bytes: &mut Vec<u8>) -> usize {
+        let mut overflown = 0;
         if is_big_endian {
             bytes.chunks_exact_mut(self.bytes()).for_each(<[u8]>::reverse);
         }
@@ -93,15 +94,17 @@ impl Element {
             let count = bytes.len() / 8;
             for i in 0..count {
                 let value = f64::from_le_bytes(element(&bytes[8 * i..8 * i + 8]));
-                // Nothing is hidden: what f32 cannot hold becomes an infinity, which the row's status tells.
                 #[expect(
                     clippy::cast_possible_truncation,
                     reason = "rounds to the nearest f32, as numpy does"
                 )]
-                bytes[4 * i..4 * i + 4].copy_from_slice(&(value as f32).to_le_bytes());
+                let rounded = value as f32;
+                overflown += usize::from(rounded.is_infinite() && value.is_finite());
+                bytes[4 * i..4 * i + 4].copy_from_slice(&rounded.to_le_bytes());
             }
             bytes.truncate(4 * count);
         }
+        overflown
     }
 
     /// The integers that these bytes are, if this is a type of integers and each is below 2^63.
@@ -157,11 +160,11 @@ mod tests {
     #[test]
     fn elements_become_little_endian_f32() {
         let mut bytes: Vec<u8> = [1.5f64, -1e300, 0.1].iter().flat_map(|value| value.to_be_bytes()).collect();
-        Element::F64.convert(true, &mut bytes);
+        assert_eq!(Element::F64.convert(true, &mut bytes), 1);
         let expected = [1.5f32, f32::NEG_INFINITY, 0.1];
         assert_eq!(bytes, expected.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>());
         let mut bytes = vec![1, 2, 3, 4];
-        Element::Logit(Dtype::F16).convert(true, &mut bytes);
+        assert_eq!(Element::Logit(Dtype::F16).convert(true, &mut bytes), 0);
         assert_eq!(bytes, [2, 1, 4, 3]);
     }
 }

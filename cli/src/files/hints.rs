@@ -20,6 +20,8 @@ pub(crate) struct Hints {
     pub(crate) dtype: Option<sortilege::Dtype>,
     /// Where tokens are wanted: how many at most, in all and along each side.
     pub(crate) most_tokens: Option<usize>,
+    /// What the names of its options end with: `-b` of a second file.
+    pub(crate) side: &'static str,
 }
 
 impl Hints {
@@ -29,12 +31,17 @@ impl Hints {
             Some(wanted) => *name == wanted,
             None => self.default_names.contains(&name.as_str()),
         };
+        if names.is_empty() {
+            return Err(Failure::file(path, "it holds no array: save one in it"));
+        }
         let meant: Vec<&String> = names.iter().filter(is_meant).collect();
         let problem = match (&meant[..], &self.tensor, names) {
             ([name], _, _) => return Ok((*name).clone()),
             ([], None, [only]) => return Ok(only.clone()),
             ([], Some(wanted), _) => format!("no array {}", shown(wanted)),
-            ([], None, _) if self.default_names == ["logits"] => "say which with --tensor".to_owned(),
+            ([], None, _) if self.default_names == ["logits"] => {
+                format!("say which with --tensor{}", self.side)
+            }
             ([], None, _) => format!("none is called {}", self.default_names.join(" or ")),
             (several, ..) => {
                 let several: Vec<String> = several.iter().map(|name| shown(name)).collect();
@@ -43,8 +50,7 @@ impl Hints {
         };
         let some: Vec<String> = names.iter().take(20).map(|name| shown(name)).collect();
         let rest = if names.len() > some.len() { ", ..." } else { "" };
-        let list = if some.is_empty() { "none".to_owned() } else { some.join(", ") };
-        Err(Failure::file(path, format!("{problem}; there are: {list}{rest}")))
+        Err(Failure::file(path, format!("{problem}; there are: {}{rest}", some.join(", "))))
     }
 
     /// Bytes of a file beyond which it holds more than is wanted.

@@ -1,18 +1,21 @@
 //! A log that is read, whatever its format and whether it is a file or comes through a pipe.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Seek, SeekFrom};
 use std::panic;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use indicatif::ProgressBar;
 use sortilege::log::{LogError, LogReader, LogResult, Record};
 
-use crate::failure::{Failure, Result};
+use super::sidecar::{Asked, asked_of};
+use crate::failure::{Failure, Result, note};
 use crate::foreign;
 use crate::input::{Input, Opened, is_stdin};
 use crate::progress;
+use crate::shown::shown_path;
 
 /// A log that was opened.
 pub(crate) struct LogFile {
@@ -49,9 +52,15 @@ impl LogFile {
         Ok(Self { input: opened.seekable(None)?, head })
     }
 
+    /// What its sidecar says of how its numbers were asked for.
+    pub(crate) fn asked(&self) -> Asked {
+        asked_of(&self.input.path)
+    }
+
     /// Its records from the first one, of which there must be one.
     pub(crate) fn records(&self) -> Result<Records> {
-        Ok(Records { reader: self.reader()?, is_empty: true })
+        let (reader, path) = (self.reader()?, self.input.path.clone());
+        Ok(Records { reader, path, is_empty: true, places: Places::default() })
     }
 
     /// Its records from the first one, if there are any.
@@ -115,11 +124,50 @@ impl LogFile {
     }
 }
 
-/// The records of a log that has some.
+/// The records of a log that has some. After the last one it says how many were there before.
 pub(crate) struct Records {
     reader: LogReader<BufReader<File>>,
+    path: PathBuf,
     /// Whether none was read.
     is_empty: bool,
+    places: Places,
+}
+
+/// Whether each record of a log stands behind those of its request.
+#[derive(Default)]
+struct Places {
+    records: u64,
+    /// The last position of each request.
+    last: HashMap<u64, u64>,
+    /// Records that are not behind it, and which is the first: its number, request and position.
+    behind: u64,
+    first: Option<[u64; 3]>,
+}
+
+impl Places {
+    fn add(&mut self, record: &Record<'_>) {
+        let (request, position) = (record.request(), record.position());
+        if self.last.get(&request).is_some_and(|&last| position <= last) {
+            self.behind += 1;
+            self.first.get_or_insert([self.records, request, position]);
+        } else {
+            self.last.insert(request, position);
+        }
+        self.records += 1;
+    }
+
+    /// Says how many records a log has twice, or in another order than their positions.
+    fn tell(&self, path: &Path) {
+        if let Some([record, request, position]) = self.first {
+            note!(
+                "note: {}: {} of {} records are doubled or out of order, first record {record} (request {request}, \
+                 position {position}); each is taken as it stands",
+                shown_path(path),
+                self.behind,
+                self.records
+            );
+        }
+    }
 }
 
 impl Iterator for Records {
@@ -129,11 +177,19 @@ impl Iterator for Records {
         let record = self.reader.next();
         let is_empty = std::mem::take(&mut self.is_empty);
         if record.is_none() && is_empty {
-            return Some(Err(LogError::Format(EMPTY.to_owned())));
+            let of_others = self.reader.format().is_none();
+            return Some(Err(LogError::Format(if of_others { NO_TOKEN } else { EMPTY }.to_owned())));
+        }
+        match &record {
+            Some(Ok(record)) => self.places.add(record),
+            Some(Err(_)) => {}
+            None => self.places.tell(&self.path),
         }
         record
     }
 }
+
+const NO_TOKEN: &str = "there is no record in it: its responses have no token with a logprob";
 
 const EMPTY: &str = "there is no record in it: its run had no rows, or was interrupted before the first";
 

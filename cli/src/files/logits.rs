@@ -46,6 +46,7 @@ impl LogitsFile {
             shape: args.shape.clone(),
             dtype: args.dtype,
             most_tokens: None,
+            side: args.side,
         };
         if args.is_of_another {
             fit(&mut hints, Format::of(&opened));
@@ -68,7 +69,10 @@ impl LogitsFile {
         };
         if !args.is_of_another && hints.dtype.is_some_and(|wanted| wanted != dtype) {
             let path = shown_path(path);
-            return Err(Failure::Usage(format!("{path}: the file says {dtype}: leave --dtype out")));
+            return Err(Failure::Usage(format!(
+                "{path}: the file says {dtype}: leave --dtype{} out",
+                args.side
+            )));
         }
         if array.is_approximate() {
             note!(

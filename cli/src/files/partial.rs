@@ -35,11 +35,17 @@ struct State {
 }
 
 impl Partial {
+    /// The files of the part of an output.
+    pub(crate) fn paths(output: &Path) -> [PathBuf; 2] {
+        let path = with_end(output, ".partial");
+        [path.clone(), with_end(&path, ".meta.json")]
+    }
+
     /// The part of an output that an earlier run of the same kind left, or an empty one.
     pub(crate) fn open(output: &Path, run: &impl Serialize, inputs: &Inputs) -> Result<Self> {
         let run = serde_json::to_value(run).map_err(|error| Failure::writing(&error.into()))?;
         let state = State { run, inputs: inputs.described() };
-        let path = with_end(output, ".partial");
+        let [path, state_path] = Self::paths(output);
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(|error| Failure::file(&path, describe_io(&error)))?;
@@ -50,7 +56,7 @@ impl Partial {
             return Err(Failure::file(&path, "another run is writing it: wait for that"));
         }
         let bytes = file.metadata().map_err(|error| Failure::file(&path, describe_io(&error)))?.len();
-        let partial = Self { file, state: with_end(&path, ".meta.json"), path, bytes };
+        let partial = Self { file, state: state_path, path, bytes };
         if bytes > 0 {
             partial.check(&state)?;
         }

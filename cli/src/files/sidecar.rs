@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sortilege::log::{Meta, MetaInput, write_json_pretty};
 
 use super::atomic_file::{AtomicFile, resolved};
@@ -145,9 +145,12 @@ impl Inputs {
         // Of a list of tokens, or of what is to be refused by its reader, there is no file.
         let Some(stamp) = Stamp::at(input).filter(|_| !self.outputs.is_empty()) else { return Ok(()) };
         self.check_kept(&stamp, &format!("the input {}", shown_path(input)))?;
-        // It tells how the input was made, whether it is read here or not.
-        if let Some(stamp) = sidecar_beside(input).and_then(|sidecar| Stamp::at(&sidecar)) {
-            self.check_kept(&stamp, &format!("the sidecar of {}", shown_path(input)))?;
+        // It tells how the input was made, whether it is read here or not; and what is put there is taken for it.
+        if let [_, Some(sidecar)] = with_sidecar(Some(input).filter(|input| !is_stdin(input))) {
+            let what = format!("the sidecar of {}", shown_path(input));
+            Stamp::at(&sidecar).map_or(Ok(()), |stamp| self.check_kept(&stamp, &what))?;
+            let is_output = |output: &&PathBuf| resolved(output) == resolved(&sidecar);
+            self.outputs.iter().find(is_output).map_or(Ok(()), |output| Err(replaces(output, &what)))?;
         }
         self.stamps.push((input.to_owned(), stamp));
         Ok(())
@@ -157,10 +160,7 @@ impl Inputs {
     fn check_kept(&self, stamp: &Stamp, what: &str) -> Result<()> {
         let is_replaced =
             |output: &&PathBuf| Stamp::at(output).is_some_and(|output| output.is_of_same_file(stamp));
-        self.outputs.iter().find(is_replaced).map_or(Ok(()), |output| {
-            let output = shown_path(output);
-            Err(Failure::Usage(format!("{output} would replace {what}: choose another output file")))
-        })
+        self.outputs.iter().find(is_replaced).map_or(Ok(()), |output| Err(replaces(output, what)))
     }
 
     /// What can be told of them later: path, bytes, and when each was written, in nanoseconds.
@@ -179,6 +179,10 @@ impl Inputs {
     }
 }
 
+fn replaces(output: &Path, what: &str) -> Failure {
+    Failure::Usage(format!("{} would replace {what}: choose another output file", shown_path(output)))
+}
+
 /// The hash of a file that an output is made from, if there is one and it still holds what was read from it: a pipe
 /// does not. That nobody wrote to it meanwhile is the matter of `deliver`.
 pub(crate) fn sha256(path: Option<&Path>) -> Result<Option<String>> {
@@ -193,6 +197,25 @@ const MAX_SIDECAR: u64 = 64 << 20;
 pub(crate) fn sidecar_beside(log: &Path) -> Option<PathBuf> {
     let [_, sidecar] = with_sidecar(Some(log).filter(|log| !is_stdin(log)));
     sidecar.filter(|sidecar| sidecar.is_file())
+}
+
+/// What a sidecar says of how the numbers of its log were asked for, as far as it says it.
+#[derive(Clone, Copy, Default, Deserialize)]
+pub(crate) struct Asked {
+    /// The temperature of all rows.
+    pub(crate) temperature: Option<f64>,
+    /// Whether positions count from 1.
+    pub(crate) shift: Option<bool>,
+}
+
+/// What the sidecar beside a log says; nothing where there is none that can be read.
+pub(super) fn asked_of(log: &Path) -> Asked {
+    #[derive(Deserialize)]
+    struct Told {
+        options: Asked,
+    }
+    let told = || serde_json::from_slice::<Told>(&read_sidecar(&sidecar_beside(log)?).ok()?).ok();
+    told().map(|told| told.options).unwrap_or_default()
 }
 
 /// The bytes of a sidecar.

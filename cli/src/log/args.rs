@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use sortilege::log::Format;
 
 use crate::failure::exit_codes;
-use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs, entries, within};
+use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs, entries, float, within};
 
 /// What follows the options in the help.
 pub(crate) const EXAMPLES: &str = exit_codes!(
@@ -44,7 +44,7 @@ pub(crate) struct LogArgs {
           value_parser = |text: &str| within::<u32>(text, 0..=u64::from(u32::MAX)))]
     pub(crate) token_ids: Vec<u32>,
     /// Divide the logits by this before the softmax
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, value_parser = float, default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) temperature: f32,
     /// Output format [default: by the name of the output file; table on a terminal, otherwise jsonl]
     #[arg(long)]

@@ -5,7 +5,7 @@ use sortilege::{Kernels, LogprobsParams};
 
 use super::args::LogArgs;
 use crate::engine::Chosen;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::files::LogitsFile;
 use crate::targets::Targets;
 
@@ -27,6 +27,12 @@ impl Job {
         let params = LogprobsParams { top_logprobs: args.top, temperature: args.temperature, entropy: true };
         params.validate()?;
         let logits = LogitsFile::open(&args.logits)?;
+        if let Some(token) = args.token_ids.iter().find(|&&token| token as usize >= logits.vocab) {
+            return Err(Failure::Usage(format!(
+                "--token-ids: {token} is outside the vocabulary of {}: leave it out",
+                logits.vocab
+            )));
+        }
         let targets = match &args.tokens {
             Some(source) => Targets::read(source, &logits, args.shift)?,
             None => Targets::none(logits.rows),

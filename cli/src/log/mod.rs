@@ -29,8 +29,11 @@ pub(crate) fn run(args: &LogArgs) -> Result<()> {
     refuse_binary(format == LogFormat::Parquet, args.run.output())?;
     let tokens = args.tokens.as_deref().map(Path::new);
     let inputs = [Some(args.logits.logits.as_path()), tokens, args.vocab.path()];
-    let mut inputs = Inputs::of(with_sidecar(args.run.output()), inputs.into_iter().flatten())?;
+    let part = args.run.output().filter(|_| args.resume).map(Partial::paths);
+    let outputs = with_sidecar(args.run.output()).into_iter().chain(part.into_iter().flatten().map(Some));
+    let mut inputs = Inputs::of(outputs, inputs.into_iter().flatten())?;
     let job = Job::open(args)?;
+    job.targets.tell_shift(&job.logits);
     inputs.add(job.logits.array.path())?;
     if args.run.output().is_some() {
         job.logits.hash_while_reading();

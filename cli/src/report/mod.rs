@@ -42,6 +42,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<()> {
     }
     let mut reading = Reading::new(args);
     let logs = args.logs.iter().map(|path| reading.read(path)).collect::<Result<Vec<_>>>()?;
+    reading.tell_temperatures(&logs);
     let Reading { words, notes, .. } = reading;
     let title = args.title.clone().unwrap_or_else(|| title(&args.logs));
     let page = page::page(&title, &Data { logs, tokens: words.into_list(), notes })

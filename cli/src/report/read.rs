@@ -28,6 +28,9 @@ pub(super) struct Log {
     /// Names of the distributions of a row.
     views: &'static [&'static str],
     requests: Vec<Request>,
+    /// The temperature of the distributions that are held against another log's, where it is known.
+    #[serde(skip)]
+    temperature: Option<f64>,
 }
 
 /// The rows of a request.
@@ -64,7 +67,9 @@ impl<'a> Reading<'a> {
     /// What is shown of a log.
     pub(super) fn read(&mut self, path: &Path) -> Result<Log> {
         let file = LogFile::open(path)?;
-        let mut log = Log { name: name(path), has_targets: false, views: &[], requests: Vec::new() };
+        let temperature = file.asked().temperature;
+        let mut log =
+            Log { name: name(path), has_targets: false, views: &[], requests: Vec::new(), temperature };
         let mut requests: BTreeMap<u64, Rows> = BTreeMap::new();
         for record in file.records()? {
             match record {
@@ -83,12 +88,29 @@ impl<'a> Reading<'a> {
         if left > 0 {
             self.notes.push(format!("{}: {left} more rows are not shown", log.name));
         }
+        if log.views.contains(&"raw") {
+            log.temperature = Some(1.0);
+        }
         log.requests = requests
             .into_iter()
             .filter(|(_, rows)| !rows.rows.is_empty())
             .map(|(id, rows)| Request { id, rows: self.joined(rows) })
             .collect();
         Ok(log)
+    }
+
+    /// Says that two logs are of two temperatures: their logprobs differ by these too.
+    pub(super) fn tell_temperatures(&mut self, logs: &[Log]) {
+        let temperatures: Vec<Option<f64>> = logs.iter().map(|log| log.temperature).collect();
+        if let [Some(a), Some(b)] = temperatures[..]
+            && a != b
+        {
+            let [a, b] = [(&logs[0].name, a), (&logs[1].name, b)]
+                .map(|(name, temperature)| format!("{name} is of temperature {temperature}"));
+            let problem = format!("{a}, {b}: their differences are of these too");
+            note!("note: {problem}");
+            self.notes.push(problem);
+        }
     }
 
     /// Adds a record to its request, if it is asked for.

@@ -96,6 +96,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
 fn tell_unplanned(args: &SampleArgs) {
     for (option, is_given) in [
         ("--device", args.run.device != "auto"),
+        ("--seed", args.sampling.given().seed.is_some()),
         ("--output", args.run.output().is_some()),
         ("--format", args.format.is_some()),
         ("--vocab-file", args.vocab.vocab_file.is_some()),

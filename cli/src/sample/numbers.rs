@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::shared_args::{entries, within};
+use crate::shared_args::{entries, float, within};
 
 /// Reads a whole number of any size that its type has.
 pub(super) fn whole<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
@@ -73,10 +73,10 @@ impl FromStr for Sigmas {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.trim().parse() {
+        match float(text) {
             Ok(-1.0) => Ok(Self(0.0)),
             Ok(sigmas) => Ok(Self(sigmas)),
-            Err(_) => Err(format!("{text:?} is no number; 0 or -1 keep all")),
+            Err(problem) => Err(format!("{problem}; 0 or -1 keep all")),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::breakers::{Breakers, TextsOfTokens, breaker_text};
 use super::numbers::{Entries, LastN, Seed, Sigmas, TopK, whole};
 use super::values::{BadWords, Bias, OrderValue, biases};
 use crate::failure::Result;
+use crate::shared_args::{float, within};
 
 pub(super) const FILTERS: &str = "Temperature and filters";
 const CHANGES: &str = "Penalties and restrictions";
@@ -19,50 +20,50 @@ const DRAWS: &str = "Draws and logprobs";
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PartialParams {
     /// Divide the logits by this; 0 is greedy [default: 1]
-    #[arg(long, value_name = "T", allow_negative_numbers = true, help_heading = FILTERS)]
+    #[arg(long, value_parser = float, value_name = "T", allow_negative_numbers = true, help_heading = FILTERS)]
     temperature: Option<f32>,
     /// Dynamic temperature: up to this much above and below --temperature, by the entropy [default: 0, off]
-    #[arg(long, value_name = "T", allow_negative_numbers = true, help_heading = FILTERS)]
+    #[arg(long, value_parser = float, value_name = "T", allow_negative_numbers = true, help_heading = FILTERS)]
     dynatemp_range: Option<f32>,
     /// Exponent of the dynamic temperature [default: 1]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = FILTERS)]
+    #[arg(long, value_parser = float, value_name = "X", allow_negative_numbers = true, help_heading = FILTERS)]
     pub(super) dynatemp_exponent: Option<f32>,
     /// Keep the K most probable tokens; 0 and -1 keep all [default: 0]
     #[arg(long, value_name = "K", allow_negative_numbers = true, help_heading = FILTERS)]
     top_k: Option<TopK>,
     /// Keep the most probable tokens until their mass reaches P [default: 1, all]
-    #[arg(long, value_name = "P", allow_negative_numbers = true, help_heading = FILTERS)]
+    #[arg(long, value_parser = float, value_name = "P", allow_negative_numbers = true, help_heading = FILTERS)]
     top_p: Option<f32>,
     /// Keep tokens of at least P times the greatest probability [default: 0, all]
-    #[arg(long, value_name = "P", allow_negative_numbers = true, help_heading = FILTERS)]
+    #[arg(long, value_parser = float, value_name = "P", allow_negative_numbers = true, help_heading = FILTERS)]
     min_p: Option<f32>,
     /// Keep the tokens whose surprise is nearest to the entropy until their mass reaches P [default: 1, all]
-    #[arg(long, value_name = "P", allow_negative_numbers = true, help_heading = FILTERS)]
+    #[arg(long, value_parser = float, value_name = "P", allow_negative_numbers = true, help_heading = FILTERS)]
     typical_p: Option<f32>,
     /// Keep logits of at least the largest less N standard deviations; 0 and -1 keep all [default: 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = FILTERS)]
     top_n_sigma: Option<Sigmas>,
     /// Keep tokens of at least this probability [default: 0, all]
-    #[arg(long, value_name = "P", allow_negative_numbers = true, help_heading = FILTERS)]
+    #[arg(long, value_parser = float, value_name = "P", allow_negative_numbers = true, help_heading = FILTERS)]
     epsilon_cutoff: Option<f32>,
     /// Keep tokens of at least A times the square of the largest probability [default: 0, all]
-    #[arg(long, value_name = "A", allow_negative_numbers = true, help_heading = FILTERS)]
+    #[arg(long, value_parser = float, value_name = "A", allow_negative_numbers = true, help_heading = FILTERS)]
     top_a: Option<f32>,
     /// Keep tokens of at least the probability min(E, √E · e^−entropy) [default: 0, all]
-    #[arg(long, value_name = "E", allow_negative_numbers = true, help_heading = FILTERS)]
+    #[arg(long, value_parser = float, value_name = "E", allow_negative_numbers = true, help_heading = FILTERS)]
     eta_cutoff: Option<f32>,
     /// Keep tokens of at least the probability that two draws agree, the sum of the squares of all [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = FILTERS)]
     p_less: Option<bool>,
     /// Keep the most probable tokens while their entropy is at most H of all [default: 1, all]
-    #[arg(long, value_name = "H", allow_negative_numbers = true, help_heading = FILTERS)]
+    #[arg(long, value_parser = float, value_name = "H", allow_negative_numbers = true, help_heading = FILTERS)]
     top_h: Option<f32>,
     /// XTC: exclude all but the last of the tokens of at least this probability, from 2^-43 on; over 0.5 it never acts
     /// [default: 0.1]
-    #[arg(long, value_name = "P", allow_negative_numbers = true, help_heading = FILTERS)]
+    #[arg(long, value_parser = float, value_name = "P", allow_negative_numbers = true, help_heading = FILTERS)]
     pub(super) xtc_threshold: Option<f32>,
     /// How often XTC acts [default: 0, never]
-    #[arg(long, value_name = "P", allow_negative_numbers = true, help_heading = FILTERS)]
+    #[arg(long, value_parser = float, value_name = "P", allow_negative_numbers = true, help_heading = FILTERS)]
     xtc_probability: Option<f32>,
     /// XTC does not act where it would exclude one of these tokens, such as what ends a text or a line; at most 64
     #[arg(
@@ -89,13 +90,13 @@ pub(crate) struct PartialParams {
     #[serde(deserialize_with = "biases")]
     logit_bias: Option<Vec<Bias>>,
     /// Divide the positive logits of tokens seen before, multiply the others [default: 1]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = CHANGES)]
+    #[arg(long, value_parser = float, value_name = "X", allow_negative_numbers = true, help_heading = CHANGES)]
     repetition_penalty: Option<f32>,
     /// Subtract from the logits of tokens seen before [default: 0]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = CHANGES)]
+    #[arg(long, value_parser = float, value_name = "X", allow_negative_numbers = true, help_heading = CHANGES)]
     presence_penalty: Option<f32>,
     /// Subtract once for each time that a token was seen [default: 0]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = CHANGES)]
+    #[arg(long, value_parser = float, value_name = "X", allow_negative_numbers = true, help_heading = CHANGES)]
     frequency_penalty: Option<f32>,
     /// All three penalties look at the last N tokens of prompt and output, as in llama.cpp: 0 at none, -1 at all
     /// [default: as in vLLM, the repetition penalty at prompt and output, the others at the output]
@@ -160,7 +161,7 @@ pub(crate) struct PartialParams {
         short,
         long = "draws",
         value_name = "N",
-        value_parser = whole::<u32>,
+        value_parser = |text: &str| within::<u32>(text, 1..=u64::from(u32::MAX)),
         allow_negative_numbers = true,
         help_heading = DRAWS
     )]
@@ -198,6 +199,7 @@ pub(super) struct PartialMirostat {
         long = "mirostat-tau",
         id = "mirostat_tau",
         value_name = "BITS",
+        value_parser = float,
         allow_negative_numbers = true,
         help_heading = FILTERS
     )]
@@ -207,6 +209,7 @@ pub(super) struct PartialMirostat {
         long = "mirostat-eta",
         id = "mirostat_eta",
         value_name = "X",
+        value_parser = float,
         allow_negative_numbers = true,
         help_heading = FILTERS
     )]
@@ -222,6 +225,7 @@ pub(super) struct PartialDry {
         long = "dry-multiplier",
         id = "dry_multiplier",
         value_name = "X",
+        value_parser = float,
         allow_negative_numbers = true,
         help_heading = CHANGES
     )]
@@ -231,6 +235,7 @@ pub(super) struct PartialDry {
         long = "dry-base",
         id = "dry_base",
         value_name = "X",
+        value_parser = float,
         allow_negative_numbers = true,
         requires = "dry_multiplier",
         help_heading = CHANGES

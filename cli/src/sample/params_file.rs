@@ -13,6 +13,7 @@ use super::peers::{Translated, translate};
 use super::unique::Unique;
 use crate::failure::{Failure, Result, note};
 use crate::input::Opened;
+use crate::shared_args::float;
 use crate::shown::{shown, shown_path};
 use crate::text::strip_bom;
 
@@ -127,11 +128,24 @@ pub(super) fn read_object(text: &str, own_keys: &[String]) -> Result<(PartialPar
     let Value::Object(object) = value else { return Err(format!("{value} is not an object of parameters")) };
     let object = object.into_iter().map(plain_field).collect();
     let Translated { object, unused } = translate(object, own_keys)?;
+    object.iter().try_for_each(|(key, value)| check_floats(key, value))?;
     let params = serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
         let place = error.path().to_string();
         format!("{place}: {}", in_words(&error.into_inner().to_string()))
     })?;
     Ok((params, unused))
+}
+
+/// An error for a number that 32 bits do not have: it would become 0 or an infinity.
+fn check_floats(key: &str, value: &Value) -> Result<(), String> {
+    match value {
+        Value::Number(number) => {
+            float(&number.to_string()).map(drop).map_err(|problem| format!("{key}: {problem}"))
+        }
+        Value::Array(list) => list.iter().try_for_each(|value| check_floats(key, value)),
+        Value::Object(object) => object.values().try_for_each(|value| check_floats(key, value)),
+        _ => Ok(()),
+    }
 }
 
 /// What serde expected, as people say it.

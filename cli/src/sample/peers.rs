@@ -45,6 +45,9 @@ const EXTRA: &[(&str, &str)] = &[
 /// Their keys that would pass for misspelt ones of ours, and nothing of ours says.
 const THEIRS: &[&str] = &["bos_token_id", "cls_token_id", "eot_token_id", "eod_token_id"];
 
+/// Keys of nobody that are meant for one of ours, which has other letters: the option's name, and short forms.
+const MEANT: &[(&str, &str)] = &[("profile", "order"), ("typ_p", "typical_p"), ("typ", "typical_p")];
+
 /// Their keys that tell a request of llama.cpp.
 const LLAMA: &[&str] =
     &["n_predict", "n_keep", "n_probs", "repeat_last_n", "repeat_penalty", "samplers", "cache_prompt"];
@@ -247,6 +250,9 @@ fn likely<'a>(stranger: &str, ours: &'a [String]) -> Option<&'a str> {
         3..=7 => 1,
         _ => 2,
     };
+    if let Some((_, ours)) = MEANT.iter().find(|(theirs, _)| *theirs == stranger) {
+        return Some(ours);
+    }
     let theirs = SAME.iter().chain(MORE).map(|(theirs, _)| *theirs).chain(PARTS.iter().map(|(key, ..)| *key));
     ours.iter()
         .map(String::as_str)

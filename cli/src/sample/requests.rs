@@ -66,7 +66,8 @@ impl Requests {
             let mut given = own.over(&common);
             given.resolve_breakers(&mut texts, logits.vocab)?;
             let spec = RequestSpec::new(&given, number.is_some() && own.stream.is_some());
-            spec.check(logits).inspect_err(|problem| {
+            let last = number.unwrap_or(count.saturating_sub(1));
+            spec.check(logits).and_then(|()| spec.check_numbers(positions, last)).inspect_err(|problem| {
                 is_common = common_problem.as_ref().is_some_and(|own| own.to_string() == problem.to_string());
             })?;
             requests.specs.push(spec);
@@ -166,10 +167,8 @@ impl Requests {
             let spec = self.spec(number);
             let mut params = spec.params.clone();
             if !spec.has_own_stream {
-                // Positions may repeat from request to request; wraps after 2^32 of them.
-                #[expect(clippy::cast_possible_truncation, reason = "wraps on purpose")]
-                let request = number as u32;
-                params.stream = params.stream.wrapping_add(request);
+                // Positions may repeat from request to request.
+                params.stream += u32::try_from(number).unwrap_or(u32::MAX);
             }
             Ok(Request::with_prompt(params, self.prompt(number))?)
         };
@@ -180,7 +179,7 @@ impl Requests {
     pub(crate) fn position(&self, row: usize) -> u64 {
         let request = row / self.positions;
         let first = self.spec(request).position;
-        first.wrapping_add((row % self.positions) as u64)
+        first + (row % self.positions) as u64
     }
 
     /// Rough bytes of memory that a row needs beside its logits.
@@ -210,6 +209,27 @@ impl RequestSpec {
             )));
         }
         Ok(self.params.validate_tokens(logits.vocab)?)
+    }
+
+    /// An error unless there are numbers for all its rows, and streams up to that of the last request.
+    fn check_numbers(&self, positions: usize, last: usize) -> Result<()> {
+        let (position, most) = (self.position, u64::MAX - positions.saturating_sub(1) as u64);
+        if position > most {
+            return Err(Failure::Usage(format!(
+                "position {position} of the first of {positions} rows: positions end at {}, take at most {most}",
+                u64::MAX
+            )));
+        }
+        let (stream, most) = (u64::from(self.params.stream), u64::from(u32::MAX).saturating_sub(last as u64));
+        if !self.has_own_stream && (stream > most || last as u64 > u64::from(u32::MAX)) {
+            return Err(Failure::Usage(format!(
+                "stream {stream}: request {last} would have stream {}, and streams end at {}: take at most {most}, or give \
+                 each request its own in --params",
+                stream + last as u64,
+                u32::MAX
+            )));
+        }
+        Ok(())
     }
 
     /// Rough bytes of memory that a row of so many tokens needs beside its logits.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use sortilege::{Order, SamplingStep};
 
 use super::numbers::whole;
+use crate::shared_args::float;
 
 /// An order of temperature and filters by whose it is.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, ValueEnum)]
@@ -90,9 +91,9 @@ impl FromStr for Bias {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let pair =
-            text.split_once(':').and_then(|(id, bias)| Some(Self(id.parse().ok()?, bias.parse().ok()?)));
-        pair.ok_or_else(|| format!("{text:?} is no ID:BIAS such as 42:-1.5"))
+        let pair = text.split_once(':').and_then(|(id, bias)| Some((id.parse().ok()?, bias)));
+        let (token, bias) = pair.ok_or_else(|| format!("{text:?} is no ID:BIAS such as 42:-1.5"))?;
+        float(bias).map(|bias| Self(token, bias)).map_err(|problem| format!("{text:?}: {problem}"))
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::failure::exit_codes;
-use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs};
+use crate::shared_args::{LogitsArgs, RunArgs, VocabArgs, float};
 
 /// What follows the options in the help.
 pub(crate) const EXAMPLES: &str = exit_codes!(
@@ -46,7 +46,7 @@ pub(crate) struct ScoreArgs {
     #[command(flatten)]
     pub(crate) vocab: VocabArgs,
     /// Divide the logits by this before the softmax
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, value_parser = float, default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) temperature: f32,
     /// Output format [default: by the name of the output file; table on a terminal, otherwise jsonl]
     #[arg(long)]

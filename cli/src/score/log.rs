@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use sortilege::Status;
-use sortilege::log::Kind;
+use sortilege::log::{Kind, Record};
 
 use super::candidates::{Ask, Scored};
 use crate::failure::{Failure, Result, note};
@@ -18,6 +18,7 @@ pub(super) fn score(log: &LogFile, asks: &[Ask]) -> Result<Vec<Scored>> {
     // The request of the record before, and how many of its records were read.
     let (mut request, mut row) = (None, 0);
     let (mut requests, mut number) = (HashSet::new(), 0);
+    let mut positions = Positions { first: log.asked().shift.map(u64::from), next: None };
     log.each(|record| {
         number += 1;
         if number == 1 && record.kind() == Kind::Sample {
@@ -31,6 +32,7 @@ pub(super) fn score(log: &LogFile, asks: &[Ask]) -> Result<Vec<Scored>> {
             return Err(scattered(path, number, record.request()));
         }
         request = Some(record.request());
+        positions.check(path, number, row, &record)?;
         let place = |ask: &Ask| (ask.request as u64, ask.row);
         let first = asks.partition_point(|ask| place(ask) < (record.request(), row));
         for ask in asks[first..].iter().take_while(|ask| place(ask) == (record.request(), row)) {
@@ -49,6 +51,37 @@ pub(super) fn score(log: &LogFile, asks: &[Ask]) -> Result<Vec<Scored>> {
             shown_path(path)
         ))),
         None => Ok(scored.into_iter().flatten().collect()),
+    }
+}
+
+/// The positions of a request, of which a row that is missing would make all behind it another one.
+struct Positions {
+    /// That of the first row of each request, where it is known; of samples a request may tell another.
+    first: Option<u64>,
+    /// That of the next row.
+    next: Option<u64>,
+}
+
+impl Positions {
+    /// An error unless the record stands where this row of its request must.
+    fn check(&mut self, path: &Path, number: u64, row: usize, record: &Record<'_>) -> Result<()> {
+        let position = record.position();
+        let expected = match (row, record.kind()) {
+            (0, Kind::Sample) => position,
+            // Of logs without a sidecar the first request tells it, which after --shift is 1.
+            (0, Kind::Logprobs) => *self.first.get_or_insert(position.min(1)),
+            _ => self.next.unwrap_or(position),
+        };
+        self.next = position.checked_add(1);
+        if position == expected {
+            return Ok(());
+        }
+        let request = record.request();
+        Err(Failure::Usage(format!(
+            "{}: record {number} is of request {request}, position {position}, where position {expected} must stand: records \
+             are missing, doubled or out of order, so that nobody knows which rows they are; log the logits again",
+            shown_path(path)
+        )))
     }
 }
 

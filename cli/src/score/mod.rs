@@ -22,6 +22,7 @@ use crate::failure::{Failure, Result, note, tell_idle};
 use crate::files::{Inputs, LogFile, LogitsFile, deliver, meta, sha256, with_sidecar};
 use crate::input::Opened;
 use crate::shared_args::{VocabSource, name_of};
+use crate::shown::shown_path;
 use crate::tally::Tally;
 use crate::text::Vocab;
 
@@ -58,7 +59,16 @@ struct LogMeta<'a> {
 
 pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     let format = args.run.format(args.format, [ScoreFormat::Table, ScoreFormat::Jsonl]);
-    LogprobsParams { temperature: args.temperature, ..LogprobsParams::default() }.validate()?;
+    let temperatures = LogprobsParams::MIN_TEMPERATURE..=LogprobsParams::MAX_TEMPERATURE;
+    if !temperatures.contains(&args.temperature) {
+        return Err(Failure::Usage(format!(
+            "temperature {} is outside {} to {}: take 1 for the scores of the model; is_greedy tells what greedy decoding \
+             takes",
+            args.temperature,
+            temperatures.start(),
+            temperatures.end()
+        )));
+    }
     let files = [Some(args.logits.logits.as_path()), Some(&args.candidates), args.vocab.path()];
     let inputs = Inputs::of(with_sidecar(args.run.output()), files.into_iter().flatten())?;
     let opened = Opened::new(&args.logits.logits)?;
@@ -85,7 +95,7 @@ fn run_logits(args: &ScoreArgs, logits: LogitsFile, format: ScoreFormat, mut inp
             let mut tally = Tally::new(&chosen);
             let scored = logits::score(&logits, &questions.asks(), args.temperature, &chosen, &mut tally)?;
             write_all(&mut out, format, &questions, &scored, vocab.as_ref())?;
-            tally.print(&logits, &chosen, &Counts(&questions));
+            tally.print(&logits, &chosen, &Counts(&questions, &scored));
             Ok(())
         },
         |output| {
@@ -129,6 +139,12 @@ fn run_log(args: &ScoreArgs, log: &LogFile, format: ScoreFormat, inputs: &Inputs
             tell_idle(option, WHY);
         }
     }
+    if let Some(temperature) = log.asked().temperature.filter(|temperature| *temperature != 1.0) {
+        note!(
+            "note: {}: a log at temperature {temperature}, as its sidecar says: so are the scores",
+            shown_path(log.path())
+        );
+    }
     let questions = Questions::read(&args.candidates)?;
     let (vocab, vocab_source) = args.vocab.open()?.unzip();
     let scored = log::score(log, &questions.asks())?;
@@ -146,7 +162,7 @@ fn run_log(args: &ScoreArgs, log: &LogFile, format: ScoreFormat, inputs: &Inputs
             })
         },
     )?;
-    note!("{}", Counts(&questions));
+    note!("{}", Counts(&questions, &scored));
     Ok(())
 }
 
@@ -167,12 +183,26 @@ fn write_all(
     writer.finish().map_err(failed)
 }
 
-/// How much was scored, as the second line of what is said at the end.
-struct Counts<'a>(&'a Questions);
+/// How much was scored, as the second line of what is said at the end: tokens of candidates that have a score.
+struct Counts<'a>(&'a Questions, &'a [Scored]);
 
 impl fmt::Display for Counts<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (questions, candidates) = (self.0.0.len(), self.0.candidates().count());
-        write!(f, "{questions} questions, {candidates} candidates, {} tokens scored", self.0.n_tokens())
+        let Self(questions, scored) = self;
+        let (mut candidates, mut tokens, mut without) = (0, 0, 0);
+        for candidate in questions.candidates() {
+            let own = &scored[candidate.first_place..][..candidate.tokens.len()];
+            candidates += 1;
+            if own.iter().all(Result::is_ok) {
+                tokens += own.len();
+            } else {
+                without += 1;
+            }
+        }
+        write!(f, "{} questions, {candidates} candidates, {tokens} tokens scored", questions.0.len())?;
+        match without {
+            0 => Ok(()),
+            _ => write!(f, "; {without} candidates have no score: a row of theirs is no distribution"),
+        }
     }
 }

@@ -422,7 +422,10 @@ fn other_files_are_found_and_moved_ones_taken() {
             npy("<f4", "(6, 4)", &stored("f32", &[1.0; 24])),
             "small.npy is another file than the log was made from",
         ),
-        (npy("<f2", "(2, 3, 65)", &stored("f16", &[1.0; 390])), "the logits are (\"f16\", [2, 3, 65], 6)"),
+        (
+            npy("<f2", "(2, 3, 65)", &stored("f16", &[1.0; 390])),
+            "the logits are f16 [2, 3, 65], 6 rows, and the sidecar tells f32 [2, 3, 65], 6 rows",
+        ),
     ] {
         folder.put("small.npy", other);
         assert_found(&folder, "small.npy", words);
@@ -499,7 +502,7 @@ fn what_cannot_be_audited_is_refused_in_words() {
         assert!(folder.contents(".") == before, "an audit writes nothing");
     });
     for (format, words) in [
-        ("table", "the first line has other columns"),
+        ("table", "this is no log"),
         ("openai", "logs of other programs' schemas are not audited"),
         ("vllm", "logs of other programs' schemas are not audited"),
     ] {
@@ -521,9 +524,44 @@ fn a_converted_log_follows_unless_it_lost_something() {
         folder.printed(&format!("convert first.jsonl --to {format} -o log"));
         assert_follows(&audit(&folder, "logits.npy", "cpu"), 192);
     }
-    folder.printed("sample logits.npy --seed 4 --raw-logprobs 2 --device cpu -o drawn.csv");
-    folder.printed("convert drawn.csv --to jsonl -o log");
-    assert_found(&folder, "logits.npy", "processed.logsumexp is nothing instead of");
+}
+
+/// What CSV keeps is checked of a log that went through it; what other programs' schemas lost is no fault of a log.
+#[test]
+fn what_a_conversion_lost_is_told_and_no_difference() {
+    let folder = folder();
+    let note = "log was converted through csv: checked is what csv keeps";
+    for (command, options) in [
+        ("log", "logits.npy --tokens tokens.npy --token-ids 3,9,4095 --tokenizer tokenizer.json"),
+        ("sample", "logits.npy --seed 4 --raw-logprobs 2 --processed-logprobs 2"),
+    ] {
+        write(&folder, command, options, "jsonl", "cpu");
+        std::fs::rename(folder.path("log"), folder.path("first")).expect("it is there");
+        std::fs::rename(folder.path("log.meta.json"), folder.path("first.meta.json")).expect("it is there");
+        folder.printed("convert first -o first.csv");
+        for steps in ["jsonl", "parquet", "parquet jsonl"] {
+            folder.put("step", folder.get("first.csv"));
+            folder.put("step.meta.json", folder.get("first.csv.meta.json"));
+            for format in steps.split(' ') {
+                folder.printed(&format!("convert step --to {format} -o log"));
+                folder.put("step", folder.get("log"));
+                folder.put("step.meta.json", folder.get("log.meta.json"));
+            }
+            let output = audit(&folder, "logits.npy", "cpu");
+            assert_follows(&output, 192);
+            assert!(stderr(&output).contains(note), "{}", stderr(&output));
+        }
+        // What CSV keeps is still checked, and so is what it cannot have.
+        change_line(&folder, 3, |line| set(line, "/position", &json!(9)));
+        forge(&folder);
+        assert_found(&folder, "logits.npy", "position is 9 instead of 3");
+        folder.printed("convert first --to openai -o first.json");
+        folder.printed("convert first.json --to jsonl -o log");
+        let output = audit(&folder, "logits.npy", "cpu");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+        let words = "log: it was converted through openai (first.json), which lost entropies";
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    }
 }
 
 #[test]

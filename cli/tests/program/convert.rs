@@ -127,7 +127,10 @@ fn a_sidecar_is_carried_along() {
     assert_eq!(spaced.status.code(), Some(1), "{}", stderr(&spaced));
     let lines = folder.text("convert log.jsonl").replace("\"rank\":17", "\"rank\":18");
     folder.put("log.jsonl", lines);
-    folder.printed("convert log.jsonl -o changed.jsonl");
+    let changed = successful("changed", folder.run("convert log.jsonl -o changed.jsonl"));
+    let told = stderr(&changed);
+    assert!(told.contains("note: log.jsonl is not as it was written: its SHA-256 is "), "{told}");
+    assert!(!stderr(&folder.run("convert log.parquet")).contains("as it was written"));
     assert_eq!(sidecar("changed.jsonl")["converted"]["is_that_of_the_sidecar"], json!(false));
 }
 
@@ -172,7 +175,7 @@ fn what_is_no_log_is_refused() {
     folder.put("out/new", "older records");
     folder.put("out/new.meta.json", "older description");
     let before = folder.contents("out");
-    let cases: [(&str, &[u8], i32, &str); 12] = [
+    let cases: [(&str, &[u8], i32, &str); 13] = [
         ("text", b"hello", 1, "text: this is no log"),
         ("binary", b"\0\x01\x02", 1, "binary: this is no log"),
         ("gz", b"\x1f\x8b\x08\0", 1, "gz: this is compressed with gzip: unpack it first"),
@@ -183,7 +186,14 @@ fn what_is_no_log_is_refused() {
         ("other.json", b"{\"a\":1}", 1, "other.json: document 1: none of choices"),
         ("numbers.jsonl", b"{\"request\":99999999999999999999999}\n", 1, "line 1: "),
         ("deep.json", &[b'['; 100_000], 1, "deep.json: "),
-        ("columns.csv", b"request,position\n0,0\n", 1, "other columns"),
+        ("columns.csv", b"request,position\n0,0\n", 1, "other columns than those that `log` and `sample` write: status is missing"),
+        (
+            "moved.csv",
+            b"position,request,status,logsumexp,entropy,token,text,bytes,logprob,rank,alternative,alternative_token,\
+              alternative_text,alternative_bytes,alternative_logprob\n",
+            1,
+            "position stands where request must stand",
+        ),
         ("wide.jsonl", b"{\"request\":18446744073709551615}", 1, "line 1: missing field"),
     ];
     test_each(cases.map(|case| (case.0, case)), |(name, bytes, code, words)| {
@@ -196,11 +206,19 @@ fn what_is_no_log_is_refused() {
             assert!(folder.contents("out") == before, "{:?}", folder.contents("out").keys());
         }
     });
+    folder.put("out.jsonl.partial", folder.get("logits.npy"));
     for (line, code, words) in [
         ("convert missing -o out/new", 1, "missing: No such file"),
         ("convert log.jsonl --to gguf -o out/new", 2, "gguf"),
         ("convert log.jsonl -o log.jsonl", 2, "would replace the input"),
         ("convert log.jsonl -o log.jsonl.meta.json", 2, "would replace the sidecar of log.jsonl"),
+        // Nor does one stand where a sidecar would be looked for.
+        ("convert cut.jsonl -o cut.jsonl.meta.json", 2, "would replace the sidecar of cut.jsonl"),
+        ("convert cut.jsonl -o ./out/../cut.jsonl.meta.json", 2, "would replace the sidecar of cut.jsonl"),
+        ("report cut.jsonl -o cut.jsonl.meta.json", 2, "would replace the sidecar of cut.jsonl"),
+        ("log logits.npy -o logits.npy.meta.json", 2, "would replace the sidecar of logits.npy"),
+        ("log out.jsonl.partial -o out.jsonl --resume", 2, "out.jsonl.partial would replace the input"),
+        ("log logits.npy --tokens out.jsonl.partial -o ./out.jsonl --resume", 2, "would replace the input"),
         ("convert", 2, "required"),
     ] {
         let output = folder.run(line);

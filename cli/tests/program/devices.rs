@@ -97,6 +97,36 @@ fn the_sidecar_names_the_adapter() {
     }
 }
 
+/// Every number and name of `info --gl` is one that --device knows, in whichever case; what is none names them all.
+#[test]
+fn the_list_of_devices_is_the_one_that_is_taken() {
+    let folder = Folder::new();
+    folder.put("logits.npy", npy("<f4", "(1, 3)", &stored("f32", &[1.0, 2.0, 3.0])));
+    let info: Value = serde_json::from_str(&folder.text("info --json --gl")).expect("JSON");
+    let of_cpu = folder.text("log logits.npy --device cpu");
+    let fit = adapters(&folder);
+    for adapter in info["adapters"].as_array().expect("an array") {
+        let name = adapter["name"].as_str().expect("a name");
+        if !fit.iter().any(|(id, _)| id == name) {
+            continue;
+        }
+        for device in [adapter["number"].to_string(), name.to_uppercase()] {
+            assert_eq!(String::from_utf8_lossy(&run_on(&folder, "log logits.npy", &device).stdout), of_cpu);
+        }
+    }
+    for device in ["CPU", "Cpu", "AUTO"] {
+        assert_eq!(String::from_utf8_lossy(&run_on(&folder, "log logits.npy", device).stdout), of_cpu);
+    }
+    let past = info["adapters"].as_array().map_or(0, Vec::len).to_string();
+    let refused = folder.command("log logits.npy --device").arg(&past).output().expect("it starts");
+    let told = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(4), "{told}");
+    let names = info["adapters"].as_array().expect("an array").iter().filter_map(|one| one["name"].as_str());
+    for name in names.chain(["auto, cpu and gpu are names too", "`sortilege info --gl`"]) {
+        assert!(told.contains(name), "{name}: {told}");
+    }
+}
+
 #[test]
 fn a_device_and_the_cpu_are_validated() {
     let folder = Folder::new();

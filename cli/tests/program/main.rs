@@ -15,6 +15,7 @@ mod folder;
 mod interrupts;
 mod lying;
 mod masks;
+mod messages;
 #[cfg(unix)]
 mod outputs;
 mod padding;
@@ -23,6 +24,7 @@ mod records;
 mod resume;
 mod sample;
 mod score;
+mod settings;
 mod streams;
 mod summary;
 #[path = "../../../tests/common/table.rs"]

@@ -220,6 +220,11 @@ fn ties_and_unsound_rows_are_told() {
     let of = |key: &str| {
         answer["candidates"].as_array().expect("an array").iter().map(|entry| &entry[key]).collect::<Vec<_>>()
     };
+    let told = stderr(&folder.run("score rows.npy --candidates c.json --device cpu"));
+    let words = "1 questions, 4 candidates, 3 tokens scored; 1 candidates have no score: a row of theirs is no distribution";
+    assert!(told.contains(words), "{told}");
+    folder.printed("log rows.npy --top 3 --token-ids 0,1,2 --device cpu -o rows.jsonl");
+    assert!(stderr(&folder.run("score rows.jsonl --candidates c.json")).contains(words));
     assert_eq!(json!(of("is_greedy")), json!([true, false, null, false]));
     assert_eq!(json!(of("status")), json!(["ok", "ok", "nan", "ok"]));
     assert_eq!(of("total")[0], of("total")[1]);

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::columns::{LOGPROBS_COLUMNS, SAMPLE_COLUMNS};
 use crate::answer::{FinishReason, Status};
-use crate::log::error::{LogError, LogResult};
+use crate::log::error::{LogError, LogResult, other_column};
 use crate::log::record::{
     DistributionRecord, DrawRecord, Kind, LogprobsRecord, Record, SampleRecord, TokenLogprob,
 };
@@ -54,15 +54,18 @@ impl<R: Read> CsvReader<R> {
         // A line that is cut has fewer fields.
         let mut lines = ReaderBuilder::new().flexible(true).from_reader(input);
         let names = lines.headers().map_err(told)?.clone();
-        let kind = if LOGPROBS_COLUMNS.iter().map(|(name, _)| *name).eq(&names) {
-            Kind::Logprobs
-        } else if SAMPLE_COLUMNS.iter().map(|(name, _)| *name).eq(&names) {
-            Kind::Sample
+        let theirs: Vec<String> = names.iter().map(str::to_owned).collect();
+        let is_sample = theirs.iter().any(|name| name == "draw" || name == "seed");
+        let (kind, ours): (Kind, Vec<String>) = if is_sample {
+            (Kind::Sample, SAMPLE_COLUMNS.iter().map(|(name, _)| (*name).to_owned()).collect())
         } else {
-            return Err(LogError::Format(
-                "the first line has other columns than those that `log` and `sample` write".to_owned(),
-            ));
+            (Kind::Logprobs, LOGPROBS_COLUMNS.iter().map(|(name, _)| (*name).to_owned()).collect())
         };
+        if let Some(difference) = other_column(&theirs, &ours) {
+            return Err(LogError::Format(format!(
+                "the first line has other columns than those that `log` and `sample` write: {difference}"
+            )));
+        }
         let mut reader = Self { lines, names, kind, ahead: None, line: 0 };
         reader.ahead = reader.line()?;
         Ok(reader)

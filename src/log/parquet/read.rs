@@ -1,16 +1,19 @@
 //! Rows of Parquet files as records: only of files with the columns that are written here, whoever wrote them.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use parquet::basic::{Compression, Type};
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 use serde::de::DeserializeOwned;
 
 use super::leaves::{At, Cell, Problem, ROW, ReadLeaf};
 use super::schema::{DISTRIBUTION_LEAVES, DRAW_LEAVES, TOKEN_LOGPROB_LEAVES, TOP_LEAVES, schema};
 use crate::answer::Status;
-use crate::log::error::{LogError, LogResult};
+use crate::log::error::{LogError, LogResult, other_column};
 use crate::log::record::{
     DistributionRecord, DrawRecord, GivenToken, Kind, LogprobsRecord, Record, SampleRecord, TokenLogprob,
 };
@@ -41,21 +44,8 @@ impl ParquetReader {
         let format = |problem: String| LogError::Format(problem);
         let file = guarded(|| SerializedFileReader::new(file).map_err(|error| error.to_string()))
             .map_err(|problem| format(format!("no readable Parquet file: {problem}")))?;
-        let columns = |kind: &Kind| {
-            let ours = parquet::schema::types::SchemaDescriptor::new(schema(*kind).into());
-            let theirs = file.metadata().file_metadata().schema_descr();
-            let is_same =
-                |(a, b): (&parquet::schema::types::ColumnDescPtr, &parquet::schema::types::ColumnDescPtr)| {
-                    a.path() == b.path()
-                        && a.physical_type() == b.physical_type()
-                        && (a.max_def_level(), a.max_rep_level()) == (b.max_def_level(), b.max_rep_level())
-                };
-            ours.num_columns() == theirs.num_columns()
-                && ours.columns().iter().zip(theirs.columns()).all(is_same)
-        };
-        let kind = [Kind::Logprobs, Kind::Sample].into_iter().find(columns).ok_or_else(|| {
-            format("the Parquet file has other columns than those that `log` and `sample` write".to_owned())
-        })?;
+        let kind = kind_of(&file).map_err(format)?;
+        check_compression(&file).map_err(format)?;
         Ok(Self { file, kind, groups: 0, leaves: Vec::new(), left: 0, batch: 1, ahead: 0, rows: 0 })
     }
 
@@ -105,7 +95,7 @@ impl ParquetReader {
         let longest = metadata.columns().iter().map(|column| column.num_values()).max().unwrap_or(0);
         let entries = usize::try_from(longest).unwrap_or(usize::MAX) / self.left.max(1);
         self.batch = (BATCH_ENTRIES / entries.max(1)).clamp(1, BATCH_ROWS);
-        let leaf = |(number, descriptor): (usize, &parquet::schema::types::ColumnDescPtr)| {
+        let leaf = |(number, descriptor): (usize, &ColumnDescPtr)| {
             let column = group.get_column_reader(number).map_err(|error| error.to_string())?;
             ReadLeaf::new(column, descriptor)
         };
@@ -113,6 +103,59 @@ impl ParquetReader {
         self.leaves = columns.iter().enumerate().map(leaf).collect::<Result<_, _>>()?;
         Ok(())
     }
+}
+
+/// The kind whose columns a file has; otherwise the column in which it differs from the nearest.
+fn kind_of(file: &SerializedFileReader<File>) -> Result<Kind, Problem> {
+    let described = |descriptor: &SchemaDescriptor| -> Vec<Column> {
+        let column = |column: &ColumnDescPtr| {
+            let levels = (column.max_def_level(), column.max_rep_level());
+            (column.path().string(), (column.physical_type(), levels))
+        };
+        descriptor.columns().iter().map(column).collect()
+    };
+    let theirs = described(file.metadata().file_metadata().schema_descr());
+    let names = |columns: &[Column]| columns.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let is_sample = theirs.iter().any(|(name, _)| name.starts_with("draws"));
+    let kind = if is_sample { Kind::Sample } else { Kind::Logprobs };
+    let ours = described(&SchemaDescriptor::new(schema(kind).into()));
+    if let Some(difference) = other_column(&names(&theirs), &names(&ours)) {
+        return Err(format!("the Parquet file has other columns than those that a log has: {difference}"));
+    }
+    match ours.iter().zip(&theirs).find(|(ours, theirs)| ours != theirs) {
+        None => Ok(kind),
+        Some(((name, ours), (_, theirs))) => {
+            Err(format!("column {name} of the Parquet file {}", other_type(*theirs, *ours)))
+        }
+    }
+}
+
+/// A column of a file: its name, its type, and the levels of its definition and its repetition.
+type Column = (String, Typed);
+type Typed = (Type, (i16, i16));
+
+/// How the type of a column differs from the one that it must have.
+fn other_type((theirs, (definition, _)): Typed, (ours, (must_be, _)): Typed) -> String {
+    match definition.cmp(&must_be) {
+        _ if theirs != ours => format!("is {theirs}, that of a log {ours}"),
+        Ordering::Greater => "may be null, that of a log may not".to_owned(),
+        Ordering::Less => "is never null, that of a log may be".to_owned(),
+        Ordering::Equal => "is nested otherwise than that of a log".to_owned(),
+    }
+}
+
+/// An error for compression that is not read.
+fn check_compression(file: &SerializedFileReader<File>) -> Result<(), Problem> {
+    let groups = file.metadata().row_groups().iter();
+    let mut used = groups.flat_map(|group| group.columns()).map(|column| column.compression());
+    let other = used.find(|used| !matches!(used, Compression::UNCOMPRESSED | Compression::SNAPPY));
+    other.map_or(Ok(()), |other| {
+        let name = other.to_string().to_lowercase();
+        let name = name.split('(').next().unwrap_or_default();
+        Err(format!(
+            "the Parquet file is compressed with {name}, which is not read: write it with snappy or none"
+        ))
+    })
 }
 
 /// What the work gives; the crate panics at some pages of damaged files, which is an error here.

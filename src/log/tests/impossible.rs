@@ -15,6 +15,29 @@ const CHANGES: &[(&str, Change)] = &[
     ("entropy is NaN", |r| r.entropy = Some(f64::NAN)),
     ("top[1].logprob is 3.5", |r| r.top[1].logprob = 3.5),
     ("top[0].logprob is NaN", |r| r.top[0].logprob = f64::NAN),
+    ("token is 1048576: ids are below 2^20", |r| r.token = Some(1 << 20)),
+    ("top[0].token is 2097152: ids are below 2^20", |r| r.top[0].token = Some(1 << 21)),
+    ("top[1].logprob is -0.5: the most probable tokens come first", |r| {
+        (r.top[0].logprob, r.top[1].logprob) = (-1.5, -0.5);
+    }),
+    ("top has token 3 twice: each token is listed once", |r| {
+        r.top.iter_mut().for_each(|entry| entry.token = Some(3));
+    }),
+    ("token_logprobs[1].token is 1048576", |r| r.token_logprobs[1].token = 1 << 20),
+    ("logprob is -1.0: of a row of status nan there are no numbers", |r| {
+        *r = LogprobsRecord { logprob: Some(-1.0), ..unsound(r) };
+    }),
+    ("rank is 3: of a row of status nan", |r| *r = LogprobsRecord { rank: Some(3), ..unsound(r) }),
+    ("logsumexp is 1.5: of a row of status nan", |r| {
+        *r = LogprobsRecord { logsumexp: Some(1.5), ..unsound(r) };
+    }),
+    ("entropy is 0.5: of a row of status nan", |r| *r = LogprobsRecord { entropy: Some(0.5), ..unsound(r) }),
+    ("length of top is 2: of a row of status nan", |r| {
+        *r = LogprobsRecord { top: r.top[..2].to_vec(), ..unsound(r) };
+    }),
+    ("length of token_logprobs is 3: of a row of status nan", |r| {
+        *r = LogprobsRecord { token_logprobs: r.token_logprobs.clone(), ..unsound(r) };
+    }),
     ("token_logprobs[2].logprob is 1.0", |r| r.token_logprobs[2].logprob = 1.0),
     ("token_logprobs[1].rank is 0", |r| r.token_logprobs[1].rank = 0),
     ("token_logprobs[0].set_logprob is 7.0", |r| r.token_logprobs[0].set_logprob = 7.0),
@@ -24,6 +47,17 @@ const SAMPLE_CHANGES: &[(&str, SampleChange)] = &[
     ("kept_mass is 1.5: a probability is from 0 to 1", |r| r.kept_mass = Some(1.5)),
     ("kept_mass is -0.5", |r| r.kept_mass = Some(-0.5)),
     ("temperature is -1.0: no temperature is below 0", |r| r.temperature = Some(-1.0)),
+    ("draws[0].token is 1048577: ids are below 2^20", |r| r.draws[0].token = (1 << 20) + 1),
+    ("length of draws is 2: of a row of status positive_infinity", |r| {
+        (r.status, r.kept_mass) = (crate::Status::PositiveInfinity, None);
+    }),
+    ("kept_mass is 0.5: of a row of status nan", |r| {
+        (r.status, r.kept_mass) = (crate::Status::Nan, Some(0.5));
+    }),
+    ("processed.top has token 1 twice", |r| {
+        r.processed.top.iter_mut().for_each(|entry| entry.token = Some(1));
+    }),
+    ("processed.logsumexp is ", |r| r.processed.status = crate::Status::Nan),
     ("draws[1].logprob is 0.5", |r| r.draws[1].logprob = 0.5),
     ("draws[0].rank is 0", |r| r.draws[0].rank = 0),
     ("draws[1].raw_logprob is 4.0", |r| r.draws[1].raw_logprob = Some(4.0)),
@@ -34,6 +68,20 @@ const SAMPLE_CHANGES: &[(&str, SampleChange)] = &[
     ("raw.token_logprobs[0].rank is 0", |r| r.raw.as_mut().expect("raw").token_logprobs[0].rank = 0),
     ("raw.entropy is -1.0", |r| r.raw.as_mut().expect("raw").entropy = Some(-1.0)),
 ];
+
+/// The record of a row that is no distribution.
+fn unsound(record: &LogprobsRecord<'static>) -> LogprobsRecord<'static> {
+    LogprobsRecord {
+        status: crate::Status::Nan,
+        logprob: None,
+        rank: None,
+        logsumexp: None,
+        entropy: None,
+        top: Vec::new(),
+        token_logprobs: Vec::new(),
+        ..record.clone()
+    }
+}
 
 /// Logs of four records whose second was changed.
 fn changed() -> Vec<(&'static str, Vec<Record<'static>>)> {
@@ -62,9 +110,10 @@ fn impossible_numbers_are_named_with_their_line() {
             let message = read(&jsonl(&records)).expect_err(words).to_string();
             assert!(message.starts_with("line 2: ") && message.contains(words), "{message}");
         }
-        let is_in_csv = !["top[1]", "top[0]", "token_logprobs", "processed.", "raw."]
-            .iter()
-            .any(|part| words.starts_with(part) && !words.starts_with("processed.entropy"));
+        let is_in_csv =
+            !["top[1]", "top[0]", "token_logprobs", "length of token_logprobs", "processed.", "raw."]
+                .iter()
+                .any(|part| words.starts_with(part) && !words.starts_with("processed.entropy"));
         if is_in_csv && is_finite {
             // The head is a line, and so is each alternative or draw of the first record.
             let lines = csv(&records[..1], records[0].kind()).iter().filter(|&&byte| byte == b'\n').count();

@@ -93,6 +93,52 @@ fn what_is_lost_is_counted() {
     assert!(converted(&sample_records(3), Format::OpenAi).1.contains(&("draws after the first", 2)));
 }
 
+/// A token of equal logits keeps its rank and its place in vLLM's words, wherever the list ends; what they cannot tell is
+/// told.
+#[test]
+fn ranks_of_ties_are_those_of_the_record() {
+    let logits = [3.0f32, 2.0, 2.0, 2.0, 1.0];
+    let (logits, token) = (Logits::f32(&logits, 1, 5).expect("a row"), |token| [Some(token)]);
+    for (listed, target) in (0..=5).flat_map(|listed| (0..5).map(move |target| (listed, target))) {
+        let params = LogprobsParams { top_logprobs: listed, ..LogprobsParams::default() };
+        let rows = Cpu.logprobs(&logits, &params, &token(target)).expect("it is sound");
+        let records = [Record::logprobs(0, 0, Some(target), &rows[0], Texts::NONE)];
+        let (bytes, lost) = converted(&records, Format::Vllm);
+        let back = &read(&bytes).expect("its own log")[0];
+        let rank = match target {
+            0 => 1,
+            4 => 5,
+            _ => 2,
+        };
+        assert_eq!(back.chosen().expect("a token").rank, Some(rank), "{listed}, {target}");
+        let is_told = lost.iter().any(|(name, _)| name.starts_with("that a token is none of"));
+        assert_eq!(back.top() != records[0].top(), is_told, "{listed}, {target}");
+        assert_eq!(is_told, target >= listed && rank <= listed + 1, "{listed}, {target}");
+    }
+}
+
+/// What a sample says of the end of its request is lost, and a row behind it is no broken one.
+#[test]
+fn the_end_of_a_request_is_counted() {
+    let mut records = sample_records(1);
+    let Record::Sample(last) = &mut records[1] else { panic!("a sample") };
+    let finished = crate::Status::Finished;
+    (last.status, last.processed.status, last.draws) = (finished, finished, Vec::new());
+    for format in Format::ALL.iter().copied().filter(|format| format.name() != "parquet") {
+        let lost = converted(&records, format).1;
+        let count = |part: &str| lost.iter().find(|(name, _)| *name == part).map(|(_, count)| *count);
+        let own = |number| Some(number).filter(|_| format.is_of_chosen_tokens());
+        let reasons = records
+            .iter()
+            .filter(|record| matches!(record, Record::Sample(record) if record.finish_reason.is_some()));
+        let reasons = reasons.count() as u64;
+        assert!(reasons > 0);
+        assert_eq!(count("finish_reason"), own(reasons), "{}", format.name());
+        assert_eq!(count("rows behind the end of their request"), own(1), "{}", format.name());
+        assert_eq!(count("states of rows that are no distribution"), own(2), "{}", format.name());
+    }
+}
+
 /// Positions that a reader would count otherwise, as those after `--shift`.
 #[test]
 fn other_numbers_are_told() {

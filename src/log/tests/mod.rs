@@ -6,6 +6,7 @@ mod impossible;
 mod losses;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod streamed;
 
 use super::*;
 use crate::{Cpu, Engine, Logits, LogprobsParams, Request, SampleInputs, SamplingParams};

@@ -25,9 +25,9 @@ const HEAD_BYTES: u64 = 20;
 /// The log-probabilities, `[n_chunk][rows][n_vocab]`.
 pub(super) fn open(data: Input, hints: &Hints) -> Result<Array> {
     if let Some(name) = &hints.tensor {
-        let name = shown(name);
+        let (name, side) = (shown(name), hints.side);
         return Err(Failure::Usage(format!(
-            "--tensor {name}: a file of llama.cpp holds one array without a name"
+            "--tensor{side} {name}: a file of llama.cpp holds one array without a name"
         )));
     }
     let bad =

@@ -72,7 +72,7 @@ fn element(path: &Path, descr: &str, hints: &Hints) -> Result<(Element, bool)> {
             let descr = shown(descr);
             return Err(Failure::file(
                 path,
-                format!("{descr} are two raw bytes: if they are bf16, give --dtype bf16"),
+                format!("{descr} are two raw bytes: if they are bf16, give --dtype{} bf16", hints.side),
             ));
         }
         _ => Element::named(name).ok_or_else(|| Element::unsupported(path, descr))?,

@@ -52,18 +52,21 @@ pub(crate) fn open_array(path: &Path, hints: &Hints) -> Result<Array> {
 pub(crate) fn array_of(opened: Opened, hints: &Hints) -> Result<Array> {
     match (&hints.shape, Format::of(&opened)) {
         (Some(shape), Some(_)) => Err(Failure::Usage(format!(
-            "--shape {shape:?}: the header of {} has the shape, leave --shape out",
-            shown_path(&opened.path)
+            "--shape{side} {shape:?}: the header of {} has the shape, leave --shape{side} out",
+            shown_path(&opened.path),
+            side = hints.side
         ))),
         (Some(_), None) => match &hints.tensor {
             Some(name) => {
-                let name = shown(name);
-                Err(Failure::Usage(format!("--tensor {name}: a raw file holds one array without a name")))
+                let (name, side) = (shown(name), hints.side);
+                Err(Failure::Usage(format!(
+                    "--tensor{side} {name}: a raw file holds one array without a name"
+                )))
             }
             None => raw::open(opened, hints),
         },
         (None, Some(format)) => open_format(opened, format, hints),
-        (None, None) => Err(unknown(&opened)),
+        (None, None) => Err(unknown(&opened, hints.side)),
     }
 }
 
@@ -79,7 +82,8 @@ pub(crate) fn open_format(opened: Opened, format: Format, hints: &Hints) -> Resu
         Format::Npy => {
             if let Some(name) = &hints.tensor {
                 return Err(Failure::Usage(format!(
-                    "--tensor {}: a .npy file holds one array without a name",
+                    "--tensor{} {}: a .npy file holds one array without a name",
+                    hints.side,
                     shown(name)
                 )));
             }
@@ -93,14 +97,16 @@ pub(crate) fn open_format(opened: Opened, format: Format, hints: &Hints) -> Resu
 }
 
 /// The failure of a file that is of no format of ours.
-fn unknown(opened: &Opened) -> Failure {
+fn unknown(opened: &Opened, side: &str) -> Failure {
     let path = &opened.path;
     let problem = match (foreign::name(&opened.head), &opened.head[..]) {
         (Some(known), _) => known.told(SAVE),
         (None, []) if is_stdin(path) => "standard input is empty, or was read before".to_owned(),
         (None, []) => "the file is empty".to_owned(),
         (None, _) => {
-            "this is no .npy, .npz or .safetensors file; for raw numbers give --shape and --dtype".to_owned()
+            format!(
+                "this is no .npy, .npz or .safetensors file; for raw numbers give --shape{side} and --dtype{side}"
+            )
         }
     };
     Failure::file(path, problem)

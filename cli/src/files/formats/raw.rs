@@ -9,7 +9,8 @@ use crate::input::Opened;
 /// The logits that are the whole file, in the shape and the type that the user says.
 pub(super) fn open(opened: Opened, hints: &Hints) -> Result<Array> {
     let (Some(shape), Some(dtype)) = (hints.shape.clone(), hints.dtype) else {
-        return Err(Failure::Usage("a raw file needs both --shape and --dtype".to_owned()));
+        let side = hints.side;
+        return Err(Failure::Usage(format!("a raw file needs both --shape{side} and --dtype{side}")));
     };
     let element = Element::Logit(dtype);
     let needs = element.bytes_of(&opened.path, &shape)?;
@@ -18,7 +19,10 @@ pub(super) fn open(opened: Opened, hints: &Hints) -> Result<Array> {
     if has != needs {
         return Err(Failure::file(
             &data.path,
-            format!("holds {has} bytes, but {shape:?} {dtype} are {needs}: correct --shape or --dtype"),
+            format!(
+                "holds {has} bytes, but {shape:?} {dtype} are {needs}: correct --shape{side} or --dtype{side}",
+                side = hints.side
+            ),
         ));
     }
     Ok(Array::plain(data, 0, element, shape))

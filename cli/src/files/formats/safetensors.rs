@@ -37,7 +37,8 @@ impl Header {
             Failure::file(&data.path, format!("no readable .safetensors header: {problem}"))
         };
         if data.bytes < 8 {
-            return Err(bad("it is cut off".to_owned()));
+            let problem = if data.bytes == 0 { "the file is empty" } else { "it is cut off" };
+            return Err(bad(problem.to_owned()));
         }
         let mut length = [0; 8];
         data.read(0, &mut length)?;

@@ -68,6 +68,18 @@ fn short_lists_give_bounds_and_unknown_ranks() {
     assert!(stderr(&output).contains("lists are as short as 3 tokens"), "{}", stderr(&output));
     let table = folder.text("compare a.jsonl b.jsonl --format table");
     assert!(table.contains("A  a.jsonl  log\n") && table.contains("lower bounds"), "{table}");
+    // Nowhere does a bound have the name of the number itself.
+    for head in
+        ["  mean KLD≥   max KLD≥  same top", "of which KLD≥ is a lower bound\n", "    prob B      KLD≥ "]
+    {
+        assert!(table.contains(head) && !table.contains("KLD "), "{head}: {table}");
+    }
+    let worst = serde_json::from_slice::<Value>(&output.stdout).expect("JSON")["worst"][0].clone();
+    let coarse = worst["coarse_kld"].as_f64().expect("a number");
+    assert!((coarse - total["coarse_kld_max"].as_f64().expect("a number")).abs() < 1e-12, "{worst}");
+    assert!(worst.get("kld").is_none() && worst["coarse_jsd"].is_number(), "{worst}");
+    let exact = folder.text("compare a.npy b.npy --tokens t.npy --format table --device cpu");
+    assert!(exact.contains(" mean KLD    max KLD  same") && exact.contains(" KLD   gap A"), "{exact}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What options and files of parameters mean, and which are refused.
 
+use serde_json::Value;
+
 use super::folder;
-use crate::common::{Folder, i32s, npy, stderr};
+use crate::common::{Folder, i32s, npy, stderr, stored};
 use crate::table::test_each;
 
 /// File, options, and how many tokens are kept.
@@ -242,7 +244,7 @@ const BAD_OPTIONS: &[Case] = &[
     ("--allowed-token-ids 9", 2, &["token 9 of allowed_token_ids"]),
     ("--seed -2", 2, &["--seed", "-2", "-1 finds a seed"]),
     ("--stream 4294967296", 2, &["--stream", "4294967296", "0 to 4294967295"]),
-    ("--draws 0", 2, &["n 0", "1 to 16"]),
+    ("--draws 0", 2, &["\"0\" is no whole number from 1"]),
     ("-n 2 --temperature 0", 2, &["n 2 at temperature 0", "greedy", "leave n at 1"]),
     ("-n 17", 2, &["n 17", "1 to 16"]),
     ("--raw-logprobs 1048577", 2, &["--raw-logprobs", "1048577", "-1 lists all"]),
@@ -324,4 +326,37 @@ fn bad_files_are_named() {
         let line = format!("--params own.json --prompt 3 --min-p 0 --seed {}", text.len());
         check_refused(&folder, &line, *code, words);
     });
+}
+
+/// Positions and streams are counted as far as their numbers go: none is another one's.
+#[test]
+fn numbers_do_not_wrap() {
+    let folder = Folder::new();
+    folder.put("x.npy", npy("<f4", "(3, 4, 5)", &stored("f32", &[1.0; 60])));
+    folder.put("last.json", r#"{"position": 18446744073709551612}"#);
+    folder.put("past.json", r#"{"position": 18446744073709551613}"#);
+    folder.put("own.json", r#"[{"stream": 4294967295}, {}, {"stream": 4294967295}]"#);
+    let line = "sample x.npy --seed 1 --device cpu --format jsonl";
+    for options in ["--params last.json --feedback", "--stream 4294967293", "--params own.json"] {
+        let drawn = folder.lines(&format!("{line} {options}"));
+        assert_eq!(drawn.len(), 12, "{options}");
+    }
+    let positions = |drawn: &[Value]| drawn[3]["position"].as_u64();
+    assert_eq!(positions(&folder.lines(&format!("{line} --params last.json --feedback"))), Some(u64::MAX));
+    for (options, words) in [
+        (
+            "--params past.json --feedback",
+            "positions end at 18446744073709551615, take at most 18446744073709551612",
+        ),
+        ("--params past.json", "take at most 18446744073709551612"),
+        (
+            "--stream 4294967294",
+            "stream 4294967294: request 2 would have stream 4294967296, and streams end at 4294967295: take at most \
+             4294967293, or give each request its own in --params",
+        ),
+    ] {
+        let refused = folder.run(&format!("{line} {options}"));
+        assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0), "{options}");
+        assert!(stderr(&refused).contains(words), "{options}: {}", stderr(&refused));
+    }
 }
