@@ -41,8 +41,12 @@ impl LogprobsParams {
         Self::validate_count("top_logprobs", self.top_logprobs)?;
         let range = Self::MIN_TEMPERATURE..=Self::MAX_TEMPERATURE;
         if !range.contains(&self.temperature) {
+            let remedy = match self.temperature {
+                0.0 => "for greedy decoding take the first entry at temperature 1",
+                _ => "take one of these",
+            };
             return Err(Error::Params(format!(
-                "temperature {} is outside {} to {}: for greedy decoding take the first entry at temperature 1",
+                "temperature {} is outside {} to {}: {remedy}",
                 shown(self.temperature),
                 range.start(),
                 range.end()

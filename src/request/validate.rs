@@ -42,7 +42,7 @@ impl SamplingParams {
         let temperatures = LogprobsParams::MIN_TEMPERATURE..=LogprobsParams::MAX_TEMPERATURE;
         if self.temperature != 0.0 && !temperatures.contains(&self.temperature) {
             return Err(Error::Params(format!(
-                "temperature {} is neither 0 nor in {} to {}: take 0 for greedy",
+                "temperature {} is neither 0, which is greedy, nor in {} to {}: take one of these",
                 shown(self.temperature),
                 temperatures.start(),
                 temperatures.end()
@@ -96,7 +96,12 @@ impl SamplingParams {
                 )));
             }
         }
-        in_range("n", self.n, 1..=Self::MAX_DRAWS, "put further draws in rows with another `stream`")?;
+        in_range(
+            "n",
+            self.n,
+            1..=Self::MAX_DRAWS,
+            "a row draws at least one, and further draws are rows with another `stream`",
+        )?;
         for (name, count) in
             [("raw_logprobs", self.raw_logprobs), ("processed_logprobs", self.processed_logprobs)]
         {
@@ -110,7 +115,8 @@ impl SamplingParams {
         let Order::List(list) = &self.order else { return Ok(()) };
         if let Some((i, step)) = list.iter().enumerate().find(|(i, step)| list[..*i].contains(step)) {
             return Err(Error::Params(format!(
-                "{step} stands twice in the order, the second time in place {i}: each acts once"
+                "{step} stands twice in the order, the second time in place {}: each acts once",
+                i + 1
             )));
         }
         let is_missing = |step: &&SamplingStep| step.acts(self) && !list.contains(step);

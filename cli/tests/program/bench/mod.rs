@@ -312,7 +312,7 @@ const REFUSED: &[(&str, i32, &str)] = &[
     ("bench --seconds NaN", 2, "--seconds NaN is outside"),
     ("bench --temperature -1", 2, "--op log: temperature -1 is outside 0.001 to 1000"),
     ("bench --temperature 0", 2, "--op log: temperature 0 is outside"),
-    ("bench --op sample --temperature NaN", 2, "--op sample: temperature NaN is neither 0 nor in"),
+    ("bench --op sample --temperature NaN", 2, "--op sample: temperature NaN is neither 0"),
     ("bench --device nosuch", 4, "nosuch"),
     ("bench --input missing.npy", 1, "missing.npy"),
     ("bench --input none.npy", 1, "no rows"),
