@@ -8,16 +8,16 @@
 //! held stays what it sent. A whole history travels once, when a request enters. Each step names the call that drew the token
 //! before it; where the slot has another's, because an encoder was dropped or submitted out of turn, the row is lost.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 
 use super::guard::lock;
+use super::slots::{Slots, new_run};
 use super::waiter::Waiter;
 use crate::answer::words::{draw, sample};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::request::ahead::{Run, slot};
-use crate::request::{Identity, Inputs, Life, Row};
+use crate::request::{Inputs, Row};
 
 /// Room on the device for the tokens of requests, made by [`Sampler::histories`](crate::Sampler::histories). Given with every step as
 /// [`SampleBuffers::histories`](crate::SampleBuffers::histories), it lets requests with penalties, DRY, bad words or Mirostat
@@ -74,58 +74,6 @@ pub struct Histories {
     slots: Mutex<Slots>,
 }
 
-/// Who has which slot.
-#[derive(Debug)]
-struct Slots {
-    list: Vec<Slot>,
-    /// By the number of a request.
-    by_owner: HashMap<u64, usize>,
-    calls: u64,
-    /// Slots as they were before calls that are not recorded yet: call, number, slot.
-    begun: Vec<(u64, usize, Slot)>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Slot {
-    /// Number of the request; 0 of none.
-    owner: u64,
-    /// Its turns: after another one its tokens are no longer those of the slot.
-    turns: u32,
-    life: Weak<Life>,
-    /// Tokens before the row that was drawn last, and the call that drew it.
-    length: u64,
-    call: u32,
-    /// When it was used last.
-    used: u64,
-    /// Whether it is needed: it holds tokens that change logits, not only what may end the request.
-    looks_back: bool,
-}
-
-/// What is lost if a slot goes to another request; the least first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Loss {
-    /// Nobody's, or of a request that is dropped or has finished.
-    Nothing,
-    /// What the host has accepted: the request enters again.
-    Known,
-    /// The end of a request that runs ahead.
-    End,
-    /// A request that runs ahead.
-    History,
-}
-
-impl Slot {
-    fn loss(&self) -> Loss {
-        match self.life.upgrade() {
-            None => Loss::Nothing,
-            Some(life) if life.has_finished() => Loss::Nothing,
-            Some(life) if life.tokens() as u64 > self.length => Loss::Known,
-            Some(_) if self.looks_back => Loss::History,
-            Some(_) => Loss::End,
-        }
-    }
-}
-
 /// Tokens before a row, and whether something looks at all of them; else only the last one may end the request.
 #[derive(Clone, Copy)]
 struct Before {
@@ -151,9 +99,7 @@ impl Before {
 impl Histories {
     /// In a buffer that has room for them.
     pub(super) fn new(buffer: wgpu::Buffer, waiter: Arc<Waiter>, requests: usize, tokens: usize) -> Self {
-        let list = vec![Slot::default(); requests];
-        let slots = Slots { list, by_owner: HashMap::new(), calls: 0, begun: Vec::new() };
-        Self { buffer, waiter, tokens, slots: Mutex::new(slots) }
+        Self { buffer, waiter, tokens, slots: Mutex::new(Slots::new(requests)) }
     }
 
     /// Nothing, if this sampler made them, or one that shares its device. wgpu would take a buffer of another device for one of
@@ -172,8 +118,7 @@ impl Histories {
     /// [end](Self::end).
     pub(super) fn enter(&self, rows: &[Row<'_>], runs: &mut Vec<Option<Run>>) -> Result<u64> {
         let mut slots = lock(&self.slots);
-        slots.calls += 1;
-        let call = slots.calls;
+        let call = slots.begin();
         let entered = self.enter_all(&mut slots, rows, runs);
         if entered.is_err() {
             slots.end(call, false);
@@ -243,7 +188,7 @@ impl Histories {
             None if looks_back => {
                 return Err(Error::Limit(format!(
                     "row {number} finds no place in the histories, which hold {} requests: make them larger, or lower `rows`",
-                    slots.list.len()
+                    slots.len()
                 )));
             }
             // Drawn behind its end too, which `accept` leaves out.
@@ -275,104 +220,4 @@ impl Histories {
             }
         }
     }
-}
-
-impl Slots {
-    /// The run of a request whose last token is the one that its slot waits for.
-    fn go_on(&mut self, request: &Identity, length: u64, capacity: usize) -> Option<Run> {
-        let number = *self.by_owner.get(&request.number())?;
-        let slot = &mut self.list[number];
-        if slot.turns != request.turns() || slot.used == self.calls || slot.length + 1 != length {
-            return None;
-        }
-        self.begun.push((self.calls, number, slot.clone()));
-        slot.used = self.calls;
-        Some(new_run(number, length, Some(slot.call), capacity))
-    }
-
-    /// Why a request has no run.
-    fn why_not(&self, request: &Identity, length: u64) -> String {
-        let Some(&number) = self.by_owner.get(&request.number()) else {
-            return format!(
-                "it has not entered, or another request has its place ({} places, see `Histories`)",
-                self.list.len()
-            );
-        };
-        let slot = &self.list[number];
-        if slot.turns != request.turns() {
-            "its tokens or parameters have changed since, other than by samples of rows in turn".to_owned()
-        } else if slot.used == self.calls {
-            "a row before it is of the same request, and takes part in the same call".to_owned()
-        } else {
-            let before = length - slot.length.saturating_add(1).min(length);
-            format!("{before} steps before it were not recorded with them")
-        }
-    }
-
-    /// A slot for a request that enters: its own, or the one whose loss is the least, and of several the one that was not used
-    /// for the longest. One that only wants to know when it ends takes none that is needed. The inner `None` for the second row
-    /// of a request in one call.
-    fn take(&mut self, request: &Identity, looks_back: bool) -> Option<Option<usize>> {
-        let own = self.by_owner.get(&request.number()).copied();
-        if own.is_some_and(|number| self.list[number].used == self.calls) {
-            return Some(None);
-        }
-        let may_be_taken = |slot: &Slot, loss: Loss| {
-            slot.used != self.calls && (looks_back || loss == Loss::Nothing || !slot.looks_back)
-        };
-        let all = self.list.iter().enumerate().map(|(number, slot)| (number, slot, slot.loss()));
-        let idle = all.filter(|(_, slot, loss)| may_be_taken(slot, *loss));
-        let least = idle.min_by_key(|(_, slot, loss)| (*loss, slot.used)).map(|(number, ..)| number);
-        let number = own.or(least)?;
-        self.begun.push((self.calls, number, self.list[number].clone()));
-        self.by_owner.remove(&self.list[number].owner);
-        self.by_owner.insert(request.number(), number);
-        self.list[number] = Slot {
-            owner: request.number(),
-            turns: request.turns(),
-            life: request.watch(),
-            // Nobody goes on from here before the call is recorded.
-            length: u64::MAX - 1,
-            call: 0,
-            used: self.calls,
-            looks_back,
-        };
-        Some(Some(number))
-    }
-
-    /// A call that failed takes back what no other call has changed since; the last change first, as a request may have lost
-    /// one slot and taken another.
-    fn end(&mut self, call: u64, is_recorded: bool) {
-        while let Some(place) = self.begun.iter().rposition(|(other, ..)| *other == call) {
-            let (_, number, before) = self.begun.remove(place);
-            if !is_recorded && self.list[number].used == call {
-                self.take_back(number, before);
-            }
-        }
-    }
-
-    fn take_back(&mut self, number: usize, before: Slot) {
-        let [taken, owner] = [self.list[number].owner, before.owner];
-        self.list[number] = before;
-        if taken == owner {
-            return;
-        }
-        self.by_owner.remove(&taken);
-        if owner != 0 && *self.by_owner.entry(owner).or_insert(number) != number {
-            self.list[number] = Slot::default(); // meanwhile it has another
-        }
-    }
-
-    fn keep(&mut self, owner: u64, run: &Run, call: u32) {
-        let slot = &mut self.list[run.slot as usize];
-        if slot.owner == owner {
-            (slot.length, slot.call) = (run.length.into(), call);
-        }
-    }
-}
-
-fn new_run(slot: usize, length: u64, call: Option<u32>, capacity: usize) -> Run {
-    #[expect(clippy::cast_possible_truncation, reason = "within a buffer of words that 32 bits count")]
-    let [slot, length, capacity] = [slot as u32, length as u32, capacity as u32];
-    Run { slot, capacity, length, call }
 }

@@ -11,8 +11,8 @@
 //!    ▼
 //! readback              what came of the map (mapping), waited for here or by a thread (waiter); guard catches
 //! ```
-//! `sampler` is what a sampler owns, `histories` what rows that run ahead need of each other. `adapters`, `open`, `device` and `host_logits` are for callers that have no device of
-//! their own.
+//! `sampler` is what a sampler owns, `histories` what rows that run ahead need of each other, in `slots`. `adapters`,
+//! `open`, `device` and `host_logits` are for callers that have no device of their own.
 //!
 //! In a browser nothing can wait for the device: what blocks is absent there, its async twin stays, and what scopes tell
 //! later than their calls return is heard with the answer (`late`).
@@ -56,6 +56,7 @@ mod ring;
 mod room;
 mod sampler;
 mod self_check;
+mod slots;
 mod timing;
 mod upload;
 mod wait;
