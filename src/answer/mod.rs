@@ -9,14 +9,16 @@ mod logprobs;
 mod plausible;
 mod sample;
 mod sequence;
+mod status;
 pub(crate) mod words;
 
-pub use distribution::{Distribution, Status, TargetLogprob, TopLogprob};
+pub use distribution::{Distribution, TargetLogprob, TopLogprob};
 pub use divergence::Divergence;
 pub use finish::FinishReason;
 pub use logprobs::Logprobs;
 pub use sample::{Drawn, Sample};
 pub use sequence::{ScoredToken, SequenceScore, best_first};
+pub use status::Status;
 
 #[cfg(feature = "gpu")]
 pub use decoding::Answer;

@@ -1,6 +1,7 @@
 //! What a `sample` call says of a row: what was drawn, and from which distribution.
 
-use super::distribution::{Reading, Status};
+use super::distribution::Reading;
+use super::status::Status;
 use super::words::{draw, given, run, sample};
 use super::{Distribution, DistributionBits, FinishReason, TargetLogprob, TopLogprob};
 use crate::arithmetic::draw_scale::DrawScale;

@@ -220,10 +220,7 @@ impl Sampler {
             if pending.rows().await? != expected {
                 return Err(mismatch());
             }
-            requests
-                .iter_mut()
-                .zip(&expected)
-                .for_each(|(request, sample)| request.accept(sample).expect("in turn"));
+            requests.iter_mut().zip(&expected).try_for_each(|(request, sample)| request.accept(sample))?;
         }
         Ok(())
     }

@@ -165,10 +165,7 @@ impl SamplingCase {
                 .map(|(now, first)| now.row(first.next_position() + step).detached())
                 .collect();
             let samples = Cpu.sample(logits, &rows, &inputs)?;
-            requests
-                .iter_mut()
-                .zip(&samples)
-                .for_each(|(request, sample)| request.accept(sample).expect("in turn"));
+            requests.iter_mut().zip(&samples).try_for_each(|(request, sample)| request.accept(sample))?;
             Ok(samples)
         };
         (0..STEPS).map(step).collect()
