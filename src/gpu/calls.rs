@@ -217,6 +217,9 @@ impl Sampler {
             )));
         }
         let most = self.most_rounds()?;
+        if most == u32::MAX {
+            return Ok(()); // as many as it likes
+        }
         for (number, row) in inputs.rows().iter().enumerate() {
             let rounds = inputs.run(number).map_or(0, |run| run.rounds(row));
             if rounds > u64::from(most) {
