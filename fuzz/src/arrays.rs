@@ -80,7 +80,8 @@ fn read(path: &Path) {
 
 /// Options that name a file alone.
 pub(crate) fn args(logits: PathBuf) -> LogitsArgs {
-    LogitsArgs { logits, tensor: None, shape: None, vocab_size: None, dtype: None, is_of_another: false }
+    let is_of_another = false;
+    LogitsArgs { logits, tensor: None, shape: None, vocab_size: None, dtype: None, is_of_another, side: "" }
 }
 
 fn read_logits(args: LogitsArgs) {
