@@ -139,8 +139,9 @@ fn at_point(&(point, results): &(Point, &[i32])) {
         "* {point:?}: {faults} faults, {panics} panics of wgpu caught, {grown} MiB grown, {after:?} {before:?}, {watch:?}"
     );
     assert!(after.0 <= most, "{} threads, {} before", after.0, before.0);
-    // A device that stays takes more than one each time.
-    assert!(grown < 64, "{grown} MiB more than before");
+    // A device that stays takes 2.4 MiB, with its kernels 50. Of 500 panics of wgpu, where waits fail, 22 to 72 MiB stay.
+    let most = 64 + panics / 10;
+    assert!(grown < most, "{grown} MiB more than before, {most} at most");
 }
 
 /// A device with a fresh sampler, whose kernels are compiled unless that is what fails.
