@@ -348,13 +348,13 @@ fn is_breaker(token: u32) -> bool {
     return is_listed(breakers_at(), asked(AHEAD_BREAKERS), token);
 }
 
-// Whether a token is in a list, whose tokens are in their order.
+// Whether a token is in a list, whose tokens are in the order of signed numbers.
 fn is_listed(begin: u32, count: u32, token: u32) -> bool {
     var low = 0u;
     var high = count;
     while low < high {
         let middle = (low + high) / 2u;
-        if listed(begin + middle) < token {
+        if bitcast<i32>(listed(begin + middle)) < bitcast<i32>(token) {
             low = middle + 1u;
         } else {
             high = middle;

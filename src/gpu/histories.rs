@@ -108,10 +108,7 @@ impl Histories {
         if Arc::ptr_eq(&self.waiter, waiter) {
             return Ok(());
         }
-        Err(Error::Params(
-            "the histories were made by a sampler of its own: make them with this one, or this one from that with `Sampler::with`"
-                .to_owned(),
-        ))
+        Err(Error::Params("these histories are another sampler's: make them with this one".to_owned()))
     }
 
     /// Finds the slots of the rows that run ahead, or that may do so from here on. Gives the number of the call, which is to

@@ -96,9 +96,9 @@ impl Slots {
         };
         let slot = &self.list[number];
         if slot.turns != request.turns() {
-            "its tokens or parameters have changed since, other than by samples of rows in turn".to_owned()
+            "its tokens or parameters have changed since".to_owned()
         } else if slot.used == self.calls {
-            "a row before it is of the same request, and takes part in the same call".to_owned()
+            "an earlier row of this call is of the same request".to_owned()
         } else {
             let before = length - slot.length.saturating_add(1).min(length);
             format!("{before} steps before it were not recorded with them")

@@ -150,11 +150,21 @@ fn subtile_sums<S: Simd, const SURPRISAL: bool>(
     max: f32x16<S>,
     scale: LaneScale,
 ) -> [f32x16<S>; 2] {
-    let [a, b, c, d]: [[u32; WIDTH]; 4] = bytemuck::cast(*subtile);
-    let [a, e] = token::<S, SURPRISAL>(simd, max, u32x16::simd_from(simd, a), scale);
-    let [b, f] = token::<S, SURPRISAL>(simd, max, u32x16::simd_from(simd, b), scale);
-    let [c, g] = token::<S, SURPRISAL>(simd, max, u32x16::simd_from(simd, c), scale);
-    let [d, h] = token::<S, SURPRISAL>(simd, max, u32x16::simd_from(simd, d), scale);
+    // Written out: for AVX2 a loop stays one, and its tokens lie in memory. A module of WebAssembly is to be short instead.
+    let mut tokens = [[f32x16::splat(simd, 0.0); 4]; 2];
+    if cfg!(target_family = "wasm") {
+        for (k, stored) in subtile.as_chunks().0.iter().enumerate() {
+            let bits = u32x16::simd_from(simd, *stored);
+            [tokens[0][k], tokens[1][k]] = token::<S, SURPRISAL>(simd, max, bits, scale);
+        }
+    } else {
+        let [a, b, c, d]: [[u32; WIDTH]; 4] = bytemuck::cast(*subtile);
+        [tokens[0][0], tokens[1][0]] = token::<S, SURPRISAL>(simd, max, u32x16::simd_from(simd, a), scale);
+        [tokens[0][1], tokens[1][1]] = token::<S, SURPRISAL>(simd, max, u32x16::simd_from(simd, b), scale);
+        [tokens[0][2], tokens[1][2]] = token::<S, SURPRISAL>(simd, max, u32x16::simd_from(simd, c), scale);
+        [tokens[0][3], tokens[1][3]] = token::<S, SURPRISAL>(simd, max, u32x16::simd_from(simd, d), scale);
+    }
+    let [[a, b, c, d], [e, f, g, h]] = tokens;
     [(a + b) + (c + d), (e + f) + (g + h)]
 }
 

@@ -317,11 +317,11 @@ impl<'a> Asks<'a> {
     }
 }
 
-/// The kernel looks tokens up by halves of their list.
+/// The kernel looks tokens up by halves of their list, as signed numbers: keys are sorted by the same code.
 fn put_sorted(tokens: &[u32], out: &mut Vec<u32>) {
     let first = out.len();
     out.extend(tokens);
-    out[first..].sort_unstable();
+    bytemuck::cast_slice_mut::<u32, i32>(&mut out[first..]).sort_unstable();
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "what an upload or a slot holds is counted in 32 bits")]

@@ -1,7 +1,6 @@
 //! A request in the making, and the rows that draw its tokens (long: half of it is documentation).
 
 use std::collections::HashSet;
-use std::ops::RangeInclusive;
 
 use super::bad_words::BadWords;
 use super::change::Change;
@@ -51,8 +50,8 @@ pub struct Request {
     prompt: usize,
     /// The position behind its first stop token.
     pub(super) end: Option<u64>,
-    /// Positions that the next sample may have: the one behind the last draw, and those behind rows without one.
-    next_samples: Option<RangeInclusive<u64>>,
+    /// The first and the last position that the next sample may have: behind the last draw, and behind rows without one.
+    next_samples: Option<[u64; 2]>,
     /// Samples of another seed may be in flight.
     is_reseeded: bool,
     /// Mirostat's state, in Q24 bits.
@@ -261,12 +260,12 @@ impl Request {
         if is_behind || sample.status == Status::LostHistory {
             return Ok(());
         }
-        let next = self.next_samples.clone().unwrap_or(position..=position);
-        if !next.contains(&position) {
+        let [first, last] = self.next_samples.unwrap_or([position; 2]);
+        if position < first || position > last {
             return Err(Error::Params(format!(
                 "the sample is of position {position}, and the next one of its request of {}: accept each sample once, in the \
                  order of their positions, those without a draw too",
-                next.end()
+                last
             )));
         }
         // A device goes on from what it drew itself, position after position.
@@ -276,10 +275,10 @@ impl Request {
         let behind = position.saturating_add(1);
         let Some(drawn) = sample.draws.first() else {
             // It may be drawn again, or rows in flight have gone on behind it.
-            self.next_samples = Some(*next.start()..=behind.max(*next.end()));
+            self.next_samples = Some([first, behind.max(last)]);
             return Ok(());
         };
-        self.next_samples = Some(behind..=behind);
+        self.next_samples = Some([behind; 2]);
         let is_stop = self.is_stop(drawn.token, position);
         self.push(drawn.token);
         if is_stop {
@@ -301,10 +300,7 @@ impl Request {
         if self.is_stop(token, position) {
             self.end.get_or_insert(position + 1);
         }
-        self.next_samples = self.next_samples.take().map(|next| {
-            let behind = next.start().saturating_add(1);
-            behind..=behind
-        });
+        self.next_samples = self.next_samples.map(|[first, _]| [first.saturating_add(1); 2]);
         self.push(token);
         self.tell();
     }
