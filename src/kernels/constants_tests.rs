@@ -76,6 +76,7 @@ fn shared() -> BTreeMap<String, i64> {
         ("BUCKET_WORDS", 4 * request::change::BUCKET as i64),
         ("BUCKET_PENALTY", 2 * request::change::BUCKET as i64),
         ("BUCKET_COUNT", 3 * request::change::BUCKET as i64),
+        ("MOST_CROWDED", request::ahead::MOST_CROWDED as i64),
         ("LOG2_E_LOW", (LOG2_E_Q54 & 0xffff_ffff).cast_signed()),
         ("LOG2_E_HIGH", (LOG2_E_Q54 >> 32).cast_signed()),
         // Lanes of a workgroup, 256 on WebGPU's floor, and what follows from them.
@@ -108,7 +109,6 @@ const OWN_NAMES: &[&str] = &[
     "MOST_FEW",
     "CHAMPIONS",
     "NO_PLACE",
-    "MOST_CROWDED",
     "UNKNOWN",
     // Vectors and structures of them, whose parts stand beside them.
     "NO_ITEM",

@@ -8,6 +8,7 @@
 use fearless_simd::prelude::*;
 use fearless_simd::u32x16;
 
+use super::octaves::{high, low};
 use crate::arithmetic::exact;
 use crate::arithmetic::lane;
 
@@ -24,11 +25,11 @@ pub(super) fn entries<S: Simd>(simd: S, whole: u32x16<S>) -> u32x16<S> {
     let pairs: [u64; 8] = bytemuck::cast(<[u32; 16]>::from(places));
     let mut entries = [0; 16];
     for (entries, pair) in entries.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
-        #[expect(clippy::cast_possible_truncation, reason = "halves")]
-        let halves = [pair as u32, (pair >> 32) as u32];
+        let pair = if cfg!(target_endian = "big") { pair.rotate_left(32) } else { pair };
         // No closure: none is compiled for the instructions of the function around it.
-        entries[0] = lane::LANE_TABLE[halves[0] as usize];
-        entries[1] = lane::LANE_TABLE[halves[1] as usize];
+        #[expect(clippy::cast_possible_truncation, reason = "places of the table")]
+        let [first, second] = [low(pair) as usize, high(pair) as usize];
+        (entries[0], entries[1]) = (lane::LANE_TABLE[first], lane::LANE_TABLE[second]);
     }
     entries.simd_into(simd)
 }

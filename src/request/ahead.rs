@@ -1,6 +1,7 @@
 //! A row that runs ahead: the device, not the host, knows the last tokens before it. What it is told, word by word:
 //! `shaders/row_history.wgsl`.
 
+use super::change::BUCKET;
 use super::penalties::Penalties;
 use super::repeats::lengths_by_distance;
 use super::{Request, Row};
@@ -79,12 +80,12 @@ layout! {
 // Of the kernel.
 /// Invocations of a workgroup.
 const LANES: usize = 256;
-const BUCKET_WORDS: usize = 16;
-/// Places that a token may have.
-const PLACES: usize = 8;
+const BUCKET_WORDS: usize = 4 * BUCKET;
+/// Places that a token may have, of two buckets.
+const PLACES: usize = 2 * BUCKET;
 /// Rounds of taking one, or finding it: each place, at which another may come first.
 const TOUCH: usize = 2 * PLACES;
-const MOST_CROWDED: usize = 256;
+pub(crate) const MOST_CROWDED: usize = 256;
 
 /// Words of a slot with room for so many tokens.
 pub(crate) const fn slot_words(tokens: usize) -> usize {
