@@ -102,7 +102,7 @@ impl Engine for Cpu {
             )));
         };
         let mut out = vec![0.0; values];
-        each_of(out.chunks_mut(logits.vocab()).collect(), |row, out| {
+        each_of(out.chunks_mut(logits.vocab()), |row, out| {
             log_softmax::run(logits.row_bits(row), &at_one(logits, row, 0).distribution, out);
         });
         Ok(out)

@@ -1,25 +1,113 @@
 //! Rows on all cores. In a browser, where this has one thread, one after the other.
 
 #[cfg(not(target_family = "wasm"))]
-use rayon::prelude::*;
+use std::sync::{Mutex, PoisonError};
 
 /// What `compute` makes of each number below `count`, in order.
 pub(crate) fn each<R: Send>(count: usize, compute: impl Fn(usize) -> R + Send + Sync) -> Vec<R> {
-    #[cfg(not(target_family = "wasm"))]
-    let numbers = (0..count).into_par_iter();
-    #[cfg(target_family = "wasm")]
-    let numbers = 0..count;
-    numbers.map(compute).collect()
+    each_of(0..count, |_, number| compute(number))
 }
 
 /// What `compute` makes of each item and its number, in order.
+///
+/// The caller works too: to wait for threads that sleep takes longer than a row, and where two of them wake on one core of
+/// two, the other stays idle for milliseconds.
+#[cfg(not(target_family = "wasm"))]
 pub(crate) fn each_of<I: Send, R: Send>(
-    items: Vec<I>,
+    items: impl ExactSizeIterator<Item = I> + Send,
     compute: impl Fn(usize, I) -> R + Send + Sync,
 ) -> Vec<R> {
-    #[cfg(not(target_family = "wasm"))]
-    let items = items.into_par_iter();
-    #[cfg(target_family = "wasm")]
-    let items = items.into_iter();
+    let count = items.len();
+    // One row starts no threads.
+    let threads = if count > 1 { rayon::current_num_threads().min(count) } else { 1 };
+    if threads == 1 {
+        return items.enumerate().map(|(number, item)| compute(number, item)).collect();
+    }
+    let left = Mutex::new(items.enumerate());
+    let results = Mutex::new(Vec::with_capacity(count));
+    let work = || {
+        let mut taken: Vec<(usize, I)> = Vec::new();
+        let mut own = Vec::new();
+        loop {
+            {
+                // Large runs first, so that few are taken, and single items last, so that all end together.
+                let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
+                let run = (left.len() / (4 * threads)).max(1);
+                taken.extend(left.by_ref().take(run));
+            }
+            if taken.is_empty() {
+                break;
+            }
+            own.extend(taken.drain(..).map(|(number, item)| (number, compute(number, item))));
+        }
+        results.lock().unwrap_or_else(PoisonError::into_inner).append(&mut own);
+    };
+    rayon::in_place_scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(|_| work());
+        }
+        work();
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_unstable_by_key(|(number, _)| *number);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// The same, one after the other.
+#[cfg(target_family = "wasm")]
+pub(crate) fn each_of<I, R>(items: impl Iterator<Item = I>, compute: impl Fn(usize, I) -> R) -> Vec<R> {
     items.enumerate().map(|(number, item)| compute(number, item)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads").install(work)
+    }
+
+    #[test]
+    fn every_item_is_computed_once_and_results_stand_in_order() {
+        for threads in [1, 2, 7] {
+            for count in [0, 1, 2, 3, 64, 1000] {
+                let mut items = vec![0u32; count];
+                let numbers = in_pool(threads, || {
+                    each_of(items.iter_mut(), |number, item| {
+                        *item += 1;
+                        number
+                    })
+                });
+                assert_eq!(numbers, (0..count).collect::<Vec<_>>(), "{threads} threads");
+                assert!(items.iter().all(|&times| times == 1), "{threads} threads, {count} items");
+            }
+        }
+    }
+
+    #[test]
+    fn the_caller_works_and_others_do() {
+        use std::sync::Barrier;
+        use std::thread::current;
+        in_pool(2, || {
+            // Two items that wait for each other need two threads.
+            let (met, caller) = (Barrier::new(2), current().id());
+            let ids = each(2, |_| {
+                met.wait();
+                current().id()
+            });
+            assert!(ids.contains(&caller) && ids[0] != ids[1], "{ids:?}, called by {caller:?}");
+        });
+    }
+
+    #[test]
+    fn items_may_have_items() {
+        let sums = in_pool(2, || each(50, |i| each(i, |j| j).into_iter().sum::<usize>()));
+        assert_eq!(sums, (0..50).map(|i: usize| i * i.saturating_sub(1) / 2).collect::<Vec<_>>());
+    }
+
+    #[test]
+    #[should_panic(expected = "item 41")]
+    fn a_panic_is_the_callers() {
+        in_pool(3, || each(100, |number| assert!(number != 41, "item {number}")));
+    }
 }

@@ -31,7 +31,7 @@ pub fn rows(
     let answers_a = engine.logprobs(a, &params, targets)?;
     let answers_b = engine.logprobs(b, &params, targets)?;
     let divergences = engine.divergence(a, b)?;
-    let pairs = answers_a.into_iter().zip(answers_b).zip(divergences).collect();
+    let pairs = answers_a.into_iter().zip(answers_b).zip(divergences);
     Ok(each_of(pairs, |row, ((answer_a, answer_b), divergence)| {
         let divergence = RowDivergence {
             kld: divergence.kl,
@@ -59,7 +59,7 @@ pub fn rows_with_reference(
     let targets: Vec<Option<u32>> =
         reference.iter().map(|row| row.target.map(|target| target.token)).collect();
     let answers = engine.logprobs(b, &params(top)?, &targets)?;
-    let pairs = reference.iter().zip(answers).collect();
+    let pairs = reference.iter().zip(answers);
     Ok(each_of(pairs, |row, (reference, answer): (&ReferenceRow, _)| {
         let (a, b) = (Side::of_reference(reference), Side::of_logits(answer, b.row_bits(row)));
         compared(a, b, coarse_divergence, top)

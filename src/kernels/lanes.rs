@@ -45,16 +45,17 @@ impl Lanes {
         }
     }
 
-    /// Weighs the tokens of a tile, and gives their bits, in place or in the room, and the largest of these. Lanes behind the last
-    /// token are as if of -infinity.
+    /// Weighs the tokens of the tile with which the rest of a row begins, and gives their bits, in place or in the room, and the
+    /// largest of these. Lanes behind the last token are as if of -infinity.
     #[inline(always)]
     pub(super) fn fill<'b, S: Simd, const SURPRISAL: bool>(
         &mut self,
         simd: S,
-        tile: RowBits<'b>,
+        rest: RowBits<'b>,
         room: &'b mut [u32; TILE_TOKENS],
         scale: LaneScale,
     ) -> (&'b [u32], u32) {
+        let tile = rest.range(0, rest.len().min(TILE_TOKENS));
         let mut max_bits = u32x16::splat(simd, 0);
         let mut before: Option<(usize, &[u32; GROUP])> = None;
         let groups = tile.runs(GROUP).zip(room.as_chunks_mut().0).enumerate();
@@ -63,6 +64,7 @@ impl Lanes {
         for group in groups.map(Some).chain([None]) {
             let mut next = None;
             if let Some((number, (group, room))) = group {
+                rest.prefetch(number * GROUP, GROUP);
                 let bits = padded(group, room);
                 self.max[number] = maxima(simd, bits, &mut max_bits);
                 next = Some((number, bits));

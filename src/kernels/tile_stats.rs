@@ -83,8 +83,9 @@ fn scan<S: Simd, const SURPRISAL: bool>(
     let mut delegates = vec![exact::KEY_NEG_INFINITY; row.len().div_ceil(SUBTILE_TOKENS)];
     let mut widened = [0; TILE_TOKENS]; // stays in the nearest cache
     let mut lanes = Lanes::new();
-    for (tile, delegates) in row.runs(TILE_TOKENS).zip(delegates.chunks_mut(TILE_TOKENS / SUBTILE_TOKENS)) {
-        let (bits, max_bits) = lanes.fill::<S, SURPRISAL>(simd, tile, &mut widened, scale.lane);
+    for (tile, delegates) in delegates.chunks_mut(TILE_TOKENS / SUBTILE_TOKENS).enumerate() {
+        let rest = row.range(tile * TILE_TOKENS, row.len());
+        let (bits, max_bits) = lanes.fill::<S, SURPRISAL>(simd, rest, &mut widened, scale.lane);
         let max_key = lanes.delegates(delegates);
         let has_nan = max_bits > exact::BITS_NEG_INFINITY || max_key > exact::KEY_INFINITY;
         let max_key = if has_nan { mark_nan(bits, delegates) } else { max_key };

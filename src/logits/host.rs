@@ -207,6 +207,22 @@ impl<'a> RowBits<'a> {
         Self { bytes: bytemuck::cast_slice(bits), dtype: Dtype::F32 }
     }
 
+    /// Brings to the nearest cache what lies some way behind these tokens, if it is of the row: it is read soon, and to wait for
+    /// memory then takes a third as long as the work itself.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, first: usize, tokens: usize) {
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse"))]
+        {
+            const AHEAD_BYTES: usize = 2048;
+            const LINE_BYTES: usize = 64;
+            let width = self.dtype.bytes();
+            let lines = (first * width..(first + tokens) * width).step_by(LINE_BYTES);
+            lines.filter_map(|byte| self.bytes.get(byte + AHEAD_BYTES)).for_each(safe_arch::prefetch_t0);
+        }
+        #[cfg(not(all(target_arch = "x86_64", target_feature = "sse")))]
+        let _ = (first, tokens);
+    }
+
     /// The row cut into runs of `tokens` consecutive tokens.
     pub(crate) fn runs(self, tokens: usize) -> impl Iterator<Item = Self> + 'a {
         let dtype = self.dtype;

@@ -118,7 +118,7 @@ impl<'a> Shard<'a> {
             self.check_own(row, query.asked(row).zip(keys.iter().copied()))?;
         }
         let scale = PassScale::new(query.params.temperature);
-        let rows = each_of(own.to_vec(), |row, keys| self.row(rows.start + row, query, keys, scale));
+        let rows = each_of(own.iter(), |row, keys| self.row(rows.start + row, query, keys, scale));
         #[expect(clippy::cast_possible_truncation, reason = "a vocabulary has at most 2^20 tokens")]
         let [vocab, first, end] =
             [self.vocab, self.first_token / TILE_TOKENS, self.tokens().end.div_ceil(TILE_TOKENS)]

@@ -19,7 +19,7 @@ pub(crate) struct Host<'a> {
     source: &'a Source,
     known_rows: &'a KnownRows,
     bytes: &'a [u8],
-    pool: ThreadPool,
+    threads: Threads,
     /// Microseconds of a plain read.
     ceiling_us: f64,
     budget: Budget,
@@ -38,6 +38,29 @@ pub(crate) fn cell(workload: Workload, source: &Source, threads: u32) -> Cell {
     }
 }
 
+/// The threads that work, of which the caller is one where their number is what it is elsewhere.
+enum Threads {
+    Default,
+    Own(ThreadPool),
+}
+
+impl Threads {
+    fn new(threads: u32) -> Result<Self> {
+        if threads == default_threads() {
+            return Ok(Self::Default);
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build();
+        pool.map(Self::Own).map_err(|error| Failure::Failed(format!("{threads} threads: {error}")))
+    }
+
+    fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match self {
+            Self::Default => work(),
+            Self::Own(pool) => pool.install(work),
+        }
+    }
+}
+
 /// The threads of the CPU engine where nobody says how many.
 pub(crate) fn default_threads() -> u32 {
     u32::try_from(rayon::current_num_threads()).unwrap_or(u32::MAX)
@@ -51,29 +74,25 @@ impl<'a> Host<'a> {
         threads: u32,
         budget: Budget,
     ) -> Result<Self> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads as usize)
-            .build()
-            .map_err(|error| Failure::Failed(format!("{threads} threads: {error}")))?;
+        let threads = Threads::new(threads)?;
         let read = budget.wall(|| {
-            black_box(pool.install(|| sum(black_box(bytes))));
+            black_box(threads.run(|| sum(black_box(bytes))));
             Ok(())
         })?;
-        Ok(Self { source, known_rows, bytes, pool, ceiling_us: median(&read), budget })
+        Ok(Self { source, known_rows, bytes, threads, ceiling_us: median(&read), budget })
     }
 
     /// Checks the CPU engine against the definition, then measures it.
     pub(crate) fn measure(&self, workload: Workload) -> Result<Cell> {
         let Source { rows, vocab, dtype, .. } = *self.source;
         let task = Task::new(workload, self.source)?;
-        self.pool.install(|| self.known_rows.check(&task, self.source))?;
+        self.threads.run(|| self.known_rows.check(&task, self.source))?;
         let logits = Logits::new(self.bytes, dtype, rows, vocab)?;
         let times = self.budget.wall(|| {
-            black_box(self.pool.install(|| task.on_cpu(&logits, 0..rows))?);
+            black_box(self.threads.run(|| task.on_cpu(&logits, 0..rows))?);
             Ok(())
         })?;
-        let threads = u32::try_from(self.pool.current_num_threads()).unwrap_or(u32::MAX);
-        let mut cell = cell(workload, self.source, threads);
+        let mut cell = cell(workload, self.source, self.threads.run(default_threads));
         cell.wall_us = Some(median(&times));
         cell.p95_us = Some(p95(&times));
         cell.calls = Some(times.len() as u64);

@@ -1,11 +1,13 @@
 """`sortilege.logprobs` beside torch's recipes in one process, outputs checked first; call overhead; memory.
 
 It needs torch and the recipes of benches/peers of the repository: `python benches/peers.py --help`. Rounds go over all programs, so
-that what disturbs the machine disturbs all; a figure is the median of a program's rounds, a ratio the median of the rounds' ratios,
+that what disturbs the machine disturbs all, and OpenMP's threads are told to sleep when they are done, as otherwise torch's spin into whoever
+comes next; a figure is the median of a program's rounds, a ratio the median of the rounds' ratios,
 with the lowest and the highest of them.
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -19,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benches/peers"))
 
 def bench(dtype, rows, vocab, top, threads, rounds):
     """Checks, then times: microseconds of each round by program."""
+    os.environ["OMP_WAIT_POLICY"] = "passive"  # is read when torch is loaded
     import check
     import data
     import torch

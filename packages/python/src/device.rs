@@ -1,7 +1,7 @@
 //! What computes: the CPU engine or an open device, by name, and the threads of the CPU engine.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use pyo3::exceptions::PyRuntimeWarning;
 use pyo3::prelude::*;
@@ -35,7 +35,7 @@ struct Own<T> {
 type Named = Vec<(String, Device)>;
 
 static OPEN: Mutex<Option<Own<Named>>> = Mutex::new(None);
-static POOL: Mutex<Option<Own<Arc<ThreadPool>>>> = Mutex::new(None);
+static THREADS: Mutex<Option<Own<Threads>>> = Mutex::new(None);
 
 impl Device {
     /// The engine of this name: `auto`, `cpu`, `gpu`, or the number or a part of the name of an adapter.
@@ -113,7 +113,7 @@ impl Device {
         // Not held during the check: its thread may take up another call meanwhile, which would wait for itself.
         let checked = || open.checked.lock().unwrap_or_else(PoisonError::into_inner);
         if !checked().contains(&(kernels, dtype)) {
-            pool(None)?.install(|| open.gpu.sampler().self_check(kernels, dtype))?;
+            threads(None)?.run(|| open.gpu.sampler().self_check(kernels, dtype))?;
             checked().insert((kernels, dtype));
         }
         Ok(())
@@ -136,27 +136,70 @@ impl Device {
     }
 }
 
+/// Threads of the CPU engine.
+#[derive(Clone)]
+enum Threads {
+    /// The library's, beside which the caller works.
+    Default,
+    /// Others, in another number or in a forked process.
+    Own(Arc<ThreadPool>),
+}
+
+impl Threads {
+    fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match self {
+            Self::Default => work(),
+            Self::Own(pool) => pool.install(work),
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.run(rayon::current_num_threads)
+    }
+}
+
+/// The process that loaded this module: to be called then.
+pub(crate) fn loaded_by() -> u32 {
+    static PROCESS: OnceLock<u32> = OnceLock::new();
+    *PROCESS.get_or_init(std::process::id)
+}
+
+/// Whether the library's threads live here: not in a forked process, and only if they could be started.
+fn has_default() -> bool {
+    static STARTED: OnceLock<bool> = OnceLock::new();
+    let start = || ThreadPoolBuilder::new().thread_name(name).build_global().is_ok();
+    std::process::id() == loaded_by() && *STARTED.get_or_init(start)
+}
+
+fn name(number: usize) -> String {
+    format!("sortilege {number}")
+}
+
 /// Runs something that works on so many rows with our threads; one row needs none.
 pub(crate) fn with_threads<R: Send>(rows: usize, run: impl FnOnce() -> R + Send) -> sortilege::Result<R> {
-    Ok(if rows > 1 { pool(None)?.install(run) } else { run() })
+    Ok(if rows > 1 { threads(None)?.run(run) } else { run() })
 }
 
 /// The threads of this process, of which there are so many from now on, if a number is given.
-fn pool(threads: Option<usize>) -> sortilege::Result<Arc<ThreadPool>> {
-    let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+fn threads(number: Option<usize>) -> sortilege::Result<Threads> {
+    let mut known = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
     let process = std::process::id();
-    let is_ours = pool.as_ref().is_some_and(|own| own.process == process);
-    if let (true, None, Some(own)) = (is_ours, threads, &*pool) {
-        return Ok(Arc::clone(&own.value));
+    let is_ours = known.as_ref().is_some_and(|own| own.process == process);
+    if let (true, None, Some(own)) = (is_ours, number, &*known) {
+        return Ok(own.value.clone());
     }
-    let name = |number| format!("sortilege {number}");
-    let made = ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).thread_name(name).build();
-    let made = Arc::new(made.map_err(|error| {
-        sortilege::Error::Limit(format!(
-            "no threads could be started ({error}): lower their number, or end others"
-        ))
-    })?);
-    let before = pool.replace(Own { process, value: Arc::clone(&made) });
+    let number = number.unwrap_or(0);
+    let made = if has_default() && (number == 0 || number == Threads::Default.count()) {
+        Threads::Default
+    } else {
+        let made = ThreadPoolBuilder::new().num_threads(number).thread_name(name).build();
+        Threads::Own(Arc::new(made.map_err(|error| {
+            sortilege::Error::Limit(format!(
+                "no threads could be started ({error}): lower their number, or end others"
+            ))
+        })?))
+    };
+    let before = known.replace(Own { process, value: made.clone() });
     if !is_ours {
         // Of a parent process: its threads are not here.
         std::mem::forget(before);
@@ -172,7 +215,7 @@ fn pool(threads: Option<usize>) -> sortilege::Result<Arc<ThreadPool>> {
 /// 2
 #[pyfunction]
 pub(crate) fn get_num_threads() -> PyResult<usize> {
-    Ok(pool(None).map_err(raised)?.current_num_threads())
+    Ok(threads(None).map_err(raised)?.count())
 }
 
 /// Sets the number of threads that the CPU engine uses, of this process; 0 takes all cores.
@@ -180,7 +223,7 @@ pub(crate) fn get_num_threads() -> PyResult<usize> {
 /// No result depends on it.
 #[pyfunction]
 pub(crate) fn set_num_threads(threads: usize) -> PyResult<()> {
-    pool(Some(threads)).map(drop).map_err(raised)
+    self::threads(Some(threads)).map(drop).map_err(raised)
 }
 
 /// The adapters of this machine, best first: a dict each of what `device=` takes (`id`), `name`, `backend`, `driver`,

@@ -59,4 +59,11 @@ mod _core {
     use crate::score::{Score, score};
     #[pymodule_export]
     use crate::shard::{ShardStats, cut_vocab, shard_keys, shard_stats};
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::device::loaded_by();
+        Ok(())
+    }
 }
