@@ -19,7 +19,10 @@ use crate::parallel::{each, each_of};
 use crate::params::LogprobsParams;
 use crate::request::{Row, SampleInputs, Steps, validate_targets, validate_token_ids};
 
-/// The CPU engine: vector instructions found at run time, all cores, nothing to open.
+/// The CPU engine: vector instructions found at run time, nothing to open. Rows are shared by the caller and the threads of
+/// its [rayon](https://docs.rs/rayon) pool, the global one unless the caller runs in another: `RAYON_NUM_THREADS`, or
+/// `ThreadPool::install`, says how many. A call returns when these have looked for rows, so they must not be kept busy
+/// without end; fewer than 2^16 logits stay with the caller. In a browser there is one thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cpu;
 
@@ -120,8 +123,14 @@ impl Engine for Cpu {
     }
 }
 
-/// What `compute` makes of each row, in parallel.
+/// Tokens that one thread weighs in about the time that it takes to wake another, 30 µs.
+const WAKING_TOKENS: usize = 1 << 16;
+
+/// What `compute` makes of each row, in parallel if they are worth it.
 fn each_row<R: Send>(logits: &Logits<'_>, compute: impl Fn(usize) -> R + Send + Sync) -> Vec<R> {
+    if logits.rows().saturating_mul(logits.vocab()) < WAKING_TOKENS {
+        return (0..logits.rows()).map(compute).collect();
+    }
     each(logits.rows(), compute)
 }
 

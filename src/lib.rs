@@ -6,7 +6,7 @@
 //! these leave the GPU.
 //!
 //! - **One read.** Two dispatches for each chunk of a batch and one copy; the logits are read once, in place, and of the
-//!   few subtiles that matter once more. A chunk is what one storage binding holds ([`Plan`] says it). (Only lists of
+//!   few subtiles that matter once more. A chunk is what one storage binding holds, and at most 65 535 rows ([`Plan`] says it). (Only lists of
 //!   more than 1024 tokens, up to all of them, and ranks of given tokens take further passes; divergences read both
 //!   batches twice.)
 //! - **Exact.** By design the same bits on every device, driver and batch size, and on the CPU: weights by floats where a

@@ -24,23 +24,20 @@ pub(crate) fn each_of<I: Send, R: Send>(
         return items.enumerate().map(|(number, item)| compute(number, item)).collect();
     }
     let left = Mutex::new(items.enumerate());
-    let results = Mutex::new(Vec::with_capacity(count));
+    let runs = Mutex::new(Vec::new());
     let work = || {
-        let mut taken: Vec<(usize, I)> = Vec::new();
-        let mut own = Vec::new();
+        let mut taken = Vec::new();
         loop {
             {
-                // Large runs first, so that few are taken, and single items last, so that all end together.
+                // Long runs first, so that few are taken, and single items last, so that all end together.
                 let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
                 let run = (left.len() / (4 * threads)).max(1);
                 taken.extend(left.by_ref().take(run));
             }
-            if taken.is_empty() {
-                break;
-            }
-            own.extend(taken.drain(..).map(|(number, item)| (number, compute(number, item))));
+            let Some(&(first, _)) = taken.first() else { break };
+            let run: Vec<R> = taken.drain(..).map(|(number, item)| compute(number, item)).collect();
+            runs.lock().unwrap_or_else(PoisonError::into_inner).push((first, run));
         }
-        results.lock().unwrap_or_else(PoisonError::into_inner).append(&mut own);
     };
     rayon::in_place_scope(|scope| {
         for _ in 1..threads {
@@ -48,9 +45,11 @@ pub(crate) fn each_of<I: Send, R: Send>(
         }
         work();
     });
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_unstable_by_key(|(number, _)| *number);
-    results.into_iter().map(|(_, result)| result).collect()
+    let mut runs = runs.into_inner().unwrap_or_else(PoisonError::into_inner);
+    runs.sort_unstable_by_key(|(first, _)| *first);
+    let mut results = Vec::with_capacity(count);
+    runs.into_iter().for_each(|(_, run)| results.extend(run));
+    results
 }
 
 /// The same, one after the other.

@@ -21,7 +21,7 @@ pub struct GpuLogits<'a> {
     pub row_stride: usize,
     /// Empty, or for each row, in place of the stride, the elements from `byte_offset` to its start: the last positions of
     /// prompts of several lengths, say. In any order; a row may come more than once. Still two dispatches, where one binding
-    /// holds the rows, and nothing is bound anew when they move.
+    /// holds the rows; where it holds the buffer from `byte_offset` to its end, nothing is bound anew when they move.
     pub row_offsets: &'a [u64],
 }
 

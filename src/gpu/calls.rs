@@ -58,8 +58,8 @@ impl Sampler {
         params.validate()?;
         validate_targets(targets, logits.rows, logits.vocab)?;
         validate_token_ids(token_ids, logits.rows, logits.vocab)?;
-        let plan =
-            self.plan(logits, Demand::logprobs(params.top_logprobs, most_of(token_ids), logits.rows))?;
+        let demand = Demand::logprobs(params.top_logprobs, most_of(token_ids), logits.rows, logits.vocab);
+        let plan = self.plan(logits, demand)?;
         let LogprobsParams { temperature, entropy, .. } = *params;
         let request = RequestWords::observing(PassScale::new(temperature), entropy);
         let token_ids = if plan.demand.token_ids > 0 { token_ids } else { &[] };

@@ -227,6 +227,7 @@ fn what_the_histories_cannot_tell_is_named() {
     assert!(why(&changed, 3).contains("2 steps before it were not recorded"), "{}", why(&changed, 3));
     changed.set_params(changed.params().clone()).expect("the same");
     bench.sample(&[changed.row(1)]).expect("it runs ahead");
+    assert!(why(&changed, 1).contains("was recorded already"), "{}", why(&changed, 1));
     let params = SamplingParams { presence_penalty: 0.1, ..changed.params().clone() };
     changed.set_params(params).expect("others");
     assert!(why(&changed, 2).contains("parameters have changed"), "{}", why(&changed, 2));

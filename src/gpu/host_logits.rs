@@ -80,7 +80,7 @@ impl Gpu {
         params.validate()?;
         validate_targets(targets, logits.rows(), logits.vocab())?;
         validate_token_ids(token_ids, logits.rows(), logits.vocab())?;
-        let demand = Demand::logprobs(params.top_logprobs, most_of(token_ids), logits.rows());
+        let demand = Demand::logprobs(params.top_logprobs, most_of(token_ids), logits.rows(), logits.vocab());
         self.in_blocks(
             logits,
             demand.record_words(),

@@ -100,8 +100,11 @@ impl Slots {
         } else if slot.used == self.calls {
             "an earlier row of this call is of the same request".to_owned()
         } else {
-            let before = length - slot.length.saturating_add(1).min(length);
-            format!("{before} steps before it were not recorded with them")
+            match length.saturating_sub(slot.length + 1) {
+                0 => "its draw at this position was recorded already, and nothing was accepted since"
+                    .to_owned(),
+                before => format!("{before} steps before it were not recorded with them"),
+            }
         }
     }
 

@@ -77,10 +77,10 @@ impl RowBytes {
 }
 
 impl Demand {
-    /// Demand of a `logprobs` call over so many rows, with at most so many given tokens each.
-    pub(crate) fn logprobs(listed: u32, token_ids: usize, rows: usize) -> Self {
+    /// Demand of a `logprobs` call over so many rows and tokens, with at most so many given tokens each.
+    pub(crate) fn logprobs(top_logprobs: u32, token_ids: usize, rows: usize, vocab: usize) -> Self {
         Self {
-            listed,
+            listed: top_logprobs.min(number(vocab)),
             views: 1,
             requests: 1,
             token_ids: number(token_ids),
@@ -93,7 +93,14 @@ impl Demand {
     /// Demand of an operation, which turns the records into so many bytes of output per row.
     #[cfg(feature = "gpu")]
     pub(crate) fn operation(listed: u32, out_row_bytes: u64) -> Self {
-        Self { records_stay: true, other: RowBytes::packed(out_row_bytes), ..Self::logprobs(listed, 0, 0) }
+        Self {
+            listed,
+            views: 1,
+            requests: 1,
+            records_stay: true,
+            other: RowBytes::packed(out_row_bytes),
+            ..Self::default()
+        }
     }
 
     /// Demand of a `sample` call, with so many bytes of a grammar mask per row on the device.

@@ -90,7 +90,7 @@ impl Plan {
     ) -> Result<Self> {
         LogprobsParams { top_logprobs, ..LogprobsParams::default() }.validate()?;
         validate_token_count("token ids", token_ids)?;
-        Self::of(shape, Demand::logprobs(top_logprobs, token_ids, shape.rows), limits)
+        Self::of(shape, Demand::logprobs(top_logprobs, token_ids, shape.rows, shape.vocab), limits)
     }
 
     /// The plan of a `sample` call for these rows; `has_mask` where a grammar mask lies on the device.

@@ -113,16 +113,30 @@ fn a_row_or_a_batch_too_large_names_value_limit_and_remedy() {
     let far = Shape { byte_offset: u64::MAX - 3, ..shape(1, 10) };
     assert!(matches!(Plan::logprobs(&far, 5, &DeviceLimits::default()), Err(Error::Logits(_))));
     let many = Shape { dtype: Dtype::F32, rows: 1 << 50, ..shape(1, 1) };
-    for demand in [Demand::logprobs(5, 0, 0), Demand { records_stay: true, ..Demand::logprobs(5, 0, 0) }] {
+    let demand = Demand::logprobs(5, 0, 0, 10);
+    for demand in [demand, Demand { records_stay: true, ..demand }] {
         assert!(matches!(Plan::of(&many, demand, &DeviceLimits::default()), Err(Error::Limit(_))));
     }
-    let given = Demand::logprobs(0, 9, usize::MAX);
+    let given = Demand::logprobs(0, 9, usize::MAX, 10);
     assert!(matches!(Plan::of(&shape(1, 10), given, &DeviceLimits::default()), Err(Error::Limit(_))));
-    let masked = Demand { requests: 1, lists: 1 << 24, ..Demand::logprobs(0, 0, 0) };
+    let masked = Demand { requests: 1, lists: 1 << 24, ..Demand::logprobs(0, 0, 0, 10) };
     let message = Plan::of(&shape(1, 10), masked, &DeviceLimits::default()).unwrap_err().to_string();
     assert!(message.contains("requests of 1 rows") && message.contains("put the mask on"), "{message}");
     let vast = Shape { rows: usize::MAX, ..shape(1, 10) };
     assert!(matches!(Plan::logprobs(&vast, 5, &DeviceLimits::default()), Err(Error::Logits(_))));
+}
+
+/// A list has no more entries than tokens: one that is asked for beyond them costs nothing more.
+#[test]
+fn a_list_ends_with_the_vocabulary() {
+    for vocab in [1, 1000, 1024, 5000] {
+        #[expect(clippy::cast_possible_truncation, reason = "small")]
+        let all =
+            Plan::logprobs(&shape(512, vocab), vocab as u32, &DeviceLimits::default()).expect("it fits");
+        let more =
+            Plan::logprobs(&shape(512, vocab), LogprobsParams::MAX_TOP_LOGPROBS, &DeviceLimits::default());
+        assert_eq!(more.expect("so does this"), all);
+    }
 }
 
 /// Blocks of draft tokens: two dispatches more in each chunk, each of which is told its stage; chunks end between them, and

@@ -7,8 +7,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sortilege::Logits;
 
-use crate::device::{Device, with_threads};
+use crate::device::Device;
 use crate::errors::raised;
+use crate::threads::on_threads;
 
 /// Bytes of the logits of a block: some 10 ms of the CPU engine's work.
 const BLOCK_BYTES: usize = 64 << 20;
@@ -47,7 +48,9 @@ impl Call<'_> {
             let count = range.len();
             let found = py
                 .detach(|| {
-                    let found = with_threads(count, || compute(device, range, &block)).flatten();
+                    let work = || compute(device, range, &block);
+                    // One row needs none.
+                    let found = if count > 1 { on_threads(work).flatten() } else { work() };
                     found.inspect_err(|error| device.forget_if_lost(error))
                 })
                 .map_err(raised)?;

@@ -1,16 +1,17 @@
-//! What computes: the CPU engine or an open device, by name, and the threads of the CPU engine.
+//! What computes: the CPU engine or an open device, by name.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::PyRuntimeWarning;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use sortilege::device::{Gpu, adapters, best_hardware, find};
 use sortilege::{Cpu, Dtype, Engine, Kernels};
 
 use crate::errors::raised;
+use crate::process::PerProcess;
+use crate::threads::on_threads;
 
 /// An engine, open until the process ends.
 #[derive(Clone)]
@@ -25,17 +26,10 @@ pub(crate) struct OpenGpu {
     checked: Mutex<HashSet<(Kernels, Dtype)>>,
 }
 
-/// What belongs to a process, and not to one that is forked from it: there, no thread of these lives on.
-struct Own<T> {
-    process: u32,
-    value: T,
-}
-
 /// Devices by the names that were asked for.
 type Named = Vec<(String, Device)>;
 
-static OPEN: Mutex<Option<Own<Named>>> = Mutex::new(None);
-static THREADS: Mutex<Option<Own<Threads>>> = Mutex::new(None);
+static OPEN: PerProcess<Mutex<Named>> = PerProcess::new();
 
 impl Device {
     /// The engine of this name: `auto`, `cpu`, `gpu`, or the number or a part of the name of an adapter.
@@ -52,13 +46,7 @@ impl Device {
 
     /// The device, and what is to be said of another that was not taken.
     fn open(name: &str) -> sortilege::Result<(Self, Option<String>)> {
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        let process = std::process::id();
-        if open.as_ref().is_none_or(|open| open.process != process) {
-            // What a parent opened is left alone: dropping it would wait for threads that are not here.
-            std::mem::forget(open.replace(Own { process, value: Vec::new() }));
-        }
-        let list = &mut open.as_mut().expect("it was put there").value;
+        let mut list = OPEN.get().lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, device)) = list.iter().find(|(known, _)| known == name) {
             return Ok((device.clone(), None));
         }
@@ -95,7 +83,8 @@ impl Device {
     }
 
     fn of(adapter: sortilege::device::Adapter) -> sortilege::Result<Self> {
-        let gpu = Gpu::open(adapter)?;
+        // It is checked by the CPU engine.
+        let gpu = on_threads(|| Gpu::open(adapter)).flatten()?;
         Ok(Self::Gpu(Arc::new(OpenGpu { gpu, checked: Mutex::default() })))
     }
 
@@ -113,7 +102,7 @@ impl Device {
         // Not held during the check: its thread may take up another call meanwhile, which would wait for itself.
         let checked = || open.checked.lock().unwrap_or_else(PoisonError::into_inner);
         if !checked().contains(&(kernels, dtype)) {
-            threads(None)?.run(|| open.gpu.sampler().self_check(kernels, dtype))?;
+            on_threads(|| open.gpu.sampler().self_check(kernels, dtype)).flatten()?;
             checked().insert((kernels, dtype));
         }
         Ok(())
@@ -122,9 +111,8 @@ impl Device {
     /// After this error a lost device is no longer known by its names: the next call opens it again.
     pub(crate) fn forget_if_lost(&self, error: &sortilege::Error) {
         let (Self::Gpu(lost), sortilege::Error::DeviceLost { .. }) = (self, error) else { return };
-        if let Some(open) = &mut *OPEN.lock().unwrap_or_else(PoisonError::into_inner) {
-            open.value.retain(|(_, device)| !matches!(device, Self::Gpu(known) if Arc::ptr_eq(known, lost)));
-        }
+        let mut open = OPEN.get().lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|(_, device)| !matches!(device, Self::Gpu(known) if Arc::ptr_eq(known, lost)));
     }
 
     /// Its name.
@@ -134,96 +122,6 @@ impl Device {
             Self::Gpu(open) => open.gpu.info().name.clone(),
         }
     }
-}
-
-/// Threads of the CPU engine.
-#[derive(Clone)]
-enum Threads {
-    /// The library's, beside which the caller works.
-    Default,
-    /// Others, in another number or in a forked process.
-    Own(Arc<ThreadPool>),
-}
-
-impl Threads {
-    fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        match self {
-            Self::Default => work(),
-            Self::Own(pool) => pool.install(work),
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.run(rayon::current_num_threads)
-    }
-}
-
-/// The process that loaded this module: to be called then.
-pub(crate) fn loaded_by() -> u32 {
-    static PROCESS: OnceLock<u32> = OnceLock::new();
-    *PROCESS.get_or_init(std::process::id)
-}
-
-/// Whether the library's threads live here: not in a forked process, and only if they could be started.
-fn has_default() -> bool {
-    static STARTED: OnceLock<bool> = OnceLock::new();
-    let start = || ThreadPoolBuilder::new().thread_name(name).build_global().is_ok();
-    std::process::id() == loaded_by() && *STARTED.get_or_init(start)
-}
-
-fn name(number: usize) -> String {
-    format!("sortilege {number}")
-}
-
-/// Runs something that works on so many rows with our threads; one row needs none.
-pub(crate) fn with_threads<R: Send>(rows: usize, run: impl FnOnce() -> R + Send) -> sortilege::Result<R> {
-    Ok(if rows > 1 { threads(None)?.run(run) } else { run() })
-}
-
-/// The threads of this process, of which there are so many from now on, if a number is given.
-fn threads(number: Option<usize>) -> sortilege::Result<Threads> {
-    let mut known = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
-    let process = std::process::id();
-    let is_ours = known.as_ref().is_some_and(|own| own.process == process);
-    if let (true, None, Some(own)) = (is_ours, number, &*known) {
-        return Ok(own.value.clone());
-    }
-    let number = number.unwrap_or(0);
-    let made = if has_default() && (number == 0 || number == Threads::Default.count()) {
-        Threads::Default
-    } else {
-        let made = ThreadPoolBuilder::new().num_threads(number).thread_name(name).build();
-        Threads::Own(Arc::new(made.map_err(|error| {
-            sortilege::Error::Limit(format!(
-                "no threads could be started ({error}): lower their number, or end others"
-            ))
-        })?))
-    };
-    let before = known.replace(Own { process, value: made.clone() });
-    if !is_ours {
-        // Of a parent process: its threads are not here.
-        std::mem::forget(before);
-    }
-    Ok(made)
-}
-
-/// Number of threads that the CPU engine uses: all cores, `RAYON_NUM_THREADS`, or what was set.
-///
-/// >>> import sortilege
-/// >>> sortilege.set_num_threads(2)
-/// >>> sortilege.get_num_threads()
-/// 2
-#[pyfunction]
-pub(crate) fn get_num_threads() -> PyResult<usize> {
-    Ok(threads(None).map_err(raised)?.count())
-}
-
-/// Sets the number of threads that the CPU engine uses, of this process; 0 takes all cores.
-///
-/// No result depends on it.
-#[pyfunction]
-pub(crate) fn set_num_threads(threads: usize) -> PyResult<()> {
-    self::threads(Some(threads)).map(drop).map_err(raised)
 }
 
 /// The adapters of this machine, best first: a dict each of what `device=` takes (`id`), `name`, `backend`, `driver`,

@@ -5,7 +5,8 @@
 //! |---|---|
 //! | `input`, `dlpack` | logits of arrays and tensors, read where they lie; the only unsafe code |
 //! | `tokens`, `params` | token ids and parameters |
-//! | `device`, `blocks` | engines by name, threads; long work in blocks, between which Ctrl-C is heard |
+//! | `device`, `threads`, `process` | engines by name; the threads of the CPU engine; what a forked process has of its own |
+//! | `blocks` | long work in blocks, between which Ctrl-C is heard |
 //! | `logprobs`, `sample`, `samples`, `request`, `operations` | the functions, and the classes of their results |
 //! | `shard` | parts of a vocabulary on several devices |
 //! | `compare`, `score`, `log` | two models beside each other; scores of sequences; logs written and audited |
@@ -24,12 +25,14 @@ mod log;
 mod logprobs;
 mod operations;
 mod params;
+mod process;
 mod request;
 mod sample;
 mod samples;
 mod score;
 mod shard;
 mod table;
+mod threads;
 mod tokens;
 
 use pyo3::prelude::*;
@@ -40,7 +43,7 @@ mod _core {
     #[pymodule_export]
     use crate::compare::{Comparison, compare, compare_logs};
     #[pymodule_export]
-    use crate::device::{devices, get_num_threads, set_num_threads};
+    use crate::device::devices;
     #[pymodule_export]
     use crate::log::{AuditReport, audit, write_log};
     #[pymodule_export]
@@ -59,11 +62,13 @@ mod _core {
     use crate::score::{Score, score};
     #[pymodule_export]
     use crate::shard::{ShardStats, cut_vocab, shard_keys, shard_stats};
+    #[pymodule_export]
+    use crate::threads::{get_num_threads, set_num_threads};
     use pyo3::prelude::*;
 
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-        crate::device::loaded_by();
+        crate::threads::loaded_by();
         Ok(())
     }
 }

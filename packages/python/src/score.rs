@@ -114,7 +114,8 @@ impl Score {
     /// Their ranks: 1 plus the tokens with a larger logit.
     #[getter]
     fn ranks(&self) -> Vec<u32> {
-        self.score.tokens().iter().map(|token| token.rank).collect()
+        // Of logits each has one.
+        self.score.tokens().iter().filter_map(|token| token.rank).collect()
     }
 
     fn __repr__(&self) -> String {

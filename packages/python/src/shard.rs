@@ -9,11 +9,11 @@ use sortilege::shard::{Shard, ShardQuery, ShardStats as Stats};
 
 use crate::blocks::block_rows;
 use crate::columns::shaped;
-use crate::device::with_threads;
 use crate::errors::{ParamsError, raised};
 use crate::input::LogitsInput;
 use crate::logprobs::Logprobs;
 use crate::params::count;
+use crate::threads::on_threads;
 use crate::tokens::{AskedTokens, Whole};
 
 /// Where each of so many shards begins and ends in a vocabulary, the end excluded: cut at multiples of 4096 tokens, as
@@ -119,8 +119,7 @@ pub(crate) fn shard_stats(
     let query = ShardQuery { params, targets: &asked.targets, token_ids: &lists };
     let (rows, block) = (input.rows(), block_rows(&logits));
     let of = |rows: Range<usize>| {
-        let stats =
-            py.detach(|| with_threads(rows.len(), || shard.stats_of_rows(rows, &query, &keys)).flatten());
+        let stats = py.detach(|| on_threads(|| shard.stats_of_rows(rows, &query, &keys)).flatten());
         stats.map_err(raised)
     };
     let mut stats = of(0..rows.min(block))?;

@@ -3,5 +3,5 @@
 import sortilege
 
 
-def top_tokens(logits, answers):
-    answers.put(sortilege.logprobs(logits, top=3).top_tokens.tolist())
+def top_tokens(logits, answers, device="auto"):
+    answers.put(sortilege.logprobs(logits, top=3, device=device).top_tokens.tolist())

@@ -104,6 +104,23 @@ def test_a_child_process_computes_too(logits, method):
     assert process.exitcode == 0
 
 
+def test_a_forked_child_opens_the_devices_of_its_parent(logits):
+    """None of the parent's threads live on in it, neither those of the CPU engine, which checks devices, nor a driver's."""
+    ids = [one["id"] for one in sortilege.devices() if one["unfit"] is None]
+    assert ids, "an adapter is needed: scripts/test installs a software driver"
+    expected = sortilege.logprobs(logits, top=3, device="cpu").top_tokens.tolist()
+    context = multiprocessing.get_context("fork")
+    for opened_before in [None, ids[0]]:
+        if opened_before:
+            sortilege.logprobs(logits, top=3, device=opened_before)
+        answers = context.Queue()
+        process = context.Process(target=child.top_tokens, args=(logits, answers, ids[0]))
+        process.start()
+        assert answers.get(timeout=60) == expected
+        process.join(10)
+        assert process.exitcode == 0
+
+
 def test_the_number_of_threads_changes_nothing(logits):
     bits = []
     for threads in [1, 3, 2]:
