@@ -74,12 +74,23 @@ pub(crate) struct LogitsArgs {
     /// Element type of a raw file, or of a .npy file that calls bf16 `V2`; f64 is rounded to f32
     #[arg(long, value_parser = dtype_parser())]
     pub(crate) dtype: Option<Dtype>,
-    /// Whether tensor, shape and dtype were said of another file, and count here as far as this one does not say them itself
+    /// Where tensor, shape and dtype are from
     #[arg(skip)]
-    pub(crate) is_of_another: bool,
+    pub(crate) said: Said,
     /// What the names of these options end with: `-b` of a second file
     #[arg(skip)]
     pub(crate) side: &'static str,
+}
+
+/// Where it is from what is said of a file. What was not said of it by its own options counts as far as it does not say it
+/// itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Said {
+    #[default]
+    OfIt,
+    OfAnother,
+    /// Of the logits that a log was made from.
+    InSidecar,
 }
 
 /// Reads an element type by its name.

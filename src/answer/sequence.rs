@@ -13,8 +13,8 @@ pub struct ScoredToken {
     /// Natural logarithm of its probability, given the tokens before it.
     pub logprob: f64,
     /// 1 plus the tokens with a larger logit; of one found in a log's list, with a larger logprob, to which two logits may
-    /// round.
-    pub rank: u32,
+    /// round. None where a log tells the logprob alone.
+    pub rank: Option<u32>,
     /// Whether greedy decoding takes it: the first of the total order, so that of equal logits only the smallest token is.
     /// `None` where others may tie with it and no list says which comes first.
     pub is_greedy: Option<bool>,
@@ -31,7 +31,7 @@ impl Distribution {
             None if target.n_greater > 0 => Some(false),
             None => (target.n_equal == 1).then_some(true),
         };
-        ScoredToken { token: target.token, logprob: target.logprob, rank: target.rank(), is_greedy }
+        ScoredToken { token: target.token, logprob: target.logprob, rank: Some(target.rank()), is_greedy }
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
     use crate::answer::{Status, TopLogprob};
 
     fn token(logprob: f64, is_greedy: impl Into<Option<bool>>) -> ScoredToken {
-        ScoredToken { token: 3, logprob, rank: 1, is_greedy: is_greedy.into() }
+        ScoredToken { token: 3, logprob, rank: Some(1), is_greedy: is_greedy.into() }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::report::{
     ChoiceComparison, ComparisonReport, DivergenceComparison, Divergences, PerplexityComparison,
     ProbabilityChange,
 };
-use super::row::{RowComparison, TargetComparison};
+use super::row::{NEAR_TIE, RowComparison, TargetComparison};
 use super::statistics::{Estimate, Spread, correlation, mean, standard_error};
 use crate::answer::Status;
 
@@ -28,17 +28,22 @@ pub struct Comparison {
     /// Rank of A's choice in B, of B's in A.
     choice_rank: [Vec<f64>; 2],
     entropy: [Vec<f64>; 2],
+    /// Of the rows in which both choices are known.
     same_top: usize,
-    near_ties: usize,
+    changed: Count,
+    near_ties: Count,
     /// Rows in which the target is the choice of A, of B.
-    right: [usize; 2],
-    right_to_wrong: usize,
-    wrong_to_right: usize,
+    right: [Count; 2],
+    right_to_wrong: Count,
+    wrong_to_right: Count,
 }
+
+/// How many rows something holds of; none once a row leaves it open: what is left out would pass for what does not hold.
+type Count = Option<usize>;
 
 impl Comparison {
     /// A gap of A's two best tokens, in nats, below which their order is a near tie: a tenth, odds of 1.1 to 1.
-    pub const NEAR_TIE: f64 = 0.1;
+    pub const NEAR_TIE: f64 = NEAR_TIE;
 
     /// One without rows. A report tells what there is, even of no rows.
     #[must_use]
@@ -55,10 +60,11 @@ impl Comparison {
             choice_rank: [const { Vec::new() }; 2],
             entropy: [const { Vec::new() }; 2],
             same_top: 0,
-            near_ties: 0,
-            right: [0; 2],
-            right_to_wrong: 0,
-            wrong_to_right: 0,
+            changed: Some(0),
+            near_ties: Some(0),
+            right: [Some(0); 2],
+            right_to_wrong: Some(0),
+            wrong_to_right: Some(0),
         }
     }
 
@@ -77,30 +83,28 @@ impl Comparison {
         }
         push(&mut self.entropy, row.entropy);
         // A log may be without lists.
-        if let Some(choices) = row.choices() {
+        let is_changed = row.choices().map(|[a, b]| a != b);
+        if let Some(is_changed) = is_changed {
             push(&mut self.choice_rank, row.choice_rank.map(|rank| rank.map_or(f64::NAN, f64::from)));
             self.overlap.push(row.overlap);
-            let is_same = choices[0] == choices[1];
-            self.same_top += usize::from(is_same);
-            self.near_ties += usize::from(!is_same && row.gaps()[0] < Self::NEAR_TIE);
+            self.same_top += usize::from(!is_changed);
         }
+        count(&mut self.changed, is_changed);
+        count(&mut self.near_ties, both(is_changed, row.is_near_tie()));
         if let Some(target) = &row.target {
-            self.add_target(target, row.choices());
+            self.add_target(target);
         }
     }
 
-    fn add_target(&mut self, target: &TargetComparison, choices: Option<[u32; 2]>) {
+    fn add_target(&mut self, target: &TargetComparison) {
         push(&mut self.nll, target.logprob.map(|logprob| -logprob));
         let [a, b] = target.logprob.map(f64::exp);
         self.delta_p.push(b - a);
-        let is_right = choices.map_or(target.rank.map(|rank| rank == 1), |choices| {
-            choices.map(|choice| choice == target.token)
-        });
-        for (count, is_right) in self.right.iter_mut().zip(is_right) {
-            *count += usize::from(is_right);
-        }
-        self.right_to_wrong += usize::from(is_right == [true, false]);
-        self.wrong_to_right += usize::from(is_right == [false, true]);
+        let [is_right, is_wrong] =
+            [target.is_choice, target.is_choice.map(|is_right| is_right.map(|is| !is))];
+        self.right.iter_mut().zip(is_right).for_each(|(right, is_right)| count(right, is_right));
+        count(&mut self.right_to_wrong, both(is_right[0], is_wrong[1]));
+        count(&mut self.wrong_to_right, both(is_wrong[0], is_right[1]));
     }
 
     /// The statistics of the rows so far.
@@ -122,7 +126,7 @@ impl Comparison {
             probability: self.has_targets.then(|| self.probability()),
             choice: ChoiceComparison {
                 same_top: Estimate::share(self.same_top, chosen),
-                changed: chosen - self.same_top,
+                changed: self.changed,
                 near_ties: self.near_ties,
                 overlap: Estimate::mean_of(&self.overlap),
                 rank: self.choice_rank.each_ref().map(|column| mean(column)),
@@ -168,6 +172,19 @@ impl Comparison {
             right_to_wrong: self.right_to_wrong,
             wrong_to_right: self.wrong_to_right,
         }
+    }
+}
+
+/// Counts a row if it is known whether it counts.
+fn count(rows: &mut Count, holds: Option<bool>) {
+    *rows = rows.zip(holds).map(|(rows, holds)| rows + usize::from(holds));
+}
+
+/// Whether both hold, as far as that is known: one that does not is enough.
+fn both(a: Option<bool>, b: Option<bool>) -> Option<bool> {
+    match (a, b) {
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        _ => a.zip(b).map(|_| true),
     }
 }
 

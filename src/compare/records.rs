@@ -9,7 +9,8 @@ use crate::log::{Kind, Record, TokenLogprob};
 
 /// The record of a row in one log compared with that in another, as [`rows`](super::rows) does it with logits, of what both
 /// logs hold: target, entropy, and the lists, of which the overlap is no longer than the shorter. The divergences are
-/// those of the tokens that both know, all others as one. Logits in the lists are NaN.
+/// those of the tokens that both know, all others as one: lower bounds, finite where a token that one alone lists is
+/// impossible in the other. Logits in the lists are NaN.
 ///
 /// # Errors
 /// [`Error::Params`] if the records are of two places or two targets, or of drawn tokens.
@@ -50,7 +51,7 @@ pub fn records(a: &Record<'_>, b: &Record<'_>, top: usize) -> Result<RowComparis
     }
     let (lists, known) = ([a, b].map(list), [a, b].map(known));
     let shortest = lists.iter().map(Vec::len).min().unwrap_or(0);
-    let rank = |of: usize, within: &Record<'_>| Some(within.scored(lists[of].first()?.token)?.rank);
+    let rank = |of: usize, within: &Record<'_>| within.scored(lists[of].first()?.token)?.rank;
     Ok(RowComparison {
         status,
         target: target(a, b),
@@ -80,8 +81,14 @@ fn list(record: &Record<'_>) -> Vec<TopLogprob> {
 
 /// What both say of the target.
 fn target(a: &Record<'_>, b: &Record<'_>) -> Option<TargetComparison> {
-    let (a, b) = (a.chosen()?, b.chosen()?);
-    Some(TargetComparison { token: a.token?, logprob: [a.logprob?, b.logprob?], rank: [a.rank?, b.rank?] })
+    let token = a.chosen()?.token?;
+    let (a, b) = (a.scored(token)?, b.scored(token)?);
+    Some(TargetComparison {
+        token,
+        logprob: [a.logprob, b.logprob],
+        rank: [a.rank, b.rank],
+        is_choice: [a.is_greedy, b.is_greedy],
+    })
 }
 
 /// The tokens of which a record says something, each once, by their ids.
@@ -103,6 +110,7 @@ fn both([a, b]: &[Vec<(u32, f64)>; 2]) -> Vec<[f64; 2]> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Comparison, Divergences};
     use super::*;
     use crate::log::Texts;
     use crate::{Cpu, Engine, Logits, LogprobsParams};
@@ -143,6 +151,59 @@ mod tests {
             let bound = records(&few(&A), &few(&B), 2).expect("they fit").divergence.kld;
             assert!(bound > 0.0 && bound <= last + 1e-9, "{listed}: {bound}, of more {last}");
             last = bound;
+        }
+    }
+
+    /// Nobody can tell from lists that a token which is not in one of them is impossible there.
+    #[test]
+    fn an_impossible_token_is_no_infinity_unless_it_is_told() {
+        let mut without = B;
+        without[2] = f32::NEG_INFINITY;
+        for (target, is_told) in [(0, false), (2, true)] {
+            let of = |logits| record(logits, 5, Some(target), 0);
+            let apart = records(&of(&A), &of(&without), 2).expect("they fit").divergence;
+            assert_eq!(apart.kld == f64::INFINITY, is_told, "{apart:?}");
+            assert!(apart.kld > 1.0 && apart.reverse_kld.is_finite(), "{apart:?}");
+        }
+    }
+
+    /// What the lists of two logs leave open is none, and no count: the first of equal logits, a second token, ranks that
+    /// other programs do not tell.
+    #[test]
+    fn what_lists_leave_open_is_not_counted() {
+        let ties = [3.0f32, 3.0, 2.0, 1.0, 0.0];
+        // Listed tokens, target, whether ranks are told; changed, near ties, right in A, in B, right to wrong.
+        type Row = (u32, u32, bool, [Option<usize>; 5]);
+        let (no, yes) = (Some(0), Some(1));
+        let cases: [Row; 7] = [
+            (0, 1, true, [None, None, None, None, None]),
+            // In A rank 3, in B rank 3: in neither the choice.
+            (0, 2, true, [None, None, no, no, no]),
+            (0, 2, false, [None, None, None, None, None]),
+            // A may have it as its choice, B has not.
+            (0, 0, true, [None, None, None, no, None]),
+            (1, 0, true, [yes, None, yes, no, yes]),
+            (1, 0, false, [yes, None, yes, no, yes]),
+            (2, 0, false, [yes, yes, yes, no, yes]),
+        ];
+        for (listed, target, has_ranks, expected) in cases {
+            let b = if target == 1 { [2.0, 3.5, 2.0, 1.0, 0.5] } else { B };
+            let [a, b] = [&ties, &b].map(|logits| {
+                let Record::Logprobs(mut record) = record(logits, listed, Some(target), 0) else {
+                    unreachable!("it is of a row")
+                };
+                record.rank = record.rank.filter(|_| has_ranks);
+                Record::Logprobs(record)
+            });
+            let mut comparison = Comparison::new(true, Divergences::Coarse);
+            comparison.add(&records(&a, &b, 2).expect("they fit"));
+            let report = comparison.report();
+            let (choice, probability) = (report.choice, report.probability.expect("targets"));
+            let [right_a, right_b] = probability.right;
+            let found = [choice.changed, choice.near_ties, right_a, right_b, probability.right_to_wrong];
+            assert_eq!(found, expected, "{listed} listed, target {target}, ranks {has_ranks}");
+            assert_eq!(report.perplexity.expect("targets").targets, 1, "logprobs are there");
+            assert_eq!(report.get("right_b").is_some_and(f64::is_nan), right_b.is_none());
         }
     }
 

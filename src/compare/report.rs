@@ -96,12 +96,12 @@ pub struct ProbabilityChange {
     pub up: usize,
     /// Rows in which it is less probable in B.
     pub down: usize,
-    /// Rows in which it is the most probable token of A, of B.
-    pub right: [usize; 2],
+    /// Rows in which it is the most probable token of A, of B; these and the next two are none where logs leave one open.
+    pub right: [Option<usize>; 2],
     /// Rows in which it is that of A, and not that of B.
-    pub right_to_wrong: usize,
+    pub right_to_wrong: Option<usize>,
     /// Rows in which it is that of B, and not that of A.
-    pub wrong_to_right: usize,
+    pub wrong_to_right: Option<usize>,
 }
 
 /// The most probable tokens of both.
@@ -110,10 +110,11 @@ pub struct ProbabilityChange {
 pub struct ChoiceComparison {
     /// Share of rows in which both have the same one.
     pub same_top: Estimate,
-    /// Rows in which they do not.
-    pub changed: usize,
-    /// Those of them in which A's two best are closer than [`Comparison::NEAR_TIE`](super::Comparison::NEAR_TIE).
-    pub near_ties: usize,
+    /// Rows in which they do not; none where a log has a row without a list.
+    pub changed: Option<usize>,
+    /// Those of them in which A's two best are closer than [`Comparison::NEAR_TIE`](super::Comparison::NEAR_TIE); none where
+    /// the second of one is not listed.
+    pub near_ties: Option<usize>,
     /// Mean share of the first tokens of each that are among those of the other.
     pub overlap: Estimate,
     /// Mean rank of A's most probable token in B, of B's in A; NaN where a reference does not list one.
@@ -187,18 +188,18 @@ impl ProbabilityChange {
         push_estimate(all, "delta_p_rms", self.rms);
         push(all, "delta_p_up", self.up as f64);
         push(all, "delta_p_down", self.down as f64);
-        push(all, "right_a", self.right[0] as f64);
-        push(all, "right_b", self.right[1] as f64);
-        push(all, "right_to_wrong", self.right_to_wrong as f64);
-        push(all, "wrong_to_right", self.wrong_to_right as f64);
+        push_count(all, "right_a", self.right[0]);
+        push_count(all, "right_b", self.right[1]);
+        push_count(all, "right_to_wrong", self.right_to_wrong);
+        push_count(all, "wrong_to_right", self.wrong_to_right);
     }
 }
 
 impl ChoiceComparison {
     fn name(&self, all: &mut Named) {
         push_estimate(all, "same_top", self.same_top);
-        push(all, "top_changed", self.changed as f64);
-        push(all, "top_changed_near_tie", self.near_ties as f64);
+        push_count(all, "top_changed", self.changed);
+        push_count(all, "top_changed_near_tie", self.near_ties);
         push_estimate(all, "top_overlap", self.overlap);
         for (side, name) in ["rank_in_b", "rank_in_a"].into_iter().enumerate() {
             push(all, &format!("{name}_mean"), self.rank[side]);
@@ -209,6 +210,11 @@ impl ChoiceComparison {
 
 fn push(all: &mut Named, name: &str, number: f64) {
     all.push((name.to_owned(), number));
+}
+
+/// A count; NaN where it is not known.
+fn push_count(all: &mut Named, name: &str, count: Option<usize>) {
+    push(all, name, count.map_or(f64::NAN, |count| count as f64));
 }
 
 fn push_estimate(all: &mut Named, name: &str, estimate: Estimate) {

@@ -2,6 +2,9 @@
 
 use crate::answer::{Status, TopLogprob};
 
+/// A gap of A's two best tokens, in nats, below which their order is a near tie: a tenth, odds of 1.1 to 1.
+pub(super) const NEAR_TIE: f64 = 0.1;
+
 /// One row of A and of B. In every pair A's number comes first.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -14,7 +17,7 @@ pub struct RowComparison {
     pub divergence: RowDivergence,
     /// Entropies in nats.
     pub entropy: [f64; 2],
-    /// The most probable tokens of each, at least two where there are two.
+    /// The most probable tokens of each, at least two where there are two; logs and references may list fewer.
     pub top_logprobs: [Vec<TopLogprob>; 2],
     /// Rank of A's most probable token in B, and of B's in A: 1 plus the tokens with a larger logit. None where a
     /// reference does not list it.
@@ -31,8 +34,10 @@ pub struct TargetComparison {
     pub token: u32,
     /// Its logprobs.
     pub logprob: [f64; 2],
-    /// Its ranks: 1 plus the tokens with a larger logit.
-    pub rank: [u32; 2],
+    /// Its ranks: 1 plus the tokens with a larger logit. None where a log tells none.
+    pub rank: [Option<u32>; 2],
+    /// Whether it is the most probable token of each. None where a log without a list leaves that open.
+    pub is_choice: [Option<bool>; 2],
 }
 
 /// How far B's distribution Q is from A's, P, in nats. Of a reference it is that of the listed tokens and all others as
@@ -62,14 +67,23 @@ impl RowComparison {
         Some([a.first()?.token, b.first()?.token])
     }
 
-    /// Logprob of the best token minus that of the second best, in each; infinity where there is no second.
+    /// Logprob of the best token minus that of the second best, in each; infinity where there is no second, NaN where it is
+    /// not listed.
     #[must_use]
     pub fn gaps(&self) -> [f64; 2] {
         self.top_logprobs.each_ref().map(|top| match top[..] {
             [best, second, ..] => best.logprob - second.logprob,
-            [_] => f64::INFINITY,
-            [] => f64::NAN,
+            // Nothing is left for a second one.
+            [best] if best.logprob >= 0.0 => f64::INFINITY,
+            _ => f64::NAN,
         })
+    }
+
+    /// Whether A's two best are closer than [`Comparison::NEAR_TIE`](super::Comparison::NEAR_TIE); none where its second is not listed.
+    #[must_use]
+    pub fn is_near_tie(&self) -> Option<bool> {
+        let [gap, _] = self.gaps();
+        (!gap.is_nan()).then_some(gap < NEAR_TIE)
     }
 
     /// What is left of rows of which one is no distribution.

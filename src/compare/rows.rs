@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(row.overlap, 0.5); // of 0 1 and 1 2
         assert_eq!(row.gaps(), [2.0, 2.0]);
         let target = row.target.expect("a target");
-        assert_eq!((target.token, target.rank), (2, [2, 2]));
+        assert_eq!((target.token, target.rank, target.is_choice), (2, [Some(2); 2], [Some(false); 2]));
         assert_eq!(row.top_logprobs[0][0].logprob - row.top_logprobs[0][1].logprob, 2.0);
     }
 

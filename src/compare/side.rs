@@ -66,15 +66,16 @@ pub(super) fn compared(
     };
     let divergence = divergence(&a, &b);
     let choice_rank = [b.rank(best_a.token), a.rank(best_b.token)];
+    let target = a.target.zip(b.target).map(|(a, b)| TargetComparison {
+        token: a.0,
+        logprob: [a.1, b.1],
+        rank: [a.2, b.2].map(Some),
+        is_choice: [a.0 == best_a.token, b.0 == best_b.token].map(Some),
+    });
     // A reference lists more than was asked for: its divergence is of all that.
     let shown = (top as usize).max(2);
     let (mut top_a, mut top_b) = (a.top, b.top);
     [&mut top_a, &mut top_b].into_iter().for_each(|list| list.truncate(shown));
-    let target = a.target.zip(b.target).map(|(a, b)| TargetComparison {
-        token: a.0,
-        logprob: [a.1, b.1],
-        rank: [a.2, b.2],
-    });
     RowComparison {
         status,
         target,

@@ -44,24 +44,25 @@ impl Record<'_> {
 
     /// What it says of a token as one of a sequence: of the chosen one, of one that was asked for by its id, or of one of
     /// the list (of a sample, of the processed distribution). Nothing of others, and in a row that is no distribution. The
-    /// greedy token is the first of the list; without a list it is unknown whether one of rank 1 is. The rank of a listed
-    /// token is by logprobs, to which two logits may round.
+    /// greedy token is the first of the list; without a list it is unknown whether one of rank 1 is, or of none. The rank of
+    /// a listed token that has none of its own is by logprobs, to which two logits may round.
     #[must_use]
     pub fn scored(&self, token: u32) -> Option<ScoredToken> {
         let (top, given) = (self.top(), self.token_logprobs());
         let chosen = self.chosen().filter(|chosen| chosen.token == Some(token));
-        let chosen = chosen.and_then(|chosen| chosen.logprob.zip(chosen.rank));
-        let asked = || given.iter().find(|one| one.token == token).map(|one| (one.logprob, one.rank));
+        let chosen = chosen.and_then(|chosen| Some((chosen.logprob?, chosen.rank)));
+        let asked = || given.iter().find(|one| one.token == token).map(|one| (one.logprob, Some(one.rank)));
         let listed = || {
             let logprob = top.iter().find(|one| one.token == Some(token))?.logprob;
             #[expect(clippy::cast_possible_truncation, reason = "a list has at most 2^20 entries")]
             let rank = 1 + top.iter().filter(|one| one.logprob > logprob).count() as u32;
-            Some((logprob, rank))
+            Some((logprob, Some(rank)))
         };
         let (logprob, rank) = chosen.or_else(asked).or_else(listed)?;
+        let rank = rank.or_else(|| listed()?.1);
         let is_greedy = match top.first() {
             Some(first) => Some(first.token == Some(token)),
-            None => (rank > 1).then_some(false),
+            None => rank.filter(|&rank| rank > 1).map(|_| false),
         };
         Some(ScoredToken { token, logprob, rank, is_greedy })
     }

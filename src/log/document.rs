@@ -1,6 +1,7 @@
 //! JSON documents of other programs as records: responses as they were served, and the objects with logprobs alone,
 //! those that the writers here make among them. Each choice is a request; a document at a time is in memory, and of what
-//! was streamed the responses that go on.
+//! was streamed the responses that go on. The events of a stream, as they came over the wire, are documents too (WHATWG HTML,
+//! 9.2, server-sent events).
 
 use std::collections::HashMap;
 use std::io::{BufRead, Read};
@@ -51,17 +52,13 @@ impl<R: BufRead> DocumentReader<R> {
             if let Some(record) = self.ahead.next() {
                 return Ok(Some(Record::Logprobs(record)));
             }
-            let is_there = self.skip_white_space()?;
-            let requests = if is_there {
-                self.documents += 1;
-                let document = self.document()?;
-                requests(&document, &mut self.streams)
-            } else {
-                self.streams.rest()
+            let document = self.next()?;
+            let requests = match &document {
+                Some(document) => requests(document, &mut self.streams),
+                None => self.streams.rest(),
             };
-            let requests =
-                requests.map_err(|problem| LogError::Document { document: self.documents, problem })?;
-            if !is_there && requests.is_empty() {
+            let requests = requests.map_err(|problem| self.wrong(problem))?;
+            if document.is_none() && requests.is_empty() {
                 return Ok(None);
             }
             self.ahead = self.numbered(requests).into_iter();
@@ -71,21 +68,46 @@ impl<R: BufRead> DocumentReader<R> {
     /// An error of a record of the last document.
     pub(super) fn problem(&self, record: &Record<'_>, problem: &str) -> LogError {
         let (request, position) = (record.request(), record.position());
-        let problem = format!("request {request}, position {position}: {problem}");
+        self.wrong(format!("request {request}, position {position}: {problem}"))
+    }
+
+    /// An error of the last document.
+    fn wrong(&self, problem: Problem) -> LogError {
         LogError::Document { document: self.documents, problem }
     }
 
-    /// Whether there is something after the white space.
-    fn skip_white_space(&mut self) -> LogResult<bool> {
+    /// The next document, if there is one: as it stands, or as the data of an event.
+    fn next(&mut self) -> LogResult<Option<Box<RawValue>>> {
+        while let Some(first) = self.first()? {
+            if matches!(first, b'{' | b'[') {
+                self.documents += 1;
+                return self.document().map(Some);
+            }
+            let mut line = Vec::new();
+            (&mut self.input).take(MAX_DOCUMENT).read_until(b'\n', &mut line)?;
+            if let Some(data) = event_data(&line) {
+                self.documents += 1;
+                return serde_json::from_slice(data).map(Some).map_err(|error| self.wrong(error.to_string()));
+            }
+            if !is_event_field(&line) {
+                self.documents += 1;
+                return Err(self.wrong("it is neither JSON nor an event of a stream".to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first byte after the white space, if there is one.
+    fn first(&mut self) -> LogResult<Option<u8>> {
         loop {
             let bytes = self.input.fill_buf()?;
             let white = bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-            let is_there = white < bytes.len();
-            if is_there || bytes.is_empty() {
-                self.input.consume(white);
-                return Ok(is_there);
-            }
+            let first = bytes.get(white).copied();
+            let is_end = bytes.is_empty();
             self.input.consume(white);
+            if first.is_some() || is_end {
+                return Ok(first);
+            }
         }
     }
 
@@ -114,6 +136,17 @@ impl<R: BufRead> DocumentReader<R> {
         }
         records
     }
+}
+
+/// Whether a line is of an event, or is a comment between events.
+pub(super) fn is_event_field(line: &[u8]) -> bool {
+    ["data:", "event:", "id:", "retry:", ":"].iter().any(|field| line.starts_with(field.as_bytes()))
+}
+
+/// The data of an event, in its line; nothing where it says that the stream ends.
+fn event_data(line: &[u8]) -> Option<&[u8]> {
+    let data = line.strip_prefix(b"data:")?.trim_ascii();
+    (data != b"[DONE]").then_some(data)
 }
 
 /// The requests of a document: one, the choices of a response, or those of a list of responses; of streams those that

@@ -68,7 +68,7 @@ pub use self::meta::{HashedFile, Meta, MetaInput};
 pub use self::openai::OpenAiWriter;
 #[cfg(feature = "parquet")]
 pub use self::parquet::ParquetWriter;
-pub use self::read::LogReader;
+pub use self::read::{LogReader, is_log};
 pub use self::record::{
     DistributionRecord, DrawRecord, GivenToken, Kind, LogprobsRecord, Record, SampleRecord, TokenLogprob,
 };

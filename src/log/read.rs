@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Chain, Cursor, Read};
 use std::path::Path;
 
 use super::csv::{self, CsvReader};
-use super::document::DocumentReader;
+use super::document::{DocumentReader, is_event_field};
 use super::error::{LogError, LogResult};
 use super::format::Format as Name;
 use super::jsonl::JsonlReader;
@@ -96,10 +96,11 @@ impl<R: BufRead> LogReader<R> {
             Some(b'P') if head.starts_with(b"PAR1") => {
                 return Err(LogError::Format(PARQUET_STREAM.to_owned()));
             }
-            Some(b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n') if is_ours(head) => {
+            Some(b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n') if is_ours(head) || is_unnamed(head) => {
                 Format::Jsonl(JsonlReader::new(input))
             }
             Some(b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n') => Format::Document(DocumentReader::new(input)),
+            Some(_) if is_event_field(head) => Format::Document(DocumentReader::new(input)),
             Some(_) if is_table(head) => Format::Csv(CsvReader::new(input)?),
             Some(_) => return Err(LogError::Format(NO_LOG.to_owned())),
         };
@@ -164,6 +165,22 @@ fn is_table(head: &[u8]) -> bool {
     line.starts_with(b"request") || line.split(|&byte| byte == b',').any(|name| name == b"request")
 }
 
+/// Whether these are the first bytes of a log of ours: of JSON lines, CSV or Parquet, and of nothing else that begins as they
+/// do.
+#[must_use]
+pub fn is_log(head: &[u8]) -> bool {
+    let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
+    head.starts_with(b"PAR1") || is_table(head) || is_ours(head)
+}
+
+/// Whether JSON has no first name by which it could be told, as far as it goes.
+fn is_unnamed(head: &[u8]) -> bool {
+    match head.trim_ascii_start() {
+        [b'{', rest @ ..] => rest.trim_ascii_start().first() != Some(&b'"'),
+        rest => rest.is_empty(),
+    }
+}
+
 /// Whether JSON is of our lines: by the first name in it, of which those of others have none.
 fn is_ours(head: &[u8]) -> bool {
     const NAMES: [&str; 20] = [
@@ -188,15 +205,11 @@ fn is_ours(head: &[u8]) -> bool {
         "processed",
         "raw",
     ];
-    let text = head.trim_ascii_start();
-    let Some(text) = text.strip_prefix(b"{") else { return text.is_empty() };
-    match text.trim_ascii_start() {
-        [b'"', name @ ..] => NAMES
-            .iter()
-            .any(|ours| name.strip_prefix(ours.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'))),
-        [] => true,
-        other => other[0] != b'"',
-    }
+    let object = head.trim_ascii_start().strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+    let Some(name) = object.and_then(|object| object.strip_prefix(b"\"")) else { return false };
+    let is_name =
+        |ours: &&str| name.strip_prefix(ours.as_bytes()).is_some_and(|rest| rest.starts_with(b"\""));
+    NAMES.iter().any(is_name)
 }
 
 impl<R: BufRead> LogReader<R> {

@@ -243,6 +243,13 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// Whether its token is a target: given, so that it is right. Of a record without a log-sum-exp, as those of other programs
+    /// are, nobody knows whether it was given or drawn.
+    #[must_use]
+    pub const fn is_of_target(&self) -> bool {
+        matches!(self, Self::Logprobs(record) if record.has_target() && record.logsumexp.is_some())
+    }
+
     /// Entropy of its distribution (of a sample, the processed one), nats.
     #[must_use]
     pub const fn entropy(&self) -> Option<f64> {

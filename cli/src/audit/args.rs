@@ -27,7 +27,7 @@ Examples:
 pub(crate) struct AuditArgs {
     /// A log of `log` or `sample` in JSON lines, CSV or Parquet, with its sidecar; - is standard input, with --meta
     pub(crate) log: PathBuf,
-    /// The logits that it was made from; - is standard input
+    /// The logits that it was made from, raw ones in the shape that the sidecar tells; - is standard input
     pub(crate) logits: PathBuf,
     /// The sidecar [default: LOG.meta.json]
     #[arg(long, value_name = "FILE")]
@@ -35,13 +35,13 @@ pub(crate) struct AuditArgs {
     /// Where --tokens of the log are now; a list where it was made with standard input
     #[arg(long, value_name = "FILE|LIST", allow_hyphen_values = true)]
     pub(crate) tokens: Option<String>,
-    /// Where --params of the log are now
+    /// Where --params of the log are now, or what it held where that was standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) params: Option<String>,
     /// Where --prompt of the log is now; a list where it was made with standard input
     #[arg(long, value_name = "FILE|LIST", allow_hyphen_values = true)]
     pub(crate) prompt: Option<String>,
-    /// Where --mask of the log is now
+    /// Where --mask of the log is now, or what it held where that was standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) mask: Option<String>,
     #[command(flatten)]

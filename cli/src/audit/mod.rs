@@ -25,11 +25,12 @@ use crate::shown::{shown, shown_path};
 
 pub(crate) fn run(args: &AuditArgs) -> Result<()> {
     check_stdin(args)?;
+    let log = LogFile::open(&args.log)?;
     let sidecar = Sidecar::read(args.meta.as_deref(), &args.log)?;
     let chosen = Chosen::new(&args.device)?;
     let mut findings = Findings::default();
     let (texts_checked, report) = match Replay::open(args, &sidecar, &mut findings) {
-        Ok(replay) => compare(args, &sidecar, &replay, &chosen, &mut findings)?,
+        Ok(replay) => compare(args, &log, &sidecar, &replay, &chosen, &mut findings)?,
         Err(failure) => (false, explain(args, &sidecar, failure, &mut findings)?),
     };
     let device = chosen.describe().0;
@@ -51,6 +52,7 @@ fn check_stdin(args: &AuditArgs) -> Result<()> {
 /// Compares the log with what is derived again.
 fn compare(
     args: &AuditArgs,
+    log: &LogFile,
     sidecar: &Sidecar,
     replay: &Replay,
     chosen: &Chosen,
@@ -60,7 +62,6 @@ fn compare(
     let logits = replay.logits();
     let vocabulary = Vocabulary::find(&args.vocab, replay::vocab(options), logits.vocab, findings)?;
     replay.hash_while_reading();
-    let log = LogFile::open(&args.log)?;
     let failed = |error: LogError| log.failed(&error);
     let reader = log.reader()?;
     let format = reader.format().ok_or_else(|| {
@@ -96,7 +97,7 @@ fn compare(
     drop(writer);
     let report = audit.finish().map_err(failed)?;
     let must_be = Some(written.hex()).filter(|_| is_text && vocabulary.is_known() && report.follows());
-    findings.put_first(check_files(args, meta, logits, &log, must_be)?);
+    findings.put_first(check_files(args, meta, logits, log, must_be)?);
     Ok((vocabulary.is_known(), report))
 }
 

@@ -1,6 +1,5 @@
 //! What was asked when a log was made, asked again.
 
-use sortilege::Dtype;
 use sortilege::log::{Kind, Record, Texts};
 
 use super::args::AuditArgs;
@@ -9,8 +8,8 @@ use super::sidecar::{Options, Sidecar};
 use super::sources::Source;
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result};
-use crate::files::{LogitsFile, says_its_shape};
-use crate::shared_args::{LogitsArgs, VocabSource};
+use crate::files::LogitsFile;
+use crate::shared_args::{LogitsArgs, Said, VocabSource};
 use crate::{log, sample};
 
 /// The work of a command, without its output.
@@ -125,33 +124,16 @@ fn refuse<const N: usize>(options: [(&str, &Option<String>); N], command: &str) 
     }
 }
 
-/// The logits as they were asked for: a raw file has the shape that the sidecar tells.
+/// The logits as they were asked for: shape and type count where the file does not say them.
 fn logits(args: &AuditArgs, sidecar: &Sidecar, vocab_size: Option<usize>) -> Result<LogitsArgs> {
     let meta = &sidecar.meta;
-    let is_raw = !says_its_shape(&args.logits)?;
-    let dtype: Dtype = meta.dtype.parse()?;
-    // Its reader would have options of the shape corrected, which are the log's.
-    if is_raw && let Ok(file) = std::fs::metadata(&args.logits) {
-        let needs = meta.shape.iter().fold(dtype.bytes() as u64, |bytes, &n| bytes.saturating_mul(n as u64));
-        if file.len() != needs {
-            return Err(Failure::file(
-                &args.logits,
-                format!(
-                    "holds {} bytes, and the log was made of {:?} {dtype}, which are {needs}",
-                    file.len(),
-                    meta.shape
-                ),
-            ));
-        }
-    }
     Ok(LogitsArgs {
         logits: args.logits.clone(),
         tensor: meta.input.tensor.clone(),
-        shape: is_raw.then(|| meta.shape.clone()),
+        shape: Some(meta.shape.clone()),
         vocab_size,
-        // Of .npy files, those of bf16 do not say it.
-        dtype: Some(dtype).filter(|dtype| is_raw || *dtype == Dtype::Bf16),
-        is_of_another: false,
+        dtype: Some(meta.dtype.parse()?),
+        said: Said::InSidecar,
         side: "",
     })
 }

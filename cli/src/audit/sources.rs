@@ -36,7 +36,7 @@ impl Source<'_> {
             (None, _) if !is_stdin(Path::new(told)) || given.is_some() => {}
             (None, _) => {
                 return Err(Failure::Usage(format!(
-                    "{option} of the log was standard input: give its tokens with {option}"
+                    "{option} of the log was standard input: give what it held with {option}"
                 )));
             }
             (Some(_), None)

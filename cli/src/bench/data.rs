@@ -9,7 +9,7 @@ use sortilege::Dtype;
 use super::args::DataArg;
 use crate::failure::{Failure, Result};
 use crate::files::LogitsFile;
-use crate::shared_args::LogitsArgs;
+use crate::shared_args::{LogitsArgs, Said};
 
 /// A batch of logits that is made or read as it is needed.
 pub(crate) struct Source {
@@ -47,7 +47,7 @@ impl Source {
             shape: None,
             vocab_size: None,
             dtype,
-            is_of_another: false,
+            said: Said::OfIt,
             side: "",
         };
         let logits = LogitsFile::open(&args)?;

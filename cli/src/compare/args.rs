@@ -1,21 +1,21 @@
 //! The options of `sortilege compare`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use sortilege::Dtype;
 use sortilege::{LogprobsParams, MAX_VOCAB};
 
 use crate::failure::exit_codes;
-use crate::shared_args::{LogitsArgs, ReportFormat, RunArgs, VocabArgs, dtype_parser, within};
+use crate::shared_args::{LogitsArgs, ReportFormat, RunArgs, Said, VocabArgs, dtype_parser, within};
 
 /// What follows the options in the help.
 pub(crate) const EXAMPLES: &str = exit_codes!(
     "\
 A is the reference, llama-perplexity's \"base\", B what is held against it. Each is a file of logits as `log` reads it, or what \
 `llama-perplexity --kl-divergence-base` wrote, which is approximate (16 bits, floored 16 nats below the largest). A may be \
-a reference that --save wrote, too; or both are logs of `log` (JSON lines, CSV, Parquet), of which what they hold is compared. docs/compare.md defines every number; --fail-if knows them by the names of \
---format json.
+a reference that --save wrote, too; or both are logs of `log` (JSON lines, CSV, Parquet), of which what they hold is compared. The report is \
+printed when it is whole. docs/compare.md defines every number; --fail-if knows them by the names of --format json.
 
 Examples:
   sortilege compare f16.npy q4.npy --tokens tokens.npy --tokenizer tokenizer.json
@@ -99,11 +99,6 @@ fn top(text: &str) -> Result<u32, String> {
 }
 
 impl CompareArgs {
-    /// The two files.
-    pub(super) fn paths(&self) -> (&Path, Option<&Path>) {
-        (&self.a, self.b.as_deref())
-    }
-
     /// Tokens of the overlap.
     pub(super) fn top(&self) -> u32 {
         self.top.unwrap_or(10)
@@ -136,7 +131,7 @@ impl CompareArgs {
             shape: self.shape.clone(),
             dtype: self.dtype,
             vocab_size: self.vocab_size,
-            is_of_another: false,
+            said: Said::OfIt,
             side: "",
         }
     }
@@ -151,7 +146,7 @@ impl CompareArgs {
             (&self.tensor, &self.shape, self.dtype)
         };
         let (tensor, shape, vocab_size) = (tensor.clone(), shape.clone(), self.vocab_size);
-        let side = if has_own { "-b" } else { "" };
-        Some(LogitsArgs { logits, tensor, shape, dtype, vocab_size, is_of_another: !has_own, side })
+        let (said, side) = if has_own { (Said::OfIt, "-b") } else { (Said::OfAnother, "") };
+        Some(LogitsArgs { logits, tensor, shape, dtype, vocab_size, said, side })
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use sortilege::TopLogprob;
-use sortilege::compare::{Comparison, ComparisonReport, Divergences, RowDivergence};
+use sortilege::compare::{ComparisonReport, Divergences, RowDivergence};
 use sortilege::log::{Texts, TokenLogprob, write_json};
 
 use super::frame::{Frame, context};
@@ -131,7 +131,7 @@ struct JsonRow<'a> {
     entropy_b: f64,
     gap_a: f64,
     gap_b: f64,
-    near_tie: bool,
+    near_tie: Option<bool>,
     top_a: Vec<TokenLogprob<'a>>,
     top_b: Vec<TokenLogprob<'a>>,
 }
@@ -141,7 +141,7 @@ impl<'a> JsonRow<'a> {
         let (texts, comparison) = (frame.texts, &row.comparison);
         let token = outcome.targets[row.place.row];
         let [logprob_a, logprob_b] = [0, 1].map(|side| comparison.target.map(|target| target.logprob[side]));
-        let [rank_a, rank_b] = [0, 1].map(|side| comparison.target.map(|target| target.rank[side]));
+        let [rank_a, rank_b] = [0, 1].map(|side| comparison.target.and_then(|target| target.rank[side]));
         let [top_a, top_b] = comparison.top_logprobs.each_ref().map(|top| list(top, texts));
         let [gap_a, gap_b] = comparison.gaps();
         let [entropy_a, entropy_b] = comparison.entropy;
@@ -161,7 +161,7 @@ impl<'a> JsonRow<'a> {
             entropy_b,
             gap_a,
             gap_b,
-            near_tie: gap_a < Comparison::NEAR_TIE,
+            near_tie: comparison.is_near_tie(),
             top_a,
             top_b,
         }

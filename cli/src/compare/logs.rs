@@ -1,7 +1,6 @@
 //! Two logs of `sortilege log` compared, record by record: what they hold of the rows, without the logits.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use sortilege::compare::{Comparison, ComparisonReport, Divergences, records};
 use sortilege::log::{Record, TokenBytes};
@@ -11,58 +10,46 @@ use super::pass::{Outcome, Pass};
 use super::sides::Told;
 use crate::failure::{Failure, Result, note};
 use crate::files::LogFile;
+use crate::input::Opened;
 use crate::shown::shown_path;
+use crate::text::Vocab;
 
 /// The two logs.
-pub(super) struct Logs<'a> {
-    paths: [&'a Path; 2],
+pub(super) struct Logs {
     logs: [LogFile; 2],
     /// Whether their sidecars tell one temperature.
     has_temperatures: bool,
 }
 
-/// Bytes of the tokens that logs told, by their ids.
-#[derive(Default)]
-pub(super) struct ToldTexts(HashMap<u32, Vec<u8>>);
+/// Bytes of the tokens that logs told, by their ids, and those of the others in a vocabulary that is given.
+pub(super) struct KnownTexts {
+    told: HashMap<u32, Vec<u8>>,
+    others: Option<Vocab>,
+}
 
-impl<'a> Logs<'a> {
-    /// The logs, if the files are logs. An error if one of them is, or if options are of logits.
-    pub(super) fn of(args: &'a CompareArgs) -> Result<Option<Self>> {
-        let (a, b) = args.paths();
-        let is_a = LogFile::is_at(a)?;
-        let is_b = b.map_or(Ok(false), LogFile::is_at)?;
-        match (is_a, b, is_b) {
-            (false, _, false) => return Ok(None),
-            (true, Some(b), true) => {
-                if let Some(option) = args.option_of_logits() {
-                    return Err(Failure::Usage(format!(
-                        "{option} is of logits: logs have been made, leave it out"
-                    )));
-                }
-                let (paths, logs) = ([a, b], [LogFile::open(a)?, LogFile::open(b)?]);
-                let has_temperatures = check_temperatures(&logs)?;
-                return Ok(Some(Self { paths, logs, has_temperatures }));
-            }
-            _ => {}
+impl Logs {
+    /// The logs in two files. An error if options are of logits.
+    pub(super) fn open(args: &CompareArgs, [a, b]: [Opened; 2]) -> Result<Self> {
+        if let Some(option) = args.option_of_logits() {
+            return Err(Failure::Usage(format!("{option} is of logits: logs have been made, leave it out")));
         }
-        let log = if is_a { Some(a) } else { b };
-        Err(Failure::Usage(format!(
-            "{} is a log, which is compared with another log: make one of the other logits by `sortilege log`",
-            log.map(shown_path).unwrap_or_default()
-        )))
+        let logs = [LogFile::of(a)?, LogFile::of(b)?];
+        let has_temperatures = check_temperatures(&logs)?;
+        Ok(Self { logs, has_temperatures })
     }
 
     /// Compares all records, and the texts that the logs tell.
     pub(super) fn compare(
         &self,
         [top, worst]: [usize; 2],
+        vocab: Option<Vocab>,
         each_request: impl FnMut(u64, &ComparisonReport) -> Result<()>,
-    ) -> Result<(Outcome, ToldTexts)> {
-        let Self { paths: [path_a, path_b], logs: [log_a, log_b], .. } = self;
+    ) -> Result<(Outcome, KnownTexts)> {
+        let Self { logs: [log_a, log_b], .. } = self;
         let (mut a, mut b) = (log_a.records()?, log_b.records()?);
         let bar = log_a.progress_bar();
         let mut pass = Pass::new(Comparison::new(true, Divergences::Coarse), false, worst, each_request);
-        let (mut texts, mut shortest) = (ToldTexts::default(), usize::MAX);
+        let (mut texts, mut shortest) = (KnownTexts { told: HashMap::new(), others: vocab }, usize::MAX);
         loop {
             let a = a.next().transpose().map_err(|error| log_a.failed(&error))?;
             let b = b.next().transpose().map_err(|error| log_b.failed(&error))?;
@@ -70,17 +57,20 @@ impl<'a> Logs<'a> {
                 (Some(a), Some(b)) => (a, b),
                 (None, None) => break,
                 (a, _) => {
-                    let longer = if a.is_some() { path_a } else { path_b };
+                    let longer = if a.is_some() { log_a } else { log_b };
                     return Err(Failure::Usage(format!(
                         "{} has more records than the other log: compare logs of the same rows",
-                        shown_path(longer)
+                        shown_path(longer.path())
                     )));
                 }
             };
             [&a, &b].into_iter().for_each(|record| texts.add(record));
-            shortest = shortest.min(a.top().len()).min(b.top().len());
-            let target = a.chosen().and_then(|chosen| chosen.token);
-            pass.add(a.request(), a.position(), target, records(&a, &b, top)?)?;
+            let (target, row) = (a.chosen().and_then(|chosen| chosen.token), records(&a, &b, top)?);
+            // A row that is no distribution has no list.
+            if row.is_sound() {
+                shortest = shortest.min(a.top().len()).min(b.top().len());
+            }
+            pass.add(a.request(), a.position(), target, row)?;
             bar.inc(1);
         }
         bar.finish_and_clear();
@@ -100,10 +90,23 @@ impl<'a> Logs<'a> {
 
     /// What is said of them, with their hashes where these are wanted.
     pub(super) fn told(&self, is_hashed: bool) -> Result<[Told<'static>; 2]> {
-        let Self { paths: [path_a, path_b], logs: [log_a, log_b], .. } = self;
+        let [a, b] = &self.logs;
         let hash = |log: &LogFile| is_hashed.then(|| log.sha256()).transpose();
-        Ok([Told::log(path_a, hash(log_a)?), Told::log(path_b, hash(log_b)?)])
+        Ok([Told::log(a.path(), hash(a)?), Told::log(b.path(), hash(b)?)])
     }
+}
+
+/// An error if one of the files is a log, and the other is none.
+pub(super) fn check_both(a: &Opened, b: Option<&Opened>) -> Result<()> {
+    let alone = match (LogFile::is_log(a), b.filter(|b| LogFile::is_log(b))) {
+        (true, None) => a,
+        (false, Some(b)) => b,
+        _ => return Ok(()),
+    };
+    Err(Failure::Usage(format!(
+        "{} is a log, which is compared with another log: make one of the other logits by `sortilege log`",
+        shown_path(&alone.path)
+    )))
 }
 
 /// Whether both temperatures are known; an error if they are two.
@@ -117,18 +120,19 @@ fn check_temperatures(logs: &[LogFile; 2]) -> Result<bool> {
     }
 }
 
-impl ToldTexts {
+impl KnownTexts {
     fn add(&mut self, record: &Record<'_>) {
         let chosen = record.chosen().and_then(|chosen| Some((chosen.token?, chosen.bytes?)));
         let listed = record.top().iter().filter_map(|one| Some((one.token?, one.bytes.as_deref()?)));
         for (token, bytes) in chosen.into_iter().chain(listed) {
-            self.0.entry(token).or_insert_with(|| bytes.to_vec());
+            self.told.entry(token).or_insert_with(|| bytes.to_vec());
         }
     }
 }
 
-impl TokenBytes for ToldTexts {
+impl TokenBytes for KnownTexts {
     fn bytes(&self, token: u32) -> Option<&[u8]> {
-        self.0.get(&token).map(Vec::as_slice)
+        let of_vocab = || self.others.as_ref().and_then(|vocab| vocab.bytes(token));
+        self.told.get(&token).map(Vec::as_slice).or_else(of_vocab)
     }
 }

@@ -31,8 +31,9 @@ use self::sides::{A, Sides, Told, told};
 use self::work::{compare, divergences};
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note};
-use crate::files::{About, Inputs, Lasting, ReferenceWriter, Source, deliver, sha256, with_sidecar};
+use crate::files::{About, Inputs, LogFile, ReferenceWriter, Source, deliver_whole, sha256, with_sidecar};
 use crate::gate::Gates;
+use crate::input::Opened;
 use crate::shared_args::{ReportFormat, VocabSource, name_of, tell_ending};
 use crate::text::Vocab;
 
@@ -80,10 +81,14 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
     if let Some(save) = &args.save {
         tell_ending(save, "safetensors");
     }
-    if let Some(logs) = Logs::of(args)? {
-        return compare_logs(args, &logs, &inputs, format);
-    }
-    let sides = Sides::open(args, &mut inputs)?;
+    let (a, b) = (Opened::new(&a.logits)?, b_path.map(Opened::new).transpose()?);
+    logs::check_both(&a, b.as_ref())?;
+    let sides = match (a, b) {
+        (a, Some(b)) if LogFile::is_log(&a) => {
+            return compare_logs(args, &Logs::open(args, [a, b])?, &inputs, format);
+        }
+        (a, b) => Sides::open(args, a, b, &mut inputs)?,
+    };
     if let (A::Reference(_), Some(save)) = (&sides.a, &args.save) {
         return Err(Failure::Usage(format!(
             "--save {}: A is a reference already, copy it",
@@ -104,7 +109,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
         return job.save_alone(save, &inputs);
     }
     let mut report = None;
-    deliver(
+    deliver_whole(
         args.run.output(),
         &inputs,
         |out| {
@@ -116,40 +121,35 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
     report.map_or(Ok(()), |report| gates.check(&gates::number(&report)))
 }
 
-/// Compares two logs, whose texts are known by themselves.
-fn compare_logs(args: &CompareArgs, logs: &Logs<'_>, inputs: &Inputs, format: ReportFormat) -> Result<()> {
+/// Compares two logs.
+fn compare_logs(args: &CompareArgs, logs: &Logs, inputs: &Inputs, format: ReportFormat) -> Result<()> {
     let failed = |error: io::Error| Failure::writing(&error);
     let gates = gates::parse(&args.fail_if, true, Divergences::Coarse)?;
+    let (vocab, vocab_source) = args.vocab.open()?.unzip();
     let (mut report, rows) = (None, Cell::new(0));
     let write = |out: Box<dyn Write + Send + '_>| {
         // How many requests there are is known when they have been read.
         let mut writer =
-            Writer::new(lasting(args, out), format, &logs.told(false)?, Divergences::Coarse, usize::MAX)
-                .map_err(failed)?;
+            Writer::new(out, format, &logs.told(false)?, Divergences::Coarse, usize::MAX).map_err(failed)?;
         let most = [args.top() as usize, args.worst];
-        let (outcome, texts) =
-            logs.compare(most, |request, report| writer.write_request(request, report).map_err(failed))?;
+        let (outcome, texts) = logs
+            .compare(most, vocab, |request, report| writer.write_request(request, report).map_err(failed))?;
         let verdicts = gates.verdicts(&gates::number(&outcome.total));
         writer.finish(&outcome, &Frame { texts: Texts::new(&texts), verdicts }).map_err(failed)?;
         rows.set(outcome.total.rows);
         report = Some(outcome.total);
         Ok(())
     };
-    deliver(args.run.output(), inputs, write, |output_sha256| {
+    deliver_whole(args.run.output(), inputs, write, |output_sha256| {
         let [a, b] = logs.told(true)?;
         // Nothing is computed that a device could.
         let device = ["none"; 3].map(str::to_owned);
-        let options = options(args, format, None, VocabSource::default())?;
+        let options = options(args, format, None, vocab_source.unwrap_or_default())?;
         Ok(meta([a, b].map(Some), device, options, rows.get(), output_sha256))
     })?;
     let Some(report) = report else { return Ok(()) };
     gates::tell_unsound(&gates, &report);
     gates.check(&gates::number(&report))
-}
-
-/// The output: a gate has its verdict, and a reference is saved, even if nobody reads it to the end.
-fn lasting<'a>(args: &CompareArgs, out: Box<dyn Write + 'a>) -> Box<dyn Write + 'a> {
-    if args.fail_if.is_empty() && args.save.is_none() { out } else { Box::new(Lasting::new(out)) }
 }
 
 /// An error for what has no use without a B.
@@ -201,7 +201,6 @@ impl Job<'_> {
         let Some(b) = &sides.b else { unreachable!("a comparison has a B") };
         let told = [sides.a.told(false)?, told(b, false)?];
         let requests = sides.rows.checked_div(sides.positions).unwrap_or(0);
-        let out = lasting(self.args, out);
         let mut writer = Writer::new(out, format, &told, kind, requests).map_err(failed)?;
         let outcome =
             self.pass(&mut save, |request, report| writer.write_request(request, report).map_err(failed))?;

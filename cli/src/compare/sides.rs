@@ -9,6 +9,7 @@ use sortilege::log::HashedFile;
 use super::args::CompareArgs;
 use crate::failure::{Failure, Result, note};
 use crate::files::{Inputs, LogitsFile, ReferenceFile};
+use crate::input::Opened;
 use crate::shared_args::LogitsArgs;
 use crate::shown::shown_path;
 use crate::targets::Targets;
@@ -57,9 +58,14 @@ impl Told<'_> {
 }
 
 impl Sides {
-    pub(super) fn open(args: &CompareArgs, inputs: &mut Inputs) -> Result<Self> {
-        let a = A::open(&args.a())?;
-        let b = args.b().map(|b| open_b(&b, &a)).transpose()?;
+    pub(super) fn open(
+        args: &CompareArgs,
+        a: Opened,
+        b: Option<Opened>,
+        inputs: &mut Inputs,
+    ) -> Result<Self> {
+        let a = A::open(a, &args.a())?;
+        let b = b.zip(args.b()).map(|(b, args)| open_b(b, &args, &a)).transpose()?;
         for file in [a.logits(), b.as_ref()].into_iter().flatten() {
             inputs.add(file.array.path())?;
         }
@@ -106,11 +112,11 @@ impl Sides {
 }
 
 impl A {
-    fn open(args: &LogitsArgs) -> Result<Self> {
+    fn open(opened: Opened, args: &LogitsArgs) -> Result<Self> {
         if let Some(reference) = ReferenceFile::open(&args.logits)? {
             return Ok(Self::Reference(reference));
         }
-        LogitsFile::open(args).map(Self::Logits)
+        LogitsFile::of(opened, args).map(Self::Logits)
     }
 
     /// The logits, where these are logits.
@@ -197,12 +203,12 @@ pub(super) fn told(logits: &LogitsFile, is_hashed: bool) -> Result<Told<'_>> {
 }
 
 /// B's logits: where A has rows for the second half of each chunk of a text, those of all positions are cut to them.
-fn open_b(args: &LogitsArgs, a: &A) -> Result<LogitsFile> {
+fn open_b(opened: Opened, args: &LogitsArgs, a: &A) -> Result<LogitsFile> {
     if ReferenceFile::open(&args.logits)?.is_some() {
         let path = shown_path(&args.logits);
         return Err(Failure::Usage(format!("{path} is a reference, which stands first: exchange A and B")));
     }
-    let b = LogitsFile::open(args)?;
+    let b = LogitsFile::of(opened, args)?;
     if b.array.packed.is_some() && a.logits().is_some_and(|a| a.array.packed.is_none()) {
         let path = shown_path(&args.logits);
         note!("note: {path} is what llama.cpp holds others against, its base: should it stand first, as A?");

@@ -130,9 +130,15 @@ fn write_probability(out: &mut dyn Write, change: &ProbabilityChange) -> io::Res
     writeln!(out, "  {:<16} {}", "RMS", percent(change.rms))?;
     each_of_spread(|name, of| writeln!(out, "  {name:<16} {:>12.4} %", of(&change.change) * 100.0))?;
     writeln!(out, "  more probable in B in {} rows, less in {}", change.up, change.down)?;
-    let [right_a, right_b] = change.right;
+    let [right_a, right_b] = change.right.map(counted);
     writeln!(out, "  the most probable token in {right_a} rows of A, in {right_b} of B")?;
-    writeln!(out, "  right to wrong {}, wrong to right {}", change.right_to_wrong, change.wrong_to_right)
+    let [to_wrong, to_right] = [change.right_to_wrong, change.wrong_to_right].map(counted);
+    writeln!(out, "  right to wrong {to_wrong}, wrong to right {to_right}")
+}
+
+/// A count that logs may leave open.
+fn counted(rows: Option<usize>) -> String {
+    rows.map_or_else(|| "?".to_owned(), |rows| rows.to_string())
 }
 
 fn write_choice(out: &mut dyn Write, report: &ComparisonReport) -> io::Result<()> {
@@ -145,8 +151,8 @@ fn write_choice(out: &mut dyn Write, report: &ComparisonReport) -> io::Result<()
     writeln!(
         out,
         "  changed in {} rows, of which {} are near ties in A (its two best less than {} nats apart)",
-        choice.changed,
-        choice.near_ties,
+        counted(choice.changed),
+        counted(choice.near_ties),
         Comparison::NEAR_TIE
     )?;
     let ([rank_b, rank_a], [max_b, max_a]) = (choice.rank, choice.max_rank);
@@ -182,7 +188,7 @@ fn write_row(out: &mut dyn Write, row: &WorstRow, outcome: &Outcome, frame: &Fra
         }
     }
     let [gap_a, gap_b] = comparison.gaps();
-    let near = if gap_a < Comparison::NEAR_TIE { "  near tie" } else { "" };
+    let near = if comparison.is_near_tie() == Some(true) { "  near tie" } else { "" };
     writeln!(out, " {:>9.5} {gap_a:>7.3} {gap_b:>7.3}{near}", comparison.divergence.kld)?;
     if let Some(context) = context(*place, outcome, frame) {
         writeln!(out, "          after \"{}\"", escaped(&context))?;

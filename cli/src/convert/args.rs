@@ -12,7 +12,8 @@ use crate::shared_args::file_of;
 pub(crate) const EXAMPLES: &str = exit_codes!(
     "\
 What the target has no place for is lost, and told with the number of records that had it. A sidecar beside the log is \
-carried along. Of a served response each choice is a request.
+carried along. Of a served response each choice is a request. Of jsonl and csv lines are printed as they come, of other programs' \
+formats all objects when they are whole.
 
 Examples:
   sortilege convert log.jsonl -o log.parquet

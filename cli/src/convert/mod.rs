@@ -9,7 +9,7 @@ use sortilege::log::{Format, Kind, Losses};
 
 pub(crate) use self::args::{ConvertArgs, EXAMPLES};
 use crate::failure::{Failure, Result, note};
-use crate::files::{Inputs, LogFile, deliver, sidecar_beside, with_sidecar};
+use crate::files::{Inputs, LogFile, deliver, deliver_whole, sidecar_beside, with_sidecar};
 use crate::shared_args::{choose_format, refuse_binary};
 use crate::shown::shown_path;
 
@@ -38,15 +38,17 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<()> {
             );
         }
     }
-    deliver(
-        args.output(),
-        &inputs,
-        |out| {
-            let describe = |log: &LogFile| sidecar::converted(meta.as_ref(), log, args, format, None);
-            convert(&log, format, out, describe)
-        },
-        |output| sidecar::converted(meta.as_ref(), &log, args, format, Some(output)),
-    )
+    let write = |out: Box<dyn Write + Send + '_>| {
+        let describe = |log: &LogFile| sidecar::converted(meta.as_ref(), log, args, format, None);
+        convert(&log, format, out, describe)
+    };
+    let describe = |output| sidecar::converted(meta.as_ref(), &log, args, format, Some(output));
+    // Of jsonl and csv each line counts; the objects of other programs are one for a request.
+    if format.is_of_chosen_tokens() {
+        deliver_whole(args.output(), &inputs, write, describe)
+    } else {
+        deliver(args.output(), &inputs, write, describe)
+    }
 }
 
 /// Writes all records in another format, and says what is lost.

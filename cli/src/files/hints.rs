@@ -20,6 +20,8 @@ pub(crate) struct Hints {
     pub(crate) dtype: Option<sortilege::Dtype>,
     /// Where tokens are wanted: how many at most, in all and along each side.
     pub(crate) most_tokens: Option<usize>,
+    /// Whether the sidecar of a log says it, which no option corrects.
+    pub(crate) is_of_sidecar: bool,
     /// What the names of its options end with: `-b` of a second file.
     pub(crate) side: &'static str,
 }

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use indicatif::ProgressBar;
-use sortilege::log::{LogError, LogReader, LogResult, Record};
+use sortilege::log::{LogError, LogReader, LogResult, Record, is_log};
 
 use super::sidecar::{Asked, asked_of};
 use crate::failure::{Failure, Result, note};
 use crate::foreign;
-use crate::input::{Input, Opened, is_stdin};
+use crate::input::{Input, Opened};
 use crate::progress;
 use crate::shown::shown_path;
 
@@ -25,20 +25,11 @@ pub(crate) struct LogFile {
 }
 
 impl LogFile {
-    /// Whether a file is a log of ours. Standard input is taken for something else.
-    pub(crate) fn is_at(path: &Path) -> Result<bool> {
-        Ok(!is_stdin(path) && path.is_file() && Self::is_log(&Opened::new(path)?))
-    }
-
     /// Whether this is a log of ours: by its first bytes, or by its name where it has none.
     pub(crate) fn is_log(opened: &Opened) -> bool {
-        let head = opened.head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&opened.head);
         let is_named = |end| opened.path.extension().is_some_and(|name| name.eq_ignore_ascii_case(end));
-        match head.trim_ascii_start() {
-            [] => ["jsonl", "csv"].into_iter().any(is_named),
-            [b'{', rest @ ..] => rest.trim_ascii_start().starts_with(b"\"request\""),
-            head => head.starts_with(b"request,") || head.starts_with(b"PAR1"),
-        }
+        let is_empty = opened.head.trim_ascii_start().is_empty();
+        is_log(&opened.head) || is_empty && ["jsonl", "csv"].into_iter().any(is_named)
     }
 
     /// The log at a path, or that of standard input for `-`.

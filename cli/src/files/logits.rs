@@ -13,7 +13,7 @@ use super::hints::Hints;
 use crate::failure::{Failure, Result, note};
 use crate::input::Opened;
 use crate::progress;
-use crate::shared_args::LogitsArgs;
+use crate::shared_args::{LogitsArgs, Said};
 use crate::shown::shown_path;
 
 /// Bytes of logits that are read at a time.
@@ -46,9 +46,11 @@ impl LogitsFile {
             shape: args.shape.clone(),
             dtype: args.dtype,
             most_tokens: None,
+            is_of_sidecar: args.said == Said::InSidecar,
             side: args.side,
         };
-        if args.is_of_another {
+        let is_of_it = args.said == Said::OfIt;
+        if !is_of_it {
             fit(&mut hints, Format::of(&opened));
         }
         let path = &args.logits;
@@ -67,7 +69,7 @@ impl LogitsFile {
                 return Err(Failure::file(path, problem));
             }
         };
-        if !args.is_of_another && hints.dtype.is_some_and(|wanted| wanted != dtype) {
+        if is_of_it && hints.dtype.is_some_and(|wanted| wanted != dtype) {
             let path = shown_path(path);
             return Err(Failure::Usage(format!(
                 "{path}: the file says {dtype}: leave --dtype{} out",

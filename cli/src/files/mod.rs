@@ -20,15 +20,15 @@ mod tokens;
 pub(crate) use self::array::Array;
 pub(crate) use self::atomic_file::write_file;
 pub(crate) use self::element::Element;
-pub(crate) use self::formats::{open_array, says_its_shape};
+pub(crate) use self::formats::open_array;
 pub(crate) use self::hints::Hints;
 pub(crate) use self::interrupt::{leave_nothing_behind, yield_to_signal};
-pub(crate) use self::lasting::Lasting;
 pub(crate) use self::log::LogFile;
 pub(crate) use self::logits::{BLOCK_BYTES, LogitsFile, each_block_of};
 pub(crate) use self::partial::Partial;
 pub(crate) use self::reference::{About, ReferenceFile, ReferenceWriter, Source};
 pub(crate) use self::sidecar::{
-    Inputs, deliver, meta, meta_within, once, read_sidecar, sha256, sidecar_beside, with_sidecar,
+    Inputs, deliver, deliver_whole, meta, meta_within, once, read_sidecar, sha256, sidecar_beside,
+    with_sidecar,
 };
 pub(crate) use self::tokens::{Integers, Layout, read_integers};

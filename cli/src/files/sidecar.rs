@@ -1,17 +1,18 @@
 //! The sidecar of an output file, which says how it was made.
 
 use std::cell::OnceCell;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sortilege::log::{Meta, MetaInput, write_json_pretty};
 
 use super::atomic_file::{AtomicFile, resolved};
+use super::lasting::Lasting;
 use super::logits::LogitsFile;
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result};
-use crate::input::{Hashed, Opened, Stamp, changed, is_stdin};
+use crate::input::{Hashed, Opened, Stamp, changed, is_stdin, temporary};
 use crate::shown::shown_path;
 
 /// The sidecar, `FILE.meta.json`, of the output with this hash; the options are those of the subcommand.
@@ -82,6 +83,23 @@ pub(crate) fn deliver<M: Serialize>(
     meta.write_all(&text).map_err(failed)?;
     // The sidecar first: should the second rename fail, its hash tells that it is not of the older records.
     AtomicFile::keep_all([meta, records])
+}
+
+/// As `deliver`, of what is a document as a whole alone: standard output gets it when it is whole, through a temporary file.
+pub(crate) fn deliver_whole<M: Serialize>(
+    output: Option<&Path>,
+    inputs: &Inputs,
+    write: impl FnOnce(Box<dyn Write + Send + '_>) -> Result<()>,
+    describe: impl FnOnce(String) -> Result<M>,
+) -> Result<()> {
+    if output.is_some() {
+        return deliver(output, inputs, write, describe);
+    }
+    let mut whole = temporary(Path::new("standard output"))?;
+    write(Box::new(BufWriter::new(&whole)))?;
+    // All is done: whoever reads no further has seen enough.
+    let copied = whole.rewind().and_then(|()| io::copy(&mut whole, &mut Lasting::new(io::stdout())));
+    copied.map(drop).map_err(|error| Failure::writing(&error))
 }
 
 /// The files that outputs are made from, as they were before the first of them was read.

@@ -133,10 +133,9 @@ fn check_options(args: &LogArgs, format: LogFormat) -> Result<()> {
         )));
     }
     if format == LogFormat::Openai && args.top > 20 {
-        return Err(Failure::Usage(format!(
-            "--format openai has at most 20 alternatives, --top is {}",
-            args.top
-        )));
+        return Err(Failure::Usage(
+            "--format openai has at most 20 alternatives, and --top asks for more: give --top 20".to_owned(),
+        ));
     }
     if args.resume && !matches!(format, LogFormat::Jsonl | LogFormat::Csv) {
         return Err(Failure::Usage(format!(

@@ -145,9 +145,7 @@ impl<'a> Reading<'a> {
             log.views = names;
         }
         let chosen = record.chosen();
-        // Of logs without a log-sum-exp, those of others, nobody knows whether their tokens were given or drawn.
-        log.has_targets |=
-            matches!(record, Record::Logprobs(record) if record.logsumexp.is_some() && chosen.is_some());
+        log.has_targets |= record.is_of_target();
         let token = chosen.as_ref().map(Token::of);
         request.bytes.push(token.and_then(|token| token.known_bytes()).map(<[u8]>::to_vec));
         request.rows.push(Maker { words: &mut self.words, top: self.args.top }.row(record));

@@ -98,7 +98,7 @@ fn scattered(path: &Path, number: u64, request: u64) -> Failure {
 fn unknown(path: &Path, ask: &Ask) -> Failure {
     Failure::Usage(format!(
         "{} says nothing of token {} in row {} of request {}, for which line {} of the candidates asks: it is neither the \
-         given token nor listed; score the logits, or log them with --tokens, --token-ids or a longer --top",
+         given token nor listed, by its id; score the logits, or log them with --tokens, --token-ids or a longer --top",
         shown_path(path),
         ask.token,
         ask.row,

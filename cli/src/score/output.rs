@@ -201,7 +201,8 @@ impl<'a> Writer<'a> {
             if let Some((place, token)) = entry.least_likely() {
                 let label = label(Some(token.token), self.texts.text(token.token).as_deref());
                 let label = clip(&label, 20);
-                write!(self.out, "   {place}: {label} {:.4}, rank {}", token.logprob, token.rank)?;
+                let rank = token.rank.map_or_else(|| "?".to_owned(), |rank| rank.to_string());
+                write!(self.out, "   {place}: {label} {:.4}, rank {rank}", token.logprob)?;
             }
             writeln!(self.out)?;
         }
@@ -248,7 +249,7 @@ struct JsonToken<'a> {
     text: Option<Cow<'a, str>>,
     bytes: Option<&'a [u8]>,
     logprob: f64,
-    rank: u32,
+    rank: Option<u32>,
     is_greedy: Option<bool>,
 }
 

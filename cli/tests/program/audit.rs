@@ -117,6 +117,22 @@ fn what_was_written_follows_on_every_device() {
     });
 }
 
+/// Logits on standard input are those of the sidecar, raw ones too, which have no shape of their own.
+#[test]
+fn logits_come_through_a_pipe() {
+    let folder = folder();
+    for options in
+        ["raw.bin --dtype f16 --shape 6,65", "brain.npy --dtype bf16", "two.safetensors --tensor b"]
+    {
+        for command in ["log", "sample --seed 5"] {
+            write(&folder, command, options, "jsonl", "cpu");
+            let bytes = folder.get(logits_of(options));
+            let output = folder.fed("audit log - --format json --device cpu", &bytes);
+            assert_follows(&output, 6);
+        }
+    }
+}
+
 /// Makes the sidecar tell the hash that the log has now.
 fn forge(folder: &Folder) {
     let hash = sha256(&folder.get("log"));

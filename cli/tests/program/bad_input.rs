@@ -168,7 +168,7 @@ const OPTIONS: &[Case] = &[
     ("good.npy --format vllm", 2, &["--format vllm needs --tokens"]),
     ("good.npy --format llama-server", 2, &["--format llama-server needs --tokens"]),
     ("good.npy --format openai-completions", 2, &["--format openai-completions needs --tokens"]),
-    ("good.npy --format openai --tokens 0,0 --top 21", 2, &["--top is 21", "20"]),
+    ("good.npy --format openai --tokens 0,0 --top 21", 2, &["give --top 20", "20"]),
     ("good.npy --format nosuch", 2, &["nosuch", "jsonl"]),
     ("good.npy --vocab-file empty.json --tokenizer empty.json", 2, &["--vocab-file", "--tokenizer"]),
     ("good.npy --tokenizer text.txt", 1, &["text.txt", "no valid JSON"]),

@@ -134,6 +134,24 @@ fn a_sidecar_is_carried_along() {
     assert_eq!(sidecar("changed.jsonl")["converted"]["is_that_of_the_sidecar"], json!(false));
 }
 
+/// What is a document is printed when it is whole; lines are lines.
+#[test]
+fn half_a_document_is_not_printed() {
+    let folder = Folder::with_assets();
+    folder.printed(&format!("{LOG} -o log.jsonl"));
+    let log = folder.get("log.jsonl");
+    folder.put("cut.jsonl", &log[..log.len() - 40]);
+    for format in ["openai", "openai-completions", "vllm", "llama-server", "jsonl", "csv"] {
+        let output = folder.run(&format!("convert cut.jsonl --to {format}"));
+        assert_eq!(output.status.code(), Some(1), "{format}: {}", stderr(&output));
+        assert_eq!(output.stdout.is_empty(), !["jsonl", "csv"].contains(&format), "{format}");
+    }
+    // Whoever reads no further has seen enough.
+    let closed = std::io::pipe().map(|(_, writer)| writer).expect("a pipe");
+    let output = folder.command("convert log.jsonl --to vllm").stdout(closed).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
 /// A log without records gets one answer of all that read logs, whatever its format.
 #[test]
 fn a_log_without_records_is_told_so_by_every_verb() {

@@ -31,7 +31,7 @@ fn folder() -> Folder {
 #[test]
 fn what_was_given_is_what_is_named() {
     let folder = folder();
-    let cases: [(&str, i32, &str); 24] = [
+    let cases: [(&str, i32, &str); 25] = [
         ("log a.npy --temperature 1e39", 2, "1e39 is beyond the numbers of 32 bits"),
         ("log a.npy --temperature 1e-50", 2, "1e-50 is beyond the numbers of 32 bits"),
         ("log a.npy --temperature x", 2, "\"x\" is no number"),
@@ -56,6 +56,11 @@ fn what_was_given_is_what_is_named() {
         ("convert said.json", 1, "there is no record in it: its responses have no token with a logprob"),
         ("summary said.json", 1, "its responses have no token with a logprob"),
         ("log a.npy --temperature nan", 2, "NaN"),
+        (
+            "log a.npy --tokens tokens.txt --format openai --top -1",
+            2,
+            "has at most 20 alternatives, and --top asks for more: give --top 20",
+        ),
     ];
     test_each(cases.map(|case| (case.0, case)), |(line, code, words)| {
         let device =
@@ -115,6 +120,28 @@ fn an_audit_names_what_it_can_be_given() {
     assert_eq!(shorter.status.code(), Some(3), "{told}");
     let words = "half.bin: holds 60 bytes, and the log was made of [2, 3, 5] f32, which are 120";
     assert!(told.contains(words) && !told.contains("--shape"), "{told}");
+    let piped = folder.fed("audit l.jsonl - --device cpu", &folder.get("half.bin"));
+    let told = stderr(&piped);
+    assert!(told.contains(&words.replace("half.bin", "-")) && !told.contains("--shape"), "{told}");
+    let missing = folder.run("audit m.jsonl raw.bin --device cpu");
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(stderr(&missing).starts_with("error: m.jsonl: No such file"), "{}", stderr(&missing));
+    for (made, given, options) in [
+        ("log a.npy --tokens -", "1,2,3,4,0,1", "--tokens 1,2,3,4,0,1"),
+        ("sample a.npy --seed 1 --params -", r#"{"top_k": 2}"#, "--params p.json"),
+        ("sample a.npy --seed 1 --mask -", "", "--mask m.npy"),
+    ] {
+        folder.put("p.json", r#"{"top_k": 2}"#);
+        folder.put("m.npy", npy("|u1", "(5,)", &[1, 0, 1, 1, 0]));
+        let bytes = if given.is_empty() { folder.get("m.npy") } else { given.into() };
+        successful(made, folder.fed(&format!("{made} --device cpu -o made.jsonl"), &bytes));
+        let output = folder.run("audit made.jsonl a.npy --device cpu");
+        let option = options.split(' ').next().expect("an option");
+        let words = format!("{option} of the log was standard input: give what it held with {option}");
+        assert!(stderr(&output).contains(&words), "{}", stderr(&output));
+        let line = format!("audit made.jsonl a.npy --device cpu {options}");
+        successful(&line, folder.run(&line));
+    }
     let listed = folder.run("audit l.jsonl raw.bin --tokens 1,2,3,4,0,1 --device cpu");
     assert_eq!(listed.status.code(), Some(2), "{}", stderr(&listed));
     assert!(stderr(&listed).contains("the log was made with a file, whose hash"), "{}", stderr(&listed));

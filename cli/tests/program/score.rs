@@ -205,6 +205,48 @@ fn a_log_scores_as_its_logits_do() {
     assert!(told.contains("cut.jsonl: line 1: the log ends within a record"), "{told}");
 }
 
+/// The given token of a log of another program has a logprob, whatever else is not told of it; what is no log is named.
+#[test]
+fn a_log_without_ranks_scores_its_own_tokens() {
+    let folder = Folder::new();
+    folder.put("rows.npy", npy("<f4", "(2, 3)", &stored("f32", &[1.0, 3.0, 2.5, 0.0, 0.5, 0.25])));
+    folder.put("c.json", r#"{"tokens": [2, 0], "request": 0}"#);
+    folder.put("far.json", r#"{"tokens": [0, 1], "request": 0}"#);
+    let expected = folder.lines("score rows.npy --candidates c.json --device cpu")[0].clone();
+    for (listed, ranks) in [(0, json!([null, null])), (2, json!([2, null])), (3, json!([2, 3]))] {
+        folder.printed(&format!("log rows.npy --tokens 2,0 --top {listed} --device cpu -o own.jsonl"));
+        folder.printed("convert own.jsonl --to llama-server -o theirs.json");
+        let bare = folder.printed("convert theirs.json --to jsonl");
+        let line = "score - --candidates c.json --format";
+        let output = successful(line, folder.fed(&format!("{line} jsonl"), &bare));
+        let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let of = |answer: &Value, key: &str| answer["candidates"][0][key].clone();
+        assert_eq!(of(&found, "total"), of(&expected, "total"), "{listed}");
+        let tokens = of(&found, "tokens");
+        assert_eq!(json!([tokens[0]["rank"], tokens[1]["rank"]]), ranks, "{listed}");
+        assert_eq!(of(&found, "is_greedy"), if listed == 0 { json!(null) } else { json!(false) }, "{listed}");
+        let table = folder.fed(&format!("{line} table"), &bare).stdout;
+        assert_eq!(String::from_utf8_lossy(&table).contains("rank ?"), listed < 3, "{listed}");
+        let told = stderr(&folder.fed("score - --candidates far.json", &bare));
+        assert_eq!(told.contains("says nothing of token 0"), listed < 3, "{told}");
+    }
+    let theirs = folder.run("score theirs.json --candidates c.json --device cpu");
+    let told = stderr(&theirs);
+    assert_eq!(theirs.status.code(), Some(1), "{told}");
+    let words = "theirs.json: this is JSON, and no index of .safetensors files";
+    assert!(told.contains(words) && told.contains("`sortilege convert` makes a log"), "{told}");
+    let told = stderr(&folder.fed("score - --candidates c.json --device cpu", &folder.get("theirs.json")));
+    assert!(told.contains("-: this is JSON, and no index") && !told.contains("--shape"), "{told}");
+    // Sorted by its keys it is the same log.
+    let sorted = json!({"token": 2, "request": 0, "position": 0, "status": "ok", "logprob": -1.5, "top": [], "text": null,
+                        "bytes": null, "rank": null, "logsumexp": null, "entropy": null});
+    folder.put("c.json", r#"{"tokens": [2], "request": 0}"#);
+    let log =
+        serde_json::to_string(&std::collections::BTreeMap::from_iter(sorted.as_object().expect("an object")));
+    folder.put("sorted.jsonl", log.expect("JSON") + "\n");
+    assert_eq!(folder.lines("score sorted.jsonl --candidates c.json")[0]["candidates"][0]["total"], -1.5);
+}
+
 /// Of equal logits the smaller token is the greedy one; a row that is no distribution scores nothing.
 #[test]
 fn ties_and_unsound_rows_are_told() {

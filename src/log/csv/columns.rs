@@ -29,13 +29,16 @@ pub(super) const LOGPROBS_COLUMNS: &[LogprobsColumn] = &[
     ("entropy", |line| number(line.record.entropy)),
     ("token", |line| optional(line.record.token)),
     ("text", |line| text(line.record.text.as_deref())),
-    ("bytes", |line| bytes(line.record.bytes.as_deref())),
+    ("bytes", |line| bytes(line.record.text.as_deref(), line.record.bytes.as_deref())),
     ("logprob", |line| number(line.record.logprob)),
     ("rank", |line| optional(line.record.rank)),
     ("alternative", |line| optional(line.alternative.map(|(number, _)| number))),
     ("alternative_token", |line| optional(line.entry().and_then(|entry| entry.token))),
     ("alternative_text", |line| text(line.entry().and_then(|entry| entry.text.as_deref()))),
-    ("alternative_bytes", |line| bytes(line.entry().and_then(|entry| entry.bytes.as_deref()))),
+    ("alternative_bytes", |line| {
+        let entry = line.entry();
+        bytes(entry.and_then(|entry| entry.text.as_deref()), entry.and_then(|entry| entry.bytes.as_deref()))
+    }),
     ("alternative_logprob", |line| number(line.entry().map(|entry| entry.logprob))),
 ];
 
@@ -53,7 +56,10 @@ pub(super) const SAMPLE_COLUMNS: &[SampleColumn] = &[
     ("draw", |line| optional(line.draw.map(|(number, _)| number))),
     ("token", |line| optional(line.drawn().map(|drawn| drawn.token))),
     ("text", |line| text(line.drawn().and_then(|drawn| drawn.text.as_deref()))),
-    ("bytes", |line| bytes(line.drawn().and_then(|drawn| drawn.bytes.as_deref()))),
+    ("bytes", |line| {
+        let drawn = line.drawn();
+        bytes(drawn.and_then(|drawn| drawn.text.as_deref()), drawn.and_then(|drawn| drawn.bytes.as_deref()))
+    }),
     ("logprob", |line| number(line.drawn().map(|drawn| drawn.logprob))),
     ("rank", |line| optional(line.drawn().map(|drawn| drawn.rank))),
     ("raw_logprob", |line| number(line.drawn().and_then(|drawn| drawn.raw_logprob))),
@@ -87,9 +93,12 @@ fn text(text: Option<&str>) -> String {
     text.map_or_else(String::new, text_cell)
 }
 
-/// The field of a token's bytes, as JSON spells them; empty where they are not known.
-fn bytes(bytes: Option<&[u8]>) -> String {
-    let Some(bytes) = bytes else { return String::new() };
+/// The field of a token's bytes, as JSON spells them; empty where they are not known. Those of an empty text are: none, by
+/// which it is told from no text.
+fn bytes(text: Option<&str>, bytes: Option<&[u8]>) -> String {
+    let Some(bytes) = bytes.or_else(|| text.filter(|text| text.is_empty()).map(str::as_bytes)) else {
+        return String::new();
+    };
     let numbers: Vec<String> = bytes.iter().map(u8::to_string).collect();
     format!("[{}]", numbers.join(","))
 }

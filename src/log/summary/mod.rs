@@ -17,7 +17,7 @@ pub use self::runs::{LowConfidence, LowRun};
 pub use self::spread::Spread;
 use self::totals::Tally;
 pub use self::totals::Totals;
-use super::record::{Kind, Record};
+use super::record::Record;
 
 /// Sums up records as they come, in any order of their requests. It keeps 16 bytes of memory for each token, for the
 /// percentiles, and some 300 for each request.
@@ -60,7 +60,8 @@ pub struct SummaryReport {
     pub logprob: Option<Spread>,
     /// Of the entropies, nats.
     pub entropy: Option<Spread>,
-    /// Of the most probable tokens, where tokens were given, not drawn, and the log lists at least one alternative.
+    /// Of the most probable tokens, where tokens are known to be targets ([`Record::is_of_target`]) and the log lists at least
+    /// one alternative.
     pub calibration: Option<Calibration>,
     /// What counts as low confidence.
     pub low_confidence: LowConfidence,
@@ -104,7 +105,7 @@ impl Summary {
         self.total.add(record);
         self.entropies.extend(record.entropy());
         self.logprobs.extend(record.chosen().and_then(|chosen| chosen.logprob));
-        if record.kind() == Kind::Logprobs {
+        if record.is_of_target() {
             self.calibration.add(record);
         }
         if let Some(ended) = run.add(record, self.low) {

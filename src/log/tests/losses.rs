@@ -156,6 +156,30 @@ fn other_numbers_are_told() {
     assert_eq!(renumbered(&requests()[1..]), Some(1));
 }
 
+/// A text may be empty, beside an id or alone, of a token that is impossible too: it is one, in every format that has texts.
+#[test]
+fn an_empty_text_is_none_of_nothing() {
+    let by_text = r#"{"tokens": ["b", "", ""], "token_logprobs": [-1.5, -0.5, -9999.0],
+                      "top_logprobs": [{"": -0.4, "b": -1.5}, null, {"c": -0.1}]}"#;
+    let by_id =
+        r#"{"logprobs": [{"7": {"logprob": -0.5, "rank": 1, "decoded_token": ""}}], "token_ids": [7]}"#;
+    for document in [by_text, by_id] {
+        let records = read(document.as_bytes()).expect("a log");
+        let texts = |records: &[Record<'_>]| -> Vec<_> {
+            let of = |record: &Record<'_>| {
+                let chosen = record.chosen().map(|chosen| (chosen.text.map(str::to_owned), chosen.logprob));
+                let listed = record.top().iter().map(|one| one.text.as_deref().map(str::to_owned));
+                (chosen, listed.collect::<Vec<_>>())
+            };
+            records.iter().map(of).collect()
+        };
+        for format in [Format::Jsonl, Format::Csv, Format::OpenAi, Format::LlamaServer] {
+            let (bytes, _) = converted(&records, format);
+            assert_eq!(texts(&read(&bytes).expect("its own log")), texts(&records), "{}", format.name());
+        }
+    }
+}
+
 #[test]
 fn vllm_needs_ids() {
     let foreign = read(include_bytes!("../../../tests/logs/openai-chat.json")).expect("a log");

@@ -221,6 +221,33 @@ fn what_is_no_log_is_told() {
 }
 
 /// What editors and shells of Windows make of a text.
+/// By its first bytes, whatever the order of its names; what others write is none, nor are numbers that begin as JSON does.
+#[test]
+fn a_log_of_ours_is_told_by_its_first_bytes() {
+    for head in [
+        &b"{\"request\":0,"[..],
+        b" \n{ \"bytes\" :null",
+        b"\xef\xbb\xbf{\"draws\":[",
+        b"request,position,status",
+        b"text,request\n",
+        b"PAR1\x15",
+    ] {
+        assert!(is_log(head), "{}", head.escape_ascii());
+    }
+    for head in [
+        &b""[..],
+        b"{",
+        b"{\0\0\0\0\0\0\0{\"a\":",
+        b"{\"requests\":1",
+        b"{\"id\":\"chatcmpl-1\"",
+        b"{\"metadata\":{",
+        b"[{\"request\":0",
+        b"1,2,3\nrequest",
+    ] {
+        assert!(!is_log(head), "{}", head.escape_ascii());
+    }
+}
+
 #[test]
 fn a_byte_order_mark_is_skipped_and_utf_16_named() {
     let foreign = include_str!("../../../tests/logs/openai-chat.json").as_bytes().to_vec();
@@ -258,7 +285,7 @@ fn a_record_scores_the_tokens_that_it_knows() {
     let impossible = f64::NEG_INFINITY;
     let scored = |top: u32, row: usize, token| {
         let scored = logprobs_records(top)[row].scored(token)?;
-        Some((scored.logprob, scored.rank, scored.is_greedy))
+        Some((scored.logprob, scored.rank.expect("these logs tell ranks"), scored.is_greedy))
     };
     let (logprob, rank, is_greedy) = scored(4, 0, 1).expect("the target");
     assert!((logprob + 2.1698).abs() < 1e-3 && (rank, is_greedy) == (2, Some(false)), "{logprob} {rank}");
@@ -274,4 +301,12 @@ fn a_record_scores_the_tokens_that_it_knows() {
     // Tokens 1 and 2 tie behind token 3.
     assert_eq!([1, 2].map(|token| scored(4, 1, token).map(|(_, rank, _)| rank)), [Some(2); 2]);
     assert_eq!(scored(4, 2, 2), None, "no distribution");
+    // A log without ranks has that of the list, or none.
+    for (top, rank, is_greedy) in [(4, Some(2), Some(false)), (1, None, Some(false)), (0, None, None)] {
+        let Record::Logprobs(mut record) = logprobs_records(top)[0].clone() else { panic!("logprobs") };
+        record.rank = None;
+        let scored = Record::Logprobs(record).scored(1).expect("the target");
+        assert_eq!((scored.rank, scored.is_greedy), (rank, is_greedy), "{top}");
+        assert!((scored.logprob - logprob).abs() < 1e-12);
+    }
 }

@@ -110,3 +110,27 @@ fn alternatives_of_others_are_sorted() {
     let texts: Vec<&str> = records[0].top().iter().filter_map(|entry| entry.text.as_deref()).collect();
     assert_eq!(texts, ["a", "b", "c"]);
 }
+
+#[test]
+fn events_of_the_wire_are_documents() {
+    let chunks =
+        [chunk("a", &[choice(0, &["one", "two"], "null")]), chunk("a", &[choice(0, &["three"], "\"stop\"")])];
+    let expected = expected(&[(0, 0, "one"), (0, 1, "two"), (0, 2, "three")]);
+    assert_eq!(told(&chunks), expected);
+    for (first, space, end) in
+        [("", " ", "\n\n"), (": ping\r\n", "", "\r\n\r\n"), ("retry: 5\nid: 7\nevent: x\n", " ", "\n")]
+    {
+        let mut wire: Vec<String> =
+            chunks.iter().map(|chunk| format!("{first}data:{space}{chunk}{end}")).collect();
+        wire.push(format!("data:{space}[DONE]{end}"));
+        assert_eq!(told(&wire), expected, "{wire:?}");
+    }
+    for (wrong, problem) in [
+        (format!("data: {}\nhello", chunks[0]), "document 2: it is neither JSON nor an event"),
+        (format!("data: {}", &chunks[0][..40]), "document 1: EOF"),
+        (format!("data: {}\nmeta: 1", chunks[0]), "document 2: it is neither JSON nor an event"),
+    ] {
+        let error = read(wrong.as_bytes()).expect_err(&wrong).to_string();
+        assert!(error.contains(problem), "{error}");
+    }
+}

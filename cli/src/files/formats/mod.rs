@@ -9,5 +9,5 @@ mod open;
 mod raw;
 mod safetensors;
 
-pub(crate) use self::open::{Format, array_of, open_array, open_format, says_its_shape};
+pub(crate) use self::open::{Format, array_of, open_array, open_format};
 pub(crate) use self::safetensors::Header;

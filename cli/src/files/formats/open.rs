@@ -70,11 +70,6 @@ pub(crate) fn array_of(opened: Opened, hints: &Hints) -> Result<Array> {
     }
 }
 
-/// Whether a file says which shape its array has; one of raw numbers does not. Standard input is taken for one that does.
-pub(crate) fn says_its_shape(path: &Path) -> Result<bool> {
-    Ok(is_stdin(path) || Format::of(&Opened::new(path)?).is_some())
-}
-
 /// The array of a file that says what it holds.
 pub(crate) fn open_format(opened: Opened, format: Format, hints: &Hints) -> Result<Array> {
     let most = hints.most_bytes();
@@ -103,6 +98,9 @@ fn unknown(opened: &Opened, side: &str) -> Failure {
         (Some(known), _) => known.told(SAVE),
         (None, []) if is_stdin(path) => "standard input is empty, or was read before".to_owned(),
         (None, []) => "the file is empty".to_owned(),
+        (None, [b'{', rest @ ..]) if rest.trim_ascii_start().starts_with(b"\"") => {
+            safetensors::NO_INDEX.to_owned()
+        }
         (None, _) => {
             format!(
                 "this is no .npy, .npz or .safetensors file; for raw numbers give --shape{side} and --dtype{side}"

@@ -17,13 +17,15 @@ pub(super) fn open(opened: Opened, hints: &Hints) -> Result<Array> {
     let data = opened.seekable(Some(needs))?;
     let has = data.bytes;
     if has != needs {
-        return Err(Failure::file(
-            &data.path,
+        let side = hints.side;
+        let problem = if hints.is_of_sidecar {
+            format!("holds {has} bytes, and the log was made of {shape:?} {dtype}, which are {needs}")
+        } else {
             format!(
-                "holds {has} bytes, but {shape:?} {dtype} are {needs}: correct --shape{side} or --dtype{side}",
-                side = hints.side
-            ),
-        ));
+                "holds {has} bytes, but {shape:?} {dtype} are {needs}: correct --shape{side} or --dtype{side}"
+            )
+        };
+        return Err(Failure::file(&data.path, problem));
     }
     Ok(Array::plain(data, 0, element, shape))
 }

@@ -20,6 +20,10 @@ use crate::shown::shown;
 /// Bytes of a header or of an index: the format's own limit.
 pub(super) const MOST_HEADER_BYTES: u64 = 100_000_000;
 
+/// What is said of JSON that is neither an index nor a log of ours.
+pub(super) const NO_INDEX: &str = "this is JSON, and no index of .safetensors files, which has a weight_map: give logits; of \
+                                   responses with logprobs `sortilege convert` makes a log";
+
 /// What the header of a file says.
 pub(crate) struct Header {
     /// Texts by name, the format's `__metadata__`.
@@ -88,9 +92,12 @@ pub(super) fn open_shard(index: Opened, hints: &Hints) -> Result<Array> {
     let bad = |problem: &str| Failure::file(&path, format!("no index of .safetensors files: {problem}"));
     let text = index.all(MOST_HEADER_BYTES, "is it the index?")?;
     let index: Index = serde_json::from_slice(&text).map_err(|error| bad(&shown(&error.to_string())))?;
-    let names: Vec<String> = index.weight_map.keys().cloned().collect();
+    let Some(weight_map) = index.weight_map else {
+        return Err(Failure::file(&path, NO_INDEX));
+    };
+    let names: Vec<String> = weight_map.keys().cloned().collect();
     let name = hints.pick(&path, &names)?;
-    let file = &index.weight_map[&name];
+    let file = &weight_map[&name];
     if Path::new(file).file_name().is_none_or(|plain| plain != file.as_str()) {
         return Err(bad(&format!("{} is no plain name of a file beside it", shown(file))));
     }
@@ -104,7 +111,7 @@ pub(super) fn open_shard(index: Opened, hints: &Hints) -> Result<Array> {
 #[derive(Deserialize)]
 struct Index {
     /// The file of each tensor.
-    weight_map: BTreeMap<String, String>,
+    weight_map: Option<BTreeMap<String, String>>,
 }
 
 /// Names and places of tensors, each name once, and what else is said of the file.
