@@ -54,7 +54,7 @@ pub(crate) fn entries(text: &str) -> Result<u32, String> {
 }
 
 /// Where the logits are.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct LogitsArgs {
     /// Logits [vocab], [rows][vocab] or [requests][positions][vocab]: .npy, .npz, .safetensors (or the .index.json of
     /// several), or raw little-endian numbers with --shape and --dtype; - is standard input

@@ -80,8 +80,7 @@ fn read(path: &Path) {
 
 /// Options that name a file alone.
 pub(crate) fn args(logits: PathBuf) -> LogitsArgs {
-    let is_of_another = false;
-    LogitsArgs { logits, tensor: None, shape: None, vocab_size: None, dtype: None, is_of_another, side: "" }
+    LogitsArgs { logits, ..LogitsArgs::default() }
 }
 
 fn read_logits(args: LogitsArgs) {

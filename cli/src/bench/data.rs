@@ -9,7 +9,7 @@ use sortilege::Dtype;
 use super::args::DataArg;
 use crate::failure::{Failure, Result};
 use crate::files::LogitsFile;
-use crate::shared_args::{LogitsArgs, Said};
+use crate::shared_args::LogitsArgs;
 
 /// A batch of logits that is made or read as it is needed.
 pub(crate) struct Source {
@@ -41,15 +41,7 @@ impl Source {
                 ));
             }
         };
-        let args = LogitsArgs {
-            logits: path.to_owned(),
-            tensor: None,
-            shape: None,
-            vocab_size: None,
-            dtype,
-            said: Said::OfIt,
-            side: "",
-        };
+        let args = LogitsArgs { logits: path.to_owned(), dtype, ..LogitsArgs::default() };
         let logits = LogitsFile::open(&args)?;
         if logits.rows == 0 {
             return Err(Failure::file(path, "there are no rows to measure with"));

@@ -131,8 +131,7 @@ impl CompareArgs {
             shape: self.shape.clone(),
             dtype: self.dtype,
             vocab_size: self.vocab_size,
-            said: Said::OfIt,
-            side: "",
+            ..LogitsArgs::default()
         }
     }
 

@@ -220,7 +220,6 @@ fn what_is_no_log_is_told() {
     assert_eq!(read(b"").expect("no records"), []);
 }
 
-/// What editors and shells of Windows make of a text.
 /// By its first bytes, whatever the order of its names; what others write is none, nor are numbers that begin as JSON does.
 #[test]
 fn a_log_of_ours_is_told_by_its_first_bytes() {
@@ -248,6 +247,7 @@ fn a_log_of_ours_is_told_by_its_first_bytes() {
     }
 }
 
+/// What editors and shells of Windows make of a text.
 #[test]
 fn a_byte_order_mark_is_skipped_and_utf_16_named() {
     let foreign = include_str!("../../../tests/logs/openai-chat.json").as_bytes().to_vec();
