@@ -236,7 +236,7 @@ fn lists_that_cannot_be_are_refused() {
     refused("top_k", Cpu.top_k(&logits, too_long).unwrap_err());
     refused("top_logprobs", Cpu.logprobs(&logits, &params, &[]).unwrap_err());
     refused("top_logprobs", Plan::logprobs(&shape, too_long, &DeviceLimits::default()).unwrap_err());
-    let many = Shape { rows: 1000, ..shape };
+    let many = Shape { rows: 1000, vocab: 1 << 20, row_stride: 1 << 20, ..shape };
     let message = Plan::logprobs(&many, 1 << 20, &DeviceLimits::default()).unwrap_err().to_string();
     assert!(message.contains("1000 rows") && message.contains("lower `rows` or `top_logprobs`"), "{message}");
     for gpu in gpus() {

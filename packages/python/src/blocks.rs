@@ -53,7 +53,7 @@ impl Call<'_> {
                     let found = if count > 1 { on_threads(work).flatten() } else { work() };
                     found.inspect_err(|error| device.forget_if_lost(error))
                 })
-                .map_err(raised)?;
+                .map_err(|error| raised(counted_from(first, error)))?;
             // Most work is of one block, whose results are not copied.
             if results.is_empty() {
                 results = found
@@ -68,6 +68,16 @@ impl Call<'_> {
             bar.call_method0("close")?;
         }
         Ok(results)
+    }
+}
+
+/// An error of a block of rows, whose numbers begin anew in each.
+fn counted_from(first: usize, error: sortilege::Error) -> sortilege::Error {
+    match error.kind() {
+        sortilege::Error::Params(message) if first > 0 && error.row().is_some() => {
+            sortilege::Error::Params(format!("{message} (rows are counted from row {first})"))
+        }
+        _ => error,
     }
 }
 

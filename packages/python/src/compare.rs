@@ -65,6 +65,7 @@ pub(crate) fn compare(
     let targets = tokens::per_row("targets", targets, &shape)?;
     let other = inputs[1].logits()?;
     let call = Call { device: Device::named(py, device)?, logits: inputs[0].logits()?, progress };
+    tokens::check_targets(&targets, call.logits.vocab())?;
     let rows = call.run(py, |device, range, block| {
         for dtype in [block.dtype(), other.dtype()] {
             device.check(Kernels::Logprobs, dtype)?;

@@ -1,22 +1,47 @@
 //! Logs of results: written in every format of the library, and audited.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use pyo3::Borrowed;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use sortilege::log::{Audit, Format, Kind, LogReader, Record, Texts, TokenBytes};
 
 use crate::blocks::Signals;
 use crate::columns::Columns;
-use crate::errors::{LogError, raised_of_log};
+use crate::errors::{LogError, ParamsError, raised_of_log};
 use crate::logprobs::Logprobs;
 use crate::samples::Samples;
 
 /// Bytes of tokens by their ids.
-#[derive(FromPyObject)]
 pub(crate) struct Vocabulary(Vec<Option<Vec<u8>>>);
+
+impl FromPyObject<'_, '_> for Vocabulary {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let bytes = |one: PyResult<Bound<'_, PyAny>>| {
+            let one = one?;
+            match one.extract::<String>() {
+                Ok(text) => Ok(Some(text.into_bytes())),
+                Err(_) => one.extract::<Option<Vec<u8>>>(),
+            }
+        };
+        let all = object.try_iter().and_then(|all| all.map(bytes).collect::<PyResult<_>>());
+        // A text is of letters, which are no tokens.
+        let all = all.ok().filter(|_| !object.is_instance_of::<PyString>());
+        all.map(Self).ok_or_else(|| {
+            PyTypeError::new_err(
+                "token_bytes: pass a list with the bytes (or the text) of each token, None where there are none",
+            )
+        })
+    }
+}
 
 impl TokenBytes for Vocabulary {
     fn bytes(&self, token: u32) -> Option<&[u8]> {
@@ -34,12 +59,17 @@ pub(crate) enum Part<'py> {
 }
 
 /// A result, or several of one kind in their order.
-#[derive(FromPyObject)]
-pub(crate) enum LogOf<'py> {
-    #[pyo3(transparent)]
-    One(Part<'py>),
-    #[pyo3(transparent)]
-    Parts(Vec<Part<'py>>),
+pub(crate) struct LogOf<'py>(Vec<Part<'py>>);
+
+impl<'py> FromPyObject<'_, 'py> for LogOf<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let parts = object.extract().map(|part| vec![part]).or_else(|_: PyErr| object.extract());
+        parts.map(Self).map_err(|_: PyErr| {
+            PyTypeError::new_err("result: pass what `logprobs` or `sample` gave, or a list of either")
+        })
+    }
 }
 
 /// The same, without Python.
@@ -56,35 +86,56 @@ impl Rows<'_> {
         }
     }
 
-    /// Every record, in order; between two of them Ctrl-C is heard.
-    fn each(&self, texts: Texts<'_>, mut take: impl FnMut(&Record<'_>) -> PyResult<()>) -> PyResult<()> {
-        let mut signals = Signals::new();
+    /// The places of the rows. Requests of `logprobs` follow those of the parts before; steps of `sample` know theirs.
+    fn places(&self, requests_before: u64) -> Vec<(u64, u64)> {
+        match self {
+            Self::Logprobs(columns, _) => {
+                columns.places().map(|(request, position)| (requests_before + request, position)).collect()
+            }
+            Self::Samples(samples) => samples.places.clone(),
+        }
+    }
+
+    fn record<'r>(&'r self, row: usize, (request, position): (u64, u64), texts: Texts<'r>) -> Record<'r> {
         match self {
             Self::Logprobs(columns, targets) => {
-                for (number, ((request, position), row)) in columns.places().zip(&columns.rows).enumerate() {
-                    let target = targets.get(number).copied().flatten();
-                    signals.hear()?;
-                    take(&Record::logprobs(request, position, target, row, texts))?;
-                }
+                let target = targets.get(row).copied().flatten();
+                Record::logprobs(request, position, target, &columns.rows[row], texts)
             }
             Self::Samples(samples) => {
-                let places = samples.places.iter().zip(&samples.streams).zip(&samples.columns.rows);
-                for ((&(request, position), &stream), row) in places {
-                    signals.hear()?;
-                    take(&Record::sample(request, position, stream, row, texts))?;
-                }
+                Record::sample(request, position, samples.streams[row], &samples.columns.rows[row], texts)
             }
         }
-        Ok(())
     }
+}
+
+/// Every record of these parts, in order; between two of them Ctrl-C is heard.
+fn each(
+    parts: &[Rows<'_>],
+    texts: Texts<'_>,
+    mut take: impl FnMut(&Record<'_>) -> PyResult<()>,
+) -> PyResult<()> {
+    let (mut signals, mut seen, mut requests) = (Signals::new(), HashSet::new(), 0);
+    for part in parts {
+        for (row, place) in part.places(requests).into_iter().enumerate() {
+            signals.hear()?;
+            let (request, position) = place;
+            requests = requests.max(request + 1);
+            if parts.len() > 1 && !seen.insert(place) {
+                return Err(ParamsError::new_err(format!(
+                    "two of the results have a row of request {request}, position {position}: pass the steps of one list of \
+                     requests, or write a log of each"
+                )));
+            }
+            take(&part.record(row, place, texts))?;
+        }
+    }
+    Ok(())
 }
 
 impl LogOf<'_> {
     fn parts(&self) -> Vec<Rows<'_>> {
-        match self {
-            Self::One(part) => vec![part.rows()],
-            Self::Parts(parts) => parts.iter().map(Part::rows).collect(),
-        }
+        self.0.iter().map(Part::rows).collect()
     }
 }
 
@@ -108,7 +159,8 @@ fn texts(vocabulary: Option<&Vocabulary>) -> Texts<'_> {
 /// path : path
 ///     Its ending says the format, unless `format` does: .jsonl, .csv, .parquet.
 /// result : Logprobs or Samples, or a list of either
-///     The last dimension before the vocabulary is the position, all before it the request.
+///     The last dimension before the vocabulary is the position, all before it the request. Of several Logprobs the requests
+///     follow one another; several Samples are steps of the same requests.
 /// format : str, optional
 ///     "jsonl", "csv", "parquet", "openai", "openai-completions", "vllm" or "llama-server".
 /// token_bytes : list of bytes, optional
@@ -153,16 +205,25 @@ impl Log<'_> {
     /// written to as it is.
     fn write(&self) -> PyResult<()> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
-        // Through a link, which stays.
-        let path = fs::canonicalize(self.path).unwrap_or_else(|_| self.path.to_owned());
-        let is_file = fs::metadata(&path).map_or(true, |found| found.is_file());
+        let path = followed(self.path);
+        let known = fs::metadata(&path).ok();
+        let is_file = known.as_ref().is_none_or(fs::Metadata::is_file);
         let Some(name) = path.file_name().filter(|_| is_file) else { return self.write_to(&path) };
         let mut beside = std::ffi::OsString::from(".");
         beside.push(name);
         beside.push(format!(".{}.{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
         let beside = path.with_file_name(beside);
-        let rename = || fs::rename(&beside, &path).map_err(|error| self.failed(error));
-        let written = self.write_to(&beside).and_then(|()| rename());
+        // Who may read what was there may read the new one, and nobody else.
+        let begin = || match &known {
+            Some(known) => {
+                File::create(&beside).and_then(|_| fs::set_permissions(&beside, known.permissions()))
+            }
+            None => Ok(()),
+        };
+        let rename = || fs::rename(&beside, &path);
+        let failed = |error| self.failed(error);
+        let written = begin().map_err(failed);
+        let written = written.and_then(|()| self.write_to(&beside)).and_then(|()| rename().map_err(failed));
         if written.is_err() {
             // It may never have come about.
             drop(fs::remove_file(&beside));
@@ -174,9 +235,7 @@ impl Log<'_> {
         let failed = |error| self.failed(error);
         let mut out = BufWriter::new(File::create(path).map_err(failed)?);
         let mut writer = self.format.writer(&mut out, self.kind).map_err(failed)?;
-        for part in self.parts {
-            part.each(texts(self.vocabulary), |record| writer.write(record).map_err(failed))?;
-        }
+        each(self.parts, texts(self.vocabulary), |record| writer.write(record).map_err(failed))?;
         writer.finish().map_err(failed)?;
         drop(writer);
         out.flush().map_err(failed)
@@ -185,6 +244,18 @@ impl Log<'_> {
     fn failed(&self, error: std::io::Error) -> PyErr {
         raised_of_log(self.path, error)
     }
+}
+
+/// Where links lead, which stay: to something that is not there yet, too.
+fn followed(path: &Path) -> PathBuf {
+    // As many as Linux follows.
+    const MOST_LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    path
 }
 
 /// The format of this name, or of the path's ending.
@@ -254,9 +325,7 @@ pub(crate) fn audit(
         if token_bytes.is_none() {
             audit = audit.without_texts();
         }
-        for part in &parts {
-            part.each(texts(token_bytes.as_ref()), |record| audit.expect(record).map_err(failed))?;
-        }
+        each(&parts, texts(token_bytes.as_ref()), |record| audit.expect(record).map_err(failed))?;
         audit.finish().map_err(failed)
     })?;
     Ok(AuditReport {

@@ -102,6 +102,7 @@ pub(crate) fn logprobs(
     let asked = AskedTokens::new(targets, token_ids, &input.shape)?;
     let call = Call { device: Device::named(py, device)?, logits: input.logits()?, progress };
     let vocab = call.logits.vocab();
+    asked.check(vocab)?;
     let params = LogprobsParams { top_logprobs: top, temperature, entropy };
     // No rows make no call that would check it.
     params.validate().map_err(raised)?;

@@ -50,6 +50,7 @@ pub(crate) fn score(
     }
     let logits = input.logits()?.slice_rows(0, tokens.len());
     let targets: Vec<Option<u32>> = tokens.into_iter().map(Some).collect();
+    tokens::check_targets(&targets, logits.vocab())?;
     // Of equal logits the first of the list is the greedy one.
     let params = LogprobsParams { top_logprobs: 1, temperature, entropy: false };
     params.validate().map_err(raised)?;
