@@ -17,14 +17,14 @@ from vllm.v1.sample.logits_processor import LogitsProcessor, MoveDirectionality
 import sortilege
 from sortilege import as_params
 
-# What vLLM itself does to the logits before its processors run, as it does min_tokens.
+# What vLLM itself does to the logits before its processors run, as it does min_tokens; it also looks for repetitions.
 DONE = dict(logit_bias={}, allowed_token_ids=None, bad_words=())
 
 
 def left_to_do(params):
     """What of vLLM's parameters is done here."""
     params = copy(params)
-    params.min_tokens = 0
+    params.min_tokens, params.repetition_detection = 0, None
     return replace(as_params(params), **DONE)
 
 

@@ -26,10 +26,10 @@ pub(crate) fn params(object: &Bound<'_, PyAny>) -> PyResult<SamplingParams> {
     let bias: std::collections::BTreeMap<u32, f32> = field(object, "logit_bias")?;
     params.logit_bias = bias.into_iter().collect();
     params.order = order(&object.getattr("order")?)?;
-    if let Some(mirostat) = field::<Option<Bound<'_, PyAny>>>(object, "mirostat")? {
+    if let Some(mirostat) = inner(object, "mirostat", "Mirostat")? {
         params.mirostat = Some(Mirostat { tau: field(&mirostat, "tau")?, eta: field(&mirostat, "eta")? });
     }
-    if let Some(fields) = field::<Option<Bound<'_, PyAny>>>(object, "dry")? {
+    if let Some(fields) = inner(object, "dry", "Dry")? {
         let fields = &fields;
         let mut dry = Dry::default();
         take!(dry from fields: multiplier base allowed_length last_n sequence_breakers);
@@ -40,8 +40,28 @@ pub(crate) fn params(object: &Bound<'_, PyAny>) -> PyResult<SamplingParams> {
 
 /// The parameters of what anybody gives for them: ours, those of vLLM or Transformers, a mapping, or nothing.
 pub(crate) fn any_params(object: &Bound<'_, PyAny>) -> PyResult<SamplingParams> {
-    let ours = object.py().import("sortilege._params")?.getattr("as_params")?.call1((object,))?;
-    params(&ours)
+    params(&module(object.py())?.call_method1("as_params", (object,))?)
+}
+
+/// The parameters of one request: who asks for several sequences is told to make several.
+pub(crate) fn params_of_request(object: &Bound<'_, PyAny>) -> PyResult<SamplingParams> {
+    params(&module(object.py())?.call_method1("params_of_request", (object,))?)
+}
+
+/// Where the classes of parameters are.
+fn module(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    py.import("sortilege._params")
+}
+
+/// The parameters of this class in the field of this name, if there are any.
+fn inner<'py>(object: &Bound<'py, PyAny>, name: &str, class: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let value: Option<Bound<'py, PyAny>> = field(object, name)?;
+    match value {
+        Some(value) if !value.is_instance(&module(object.py())?.getattr(class)?)? => {
+            Err(PyTypeError::new_err(format!("{name}={value}: pass sortilege.{class}, or None")))
+        }
+        value => Ok(value),
+    }
 }
 
 fn field<'py, T: for<'a> FromPyObject<'a, 'py>>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<T> {
@@ -58,11 +78,36 @@ fn field<'py, T: for<'a> FromPyObject<'a, 'py>>(object: &Bound<'py, PyAny>, name
     })
 }
 
-/// A number of tokens to list. One that is negative or too large is out of range, as any other parameter.
+/// A number of tokens to list.
 pub(crate) fn count(object: &Bound<'_, PyAny>) -> PyResult<u32> {
-    object.extract().map_err(|error: PyErr| {
+    in_range(object, || format!("{object} tokens cannot be listed: pass 0 or more, at most 2**20"))
+}
+
+/// The whole number in an argument of this name.
+pub(crate) fn whole<'py, T>(name: &str, object: &Bound<'py, PyAny>) -> PyResult<T>
+where
+    T: for<'a> FromPyObject<'a, 'py, Error = PyErr>,
+{
+    let (py, bits) = (object.py(), 8 * size_of::<T>());
+    let number =
+        in_range(object, || format!("{name} {object} is out of range: pass 0 or more, below 2**{bits}"));
+    number.map_err(|error| {
+        if error.is_instance_of::<PyTypeError>(py) {
+            PyTypeError::new_err(format!("{name}={object}: {}", error.value(py)))
+        } else {
+            error
+        }
+    })
+}
+
+/// A whole number: one that is negative or too large is of the right type, and out of range as any other parameter.
+fn in_range<'py, T>(object: &Bound<'py, PyAny>, message: impl FnOnce() -> String) -> PyResult<T>
+where
+    T: for<'a> FromPyObject<'a, 'py, Error = PyErr>,
+{
+    object.extract::<T>().map_err(|error| {
         if error.is_instance_of::<PyOverflowError>(object.py()) {
-            ParamsError::new_err(format!("{object} tokens cannot be listed: pass 0 or more, at most 2**20"))
+            ParamsError::new_err(message())
         } else {
             error
         }

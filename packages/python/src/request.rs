@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use sortilege::{FinishReason, Request as Inner};
 
 use crate::errors::{ParamsError, raised};
-use crate::params::any_params;
+use crate::params::{params_of_request, whole};
 use crate::samples::Samples;
 use crate::tokens;
 
@@ -13,7 +13,8 @@ use crate::tokens;
 /// Parameters
 /// ----------
 /// params : SamplingParams, optional
-///     Or a mapping of its fields, or parameters of vLLM or Transformers.
+///     Or a mapping of its fields, or parameters of vLLM or Transformers, whose `n` or `num_return_sequences` must be 1: a
+///     request is one sequence.
 /// prompt : list of int
 ///     Tokens that the repetition penalty and DRY see.
 ///
@@ -45,7 +46,7 @@ impl Request {
     ) -> PyResult<Self> {
         let params = params.unwrap_or_else(|| py.None().into_bound(py));
         let prompt = prompt.map_or(Ok(Vec::new()), |prompt| tokens::list("prompt", prompt))?;
-        let inner = Inner::with_prompt(any_params(&params)?, &prompt).map_err(raised)?;
+        let inner = Inner::with_prompt(params_of_request(&params)?, &prompt).map_err(raised)?;
         Ok(Self { inner, params: params.unbind() })
     }
 
@@ -96,13 +97,14 @@ impl Request {
     }
 
     /// Takes a token into the output that was not drawn here.
-    fn accept_token(&mut self, token: u32) {
-        self.inner.accept_token(token);
+    fn accept_token(&mut self, token: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.inner.accept_token(whole("token", token)?);
+        Ok(())
     }
 
     /// Changes the parameters from the next token on; the seed stays unless the new ones name another.
     fn set_params(&mut self, params: Bound<'_, PyAny>) -> PyResult<()> {
-        self.inner.set_params(any_params(&params)?).map_err(raised)?;
+        self.inner.set_params(params_of_request(&params)?).map_err(raised)?;
         self.params = params.unbind();
         Ok(())
     }

@@ -3,7 +3,7 @@
 use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::PySequence;
 use sortilege::{Kernels, LogprobsParams, Request as Inner, Row, SampleInputs, SamplingParams};
 
 use crate::blocks::Call;
@@ -119,8 +119,8 @@ enum Borrowed<'a, 'py> {
 impl<'py> Asked<'py> {
     fn new(py: Python<'py>, params: Option<&Bound<'py, PyAny>>) -> PyResult<Self> {
         let params = params.cloned().unwrap_or_else(|| py.None().into_bound(py));
-        if params.is_instance_of::<PyList>() || params.is_instance_of::<PyTuple>() {
-            return params.try_iter()?.map(|one| Ask::new(&one?)).collect::<PyResult<_>>().map(Self);
+        if let Ok(all) = params.cast::<PySequence>() {
+            return all.try_iter()?.map(|one| Ask::new(&one?)).collect::<PyResult<_>>().map(Self);
         }
         Ok(Self(vec![Ask::new(&params)?]))
     }

@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyList, PyString};
-use sortilege::{Distribution, Request, Sample, SamplingParams};
+use sortilege::{Distribution, Request, Sample, SamplingParams, TargetLogprob};
 
 use crate::columns::{Columns, id, rank, status_code};
 use crate::table::{Table, is_table};
@@ -35,18 +35,20 @@ pub(crate) struct Widths {
     draws: usize,
     processed: usize,
     raw: usize,
+    token_ids: usize,
 }
 
 impl Widths {
     /// Those of requests about rows of so many tokens.
     pub(crate) fn new(requests: &[&Request], vocab: usize) -> Self {
-        let most = |asked: fn(&SamplingParams) -> u32| {
-            requests.iter().map(|request| asked(request.params())).max().unwrap_or(0) as usize
+        let most = |asked: fn(&SamplingParams) -> usize| {
+            requests.iter().map(|request| asked(request.params())).max().unwrap_or(0)
         };
         Self {
-            draws: most(|params| params.n),
-            processed: vocab.min(most(|params| params.processed_logprobs.unwrap_or(0))),
-            raw: vocab.min(most(|params| params.raw_logprobs.unwrap_or(0))),
+            draws: most(|params| params.n as usize),
+            processed: vocab.min(most(|params| params.processed_logprobs.unwrap_or(0) as usize)),
+            raw: vocab.min(most(|params| params.raw_logprobs.unwrap_or(0) as usize)),
+            token_ids: most(|params| params.logprob_token_ids.len()),
         }
     }
 }
@@ -166,6 +168,25 @@ impl Samples {
         })
     }
 
+    /// `(..., n)` float64: logprobs of `logprob_token_ids` in what was drawn from, -infinity where one is impossible; NaN where
+    /// a row has fewer.
+    #[getter]
+    fn token_logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.given(py, "token_logprobs", f64::NAN, |row| Some(&row.processed), |token| token.logprob)
+    }
+
+    /// `(..., n)` int32: ranks of `logprob_token_ids` in what was drawn from; 0 where a row has fewer.
+    #[getter]
+    fn token_ranks(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.given(py, "token_ranks", 0, |row| Some(&row.processed), rank)
+    }
+
+    /// `(..., n)` float64: logprobs of `logprob_token_ids` among themselves in what was drawn from, for a set of labels.
+    #[getter]
+    fn token_set_logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.given_among(py, "token_set_logprobs", |row| Some(&row.processed))
+    }
+
     /// `(..., raw_logprobs)` int32: the most probable tokens of the raw distribution.
     #[getter]
     fn raw_top_tokens(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -180,6 +201,25 @@ impl Samples {
         self.columns.lists(py, "raw_top_logprobs", self.widths.raw, f64::NEG_INFINITY, |row, out| {
             out.extend(top_logprobs(row.raw.as_ref()))
         })
+    }
+
+    /// `(..., n)` float64: logprobs of `logprob_token_ids` in the raw distribution; NaN unless `raw_logprobs` asks for it.
+    #[getter]
+    fn raw_token_logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.given(py, "raw_token_logprobs", f64::NAN, |row| row.raw.as_ref(), |token| token.logprob)
+    }
+
+    /// `(..., n)` int32: ranks of `logprob_token_ids` in the raw distribution; 0 unless `raw_logprobs` asks for it.
+    #[getter]
+    fn raw_token_ranks(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.given(py, "raw_token_ranks", 0, |row| row.raw.as_ref(), rank)
+    }
+
+    /// `(..., n)` float64: logprobs of `logprob_token_ids` among themselves in the raw distribution; NaN unless `raw_logprobs`
+    /// asks for it.
+    #[getter]
+    fn raw_token_set_logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.given_among(py, "raw_token_set_logprobs", |row| row.raw.as_ref())
     }
 
     /// Request and position of each row: the request is its place in `params`.
@@ -231,6 +271,32 @@ impl Samples {
             widths: self.widths,
             device: self.device.clone(),
         }
+    }
+
+    /// A number of each given token, in a distribution of each row.
+    fn given<T: numpy::Element + Clone>(
+        &self,
+        py: Python<'_>,
+        name: &'static str,
+        filling: T,
+        of: fn(&Sample) -> Option<&Distribution>,
+        number: impl Fn(&TargetLogprob) -> T + Copy,
+    ) -> PyResult<Py<PyAny>> {
+        self.columns.lists(py, name, self.widths.token_ids, filling, |row, out| {
+            out.extend(of(row).into_iter().flat_map(|row| row.token_logprobs.iter().map(number)));
+        })
+    }
+
+    /// The logprobs of the given tokens among themselves.
+    fn given_among(
+        &self,
+        py: Python<'_>,
+        name: &'static str,
+        of: fn(&Sample) -> Option<&Distribution>,
+    ) -> PyResult<Py<PyAny>> {
+        self.columns.lists(py, name, self.widths.token_ids, f64::NAN, |row, out| {
+            out.extend(of(row).into_iter().flat_map(Distribution::token_set_logprobs));
+        })
     }
 }
 

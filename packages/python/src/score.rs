@@ -7,6 +7,7 @@ use crate::blocks::Call;
 use crate::device::Device;
 use crate::errors::{ParamsError, raised};
 use crate::input::LogitsInput;
+use crate::params::whole;
 use crate::tokens;
 
 /// What rows say of a sequence of tokens.
@@ -84,8 +85,8 @@ impl Score {
     }
 
     /// Nats per byte of a text of so many bytes.
-    fn per_byte(&self, bytes: usize) -> f64 {
-        self.score.per_byte(bytes)
+    fn per_byte(&self, bytes: &Bound<'_, PyAny>) -> PyResult<f64> {
+        Ok(self.score.per_byte(whole("bytes", bytes)?))
     }
 
     /// exp(-per_token).

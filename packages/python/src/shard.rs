@@ -4,15 +4,15 @@ use std::ops::Range;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyType};
-use sortilege::LogprobsParams;
 use sortilege::shard::{Shard, ShardQuery, ShardStats as Stats};
+use sortilege::{Logits, LogprobsParams};
 
 use crate::blocks::block_rows;
 use crate::columns::shaped;
 use crate::errors::{ParamsError, raised};
 use crate::input::LogitsInput;
 use crate::logprobs::Logprobs;
-use crate::params::count;
+use crate::params::{count, whole};
 use crate::threads::on_threads;
 use crate::tokens::{AskedTokens, Whole};
 
@@ -23,8 +23,11 @@ use crate::tokens::{AskedTokens, Whole};
 /// >>> sortilege.cut_vocab(10000, 2)
 /// [(0, 8192), (8192, 10000)]
 #[pyfunction]
-pub(crate) fn cut_vocab(vocab: usize, shards: usize) -> PyResult<Vec<(usize, usize)>> {
-    let parts = Shard::cut(vocab, shards).map_err(raised)?;
+pub(crate) fn cut_vocab(
+    vocab: &Bound<'_, PyAny>,
+    shards: &Bound<'_, PyAny>,
+) -> PyResult<Vec<(usize, usize)>> {
+    let parts = Shard::cut(whole("vocab", vocab)?, whole("shards", shards)?).map_err(raised)?;
     Ok(parts.into_iter().map(|part| (part.start, part.end)).collect())
 }
 
@@ -49,14 +52,14 @@ pub(crate) fn cut_vocab(vocab: usize, shards: usize) -> PyResult<Vec<(usize, usi
 pub(crate) fn shard_keys(
     py: Python<'_>,
     logits: &Bound<'_, PyAny>,
-    first_token: usize,
-    vocab: usize,
+    first_token: &Bound<'_, PyAny>,
+    vocab: &Bound<'_, PyAny>,
     targets: Option<&Bound<'_, PyAny>>,
     token_ids: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Py<PyAny>> {
     let input = LogitsInput::new(logits)?;
     let asked = AskedTokens::new(targets, token_ids, &input.shape)?;
-    let shard = Shard::new(input.logits()?, first_token, vocab).map_err(raised)?;
+    let shard = shard_of(input.logits()?, first_token, vocab)?;
     let lists = asked.lists_of(0..input.rows());
     let query = ShardQuery { targets: &asked.targets, token_ids: &lists, ..ShardQuery::default() };
     let keys = shard.keys(&query).map_err(raised)?;
@@ -100,8 +103,8 @@ pub(crate) fn shard_keys(
 pub(crate) fn shard_stats(
     py: Python<'_>,
     logits: &Bound<'_, PyAny>,
-    first_token: usize,
-    vocab: usize,
+    first_token: &Bound<'_, PyAny>,
+    vocab: &Bound<'_, PyAny>,
     keys: Option<&Bound<'_, PyAny>>,
     targets: Option<&Bound<'_, PyAny>>,
     #[pyo3(from_py_with = count)] top: u32,
@@ -112,7 +115,7 @@ pub(crate) fn shard_stats(
     let input = LogitsInput::new(logits)?;
     let asked = AskedTokens::new(targets, token_ids, &input.shape)?;
     let logits = input.logits()?;
-    let shard = Shard::new(logits, first_token, vocab).map_err(raised)?;
+    let shard = shard_of(logits, first_token, vocab)?;
     let keys = keys.map_or(Ok(Vec::new()), own_keys)?;
     let params = LogprobsParams { top_logprobs: top, temperature, entropy };
     let lists = asked.lists_of(0..input.rows());
@@ -128,6 +131,15 @@ pub(crate) fn shard_stats(
         stats.append(of(first..rows.min(first + block))?).map_err(raised)?;
     }
     Ok(ShardStats { stats })
+}
+
+/// The shard of these logits.
+fn shard_of<'a>(
+    logits: Logits<'a>,
+    first_token: &Bound<'_, PyAny>,
+    vocab: &Bound<'_, PyAny>,
+) -> PyResult<Shard<'a>> {
+    Shard::new(logits, whole("first_token", first_token)?, whole("vocab", vocab)?).map_err(raised)
 }
 
 /// Keys as the library takes them.

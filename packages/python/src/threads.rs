@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::errors::raised;
+use crate::params::whole;
 use crate::process::PerProcess;
 
 /// Threads of the CPU engine.
@@ -93,8 +94,8 @@ pub(crate) fn get_num_threads() -> PyResult<usize> {
 ///
 /// No result depends on it.
 #[pyfunction]
-pub(crate) fn set_num_threads(threads: usize) -> PyResult<()> {
-    let made = Threads::new(threads).map_err(raised)?;
+pub(crate) fn set_num_threads(threads: &Bound<'_, PyAny>) -> PyResult<()> {
+    let made = Threads::new(whole("threads", threads)?).map_err(raised)?;
     *THREADS.get().lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
     Ok(())
 }

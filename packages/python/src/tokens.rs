@@ -74,6 +74,20 @@ impl AskedTokens {
         Ok(Self { targets, given, width })
     }
 
+    /// Nothing, if every token is in a vocabulary of so many.
+    pub(crate) fn check(&self, vocab: usize) -> PyResult<()> {
+        check_targets(&self.targets, vocab)?;
+        match self.given.iter().position(|&token| token as usize >= vocab) {
+            Some(place) => {
+                let (token, row) = (self.given[place], place / self.width);
+                Err(ParamsError::new_err(format!(
+                    "token_ids hold {token} in list {row}, outside the vocabulary of {vocab}: remove it"
+                )))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The targets of these rows, if there are any.
     pub(crate) fn targets_of(&self, rows: Range<usize>) -> &[Option<u32>] {
         self.targets.get(rows).unwrap_or(&[])
@@ -109,18 +123,31 @@ pub(crate) fn per_row(
     whole.numbers()?.iter().map(token).collect()
 }
 
+/// Nothing, if every target is in a vocabulary of so many: known before any row is computed.
+pub(crate) fn check_targets(targets: &[Option<u32>], vocab: usize) -> PyResult<()> {
+    let is_outside = |target: &Option<u32>| target.is_some_and(|token| token as usize >= vocab);
+    let Some(row) = targets.iter().position(is_outside) else { return Ok(()) };
+    Err(ParamsError::new_err(format!(
+        "target {} of row {row} is outside the vocabulary of {vocab}: pass -1 or -100 where it is unknown",
+        targets[row].unwrap_or_default()
+    )))
+}
+
 /// Lists of tokens, one of all rows or one of each, and their length.
 fn lists(name: &str, object: Option<&Bound<'_, PyAny>>, shape: &[usize]) -> PyResult<(Vec<u32>, usize)> {
     let Some(object) = object else { return Ok((Vec::new(), 0)) };
     let whole = Whole::new(name, object)?;
-    let of_each = [shape, &[0]].concat();
     let fits = match whole.shape().split_last() {
         Some((_, outer)) => outer.is_empty() || outer == shape,
         None => false,
     };
     if !fits {
+        let of_rows = match shape {
+            [] => String::new(),
+            _ => format!(" for all rows, or for each of {shape:?} one of the same length"),
+        };
         return Err(ParamsError::new_err(format!(
-            "{name} of shape {:?}: pass a list for all rows, or an array of shape {of_each:?} with its length last",
+            "{name} of shape {:?}: pass one flat list of token ids{of_rows}",
             whole.shape()
         )));
     }

@@ -1,5 +1,6 @@
 """Threads, processes, devices, signals, progress, documentation."""
 
+import ast
 import dataclasses
 import doctest
 import multiprocessing
@@ -166,6 +167,17 @@ def test_no_parameter_is_forgotten():
 
 def test_arrays_that_are_kept_cannot_be_written_to(logits):
     assert not sortilege.logprobs(logits).top_tokens.flags.writeable and not sortilege.sample(logits).tokens.flags.writeable
+
+
+def test_what_cannot_be_set_is_so_in_the_stubs():
+    """A checker of types says what Python would: attributes of results are read alone."""
+    stubs = (Path(__file__).resolve().parents[1] / "python/sortilege/_core.pyi").read_text()
+    found = sortilege.logprobs(np.zeros((1, 3), np.float32))
+    with pytest.raises(AttributeError):
+        found.status = 1
+    for one in ast.parse(stubs).body:
+        if isinstance(one, ast.ClassDef) and one.name != "_Adapter":
+            assert not [inner for inner in one.body if isinstance(inner, ast.AnnAssign)], one.name
 
 
 def test_the_readme(tmp_path, monkeypatch):

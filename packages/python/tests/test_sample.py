@@ -7,7 +7,7 @@ import pytest
 from conftest import log_softmax
 
 import sortilege
-from sortilege import Request, SamplingParams, sample
+from sortilege import Dry, Mirostat, Request, SamplingParams, as_params, sample, score
 
 
 def test_draws_are_functions_of_seed_position_and_stream(logits):
@@ -176,6 +176,19 @@ def test_samples_are_accepted_in_turn(logits):
         ("position -1 is below 0", lambda x: sample(x[0], positions=-1)),
         ("7 rows of samples: accept one", lambda x: Request().accept(sample(x))),
         ("9001", lambda x: sample(x, SamplingParams(logit_bias={9001: 1.0}))),
+        (r"no parameters are named 'mult', 'tau': see sortilege.Dry", lambda x: as_params({"dry": {"tau": 1, "mult": 2}})),
+        (r"prompt of shape \[1, 3\]: pass one flat list of token ids$", lambda x: Request(prompt=[[1, 2, 3]])),
+        (r"tokens of shape \[\]: pass one flat list of token ids$", lambda x: score(x, 3)),
+        (r"token_ids of shape \[1, 2\]: pass one flat list of token ids$", lambda x: sortilege.logprobs(x[0], token_ids=[[1, 2]])),
+        (r"flat list of token ids for all rows, or for each of \[7\] one", lambda x: sortilege.logprobs(x, token_ids=[[1, 2]])),
+        (r"token -1 is out of range: pass 0 or more, below 2\*\*32", lambda x: Request().accept_token(-1)),
+        ("token 4294967296 is out", lambda x: Request().accept_token(2**32)),
+        (r"vocab -1 is out of range: pass 0 or more, below 2\*\*64", lambda x: sortilege.cut_vocab(-1, 2)),
+        ("shards -1 is out", lambda x: sortilege.cut_vocab(9001, -1)),
+        ("first_token -1 is out", lambda x: sortilege.shard_keys(x, -1, 9001)),
+        ("vocab -1 is out", lambda x: sortilege.shard_stats(x, 0, -1)),
+        ("threads -1 is out", lambda x: sortilege.set_num_threads(-1)),
+        ("bytes -1 is out", lambda x: score(x, [3]).per_byte(-1)),
     ],
 )
 def test_what_is_out_of_range_is_an_error(logits, words, call):
@@ -183,12 +196,17 @@ def test_what_is_out_of_range_is_an_error(logits, words, call):
         call(logits)
 
 
-@pytest.mark.parametrize("words", [{"top_k": 1.5}, {"temperature": "hot"}, {"logit_bias": [1]}, {"dry": 3}])
+@pytest.mark.parametrize(
+    "words", [{"top_k": 1.5}, {"temperature": "hot"}, {"logit_bias": [1]}, {"dry": 3}, {"mirostat": 5.0}, {"dry": {"base": 2}}]
+)
 def test_what_is_of_another_type_is_an_error(words):
-    with pytest.raises((TypeError, AttributeError), match=next(iter(words)) if "dry" not in words else "multiplier"):
+    with pytest.raises(TypeError, match=f"^{next(iter(words))}="):
         SamplingParams(**words)
-    with pytest.raises(TypeError, match="is no parameters"):
-        sample(np.zeros(3, np.float32), 3.5)
+    for other in [3.5, "ab"]:
+        with pytest.raises(TypeError, match="is no parameters"):
+            sample(np.zeros(3, np.float32), other)
+    with pytest.raises(TypeError, match=r"^token=1\.5: .* as an integer"):
+        Request().accept_token(1.5)
 
 
 def test_lists_are_as_wide_as_was_asked(logits):
@@ -214,3 +232,47 @@ def test_rows_of_samples(logits):
     with pytest.raises(IndexError):
         samples[-8]
     assert collections.Counter(samples.tokens.tolist())
+
+
+def test_a_mapping_may_hold_mappings(logits):
+    for given, params in [
+        ({"dry": {"multiplier": 0.5, "sequence_breakers": [3]}}, SamplingParams(dry=Dry(multiplier=0.5, sequence_breakers=[3]))),
+        ({"mirostat": {"tau": 5.0}, "seed": 3}, SamplingParams(mirostat=Mirostat(tau=5.0), seed=3)),
+        ({"dry": Dry(), "mirostat": None}, SamplingParams(dry=Dry())),
+        ({"dry": {}}, SamplingParams(dry=Dry())),
+    ]:
+        assert as_params(given) == params
+    assert Request({"mirostat": {"tau": 5.0}}).mu == 10
+
+
+def test_a_sequence_of_any_kind_is_a_batch(logits):
+    requests = [Request({"seed": seed}) for seed in range(7)]
+    expected = sample(logits, requests).tokens.tolist()
+    for kind in [tuple, collections.deque, collections.UserList]:
+        assert sample(logits, kind(requests)).tokens.tolist() == expected
+
+
+def test_given_tokens_are_arrays_of_both_distributions(logits):
+    logits = logits.copy()
+    logits[2, 5] = np.nan
+    asked = [SamplingParams(logprob_token_ids=[1, 9000, 1], top_k=4000, temperature=2, raw_logprobs=0, seed=1)] * 6
+    drawn = sample(logits, [*asked, SamplingParams(logprob_token_ids=[4], seed=2)])
+    for raw, temperature in [("", 2), ("raw_", 1)]:
+        logprobs, ranks, among = (getattr(drawn, f"{raw}token_{name}") for name in ("logprobs", "ranks", "set_logprobs"))
+        assert logprobs.shape == ranks.shape == among.shape == (7, 3)
+        assert (logprobs.dtype, ranks.dtype, among.dtype) == (np.float64, np.int32, np.float64)
+        assert np.isnan(logprobs[2]).all() and np.isnan(logprobs[6, 1:]).all() and (ranks[6, 1:] == 0).all()
+        assert np.array_equal(getattr(drawn[3], f"{raw}token_logprobs"), logprobs[3])
+        found = sortilege.logprobs(logits, token_ids=[1, 9000, 1], temperature=temperature)
+        if raw:
+            rows = [0, 1, 3, 4, 5]
+            assert np.array_equal(logprobs[rows], found.token_logprobs[rows]) and np.array_equal(ranks[rows], found.token_ranks[rows])
+            assert np.array_equal(among[rows], found.token_set_logprobs[rows])
+            assert np.isnan(logprobs[6]).all() and (ranks[6] == 0).all() and np.isnan(among[6]).all()
+        else:
+            assert logprobs[6, 0] == sortilege.logprobs(logits[6], token_ids=[4]).token_logprobs[0]
+            for row in [0, 1, 3, 4, 5]:
+                is_kept = found.token_ranks[row] <= 4000
+                assert (np.isfinite(logprobs[row]) == is_kept).all() and (logprobs[row][is_kept] > found.token_logprobs[row][is_kept]).all()
+    none = sample(logits, SamplingParams(seed=1))
+    assert none.token_logprobs.shape == none.raw_token_ranks.shape == (7, 0)

@@ -1,6 +1,8 @@
 """Results as tables by Arrow's interface, and as logs."""
 
+import errno
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas
@@ -116,3 +118,25 @@ def test_formats(logits, tmp_path):
     assert path.read_bytes() == before and [one.name for one in tmp_path.glob(".*")] == []
     with pytest.raises(sortilege.LogError, match="nowhere"):
         sortilege.write_log(tmp_path / "nowhere" / "log.csv", result)
+
+
+def test_what_the_system_says_of_a_file_is_an_os_error(logits, tmp_path):
+    """With its number and its path; what is wrong with a log is none."""
+    missing, result = tmp_path / "missing.jsonl", sortilege.logprobs(logits, top=1)
+    sortilege.write_log(tmp_path / "log.jsonl", result)
+    for work in [
+        lambda: sortilege.audit(missing, result),
+        lambda: sortilege.write_log(missing / "log.csv", result),
+        lambda: sortilege.compare_logs(missing, tmp_path / "log.jsonl"),
+    ]:
+        with pytest.raises(OSError, match=r"^\[Errno 2\] No such file or directory: .*missing.jsonl") as caught:
+            work()
+        assert isinstance(caught.value, sortilege.LogError) and isinstance(caught.value, ValueError)
+        assert caught.value.errno == errno.ENOENT and Path(caught.value.filename) in [missing, missing / "log.csv"]
+    with pytest.raises(OSError) as caught:
+        sortilege.audit(tmp_path, result)
+    assert caught.value.errno == errno.EISDIR
+    (tmp_path / "none").write_text("hello")
+    with pytest.raises(sortilege.LogError, match="no log") as caught:
+        sortilege.audit(tmp_path / "none", result)
+    assert not isinstance(caught.value, OSError)

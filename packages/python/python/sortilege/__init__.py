@@ -36,7 +36,7 @@ from ._core import (
     top_k,
     write_log,
 )
-from ._errors import DeviceError, Error, LogError, LogitsError, ParamsError
+from ._errors import DeviceError, Error, LogError, LogFileError, LogitsError, ParamsError
 from ._html import HeatMap
 from ._params import Dry, Mirostat, SamplingParams, as_params
 
@@ -64,6 +64,7 @@ __all__ = [
     "Error",
     "HeatMap",
     "LogError",
+    "LogFileError",
     "LogitsError",
     "Logprobs",
     "Mirostat",

@@ -19,3 +19,7 @@ class DeviceError(Error, RuntimeError):
 
 class LogError(Error, ValueError):
     """A log cannot be written, or is none."""
+
+
+class LogFileError(OSError, LogError):
+    """The file of a log cannot be opened, read or written: as of Python's own `OSError`, with `errno` and `filename`."""

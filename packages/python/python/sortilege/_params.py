@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
 
 from . import _words
 from ._core import validate_params
 from ._errors import ParamsError
+
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,26 +134,46 @@ class SamplingParams:
         validate_params(self)
 
 
-_NAMES = frozenset(one.name for one in fields(SamplingParams))
+_INNER: dict[str, type[Any]] = {"mirostat": Mirostat, "dry": Dry}
 
 
 def as_params(params: Any) -> SamplingParams:
     """Parameters of ours: of none, of a mapping of our fields, of vLLM's `SamplingParams`, of Transformers'
     `GenerationConfig`. vLLM's `max_tokens` and Transformers' `max_new_tokens` end a request, and so do their end tokens. What
     they ask beside the draws (`max_length`, which counts the prompt, and stops by text) is not looked at; what changes
-    the draws and cannot be done is an error."""
+    the draws and cannot be done is an error. vLLM's `n` and Transformers' `num_return_sequences` are draws of each row.
+
+    >>> as_params({"temperature": 0.7, "dry": {"multiplier": 0.5}}).dry.multiplier
+    0.5
+    """
     if isinstance(params, SamplingParams):
         return params
     if params is None:
         return SamplingParams()
     if isinstance(params, Mapping):
-        unknown = sorted(set(params) - _NAMES)
-        if unknown:
-            raise ParamsError(f"no parameters are named {', '.join(map(repr, unknown))}: see sortilege.SamplingParams")
-        return SamplingParams(**params)
+        inner = {name: _of_mapping(kind, params[name]) for name, kind in _INNER.items() if isinstance(params.get(name), Mapping)}
+        return _of_mapping(SamplingParams, {**params, **inner})
     if hasattr(params, "do_sample"):
         return SamplingParams(**_words.of_transformers(params))
     if hasattr(params, "prompt_logprobs"):
         return SamplingParams(**_words.of_vllm(params))
     raise TypeError(f"{type(params).__name__} is no parameters: pass sortilege.SamplingParams, or a mapping of its "
                     "fields, or parameters of vLLM or Transformers")
+
+
+def params_of_request(params: Any) -> SamplingParams:
+    """As `as_params`, for a request, which is one sequence: several of vLLM or Transformers are an error."""
+    asked = as_params(params)
+    if asked.n > 1 and not isinstance(params, (SamplingParams, Mapping)):
+        name = "num_return_sequences" if hasattr(params, "do_sample") else "n"
+        raise ParamsError(f"{name}={asked.n} asks for several sequences, and a Request is one: make {asked.n} of {name}=1, each with a "
+                          "seed of its own")
+    return asked
+
+
+def _of_mapping(kind: type[_Kind], given: Mapping[str, Any]) -> _Kind:
+    """Parameters of this kind: a mapping of its fields."""
+    unknown = sorted(map(repr, set(given) - set(kind.__annotations__)))
+    if unknown:
+        raise ParamsError(f"no parameters are named {', '.join(unknown)}: see sortilege.{kind.__name__}")
+    return kind(**given)

@@ -14,6 +14,7 @@ _VLLM_UNABLE: dict[str, tuple[Any, ...]] = {
     "watermarking": (None, False),
     "thinking_token_budget": (None,),
     "trace_decode_token_ids": (None,),
+    "repetition_detection": (None,),
 }
 _TRANSFORMERS_UNABLE: dict[str, tuple[Any, ...]] = {
     "num_beams": (None, 1),
@@ -31,6 +32,8 @@ _TRANSFORMERS_UNABLE: dict[str, tuple[Any, ...]] = {
     "forced_eos_token_id": (None,),
     "begin_suppress_tokens": (None, []),
     "watermarking_config": (None,),
+    "remove_invalid_values": (None, False),
+    "assistant_ensemble_weight": (None,),
 }
 
 # The order of Transformers' warpers.
@@ -59,7 +62,8 @@ def of_vllm(params: Any) -> dict[str, Any]:
     if bad_words is None and _get(params, "bad_words", None):
         raise ParamsError("bad_words are texts: call update_from_tokenizer of vLLM's parameters first, or pass token ids")
     asked["bad_words"] = bad_words or ()
-    logprobs = _get(params, "logprobs", None)
+    # Given tokens are asked about in the raw distribution too.
+    logprobs = _get(params, "logprobs", 0 if asked.get("logprob_token_ids") else None)
     asked["raw_logprobs"] = 2**20 if logprobs == -1 else logprobs  # all
     return asked
 
@@ -79,13 +83,17 @@ def of_transformers(config: Any) -> dict[str, Any]:
     """What Transformers' `GenerationConfig` asks of a draw; None is the default of `generate`."""
     _refuse(config, _TRANSFORMERS_UNABLE)
     eos = _get(config, "eos_token_id", ())
+    ends = [eos] if isinstance(eos, int) else list(eos)
+    # An end token alone is no bad word for `generate`.
+    bad_words = [words for words in _get(config, "bad_words_ids", ()) if words not in [[end] for end in ends]]
     asked: dict[str, Any] = {
         "repetition_penalty": _get(config, "repetition_penalty", 1.0),
         "no_repeat_ngram_size": _get(config, "no_repeat_ngram_size", 0),
-        "bad_words": [*_get(config, "bad_words_ids", ()), *([token] for token in _get(config, "suppress_tokens", ()))],
+        "bad_words": [*bad_words, *([token] for token in _get(config, "suppress_tokens", ()))],
         "min_tokens": _get(config, "min_new_tokens", 0),
         "max_tokens": _get(config, "max_new_tokens", None),
-        "stop_token_ids": [eos] if isinstance(eos, int) else list(eos),
+        "stop_token_ids": ends,
+        "n": _get(config, "num_return_sequences", 1),
         "logit_bias": _biases(_get(config, "sequence_bias", {})),
     }
     if not _get(config, "do_sample", False):

@@ -13,7 +13,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from . import Request, Samples, Status, sample, write_log
 from ._errors import ParamsError
-from ._params import SamplingParams, as_params
+from ._params import SamplingParams, params_of_request
 from ._words import TRANSFORMERS_PROCESSORS
 
 
@@ -28,6 +28,7 @@ class Draw(LogitsProcessor):
         draw.write_log("log.jsonl")
 
     `params` are those of every sequence of the batch; each draws with a stream of its own, counted from `params.stream`.
+    The `num_return_sequences` of a `GenerationConfig` are sequences of the batch, which `generate` makes.
     `prompts` are what penalties see of the prompts, `input_ids` as they are unless given: without the padding, say.
 
     Behind a stop token a sequence gets that token again, where `generate` itself goes on; it ends them together where its
@@ -35,7 +36,10 @@ class Draw(LogitsProcessor):
     """
 
     def __init__(self, params: Any = None, *, prompts: Sequence[Sequence[int]] | None = None, device: str = "auto"):
-        self.params: SamplingParams = as_params(params)
+        if isinstance(params, GenerationConfig):
+            params = copy(params)
+            params.num_return_sequences = 1  # `generate` makes a row of the batch of each
+        self.params: SamplingParams = params_of_request(params)
         self.device = device
         self.requests: list[Request] = []
         self.samples: list[Samples] = []

@@ -1,7 +1,9 @@
 """Transformers' parameters in our words, and its `generate` with tiny random models: `scripts/test-python --full` runs this."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import torch
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, LogitsProcessor
 
 import sortilege
-from sortilege import Request, SamplingParams, sample
+from sortilege import Request, SamplingParams, _words, sample
 from sortilege._params import as_params
 from sortilege.transformers import Draw, generate
 
@@ -42,10 +44,31 @@ def test_parameters_of_transformers():
     for words, message in [
         (dict(num_beams=4), "num_beams=4 is not done here"),
         (dict(guidance_scale=2.0), "guidance_scale"),
+        (dict(remove_invalid_values=True), "remove_invalid_values"),
+        (dict(assistant_ensemble_weight=0.5), "assistant_ensemble_weight"),
         (dict(sequence_bias={(4, 5): 1.0}), "several tokens"),
     ]:
         with pytest.raises(sortilege.ParamsError, match=message):
             as_params(GenerationConfig(**words))
+
+
+# What is asked beside the draws: ends by whole length, time and text, beams, caches, drafts, and what to return.
+BESIDE = set(
+    """max_length max_time stop_strings early_stopping length_penalty diversity_penalty renormalize_logits token_healing low_memory
+    use_cache cache_implementation cache_config max_cache_len compile_config disable_compile continuous_batching_config
+    prefill_chunk_size output_attentions output_hidden_states output_scores output_logits return_dict_in_generate pad_token_id
+    bos_token_id decoder_start_token_id use_mtp is_assistant num_assistant_tokens num_assistant_tokens_schedule
+    assistant_confidence_threshold prompt_lookup_num_tokens max_matching_ngram_size assistant_early_exit assistant_lookbehind
+    target_lookbehind speculation_type transformers_version""".split()
+)
+
+
+def test_every_field_is_taken_refused_or_beside_the_draw():
+    """A field that Transformers gains must be thought of."""
+    named = set(re.findall(r'"(\w+)"', Path(_words.__file__).read_text()))
+    asked = {name for name in vars(GenerationConfig()) if not name.startswith("_")}
+    assert len(asked) > 50 and asked - named - BESIDE == set()
+    assert named & BESIDE == set()
 
 
 @pytest.mark.parametrize(
@@ -65,6 +88,7 @@ def test_parameters_of_transformers():
         dict(no_repeat_ngram_size=1),
         dict(no_repeat_ngram_size=2, top_k=40),
         dict(suppress_tokens=[3, 9], bad_words_ids=[[17]], top_k=0, sequence_bias={(5,): 2.0}),
+        dict(bad_words_ids=[[17], [2], [7, 8, 11], [11, 2]], eos_token_id=[2, 3]),
     ],
     ids=str,
 )
@@ -131,6 +155,17 @@ def test_the_custom_loop_of_generate(model):
     other = Draw(SamplingParams(temperature=1.5, top_k=50, seed=3))
     assert (model.generate(PROMPTS, do_sample=False, logits_processor=[other], **words) == out).all()
     assert draw.samples and (out != greedy).any()
+
+
+def test_sequences_to_return_are_rows_of_the_batch(model):
+    """`generate` makes them, and each draws with a stream of its own."""
+    with pytest.raises(sortilege.ParamsError, match="num_return_sequences=3 asks for several sequences"):
+        Request(GenerationConfig(do_sample=True, num_return_sequences=3))
+    words = dict(max_new_tokens=6, pad_token_id=0, do_sample=True, temperature=2.0, num_return_sequences=3)
+    assert model.generate(PROMPTS, custom_generate=generate, **words).shape[0] == 6
+    draw = Draw(GenerationConfig(**words))
+    out = model.generate(PROMPTS, max_new_tokens=6, pad_token_id=0, do_sample=False, logits_processor=[draw])
+    assert out.shape[0] == 2 and all(one.draws.shape == (1,) for one in draw.samples)
 
 
 def test_processors_of_ones_own_run_first(model):

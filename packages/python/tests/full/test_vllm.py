@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from vllm import SamplingParams as Theirs
-from vllm.sampling_params import StructuredOutputsParams
+from vllm.sampling_params import RepetitionDetectionParams, StructuredOutputsParams
 from vllm.v1.sample.logits_processor import BatchUpdate, MoveDirectionality
 
 import sortilege
@@ -22,7 +22,7 @@ import vllm_draw  # noqa: E402
 BESIDE = set(
     """stop prompt_logprobs prompt_logprob_token_ids prompt_logprob_start flat_logprobs detokenize
     skip_special_tokens spaces_between_special_tokens include_stop_str_in_output output_kind stream_interval skip_clone
-    output_text_buffer_length extra_args skip_reading_prefix_cache repetition_detection routed_experts_prompt_start""".split()
+    output_text_buffer_length extra_args skip_reading_prefix_cache routed_experts_prompt_start""".split()
 )
 
 
@@ -88,11 +88,22 @@ def test_bad_words_are_those_of_the_tokenizer():
 @pytest.mark.parametrize(
     "words",
     [dict(structured_outputs=StructuredOutputsParams(regex="a+")), dict(watermarking=True), dict(thinking_token_budget=4),
-     dict(trace_decode_token_ids=[1])],  # fmt: skip
+     dict(trace_decode_token_ids=[1]), dict(repetition_detection=RepetitionDetectionParams(max_pattern_size=4, min_count=3))],  # fmt: skip
 )
 def test_what_is_not_done_is_refused(words):
     with pytest.raises(sortilege.ParamsError, match=next(iter(words))):
         as_params(Theirs(**words))
+
+
+def test_given_tokens_are_of_the_raw_distribution():
+    assert as_params(Theirs(logprob_token_ids=[2, 3])).raw_logprobs == 0
+    assert as_params(Theirs(logprob_token_ids=[2, 3], logprobs=2)).raw_logprobs == 2
+
+
+def test_a_request_is_one_sequence():
+    assert sample(LOGITS[0], Theirs(n=3)).draws.shape == (3, 3)
+    with pytest.raises(sortilege.ParamsError, match="n=3 asks for several sequences"):
+        Request(Theirs(n=3))
 
 
 LOGITS = torch.randn(12, 3, 40, generator=torch.Generator().manual_seed(5)) * 2  # of each step, by sequence
@@ -142,5 +153,8 @@ def test_the_logits_processor_draws_the_same_in_any_batch(tmp_path, monkeypatch)
 
 def test_a_processor_is_asked_what_it_does():
     vllm_draw.Draw.validate_params(Theirs(top_p=0.5))
+    # vLLM ends a request that repeats itself, whoever draws.
+    repeating = RepetitionDetectionParams(max_pattern_size=4, min_count=3)
+    vllm_draw.Draw.validate_params(Theirs(repetition_detection=repeating))
     with pytest.raises(ValueError, match="watermarking"):
         vllm_draw.Draw.validate_params(Theirs(watermarking=True))
