@@ -142,6 +142,7 @@ def as_params(params: Any) -> SamplingParams:
     `GenerationConfig`. vLLM's `max_tokens` and Transformers' `max_new_tokens` end a request, and so do their end tokens. What
     they ask beside the draws (`max_length`, which counts the prompt, and stops by text) is not looked at; what changes
     the draws and cannot be done is an error. vLLM's `n` and Transformers' `num_return_sequences` are draws of each row.
+    Of `bad_words_ids` of several tokens those of the output count, as in vLLM; Transformers looks at the end of the prompt too.
 
     >>> as_params({"temperature": 0.7, "dry": {"multiplier": 0.5}}).dry.multiplier
     0.5
