@@ -60,6 +60,8 @@ pub(crate) fn each_of<I, R>(items: impl Iterator<Item = I>, compute: impl Fn(usi
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
@@ -71,9 +73,15 @@ mod tests {
         for threads in [1, 2, 7] {
             for count in [0, 1, 2, 3, 64, 1000] {
                 let mut items = vec![0u32; count];
+                let is_last_done = AtomicBool::new(threads == 1 || count < 2);
                 let numbers = in_pool(threads, || {
                     each_of(items.iter_mut(), |number, item| {
                         *item += 1;
+                        // The first run ends behind the last one.
+                        is_last_done.fetch_or(number + 1 == count, Ordering::Relaxed);
+                        while number == 0 && !is_last_done.load(Ordering::Relaxed) {
+                            std::thread::yield_now();
+                        }
                         number
                     })
                 });
