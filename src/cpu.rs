@@ -96,8 +96,10 @@ impl Engine for Cpu {
     }
 
     fn log_softmax(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
-        // Rows that lie over one another may be more than memory addresses.
-        let Some(values) = logits.rows().checked_mul(logits.vocab()) else {
+        // Rows that lie over one another may have more values than there is memory. Zeros are made at once, and may not be
+        // refused then.
+        let has_room = |values: &usize| Vec::<f32>::new().try_reserve_exact(*values).is_ok();
+        let Some(values) = logits.rows().checked_mul(logits.vocab()).filter(has_room) else {
             return Err(Error::Logits(format!(
                 "[{}][{}] values are more than memory can hold: lower `rows`",
                 logits.rows(),

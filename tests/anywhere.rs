@@ -90,6 +90,17 @@ fn rows_in_host_memory_begin_at_their_offsets() {
     }
 }
 
+/// One row as often as its results are more than a processor addresses.
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn results_beyond_memory_are_an_error() {
+    let bytes = vec![0; 4 << 20];
+    let offsets = vec![0; 1 << 26];
+    let logits = Logits::with_row_offsets(&bytes, Dtype::F32, 1 << 20, &offsets).expect("within");
+    let message = Cpu.log_softmax(&logits).expect_err("256 TiB").to_string();
+    assert!(message.contains("[67108864][1048576] values are more than memory can hold"), "{message}");
+}
+
 /// Each call, over rows in any order, overlapping, several times, at odd elements; the same plan when they move.
 #[test]
 fn rows_begin_at_their_offsets() {

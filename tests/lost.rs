@@ -3,10 +3,11 @@
 mod common;
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sortilege::device::{Gpu, find};
-use sortilege::wgpu::BufferUsages;
+use sortilege::wgpu::{self, BufferUsages};
 use sortilege::{
     Cpu, Dtype, Engine, Error, GpuLogits, GpuOutput, Kernels, Logits, LogprobsParams, Request, Result,
     SampleBuffers, Sampler, SamplerOptions, SamplingParams,
@@ -90,13 +91,19 @@ fn every_method_says_that_the_device_is_lost() {
     }
 }
 
-/// The device goes while eight threads have steps under way, at ten points of time, four times each.
+/// The device goes while eight threads have steps under way, at ten points of time, four times each. wgpu's `submit` asks
+/// whether it is there before it waits for whoever takes its buffers away, and may then complain to the engine.
 #[test]
 fn a_device_lost_in_flight_is_an_error_for_everybody() {
     const THREADS: u32 = 8;
     for gpu in gpus().into_iter().take(1) {
         for point in (0..40u32).map(|turn| turn % 10) {
             let gpu = anew(&gpu);
+            let complaints = Arc::new(Mutex::new(Vec::new()));
+            let heard = complaints.clone();
+            gpu.device().on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+                heard.lock().expect("no panic").push(error.to_string());
+            }));
             let done = AtomicU32::new(0);
             let start = Instant::now();
             std::thread::scope(|threads| {
@@ -121,6 +128,9 @@ fn a_device_lost_in_flight_is_an_error_for_everybody() {
                 gpu.device().destroy();
             });
             assert!(start.elapsed() < Duration::from_secs(30), "point {point}: {:?}", start.elapsed());
+            for complaint in complaints.lock().expect("no panic").iter() {
+                assert!(complaint.contains("has been destroyed"), "point {point}: {complaint}");
+            }
         }
         step(&anew(&gpu), 0, true).expect("a new device works");
     }

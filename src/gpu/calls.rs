@@ -8,6 +8,7 @@ use super::guard::made;
 use super::histories::Histories;
 use super::job::{Job, Kind};
 use super::readback::Pending;
+use super::room::most_bytes;
 use super::sampler::Sampler;
 use super::upload::{Asked, most_of};
 use crate::answer::{Logprobs, Sample};
@@ -158,8 +159,7 @@ impl Sampler {
     /// # Errors
     /// [`Error::Limit`](crate::Error::Limit) if the device cannot bind that much, and what it says if the buffer cannot be made.
     pub fn histories(&self, requests: usize, tokens: usize) -> Result<Histories> {
-        let limits = self.device.limits();
-        let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(u32::MAX.into());
+        let most = most_bytes(&self.device);
         let words = tokens.checked_mul(2).and_then(|words| words.checked_add(slot_words(0)));
         let bytes =
             words.and_then(|words| words.checked_mul(requests)).and_then(|words| words.checked_mul(4));

@@ -128,6 +128,39 @@ fn a_row_without_a_draw_is_counted_once() {
     assert_eq!(got, expected);
 }
 
+/// Nor does one equal another, or a token of the prompt that is none of the vocabulary.
+#[test]
+fn rows_without_a_draw_equal_nothing() {
+    let bench = Bench::new(1);
+    let nothing = bench.gpu.upload(bytemuck::cast_slice(&[f32::NAN; VOCAB])).expect("uploaded");
+    let nothing = GpuLogits::packed(&nothing, Dtype::F32, 1, VOCAB);
+    let likeliest = bench.expected(request(0, |p| p.temperature = 0.0).row(1)).draws[0].token;
+    let ngrams: fn(&mut SamplingParams) = |p| p.no_repeat_ngram_size = 2;
+    let dry: fn(&mut SamplingParams) =
+        |p| p.dry = Some(Dry { multiplier: 100.0, allowed_length: 1, ..Dry::default() });
+    for (name, change) in [("n-grams", ngrams), ("DRY", dry)] {
+        for (prompt, rows) in [(vec![5], "nothing, a token, nothing"), (vec![u32::MAX, likeliest], "nothing")]
+        {
+            let mut params = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
+            change(&mut params);
+            let request = Request::with_prompt(params, &prompt).expect("in range");
+            let mut rows_before = 0;
+            for row in rows.split(", ") {
+                let row_here = [request.row(rows_before)];
+                let sample = if row == "nothing" {
+                    bench.sample_of(&nothing, &row_here)
+                } else {
+                    bench.sample_at(1, &row_here)
+                };
+                sample.expect("ahead");
+                rows_before += 1;
+            }
+            let got = bench.sample_at(1, &[request.row(rows_before)]).expect("ahead").remove(0);
+            assert_eq!(got.draws[0].token, likeliest, "{name}, {prompt:?}, {rows}");
+        }
+    }
+}
+
 /// A token that was drawn and not accepted is not gone on from.
 #[test]
 fn what_was_not_accepted_is_forgotten() {

@@ -9,7 +9,7 @@ use super::guard::{guarded, lock, made};
 use super::job::{Bindings, Kind};
 use super::mapping;
 use super::ring::{Call, Ring};
-use super::room::Room;
+use super::room::{Room, most_bytes, with_reserve};
 use super::upload::Upload;
 use crate::answer::Decoding;
 use crate::error::{Error, Result};
@@ -212,10 +212,9 @@ impl Pool {
 
     /// Room for a copy of an upload with so many quads of tables behind it.
     pub(crate) fn work(&self, room: &Room, quads: usize) -> Result<wgpu::Buffer> {
-        let limits = self.device.limits();
-        let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
-        let bytes = (room.bytes() + quads as u64 * ROW_BYTES).max(1 << 16).checked_next_power_of_two();
-        let Some(bytes) = bytes.filter(|&bytes| bytes <= most) else {
+        let most = most_bytes(&self.device);
+        let bytes = (room.bytes() + quads as u64 * ROW_BYTES).max(1 << 16);
+        let Some(bytes) = with_reserve(bytes, most) else {
             return Err(Error::Limit(format!(
                 "the changes of rows that run ahead need {quads} quads beside the {} bytes of the requests, the device binds {most} \
                  bytes: lower `rows`, or accept tokens sooner",

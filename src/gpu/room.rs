@@ -2,6 +2,18 @@
 
 use crate::plan::{Plan, REQUEST_BYTES, ROW_BYTES};
 
+/// Most bytes of a buffer that kernels look into from its first byte on: they count them in 32 bits.
+pub(crate) fn most_bytes(device: &wgpu::Device) -> u64 {
+    let limits = device.limits();
+    let most = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size).min(u32::MAX.into());
+    most / 4 * 4
+}
+
+/// Room for so many bytes and up to twice as many, within the most; nothing if there is not that much.
+pub(crate) fn with_reserve(bytes: u64, most: u64) -> Option<u64> {
+    (bytes <= most).then(|| bytes.checked_next_power_of_two().map_or(most, |more| more.min(most)))
+}
+
 /// How much of everything a buffer has room for. What is larger than needed lets parts stay where they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Room {
@@ -97,5 +109,26 @@ impl Room {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.quads_offset() + self.quads_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_reserve;
+
+    /// Whatever can be bound is given: most devices' limits are no power of two.
+    #[test]
+    fn what_fits_has_room() {
+        let most = (1 << 31) - 4;
+        for (bytes, room) in [
+            (1 << 16, Some(1 << 16)),
+            ((1 << 16) + 1, Some(1 << 17)),
+            ((1 << 30) + 16, Some(most)),
+            (most, Some(most)),
+            (most + 1, None),
+            (u64::MAX, None),
+        ] {
+            assert_eq!(with_reserve(bytes, most), room, "{bytes} bytes");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::blocks::Blocks;
 use super::buffers::buffer;
 use super::guard::{guarded, made};
-use super::room::Room;
+use super::room::{Room, most_bytes};
 use crate::answer::FinishReason;
 use crate::arithmetic::format::NO_TOKEN;
 use crate::arithmetic::rng::halves;
@@ -33,8 +33,7 @@ impl Upload {
     /// A buffer with room for this and some more, and for what came before where a binding holds both.
     pub(crate) fn new(device: &wgpu::Device, room: Room, before: Option<&Room>) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
-        let limits = device.limits();
-        let most = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size).min(u32::MAX.into());
+        let most = most_bytes(device);
         let both = before.map(|before| room.and(before)).filter(|both| both.bytes() <= most);
         let room = both.unwrap_or(room).with_reserve(most);
         let usage = Usage::UNIFORM | Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;

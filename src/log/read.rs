@@ -181,20 +181,19 @@ fn is_unnamed(head: &[u8]) -> bool {
     }
 }
 
-/// Whether JSON is of our lines: by the first name in it, of which those of others have none.
+/// Whether JSON is of our lines: by the first name in it. Two of ours, `text` and `token_logprobs`, stand first in objects of
+/// others alone.
 fn is_ours(head: &[u8]) -> bool {
-    const NAMES: [&str; 20] = [
+    const NAMES: [&str; 18] = [
         "request",
         "position",
         "token",
-        "text",
         "bytes",
         "logprob",
         "rank",
         "logsumexp",
         "entropy",
         "top",
-        "token_logprobs",
         "status",
         "seed",
         "stream",

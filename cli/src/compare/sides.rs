@@ -113,8 +113,8 @@ impl Sides {
 
 impl A {
     fn open(opened: Opened, args: &LogitsArgs) -> Result<Self> {
-        if let Some(reference) = ReferenceFile::open(&args.logits)? {
-            return Ok(Self::Reference(reference));
+        if ReferenceFile::is_reference(&opened)? {
+            return ReferenceFile::of(opened).map(Self::Reference);
         }
         LogitsFile::of(opened, args).map(Self::Logits)
     }
@@ -204,7 +204,7 @@ pub(super) fn told(logits: &LogitsFile, is_hashed: bool) -> Result<Told<'_>> {
 
 /// B's logits: where A has rows for the second half of each chunk of a text, those of all positions are cut to them.
 fn open_b(opened: Opened, args: &LogitsArgs, a: &A) -> Result<LogitsFile> {
-    if ReferenceFile::open(&args.logits)?.is_some() {
+    if ReferenceFile::is_reference(&opened)? {
         let path = shown_path(&args.logits);
         return Err(Failure::Usage(format!("{path} is a reference, which stands first: exchange A and B")));
     }

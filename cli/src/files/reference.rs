@@ -15,7 +15,7 @@ use sortilege::{NO_TOKEN, Status};
 use super::atomic_file::AtomicFile;
 use super::formats::Header;
 use crate::failure::{Failure, Result};
-use crate::input::{Input, Opened, cannot_spool, temporary};
+use crate::input::{Input, Opened, cannot_spool, is_stdin, temporary};
 use crate::shown::shown;
 
 /// What `__metadata__` says the file is, by this key.
@@ -176,20 +176,26 @@ pub(crate) struct ReferenceFile {
 }
 
 impl ReferenceFile {
-    /// The reference in a file, if it is one.
-    pub(crate) fn open(path: &Path) -> Result<Option<Self>> {
-        // A stream can be read once, and is logits.
-        if !path.is_file() {
-            return Ok(None);
-        }
-        let opened = Opened::new(path)?;
+    /// Whether a file is a reference. The first bytes of a stream, and of standard input, must say so: the rest is read
+    /// once.
+    pub(crate) fn is_reference(opened: &Opened) -> Result<bool> {
         if opened.head.get(8) != Some(&b'{') {
-            return Ok(None);
+            return Ok(false);
         }
+        if opened.is_stream() || is_stdin(&opened.path) {
+            let says = format!("\"{KEY}\":\"reference");
+            return Ok(opened.head.windows(says.len()).any(|bytes| bytes == says.as_bytes()));
+        }
+        let data = Opened::new(&opened.path)?.seekable(None)?;
+        Ok(Header::read(&data).is_ok_and(|header| header.about.contains_key(KEY)))
+    }
+
+    /// The reference in a file.
+    pub(crate) fn of(opened: Opened) -> Result<Self> {
         let data = opened.seekable(None)?;
-        let Ok(header) = Header::read(&data) else { return Ok(None) };
-        let Some(kind) = header.about.get(KEY) else { return Ok(None) };
-        let bad = |problem: String| Failure::file(path, format!("no readable reference: {problem}"));
+        let bad = |problem: String| Failure::file(&data.path, format!("no readable reference: {problem}"));
+        let header = Header::read(&data)?;
+        let kind = header.about.get(KEY).map_or("", String::as_str);
         if kind != KIND {
             return Err(bad(format!("it is \"{}\", and this program reads \"{KIND}\"", shown(kind))));
         }
@@ -204,7 +210,7 @@ impl ReferenceFile {
                 _ => return Err(bad(format!("{name} is no tensor {dtype} of shape {shape:?}"))),
             }
         }
-        Ok(Some(Self { data, about, rows, starts }))
+        Ok(Self { data, about, rows, starts })
     }
 
     /// The rows of this range.

@@ -39,6 +39,11 @@ impl Opened {
         Ok(Self { path: path.to_owned(), head, file, stamp: is_whole.then(|| Stamp::of(&metadata)) })
     }
 
+    /// Whether its bytes come once, as through a pipe.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.stamp.is_none()
+    }
+
     /// The file, to be read anywhere; a stream goes to a temporary file first, if it has no more than `most` bytes.
     pub(crate) fn seekable(self, most: Option<u64>) -> Result<Input> {
         let Self { path, head, file, stamp } = self;

@@ -12,11 +12,10 @@ use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Fields};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
-use sortilege::{Distribution, Drawn, FinishReason, Status, TargetLogprob, TopLogprob};
+use sortilege::{Distribution, Drawn, FinishReason, Logprobs, Sample, Status, TargetLogprob, TopLogprob};
 
+use crate::columns::Columns;
 use crate::errors::ParamsError;
-use crate::logprobs::Logprobs;
-use crate::samples::Samples;
 
 /// A column: its name, its numbers, and whether any may be missing.
 type Column = (&'static str, ArrayRef, bool);
@@ -29,13 +28,13 @@ pub(crate) fn stream(py: Python<'_>, batch: RecordBatch) -> PyResult<Bound<'_, P
     Ok(PyCapsule::new_with_value(py, stream, c"arrow_array_stream")?.into_any())
 }
 
-/// A row for each row of `logprobs`.
-pub(crate) fn logprobs(result: &Logprobs) -> PyResult<RecordBatch> {
-    let rows = &result.columns.rows;
+/// A row for each row of `logprobs`, with the token that was asked about.
+pub(crate) fn logprobs(result: &Columns<Logprobs>, asked: &[Option<u32>]) -> PyResult<RecordBatch> {
+    let rows = &result.rows;
     let of = || rows.iter().map(|row| &row.distribution);
     let targets = || rows.iter().map(|row| row.target.as_ref());
-    let asked = rows.iter().enumerate().map(|(row, _)| result.targets.get(row).copied().flatten());
-    let [request, position] = places(result.columns.places());
+    let asked = (0..rows.len()).map(|row| asked.get(row).copied().flatten());
+    let [request, position] = places(result.places());
     let columns: Vec<Column> = vec![
         ("request", request, false),
         ("position", position, false),
@@ -51,11 +50,11 @@ pub(crate) fn logprobs(result: &Logprobs) -> PyResult<RecordBatch> {
     batch(columns)
 }
 
-/// A row for each row of `sample`.
-pub(crate) fn samples(result: &Samples) -> PyResult<RecordBatch> {
-    let rows = || result.columns.rows.iter();
-    let [request, position] = places(result.places.iter().copied());
-    let stream = result.streams.iter().map(|&stream| Some(i64::from(stream)));
+/// A row for each row of `sample`, with its request and position, and the stream that it was drawn with.
+pub(crate) fn samples(rows: &[Sample], requests: &[(u64, u64)], streams: &[u32]) -> PyResult<RecordBatch> {
+    let rows = || rows.iter();
+    let [request, position] = places(requests.iter().copied());
+    let stream = streams.iter().map(|&stream| Some(i64::from(stream)));
     let reasons = rows().map(|row| row.finish_reason.map(FinishReason::name));
     let columns: Vec<Column> = vec![
         ("request", request, false),

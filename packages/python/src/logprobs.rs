@@ -241,7 +241,7 @@ impl Logprobs {
         requested_schema: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let _ = requested_schema; // the interface lets a producer have its own
-        crate::arrow::stream(py, crate::arrow::logprobs(self)?)
+        crate::arrow::stream(py, crate::arrow::logprobs(&self.columns, &self.targets)?)
     }
 }
 

@@ -68,12 +68,15 @@ fn field<'py, T: for<'a> FromPyObject<'a, 'py>>(object: &Bound<'py, PyAny>, name
     let value = object.getattr(name)?;
     value.extract::<T>().map_err(|error| {
         let error: PyErr = error.into();
-        let message = format!("{name}={value}: {}", error.value(object.py()));
+        let cause = error.value(object.py());
         // A whole number that is negative or too large is of the right type.
         if error.is_instance_of::<PyOverflowError>(object.py()) {
-            ParamsError::new_err(message)
+            ParamsError::new_err(format!(
+                "{name}={value} is out of range ({cause}): tokens and counts are 0 or more and below 2**32; seed, \
+                 min_tokens and max_tokens are below 2**64"
+            ))
         } else {
-            PyTypeError::new_err(message)
+            PyTypeError::new_err(format!("{name}={value}: {cause}"))
         }
     })
 }

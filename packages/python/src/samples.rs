@@ -257,7 +257,8 @@ impl Samples {
         requested_schema: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let _ = requested_schema; // the interface lets a producer have its own
-        crate::arrow::stream(py, crate::arrow::samples(self)?)
+        let batch = crate::arrow::samples(&self.columns.rows, &self.places, &self.streams)?;
+        crate::arrow::stream(py, batch)
     }
 }
 

@@ -71,6 +71,20 @@ fn older_completions_are_read() {
     assert_eq!(records, expected);
 }
 
+/// A choice alone, and its logprobs alone, whose first names are names of ours too.
+#[test]
+fn choices_of_completions_are_read_alone() {
+    let logprobs =
+        r#"{"token_logprobs":[-0.5,-1.5],"tokens":[" a"," b"],"top_logprobs":null,"text_offset":[0,2]}"#;
+    let expected =
+        [(0, 0, named(None, " a", -0.5), None, vec![]), (0, 1, named(None, " b", -1.5), None, vec![])];
+    assert_eq!(all(logprobs), expected);
+    assert_eq!(
+        all(&format!(r#"{{"text":" a b","index":0,"logprobs":{logprobs},"finish_reason":"stop"}}"#)),
+        expected
+    );
+}
+
 #[test]
 fn lists_of_vllm_are_read() {
     let records = all(include_str!("../../../tests/logs/vllm.json"));

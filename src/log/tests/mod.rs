@@ -241,6 +241,7 @@ fn a_log_of_ours_is_told_by_its_first_bytes() {
         b"{\"id\":\"chatcmpl-1\"",
         b"{\"metadata\":{",
         b"[{\"request\":0",
+        b"{\"text\":\" a\",\"index\":0",
         b"1,2,3\nrequest",
     ] {
         assert!(!is_log(head), "{}", head.escape_ascii());

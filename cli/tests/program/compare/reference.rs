@@ -112,6 +112,28 @@ fn the_file_says_what_it_is() {
     assert!(bytes.len() - length < 40 * (3 * 8 + 40) + 16, "{} bytes", bytes.len());
 }
 
+/// Whether it comes through a pipe, from a shell's `<`, or by a name that is no file's.
+#[test]
+fn a_reference_comes_through_a_pipe() {
+    let (folder, _) = folder(12);
+    let saved = folder.get("saved.safetensors");
+    let mut expected = report(&folder, SAVED);
+    let sources: &[&str] = if cfg!(unix) { &["-", "/dev/stdin"] } else { &["-"] };
+    for source in sources {
+        expected["a"]["file"] = json!(source);
+        let line = SAVED.replace("saved.safetensors", source);
+        let redirected = std::fs::File::open(folder.path("saved.safetensors")).expect("it is there");
+        let redirected = folder.command(&line).stdin(redirected).output().expect("it starts");
+        for output in [folder.fed(&line, &saved), redirected] {
+            let found: Value = serde_json::from_slice(&successful(&line, output).stdout).expect("JSON");
+            assert_eq!(found, expected, "{line}");
+        }
+    }
+    let wrong = folder.fed(&SAVED.replace("saved.safetensors b.npy", "a.npy -"), &saved);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("is a reference, which stands first"), "{}", stderr(&wrong));
+}
+
 #[test]
 fn a_reference_is_written_beside_a_comparison_too() {
     let (folder, _) = folder(64);
