@@ -1,5 +1,6 @@
 //! An engine with a device of its own that serves many requests: they join when a place is free and leave when they have
-//! finished, three steps are always in flight, and nothing waits for a token on its way to the next step.
+//! finished, three steps are always in flight, and nothing waits for a token on its way to the next step. What one client
+//! asks wrongly ends nobody else's request.
 //!
 //! `cargo run --release --no-default-features --features wgpu --example continuous_batching`
 
@@ -7,33 +8,23 @@
 
 use std::collections::VecDeque;
 
-use sortilege::wgpu::{self, BufferUsages};
+use sortilege::wgpu;
 use sortilege::{
     Dtype, GpuLogits, GpuOutput, Histories, Kernels, Pending, Request, Row, Sample, SampleBuffers, Sampler,
     SamplingParams,
 };
 
+use toy::{Model, VOCAB};
+
+mod toy;
+
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 const PLACES: u32 = 4;
-const VOCAB: u32 = 1000;
 const REQUESTS: u32 = 10;
 /// Steps that are recorded before the first of them is waited for.
 const IN_FLIGHT: usize = 3;
 const MOST_TOKENS: u64 = 40;
-
-/// The "model": logits that are a function of the last token, for every place at once.
-const MODEL: &str = "
-@group(0) @binding(0) var<storage, read> tokens: array<u32>;             // [places]
-@group(0) @binding(1) var<storage, read_write> logits: array<f32>;       // [places][vocab]
-
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x < 1000u {
-        let mixed = (tokens[id.y] * 2654435761u) ^ (id.x * 2246822519u);
-        logits[id.y * 1000u + id.x] = f32((mixed >> 7u) & 1023u) / 64.0;
-    }
-}";
 
 /// What a client asks: parameters, and where its text begins.
 fn asked(number: u32) -> (SamplingParams, u32) {
@@ -43,6 +34,13 @@ fn asked(number: u32) -> (SamplingParams, u32) {
     params.stop_token_ids = (0..VOCAB).step_by(50).collect();
     if number.is_multiple_of(2) {
         (params.repetition_penalty, params.frequency_penalty) = (1.1, 0.5);
+    }
+    match number {
+        // What is refused at once, in the first step, and by the row itself.
+        3 => params.temperature = -1.0,
+        5 => params.stop_token_ids.push(VOCAB),
+        7 => (params.allowed_token_ids, params.bad_words) = (Some(vec![9]), vec![vec![9]]),
+        _ => {}
     }
     (params, number)
 }
@@ -65,10 +63,7 @@ struct Flight {
 struct Engine {
     device: wgpu::Device,
     queue: wgpu::Queue,
-    model: wgpu::ComputePipeline,
-    bindings: wgpu::BindGroup,
-    tokens: wgpu::Buffer,
-    logits: wgpu::Buffer,
+    model: Model,
     sampler: Sampler,
     histories: Histories,
 }
@@ -78,65 +73,32 @@ impl Engine {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
         let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await?;
         let (device, queue) = adapter.request_device(&wgpu::DeviceDescriptor::default()).await?;
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some("model"),
-            source: wgpu::ShaderSource::Wgsl(MODEL.into()),
-        });
-        let model = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some("model"),
-            layout: None,
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions::default(),
-            cache: None,
-        });
-        let buffer = |words: u32| {
-            device.create_buffer(&wgpu::BufferDescriptor {
-                label: None,
-                size: u64::from(words) * 4,
-                usage: BufferUsages::STORAGE | BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            })
-        };
-        let (tokens, logits) = (buffer(PLACES), buffer(PLACES * VOCAB));
-        let bindings = device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: None,
-            layout: &model.get_bind_group_layout(0),
-            entries: &[
-                wgpu::BindGroupEntry { binding: 0, resource: tokens.as_entire_binding() },
-                wgpu::BindGroupEntry { binding: 1, resource: logits.as_entire_binding() },
-            ],
-        });
+        let model = Model::new(&device, PLACES);
         let sampler = Sampler::new(&device, &queue)?;
         // Compiles the kernels for these logits, once.
         sampler.prepare_async(Kernels::Sample, Dtype::F32).await?;
         sampler.prepare_async(Kernels::Histories, Dtype::F32).await?;
         // For requests that look at their tokens, or may end, while they run ahead of the host.
         let histories = sampler.histories(2 * PLACES as usize, 128)?;
-        Ok(Self { device, queue, model, bindings, tokens, logits, sampler, histories })
+        Ok(Self { device, queue, model, sampler, histories })
     }
 
     /// The text of a request begins in its place.
     fn join(&self, place: u32, token: u32) {
-        self.queue.write_buffer(&self.tokens, u64::from(place) * 4, bytemuck::bytes_of(&token));
+        self.queue.write_buffer(&self.model.tokens, u64::from(place) * 4, bytemuck::bytes_of(&token));
     }
 
     /// The model and the draw of all that run, in one encoder. Rows are without gaps; where each one's logits lie, and where
     /// its token goes, say the offsets.
-    fn step(&self, running: &mut [Running]) -> Result<Flight> {
+    fn step(&self, running: &mut [Running]) -> sortilege::Result<Flight> {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            pass.set_pipeline(&self.model);
-            pass.set_bind_group(0, &self.bindings, &[]);
-            pass.dispatch_workgroups(VOCAB.div_ceil(64), PLACES, 1);
-        }
+        self.model.forward(&mut encoder);
         let places: Vec<u64> = running.iter().map(|running| running.place.into()).collect();
         let starts: Vec<u64> = places.iter().map(|place| place * u64::from(VOCAB)).collect();
-        let packed = GpuLogits::packed(&self.logits, Dtype::F32, running.len(), VOCAB as usize);
+        let packed = GpuLogits::packed(&self.model.logits, Dtype::F32, running.len(), VOCAB as usize);
         let logits = GpuLogits { row_offsets: &starts, ..packed };
         let buffers = SampleBuffers {
-            tokens: Some(GpuOutput::new(&self.tokens)),
+            tokens: Some(GpuOutput::new(&self.model.tokens)),
             token_offsets: &places,
             histories: Some(&self.histories),
             ..SampleBuffers::default()
@@ -151,23 +113,40 @@ impl Engine {
     }
 }
 
-/// Serves all requests, and gives the tokens of each.
-async fn serve(engine: &Engine) -> Result<Vec<Vec<u32>>> {
+/// Serves all requests, and gives the tokens of each, or why it has none.
+async fn serve(engine: &Engine) -> Result<Vec<Result<Vec<u32>, String>>> {
     let mut waiting = 0..REQUESTS;
     let mut free: Vec<u32> = (0..PLACES).collect();
     let (mut running, mut in_flight) = (Vec::<Running>::new(), VecDeque::<Flight>::new());
-    let mut texts = vec![Vec::new(); REQUESTS as usize];
+    let mut texts = vec![Ok(Vec::new()); REQUESTS as usize];
     loop {
         // 1. who waits joins where a place is free
-        while let Some(place) = free.pop() {
-            let Some(number) = waiting.next() else { break };
+        while let Some(&place) = free.last()
+            && let Some(number) = waiting.next()
+        {
             let (params, first) = asked(number);
-            engine.join(place, first);
-            running.push(Running { number, request: Request::new(params)?, place, position: 0 });
+            match Request::new(params) {
+                Ok(request) => {
+                    free.pop();
+                    engine.join(place, first);
+                    running.push(Running { number, request, place, position: 0 });
+                }
+                Err(error) => texts[number as usize] = Err(error.to_string()),
+            }
         }
         // 2. the next step; rows of requests that have finished unseen draw nothing there
         if !running.is_empty() {
-            in_flight.push_back(engine.step(&mut running)?);
+            match engine.step(&mut running) {
+                Ok(flight) => in_flight.push_back(flight),
+                // Nothing was recorded: the others' step comes without the one that is at fault.
+                Err(error) => {
+                    let Some(row) = error.row() else { return Err(error.into()) };
+                    let left = running.swap_remove(row);
+                    texts[left.number as usize] = Err(error.to_string());
+                    free.push(left.place);
+                    continue;
+                }
+            }
         }
         // 3. the oldest step, once enough are on their way
         if in_flight.len() < IN_FLIGHT && !running.is_empty() {
@@ -179,9 +158,13 @@ async fn serve(engine: &Engine) -> Result<Vec<Vec<u32>>> {
                 continue; // it has left
             };
             running[at].request.accept(&sample)?;
-            if running[at].request.finish_reason().is_some() {
+            let is_without_token = sample.token().is_none() && sample.finish_reason.is_none();
+            if is_without_token || running[at].request.finish_reason().is_some() {
                 let left = running.swap_remove(at);
-                texts[number as usize] = left.request.output().to_vec();
+                texts[number as usize] = match is_without_token {
+                    true => Err(format!("a row without a token: {}", sample.status.name())),
+                    false => Ok(left.request.output().to_vec()),
+                };
                 free.push(left.place);
             }
         }
@@ -192,7 +175,10 @@ fn main() -> Result<()> {
     pollster::block_on(async {
         let engine = Engine::new().await?;
         for (number, text) in serve(&engine).await?.iter().enumerate() {
-            println!("request {number}: {} tokens, {text:?}", text.len());
+            match text {
+                Ok(text) => println!("request {number}: {} tokens, {text:?}", text.len()),
+                Err(why) => println!("request {number} is refused: {why}"),
+            }
         }
         Ok(())
     })
@@ -204,7 +190,15 @@ fn every_text_is_that_of_its_request_alone() {
     use sortilege::{Cpu, Engine as _, Logits, SampleInputs};
 
     let texts = pollster::block_on(async { serve(&Engine::new().await?).await }).expect("served");
-    for (number, text) in (0..REQUESTS).zip(&texts) {
+    let refused: Vec<&str> =
+        texts.iter().filter_map(|text| text.as_ref().err().map(String::as_str)).collect();
+    let [temperature, stop_token, nothing] = refused[..] else { panic!("{refused:?}") };
+    assert!(temperature.contains("temperature -1"), "{temperature}");
+    assert!(stop_token.contains("token 1000 of stop_token_ids"), "{stop_token}");
+    assert_eq!(nothing, "a row without a token: nothing_finite");
+    let texts: Vec<(u32, &Vec<u32>)> =
+        (0..).zip(&texts).filter_map(|(number, text)| Some((number, text.as_ref().ok()?))).collect();
+    for &(number, text) in &texts {
         let (params, mut token) = asked(number);
         let mut request = Request::new(params).expect("in range");
         while request.finish_reason().is_none() {
@@ -223,7 +217,7 @@ fn every_text_is_that_of_its_request_alone() {
     }
     let at_length =
         |(number, text): &(u32, &Vec<u32>)| asked(*number).0.max_tokens == Some(text.len() as u64);
-    let longest = (0..REQUESTS).zip(&texts).filter(at_length).count();
+    let longest = texts.iter().filter(|text| at_length(text)).count();
     assert!(
         longest > 0 && longest < texts.len(),
         "{longest} of {} end by their length, others by a stop token",

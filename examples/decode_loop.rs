@@ -1,6 +1,6 @@
-//! An engine's decode loop: 64 steps without a wait between them. The tokens stay on the GPU, where the next step's
-//! model reads them and the sampler keeps them for penalties, DRY and Mirostat; the samples arrive later, and are the same as when every step
-//! is waited for.
+//! An engine's decode loop: 64 steps without a wait between them. The tokens stay on the GPU, where the next step's model
+//! reads them and the sampler keeps them for penalties, DRY and Mirostat; the samples arrive later, and are the same as when
+//! every step is waited for.
 //!
 //! `cargo run --release --example decode_loop`
 
@@ -9,36 +9,27 @@
 use std::time::Instant;
 
 use sortilege::device::Gpu;
-use sortilege::wgpu::{self, BufferUsages};
+use sortilege::wgpu;
 use sortilege::{
     Dry, Dtype, GpuLogits, GpuOutput, Histories, Kernels, Mirostat, Request, Row, Sample, SampleBuffers,
     SamplingParams,
 };
 
+use toy::{Model, VOCAB};
+
+mod toy;
+
 const ROWS: usize = 4;
-const VOCAB: usize = 1000;
 const STEPS: u64 = 64;
-
-/// The "model": logits that are a function of the last token, as a language model's would be.
-const MODEL: &str = "
-@group(0) @binding(0) var<storage, read> tokens: array<u32>;             // [rows]
-@group(0) @binding(1) var<storage, read_write> logits: array<f32>;       // [rows][vocab]
-
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x < 1000u {
-        let mixed = (tokens[id.y] * 2654435761u) ^ (id.x * 2246822519u);
-        logits[id.y * 1000u + id.x] = f32((mixed >> 7u) & 1023u) / 64.0;
-    }
-}";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let gpu = Gpu::any()?;
-    let engine = Engine::new(&gpu);
+    let engine = Engine { gpu: &gpu, model: Model::new(gpu.device(), ROWS as u32) };
     let requests: Vec<Request> = (0..ROWS).map(request).collect::<Result<_, _>>()?;
 
     // Compiles the kernels, once. (A software device gains nothing by running ahead.)
     gpu.sampler().prepare(Kernels::Sample, Dtype::F32)?;
+    gpu.sampler().prepare(Kernels::Histories, Dtype::F32)?;
     let start = Instant::now();
     engine.reset();
     let (mut waited, mut accepted) = (Vec::new(), requests.clone());
@@ -91,54 +82,17 @@ fn request(row: usize) -> sortilege::Result<Request> {
     Request::new(params)
 }
 
-/// What an engine has: its device, a model, its buffers.
+/// What an engine has: its device, and a model with its buffers.
 struct Engine<'a> {
     gpu: &'a Gpu,
-    model: wgpu::ComputePipeline,
-    bindings: wgpu::BindGroup,
-    tokens: wgpu::Buffer,
-    logits: wgpu::Buffer,
+    model: Model,
 }
 
-impl<'a> Engine<'a> {
-    fn new(gpu: &'a Gpu) -> Self {
-        let device = gpu.device();
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some("model"),
-            source: wgpu::ShaderSource::Wgsl(MODEL.into()),
-        });
-        let model = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some("model"),
-            layout: None,
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions::default(),
-            cache: None,
-        });
-        let buffer = |size| {
-            device.create_buffer(&wgpu::BufferDescriptor {
-                label: None,
-                size,
-                usage: BufferUsages::STORAGE | BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            })
-        };
-        let (tokens, logits) = (buffer(ROWS as u64 * 4), buffer((ROWS * VOCAB) as u64 * 4));
-        let bindings = device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: None,
-            layout: &model.get_bind_group_layout(0),
-            entries: &[
-                wgpu::BindGroupEntry { binding: 0, resource: tokens.as_entire_binding() },
-                wgpu::BindGroupEntry { binding: 1, resource: logits.as_entire_binding() },
-            ],
-        });
-        Self { gpu, model, bindings, tokens, logits }
-    }
-
+impl Engine<'_> {
     /// Every request starts at its own token.
     fn reset(&self) {
         let first: Vec<u32> = (0..ROWS as u32).collect();
-        self.gpu.queue().write_buffer(&self.tokens, 0, bytemuck::cast_slice(&first));
+        self.gpu.queue().write_buffer(&self.model.tokens, 0, bytemuck::cast_slice(&first));
     }
 
     /// One step of all requests: the model reads the tokens and writes the logits, the sampler reads these and writes
@@ -151,15 +105,10 @@ impl<'a> Engine<'a> {
     ) -> sortilege::Result<sortilege::Pending<Sample>> {
         let mut encoder =
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            pass.set_pipeline(&self.model);
-            pass.set_bind_group(0, &self.bindings, &[]);
-            pass.dispatch_workgroups(VOCAB.div_ceil(64) as u32, ROWS as u32, 1);
-        }
-        let logits = GpuLogits::packed(&self.logits, Dtype::F32, ROWS, VOCAB);
+        self.model.forward(&mut encoder);
+        let logits = GpuLogits::packed(&self.model.logits, Dtype::F32, ROWS, VOCAB as usize);
         let rows: Vec<Row<'_>> = requests.iter().map(|request| request.row(position)).collect();
-        let tokens = Some(GpuOutput::new(&self.tokens));
+        let tokens = Some(GpuOutput::new(&self.model.tokens));
         let buffers = SampleBuffers { tokens, histories, ..SampleBuffers::default() };
         let pending = self.gpu.sampler().sample(&mut encoder, &logits, &rows, &buffers)?;
         self.gpu.queue().submit([encoder.finish()]);

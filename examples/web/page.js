@@ -86,7 +86,12 @@ function params(steps) {
 
 const position = () => Number($("position").value);
 const rowOf = (place) => logits.subarray(place * VOCAB, (place + 1) * VOCAB);
-const request = (steps, more) => new Request({ ...params(steps), ...more }, { prompt: tokens.slice(0, position()) });
+/** One that has written the text so far: presence and frequency penalty look at the output alone. */
+function request(steps, more) {
+  const made = new Request({ ...params(steps), ...more });
+  for (const token of tokens.slice(0, position())) made.accept(token);
+  return made;
+}
 
 let sampler, cpu;
 
@@ -134,8 +139,7 @@ function table(names, records) {
 /** Draws on the engine of the page, and writes the record down. */
 async function draw() {
   const drawing = request(Object.keys(STEPS), { processed_logprobs: 5, raw_logprobs: 5 });
-  const options = { dtype: "f16" };
-  const [record] = await sampler.sample(rowOf(position()), [{ request: drawing, position: position() }], options);
+  const [record] = await sampler.sample(rowOf(position()), [drawing], { dtype: "f16" });
   log.push(record);
   $("drawn").replaceChildren(...record.draws.map(({ token }) => make("span", word(token))));
 }
@@ -163,11 +167,17 @@ const engineName = () => {
   return sampler.device ? `WebGPU, ${[vendor, architecture, description].filter(Boolean).join(" ")}` : "the CPU engine (no WebGPU here)";
 };
 
+let hasFailed = false;
+
+/** Makes a call, and says what went wrong with it until the next one. */
 async function tell(call) {
+  if (hasFailed) $("state").textContent = sampler ? engineName() : "";
+  hasFailed = false;
   try {
     await call();
   } catch (error) {
     $("state").textContent = `${error.kind ?? error.name}: ${error.message}`;
+    hasFailed = true;
   }
 }
 

@@ -129,8 +129,8 @@ impl SampleBits {
         }
         let Self { kept, shift, unit, kept_mass, all_mass, .. } = *self;
         check((1..=vocab).contains(&kept), || format!("{kept} tokens kept of {vocab}"))?;
-        // Both are sums of rounded weights, but not of the same.
-        check(all_mass > 0 && kept_mass / 64 <= all_mass / 63, || {
+        // Both are sums of rounded weights, but not of the same: 63 of 64 parts of one are at most the other.
+        check(all_mass > 0 && kept_mass - kept_mass / 64 <= all_mass, || {
             format!("a mass of {kept_mass} kept of {all_mass}")
         })?;
         check((1 << 23..=1 << 24).contains(&unit), || format!("a temperature of {unit} units"))?;
@@ -237,6 +237,7 @@ mod tests {
             ("0 tokens kept", |bits| bits.kept = 0),
             ("101 tokens kept", |bits| bits.kept = VOCAB + 1),
             ("kept of", |bits| bits.kept_mass = 6 << 43),
+            ("a mass of 11 kept of 7", |bits| (bits.kept_mass, bits.all_mass) = (11, 7)),
             ("0 kept of 0", |bits| (bits.kept_mass, bits.all_mass) = (0, 0)),
             ("2 kept tokens from 0 to 7", |bits| bits.ends.as_mut().expect("cut").swap(0, 1)),
             ("2 kept tokens from 7 to 7", |bits| bits.ends.as_mut().expect("cut")[1] = (7, key_of_bits(ONE))),

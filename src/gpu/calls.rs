@@ -249,6 +249,8 @@ impl Sampler {
         demand: Demand,
         may_begin: impl Fn(usize) -> bool + Copy,
     ) -> Result<Arc<Plan>> {
+        #[cfg(target_family = "wasm")]
+        self.let_go_of_doubtful();
         check_offsets(logits)?;
         let (shape, bytes) = (logits.shape(), logits.buffer.size());
         let spans = spans(&shape, logits.row_offsets, bytes, may_begin, &self.limits);

@@ -1,7 +1,7 @@
 //! What a browser says of calls later than they return. It is kept here until an answer of the device is awaited, whose
 //! error it becomes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -37,12 +37,19 @@ impl Unheard {
     }
 
     fn hear(&mut self, said: Option<wgpu::Error>) {
+        COMPLAINTS.set(COMPLAINTS.get().wrapping_add(u32::from(said.is_some())));
         self.told = self.told.take().or(said.map(|error| complaint(error, self.doing)));
     }
 }
 
 thread_local! {
     static UNHEARD: RefCell<Vec<Unheard>> = const { RefCell::new(Vec::new()) };
+    static COMPLAINTS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// How many complaints were heard so far. What was made before one of them may not be valid.
+pub(crate) fn complaints() -> u32 {
+    COMPLAINTS.get()
 }
 
 /// Runs calls on the device. What it has against them is kept for [`heard`].

@@ -79,6 +79,12 @@ impl Pipelines {
         self.known.clone()
     }
 
+    /// Lets go of all that was compiled.
+    #[cfg(target_family = "wasm")]
+    pub(super) fn clear(&self) {
+        lock(&self.known.compiled).clear();
+    }
+
     /// By what means weights are computed, where that was found out.
     pub(super) fn verdicts(&self) -> &Mutex<Verdicts> {
         &self.known.verdicts

@@ -100,6 +100,9 @@ pub struct Sampler {
     pub(super) pool: Pool,
     pub(super) clock: Option<Clock>,
     pub(super) waiter: Arc<Waiter>,
+    /// Complaints of a browser when a call was recorded last.
+    #[cfg(target_family = "wasm")]
+    heard: std::sync::atomic::AtomicU32,
 }
 
 impl Sampler {
@@ -158,7 +161,19 @@ impl Sampler {
             pool: Pool::new(device, queue),
             clock: options.timestamps.then(|| Clock::new(device, queue)).transpose()?,
             waiter,
+            #[cfg(target_family = "wasm")]
+            heard: super::late::complaints().into(),
         })
+    }
+
+    /// Lets go of what was made before a browser complained of something: that may be what it complained of.
+    #[cfg(target_family = "wasm")]
+    pub(super) fn let_go_of_doubtful(&self) {
+        let heard = super::late::complaints();
+        if self.heard.swap(heard, std::sync::atomic::Ordering::Relaxed) != heard {
+            self.pool.trim();
+            self.pipelines.clear();
+        }
     }
 
     /// Another sampler on the same device, with these settings. The compiled kernels are shared, so that it costs

@@ -56,7 +56,7 @@ impl SampleRecord<'_> {
 impl DrawRecord<'_> {
     fn check(&self, place: usize) -> Checked {
         id(format_args!("draws[{place}].token"), Some(self.token))?;
-        logprob(format_args!("draws[{place}].logprob"), Some(self.logprob))?;
+        possible(format_args!("draws[{place}].logprob"), self.logprob)?;
         rank(format_args!("draws[{place}].rank"), Some(self.rank))?;
         logprob(format_args!("draws[{place}].raw_logprob"), self.raw_logprob)?;
         rank(format_args!("draws[{place}].raw_rank"), self.raw_rank)
@@ -84,7 +84,7 @@ fn lists(of: &str, status: Status, top: &[TokenLogprob<'_>], given: &[GivenToken
     for (place, entry) in top.iter().enumerate() {
         id(format_args!("{of}top[{place}].token"), entry.token)?;
         let name = format_args!("{of}top[{place}].logprob");
-        logprob(name, Some(entry.logprob))?;
+        possible(name, entry.logprob)?;
         check(name, Some(entry.logprob), |value| value <= least, "the most probable tokens come first")?;
         least = entry.logprob;
     }
@@ -124,6 +124,12 @@ fn id(name: fmt::Arguments<'_>, value: Option<u32>) -> Checked {
 
 fn logprob(name: fmt::Arguments<'_>, value: Option<f64>) -> Checked {
     check(name, value, |value| value <= ROUNDING, "a logprob is at most 0")
+}
+
+/// Of a token that is listed for its probability, or drawn.
+fn possible(name: fmt::Arguments<'_>, value: f64) -> Checked {
+    logprob(name, Some(value))?;
+    check(name, Some(value), f64::is_finite, "a token of probability 0 is neither listed nor drawn")
 }
 
 fn rank(name: fmt::Arguments<'_>, value: Option<u32>) -> Checked {

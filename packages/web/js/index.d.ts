@@ -1,12 +1,14 @@
 // What index.js exports.
 
-/** What went wrong. `Panic` is a fault of the module: it is dead then. */
+/** What went wrong. `Panic` is a fault of the module, or the end of its memory: it is dead then. */
 export type ErrorKind =
   | "Params" | "Logits" | "Limit" | "NoAdapter" | "OutOfMemory" | "Validation" | "DeviceLost" | "Mismatch"
   | "NotSubmitted" | "Timeout" | "Log" | "Panic" | "Other";
 
 export class SortilegeError extends Error {
   readonly kind: ErrorKind;
+  /** The row of the batch that is at fault, where it is one: without it the others can be asked again. */
+  readonly row?: number;
 }
 
 /** Element types of logits. */
@@ -58,6 +60,7 @@ export interface SamplingParams {
   allowed_token_ids?: number[];
   seed?: number | bigint;
   stream?: number;
+  /** Draws of one row, of which `Request.accept` takes the first: not OpenAI's `n`, which is several completions. */
   n?: number;
   /** Entries, up to 2^20, of which there are at most as many as tokens; more than 1024 take further passes. */
   raw_logprobs?: number;
@@ -118,12 +121,12 @@ export interface Draft {
   tokens: ArrayLike<number>;
   /** Of a tree: for each token the place of the one before it, earlier in the list; null where that is the text. */
   parents?: ArrayLike<number | null>;
-  /** Of the first token; the one after the accepted tokens by default. */
+  /** Number of the first token in the output, from 0 after the prompt; the next one by default. */
   position?: number;
   /** `"match"`, the default: the tokens are those of plain decoding. `"rejection"`: more stand, the distribution is that of plain
    * decoding; it wants `draftProbabilities`. `"block"`: still more, for the same; at most 64 tokens, no tree; tokens of a position that is
-   * drafted again are drawn with other random numbers. In a tree at most 64
-   * tokens after the same one are tried, in turn: draw them without replacement, from the probabilities of the row after that one. */
+   * drafted again are drawn with other random numbers. In a tree at most 64 tokens after the same one are tried, in turn: draw them
+   * without replacement, from the probabilities of the row after that one. */
   verification?: "match" | "rejection" | "block";
 }
 
@@ -131,7 +134,8 @@ export interface Draft {
 export interface Verified {
   /** The places of those that stand. */
   accepted: number[];
-  /** The records of the new tokens, the accepted ones and one more, fewer where the request finishes or a row is no distribution: give each to `Request.accept`. */
+  /** The records of the new tokens, the accepted ones and one more, fewer where the request finishes or a row is no distribution: give
+   * each to `Request.accept`. */
   records: SampleRecord[];
 }
 
@@ -213,18 +217,34 @@ export interface SampleRecord {
   raw: DistributionRecord | null;
 }
 
+/** A request in the making: its parameters, its seed, and the tokens that penalties look at. */
 export class Request {
   constructor(params?: SamplingParams, options?: { prompt?: ArrayLike<number> });
   readonly params: SamplingParams;
+  /** The seed of its draws: a number, or a bigint from 2^53 on. */
   readonly seed: number | bigint;
+  /** The accepted tokens. */
   readonly output: number[];
+  /** Null while it goes on. */
   readonly finishReason: FinishReason | null;
+  /** Other parameters from the next row on; the seed stays unless they name one. */
   setParams(params: SamplingParams): void;
+  /**
+   * Takes the first drawn token of a record of `sample` into the output, or a token that was not drawn here. A record of another
+   * request, by its seed, or one that is not the next, by its position, is an error.
+   */
   accept(drawn: SampleRecord | number): void;
 }
 
+/** A request, and the token that is drawn for it. */
+export interface RequestAt {
+  request: Request;
+  /** Number of the token in the output, from 0 after the prompt; the next one by default. */
+  position?: number;
+}
+
 export interface SamplerOptions {
-  /** The page's own device; by default one is opened. */
+  /** The page's own device; by default one is opened. With one there is no CPU engine in its place. */
   device?: GPUDevice;
   /** `"auto"`, the default: WebGPU, or the CPU engine where the browser gives no device. */
   engine?: "auto" | "webgpu" | "cpu";
@@ -240,15 +260,20 @@ export class Sampler {
   readonly engine: "webgpu" | "cpu";
   /** Why it is the CPU engine where `"auto"` found no WebGPU. */
   readonly fallbackReason?: string;
+  /** Compiles the kernels for a type of logits, `"logprobs"` and `"f32"` by default, and checks the device's arithmetic, so that the
+   * first step does not wait. */
   prepare(kernels?: Kernels, dtype?: Dtype): Promise<void>;
+  /** Compares the device with the CPU engine, bit for bit; an error of the kind `Mismatch` where a bit differs. */
   selfCheck(kernels?: Kernels, dtype?: Dtype): Promise<void>;
+  /** A record for each row: its most probable tokens, and logprob and rank of its target. */
   logprobs(logits: Logits, options?: LogprobsOptions): Promise<LogprobsRecord[]>;
+  /** A record for each row: the tokens that its request drew, and from what. `requests` has one for each row. */
   sample(
     logits: Logits,
-    requests: Iterable<Request | { request: Request; position?: number }>,
+    requests: Iterable<Request | RequestAt>,
     options?: SampleOptions,
   ): Promise<SampleRecord[]>;
-  /** Speculative decoding. `rows` is by default what the drafts need. */
+  /** Speculative decoding: what becomes of draft tokens. `rows` is by default what the drafts need. */
   verify(logits: Logits, drafts: Iterable<Draft>, options?: VerifyOptions): Promise<Verified[]>;
   /** `[rows]` */
   rowMax(logits: Logits, options?: LogitsOptions): Promise<Float32Array>;
@@ -264,7 +289,7 @@ export class Sampler {
 
 export type LogFormat = "jsonl" | "csv" | "openai" | "openai-completions" | "vllm" | "llama-server";
 
-/** A log of records. `tokenBytes` says the bytes of a token. */
+/** A log of records. `tokenBytes` says the bytes of a token. The module must be loaded: `load`, or a sampler was created. */
 export function formatLog(
   records: (LogprobsRecord | SampleRecord)[],
   format?: LogFormat,

@@ -1,16 +1,17 @@
 // Samples tokens and logs their probabilities from logits on the page's GPU, or without one on its processor, with the same
-// bits. The work is done by the module beside this file; here it gets its names and types.
+// bits. The work is done by the module beside this file; here it gets its names and types. `build` takes out lines that are
+// comment alone: what users should read is in index.d.ts.
 
 import init, * as wasm from "./sortilege.js";
 import { withBuffer, withDevice } from "./door.js";
 
-/** What went wrong, by its kind: `Params`, `Logits`, `Limit`, `NoAdapter`, `OutOfMemory`, `Validation`, `DeviceLost`,
- * `Mismatch`, `NotSubmitted`, `Timeout`, `Log`, `Panic`. */
+/** What went wrong, by its kind. */
 export class SortilegeError extends Error {
-  constructor(kind, message) {
-    super(message);
+  constructor(kind, message, { cause, row } = {}) {
+    super(message, cause && { cause });
     this.name = "SortilegeError";
     this.kind = kind;
+    if (row !== undefined) this.row = row;
   }
 }
 
@@ -26,11 +27,12 @@ function died(message) {
 
 function typed(error) {
   if (error instanceof WebAssembly.RuntimeError) died(error.message);
-  return dead ?? (error?.kind ? new SortilegeError(error.kind, error.message) : error);
+  return dead ?? (error?.kind ? new SortilegeError(error.kind, error.message, error) : error);
 }
 
 function tried(call) {
   if (dead) throw dead;
+  if (!isLoaded) throw new SortilegeError("Params", "the module is not loaded: await load() or Sampler.create() first");
   try {
     return call();
   } catch (error) {
@@ -57,6 +59,15 @@ function freed(object) {
   if (!dead) object.free();
 }
 
+/** What is read of an object, which is given back: finalizers wait for a turn of the event loop, and some loops take none. */
+function taken(object, read) {
+  try {
+    return tried(() => read(object));
+  } finally {
+    freed(object);
+  }
+}
+
 let loading;
 let isLoaded = false;
 
@@ -78,7 +89,6 @@ export function load(module) {
 /** A request in the making: its parameters, its seed, and the tokens that penalties look at. */
 export class Request {
   constructor(params = {}, { prompt = [] } = {}) {
-    if (!isLoaded) throw new SortilegeError("Params", "the module is not loaded: await load() or Sampler.create() first");
     this.params = params;
     this.inner = tried(() => new wasm.Request(json(params), tokens(prompt, "prompt")));
   }
@@ -127,9 +137,9 @@ export class Sampler {
       throw new SortilegeError("Params", `engine ${JSON.stringify(engine)}: use "auto", "webgpu" or "cpu"`);
     }
     await load(module);
-    const found = engine === "cpu" ? {} : device ? { device } : await openDevice(powerPreference);
-    if (found.reason && engine === "webgpu") {
-      throw new SortilegeError("NoAdapter", `${found.reason}: use engine "cpu"`);
+    const found = engine === "cpu" ? {} : await openDevice(device, powerPreference);
+    if (found.reason && (device || engine === "webgpu")) {
+      throw new SortilegeError("NoAdapter", `${found.reason}: use engine "cpu"`, found);
     }
     const sampler = new Sampler();
     /** The `GPUDevice` on which it works; none on the CPU engine. */
@@ -201,7 +211,7 @@ export class Sampler {
     const rows = all.reduce((sum, draft) => sum + draft.tokens.length + 1, 0);
     const { list, samples } = await this.#samples(logits, fill, { rows, ...options });
     const named = ({ accepted, rows: own }) => ({ accepted, records: own.map((row) => list[row]) });
-    return JSON.parse(samples.verdicts).map(named);
+    return JSON.parse(tried(() => samples.take_verdicts())).map(named);
   }
 
   /** Maximum of each row. */
@@ -222,15 +232,16 @@ export class Sampler {
   /** The `k` largest logits of each row and their tokens, `[rows][k]`. */
   async topK(logits, k, options) {
     if (!isWhole(k)) throw new SortilegeError("Params", `k ${k}: give a whole number`);
-    const { values, tokens: ids } = await this.#of(logits, options, (given) => this.inner.top_k(given, k));
-    return { values, tokens: ids };
+    const top = await this.#of(logits, options, (given) => this.inner.top_k(given, k));
+    return taken(top, ({ values, tokens: ids }) => ({ values, tokens: ids }));
   }
 
   /** How far the softmax of each row is from that of the same row of other logits, in nats. `second` are the options of those
    * where they differ. */
   divergence(logits, others, options = {}, second = options) {
     return this.#of(others, second, async (other) => {
-      const { numbers, statuses } = await this.#of(logits, options, (given) => this.inner.divergence(given, other));
+      const found = await this.#of(logits, options, (given) => this.inner.divergence(given, other));
+      const { numbers, statuses } = taken(found, ({ numbers, statuses }) => ({ numbers, statuses }));
       return Array.from({ length: numbers.length / 3 }, (_, row) => {
         const [kl, reverse_kl, jensen_shannon] = numbers.subarray(3 * row);
         return { kl, reverse_kl, jensen_shannon, statuses: statuses.slice(2 * row, 2 * row + 2) };
@@ -259,11 +270,11 @@ export class Sampler {
       if (draftProbabilities) tried(() => inputs.set_draft(Float32Array.from(draftProbabilities)));
       if (out) tried(() => inputs.set_tokens(this.#adopted(out), tokensOffset));
       const samples = await awaited(() => this.inner.sample(given, rows, inputs));
-      const list = records(samples.records);
+      const list = records(tried(() => samples.take_records()));
       list.forEach((record, row) => origins.set(record, { samples, row }));
       return { list, samples };
     } finally {
-      [given, rows].forEach(freed);
+      [given, rows, inputs].forEach(freed);
     }
   }
 
@@ -293,12 +304,7 @@ export class Sampler {
     }
     const stride = rowStride ?? width;
     if (isBuffer) {
-      const buffer = this.#adopted(logits);
-      try {
-        return tried(() => wasm.Logits.device(buffer, byteOffset, type, rows, width, stride));
-      } finally {
-        freed(buffer);
-      }
+      return taken(this.#adopted(logits), (buffer) => wasm.Logits.device(buffer, byteOffset, type, rows, width, stride));
     }
     const bytes = new Uint8Array(logits.buffer, logits.byteOffset + byteOffset, logits.byteLength - byteOffset);
     return tried(() => wasm.Logits.host(bytes, type, rows, width, stride));
@@ -311,8 +317,11 @@ export class Sampler {
   }
 }
 
-/** A device, or the reason why there is none. */
-async function openDevice(powerPreference) {
+/** A device, the given one if there is one, or the reason why there is none. */
+async function openDevice(device, powerPreference) {
+  // wgpu looks for the GPU in these two alone, and panics where there is neither.
+  if (!globalThis.Window && !globalThis.WorkerGlobalScope) return { reason: "WebGPU is used in pages and workers alone" };
+  if (device) return { device };
   try {
     const adapter = await navigator.gpu?.requestAdapter(powerPreference && { powerPreference });
     if (!adapter) return { reason: "this browser offers no WebGPU adapter" };
@@ -320,7 +329,7 @@ async function openDevice(powerPreference) {
     const requiredLimits = { maxBufferSize, maxStorageBufferBindingSize };
     return { device: await adapter.requestDevice({ label: "sortilege", requiredLimits }) };
   } catch (error) {
-    return { reason: `this browser opens no WebGPU device (${error.message})` };
+    return { reason: `this browser opens no WebGPU device (${error.message})`, cause: error };
   }
 }
 

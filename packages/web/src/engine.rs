@@ -83,17 +83,17 @@ impl Engine {
     }
 
     /// What is drawn from a batch.
-    pub async fn sample(&self, logits: &Logits, rows: &Rows, inputs: Inputs) -> Result<Samples> {
+    pub async fn sample(&self, logits: &Logits, rows: &Rows, inputs: &Inputs) -> Result<Samples> {
         let requests = rows.requests();
         let asked = rows.asked(&requests)?;
         let drawn: Vec<Row<'_>> = asked.iter().flat_map(Asked::rows).collect();
-        let samples = self.samples(logits, &drawn, &inputs).await?;
+        let samples = self.samples(logits, &drawn, inputs).await?;
         let records = lines(drawn.iter().zip(&samples).enumerate().map(|(number, (row, sample))| {
             let stream = row.request.params().stream;
             Record::sample(number as u64, row.position, stream, sample, Texts::NONE)
         }))?;
         let verdicts = verdicts(&asked, &samples);
-        Ok(Samples { rows: samples, records, verdicts })
+        Ok(Samples::new(samples, records, verdicts))
     }
 }
 

@@ -7,10 +7,14 @@ pub(crate) type Result<T> = std::result::Result<T, JsValue>;
 
 /// An error of this kind.
 pub(crate) fn error(kind: &str, message: &str) -> JsValue {
-    let error = js_sys::Error::new(message);
-    // A plain object takes any property.
-    let _ = js_sys::Reflect::set(&error, &"kind".into(), &kind.into());
-    error.into()
+    let error = js_sys::Error::new(message).into();
+    put(&error, "kind", kind);
+    error
+}
+
+/// A property of an error; it takes any.
+fn put(error: &JsValue, name: &str, value: impl Into<JsValue>) {
+    let _ = js_sys::Reflect::set(error, &name.into(), &value.into());
 }
 
 /// What a caller asked for that cannot be.
@@ -33,5 +37,9 @@ pub(crate) fn js(cause: Error) -> JsValue {
         Error::Timeout { .. } => "Timeout",
         _ => "Other",
     };
-    error(kind, &cause.to_string())
+    let error = error(kind, &cause.to_string());
+    if let Some(row) = cause.row() {
+        put(&error, "row", row as f64);
+    }
+    error
 }

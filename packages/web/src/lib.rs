@@ -1,5 +1,8 @@
 //! The library for JavaScript: objects and calls with numbers, bytes and JSON, to which `js/` gives their names and types.
 
+// The standard library is built with the module, by a compiler that allows it.
+#![feature(alloc_error_hook)]
+
 mod engine;
 mod error;
 mod inputs;
@@ -23,12 +26,19 @@ extern "C" {
 
 thread_local! {
     static TELL: RefCell<Option<js_sys::Function>> = const { RefCell::new(None) };
+    /// Memory for the words about having none.
+    static RESERVE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Has a function hear of a panic before it ends the module: nothing that is awaited would ever be told.
+/// Has a function hear of a panic, or that there is no memory, before it ends the module: nothing that is awaited would ever be told.
 #[wasm_bindgen]
 pub fn on_panic(tell: js_sys::Function) {
     TELL.set(Some(tell));
+    RESERVE.set(Vec::with_capacity(1 << 14));
+    std::alloc::set_alloc_error_hook(|layout| {
+        RESERVE.take();
+        panic!("out of memory: {} bytes", layout.size());
+    });
     std::panic::set_hook(Box::new(|info| {
         let words = info.to_string();
         console_error(&format!("sortilege: {words}"));

@@ -1,5 +1,7 @@
 //! For the tests of the package: the grid of `sortilege validate`, and what goes wrong on purpose.
 
+use std::hint::black_box;
+
 use sortilege::validate::{Extent, Report, digests, validate_async};
 use sortilege::{GpuLogits, LogprobsParams};
 use wasm_bindgen::prelude::*;
@@ -43,6 +45,19 @@ impl Engine {
         let params = LogprobsParams::default();
         gpu.submit(|encoder| gpu.sampler().logprobs(encoder, &batch, &params, &[])).map(drop).map_err(js)
     }
+}
+
+/// Takes all memory, and more, later.
+#[wasm_bindgen]
+pub async fn exhausts() {
+    for size in (0..=30).rev().map(|bits| 1 << bits) {
+        let mut block = Vec::<u8>::new();
+        while block.try_reserve_exact(size).is_ok() {
+            // Unseen by the optimiser, which leaves out what nobody uses.
+            std::mem::forget(black_box(std::mem::take(&mut block)));
+        }
+    }
+    black_box(Vec::<u8>::with_capacity(1 << 10));
 }
 
 /// A panic, later.

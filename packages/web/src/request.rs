@@ -201,26 +201,38 @@ pub(crate) fn verdicts(asked: &[Asked<'_>], mut samples: &[Sample]) -> String {
     serde_json::to_string(&verdicts).expect("numbers")
 }
 
-/// What was drawn, row by row.
+/// What was drawn, row by row. It lives for as long as the page may accept one of its records.
 #[wasm_bindgen]
 pub struct Samples {
-    pub(crate) rows: Vec<Sample>,
-    pub(crate) records: String,
-    pub(crate) verdicts: String,
+    rows: Vec<Sample>,
+    records: String,
+    verdicts: String,
+}
+
+impl Samples {
+    /// Of rows that are written down: what accepting does not read of them goes.
+    pub(crate) fn new(mut rows: Vec<Sample>, records: String, verdicts: String) -> Self {
+        for row in &mut rows {
+            row.raw = None;
+            row.processed.top_logprobs = Vec::new();
+            row.processed.token_logprobs = Vec::new();
+            row.draws.truncate(1);
+            row.draws.shrink_to_fit();
+        }
+        Self { rows, records, verdicts }
+    }
 }
 
 #[wasm_bindgen]
 impl Samples {
-    /// The records of the log, a line each.
-    #[wasm_bindgen(getter)]
-    pub fn records(&self) -> String {
-        self.records.clone()
+    /// The records of the log, a line each; once.
+    pub fn take_records(&mut self) -> String {
+        std::mem::take(&mut self.records)
     }
 
-    /// What became of drafts, as JSON.
-    #[wasm_bindgen(getter)]
-    pub fn verdicts(&self) -> String {
-        self.verdicts.clone()
+    /// What became of drafts, as JSON; once.
+    pub fn take_verdicts(&mut self) -> String {
+        std::mem::take(&mut self.verdicts)
     }
 
     /// Takes the first drawn token of a row into the request's output: the next one of that request, or it is an error.

@@ -36,15 +36,29 @@ export async function workPage(browser, file, pictures) {
   await page.waitForFunction((before) => document.querySelector("#stages").textContent !== before, before);
   const stages = await page.locator("#stages th").allTextContents();
   if (!stages.some((name) => name.startsWith("top_k") && name.includes("5 kept"))) throw new Error(`top_k keeps 5: ${stages}`);
+  const state = page.locator("#state");
+  // An error is said for as long as it is one.
+  const moveTo = (name, value) => page.locator(`input[name="${name}"]`).evaluate((slider, value) => {
+    slider.max = Math.max(slider.max, value);
+    slider.value = value;
+    slider.dispatchEvent(new Event("input"));
+  }, value);
+  await moveTo("top_p", 2);
+  await page.waitForFunction(() => /^Params: .*top_p/.test(document.querySelector("#state").textContent), undefined, { timeout: 10_000 });
+  await moveTo("top_p", 0.9);
+  await page.waitForFunction(() => !/^Params/.test(document.querySelector("#state").textContent), undefined, { timeout: 10_000 });
+  // Penalties look at the text before.
+  await moveTo("repetition_penalty", 1.3);
   await page.keyboard.press("d");
-  await page.locator("#drawn span").first().waitFor({ timeout: 300_000 });
+  await page.locator("#drawn span").or(state.filter({ hasText: /^\w+: / })).first().waitFor({ timeout: 300_000 });
+  if (!(await page.locator("#drawn span").count())) throw new Error(await state.textContent());
   const [download] = await Promise.all([page.waitForEvent("download"), page.locator("#save").click()]);
   const log = await (await import("node:fs/promises")).readFile(await download.path(), "utf8");
   if (JSON.parse(log.trim()).draws.length !== 16) throw new Error("the log has other draws");
   await page.keyboard.press("c");
   await page.waitForFunction(() => /unequal|:/.test(document.querySelector("#state").textContent) && !/Comparing/.test(document.querySelector("#state").textContent));
-  const state = await page.locator("#state").textContent();
-  if (!/48 records .* 0 unequal/.test(state)) throw new Error(state);
+  const compared = await state.textContent();
+  if (!/48 records .* 0 unequal/.test(compared)) throw new Error(compared);
   for (const [name, width, scheme] of [["web", 1180, "light"], ["web-narrow", 390, "dark"]]) {
     await page.emulateMedia({ colorScheme: scheme });
     await page.setViewportSize({ width, height: 820 });
@@ -53,5 +67,5 @@ export async function workPage(browser, file, pictures) {
     await page.screenshot({ path: `${pictures}/${name}.png` });
   }
   await page.close();
-  return { state, stages: stages.length };
+  return { state: compared, stages: stages.length };
 }

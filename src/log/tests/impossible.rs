@@ -15,6 +15,9 @@ const CHANGES: &[(&str, Change)] = &[
     ("entropy is NaN", |r| r.entropy = Some(f64::NAN)),
     ("top[1].logprob is 3.5", |r| r.top[1].logprob = 3.5),
     ("top[0].logprob is NaN", |r| r.top[0].logprob = f64::NAN),
+    ("top[1].logprob is -inf: a token of probability 0 is neither listed nor drawn", |r| {
+        r.top[1].logprob = f64::NEG_INFINITY;
+    }),
     ("token is 1048576: ids are below 2^20", |r| r.token = Some(1 << 20)),
     ("top[0].token is 2097152: ids are below 2^20", |r| r.top[0].token = Some(1 << 21)),
     ("top[1].logprob is -0.5: the most probable tokens come first", |r| {
@@ -59,6 +62,7 @@ const SAMPLE_CHANGES: &[(&str, SampleChange)] = &[
     }),
     ("processed.logsumexp is ", |r| r.processed.status = crate::Status::Nan),
     ("draws[1].logprob is 0.5", |r| r.draws[1].logprob = 0.5),
+    ("draws[0].logprob is -inf: a token of probability 0", |r| r.draws[0].logprob = f64::NEG_INFINITY),
     ("draws[0].rank is 0", |r| r.draws[0].rank = 0),
     ("draws[1].raw_logprob is 4.0", |r| r.draws[1].raw_logprob = Some(4.0)),
     ("draws[0].raw_rank is 0", |r| r.draws[0].raw_rank = Some(0)),
@@ -186,4 +190,16 @@ fn impossible_numbers_of_others_are_named() {
         let message = read(text.as_bytes()).expect_err(words).to_string();
         assert!(message.contains(words), "{message} instead of {words}");
     }
+}
+
+/// A number with an exponent that no number has is an infinity: nobody's list has one.
+#[test]
+fn a_number_out_of_range_is_no_logprob() {
+    let log = String::from_utf8(csv(&logprobs_records(1), Kind::Logprobs)).expect("text");
+    let (head, rows) = log.split_once('\n').expect("a head");
+    let (first, rest) = rows.split_once('\n').expect("an alternative");
+    let (before, _) = first.rsplit_once(',').expect("columns");
+    let changed = format!("{head}\n{before},-1e20192524168797\n{rest}");
+    let message = read(changed.as_bytes()).expect_err("an infinity").to_string();
+    assert!(message.contains("top[0].logprob is -inf: a token of probability 0"), "{message}");
 }
