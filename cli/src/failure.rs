@@ -40,7 +40,7 @@ pub(crate) fn tell_idle(what: &str, why: &str) {
 /// How the program ends, as the help says it; behind another text of the help.
 macro_rules! exit_codes {
     () => {
-        "Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter"
+        "Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, or a --fail-if that holds, 4 no adapter"
     };
     ($text:literal) => {
         concat!($text, "\n\n", exit_codes!())

@@ -38,7 +38,10 @@ use crate::failure::{Failure, Result, exit_codes, note};
 
 /// Token probabilities from logits, on the GPU and on the CPU, with the same bits.
 #[derive(Debug, Parser)]
-#[command(name = "sortilege", version, after_help = exit_codes!())]
+#[command(name = "sortilege", version, after_help = exit_codes!(
+    "Environment: RAYON_NUM_THREADS, threads of the CPU engine [default: one a core]; WGPU_BACKEND, which backends are \
+     looked at, such as vulkan,gl"
+))]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -188,7 +188,8 @@ impl VocabSource {
 /// Who does the work, and where it goes.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// auto, cpu, gpu, the number or a part of the name of an adapter (see `sortilege info`)
+    /// auto, cpu, gpu, the number of an adapter, or a part of its name, driver or backend (see
+    /// `sortilege info`)
     #[arg(long, default_value = "auto", value_parser = device)]
     pub(crate) device: String,
     /// Write to this file, and how it was made to FILE.meta.json; - is standard output

@@ -16,8 +16,8 @@ use crate::{engine, progress};
 
 #[derive(Args, Debug)]
 pub(crate) struct ValidateArgs {
-    /// all (every adapter, OpenGL included, and the CPU engine), auto, cpu, gpu, the number or a part of the name of
-    /// an adapter
+    /// all (every adapter, OpenGL included, and the CPU engine), auto, cpu, gpu, the number of
+    /// an adapter, or a part of its name, driver or backend
     #[arg(long, default_value = "all", value_parser = crate::shared_args::device)]
     pub(crate) device: String,
     /// Smaller sizes only: half a minute on a software adapter for each text of the kernels (by floats, by integers

@@ -21,6 +21,7 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
     let draws = 1 + u32::from(flags >> 6);
     let info = DecodeInfo {
         seed: 7,
+        stream: 1,
         position: 5,
         is_last: flags & 32 != 0,
         stops: (0, usize::from(token) % 2),

@@ -20,8 +20,9 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     let Ok(mut request) = Request::with_prompt(params, &prompt) else { return Ok(()) };
     let mut position = u64::arbitrary(u)?;
     for _ in 0..3 {
-        step(u, &mut request, position, vocab)?;
-        position = position.wrapping_add(1);
+        if step(u, &mut request, position, vocab)? {
+            position = position.wrapping_add(1);
+        }
         if u.ratio(1, 4)? {
             let _ = request.set_params(self::params(u, vocab)?);
         }
@@ -29,8 +30,8 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Draws a token from any bits, and accepts it.
-fn step(u: &mut Unstructured<'_>, request: &mut Request, position: u64, vocab: u32) -> Result<()> {
+/// Draws a token from any bits, and accepts it; `false` if that is refused.
+fn step(u: &mut Unstructured<'_>, request: &mut Request, position: u64, vocab: u32) -> Result<bool> {
     let dtype = *u.choose(Dtype::ALL)?;
     let columns = vocab as usize;
     let has_mask = u.ratio(1, 4)?;
@@ -54,14 +55,15 @@ fn step(u: &mut Unstructured<'_>, request: &mut Request, position: u64, vocab: u
         Ok(samples) => {
             check(&samples[0], request.params(), vocab);
             request.accept(&samples[0]).expect("in turn");
+            Ok(true)
         }
         Err(error) => {
             let is_refused = request.params().validate_tokens(columns).is_err();
             let may_fail = has_draft || block_place.is_some();
             assert!(is_refused || !error.to_string().is_empty() && may_fail, "{error}");
+            Ok(false)
         }
     }
-    Ok(())
 }
 
 fn check(sample: &Sample, params: &SamplingParams, vocab: u32) {

@@ -115,9 +115,9 @@ impl sealed::Answer for Sample {
     }
 
     fn lost(row: usize, decoding: &Decoding) -> Option<Self> {
-        let DecodeInfo { seed, position, .. } = decoding.info[row];
+        let DecodeInfo { seed, stream, position, .. } = decoding.info[row];
         let processed = Distribution::none(Status::LostHistory);
-        Some(Self { status: Status::LostHistory, seed, position, processed, ..Self::empty() })
+        Some(Self { status: Status::LostHistory, seed, stream, position, processed, ..Self::empty() })
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Sample {
     pub finish_reason: Option<FinishReason>,
     /// The seed of the draws: with position and stream it gives them again.
     pub seed: u64,
+    /// What tells them from the draws of other requests with that seed.
+    pub stream: u32,
     /// The temperature that was drawn at; NaN if [`Self::status`] is not ok, and 1 for a greedy request, whose
     /// distribution is that of temperature 1.
     pub temperature: f64,
@@ -79,6 +81,7 @@ impl Sample {
             self.status as u64,
             self.draws.len() as u64,
             self.seed,
+            u64::from(self.stream),
             self.temperature.to_bits(),
             u64::from(self.kept),
             self.kept_mass.to_bits(),
@@ -107,6 +110,7 @@ impl Sample {
             draws: Vec::new(),
             finish_reason: None,
             seed: 0,
+            stream: 0,
             temperature: f64::NAN,
             kept: 0,
             kept_mass: f64::NAN,
@@ -161,6 +165,7 @@ pub(crate) struct DrawnBits {
 #[cfg_attr(not(feature = "gpu"), expect(dead_code, reason = "a device's record needs more to be read"))]
 pub(crate) struct DecodeInfo {
     pub(crate) seed: u64,
+    pub(crate) stream: u32,
     pub(crate) position: u64,
     /// It draws the last of the tokens that its request may have.
     pub(crate) is_last: bool,
@@ -292,7 +297,7 @@ impl SampleBits {
         }
         out.status = status;
         out.finish_reason = self.finish_reason(info, &stops[info.stops.0..][..info.stops.1]);
-        (out.seed, out.position) = (info.seed, info.position);
+        (out.seed, out.stream, out.position) = (info.seed, info.stream, info.position);
         out.temperature = temperature;
         out.kept = if is_sound { self.kept } else { 0 };
         out.kept_mass = if is_sound { self.kept_mass as f64 / self.all_mass as f64 } else { f64::NAN };

@@ -279,10 +279,24 @@ fn samples_are_accepted_in_turn() {
         assert_eq!(request.output(), before);
     };
     refused(&mut looking(2), &samples[0], "with seed 1, this request draws with 2");
+    let beside =
+        |stream| Request::new(SamplingParams { stream, ..looking(1).params().clone() }).expect("in range");
+    refused(&mut beside(3), &samples[0], "with stream 0, this request draws with 3");
     request.accept(&samples[0]).expect("the first");
     refused(&mut request, &samples[2], "of position 2, and the next one of its request of 1");
     refused(&mut request, &samples[0], "of position 0");
     request.accept(&samples[1]).expect("the second");
     request.accept_token(7);
     refused(&mut request, &samples[2], "the next one of its request of 3");
+    // What was in flight when seed and stream changed is its own, until what was drawn with the new ones has come.
+    let mut request = looking(1);
+    let late = bench.expected(request.row(3).detached());
+    let mut in_flight = vec![bench.expected(request.row(0))];
+    for (position, (seed, stream)) in (1..).zip([(2, 0), (2, 5)]) {
+        let params = SamplingParams { seed: Some(seed), stream, ..request.params().clone() };
+        request.set_params(params).expect("in range");
+        in_flight.push(bench.expected(request.row(position).detached()));
+    }
+    in_flight.iter().for_each(|sample| request.accept(sample).expect("in turn"));
+    refused(&mut request, &late, "with seed 1, this request draws with 2");
 }

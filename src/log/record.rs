@@ -190,14 +190,14 @@ impl<'a> Record<'a> {
 
     /// The record of a row of `sample`, of the stream that it was drawn with.
     #[must_use]
-    pub fn sample(request: u64, position: u64, stream: u32, row: &Sample, texts: Texts<'a>) -> Self {
+    pub fn sample(request: u64, position: u64, row: &Sample, texts: Texts<'a>) -> Self {
         Self::Sample(SampleRecord {
             request,
             position,
             status: row.status,
             finish_reason: row.finish_reason,
             seed: row.seed,
-            stream,
+            stream: row.stream,
             temperature: number(row.temperature),
             kept: row.kept,
             kept_mass: number(row.kept_mass),

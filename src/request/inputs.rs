@@ -314,6 +314,7 @@ impl<'a> Inputs<'a> {
             next_stop += row.stops().len();
             DecodeInfo {
                 seed: compiled.seed,
+                stream: compiled.stream,
                 position: row.position,
                 is_last: row.is_last(),
                 stops: (first_stop, row.stops().len()),

@@ -52,8 +52,8 @@ pub struct Request {
     pub(super) end: Option<u64>,
     /// The first and the last position that the next sample may have: behind the last draw, and behind rows without one.
     next_samples: Option<[u64; 2]>,
-    /// Samples of another seed may be in flight.
-    is_reseeded: bool,
+    /// Seeds and streams of samples that may still be in flight, the oldest first.
+    former_keys: Vec<(u64, u32)>,
     /// Mirostat's state, in Q24 bits.
     pub(super) mu: i64,
     /// Tells its history from any other's.
@@ -120,7 +120,7 @@ impl Request {
             prompt: prompt.len(),
             end: None,
             next_samples: None,
-            is_reseeded: false,
+            former_keys: Vec::new(),
             mu,
             #[cfg(feature = "gpu")]
             identity: Identity::new(0, false),
@@ -206,7 +206,9 @@ impl Request {
         }
         self.turn();
         let seed = params.seed.unwrap_or(self.seed);
-        self.is_reseeded |= seed != self.seed;
+        if (seed, params.stream) != (self.seed, self.params.stream) {
+            self.former_keys.push((self.seed, self.params.stream));
+        }
         self.seed = seed;
         if params.mirostat != self.params.mirostat {
             self.mu = first_mu(&params);
@@ -246,14 +248,19 @@ impl Request {
     /// behind the [end](Self::finish_reason), as it turned out, or as parameters say that came after.
     ///
     /// # Errors
-    /// [`Error::Params`] if the sample is none of this request's, by its seed, or not the next one, by its position; nothing is
+    /// [`Error::Params`] if the sample is none of this request's, by its seed and stream, or not the next one, by its position; nothing is
     /// changed then. Samples without a draw are accepted too, so that none is left out by mistake.
     pub fn accept(&mut self, sample: &Sample) -> Result<()> {
-        let Sample { position, seed, .. } = *sample;
-        if seed != self.seed && !self.is_reseeded {
+        let Sample { position, seed, stream, .. } = *sample;
+        let former = self.former_keys.iter().position(|key| *key == (seed, stream));
+        if former.is_none() && (seed, stream) != (self.seed, self.params.stream) {
+            let [theirs, ours] = [(seed, stream), (self.seed, self.params.stream)];
+            let (name, theirs, ours) = match theirs.0 == ours.0 {
+                true => ("stream", theirs.1.into(), ours.1.into()),
+                false => ("seed", theirs.0, ours.0),
+            };
             return Err(Error::Params(format!(
-                "the sample was drawn with seed {seed}, this request draws with {}: accept what was drawn for it",
-                self.seed
+                "the sample was drawn with {name} {theirs}, this request draws with {ours}: accept what was drawn for it"
             )));
         }
         let is_behind = self.end.is_some_and(|end| end <= position) || self.row(position).is_at_length();
@@ -268,6 +275,8 @@ impl Request {
                 last
             )));
         }
+        // What was drawn before it has come.
+        self.former_keys.drain(..former.unwrap_or(self.former_keys.len()));
         // A device goes on from what it drew itself, position after position.
         if sample.draws.is_empty() || sample.accepted.is_some() || position != self.next_position() {
             self.turn();
@@ -295,6 +304,7 @@ impl Request {
 
     /// Takes a token into the output that was not drawn here.
     pub fn accept_token(&mut self, token: u32) {
+        self.former_keys.clear();
         self.turn();
         let position = self.next_position();
         if self.is_stop(token, position) {

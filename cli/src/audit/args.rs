@@ -46,7 +46,8 @@ pub(crate) struct AuditArgs {
     pub(crate) mask: Option<String>,
     #[command(flatten)]
     pub(crate) vocab: VocabArgs,
-    /// auto, cpu, gpu, the number or a part of the name of an adapter (see `sortilege info`)
+    /// auto, cpu, gpu, the number of an adapter, or a part of its name, driver or backend (see
+    /// `sortilege info`)
     #[arg(long, default_value = "auto", value_parser = crate::shared_args::device)]
     pub(crate) device: String,
     /// For people or for programs

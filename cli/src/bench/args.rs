@@ -66,7 +66,7 @@ const MEASURING: [&str; 20] = [
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
     /// auto (the best hardware GPU, or the CPU engine), cpu, gpu, all (every hardware GPU and the CPU engine), the
-    /// number or a part of the name of an adapter
+    /// number of an adapter, or a part of its name, driver or backend
     #[arg(long, default_value = "auto", value_parser = device)]
     pub(crate) device: String,
     /// Measure software adapters too, whose times say nothing about a GPU's: with auto one before the CPU engine

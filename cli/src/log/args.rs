@@ -49,7 +49,7 @@ pub(crate) struct LogArgs {
     /// Output format [default: by the name of the output file; table on a terminal, otherwise jsonl]
     #[arg(long)]
     pub(crate) format: Option<LogFormat>,
-    /// Write to FILE.partial, which a crash leaves, and go on with what an interrupted run of the same options and inputs
+    /// Write to FILE.partial and FILE.partial.meta.json, which a crash leaves, and go on with what an interrupted run of the same options and inputs
     /// has left there; the log is the same byte for byte. JSON lines and CSV only
     #[arg(long, requires = "output")]
     pub(crate) resume: bool,

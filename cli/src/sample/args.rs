@@ -22,10 +22,12 @@ Without --seed, or with -1, one is found, and told as `seed N`: give it to draw 
 
 --params reads the objects of other programs as they are: vLLM's SamplingParams, Hugging Face's generation_config.json, \
 OpenAI's and llama.cpp's requests. Of their keys these mean one of ours: eos_token_id (stop_token_ids), do_sample: false \
-(temperature 0; so is a file of transformers without do_sample), bad_words_ids and suppress_tokens (bad_words), min_new_tokens (min_tokens), max_new_tokens and max_completion_tokens (max_tokens), num_return_sequences (n), \
-logprobs, top_logprobs and n_probs (raw_logprobs), extra_args and vllm_xargs with ngram_size, window_size and \
-whitelist_token_ids (no_repeat_ngram_size, no_repeat_ngram_window, penalty_exempt_token_ids), repeat_penalty, repeat_last_n, mirostat: 0 or 2 with mirostat_tau and \
-mirostat_eta, and dry_multiplier and its like. Keys without a meaning here are told once, a prompt that is a text among them; one that is nearly a known one is an \
+(temperature 0; so is a file of transformers without do_sample; one that samples takes top_k 50 and transformers' order of filters \
+where neither it nor the command line says something), bad_words_ids and suppress_tokens (bad_words), min_new_tokens (min_tokens), max_new_tokens and max_completion_tokens (max_tokens), num_return_sequences (n), \
+logprobs, top_logprobs and n_probs (raw_logprobs), extra_args and vllm_xargs with ngram_size, window_size (100 if it is missing) and \
+whitelist_token_ids (no_repeat_ngram_size, no_repeat_ngram_window, penalty_exempt_token_ids), temp, typical, repeat_penalty, repeat_last_n, \
+mirostat: 0, or 2 with mirostat_tau (5 if it is missing) and mirostat_eta, and dry_multiplier and its like. What else an object leaves \
+out is the command line's, and then ours: llama.cpp's defaults of top-k, top-p and min-p are not taken. Keys without a meaning here are told once, a prompt that is a text among them; one that is nearly a known one is an \
 error where nothing else is another program's. Numbers may be texts, and -Infinity or false bans in logit_bias.
 
 What is asked and cannot act is told in a line each.

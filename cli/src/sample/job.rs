@@ -15,18 +15,17 @@ use crate::engine::Chosen;
 use crate::failure::{Failure, Result, note};
 use crate::files::{BLOCK_BYTES, LogitsFile};
 
-/// Which draw a row is: its request, the number of its token, and what tells it apart under one seed.
+/// Which draw a row is: its request, and the number of its token.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     pub(crate) request: usize,
     pub(crate) position: u64,
-    pub(crate) stream: u32,
 }
 
 impl Place {
     /// The record of its sample.
     pub(crate) fn record<'a>(&self, sample: &Sample, texts: Texts<'a>) -> Record<'a> {
-        Record::sample(self.request as u64, self.position, self.stream, sample, texts)
+        Record::sample(self.request as u64, self.position, sample, texts)
     }
 }
 
@@ -86,7 +85,7 @@ impl Job {
             let requests = self.requests.start(first..(block.end - 1) / positions + 1)?;
             let samples = self.sample(chosen, logits, &requests, first, block.clone())?;
             for (row, sample) in block.zip(&samples) {
-                emit(self.place(row, &requests[row / positions - first]), sample)?;
+                emit(self.place(row), sample)?;
             }
             Ok(())
         })
@@ -114,9 +113,9 @@ impl Job {
                 for (request, sample) in requests.iter_mut().zip(&drawn) {
                     request.accept(sample)?;
                 }
-                if let ([request], [sample]) = (&requests[..], &drawn[..]) {
+                if let [sample] = &drawn[..] {
                     // Nobody is waited for: the long lists of many positions need not be kept.
-                    emit(self.place(first * positions + position, request), sample)?;
+                    emit(self.place(first * positions + position), sample)?;
                 } else {
                     samples.extend(drawn);
                 }
@@ -125,10 +124,10 @@ impl Job {
             if samples.is_empty() {
                 continue;
             }
-            for (number, request) in requests.iter().enumerate() {
+            for number in 0..requests.len() {
                 for position in 0..positions {
                     let row = (first + number) * positions + position;
-                    emit(self.place(row, request), &samples[position * requests.len() + number])?;
+                    emit(self.place(row), &samples[position * requests.len() + number])?;
                 }
             }
         }
@@ -168,12 +167,8 @@ impl Job {
         rows.map(of).collect()
     }
 
-    fn place(&self, row: usize, request: &Request) -> Place {
-        Place {
-            request: row / self.requests.positions,
-            position: self.requests.position(row),
-            stream: request.params().stream,
-        }
+    fn place(&self, row: usize) -> Place {
+        Place { request: row / self.requests.positions, position: self.requests.position(row) }
     }
 
     /// Prints the plan of the first call, and says how many there are.

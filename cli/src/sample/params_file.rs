@@ -23,13 +23,23 @@ const TEXT_BYTES: [u64; 3] = [4 << 20, 32, 1 << 30];
 /// Most unused keys that are named.
 const MOST_NAMED: usize = 40;
 
+/// What an object of parameters says.
+#[derive(Default)]
+pub(super) struct ReadParams {
+    pub(super) params: PartialParams,
+    /// What is taken where nobody says something.
+    pub(super) defaults: PartialParams,
+    /// Keys that are not used.
+    pub(super) unused: Vec<String>,
+}
+
 /// Calls `take` with the parameters of a file for so many requests of such a vocabulary: once, or for each request with
 /// its number. An error of `take` is told with the file, and the object's number. Keys that are not used are told.
 pub(super) fn read_params(
     path: &Path,
     requests: usize,
     vocab: usize,
-    mut take: impl FnMut(Option<usize>, PartialParams) -> Result<()>,
+    mut take: impl FnMut(Option<usize>, &ReadParams) -> Result<()>,
 ) -> Result<()> {
     let text = read_text(path, requests, vocab)?;
     let bad = |error: serde_json::Error| Failure::file(path, format!("no parameters: {error}"));
@@ -52,11 +62,10 @@ pub(super) fn read_params(
     let (own_keys, mut unused) = (own_keys(), BTreeSet::new());
     for (number, object) in objects.into_iter().enumerate() {
         let number = is_list.then_some(number);
-        let taken =
-            read_object(object.get(), &own_keys).map_err(Failure::Usage).and_then(|(params, keys)| {
-                unused.extend(keys);
-                take(number, params)
-            });
+        let taken = read_object(object.get(), &own_keys).map_err(Failure::Usage).and_then(|mut read| {
+            unused.extend(read.unused.drain(..));
+            take(number, &read)
+        });
         taken.map_err(|problem| {
             let place = number.map_or_else(String::new, |number| format!("object {number}: "));
             Failure::Usage(format!("{}: {place}{problem}", shown_path(path)))
@@ -122,18 +131,20 @@ fn spell_infinities(text: &mut [u8]) {
     }
 }
 
-/// The parameters of an object, and its keys that are not used.
-pub(super) fn read_object(text: &str, own_keys: &[String]) -> Result<(PartialParams, Vec<String>), String> {
+/// The parameters of an object.
+pub(super) fn read_object(text: &str, own_keys: &[String]) -> Result<ReadParams, String> {
     let Unique(value) = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let Value::Object(object) = value else { return Err(format!("{value} is not an object of parameters")) };
     let object = object.into_iter().map(plain_field).collect();
-    let Translated { object, unused } = translate(object, own_keys)?;
+    let Translated { object, defaults, unused } = translate(object, own_keys)?;
     object.iter().try_for_each(|(key, value)| check_floats(key, value))?;
-    let params = serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
-        let place = error.path().to_string();
-        format!("{place}: {}", in_words(&error.into_inner().to_string()))
-    })?;
-    Ok((params, unused))
+    let params = |object| {
+        serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
+            let place = error.path().to_string();
+            format!("{place}: {}", in_words(&error.into_inner().to_string()))
+        })
+    };
+    Ok(ReadParams { params: params(object)?, defaults: params(defaults)?, unused })
 }
 
 /// An error for a number that 32 bits do not have: it would become 0 or an infinity.

@@ -6,7 +6,7 @@ use super::params::PartialParams;
 use super::params_file::{own_keys, read_object};
 
 fn read(json: &str) -> Result<(PartialParams, Vec<String>), String> {
-    read_object(json, &own_keys())
+    read_object(json, &own_keys()).map(|read| (read.params.over(&read.defaults), read.unused))
 }
 
 fn params(json: &str) -> SamplingParams {
@@ -139,7 +139,14 @@ const SAME: &[(&str, &str)] = &[
     (r#"{"top_b": 3, "n_predict": 1, "min_p": 0.1}"#, r#"{"min_p": 0.1}"#),
     // transformers draws where do_sample says so, and its file may say nothing.
     (r#"{"transformers_version": "4.51.0", "temperature": 0.6}"#, r#"{"temperature": 0}"#),
-    (r#"{"transformers_version": "4.51.0", "do_sample": true, "top_k": 5}"#, r#"{"top_k": 5}"#),
+    (
+        r#"{"transformers_version": "4.51.0", "do_sample": true, "top_k": 5}"#,
+        r#"{"top_k": 5, "order": ["temperature", "top_h", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"]}"#,
+    ),
+    (
+        r#"{"transformers_version": "4.51.0", "do_sample": true, "order": "llama"}"#,
+        r#"{"top_k": 50, "order": "llama"}"#,
+    ),
     // llama.cpp.
     (r#"{"n_predict": 1, "seed": 4294967295}"#, r#"{"seed": -1}"#),
     (r#"{"n_predict": 1, "seed": 4294967294}"#, r#"{"seed": 4294967294}"#),
@@ -173,6 +180,7 @@ const UNUSED: &[&str] = &[
     "n_predict",
     "transformers_version",
     "do_sample",
+    "top_k (missing: 50, as in transformers)",
     "temperature (do_sample: false is greedy)",
     "do_sample (missing: greedy, as in transformers)",
     "prompt (texts are not tokenised here: give token ids)",
@@ -194,6 +202,7 @@ fn the_peers_words_are_understood() {
 #[test]
 fn keys_without_a_meaning_here_are_listed() {
     let json = r#"{"max_tokens": 5, "do_sample": true, "bos_token_id": 1, "transformers_version": "4.40", "top_p": 0.9,
+        "top_k": 0, "order": "vllm",
         "prompt_logprobs": null, "ignore_eos": false, "_from_model_config": true, "stream": true, "x": {"y": [1]}}"#;
     let (own, mut unused) = read(json).expect("known keys");
     unused.sort();

@@ -45,6 +45,12 @@ const EXTRA: &[(&str, &str)] = &[
 /// Their keys that would pass for misspelt ones of ours, and nothing of ours says.
 const THEIRS: &[&str] = &["bos_token_id", "cls_token_id", "eot_token_id", "eod_token_id"];
 
+/// The filters that transformers has, in its order.
+const TRANSFORMERS_ORDER: [&str; 8] =
+    ["temperature", "top_h", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"];
+/// Its top-k where a file says nothing: files have what differs from its defaults.
+const TRANSFORMERS_TOP_K: u32 = 50;
+
 /// Keys of nobody that are meant for one of ours, which has other letters: the option's name, and short forms.
 const MEANT: &[(&str, &str)] = &[("profile", "order"), ("typ_p", "typical_p"), ("typ", "typical_p")];
 
@@ -55,6 +61,8 @@ const LLAMA: &[&str] =
 /// An object in our keys.
 pub(super) struct Translated {
     pub(super) object: Map<String, Value>,
+    /// What their program takes where neither the object nor anybody else says something.
+    pub(super) defaults: Map<String, Value>,
     /// Keys that are not used.
     pub(super) unused: Vec<String>,
 }
@@ -68,6 +76,7 @@ pub(super) fn translate(mut object: Map<String, Value>, ours: &[String]) -> Resu
             && (THEIRS.contains(&key.as_str()) || nearest(key, ours).is_none_or(|near| near == key))
     };
     let has_theirs = object.keys().any(is_theirs);
+    let defaults = defaults(&object, &mut unused);
     choose_greedy(&mut object, &mut unused);
     choose_seed(&mut object);
     leave_texts(&mut object, &mut unused);
@@ -117,7 +126,7 @@ pub(super) fn translate(mut object: Map<String, Value>, ours: &[String]) -> Resu
             Some(near) => return Err(format!("there is no key {key:?}: is it {near:?}?")),
         }
     }
-    Ok(Translated { object, unused })
+    Ok(Translated { object, defaults, unused })
 }
 
 /// Puts a value in its place, if that is free.
@@ -161,6 +170,21 @@ fn choose_greedy(object: &mut Map<String, Value>, unused: &mut Vec<String>) {
         Some(_) => unused.extend(object.remove("do_sample").map(|_| "do_sample".to_owned())),
         None => {}
     }
+}
+
+/// What transformers samples with where its file says nothing.
+fn defaults(object: &Map<String, Value>, unused: &mut Vec<String>) -> Map<String, Value> {
+    let mut defaults = Map::new();
+    let is_greedy = |value: &Value| *value == Value::Bool(false) || value == "false";
+    if !object.contains_key("transformers_version") || object.get("do_sample").is_none_or(is_greedy) {
+        return defaults;
+    }
+    if !object.contains_key("top_k") {
+        unused.push(format!("top_k (missing: {TRANSFORMERS_TOP_K}, as in transformers)"));
+        defaults.insert("top_k".to_owned(), Value::from(TRANSFORMERS_TOP_K));
+    }
+    defaults.insert("order".to_owned(), Value::from(TRANSFORMERS_ORDER.as_slice()));
+    defaults
 }
 
 /// llama.cpp's number for a seed that is to be found.

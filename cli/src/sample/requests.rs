@@ -8,7 +8,7 @@ use super::args::SampleArgs;
 use super::breakers::TextsOfTokens;
 use super::idle::{Asked, IdleTally};
 use super::params::PartialParams;
-use super::params_file::read_params;
+use super::params_file::{ReadParams, read_params};
 use super::prompts::Prompts;
 use crate::failure::{Failure, Result};
 use crate::files::LogitsFile;
@@ -62,8 +62,9 @@ impl Requests {
         let common_problem = RequestSpec::new(&common, false).check(logits).err();
         let mut is_common = false;
         let mut idle = IdleTally::default();
-        let mut take = |number: Option<usize>, own: PartialParams| {
-            let mut given = own.over(&common);
+        let mut take = |number: Option<usize>, read: &ReadParams| {
+            let (own, defaults) = (&read.params, &read.defaults);
+            let mut given = own.over(&common).over(defaults);
             given.resolve_breakers(&mut texts, logits.vocab)?;
             let spec = RequestSpec::new(&given, number.is_some() && own.stream.is_some());
             let last = number.unwrap_or(count.saturating_sub(1));
@@ -81,7 +82,7 @@ impl Requests {
                 let read = read_params(path, count, logits.vocab, take);
                 read.map_err(|problem| common_problem.filter(|_| is_common).unwrap_or(problem))?;
             }
-            None => take(None, PartialParams::default())?,
+            None => take(None, &ReadParams::default())?,
         }
         if args.feedback && count > 0 {
             // Rows that are one request for it have other positions, and so other draws.

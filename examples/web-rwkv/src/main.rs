@@ -49,7 +49,7 @@ fn main() -> Result<()> {
         for (&sequence, sample) in head.sequences.iter().zip(&samples) {
             if let Some(log) = &mut log {
                 let position = batch.requests[sequence].output().len() as u64;
-                log.write(&Record::sample(sequence as u64, position, 0, sample, Texts::NONE))?;
+                log.write(&Record::sample(sequence as u64, position, sample, Texts::NONE))?;
             }
         }
         batch.accept(&head.sequences, &samples)?;

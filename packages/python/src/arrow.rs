@@ -50,18 +50,17 @@ pub(crate) fn logprobs(result: &Columns<Logprobs>, asked: &[Option<u32>]) -> PyR
     batch(columns)
 }
 
-/// A row for each row of `sample`, with its request and position, and the stream that it was drawn with.
-pub(crate) fn samples(rows: &[Sample], requests: &[(u64, u64)], streams: &[u32]) -> PyResult<RecordBatch> {
+/// A row for each row of `sample`, with its request and position.
+pub(crate) fn samples(rows: &[Sample], requests: &[(u64, u64)]) -> PyResult<RecordBatch> {
     let rows = || rows.iter();
     let [request, position] = places(requests.iter().copied());
-    let stream = streams.iter().map(|&stream| Some(i64::from(stream)));
     let reasons = rows().map(|row| row.finish_reason.map(FinishReason::name));
     let columns: Vec<Column> = vec![
         ("request", request, false),
         ("position", position, false),
         ("status", statuses(rows().map(|row| row.status)), false),
         ("seed", numbers::<UInt64Type>(rows().map(|row| Some(row.seed))), false),
-        ("stream", numbers::<Int64Type>(stream), false),
+        ("stream", numbers::<Int64Type>(rows().map(|row| Some(row.stream.into()))), false),
         ("temperature", numbers::<Float64Type>(rows().map(|row| number(row.temperature))), true),
         ("kept", numbers::<Int32Type>(rows().map(|row| Some(row.kept.cast_signed()))), false),
         ("kept_mass", numbers::<Float64Type>(rows().map(|row| number(row.kept_mass))), true),

@@ -32,7 +32,8 @@ type Named = Vec<(String, Device)>;
 static OPEN: PerProcess<Mutex<Named>> = PerProcess::new();
 
 impl Device {
-    /// The engine of this name: `auto`, `cpu`, `gpu`, or the number or a part of the name of an adapter.
+    /// The engine of this name: `auto`, `cpu`, `gpu`, the number of an adapter, or a part of its name, driver or
+    /// backend.
     pub(crate) fn named(py: Python<'_>, name: &str) -> PyResult<Self> {
         if name == "cpu" {
             return Ok(Self::Cpu);

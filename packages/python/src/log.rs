@@ -103,7 +103,7 @@ impl Rows<'_> {
                 Record::logprobs(request, position, target, &columns.rows[row], texts)
             }
             Self::Samples(samples) => {
-                Record::sample(request, position, samples.streams[row], &samples.columns.rows[row], texts)
+                Record::sample(request, position, &samples.columns.rows[row], texts)
             }
         }
     }

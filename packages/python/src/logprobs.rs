@@ -53,8 +53,8 @@ pub(crate) struct Logprobs {
 /// temperature : float
 ///     Divides the logits, 0.001 to 1000.
 /// device : str
-///     "auto" (a hardware GPU if there is one, otherwise the CPU), "cpu", "gpu", or a part of an adapter's name
-///     (`sortilege.devices()`). Every one gives the same bits.
+///     "auto" (a hardware GPU if there is one, otherwise the CPU), "cpu", "gpu", the number of an adapter, or a part of its
+///     name, driver or backend (`sortilege.devices()`). Every one gives the same bits.
 /// entropy : bool
 ///     Whether to sum up the entropies, which takes a quarter to two fifths more work.
 /// progress : bool

@@ -97,9 +97,8 @@ pub(crate) fn sample(
         let mask = mask.as_ref().map(|mask| &mask[range.start * words..range.end * words]);
         device.engine().sample(block, &rows[range], &SampleInputs { mask, ..SampleInputs::default() })
     })?;
-    let streams = rows.iter().map(|row| row.request.params().stream).collect();
     let (widths, device) = (Widths::new(&requests, vocab), call.device.name());
-    Ok(Samples { columns: Columns::new(samples, input.shape.clone()), places, streams, widths, device })
+    Ok(Samples { columns: Columns::new(samples, input.shape.clone()), places, widths, device })
 }
 
 /// What is asked, one by one.

@@ -18,9 +18,8 @@ use crate::table::{Table, is_table};
 #[pyclass(frozen, extends = Table, module = "sortilege", sequence)]
 pub(crate) struct Samples {
     pub(crate) columns: Columns<Sample>,
-    /// Request and position of each row, and the stream that it was drawn with.
+    /// Request and position of each row.
     pub(crate) places: Vec<(u64, u64)>,
-    pub(crate) streams: Vec<u32>,
     pub(crate) widths: Widths,
     /// What computed it: `cpu`, or an adapter's name.
     #[pyo3(get)]
@@ -257,7 +256,7 @@ impl Samples {
         requested_schema: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let _ = requested_schema; // the interface lets a producer have its own
-        let batch = crate::arrow::samples(&self.columns.rows, &self.places, &self.streams)?;
+        let batch = crate::arrow::samples(&self.columns.rows, &self.places)?;
         crate::arrow::stream(py, batch)
     }
 }
@@ -268,7 +267,6 @@ impl Samples {
         Self {
             columns: Columns::new(vec![self.columns.rows[row].clone()], Vec::new()),
             places: vec![self.places[row]],
-            streams: vec![self.streams[row]],
             widths: self.widths,
             device: self.device.clone(),
         }

@@ -89,8 +89,7 @@ impl Engine {
         let drawn: Vec<Row<'_>> = asked.iter().flat_map(Asked::rows).collect();
         let samples = self.samples(logits, &drawn, inputs).await?;
         let records = lines(drawn.iter().zip(&samples).enumerate().map(|(number, (row, sample))| {
-            let stream = row.request.params().stream;
-            Record::sample(number as u64, row.position, stream, sample, Texts::NONE)
+            Record::sample(number as u64, row.position, sample, Texts::NONE)
         }))?;
         let verdicts = verdicts(&asked, &samples);
         Ok(Samples::new(samples, records, verdicts))

@@ -68,7 +68,7 @@ fn sample_records(n: u32) -> Vec<Record<'static>> {
     let rows: Vec<_> = (0..4).map(|position| request.row(position)).collect();
     let rows = Cpu.sample(&Logits::f32(&logits, 4, 4).expect("a shape"), &rows, &SampleInputs::default());
     let rows = rows.expect("answers");
-    rows.iter().zip(0..).map(|(row, number)| Record::sample(0, number, 7, row, Texts::new(&Vocab))).collect()
+    rows.iter().zip(0..).map(|(row, number)| Record::sample(0, number, row, Texts::new(&Vocab))).collect()
 }
 
 fn written(records: &[Record<'_>], writer: &mut dyn WriteRecord) {

@@ -208,7 +208,7 @@ fn a_closed_pipe_ends_it_quietly() {
 fn the_help_names_every_option_and_the_exit_codes() {
     let help = Folder::new().text("sample --help").split_whitespace().collect::<Vec<_>>().join(" ");
     for word in [
-        "Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 no adapter",
+        "Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, or a --fail-if that holds, 4 no adapter",
         "Examples:",
         "Temperature and filters:",
         "Penalties and restrictions:",

@@ -44,6 +44,11 @@ fn files_of_other_programs_are_read_as_they_are() {
             &["max_length", "do_sample", "bos_token_id", "pad_token_id", "transformers_version"],
         ),
         (
+            r#"{"do_sample": true, "temperature": 0.6, "transformers_version": "5.0.0"}"#,
+            "--temperature 0.6 --top-k 50 --order temperature,top_h,top_k,top_p,min_p,typical_p,epsilon_cutoff,eta_cutoff",
+            &["do_sample", "top_k (missing: 50, as in transformers)", "transformers_version"],
+        ),
+        (
             LLAMA,
             "--seed 7 --temperature 0.5 --top-k 40 --top-p 0.95 --min-p 0.05 --penalty-last-n 64 \
              --repetition-penalty 1.1 --prompt 1,2 --logit-bias 4:-inf,5:0.5 --raw-logprobs 2",
@@ -66,6 +71,17 @@ fn files_of_other_programs_are_read_as_they_are() {
         assert!(unused.iter().all(|key| listed[0].contains(key)), "{}", listed[0]);
         assert!(["temperature,", "top_p", "seed", "logit_bias"].iter().all(|key| !listed[0].contains(key)));
     });
+}
+
+/// What transformers would take is taken where nobody says something.
+#[test]
+fn a_default_of_another_program_lies_under_the_options() {
+    let folder = folder();
+    folder.put("own.json", r#"{"do_sample": true, "transformers_version": "5.0.0"}"#);
+    for (options, kept) in [("", 50), ("--top-k 7", 7), ("--top-k 0", 64)] {
+        let text = folder.text(&format!("sample flat.npy --params own.json --seed 1 --device cpu {options}"));
+        assert!(text.contains(&format!("\"kept\":{kept},")), "{options}: {text}");
+    }
 }
 
 /// A value for "off", as an option and in a file, means what leaving it out means.

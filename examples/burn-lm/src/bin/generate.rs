@@ -117,7 +117,7 @@ impl Output {
                 sample.draws.first().with_context(|| format!("row {row} has nothing to draw from"))?;
             self.sequences[row].push(drawn.token);
             if let Some(log) = &mut self.log {
-                log.write(&Record::sample(row as u64, self.steps, 0, sample, texts))?;
+                log.write(&Record::sample(row as u64, self.steps, sample, texts))?;
             }
         }
         self.steps += 1;

@@ -2,7 +2,7 @@
 
 
 class Error(Exception):
-    """Every error of sortilege."""
+    """Every error of sortilege's own; a value of a wrong type is a `TypeError`."""
 
 
 class LogitsError(Error, ValueError):

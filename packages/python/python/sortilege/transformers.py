@@ -12,7 +12,7 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from . import Request, Samples, Status, sample, write_log
-from ._errors import ParamsError
+from ._errors import LogitsError, ParamsError
 from ._params import SamplingParams, params_of_request
 from ._words import TRANSFORMERS_PROCESSORS
 
@@ -65,7 +65,7 @@ class Draw(LogitsProcessor):
         failed = (drawn.tokens < 0) & (drawn.status != Status.FINISHED)
         if failed.any():
             row = int(failed.argmax())
-            raise ValueError(f"sequence {row} has nothing to draw from at token {len(self.requests[row].output)}: its logits are "
+            raise LogitsError(f"sequence {row} has nothing to draw from at token {len(self.requests[row].output)}: its logits are "
                              f"no distribution, status {drawn.status[row]}")
         for reason, request, row in zip(finished, self.requests, drawn, strict=True):
             if reason is None:
