@@ -27,7 +27,7 @@ pub(crate) struct ConvertArgs {
     /// llama-server, told by what it holds; - is standard input
     pub(crate) log: PathBuf,
     /// Format to write [default: by the name of the output file, otherwise jsonl]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, visible_alias = "format", value_name = "FORMAT")]
     pub(super) to: Option<ConvertFormat>,
     /// Write to this file, and how it was made to FILE.meta.json; - is standard output
     #[arg(short, long, value_name = "FILE")]

@@ -173,6 +173,9 @@ fn what_lies_wrong_is_told() {
     says(sample(&GpuLogits { buffer: &no_storage, ..packed }, &good), "lacks the usage STORAGE");
     says(sample(&GpuLogits { vocab: 1025, ..packed }, &good), "the buffer has 4096");
     says(sample(&GpuLogits { row_offsets: &[25], ..packed }, &good), "does not lie in the buffer");
-    says(sample(&GpuLogits { buffer: &theirs, ..packed }, &good), "the device rejected binding the buffers of the call");
+    says(
+        sample(&GpuLogits { buffer: &theirs, ..packed }, &good),
+        "the device rejected binding the buffers of the call",
+    );
     says(sample(&packed, &theirs), "the device rejected copying to the engine's buffer");
 }

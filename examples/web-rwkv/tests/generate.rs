@@ -159,5 +159,8 @@ fn what_cannot_be_is_told() {
         usage: BufferUsages::STORAGE,
         mapped_at_creation: false,
     });
-    says(try_draw(&GpuLogits { buffer: &theirs, ..logits }), "the device rejected binding the buffers of the call");
+    says(
+        try_draw(&GpuLogits { buffer: &theirs, ..logits }),
+        "the device rejected binding the buffers of the call",
+    );
 }

@@ -102,9 +102,7 @@ impl Rows<'_> {
                 let target = targets.get(row).copied().flatten();
                 Record::logprobs(request, position, target, &columns.rows[row], texts)
             }
-            Self::Samples(samples) => {
-                Record::sample(request, position, &samples.columns.rows[row], texts)
-            }
+            Self::Samples(samples) => Record::sample(request, position, &samples.columns.rows[row], texts),
         }
     }
 }
