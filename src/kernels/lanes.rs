@@ -20,6 +20,8 @@ const GROUPS: usize = TILE_TOKENS / GROUP;
 const GROUP_LANES: usize = GROUP / 16;
 
 /// The lanes of a tile, group by group: lane `k` of a subtile has its tokens `16 i + 4 k + j`, with `i` and `j` below four.
+/// Aligned for two sums in a word of 64 bits, as [`Lanes::merge`] takes them.
+#[repr(C, align(8))]
 pub(super) struct Lanes {
     /// Bits of the maxima.
     max: [[u32; GROUP_LANES]; GROUPS],
@@ -124,7 +126,7 @@ impl Lanes {
         max_bits: u32,
         scale: Scale,
     ) -> (u64, u64) {
-        const { assert!(LANES == GROUP) }
+        const { assert!(LANES == GROUP && align_of::<Self>() >= align_of::<u64>()) }
         let all = Octaves::new(simd, bytemuck::cast_ref(&self.max), max_bits, scale);
         let (mut mass, mut surprisal) = (0, 0);
         let [weights, surprisals]: [&[u64; LANES / 2]; 2] =

@@ -66,6 +66,7 @@ export interface SamplingParams {
   raw_logprobs?: number;
   processed_logprobs?: number;
   logprob_token_ids?: number[];
+  /** True by default. */
   entropy?: boolean;
 }
 
@@ -86,9 +87,10 @@ export interface LogitsOptions {
 }
 
 export interface LogprobsOptions extends LogitsOptions {
-  /** Most probable tokens to list. */
+  /** Most probable tokens to list, 5 by default. */
   topLogprobs?: number;
   temperature?: number;
+  /** False by default. */
   entropy?: boolean;
   /** For each row the token whose logprob and rank are wanted. */
   targets?: ArrayLike<number | null | undefined>;
@@ -201,6 +203,7 @@ export interface DrawRecord {
 
 /** What a log says of a row: the tokens that were drawn, and from what. */
 export interface SampleRecord {
+  /** The place of its request, or of its draft, in the call: for a log put in the number that the request has there. */
   request: number;
   position: number;
   status: Status;
@@ -231,7 +234,7 @@ export class Request {
   setParams(params: SamplingParams): void;
   /**
    * Takes the first drawn token of a record of `sample` into the output, or a token that was not drawn here. A record of another
-   * request, by its seed, or one that is not the next, by its position, is an error.
+   * request, by its seed and stream, or one that is not the next, by its position, is an error.
    */
   accept(drawn: SampleRecord | number): void;
 }

@@ -88,9 +88,14 @@ impl Engine {
         let asked = rows.asked(&requests)?;
         let drawn: Vec<Row<'_>> = asked.iter().flat_map(Asked::rows).collect();
         let samples = self.samples(logits, &drawn, inputs).await?;
-        let records = lines(drawn.iter().zip(&samples).enumerate().map(|(number, (row, sample))| {
-            Record::sample(number as u64, row.position, sample, Texts::NONE)
-        }))?;
+        // All rows of a draft are of its request.
+        let numbers =
+            (0..).zip(&asked).flat_map(|(number, asked)| asked.rows().into_iter().map(move |_| number));
+        let records = lines(
+            numbers
+                .zip(drawn.iter().zip(&samples))
+                .map(|(number, (row, sample))| Record::sample(number, row.position, sample, Texts::NONE)),
+        )?;
         let verdicts = verdicts(&asked, &samples);
         Ok(Samples::new(samples, records, verdicts))
     }

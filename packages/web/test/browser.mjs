@@ -44,9 +44,9 @@ export async function workPage(browser, file, pictures) {
     slider.dispatchEvent(new Event("input"));
   }, value);
   await moveTo("top_p", 2);
-  await page.waitForFunction(() => /^Params: .*top_p/.test(document.querySelector("#state").textContent), undefined, { timeout: 10_000 });
+  await page.waitForFunction(() => /^Params: .*top_p/.test(document.querySelector("#state").textContent), undefined, { timeout: 60_000 });
   await moveTo("top_p", 0.9);
-  await page.waitForFunction(() => !/^Params/.test(document.querySelector("#state").textContent), undefined, { timeout: 10_000 });
+  await page.waitForFunction(() => !/^Params/.test(document.querySelector("#state").textContent), undefined, { timeout: 60_000 });
   // Penalties look at the text before.
   await moveTo("repetition_penalty", 1.3);
   await page.keyboard.press("d");

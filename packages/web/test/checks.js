@@ -143,6 +143,7 @@ export async function drafts({ Sampler, Request }) {
     const tree = { request, tokens: [wrong(a), a, wrong(b), b, c], parents: [null, null, 1, 1, 3] };
     const found = await sampler.verify(rows([0, 1, 2, 3, 0, 1, 1, 2, 2, 3]), [chain, tree], { vocab });
     same(found.map(({ accepted }) => accepted), [[0, 1], [1, 3, 4]], "what stands");
+    same(found.map(({ records }) => records.map(({ request }) => request)), [[0, 0, 0], [1, 1, 1, 1]], "whose records they are");
     found[1].records.forEach((record) => request.accept(record));
     same(request.output, plain.output, "a draft changes nothing");
     // A draft of certainty about a token that is as good as impossible never stands; one of another is left to chance.
@@ -242,7 +243,10 @@ export async function refused({ Sampler }) {
     const sampler = await Sampler.create();
     assert(sampler.engine === "cpu" && sampler.fallbackReason.includes("no more devices today"), "the CPU engine");
     assert((await sampler.logprobs(noise(50))).length === 1, "which answers");
-    return { said: await caught(() => Sampler.create({ engine: "webgpu" }), "NoAdapter", "no more devices today") };
+    const said = await caught(() => Sampler.create({ engine: "webgpu" }), "NoAdapter", "no more devices today");
+    const { cause } = await Sampler.create({ engine: "webgpu" }).catch((error) => error);
+    assert(cause instanceof DOMException && cause.name === "OperationError", "the browser's own error");
+    return { said };
   } finally {
     GPUAdapter.prototype.requestDevice = requestDevice;
   }
@@ -278,8 +282,89 @@ export async function panic({ Sampler, Request }) {
   return { said: said[0] };
 }
 
+/** Without memory those who wait are told, too. */
+export async function exhausted({ Sampler }) {
+  const sampler = await Sampler.create({ engine: "webgpu" });
+  const { exhausts } = await import("/proof/sortilege.js");
+  const waiting = caught(() => sampler.logprobs(noise(100)), "Panic", "out of memory: 1024 bytes");
+  exhausts(); // a promise that nothing settles
+  const late = new Promise((_, reject) => setTimeout(reject, 60_000, new Error("nobody was told")));
+  const said = await Promise.race([waiting, late]);
+  await caught(() => sampler.logprobs(noise(100)), "Panic", "load the page again");
+  return { said };
+}
+
+/** A loop that takes no turn of the event loop, in which no finalizer runs, keeps no results. */
+export async function memory({ Sampler, Request }) {
+  const cpu = await Sampler.create({ engine: "cpu" });
+  const { memory } = await (await import("/package/sortilege.js")).default();
+  const [row, rows] = [noise(2000), noise(8 * 4000)];
+  const request = new Request({ seed: 1, processed_logprobs: 2000, raw_logprobs: 2000 });
+  const mask = new Uint32Array(2 ** 17).fill(-1);
+  const calls = {
+    topK: () => cpu.topK(row, 2 ** 15),
+    divergence: () => cpu.divergence(rows, rows, { rows: 4000 }),
+    sample: async () => request.accept((await cpu.sample(row, [request]))[0]),
+    "sample that fails": () => caught(() => cpu.sample(row, [request], { mask, tokens: {} }), "Logits", "no buffers"),
+  };
+  const grown = {};
+  for (const [name, call] of Object.entries(calls)) {
+    await call();
+    const before = memory.buffer.byteLength;
+    for (let i = 0; i < 150; i++) await call();
+    grown[name] = (memory.buffer.byteLength - before) / 2 ** 20;
+  }
+  assert(Object.values(grown).every((mebibytes) => mebibytes < 4), `grown by MiB: ${JSON.stringify(grown)}`);
+  return grown;
+}
+
+/** A buffer that the browser refuses once is not used again: the same call succeeds after it failed. */
+export async function refusedOnce({ Sampler }) {
+  const cpu = await Sampler.create({ engine: "cpu" });
+  const [rows, vocab] = [40, 9001];
+  const logits = noise(rows * vocab);
+  const expected = await cpu.logprobs(logits, { rows });
+  const said = [];
+  for (const label of ["sortilege scratch", "sortilege records"]) {
+    const device = await (await navigator.gpu.requestAdapter()).requestDevice();
+    const sampler = await Sampler.create({ device });
+    await sampler.prepare();
+    const { createBuffer } = device;
+    let refused = 0;
+    device.createBuffer = (descriptor) => {
+      if (descriptor.label !== label || refused) return createBuffer.call(device, descriptor);
+      refused++;
+      return createBuffer.call(device, { ...descriptor, usage: 0 });
+    };
+    said.push(await caught(() => sampler.logprobs(logits, { rows }), "Validation", "the device rejected"));
+    assert(refused === 1, `${label} was not refused`);
+    same(await sampler.logprobs(logits, { rows }), expected, `after a refused ${label}`);
+  }
+  return { said: said.length };
+}
+
+/** Where there is neither a page nor a worker, as in node: wgpu would panic. */
+export async function outside({ Sampler, Request, formatLog, load }, module) {
+  await caught(() => formatLog([]), "Params", "await load()");
+  await load(module);
+  assert(formatLog([]) === "", "an empty log");
+  const device = { features: new Set(), limits: {} };
+  const gpu = { requestAdapter: async () => ({ limits: {}, requestDevice: async () => device }) };
+  Object.defineProperty(globalThis, "navigator", { value: { gpu }, configurable: true });
+  const sampler = await Sampler.create();
+  assert(sampler.engine === "cpu" && sampler.fallbackReason.includes("pages and workers"), "the CPU engine, and why");
+  await caught(() => Sampler.create({ engine: "webgpu" }), "NoAdapter", "pages and workers");
+  await caught(() => Sampler.create({ device }), "NoAdapter", "pages and workers");
+  const request = new Request({ seed: 1 });
+  request.accept((await sampler.sample(noise(100), [request]))[0]);
+  assert(request.output.length === 1, "which draws");
+  return { reason: sampler.fallbackReason };
+}
+
 /** Errors are typed, and the module lives on. */
 export async function errors({ Sampler, Request, formatLog }) {
+  await caught(() => formatLog([]), "Params", "await load()");
+  await caught(() => new Request(), "Params", "await load()");
   const cpu = await Sampler.create({ engine: "cpu" });
   const logits = noise(100);
   const said = [
@@ -294,6 +379,9 @@ export async function errors({ Sampler, Request, formatLog }) {
     await caught(() => formatLog([], "xml"), "Params", "xml"),
     await caught(() => Sampler.create({ engine: "gpu" }), "Params", "gpu"),
   ];
+  const two = [new Request(), new Request({ logit_bias: { 5000: 1 } })];
+  const fault = await cpu.sample(noise(200), two, { rows: 2 }).catch((error) => error);
+  assert(fault.kind === "Params" && fault.row === 1, `the row at fault: ${fault.row}`);
   const request = new Request({ seed: 1 });
   const drawing = cpu.sample(logits, [request]);
   const [record] = await drawing;

@@ -2,7 +2,9 @@
 // alone need, what native code answers, and the example page. Each check is a page of its own. Pictures go beside the page.
 
 import { readFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { outside } from "./checks.js";
 import { isDeepStrictEqual } from "node:util";
 import { launch, open, workPage } from "./browser.mjs";
 import { serve } from "./serve.mjs";
@@ -41,12 +43,17 @@ async function inPage(browser, name, folder = "package") {
   }
 }
 
+await check("in node", async () => {
+  const library = await import(pathToFileURL(resolve(ours, "index.js")));
+  return outside(library, await readFile(`${ours}/sortilege_bg.wasm`));
+});
+
 const browser = await launch();
 console.log(`Chromium ${browser.version()}`);
-for (const name of ["interfaces", "types", "buffers", "drafts", "operations", "errors", "refused", "lost", "fault"]) {
+for (const name of ["interfaces", "types", "buffers", "drafts", "operations", "errors", "refused", "refusedOnce", "lost", "fault", "memory"]) {
   await check(name, () => inPage(browser, name));
 }
-for (const name of ["forgotten", "panic"]) await check(name, () => inPage(browser, name, "proof"));
+for (const name of ["forgotten", "panic", "exhausted"]) await check(name, () => inPage(browser, name, "proof"));
 await check("two tabs at once", async () => {
   const found = await Promise.all([inPage(browser, "interfaces"), inPage(browser, "interfaces")]);
   const [a, b] = found.map((tab) => new Set(tab.seeds));
