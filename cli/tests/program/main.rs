@@ -40,7 +40,8 @@ use serde_json::{Value, json};
 use crate::common::{Folder, npy, sha256, stderr, stored, successful};
 use crate::table::test_each;
 
-const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, or a --fail-if that holds, 4 no adapter";
+const EXIT_CODES: &str =
+    "Exit codes: 0 ok, 1 failed, 2 usage, 3 mismatch, or a --fail-if that holds, 4 no adapter";
 
 #[test]
 fn an_output_file_comes_with_how_it_was_made() {
