@@ -18,11 +18,10 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     let params = params(u, vocab)?;
     let prompt = tokens(u, vocab)?;
     let Ok(mut request) = Request::with_prompt(params, &prompt) else { return Ok(()) };
-    let mut position = u64::arbitrary(u)?;
-    for _ in 0..3 {
-        if step(u, &mut request, position, vocab)? {
-            position = position.wrapping_add(1);
-        }
+    let steps = 3;
+    let mut position = u64::arbitrary(u)?.min(u64::MAX - steps);
+    for _ in 0..steps {
+        position += u64::from(step(u, &mut request, position, vocab)?);
         if u.ratio(1, 4)? {
             let _ = request.set_params(self::params(u, vocab)?);
         }
