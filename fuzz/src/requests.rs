@@ -29,7 +29,7 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Draws a token from any bits, and accepts it; `false` if that is refused.
+/// Draws a token from any bits, and accepts it; `false` if there is no further one.
 fn step(u: &mut Unstructured<'_>, request: &mut Request, position: u64, vocab: u32) -> Result<bool> {
     let dtype = *u.choose(Dtype::ALL)?;
     let columns = vocab as usize;
@@ -53,8 +53,9 @@ fn step(u: &mut Unstructured<'_>, request: &mut Request, position: u64, vocab: u
     match Cpu.sample(&logits, &[row], &inputs) {
         Ok(samples) => {
             check(&samples[0], request.params(), vocab);
+            let before = request.output().len();
             request.accept(&samples[0]).expect("in turn");
-            Ok(true)
+            Ok(request.output().len() > before)
         }
         Err(error) => {
             let is_refused = request.params().validate_tokens(columns).is_err();
