@@ -263,7 +263,7 @@ fn grow(lane: u32) {
     for (var distance = 1u + lane; distance < n_tokens; distance += LANES) {
         let place = length_at(distance);
         let before = select(slots[place], 0u, distance + 1u == n_tokens); // a distance that was not there before
-        slots[place] = select(0u, before + 1u, last != NO_TOKEN && token_at(n_tokens - 1u - distance) == last);
+        slots[place] = select(0u, before + 1u, token_at(n_tokens - 1u - distance) == last && last != NO_TOKEN);
     }
     for (var i = lane; i < asked(AHEAD_BREAKERS); i += LANES) {
         if listed(breakers_at() + i) == last {
