@@ -138,7 +138,7 @@ async fn serve(engine: &Engine) -> Result<Vec<Result<Vec<u32>, String>>> {
         if !running.is_empty() {
             match engine.step(&mut running) {
                 Ok(flight) => in_flight.push_back(flight),
-                // Nothing was recorded: the others' step comes without the one that is at fault.
+                // Nothing was submitted: the others' step comes without the one that is at fault.
                 Err(error) => {
                     let Some(row) = error.row() else { return Err(error.into()) };
                     let left = running.swap_remove(row);

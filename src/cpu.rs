@@ -1,6 +1,8 @@
 //! The CPU engine, on the caller's slices, rows in parallel: the reference that kernels are validated against, and
 //! what a machine without a GPU uses.
 
+use std::hint::black_box;
+
 use crate::answer::{DecodeInfo, Divergence, DivergenceBits, Logprobs, LogprobsBits, Sample};
 use crate::arithmetic::exact;
 use crate::arithmetic::lane::PassScale;
@@ -96,9 +98,9 @@ impl Engine for Cpu {
     }
 
     fn log_softmax(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
-        // Rows that lie over one another may have more values than there is memory. Zeros are made at once, and may not be
-        // refused then.
-        let has_room = |values: &usize| Vec::<f32>::new().try_reserve_exact(*values).is_ok();
+        // Rows that lie over one another may have more values than there is memory. `vec!` would end the process; an allocation
+        // that is tried first can be refused.
+        let has_room = |values: &usize| black_box(Vec::<f32>::new().try_reserve_exact(*values)).is_ok();
         let Some(values) = logits.rows().checked_mul(logits.vocab()).filter(has_room) else {
             return Err(Error::Logits(format!(
                 "[{}][{}] values are more than memory can hold: lower `rows`",

@@ -6,10 +6,9 @@
 //! these leave the GPU.
 //!
 //! - **One read.** Two dispatches for each chunk of a batch and one copy; the logits are read once, in place, and of the
-//!   few subtiles that matter once more. A chunk is what one storage binding holds, and at most 65 535 rows
-//!   ([`Plan`] says it). (Lists of more than
-//!   1024 tokens, up to all of them, ranks of given tokens, blocks of draft tokens and rows that run ahead take further
-//!   dispatches; divergences read both batches twice.)
+//!   few subtiles that matter once more. A chunk is what one storage binding holds, and at most 65 535 rows ([`Plan`] says
+//!   it). (Lists of more than 1024 tokens, up to all of them, ranks of given tokens, blocks of draft tokens and rows that
+//!   run ahead take further dispatches; divergences read both batches twice.)
 //! - **Exact.** By design the same bits on every device, driver and batch size, and on the CPU: weights by floats where a
 //!   check of the device finds that each rounds by itself, otherwise by integers, and all else by integers
 //!   (`docs/exact.md`, `docs/sampling.md`). Each logprob of a probability above 1e-9 lies within 1e-6 nats of the true

@@ -299,4 +299,11 @@ fn samples_are_accepted_in_turn() {
     }
     in_flight.iter().for_each(|sample| request.accept(sample).expect("in turn"));
     refused(&mut request, &late, "with seed 1, this request draws with 2");
+    for seed in 3..100 {
+        request
+            .set_params(SamplingParams { seed: Some(seed), ..request.params().clone() })
+            .expect("in range");
+    }
+    let late = Sample { seed: 2, stream: 5, ..late };
+    refused(&mut request, &late, "with seed 2, this request draws with 99");
 }

@@ -9,7 +9,7 @@ use super::guard::{guarded, lock, made};
 use super::job::{Bindings, Kind};
 use super::mapping;
 use super::ring::{Call, Ring};
-use super::room::{Room, most_bytes, with_reserve};
+use super::room::{Room, most_bytes, rounded_up_within};
 use super::upload::Upload;
 use crate::answer::Decoding;
 use crate::error::{Error, Result};
@@ -214,7 +214,7 @@ impl Pool {
     pub(crate) fn work(&self, room: &Room, quads: usize) -> Result<wgpu::Buffer> {
         let most = most_bytes(&self.device);
         let bytes = (room.bytes() + quads as u64 * ROW_BYTES).max(1 << 16);
-        let Some(bytes) = with_reserve(bytes, most) else {
+        let Some(bytes) = rounded_up_within(bytes, most) else {
             return Err(Error::Limit(format!(
                 "the changes of rows that run ahead need {quads} quads beside the {} bytes of the requests, the device binds {most} \
                  bytes: lower `rows`, or accept tokens sooner",

@@ -10,7 +10,7 @@ pub(crate) fn most_bytes(device: &wgpu::Device) -> u64 {
 }
 
 /// Room for so many bytes and up to twice as many, within the most; nothing if there is not that much.
-pub(crate) fn with_reserve(bytes: u64, most: u64) -> Option<u64> {
+pub(crate) fn rounded_up_within(bytes: u64, most: u64) -> Option<u64> {
     (bytes <= most).then(|| bytes.checked_next_power_of_two().map_or(most, |more| more.min(most)))
 }
 
@@ -114,7 +114,7 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
-    use super::with_reserve;
+    use super::rounded_up_within;
 
     /// Whatever can be bound is given: most devices' limits are no power of two.
     #[test]
@@ -128,7 +128,7 @@ mod tests {
             (most + 1, None),
             (u64::MAX, None),
         ] {
-            assert_eq!(with_reserve(bytes, most), room, "{bytes} bytes");
+            assert_eq!(rounded_up_within(bytes, most), room, "{bytes} bytes");
         }
     }
 }

@@ -102,7 +102,7 @@ pub struct Sampler {
     pub(super) waiter: Arc<Waiter>,
     /// Complaints of a browser when a call was recorded last.
     #[cfg(target_family = "wasm")]
-    heard: std::sync::atomic::AtomicU32,
+    complaints: std::sync::atomic::AtomicU32,
 }
 
 impl Sampler {
@@ -162,15 +162,15 @@ impl Sampler {
             clock: options.timestamps.then(|| Clock::new(device, queue)).transpose()?,
             waiter,
             #[cfg(target_family = "wasm")]
-            heard: super::late::complaints().into(),
+            complaints: super::late::complaints().into(),
         })
     }
 
     /// Lets go of what was made before a browser complained of something: that may be what it complained of.
     #[cfg(target_family = "wasm")]
     pub(super) fn let_go_of_doubtful(&self) {
-        let heard = super::late::complaints();
-        if self.heard.swap(heard, std::sync::atomic::Ordering::Relaxed) != heard {
+        let complaints = super::late::complaints();
+        if self.complaints.swap(complaints, std::sync::atomic::Ordering::Relaxed) != complaints {
             self.pool.trim();
             self.pipelines.clear();
         }

@@ -188,7 +188,7 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// The record of a row of `sample`, of the stream that it was drawn with.
+    /// The record of a row of `sample`.
     #[must_use]
     pub fn sample(request: u64, position: u64, row: &Sample, texts: Texts<'a>) -> Self {
         Self::Sample(SampleRecord {

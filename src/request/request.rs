@@ -21,6 +21,9 @@ use crate::error::{Error, Result};
 use crate::filter::Cut;
 use crate::params::{Dry, SamplingParams};
 
+/// Seeds and streams that a request had before, of which samples are still taken.
+const MOST_FORMER_KEYS: usize = 64;
+
 /// A request in the making: its parameters, its seed, and the tokens that penalties, DRY and bad words look at. Keep it
 /// from step to step; it holds nothing of a device, so adding and removing requests moves no other's results.
 ///
@@ -208,6 +211,8 @@ impl Request {
         let seed = params.seed.unwrap_or(self.seed);
         if (seed, params.stream) != (self.seed, self.params.stream) {
             self.former_keys.push((self.seed, self.params.stream));
+            // A key that comes back keeps those behind its first place.
+            self.former_keys.drain(..self.former_keys.len().saturating_sub(MOST_FORMER_KEYS));
         }
         self.seed = seed;
         if params.mirostat != self.params.mirostat {

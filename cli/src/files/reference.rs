@@ -176,13 +176,14 @@ pub(crate) struct ReferenceFile {
 }
 
 impl ReferenceFile {
-    /// Whether a file is a reference. The first bytes of a stream, and of standard input, must say so: the rest is read
-    /// once.
+    /// Whether a file is a reference. The first bytes of a stream must say so, whose rest is read once, and of what a link
+    /// such as `/dev/stdin` leads to: opened again, it may be where the first one is.
     pub(crate) fn is_reference(opened: &Opened) -> Result<bool> {
         if opened.head.get(8) != Some(&b'{') {
             return Ok(false);
         }
-        if opened.is_stream() || is_stdin(&opened.path) {
+        let is_file = opened.path.symlink_metadata().is_ok_and(|found| found.is_file());
+        if opened.is_stream() || is_stdin(&opened.path) || !is_file {
             let says = format!("\"{KEY}\":\"reference");
             return Ok(opened.head.windows(says.len()).any(|bytes| bytes == says.as_bytes()));
         }

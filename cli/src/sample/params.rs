@@ -1,6 +1,8 @@
 //! Sampling parameters of which any may be missing (long: a field for each): options of the command line, keys of a file of
 //! parameters, and the `sampling` of a sidecar. The library says what they mean, and checks them.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use sortilege::{Dry, Mirostat, SamplingParams};
@@ -322,6 +324,19 @@ impl PartialParams {
             );
         }
         laid
+    }
+
+    /// These, and another program's defaults where there are none, of which what was taken is named. Greedy takes none.
+    pub(super) fn with_defaults(&self, defaults: &Self, taken: &mut BTreeSet<&'static str>) -> Self {
+        if self.temperature == Some(0.0) {
+            return self.clone();
+        }
+        let takes = [
+            ("top_k 50", self.top_k.is_none() && defaults.top_k.is_some()),
+            ("its order of filters", self.order.is_none() && defaults.order.is_some()),
+        ];
+        taken.extend(takes.into_iter().filter(|(_, is_taken)| *is_taken).map(|(name, _)| name));
+        self.over(defaults)
     }
 
     /// Puts tokens in place of DRY's breakers that are texts, for a vocabulary of so many.

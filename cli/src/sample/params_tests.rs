@@ -141,7 +141,8 @@ const SAME: &[(&str, &str)] = &[
     (r#"{"transformers_version": "4.51.0", "temperature": 0.6}"#, r#"{"temperature": 0}"#),
     (
         r#"{"transformers_version": "4.51.0", "do_sample": true, "top_k": 5}"#,
-        r#"{"top_k": 5, "order": ["temperature", "top_h", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"]}"#,
+        r#"{"top_k": 5, "order": ["temperature", "top_n_sigma", "top_h", "top_k", "top_p", "min_p", "typical_p",
+            "epsilon_cutoff", "eta_cutoff", "p_less", "top_a", "xtc", "mirostat"]}"#,
     ),
     (
         r#"{"transformers_version": "4.51.0", "do_sample": true, "order": "llama"}"#,
@@ -180,7 +181,6 @@ const UNUSED: &[&str] = &[
     "n_predict",
     "transformers_version",
     "do_sample",
-    "top_k (missing: 50, as in transformers)",
     "temperature (do_sample: false is greedy)",
     "do_sample (missing: greedy, as in transformers)",
     "prompt (texts are not tokenised here: give token ids)",

@@ -45,9 +45,22 @@ const EXTRA: &[(&str, &str)] = &[
 /// Their keys that would pass for misspelt ones of ours, and nothing of ours says.
 const THEIRS: &[&str] = &["bos_token_id", "cls_token_id", "eot_token_id", "eod_token_id"];
 
-/// The filters that transformers has, in its order.
-const TRANSFORMERS_ORDER: [&str; 8] =
-    ["temperature", "top_h", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"];
+/// The filters in the order of transformers, where it has them; the others where `vllm` has them.
+const TRANSFORMERS_ORDER: [&str; 13] = [
+    "temperature",
+    "top_n_sigma",
+    "top_h",
+    "top_k",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "epsilon_cutoff",
+    "eta_cutoff",
+    "p_less",
+    "top_a",
+    "xtc",
+    "mirostat",
+];
 /// Its top-k where a file says nothing: files have what differs from its defaults.
 const TRANSFORMERS_TOP_K: u32 = 50;
 
@@ -76,7 +89,7 @@ pub(super) fn translate(mut object: Map<String, Value>, ours: &[String]) -> Resu
             && (THEIRS.contains(&key.as_str()) || nearest(key, ours).is_none_or(|near| near == key))
     };
     let has_theirs = object.keys().any(is_theirs);
-    let defaults = defaults(&object, &mut unused);
+    let defaults = defaults(&object);
     choose_greedy(&mut object, &mut unused);
     choose_seed(&mut object);
     leave_texts(&mut object, &mut unused);
@@ -173,16 +186,13 @@ fn choose_greedy(object: &mut Map<String, Value>, unused: &mut Vec<String>) {
 }
 
 /// What transformers samples with where its file says nothing.
-fn defaults(object: &Map<String, Value>, unused: &mut Vec<String>) -> Map<String, Value> {
+fn defaults(object: &Map<String, Value>) -> Map<String, Value> {
     let mut defaults = Map::new();
     let is_greedy = |value: &Value| *value == Value::Bool(false) || value == "false";
     if !object.contains_key("transformers_version") || object.get("do_sample").is_none_or(is_greedy) {
         return defaults;
     }
-    if !object.contains_key("top_k") {
-        unused.push(format!("top_k (missing: {TRANSFORMERS_TOP_K}, as in transformers)"));
-        defaults.insert("top_k".to_owned(), Value::from(TRANSFORMERS_TOP_K));
-    }
+    defaults.insert("top_k".to_owned(), Value::from(TRANSFORMERS_TOP_K));
     defaults.insert("order".to_owned(), Value::from(TRANSFORMERS_ORDER.as_slice()));
     defaults
 }

@@ -1,5 +1,6 @@
 //! The requests of a file of logits: what the command line and the file of parameters ask of each. It draws nothing.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use sortilege::{Request, SamplingParams};
@@ -10,8 +11,9 @@ use super::idle::{Asked, IdleTally};
 use super::params::PartialParams;
 use super::params_file::{ReadParams, read_params};
 use super::prompts::Prompts;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, note};
 use crate::files::LogitsFile;
+use crate::shown::shown_path;
 
 /// Rough bytes of a sample in memory, of each of its list entries and of each of its draws.
 const SAMPLE_BYTES: [usize; 3] = [512, 64, 192];
@@ -61,19 +63,19 @@ impl Requests {
         // What is wrong without a file, and still is with it, is no fault of the file's.
         let common_problem = RequestSpec::new(&common, false).check(logits).err();
         let mut is_common = false;
-        let mut idle = IdleTally::default();
+        let (mut idle, mut taken) = (IdleTally::default(), BTreeSet::new());
         let mut take = |number: Option<usize>, read: &ReadParams| {
-            let (own, defaults) = (&read.params, &read.defaults);
-            let mut given = own.over(&common).over(defaults);
-            given.resolve_breakers(&mut texts, logits.vocab)?;
-            let spec = RequestSpec::new(&given, number.is_some() && own.stream.is_some());
+            let mut asked = read.params.over(&common);
+            asked.resolve_breakers(&mut texts, logits.vocab)?;
+            let given = asked.with_defaults(&read.defaults, &mut taken);
+            let spec = RequestSpec::new(&given, number.is_some() && read.params.stream.is_some());
             let last = number.unwrap_or(count.saturating_sub(1));
             spec.check(logits).and_then(|()| spec.check_numbers(positions, last)).inspect_err(|problem| {
                 is_common = common_problem.as_ref().is_some_and(|own| own.to_string() == problem.to_string());
             })?;
             requests.specs.push(spec);
             for request in requests.of_last_spec(number) {
-                idle.count(&requests.asked(request, &given, args, logits));
+                idle.count(&requests.asked(request, &asked, args, logits));
             }
             Ok(())
         };
@@ -81,6 +83,10 @@ impl Requests {
             Some(path) => {
                 let read = read_params(path, count, logits.vocab, take);
                 read.map_err(|problem| common_problem.filter(|_| is_common).unwrap_or(problem))?;
+                if !taken.is_empty() {
+                    let taken: Vec<&str> = taken.into_iter().collect();
+                    note!("note: {}: as in transformers: {}", shown_path(path), taken.join(", "));
+                }
             }
             None => take(None, &ReadParams::default())?,
         }

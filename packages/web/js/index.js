@@ -116,7 +116,7 @@ export class Request {
 
   /**
    * Takes the first drawn token of a record of `sample` into the output, or a token that was not drawn here. A record of another
-   * request, by its seed, or one that is not the next, by its position, is an error.
+   * request, by its seed and stream, or one that is not the next, by its position, is an error.
    */
   accept(drawn) {
     if (typeof drawn === "number") return tried(() => this.inner.accept_token(tokens([drawn], "accept")[0]));

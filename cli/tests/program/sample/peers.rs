@@ -46,7 +46,7 @@ fn files_of_other_programs_are_read_as_they_are() {
         (
             r#"{"do_sample": true, "temperature": 0.6, "transformers_version": "5.0.0"}"#,
             "--temperature 0.6 --top-k 50 --order temperature,top_h,top_k,top_p,min_p,typical_p,epsilon_cutoff,eta_cutoff",
-            &["do_sample", "top_k (missing: 50, as in transformers)", "transformers_version"],
+            &["do_sample", "transformers_version"],
         ),
         (
             LLAMA,
@@ -78,9 +78,22 @@ fn files_of_other_programs_are_read_as_they_are() {
 fn a_default_of_another_program_lies_under_the_options() {
     let folder = folder();
     folder.put("own.json", r#"{"do_sample": true, "transformers_version": "5.0.0"}"#);
-    for (options, kept) in [("", 50), ("--top-k 7", 7), ("--top-k 0", 64)] {
-        let text = folder.text(&format!("sample flat.npy --params own.json --seed 1 --device cpu {options}"));
+    let taken = "note: own.json: as in transformers: its order of filters, top_k 50";
+    let order = "note: own.json: as in transformers: its order of filters";
+    for (options, kept, told) in [
+        ("--seed 1", 50, Some(taken)),
+        ("--seed 1 --top-k 7", 7, Some(order)),
+        ("--seed 1 --top-k 0", 64, Some(order)),
+        // Filters that transformers does not have keep their place in the order.
+        ("--seed 1 --top-n-sigma 9 --xtc-probability 0.5 --mirostat-tau 30", 50, Some(taken)),
+        ("--temperature 0", 64, None),
+    ] {
+        let line = format!("sample flat.npy --params own.json --device cpu {options}");
+        let output = successful(&line, folder.run(&line));
+        let (text, said) = (String::from_utf8_lossy(&output.stdout).into_owned(), stderr(&output));
         assert!(text.contains(&format!("\"kept\":{kept},")), "{options}: {text}");
+        assert_eq!(said.lines().find(|line| line.contains("as in transformers")), told, "{options}: {said}");
+        assert!(!said.contains("cannot act"), "{options}: {said}");
     }
 }
 
