@@ -9,7 +9,7 @@ use super::octaves::{GROUP, Octaves, high, low};
 use crate::arithmetic::exact::{self, Scale};
 use crate::arithmetic::format::{SUBTILE_TOKENS, TILE_TOKENS};
 use crate::arithmetic::lane::{self, LaneScale};
-use crate::logits::RowBits;
+use crate::logits::{RowBits, TileRoom};
 
 /// Tokens of a vector.
 pub(super) const WIDTH: usize = 16;
@@ -20,8 +20,8 @@ const GROUPS: usize = TILE_TOKENS / GROUP;
 const GROUP_LANES: usize = GROUP / 16;
 
 /// The lanes of a tile, group by group: lane `k` of a subtile has its tokens `16 i + 4 k + j`, with `i` and `j` below four.
-/// Aligned for two sums in a word of 64 bits, as [`Lanes::merge`] takes them.
-#[repr(C, align(8))]
+/// Aligned as [`TileRoom`] is, and so for two sums in a word of 64 bits, as [`Lanes::merge`] takes them.
+#[repr(C, align(64))]
 pub(super) struct Lanes {
     /// Bits of the maxima.
     max: [[u32; GROUP_LANES]; GROUPS],
@@ -54,20 +54,20 @@ impl Lanes {
         &mut self,
         simd: S,
         rest: RowBits<'b>,
-        room: &'b mut [u32; TILE_TOKENS],
+        room: &'b mut TileRoom,
         scale: LaneScale,
     ) -> (&'b [u32], u32) {
         let tile = rest.range(0, rest.len().min(TILE_TOKENS));
         let mut max_bits = u32x16::splat(simd, 0);
         let mut before: Option<(usize, &[u32; GROUP])> = None;
-        let groups = tile.runs(GROUP).zip(room.as_chunks_mut().0).enumerate();
+        let groups = tile.runs(GROUP).zip(room.0.as_chunks_mut().0).enumerate();
         let n_groups = tile.len().div_ceil(GROUP);
         // The maxima of a group are on their way while the tokens of the one before are weighed.
         for group in groups.map(Some).chain([None]) {
             let mut next = None;
             if let Some((number, (group, room))) = group {
                 rest.prefetch(number * GROUP, GROUP);
-                let bits = padded(group, room);
+                let bits = padded(simd, group, room);
                 self.max[number] = maxima(simd, bits, &mut max_bits);
                 next = Some((number, bits));
             }
@@ -84,7 +84,7 @@ impl Lanes {
                     whole_sums(simd, &self.surprisal_parts[number], lane::WHOLE_SURPRISALS);
             }
         }
-        (tile.in_place().unwrap_or(&room[..tile.len()]), simd.reduce_max_u32x16(max_bits))
+        (tile.in_place().unwrap_or(&room.0[..tile.len()]), simd.reduce_max_u32x16(max_bits))
     }
 
     /// Sums over the tokens of the group of this number, four to a place.
@@ -205,7 +205,7 @@ fn token<S: Simd, const SURPRISAL: bool>(
 
 /// Bits of a group of tokens, in place or in the room; behind the last one of a row is -infinity.
 #[inline(always)]
-fn padded<'b>(group: RowBits<'b>, room: &'b mut [u32; GROUP]) -> &'b [u32; GROUP] {
+fn padded<'b, S: Simd>(simd: S, group: RowBits<'b>, room: &'b mut [u32; GROUP]) -> &'b [u32; GROUP] {
     let (tokens, rest) = room.split_at_mut(group.len());
     if let Some(bits) = group.in_place() {
         if let Ok(whole) = bits.try_into() {
@@ -213,7 +213,7 @@ fn padded<'b>(group: RowBits<'b>, room: &'b mut [u32; GROUP]) -> &'b [u32; GROUP
         }
         tokens.copy_from_slice(bits);
     } else {
-        group.widened(tokens);
+        group.widened_with(simd, tokens);
     }
     rest.fill(exact::BITS_NEG_INFINITY);
     room

@@ -8,7 +8,7 @@ use crate::arithmetic::format::TILE_TOKENS;
 use crate::arithmetic::wide::{ln_mass_fixed, log_softmax_bits};
 #[cfg(feature = "gpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
-use crate::logits::RowBits;
+use crate::logits::{RowBits, TileRoom};
 
 /// One workgroup per tile, dispatch (tiles, rows).
 #[cfg(feature = "gpu")]
@@ -31,9 +31,9 @@ fn run_at(level: Level, row: RowBits<'_>, distribution: &DistributionBits, out: 
     let max_bits = exact::bits_of_key(distribution.max_key);
     let ln_mass = ln_mass_fixed(distribution.mass);
     dispatch!(level, simd => simd.vectorize(#[inline(always)] || {
-        let mut widened = [0; TILE_TOKENS];
+        let mut room = TileRoom::new();
         for (tile, out) in row.runs(TILE_TOKENS).zip(out.chunks_mut(TILE_TOKENS)) {
-            let bits = tile.widened(&mut widened);
+            let bits = tile.widened_with(simd, &mut room.0);
             if tame(max_bits) && bits.iter().all(|&bits| tame(bits)) {
                 in_double(bits, max_bits, ln_mass, out);
             } else {

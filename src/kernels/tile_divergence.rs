@@ -11,7 +11,7 @@ use crate::arithmetic::exact::{BITS_NEG_INFINITY, KEY_INFINITY, bits_of_key, key
 use crate::arithmetic::format::TILE_TOKENS;
 #[cfg(feature = "gpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
-use crate::logits::RowBits;
+use crate::logits::{RowBits, TileRoom};
 
 /// One workgroup per tile, dispatch (tiles, rows).
 #[cfg(feature = "gpu")]
@@ -48,11 +48,15 @@ fn run_at(level: Level, rows: [RowBits<'_>; 2]) -> Vec<TileDivergence> {
 
 #[inline(always)]
 fn of_rows<S: Simd>(simd: S, rows: [RowBits<'_>; 2]) -> Vec<TileDivergence> {
-    let (mut room, mut pairs) = ([[0; TILE_TOKENS]; 2], Pairs::new());
+    let (mut room, mut pairs) = ([TileRoom::new(), TileRoom::new()], Pairs::new());
     let [first, second] = rows.map(|row| row.runs(TILE_TOKENS));
     let tile = |(first, second): (RowBits<'_>, RowBits<'_>)| {
         let [room, other] = &mut room;
-        of_tile(simd, &mut pairs, [first.widened(room), second.widened(other)])
+        of_tile(
+            simd,
+            &mut pairs,
+            [first.widened_with(simd, &mut room.0), second.widened_with(simd, &mut other.0)],
+        )
     };
     first.zip(second).map(tile).collect()
 }

@@ -13,7 +13,7 @@ use crate::arithmetic::format::TILE_TOKENS;
 use crate::arithmetic::wide::ln_mass_fixed;
 #[cfg(feature = "gpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
-use crate::logits::RowBits;
+use crate::logits::{RowBits, TileRoom};
 
 /// One workgroup per tile, dispatch (tiles, rows).
 #[cfg(feature = "gpu")]
@@ -38,11 +38,11 @@ fn run_at(level: Level, rows: [RowBits<'_>; 2], row: &mut DivergenceBits) {
 #[inline(always)]
 fn of_rows<S: Simd>(simd: S, rows: [RowBits<'_>; 2], row: &mut DivergenceBits) {
     let (max_bits, ln_masses) = (row.max_keys.map(bits_of_key), row.masses.map(ln_mass_fixed));
-    let (mut room, mut pairs) = ([[0; TILE_TOKENS]; 2], Pairs::new());
+    let (mut room, mut pairs) = ([TileRoom::new(), TileRoom::new()], Pairs::new());
     let [first, second] = rows.map(|row| row.runs(TILE_TOKENS));
     for (first, second) in first.zip(second) {
         let [own, other] = &mut room;
-        let tiles = [first.widened(own), second.widened(other)];
+        let tiles = [first.widened_with(simd, &mut own.0), second.widened_with(simd, &mut other.0)];
         let sums = of_tile(simd, &mut pairs, tiles, max_bits, ln_masses);
         for (all, sum) in row.informations.iter_mut().zip(sums) {
             *all += information_of_tile(sum);

@@ -13,7 +13,7 @@ use crate::arithmetic::lane::PassScale;
 use crate::arithmetic::merge::{TileStats, tile};
 #[cfg(feature = "gpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
-use crate::logits::RowBits;
+use crate::logits::{RowBits, TileRoom};
 
 /// One workgroup per tile, dispatch (tiles, rows).
 #[cfg(feature = "gpu")]
@@ -81,11 +81,11 @@ fn scan<S: Simd, const SURPRISAL: bool>(
 ) -> Tiles {
     let mut stats = Vec::with_capacity(row.len().div_ceil(TILE_TOKENS));
     let mut delegates = vec![exact::KEY_NEG_INFINITY; row.len().div_ceil(SUBTILE_TOKENS)];
-    let mut widened = [0; TILE_TOKENS]; // stays in the nearest cache
+    let mut room = TileRoom::new(); // stays in the nearest cache
     let mut lanes = Lanes::new();
     for (tile, delegates) in delegates.chunks_mut(TILE_TOKENS / SUBTILE_TOKENS).enumerate() {
         let rest = row.range(tile * TILE_TOKENS, row.len());
-        let (bits, max_bits) = lanes.fill::<S, SURPRISAL>(simd, rest, &mut widened, scale.lane);
+        let (bits, max_bits) = lanes.fill::<S, SURPRISAL>(simd, rest, &mut room, scale.lane);
         let max_key = lanes.delegates(delegates);
         let has_nan = max_bits > exact::BITS_NEG_INFINITY || max_key > exact::KEY_INFINITY;
         let max_key = if has_nan { mark_nan(bits, delegates) } else { max_key };
@@ -315,20 +315,5 @@ pub(super) mod tests {
         let heaviest = (0..row.len()).max_by_key(|&token| exact::key_of_bits(row[token])).expect("not empty");
         row[heaviest] ^= 1;
         assert!(run_at(Level::new(), RowBits::of_f32(&row), 0, scale, true) != before);
-    }
-
-    #[test]
-    fn halves_are_widened_wherever_they_lie() {
-        let stored: Vec<u16> = (0..=u16::MAX).collect();
-        for dtype in [Dtype::F16, Dtype::Bf16] {
-            for offset in [0, 1] {
-                let mut bytes = vec![0; offset];
-                bytes.extend_from_slice(bytemuck::cast_slice(&stored));
-                let logits = Logits::new(&bytes[offset..], dtype, 1, stored.len()).expect("a row");
-                let mut room = vec![0; stored.len()];
-                let want: Vec<u32> = stored.iter().map(|&half| dtype.widen(half.into())).collect();
-                assert_eq!(logits.row_bits(0).widened(&mut room), want, "{dtype} at {offset}");
-            }
-        }
     }
 }

@@ -8,7 +8,7 @@ use super::octaves::{GROUP, Octaves, high, low};
 use crate::arithmetic::exact::{self, Scale};
 use crate::arithmetic::format::TILE_TOKENS;
 use crate::arithmetic::rng::point;
-use crate::logits::RowBits;
+use crate::logits::{RowBits, TileRoom};
 
 /// The token at which the sum of the weights passes the point that a number chooses; `None` where nothing has weight.
 /// The bits are those of the tile's maximum.
@@ -18,8 +18,8 @@ pub(super) fn token_at(tile: RowBits<'_>, max_bits: u32, scale: Scale, number: u
 
 fn token_with(level: Level, tile: RowBits<'_>, max_bits: u32, scale: Scale, number: u64) -> Option<usize> {
     dispatch!(level, simd => simd.vectorize(#[inline(always)] || {
-        let mut widened = [0; TILE_TOKENS];
-        let bits = tile.widened(&mut widened);
+        let mut room = TileRoom::new();
+        let bits = tile.widened_with(simd, &mut room.0);
         let mut masses = [0; TILE_TOKENS / GROUP];
         for (mass, group) in masses.iter_mut().zip(bits.chunks(GROUP)) {
             *mass = mass_of(simd, group, max_bits, scale);

@@ -5,7 +5,7 @@ use crate::arithmetic::exact;
 use crate::arithmetic::format::TILE_TOKENS;
 #[cfg(feature = "gpu")]
 use crate::kernels::kernel::{Kernel, Slot, wgsl};
-use crate::logits::RowBits;
+use crate::logits::{RowBits, TileRoom};
 
 /// One workgroup per view of a row, dispatch (views, rows).
 #[cfg(feature = "gpu")]
@@ -86,9 +86,9 @@ impl Counts {
 fn count(row: RowBits<'_>, bounds: Bounds, keys: &[i32]) -> (Vec<u32>, Vec<u32>) {
     let (mut equal, mut above) = (vec![0; keys.len()], vec![0; keys.len()]);
     let Some(&least) = keys.first() else { return (equal, above) };
-    let mut room = [0; TILE_TOKENS];
+    let mut room = TileRoom::new();
     for (tile, first) in row.runs(TILE_TOKENS).zip((0u32..).step_by(TILE_TOKENS)) {
-        for (&bits, token) in tile.widened(&mut room).iter().zip(first..) {
+        for (&bits, token) in tile.widened(&mut room.0).iter().zip(first..) {
             let key = exact::key_of_bits(bits);
             if key < least || !bounds.hold((key, token)) {
                 continue;

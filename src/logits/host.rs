@@ -3,8 +3,11 @@
 #[cfg(feature = "device")]
 use std::borrow::Cow;
 
+use fearless_simd::Simd;
+
 use super::dtype::Dtype;
 use super::shape::{bytes_needed, validate_shape};
+use super::widen;
 use crate::error::{Error, Result};
 
 /// A batch of logits in host memory: `[rows][vocab]`, rows `row_stride` elements apart, or each where an offset says. Borrows
@@ -247,23 +250,29 @@ impl<'a> RowBits<'a> {
         let room = &mut room[..self.len()];
         match self.dtype {
             Dtype::F32 => bytemuck::cast_slice_mut(room).copy_from_slice(self.bytes),
-            Dtype::F16 => widen_halves(self.bytes, Dtype::F16, room),
-            Dtype::Bf16 => widen_halves(self.bytes, Dtype::Bf16, room),
+            Dtype::F16 => widen::halves(self.bytes, Dtype::F16, room),
+            Dtype::Bf16 => widen::halves(self.bytes, Dtype::Bf16, room),
         }
         room
+    }
+
+    /// The same by the instructions of this level: a NaN may come out as another one of its sign.
+    #[inline(always)]
+    pub(crate) fn widened_with<'b, S: Simd>(&self, simd: S, room: &'b mut [u32]) -> &'b [u32]
+    where
+        'a: 'b,
+    {
+        let tokens = self.len();
+        if self.dtype == Dtype::F16 && widen::f16_with(simd, self.bytes, &mut room[..tokens]) {
+            return &room[..tokens];
+        }
+        self.widened(room)
     }
 
     /// Bits of every token, in order.
     pub(crate) fn iter(self) -> impl Iterator<Item = u32> + 'a {
         let dtype = self.dtype;
         self.bytes.chunks_exact(dtype.bytes()).map(move |element| read(element, dtype))
-    }
-}
-
-#[inline(always)]
-fn widen_halves(bytes: &[u8], dtype: Dtype, room: &mut [u32]) {
-    for (wide, stored) in room.iter_mut().zip(bytes.as_chunks().0) {
-        *wide = dtype.widen(u16::from_ne_bytes(*stored).into());
     }
 }
 

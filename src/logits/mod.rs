@@ -4,6 +4,7 @@ mod dtype;
 mod host;
 pub(crate) mod order;
 mod shape;
+mod widen;
 
 pub use dtype::Dtype;
 pub use host::Logits;
@@ -11,3 +12,4 @@ pub use shape::Shape;
 
 pub(crate) use host::RowBits;
 pub(crate) use shape::{bytes_needed, validate_pair, validate_shape};
+pub(crate) use widen::TileRoom;
