@@ -6,7 +6,7 @@ use fearless_simd::{Level, dispatch};
 use crate::arithmetic::exact::{self, Scale};
 use crate::arithmetic::format::SUBTILE_TOKENS;
 use crate::arithmetic::merge::{RowStats, TileStats, merge_tiles};
-use crate::logits::{RowBits, order};
+use crate::logits::{Room, RowBits, order};
 
 pub(crate) struct View<'a> {
     pub(crate) bits: RowBits<'a>,
@@ -44,13 +44,13 @@ impl<'a> View<'a> {
     /// Tokens with a larger key, and with this one.
     fn counts(&self, level: Level, own: i32) -> [u32; 2] {
         dispatch!(level, simd => simd.vectorize(#[inline(always)] || {
-            let mut room = [0; SUBTILE_TOKENS];
+            let mut room = Room::<SUBTILE_TOKENS>::new();
             let (mut greater, mut equal) = (0, 0);
             for (subtile, delegate) in self.bits.runs(SUBTILE_TOKENS).zip(&self.delegates) {
                 if *delegate < own {
                     continue; // as nearly all of a likely token are
                 }
-                for &bits in subtile.widened(&mut room) {
+                for &bits in subtile.widened_with(simd, &mut room.0) {
                     let key = exact::key_of_bits(bits);
                     greater += u32::from(key > own);
                     equal += u32::from(key == own);

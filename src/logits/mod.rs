@@ -12,4 +12,4 @@ pub use shape::Shape;
 
 pub(crate) use host::RowBits;
 pub(crate) use shape::{bytes_needed, validate_pair, validate_shape};
-pub(crate) use widen::TileRoom;
+pub(crate) use widen::{Room, TileRoom};

@@ -5,14 +5,17 @@ use fearless_simd::Simd;
 use super::dtype::Dtype;
 use crate::arithmetic::format::TILE_TOKENS;
 
-/// Room for the widened tokens of a tile, at the start of a line of the caches: a vector of 64 bytes that lies in two lines
-/// takes twice as long to store and to load.
+/// Room for widened tokens, at the start of a line of the caches: a vector of 64 bytes that lies in two lines takes twice as
+/// long to store and to load.
 #[repr(align(64))]
-pub(crate) struct TileRoom(pub(crate) [u32; TILE_TOKENS]);
+pub(crate) struct Room<const TOKENS: usize>(pub(crate) [u32; TOKENS]);
 
-impl TileRoom {
+/// Room for a tile.
+pub(crate) type TileRoom = Room<TILE_TOKENS>;
+
+impl<const TOKENS: usize> Room<TOKENS> {
     pub(crate) const fn new() -> Self {
-        Self([0; TILE_TOKENS])
+        Self([0; TOKENS])
     }
 }
 
