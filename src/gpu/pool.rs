@@ -37,7 +37,8 @@ const MAX_TARGETS: usize = 4;
 pub(crate) struct Pool {
     device: wgpu::Device,
     queue: wgpu::Queue,
-    ring: Ring,
+    /// A call in flight goes back to the ring that it came from.
+    ring: Mutex<Ring>,
     /// The one used last comes last.
     plans: Mutex<Vec<Arc<Plan>>>,
     /// Room for the changes of a step.
@@ -59,7 +60,7 @@ impl Pool {
         Self {
             device: device.clone(),
             queue: queue.clone(),
-            ring: Ring::default(),
+            ring: Mutex::default(),
             plans: Mutex::default(),
             steps: Mutex::default(),
             scratch: Mutex::default(),
@@ -78,9 +79,9 @@ impl Pool {
         }
     }
 
-    /// Where the buffers of a call go back to.
-    pub(crate) fn ring(&self) -> &Ring {
-        &self.ring
+    /// Where the buffers of a call that is made now go back to.
+    pub(crate) fn ring(&self) -> Ring {
+        lock(&self.ring).clone()
     }
 
     pub(crate) fn count_back(&self, bytes: u64) {
@@ -96,9 +97,9 @@ impl Pool {
         *lock(&self.steps) = steps;
     }
 
-    /// Lets go of everything idle.
+    /// Lets go of everything idle, and of what is in flight when it comes back.
     pub(crate) fn trim(&self) {
-        lock(&self.ring).clear();
+        *lock(&self.ring) = Ring::default();
         lock(&self.plans).clear();
         *lock(&self.scratch) = None;
         *lock(&self.results) = [None, None];
@@ -108,7 +109,7 @@ impl Pool {
 
     /// Returns a call to the ring once the encoder's commands have run.
     pub(crate) fn give_back_when_done(&self, encoder: &wgpu::CommandEncoder, call: Call) {
-        let ring = self.ring.clone();
+        let ring = self.ring();
         encoder.on_submitted_work_done(move || lock(&ring).push(call));
     }
 
@@ -159,7 +160,7 @@ impl Pool {
         is_bound: impl Fn(&Bindings) -> bool,
     ) -> Result<Call> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        let idle = lock(&self.ring).take(kind, plan, is_bound);
+        let idle = lock(&self.ring()).take(kind, plan, is_bound);
         let mut call = match idle {
             Some(call) => call,
             None => self.new_call(kind, plan, room)?,
@@ -285,5 +286,30 @@ mod tests {
         };
         let before = fly();
         assert_eq!(fly() - before, 400, "a number each");
+    }
+
+    #[test]
+    fn what_was_in_flight_when_all_was_let_go_is_not_used_again() {
+        let gpu = Gpu::any().expect("an adapter");
+        let source = gpu.upload(bytemuck::cast_slice(&[1.0f32, 2.0, 3.0])).expect("uploaded");
+        let logits = GpuLogits::packed(&source, Dtype::F32, 1, 3);
+        let sampler = gpu.sampler();
+        let step = || {
+            let submitted =
+                gpu.submit(|encoder| sampler.logprobs(encoder, &logits, &LogprobsParams::default(), &[]));
+            submitted.expect("recorded")
+        };
+        let idle = || sampler.pool.ring().lock().expect("no panic").idle();
+        let first = step().wait().expect("records");
+        let before = idle();
+        let in_flight = step();
+        assert_eq!(idle(), before - 1, "one is used again");
+        sampler.trim();
+        assert_eq!(in_flight.wait().expect("records"), first);
+        assert_eq!(idle(), 0);
+        assert_eq!(step().wait().expect("records"), first);
+        assert_eq!(idle(), 1);
+        sampler.trim();
+        assert_eq!(idle(), 0);
     }
 }

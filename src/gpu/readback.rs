@@ -70,7 +70,7 @@ impl<R> Pending<R> {
     pub(super) fn empty(sampler: &Sampler, plan: &Arc<Plan>, lists: usize) -> Self {
         Self {
             call: None,
-            ring: sampler.pool.ring().clone(),
+            ring: sampler.pool.ring(),
             device: sampler.device.clone(),
             waiter: sampler.waiter.clone(),
             plan: plan.clone(),

@@ -48,13 +48,14 @@ pub(crate) struct Idle {
 }
 
 impl Idle {
-    pub(crate) fn clear(&mut self) {
-        *self = Self { asked: self.asked, ..Self::default() };
-    }
-
     pub(crate) fn push(&mut self, call: Call) {
         self.calls.push(Call { idle_since: self.asked, ..call });
         self.most = self.most.max(self.calls.len());
+    }
+
+    #[cfg(test)]
+    pub(super) fn idle(&self) -> usize {
+        self.calls.len()
     }
 
     /// One that is bound to these buffers, or made for this plan, or of its kind and long idle. Old ones are let go.

@@ -199,9 +199,10 @@ impl Sampler {
         self.pool.traffic()
     }
 
-    /// Lets go of the buffers and bindings of idle calls, which the next calls make anew. Bindings keep the engine's own
-    /// buffers alive, until [`Buffer::destroy`](wgpu::Buffer::destroy): without this, those of the calls that came back
-    /// last, for 64 calls more (as many as were in flight at once, if more), and the last four buffers that were copied to.
+    /// Lets go of the buffers and bindings of idle calls, and of those in flight when they come back; the next calls make
+    /// theirs anew. Bindings keep the engine's own buffers alive, until [`Buffer::destroy`](wgpu::Buffer::destroy): without
+    /// this, those of the calls that came back last, for 64 calls more (as many as were in flight at once, if more), and the
+    /// last four buffers that were copied to.
     pub fn trim(&self) {
         self.pool.trim();
     }
