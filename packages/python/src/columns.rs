@@ -30,19 +30,19 @@ impl<R> Columns<R> {
         self.column(py, name, &[], |row, out| out.push(number(row)))
     }
 
-    /// The array of this name, with a list for each row; a shorter one is filled up.
+    /// The array of this name, with a list for each row; a shorter one is filled up with what the row says.
     pub(crate) fn lists<T: Element + Clone>(
         &self,
         py: Python<'_>,
         name: &'static str,
         width: usize,
-        filling: T,
+        filling: impl Fn(&R) -> T,
         put: impl Fn(&R, &mut Vec<T>),
     ) -> PyResult<Py<PyAny>> {
         self.column(py, name, &[width], |row, out| {
             let end = out.len() + width;
             put(row, out);
-            out.resize(end, filling.clone());
+            out.resize(end, filling(row));
         })
     }
 
@@ -82,6 +82,11 @@ pub(crate) fn shaped<T: Element>(py: Python<'_>, numbers: Vec<T>, shape: &[usize
 pub(crate) fn id(token: u32) -> i32 {
     const _: () = assert!(NO_TOKEN.cast_signed() == -1);
     token.cast_signed()
+}
+
+/// The logprob, and the logit, where a distribution has no further token; NaN where a row is no distribution.
+pub(crate) fn of_no_token(status: Option<Status>) -> f32 {
+    if status == Some(Status::Ok) { f32::NEG_INFINITY } else { f32::NAN }
 }
 
 /// Places of `sortilege.Status`.

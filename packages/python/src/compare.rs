@@ -175,22 +175,33 @@ impl Comparison {
     /// `(..., 2)` float64: entropies in nats.
     #[getter]
     fn entropy(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.lists(py, "entropy", 2, f64::NAN, |row, out| out.extend(row.entropy))
+        self.columns.lists(py, "entropy", 2, |_| f64::NAN, |row, out| out.extend(row.entropy))
     }
 
     /// `(..., 2)` int32: the most probable tokens, -1 where one is no distribution.
     #[getter]
     fn choices(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns
-            .lists(py, "choices", 2, -1, |row, out| out.extend(row.choices().into_iter().flatten().map(id)))
+        self.columns.lists(
+            py,
+            "choices",
+            2,
+            |_| -1,
+            |row, out| out.extend(row.choices().into_iter().flatten().map(id)),
+        )
     }
 
     /// `(..., 2)` float64: logprobs of the targets; NaN for none.
     #[getter]
     fn target_logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.lists(py, "target_logprobs", 2, f64::NAN, |row, out| {
-            out.extend(row.target.iter().flat_map(|target| target.logprob));
-        })
+        self.columns.lists(
+            py,
+            "target_logprobs",
+            2,
+            |_| f64::NAN,
+            |row, out| {
+                out.extend(row.target.iter().flat_map(|target| target.logprob));
+            },
+        )
     }
 
     /// The statistics of all rows by name, in order: `kld_mean`, `kld_p99`, `ppl_ratio`, `same_top` ...; a name with `_se` is

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_void};
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyBufferError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyTuple};
 use sortilege::Dtype;
@@ -99,7 +99,10 @@ pub(crate) fn borrow<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Lent<'py>> {
 
 /// An error that says what can be done, for a tensor in the memory of a device.
 fn check_device(tensor: &Bound<'_, PyAny>) -> PyResult<()> {
-    let (kind, number): (i32, i32) = tensor.call_method0("__dlpack_device__")?.extract()?;
+    let (kind, number): (i32, i32) = tensor
+        .call_method0("__dlpack_device__")
+        .map_err(|error| cannot_be_read(tensor.py(), error))?
+        .extract()?;
     if HOST.contains(&kind) {
         return Ok(());
     }
@@ -122,10 +125,24 @@ fn export<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = tensor.py();
     let words = PyDict::new(py);
     words.set_item("max_version", PyTuple::new(py, [MAJOR_VERSION, 1])?)?;
-    match tensor.call_method("__dlpack__", (), Some(&words)) {
+    let exported = match tensor.call_method("__dlpack__", (), Some(&words)) {
         Err(error) if error.is_instance_of::<PyTypeError>(py) => tensor.call_method0("__dlpack__"),
         exported => exported,
+    };
+    exported.map_err(|error| cannot_be_read(py, error))
+}
+
+/// Ours for what a tensor's library raises where it cannot lend one; others of its errors stay.
+fn cannot_be_read(py: Python<'_>, error: PyErr) -> PyErr {
+    let is_told = error.is_instance_of::<PyBufferError>(py)
+        || error.is_instance_of::<PyRuntimeError>(py)
+        || error.is_instance_of::<PyValueError>(py);
+    if !is_told {
+        return error;
     }
+    let refused = LogitsError::new_err(format!("the tensor cannot be read: {}", error.value(py)));
+    refused.set_cause(py, Some(error));
+    refused
 }
 
 /// The type of the elements; `None` for f64.

@@ -25,21 +25,35 @@ impl FromPyObject<'_, '_> for Vocabulary {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        let bytes = |one: PyResult<Bound<'_, PyAny>>| {
-            let one = one?;
-            match one.extract::<String>() {
-                Ok(text) => Ok(Some(text.into_bytes())),
-                Err(_) => one.extract::<Option<Vec<u8>>>(),
-            }
+        let py = object.py();
+        let refused = |what: String, cause: Option<PyErr>| {
+            let error = PyTypeError::new_err(format!(
+                "token_bytes: {what}: pass a list with the bytes (or the text) of each token in the order of the ids, None where \
+                 there are none"
+            ));
+            error.set_cause(py, cause);
+            error
         };
-        let all = object.try_iter().and_then(|all| all.map(bytes).collect::<PyResult<_>>());
-        // A text is of letters, which are no tokens.
-        let all = all.ok().filter(|_| !object.is_instance_of::<PyString>());
-        all.map(Self).ok_or_else(|| {
-            PyTypeError::new_err(
-                "token_bytes: pass a list with the bytes (or the text) of each token, None where there are none",
-            )
-        })
+        // A text is of letters, which are no tokens; the order of keys says nothing of ids.
+        let abc = py.import("collections.abc")?;
+        for unordered in ["Mapping", "Set"] {
+            if object.is_instance(&abc.getattr(unordered)?)? {
+                return Err(refused(format!("a {} has no order of ids", object.get_type().name()?), None));
+            }
+        }
+        if object.is_instance_of::<PyString>() {
+            return Err(refused("a text is no list".to_owned(), None));
+        }
+        let all = object.try_iter().map_err(|error| refused("no list".to_owned(), Some(error)))?;
+        let bytes = |(token, one): (usize, PyResult<Bound<'_, PyAny>>)| {
+            let one = one?;
+            if let Ok(text) = one.extract::<String>() {
+                return Ok(Some(text.into_bytes()));
+            }
+            one.extract::<Option<Vec<u8>>>()
+                .map_err(|error| refused(format!("that of token {token}"), Some(error)))
+        };
+        Ok(Self(all.enumerate().map(bytes).collect::<PyResult<_>>()?))
     }
 }
 

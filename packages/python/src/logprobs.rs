@@ -5,7 +5,7 @@ use sortilege::shard::ShardStats;
 use sortilege::{Kernels, Logprobs as Row, LogprobsParams, TargetLogprob};
 
 use crate::blocks::Call;
-use crate::columns::{Columns, id, rank, status_code};
+use crate::columns::{Columns, id, of_no_token, rank, status_code};
 use crate::device::Device;
 use crate::errors::raised;
 use crate::input::LogitsInput;
@@ -183,25 +183,43 @@ impl Logprobs {
     /// `(..., top)` int32: the most probable tokens; -1 where no further one is possible.
     #[getter]
     fn top_tokens(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.lists(py, "top_tokens", self.top, -1, |row, out| {
-            out.extend(row.distribution.top_logprobs.iter().map(|entry| id(entry.token)));
-        })
+        self.columns.lists(
+            py,
+            "top_tokens",
+            self.top,
+            |_| -1,
+            |row, out| {
+                out.extend(row.distribution.top_logprobs.iter().map(|entry| id(entry.token)));
+            },
+        )
     }
 
-    /// `(..., top)` float32: their logits.
+    /// `(..., top)` float32: their logits, -infinity where no further token is possible; NaN in a row that is no distribution.
     #[getter]
     fn top_logits(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.lists(py, "top_logits", self.top, f32::NEG_INFINITY, |row, out| {
-            out.extend(row.distribution.top_logprobs.iter().map(|entry| entry.logit));
-        })
+        self.columns.lists(
+            py,
+            "top_logits",
+            self.top,
+            |row| of_no_token(Some(row.distribution.status)),
+            |row, out| {
+                out.extend(row.distribution.top_logprobs.iter().map(|entry| entry.logit));
+            },
+        )
     }
 
-    /// `(..., top)` float64: their logprobs.
+    /// `(..., top)` float64: their logprobs, -infinity where no further token is possible; NaN in a row that is no distribution.
     #[getter]
     fn top_logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.lists(py, "top_logprobs", self.top, f64::NEG_INFINITY, |row, out| {
-            out.extend(row.distribution.top_logprobs.iter().map(|entry| entry.logprob));
-        })
+        self.columns.lists(
+            py,
+            "top_logprobs",
+            self.top,
+            |row| of_no_token(Some(row.distribution.status)).into(),
+            |row, out| {
+                out.extend(row.distribution.top_logprobs.iter().map(|entry| entry.logprob));
+            },
+        )
     }
 
     /// `(..., n)` float64: logprobs of `token_ids`, -infinity where one is impossible.
@@ -219,9 +237,15 @@ impl Logprobs {
     /// `(..., n)` float64: logprobs of `token_ids` among themselves, for a set of labels.
     #[getter]
     fn token_set_logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.lists(py, "token_set_logprobs", self.token_ids, f64::NAN, |row, out| {
-            out.extend(row.distribution.token_set_logprobs());
-        })
+        self.columns.lists(
+            py,
+            "token_set_logprobs",
+            self.token_ids,
+            |_| f64::NAN,
+            |row, out| {
+                out.extend(row.distribution.token_set_logprobs());
+            },
+        )
     }
 
     fn __len__(&self) -> usize {
@@ -268,8 +292,14 @@ impl Logprobs {
         filling: T,
         number: impl Fn(&TargetLogprob) -> T + Copy,
     ) -> PyResult<Py<PyAny>> {
-        self.columns.lists(py, name, self.token_ids, filling, |row, out| {
-            out.extend(row.distribution.token_logprobs.iter().map(number));
-        })
+        self.columns.lists(
+            py,
+            name,
+            self.token_ids,
+            |_| filling.clone(),
+            |row, out| {
+                out.extend(row.distribution.token_logprobs.iter().map(number));
+            },
+        )
     }
 }

@@ -14,7 +14,7 @@ use crate::input::{LogitsInput, numpy};
 use crate::params::any_params;
 use crate::request::Request;
 use crate::samples::{Samples, Widths};
-use crate::tokens::Whole;
+use crate::tokens::{Whole, refuse_masked};
 
 /// Draws a token from each row of logits, or several, as its request asks.
 ///
@@ -180,6 +180,7 @@ fn own_positions(positions: &Bound<'_, PyAny>, shape: &[usize]) -> PyResult<Vec<
 
 /// A grammar mask in words of 32 tokens, the lowest bit first.
 fn packed_mask(mask: &Bound<'_, PyAny>, shape: &[usize], vocab: usize) -> PyResult<Vec<u32>> {
+    refuse_masked("mask", "False", mask)?;
     let array = numpy(mask.py())?.call_method1("asarray", (mask,))?;
     let array = array.cast::<PyUntypedArray>()?;
     let words = vocab.div_ceil(32);

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyList, PyString};
 use sortilege::{Distribution, Request, Sample, SamplingParams, TargetLogprob};
 
-use crate::columns::{Columns, id, rank, status_code};
+use crate::columns::{Columns, id, of_no_token, rank, status_code};
 use crate::table::{Table, is_table};
 
 /// What was drawn from each row of logits, and from which distribution.
@@ -108,17 +108,27 @@ impl Samples {
     /// `(..., n)` int32: all drawn tokens; -1 where a row has fewer.
     #[getter]
     fn draws(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.lists(py, "draws", self.widths.draws, -1, |row, out| {
-            out.extend(row.draws.iter().map(|drawn| id(drawn.token)))
-        })
+        self.columns.lists(
+            py,
+            "draws",
+            self.widths.draws,
+            |_| -1,
+            |row, out| out.extend(row.draws.iter().map(|drawn| id(drawn.token))),
+        )
     }
 
     /// `(..., n)` float64: their logprobs.
     #[getter]
     fn draw_logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.lists(py, "draw_logprobs", self.widths.draws, f64::NAN, |row, out| {
-            out.extend(row.draws.iter().map(|drawn| drawn.logprob));
-        })
+        self.columns.lists(
+            py,
+            "draw_logprobs",
+            self.widths.draws,
+            |_| f64::NAN,
+            |row, out| {
+                out.extend(row.draws.iter().map(|drawn| drawn.logprob));
+            },
+        )
     }
 
     /// `(...)` uint64: the seeds: with position and stream they give the draws again.
@@ -154,17 +164,26 @@ impl Samples {
     /// `(..., processed_logprobs)` int32: the most probable tokens of what was drawn from.
     #[getter]
     fn top_tokens(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.lists(py, "top_tokens", self.widths.processed, -1, |row, out| {
-            out.extend(top_tokens(Some(&row.processed)))
-        })
+        self.columns.lists(
+            py,
+            "top_tokens",
+            self.widths.processed,
+            |_| -1,
+            |row, out| out.extend(top_tokens(Some(&row.processed))),
+        )
     }
 
-    /// `(..., processed_logprobs)` float64: their logprobs.
+    /// `(..., processed_logprobs)` float64: their logprobs, -infinity where no further token is kept; NaN in a row that is no
+    /// distribution.
     #[getter]
     fn top_logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.lists(py, "top_logprobs", self.widths.processed, f64::NEG_INFINITY, |row, out| {
-            out.extend(top_logprobs(Some(&row.processed)))
-        })
+        self.columns.lists(
+            py,
+            "top_logprobs",
+            self.widths.processed,
+            |row| of_no_token(Some(row.processed.status)).into(),
+            |row, out| out.extend(top_logprobs(Some(&row.processed))),
+        )
     }
 
     /// `(..., n)` float64: logprobs of `logprob_token_ids` in what was drawn from, -infinity where one is impossible; NaN where
@@ -189,17 +208,26 @@ impl Samples {
     /// `(..., raw_logprobs)` int32: the most probable tokens of the raw distribution.
     #[getter]
     fn raw_top_tokens(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.lists(py, "raw_top_tokens", self.widths.raw, -1, |row, out| {
-            out.extend(top_tokens(row.raw.as_ref()))
-        })
+        self.columns.lists(
+            py,
+            "raw_top_tokens",
+            self.widths.raw,
+            |_| -1,
+            |row, out| out.extend(top_tokens(row.raw.as_ref())),
+        )
     }
 
-    /// `(..., raw_logprobs)` float64: their logprobs.
+    /// `(..., raw_logprobs)` float64: their logprobs, -infinity where no further token is possible; NaN in a row that is no
+    /// distribution.
     #[getter]
     fn raw_top_logprobs(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.columns.lists(py, "raw_top_logprobs", self.widths.raw, f64::NEG_INFINITY, |row, out| {
-            out.extend(top_logprobs(row.raw.as_ref()))
-        })
+        self.columns.lists(
+            py,
+            "raw_top_logprobs",
+            self.widths.raw,
+            |row| of_no_token(row.raw.as_ref().map(|raw| raw.status)).into(),
+            |row, out| out.extend(top_logprobs(row.raw.as_ref())),
+        )
     }
 
     /// `(..., n)` float64: logprobs of `logprob_token_ids` in the raw distribution; NaN unless `raw_logprobs` asks for it.
@@ -281,9 +309,15 @@ impl Samples {
         of: fn(&Sample) -> Option<&Distribution>,
         number: impl Fn(&TargetLogprob) -> T + Copy,
     ) -> PyResult<Py<PyAny>> {
-        self.columns.lists(py, name, self.widths.token_ids, filling, |row, out| {
-            out.extend(of(row).into_iter().flat_map(|row| row.token_logprobs.iter().map(number)));
-        })
+        self.columns.lists(
+            py,
+            name,
+            self.widths.token_ids,
+            |_| filling.clone(),
+            |row, out| {
+                out.extend(of(row).into_iter().flat_map(|row| row.token_logprobs.iter().map(number)));
+            },
+        )
     }
 
     /// The logprobs of the given tokens among themselves.
@@ -293,9 +327,15 @@ impl Samples {
         name: &'static str,
         of: fn(&Sample) -> Option<&Distribution>,
     ) -> PyResult<Py<PyAny>> {
-        self.columns.lists(py, name, self.widths.token_ids, f64::NAN, |row, out| {
-            out.extend(of(row).into_iter().flat_map(Distribution::token_set_logprobs));
-        })
+        self.columns.lists(
+            py,
+            name,
+            self.widths.token_ids,
+            |_| f64::NAN,
+            |row, out| {
+                out.extend(of(row).into_iter().flat_map(Distribution::token_set_logprobs));
+            },
+        )
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn shard_keys(
     let shard = shard_of(input.logits()?, first_token, vocab)?;
     let lists = asked.lists_of(0..input.rows());
     let query = ShardQuery { targets: &asked.targets, token_ids: &lists, ..ShardQuery::default() };
-    let keys = shard.keys(&query).map_err(raised)?;
+    let keys = py.detach(|| shard.keys(&query)).map_err(raised)?;
     let length = keys.len();
     shaped(py, keys, &[length])
 }
@@ -163,8 +163,8 @@ pub(crate) struct ShardStats {
 #[pymethods]
 impl ShardStats {
     /// What both say together: in any order and any tree of shards the same bits.
-    fn merge(&self, other: &Self) -> PyResult<Self> {
-        Ok(Self { stats: self.stats.merge(&other.stats).map_err(raised)? })
+    fn merge(&self, py: Python<'_>, other: &Self) -> PyResult<Self> {
+        Ok(Self { stats: py.detach(|| self.stats.merge(&other.stats)).map_err(raised)? })
     }
 
     /// Whether every token of the vocabulary is here.
@@ -174,19 +174,19 @@ impl ShardStats {
     }
 
     /// What each row of the whole vocabulary says, a `Logprobs` of shape (rows,): the bits that `logprobs` gives for it.
-    fn logprobs(&self) -> PyResult<Logprobs> {
-        Logprobs::of_shards(&self.stats).map_err(raised)
+    fn logprobs(&self, py: Python<'_>) -> PyResult<Logprobs> {
+        py.detach(|| Logprobs::of_shards(&self.stats)).map_err(raised)
     }
 
     /// As bytes, which `from_bytes` reads on any machine.
     fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.stats.to_bytes())
+        PyBytes::new(py, &py.detach(|| self.stats.to_bytes()))
     }
 
     /// Out of these bytes.
     #[classmethod]
-    fn from_bytes(_class: &Bound<'_, PyType>, bytes: &[u8]) -> PyResult<Self> {
-        Ok(Self { stats: Stats::from_bytes(bytes).map_err(raised)? })
+    fn from_bytes(class: &Bound<'_, PyType>, bytes: &[u8]) -> PyResult<Self> {
+        Ok(Self { stats: class.py().detach(|| Stats::from_bytes(bytes)).map_err(raised)? })
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {

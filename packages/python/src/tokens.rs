@@ -18,14 +18,20 @@ const NONE: [i64; 2] = [-1, -100];
 /// Whole numbers of an array, in order, and its shape.
 pub(crate) struct Whole<'py>(PyReadonlyArrayDyn<'py, i64>);
 
+/// Nothing, if this is no array of which numpy would lose the mask.
+pub(crate) fn refuse_masked(name: &str, filling: &str, object: &Bound<'_, PyAny>) -> PyResult<()> {
+    if !is_masked(object)? {
+        return Ok(());
+    }
+    Err(ParamsError::new_err(format!(
+        "{name}: a numpy.ma.MaskedArray, whose mask would be lost: pass {name}.filled({filling}), or what stands for none"
+    )))
+}
+
 impl<'py> Whole<'py> {
     /// The numbers of anything that `numpy.asarray` takes.
     pub(crate) fn new(name: &str, object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        if is_masked(object)? {
-            return Err(ParamsError::new_err(format!(
-                "{name} are a numpy.ma.MaskedArray, whose mask would be lost: pass {name}.filled(-1), or what stands for none"
-            )));
-        }
+        refuse_masked(name, "-1", object)?;
         let array = numpy(object.py())?.call_method1(pyo3::intern!(object.py(), "asarray"), (object,))?;
         let array = array.cast::<PyUntypedArray>()?;
         if !matches!(array.dtype().kind(), b'i' | b'u') && array.len() > 0 {
@@ -117,10 +123,11 @@ pub(crate) fn per_row(
             whole.shape()
         )));
     }
-    let token = |&number: &i64| {
-        if NONE.contains(&number) { Ok(None) } else { token(name, number).map(Some) }
+    let token = |(row, &number): (usize, &i64)| match NONE.contains(&number) {
+        true => Ok(None),
+        false => token(name, row, number).map(Some),
     };
-    whole.numbers()?.iter().map(token).collect()
+    whole.numbers()?.iter().enumerate().map(token).collect()
 }
 
 /// Nothing, if every target is in a vocabulary of so many: known before any row is computed.
@@ -152,7 +159,8 @@ fn lists(name: &str, object: Option<&Bound<'_, PyAny>>, shape: &[usize]) -> PyRe
         )));
     }
     let width = whole.shape().last().copied().unwrap_or(0);
-    let tokens = whole.numbers()?.iter().map(|&number| token(name, number)).collect::<PyResult<_>>()?;
+    let token = |(place, &number): (usize, &i64)| token(name, place / width, number);
+    let tokens = whole.numbers()?.iter().enumerate().map(token).collect::<PyResult<_>>()?;
     Ok((tokens, width))
 }
 
@@ -161,7 +169,9 @@ pub(crate) fn list(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> 
     lists(name, Some(object), &[]).map(|(tokens, _)| tokens)
 }
 
-fn token(name: &str, number: i64) -> PyResult<u32> {
-    u32::try_from(number)
-        .map_err(|_| ParamsError::new_err(format!("{name} hold {number}, which is no token id")))
+/// The token of this row, or of this list.
+fn token(name: &str, row: usize, number: i64) -> PyResult<u32> {
+    u32::try_from(number).map_err(|_| {
+        ParamsError::new_err(format!("{name} hold {number} for row {row}, which is no token id"))
+    })
 }

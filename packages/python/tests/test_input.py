@@ -73,8 +73,11 @@ def test_what_a_mask_hides_is_not_read(logits):
     with pytest.raises(sortilege.LogitsError, match="MaskedArray"):
         sortilege.logprobs(masked)
     assert bits(masked.filled(-np.inf)) != bits(logits)
-    with pytest.raises(sortilege.ParamsError, match="targets are a numpy.ma.MaskedArray"):
+    with pytest.raises(sortilege.ParamsError, match="targets: a numpy.ma.MaskedArray"):
         sortilege.logprobs(logits, np.ma.masked_equal(np.arange(7), 3))
+    for mask in [np.ones(logits.shape, bool), np.ones((7, 282), np.int32)]:
+        with pytest.raises(sortilege.ParamsError, match=r"mask.filled\(False\)"):
+            sortilege.sample(logits, mask=np.ma.masked_array(mask, mask=mask == 1))
 
 
 def test_numbers_out_of_range(logits):

@@ -81,6 +81,13 @@ def test_a_row_that_is_none_says_so():
     assert np.isnan(found.logsumexp).tolist() == [False, True, True, True]
     assert found.target_ranks.tolist() == [1, 0, 0, 0] and found.target_tokens.tolist() == [1, 1, 1, -1]
     assert found.top_tokens.tolist() == [[0, 1], [-1, -1], [-1, -1], [-1, -1]]
+    for lists in [found.top_logprobs, found.top_logits]:
+        assert np.isnan(lists).tolist() == [[False] * 2, *[[True] * 2] * 3]
+    alone = sortilege.logprobs(np.float32([1, -np.inf]), top=2)
+    assert alone.top_logprobs.tolist() == [0, -np.inf] and alone.top_logits.tolist() == [1, -np.inf]
+    drawn = sortilege.sample(logits, {"raw_logprobs": 2, "processed_logprobs": 1})
+    for lists in [drawn.top_logprobs, drawn.raw_top_logprobs]:
+        assert np.isnan(lists).all(axis=1).tolist() == np.isnan(lists).any(axis=1).tolist() == [False, True, True, True]
     assert np.isnan(sortilege.log_softmax(logits)[1]).all()
 
 
@@ -110,7 +117,8 @@ def test_the_bits_are_those_of_one_row_at_a_time(logits):
         ("temperature 0 is outside", lambda x: sortilege.logprobs(x, temperature=0)),
         ("temperature NaN", lambda x: sortilege.logprobs(x[:0], temperature=np.nan)),
         ("9001", lambda x: sortilege.logprobs(x, targets=[9001] * 7)),
-        ("targets hold -7, which is no token id", lambda x: sortilege.logprobs(x, targets=[-7] * 7)),
+        ("targets hold -7 for row 2, which is no token id", lambda x: sortilege.logprobs(x, targets=[1, -1, -7, 4, 5, 6, 7])),
+        ("token_ids hold -7 for row 1, which is no token id", lambda x: sortilege.logprobs(x[:2], token_ids=[[1, 2], [3, -7]])),
         (r"targets of shape \[3\] do not fit logits of shape \[7\]", lambda x: sortilege.logprobs(x, targets=[1, 2, 3])),
         (r"token_ids of shape \[2, 2\]", lambda x: sortilege.logprobs(x, token_ids=[[1, 2], [3, 4]])),
         ("1024", lambda x: sortilege.logprobs(x, token_ids=range(1025))),

@@ -65,9 +65,14 @@ def test_what_cannot_be_written_is_told_in_our_words(tmp_path):
     found, path = sortilege.logprobs(np.zeros((1, 2), np.float32)), tmp_path / "log.jsonl"
     sortilege.write_log(path, found, token_bytes=["a", b"b"])
     assert [one["text"] for one in json.loads(path.read_text())["top"]] == ["a", "b"]
-    for wrong in [5, [1.5], "ab", [object()]]:
-        with pytest.raises(TypeError, match="token_bytes: pass a list"):
+    unordered = {"b": 1, "a": 0}
+    wrong_ones = [(5, "no list"), ([b"a", 1.5], "that of token 1"), ("ab", "a text"), (unordered, "a dict"), (unordered.keys(), "keys")]
+    for wrong, said in wrong_ones:
+        with pytest.raises(TypeError, match=f"token_bytes: .*{said}.*pass a list"):
             sortilege.write_log(path, found, token_bytes=wrong)
+    stopped = (1 // (1 - token) for token in range(2))
+    with pytest.raises(ZeroDivisionError):
+        sortilege.write_log(path, found, token_bytes=(b"%d" % number for number in stopped))
     for wrong in [5, None, [found, 5], "log"]:
         with pytest.raises(TypeError, match="result: pass what `logprobs` or `sample` gave"):
             sortilege.write_log(path, wrong)

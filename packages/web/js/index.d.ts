@@ -256,6 +256,11 @@ export interface SamplerOptions {
   module?: string | URL | Response | BufferSource | WebAssembly.Module;
 }
 
+/**
+ * Calls take logits in memory, parameters and masks as they are when they are made. On a `GPUBuffer` a call is submitted before it
+ * returns, so after all that the page submitted before and before what it submits next, once kernels of its kind and its type of
+ * logits are prepared: the first call of each, without `prepare`, is submitted later, and the buffers are its own until then.
+ */
 export class Sampler {
   private constructor();
   static create(options?: SamplerOptions): Promise<Sampler>;

@@ -375,16 +375,19 @@ const isWhole = (value) => Number.isInteger(value) && value >= 0 && value < 2 **
 
 /** The places of parents, -1 for the text. */
 function places(parents) {
-  const wrong = Array.from(parents).find((parent) => parent !== null && !(isWhole(parent) && parent < 2 ** 31));
-  if (wrong !== undefined) throw new SortilegeError("Params", `parents: ${wrong} is neither null nor the place of a token`);
-  return Int32Array.from(parents, (parent) => parent ?? -1);
+  return Int32Array.from(parents, (parent) => {
+    if (parent === null) return -1;
+    if (isWhole(parent) && parent < 2 ** 31) return parent;
+    throw new SortilegeError("Params", `parents: ${parent} is neither null nor the place of a token`);
+  });
 }
 
 /** Token ids, for what is named. */
 function tokens(list, name) {
-  const wrong = Array.from(list).find((token) => !isWhole(token));
-  if (wrong !== undefined) throw new SortilegeError("Params", `${name}: ${wrong} is no token id`);
-  return Uint32Array.from(list);
+  return Uint32Array.from(list, (token) => {
+    if (isWhole(token)) return token;
+    throw new SortilegeError("Params", `${name}: ${token} is no token id`);
+  });
 }
 
 function json(value) {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 use js_sys::Promise;
 use sortilege::device::Gpu;
@@ -23,7 +24,19 @@ use crate::request::{Asked, Rows, Samples, verdicts};
 
 /// What computes, and what of it is prepared.
 #[wasm_bindgen]
-pub struct Engine(pub(crate) Option<Rc<Gpu>>, RefCell<HashSet<(Kernels, Dtype)>>);
+#[derive(Clone)]
+pub struct Engine(pub(crate) Option<Rc<Gpu>>, Rc<RefCell<HashSet<(Kernels, Dtype)>>>);
+
+/// The promise of a call, which begins before it is returned: what it reads is as it is now, and what it submits comes before
+/// what the page submits next, unless kernels are to be prepared first.
+pub(crate) fn promised<T: Into<JsValue>>(call: impl Future<Output = Result<T>> + 'static) -> Promise {
+    let mut call = Box::pin(async move { call.await.map(Into::into) });
+    match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(value)) => Promise::resolve(&value),
+        Poll::Ready(Err(error)) => Promise::reject(&error),
+        Poll::Pending => future_to_promise(call),
+    }
+}
 
 pub(crate) const NO_DEVICE: &str = "the CPU engine has no buffers: give logits in memory";
 
@@ -31,7 +44,7 @@ pub(crate) const NO_DEVICE: &str = "the CPU engine has no buffers: give logits i
 impl Engine {
     /// The CPU engine.
     pub fn cpu() -> Engine {
-        Self(None, RefCell::default())
+        Self(None, Rc::default())
     }
 
     /// The device of `navigator.gpu` as it is in this call; the rest is awaited.
@@ -73,17 +86,29 @@ impl Engine {
     }
 
     /// The records of a batch as lines of JSON: what each row says of its target and of its most probable tokens.
-    pub async fn logprobs(&self, logits: &Logits, request: &str) -> Result<String> {
+    pub fn logprobs(&self, logits: &mut Logits, request: &str) -> Result<Promise> {
         let request = LogprobsRequest::read(request)?;
-        let answers = self.answers(logits, &request).await?;
-        lines((request.first_position..).zip(&answers).enumerate().map(|(row, (position, answer))| {
-            let target = request.targets.get(row).copied().flatten();
-            Record::logprobs(request.request, position, target, answer, Texts::NONE)
+        let (engine, logits) = (self.clone(), logits.take());
+        Ok(promised(async move {
+            let answers = engine.answers(&logits, &request).await?;
+            lines((request.first_position..).zip(&answers).enumerate().map(|(row, (position, answer))| {
+                let target = request.targets.get(row).copied().flatten();
+                Record::logprobs(request.request, position, target, answer, Texts::NONE)
+            }))
         }))
     }
 
     /// What is drawn from a batch.
-    pub async fn sample(&self, logits: &Logits, rows: &Rows, inputs: &Inputs) -> Result<Samples> {
+    pub fn sample(&self, logits: &mut Logits, rows: &mut Rows, inputs: &mut Inputs) -> Promise {
+        let (engine, logits) = (self.clone(), logits.take());
+        let (rows, inputs) = (std::mem::take(rows), std::mem::take(inputs));
+        promised(async move { engine.drawn(&logits, &rows, &inputs).await })
+    }
+}
+
+impl Engine {
+    /// What is drawn from a batch. Meanwhile its requests are kept from changes.
+    async fn drawn(&self, logits: &Logits, rows: &Rows, inputs: &Inputs) -> Result<Samples> {
         let requests = rows.requests();
         let asked = rows.asked(&requests)?;
         let drawn: Vec<Row<'_>> = asked.iter().flat_map(Asked::rows).collect();
@@ -99,9 +124,7 @@ impl Engine {
         let verdicts = verdicts(&asked, &samples);
         Ok(Samples::new(samples, records, verdicts))
     }
-}
 
-impl Engine {
     async fn open_on(instance: wgpu::Instance) -> Result<Engine> {
         let none = |cause: &dyn std::fmt::Display| error("NoAdapter", &cause.to_string());
         let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default());
@@ -110,7 +133,7 @@ impl Engine {
         let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|cause| none(&cause))?;
         let gpu = Gpu::from_device(device, queue, adapter.get_info()).map_err(js)?;
-        Ok(Self(Some(Rc::new(gpu)), RefCell::default()))
+        Ok(Self(Some(Rc::new(gpu)), Rc::default()))
     }
 
     pub(crate) fn gpu(&self) -> Result<&Rc<Gpu>> {

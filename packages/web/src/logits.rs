@@ -9,7 +9,7 @@ use crate::error::{Result, js, refused};
 #[wasm_bindgen]
 pub struct Buffer(pub(crate) wgpu::Buffer);
 
-/// Where logits `[rows][vocab]` lie.
+/// Where logits `[rows][vocab]` lie, until a call takes them.
 #[wasm_bindgen]
 pub struct Logits {
     pub(crate) place: Place,
@@ -49,6 +49,11 @@ impl Logits {
 }
 
 impl Logits {
+    /// For a call, which may outlive what the page holds.
+    pub(crate) fn take(&mut self) -> Self {
+        Self { place: std::mem::replace(&mut self.place, Place::Host(Vec::new())), ..*self }
+    }
+
     pub(crate) fn dtype(&self) -> Dtype {
         self.dtype
     }

@@ -1,11 +1,12 @@
 //! Numbers of whole rows: maximum, log-sum-exp, log-softmax, the largest logits, and how far two batches are from each
 //! other.
 
+use js_sys::Promise;
 use sortilege::device::Gpu;
 use sortilege::{Cpu, Divergence, Engine as _, GpuLogits, GpuOutput, Kernels, wgpu};
 use wasm_bindgen::prelude::*;
 
-use crate::engine::{Engine, NO_DEVICE};
+use crate::engine::{Engine, NO_DEVICE, promised};
 use crate::error::{Result, js, refused};
 use crate::logits::Logits;
 
@@ -58,22 +59,43 @@ impl Divergences {
 #[wasm_bindgen]
 impl Engine {
     /// Maximum of each row.
-    pub async fn row_max(&self, logits: &Logits) -> Result<Vec<f32>> {
-        self.operate(logits, Operation::RowMax).await
+    pub fn row_max(&self, logits: &mut Logits) -> Promise {
+        self.operation(logits, Operation::RowMax)
     }
 
     /// Log-sum-exp of each row.
-    pub async fn log_sum_exp(&self, logits: &Logits) -> Result<Vec<f32>> {
-        self.operate(logits, Operation::LogSumExp).await
+    pub fn log_sum_exp(&self, logits: &mut Logits) -> Promise {
+        self.operation(logits, Operation::LogSumExp)
     }
 
     /// Log-softmax of each row.
-    pub async fn log_softmax(&self, logits: &Logits) -> Result<Vec<f32>> {
-        self.operate(logits, Operation::LogSoftmax).await
+    pub fn log_softmax(&self, logits: &mut Logits) -> Promise {
+        self.operation(logits, Operation::LogSoftmax)
     }
 
     /// The `k` largest logits of each row.
-    pub async fn top_k(&self, logits: &Logits, k: u32) -> Result<Top> {
+    pub fn top_k(&self, logits: &mut Logits, k: u32) -> Promise {
+        let (engine, logits) = (self.clone(), logits.take());
+        promised(async move { engine.top_of(&logits, k).await })
+    }
+
+    /// Of each row of `first` from the same row of `second`.
+    pub fn divergence(&self, first: &mut Logits, second: &mut Logits) -> Promise {
+        let (engine, first, second) = (self.clone(), first.take(), second.take());
+        promised(async move { engine.divergence_of(&first, &second).await })
+    }
+}
+
+impl Engine {
+    fn operation(&self, logits: &mut Logits, operation: Operation) -> Promise {
+        let (engine, logits) = (self.clone(), logits.take());
+        promised(async move {
+            let values = engine.operate(&logits, operation).await?;
+            Ok(js_sys::Float32Array::from(&values[..]))
+        })
+    }
+
+    async fn top_of(&self, logits: &Logits, k: u32) -> Result<Top> {
         self.prepared(Kernels::Logprobs, logits).await?;
         let top = match (logits.on_host()?, logits.on_device(), &self.0) {
             (Some(host), _, None) => Cpu.top_k(&host, k),
@@ -84,8 +106,7 @@ impl Engine {
         top.map(|(values, tokens)| Top(values, tokens)).map_err(js)
     }
 
-    /// Of each row of `first` from the same row of `second`.
-    pub async fn divergence(&self, first: &Logits, second: &Logits) -> Result<Divergences> {
+    async fn divergence_of(&self, first: &Logits, second: &Logits) -> Result<Divergences> {
         self.prepared(Kernels::Divergence, first).await?;
         self.prepared(Kernels::Divergence, second).await?;
         let on_host = first.on_host()?.zip(second.on_host()?);
@@ -107,9 +128,7 @@ impl Engine {
         .map(Divergences)
         .map_err(js)
     }
-}
 
-impl Engine {
     async fn operate(&self, logits: &Logits, operation: Operation) -> Result<Vec<f32>> {
         self.prepared(Kernels::Logprobs, logits).await?;
         match (logits.on_host()?, logits.on_device(), &self.0) {
@@ -137,14 +156,15 @@ async fn operate_in_place(
     operation: Operation,
 ) -> sortilege::Result<Vec<f32>> {
     let is_whole = matches!(operation, Operation::LogSoftmax);
-    let values = words(gpu, logits.rows, if is_whole { logits.vocab } else { 1 })?;
+    let count = logits.rows * if is_whole { logits.vocab } else { 1 };
+    let values = words(gpu, count)?;
     let (sampler, out) = (gpu.sampler(), GpuOutput::new(&values));
     gpu.submit(|encoder| match operation {
         Operation::RowMax => sampler.row_max(encoder, logits, out),
         Operation::LogSumExp => sampler.log_sum_exp(encoder, logits, out),
         Operation::LogSoftmax => sampler.log_softmax(encoder, logits, out),
     })?;
-    Ok(floats(gpu.read_async(&values).await?))
+    Ok(floats(read(gpu, &values, count).await?))
 }
 
 /// The same of the largest.
@@ -153,16 +173,23 @@ async fn top_k_in_place(
     logits: &GpuLogits<'_>,
     k: u32,
 ) -> sortilege::Result<(Vec<f32>, Vec<u32>)> {
-    let (values, tokens) = (words(gpu, logits.rows, k as usize)?, words(gpu, logits.rows, k as usize)?);
+    let count = logits.rows * k as usize;
+    let (values, tokens) = (words(gpu, count)?, words(gpu, count)?);
     let outs = [&values, &tokens].map(GpuOutput::new);
     gpu.submit(|encoder| gpu.sampler().top_k(encoder, logits, k, outs[0], outs[1]))?;
-    Ok((floats(gpu.read_async(&values).await?), gpu.read_async(&tokens).await?))
+    Ok((floats(read(gpu, &values, count).await?), read(gpu, &tokens, count).await?))
 }
 
-/// A buffer for so many words of each row: one at least, since none can be mapped.
-fn words(gpu: &Gpu, rows: usize, row_words: usize) -> sortilege::Result<wgpu::Buffer> {
-    let words = (rows * row_words).max(1) as u64;
-    gpu.buffer(4 * words, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC)
+/// A buffer for so many words: one at least, since none can be mapped.
+fn words(gpu: &Gpu, count: usize) -> sortilege::Result<wgpu::Buffer> {
+    gpu.buffer(4 * count.max(1) as u64, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC)
+}
+
+/// So many words of it.
+async fn read(gpu: &Gpu, buffer: &wgpu::Buffer, count: usize) -> sortilege::Result<Vec<u32>> {
+    let mut words = gpu.read_async(buffer).await?;
+    words.truncate(count);
+    Ok(words)
 }
 
 fn floats(words: Vec<u32>) -> Vec<f32> {

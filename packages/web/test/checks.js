@@ -110,6 +110,23 @@ export async function buffers({ Sampler, Request }) {
   await staging.mapAsync(GPUMapMode.READ);
   same(Array.from(new Uint32Array(staging.getMappedRange())), drawn.map((record) => record.draws[0].token), "tokens on the device");
   assert(navigator.gpu === before[0] && device.createBuffer === before[1], "nothing stays changed");
+  // A call is submitted, and its requests are kept, where it stands: what the page does next is no part of it.
+  const [records, again, request] = [await cpu.logprobs(inMemory, { rows }), requests(), new Request({ seed: 5, top_p: 0.5 })];
+  const first = { ...options, rows: 1 };
+  const meanwhile = [sampler.logprobs(logits, options), sampler.sample(logits, again, options), sampler.sample(logits, [request], first)];
+  const busy = [
+    await caught(() => request.setParams({ temperature: 0 }), "Params", "being drawn from"),
+    await caught(() => again[2].accept(5), "Params", "being drawn from"),
+  ];
+  device.queue.writeBuffer(logits, 0, noise(64 + rows * vocab, 4));
+  same(await meanwhile[0], records, "logprobs before the page's next write");
+  same(await meanwhile[1], drawn, "samples before it");
+  const [alone] = await meanwhile[2];
+  device.queue.writeBuffer(logits, 0, values);
+  const onHost = new Request({ seed: 5, top_p: 0.5 });
+  const begun = cpu.sample(inMemory.subarray(0, vocab), [onHost]);
+  [request, onHost].forEach((one) => one.setParams({ temperature: 0 }));
+  same(await begun, [alone], "parameters of the call");
   const refusals = [
     await caught(() => sampler.logprobs(tokens, { rows: 1, vocab: 3 }), "Logits", "STORAGE"),
     await caught(() => sampler.logprobs(logits, { rows, vocab, byteOffset: values.byteLength }), "Logits", "ends at byte"),
@@ -120,7 +137,7 @@ export async function buffers({ Sampler, Request }) {
   const foreign = other.createBuffer({ size: 4 * vocab, usage: STORAGE });
   refusals.push(await caught(() => sampler.logprobs(foreign, { rows: 1, vocab }), "Validation", "the device rejected"));
   same(await sampler.logprobs(logits, options), await cpu.logprobs(inMemory, { rows }), "after an error");
-  return { refusals };
+  return { refusals, busy };
 }
 
 /** Draft tokens, one after the other and as a tree, by match, by rejection and as a block: both engines, and plain decoding. */
@@ -210,6 +227,11 @@ export async function operations({ Sampler }) {
     const expected = await call(cpu, values);
     same(await call(gpu, values), expected, `${name} of memory`);
     same(await call(gpu, logits), expected, `${name} of a buffer`);
+  }
+  for (const given of [values, logits]) {
+    for (const name of ["rowMax", "logSumExp", "logSoftmax"]) same((await gpu[name](given, { rows: 0, vocab })).length, 0, `${name} of no row`);
+    const top = await gpu.topK(given, 0, options);
+    same([top.values.length, top.tokens.length], [0, 0], "top 0");
   }
   // By their definition.
   const row = values.subarray(0, vocab);
@@ -377,6 +399,13 @@ export async function errors({ Sampler, Request, formatLog }) {
     await caught(() => cpu.logprobs(logits, { vocab: 200 }), "Logits", "200"),
     await caught(() => cpu.sample(logits, []), "Params", "row"),
     await caught(() => formatLog([], "xml"), "Params", "xml"),
+    await caught(() => new Request({}, { prompt: [5, undefined, 7] }), "Params", "prompt: undefined"),
+    await caught(() => cpu.verify(logits, [{ request: new Request(), tokens: [1, NaN] }]), "Params", "tokens: NaN"),
+    await caught(
+      () => cpu.verify(logits, [{ request: new Request(), tokens: [1, 2], parents: [null, undefined] }]),
+      "Params",
+      "parents: undefined",
+    ),
     await caught(() => Sampler.create({ engine: "gpu" }), "Params", "gpu"),
   ];
   const two = [new Request(), new Request({ logit_bias: { 5000: 1 } })];

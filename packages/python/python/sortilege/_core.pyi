@@ -46,7 +46,7 @@ class _SupportsDLPack(Protocol):
 _Logits: TypeAlias = npt.ArrayLike | _SupportsDLPack
 _Tokens: TypeAlias = npt.ArrayLike
 _Params: TypeAlias = SamplingParams | Mapping[str, Any] | Any | None
-_TokenBytes: TypeAlias = Sequence[bytes | None]
+_TokenBytes: TypeAlias = Sequence[bytes | str | None]
 _Path: TypeAlias = str | PathLike[str]
 
 _U8: TypeAlias = npt.NDArray[np.uint8]

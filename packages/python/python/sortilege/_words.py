@@ -36,6 +36,9 @@ _TRANSFORMERS_UNABLE: dict[str, tuple[Any, ...]] = {
     "assistant_ensemble_weight": (None,),
 }
 
+# Those that choose a loop of their own, and make no processor.
+_TRANSFORMERS_MODES = ("num_beams", "num_beam_groups", "penalty_alpha", "dola_layers", "constraints", "force_words_ids")
+
 # The order of Transformers' warpers.
 _TRANSFORMERS_ORDER = ("temperature", "top_h", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
 
@@ -100,6 +103,11 @@ def of_transformers(config: Any) -> dict[str, Any]:
         return asked | {"temperature": 0.0}
     filters = _given(config, [name for name in _TRANSFORMERS_ORDER if name != "top_k"])
     return asked | filters | {"top_k": _get(config, "top_k", 50), "order": _TRANSFORMERS_ORDER}
+
+
+def refuse_modes(config: Any) -> None:
+    """Refuses a loop other than one draw a token, which a draw's own parameters cannot ask for."""
+    _refuse(config, {name: _TRANSFORMERS_UNABLE[name] for name in _TRANSFORMERS_MODES})
 
 
 def _get(params: Any, name: str, default: Any) -> Any:

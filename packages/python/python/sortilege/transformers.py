@@ -14,7 +14,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from . import Request, Samples, Status, sample, write_log
 from ._errors import LogitsError, ParamsError
 from ._params import SamplingParams, params_of_request
-from ._words import TRANSFORMERS_PROCESSORS
+from ._words import TRANSFORMERS_PROCESSORS, refuse_modes
 
 
 class Draw(LogitsProcessor):
@@ -93,8 +93,10 @@ def generate(
 
     Without `draw`, the generation config's words are done here: temperature, filters and penalties of Transformers' own
     processors are then ours. Processors of your own run first. Everything else is the model's loop. With `draw`, say all
-    in its parameters, and pass `do_sample=False`: another processor of Transformers is an error, as nothing would do its work.
+    in its parameters, and pass `do_sample=False`: another processor of Transformers is an error, as nothing would do its work,
+    and so are beams and other loops.
     """
+    refuse_modes(generation_config)
     done = TRANSFORMERS_PROCESSORS if draw is None else frozenset()
     theirs = []
     for one in logits_processor:

@@ -186,6 +186,14 @@ def test_no_processor_is_lost(model):
         model.generate(PROMPTS, do_sample=False, repetition_penalty=1.3, draw=Draw(), **words)
 
 
+@pytest.mark.parametrize("asked", [{"num_beams": 4}, {"penalty_alpha": 0.6, "top_k": 4}, {"dola_layers": "high"}], ids=str)
+def test_no_loop_is_lost(model, asked):
+    words = dict(max_new_tokens=3, pad_token_id=0, do_sample=False, custom_generate=generate)
+    for draw in [None, Draw()]:
+        with pytest.raises(sortilege.ParamsError, match=f"{next(iter(asked))}=.* is not done here"):
+            model.generate(PROMPTS, draw=draw, **asked, **words)
+
+
 def test_a_draw_serves_one_call():
     draw = Draw(device="cpu")
     draw(PROMPTS, torch.zeros(2, VOCAB))
@@ -223,7 +231,8 @@ def test_tensors_of_torch():
     halves = logits.bfloat16()
     assert (sortilege.log_softmax(halves[:, :2000]) == sortilege.log_softmax(halves[:, :2000].float())).all()
     assert (sortilege.log_softmax(logits.double()) == sortilege.log_softmax(logits)).all()
-    with pytest.raises((BufferError, RuntimeError), match="grad"):
+    with pytest.raises(sortilege.LogitsError, match="grad") as raised:
         sortilege.log_softmax(logits.requires_grad_())
-    with pytest.raises((ValueError, BufferError, RuntimeError)):
+    assert isinstance(raised.value.__cause__, (BufferError, RuntimeError))
+    with pytest.raises(sortilege.LogitsError):
         sortilege.log_softmax(torch.empty(2, 3, device="meta"))
