@@ -5,6 +5,7 @@ use std::hint::black_box;
 
 use crate::answer::{DecodeInfo, Divergence, DivergenceBits, Logprobs, LogprobsBits, Sample};
 use crate::arithmetic::exact;
+use crate::arithmetic::format::NO_TOKEN;
 use crate::arithmetic::lane::PassScale;
 use crate::engine::Engine;
 use crate::engine::sealed::Sealed;
@@ -98,17 +99,7 @@ impl Engine for Cpu {
     }
 
     fn log_softmax(&self, logits: &Logits<'_>) -> Result<Vec<f32>> {
-        // Rows that lie over one another may have more values than there is memory. `vec!` would end the process; an allocation
-        // that is tried first can be refused.
-        let has_room = |values: &usize| black_box(Vec::<f32>::new().try_reserve_exact(*values)).is_ok();
-        let Some(values) = logits.rows().checked_mul(logits.vocab()).filter(has_room) else {
-            return Err(Error::Logits(format!(
-                "[{}][{}] values are more than memory can hold: lower `rows`",
-                logits.rows(),
-                logits.vocab()
-            )));
-        };
-        let mut out = vec![0.0; values];
+        let mut out = vec![0.0; values_in_memory::<f32>(logits.rows(), logits.vocab())?];
         each_of(out.chunks_mut(logits.vocab()), |row, out| {
             log_softmax::run(logits.row_bits(row), &at_one(logits, row, 0).distribution, out);
         });
@@ -117,14 +108,32 @@ impl Engine for Cpu {
 
     fn top_k(&self, logits: &Logits<'_>, k: u32) -> Result<(Vec<f32>, Vec<u32>)> {
         LogprobsParams::validate_count("top_k", k)?;
+        let values = values_in_memory::<(f32, u32)>(logits.rows(), k as usize)?;
+        let (mut logit, mut token) = (Vec::with_capacity(values), Vec::with_capacity(values));
         let rows = each_row(logits, |row| at_one(logits, row, k).distribution.top);
-        Ok(rows.into_iter().flatten().map(|(token, bits)| (f32::from_bits(bits), token)).unzip())
+        for (row, end) in rows.iter().zip((1..).map(|row| row * k as usize)) {
+            logit.extend(row.iter().map(|(_, bits)| f32::from_bits(*bits)));
+            token.extend(row.iter().map(|(token, _)| *token));
+            // Behind a vocabulary of fewer.
+            logit.resize(end, f32::NEG_INFINITY);
+            token.resize(end, NO_TOKEN);
+        }
+        Ok((logit, token))
     }
 
     fn divergence(&self, first: &Logits<'_>, second: &Logits<'_>) -> Result<Vec<Divergence>> {
         validate_pair((first.rows(), first.vocab()), (second.rows(), second.vocab()))?;
         Ok(each_row(first, |row| divergence_bits(first, second, row).decode()))
     }
+}
+
+/// So many values of each of so many rows, if memory can hold them: rows may lie over one another, and lists be longer than
+/// rows. `vec!` would end the process; an allocation that is tried first can be refused.
+fn values_in_memory<T>(rows: usize, of_row: usize) -> Result<usize> {
+    let has_room = |values: &usize| black_box(Vec::<T>::new().try_reserve_exact(*values)).is_ok();
+    rows.checked_mul(of_row).filter(has_room).ok_or_else(|| {
+        Error::Logits(format!("[{rows}][{of_row}] values are more than memory can hold: lower `rows`"))
+    })
 }
 
 /// Tokens that one thread weighs in about the time that it takes to wake another, 30 µs.
@@ -163,8 +172,10 @@ pub(crate) fn logprobs_bits(
 ) -> LogprobsBits {
     let scale = PassScale::new(params.temperature);
     let row = logits.row_bits(row);
+    #[expect(clippy::cast_possible_truncation, reason = "the smaller one of two, of which one has 32 bits")]
+    let listed = row.len().min(params.top_logprobs as usize) as u32;
     let target_key =
         target.map_or(exact::KEY_NEG_INFINITY, |token| exact::key_or_nan(row.get(token as usize)));
     let tiles = tile_stats::run(row, target_key, scale, params.entropy);
-    row_logprobs::run(row, &tiles.stats, &tiles.delegates, target, scale.tile, params.top_logprobs)
+    row_logprobs::run(row, &tiles.stats, &tiles.delegates, target, scale.tile, listed)
 }

@@ -6,7 +6,7 @@ mod common;
 use sortilege::device::{Gpu, adapters};
 use sortilege::wgpu::{BufferUsages, Limits};
 use sortilege::{
-    Cpu, Dtype, Engine, Error, GpuLogits, GpuOutput, Logits, LogprobsParams, Request, Row, Sample,
+    Cpu, Dtype, Engine, Error, GpuLogits, GpuOutput, Logits, LogprobsParams, NO_TOKEN, Request, Row, Sample,
     SampleBuffers, SampleInputs, SamplingParams,
 };
 
@@ -97,8 +97,20 @@ fn results_beyond_memory_are_an_error() {
     let bytes = vec![0; 4 << 20];
     let offsets = vec![0; 1 << 26];
     let logits = Logits::with_row_offsets(&bytes, Dtype::F32, 1 << 20, &offsets).expect("within");
-    let message = Cpu.log_softmax(&logits).expect_err("256 TiB").to_string();
-    assert!(message.contains("[67108864][1048576] values are more than memory can hold"), "{message}");
+    let softmax = Cpu.log_softmax(&logits).map(|_| ()).expect_err("256 TiB");
+    let lists = Cpu.top_k(&logits, 1 << 20).map(|_| ()).expect_err("twice that");
+    for message in [softmax.to_string(), lists.to_string()] {
+        assert!(message.contains("[67108864][1048576] values are more than memory can hold"), "{message}");
+    }
+    // The lists alone: rows are of one token.
+    let narrow = Logits::with_row_offsets(&bytes, Dtype::F32, 1, &offsets).expect("within");
+    let message = Cpu.top_k(&narrow, 1 << 20).map(|_| ()).expect_err("512 TiB").to_string();
+    assert!(message.contains("lower `rows`"), "{message}");
+    let (values, tokens) = Cpu.top_k(&narrow.slice_rows(0, 2), 3).expect("padded");
+    let none = (f32::NEG_INFINITY, NO_TOKEN);
+    assert_eq!(values, [0.0, none.0, none.0, 0.0, none.0, none.0]);
+    assert_eq!(tokens, [0, none.1, none.1, 0, none.1, none.1]);
+    assert_eq!(Cpu.top_k(&narrow.slice_rows(0, 2), 0), Ok((vec![], vec![])));
 }
 
 /// Each call, over rows in any order, overlapping, several times, at odd elements; the same plan when they move.

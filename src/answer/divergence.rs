@@ -10,7 +10,7 @@ use crate::arithmetic::ln::ln_mass_at;
 use crate::arithmetic::merge::STATUS_EMPTY;
 
 /// How far a distribution P, the softmax of a row of the first batch, and a distribution Q, that of the same row of the
-/// second, are from each other: in nats, at temperature 1. Exactly 0 throughout where P and Q are equal. Error at most
+/// second, are from each other: in nats, at temperature 1. Exactly 0 throughout where the rows are equal. Error at most
 /// 1e-6 + 2e-7 · KL. A logit more than 65 536 nats below its maximum counts as that far; −∞ gives +∞.
 ///
 /// Equality is equality of bits, so that rows that are no distributions equal themselves.

@@ -50,6 +50,8 @@ pub struct Sample {
     pub reopened: u64,
     /// The position of the row.
     pub(crate) position: u64,
+    /// Which time its request entered the histories of a device that goes on from this draw; 0 where none does.
+    pub(crate) entry: u64,
 }
 
 /// A drawn token.
@@ -82,6 +84,7 @@ impl Sample {
             self.draws.len() as u64,
             self.seed,
             u64::from(self.stream),
+            self.position,
             self.temperature.to_bits(),
             u64::from(self.kept),
             self.kept_mass.to_bits(),
@@ -120,6 +123,7 @@ impl Sample {
             raw: None,
             reopened: 0,
             position: 0,
+            entry: 0,
         }
     }
 }
@@ -167,6 +171,8 @@ pub(crate) struct DecodeInfo {
     pub(crate) seed: u64,
     pub(crate) stream: u32,
     pub(crate) position: u64,
+    /// That of its run in a device's histories; 0 without one.
+    pub(crate) entry: u64,
     /// It draws the last of the tokens that its request may have.
     pub(crate) is_last: bool,
     /// Where its stop tokens lie among those of all rows, and how many there are.
@@ -298,6 +304,7 @@ impl SampleBits {
         out.status = status;
         out.finish_reason = self.finish_reason(info, &stops[info.stops.0..][..info.stops.1]);
         (out.seed, out.stream, out.position) = (info.seed, info.stream, info.position);
+        out.entry = info.entry;
         out.temperature = temperature;
         out.kept = if is_sound { self.kept } else { 0 };
         out.kept_mass = if is_sound { self.kept_mass as f64 / self.all_mass as f64 } else { f64::NAN };

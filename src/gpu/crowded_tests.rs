@@ -69,3 +69,43 @@ fn tokens_without_a_place_are_told() {
     let (got, expected) = drawn(&gpu, &crowded, true);
     assert_eq!(got, Ok(expected), "one moves");
 }
+
+/// A row that lost its history, drawn once more without them as `Status::LostHistory` says, costs nobody else theirs.
+#[test]
+fn what_was_lost_is_found_again() {
+    let gpu = Gpu::any().expect("an adapter");
+    let banned = tokens(3, Some(7), 12);
+    let params = SamplingParams {
+        stop_token_ids: banned.clone(),
+        min_tokens: 1,
+        presence_penalty: 0.1,
+        seed: Some(3),
+        ..SamplingParams::default()
+    };
+    let mut request = Request::new(params).expect("in range");
+    let values = vec![0.0f32; VOCAB];
+    let logits = Logits::f32(&values, 1, VOCAB).expect("a row");
+    let source = gpu.upload(bytemuck::cast_slice(&values)).expect("uploaded");
+    let batch = GpuLogits::packed(&source, Dtype::F32, 1, VOCAB);
+    let histories = gpu.sampler().histories(1, 8).expect("made");
+    for position in 0..4 {
+        let rows = [request.row(position)];
+        let draw = |histories: Option<&_>| {
+            let buffers = SampleBuffers { histories, ..SampleBuffers::default() };
+            let pending = gpu.submit(|encoder| gpu.sampler().sample(encoder, &batch, &rows, &buffers));
+            pending.and_then(Pending::wait).expect("answered").remove(0)
+        };
+        let lost_or_drawn = draw(Some(&histories));
+        let expected = Cpu.sample(&logits, &rows, &SampleInputs::default()).expect("a sample").remove(0);
+        let drawn = if position == 0 {
+            assert_eq!(lost_or_drawn.status, Status::LostHistory);
+            draw(None)
+        } else {
+            lost_or_drawn.clone()
+        };
+        assert_eq!(drawn, Sample { reopened: drawn.reopened, ..expected }, "position {position}");
+        for sample in [&lost_or_drawn, &drawn].into_iter().skip(usize::from(position > 0)) {
+            request.accept(sample).expect("in turn");
+        }
+    }
+}

@@ -181,7 +181,7 @@ impl Histories {
             )));
         }
         match slots.take(row.request.identity(), looks_back) {
-            Some(slot) => *run = slot.map(|slot| new_run(slot, length, None, self.tokens)),
+            Some(slot) => *run = slot.map(|(slot, entry)| new_run(slot, length, None, entry, self.tokens)),
             None if looks_back => {
                 return Err(Error::Limit(format!(
                     "row {number} finds no place in the histories, which hold {} requests: make them larger, or lower `rows`",

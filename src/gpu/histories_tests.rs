@@ -2,7 +2,7 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
 
-use super::{Gpu, GpuLogits, Histories, SampleBuffers, SamplerOptions};
+use super::{Gpu, GpuLogits, Histories, Pending, SampleBuffers, SamplerOptions};
 use crate::answer::{Sample, Status};
 use crate::cpu::Cpu;
 use crate::engine::Engine;
@@ -266,6 +266,48 @@ fn what_the_histories_cannot_tell_is_named() {
     assert!(why(&changed, 2).contains("parameters have changed"), "{}", why(&changed, 2));
 }
 
+/// Of a position that was drawn twice, here and elsewhere or by other histories, the accepted draw is gone on from.
+#[test]
+fn the_accepted_draw_is_gone_on_from() {
+    let bench = Bench::new(1);
+    let others = bench.gpu.sampler().histories(1, 4096).expect("made");
+    let at_other_logits = |histories: &Histories, row: Row<'_>| {
+        let packed = GpuLogits::packed(&bench.source, Dtype::F32, 1, VOCAB);
+        let batch = GpuLogits { row_offsets: &[5 * VOCAB as u64], ..packed };
+        let buffers = SampleBuffers { histories: Some(histories), ..SampleBuffers::default() };
+        let pending =
+            bench.gpu.submit(|encoder| bench.gpu.sampler().sample(encoder, &batch, &[row], &buffers));
+        pending.and_then(Pending::wait).expect("a sample").remove(0)
+    };
+    for seed in 0..4 {
+        for way in ["a detached row", "twice, the first", "twice, the second", "other histories"] {
+            // Each token bans another as the next one.
+            let pair = |token| vec![token, (token + 1) % VOCAB as u32];
+            let mut request = request(seed, |p| p.bad_words = (0..VOCAB as u32).map(pair).collect());
+            let first = bench.sample(&[request.row(0)]).expect("a sample").remove(0);
+            request.accept(&first).expect("in turn");
+            let once = bench.sample(&[request.row(1)]).expect("a sample").remove(0);
+            let accepted = match way {
+                "a detached row" => at_other_logits(&bench.histories, request.row(1).detached()),
+                "other histories" => at_other_logits(&others, request.row(1)),
+                _ => at_other_logits(&bench.histories, request.row(1)),
+            };
+            let accepted = if way == "twice, the first" { once.clone() } else { accepted };
+            request.accept(&accepted).expect("in turn");
+            let mut expected = bench.expected(request.row(2));
+            let got = bench.sample(&[request.row(2)]).expect("a sample").remove(0);
+            expected.reopened = got.reopened;
+            assert_eq!(
+                got,
+                expected,
+                "{way}, seed {seed}: {:?} and not {:?}",
+                accepted.token(),
+                once.token()
+            );
+        }
+    }
+}
+
 /// Samples of other requests, out of turn and twice are no next token.
 #[test]
 fn samples_are_accepted_in_turn() {
@@ -288,6 +330,13 @@ fn samples_are_accepted_in_turn() {
     request.accept(&samples[1]).expect("the second");
     request.accept_token(7);
     refused(&mut request, &samples[2], "the next one of its request of 3");
+    // Nor is what was drawn before a token that was given, or before those of a text that goes on.
+    let mut given = looking(1);
+    let first = bench.expected(given.row(0));
+    given.accept_token(7);
+    refused(&mut given, &first, "of position 0, and the next one of its request of 1");
+    let mut resumed = Request::resume(looking(1).params().clone(), &[], &[8, 9]).expect("in range");
+    refused(&mut resumed, &first, "of position 0, and the next one of its request of 2");
     // What was in flight when seed and stream changed is its own, until what was drawn with the new ones has come.
     let mut request = looking(1);
     let late = bench.expected(request.row(3).detached());

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Weak;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::request::ahead::Run;
 use crate::request::{Identity, Life};
@@ -27,6 +28,8 @@ struct Slot {
     /// Tokens before the row that was drawn last, and the call that drew it.
     length: u64,
     call: u32,
+    /// Which time a request entered any histories: each row of one time was drawn behind the one before.
+    entry: u64,
     /// When it was used last.
     used: u64,
     /// Whether it is needed: it holds tokens that change logits, not only what may end the request.
@@ -78,12 +81,13 @@ impl Slots {
     pub(super) fn go_on(&mut self, request: &Identity, length: u64, capacity: usize) -> Option<Run> {
         let number = *self.by_owner.get(&request.number())?;
         let slot = &mut self.list[number];
-        if slot.turns != request.turns() || slot.used == self.calls || slot.length + 1 != length {
+        let is_its_own = slot.turns == request.turns() && request.goes_on_from(slot.entry);
+        if !is_its_own || slot.used == self.calls || slot.length + 1 != length {
             return None;
         }
         self.begun.push((self.calls, number, slot.clone()));
         slot.used = self.calls;
-        Some(new_run(number, length, Some(slot.call), capacity))
+        Some(new_run(number, length, Some(slot.call), slot.entry, capacity))
     }
 
     /// Why a request has no run.
@@ -97,6 +101,8 @@ impl Slots {
         let slot = &self.list[number];
         if slot.turns != request.turns() {
             "its tokens or parameters have changed since".to_owned()
+        } else if !request.goes_on_from(slot.entry) {
+            "it has entered others since".to_owned()
         } else if slot.used == self.calls {
             "an earlier row of this call is of the same request".to_owned()
         } else {
@@ -110,8 +116,9 @@ impl Slots {
 
     /// A slot for a request that enters: its own, or the one whose loss is the least, and of several the one that was not used
     /// for the longest. One that only wants to know when it ends takes none that is needed. The inner `None` for the second row
-    /// of a request in one call.
-    pub(super) fn take(&mut self, request: &Identity, looks_back: bool) -> Option<Option<usize>> {
+    /// of a request in one call; else the slot, and which time a request enters.
+    pub(super) fn take(&mut self, request: &Identity, looks_back: bool) -> Option<Option<(usize, u64)>> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         let own = self.by_owner.get(&request.number()).copied();
         if own.is_some_and(|number| self.list[number].used == self.calls) {
             return Some(None);
@@ -126,17 +133,22 @@ impl Slots {
         self.begun.push((self.calls, number, self.list[number].clone()));
         self.by_owner.remove(&self.list[number].owner);
         self.by_owner.insert(request.number(), number);
+        let (entry, life) = (NEXT.fetch_add(1, Ordering::Relaxed), request.watch());
+        if let Some(life) = life.upgrade() {
+            life.enter(entry);
+        }
         self.list[number] = Slot {
             owner: request.number(),
             turns: request.turns(),
-            life: request.watch(),
+            life,
+            entry,
             // Nobody goes on from here before the call is recorded.
             length: u64::MAX - 1,
             call: 0,
             used: self.calls,
             looks_back,
         };
-        Some(Some(number))
+        Some(Some((number, entry)))
     }
 
     /// A call that failed takes back what no other call has changed since; the last change first, as a request may have lost
@@ -152,6 +164,11 @@ impl Slots {
 
     fn take_back(&mut self, number: usize, before: Slot) {
         let [taken, owner] = [self.list[number].owner, before.owner];
+        if taken == owner
+            && let Some(life) = before.life.upgrade()
+        {
+            life.enter_again(self.list[number].entry, before.entry);
+        }
         self.list[number] = before;
         if taken == owner {
             return;
@@ -170,8 +187,8 @@ impl Slots {
     }
 }
 
-pub(super) fn new_run(slot: usize, length: u64, call: Option<u32>, capacity: usize) -> Run {
+pub(super) fn new_run(slot: usize, length: u64, call: Option<u32>, entry: u64, capacity: usize) -> Run {
     #[expect(clippy::cast_possible_truncation, reason = "within a buffer of words that 32 bits count")]
     let [slot, length, capacity] = [slot as u32, length as u32, capacity as u32];
-    Run { slot, capacity, length, call }
+    Run { slot, capacity, length, call, entry }
 }

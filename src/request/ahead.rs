@@ -102,6 +102,8 @@ pub(crate) struct Run {
     pub(crate) length: u32,
     /// The call that drew the last of them; `None` if the host knows them all, and sends them.
     pub(crate) call: Option<u32>,
+    /// Which time a request entered the histories: what is drawn behind one another of one time is one text.
+    pub(crate) entry: u64,
 }
 
 /// Where in an upload, by words from its requests on, lies what a row refers to.

@@ -68,7 +68,7 @@ impl<'a> DraftTokens<'a> {
     ///
     /// # Errors
     /// [`Error::Params`] if the request asks for several draws, or has Mirostat, whose limit depends on what is drawn; for a
-    /// block of more than [`Row::MAX_DRAFT_TOKENS`] draft tokens.
+    /// block of more than [`Row::MAX_DRAFT_TOKENS`] draft tokens; if positions end before the draft does.
     pub fn new(
         request: &'a Request,
         position: u64,
@@ -76,6 +76,7 @@ impl<'a> DraftTokens<'a> {
         verification: Verification,
     ) -> Result<Self> {
         check_request(request)?;
+        check_position(position, draft.len())?;
         if verification == Verification::Block && draft.len() > Row::MAX_DRAFT_TOKENS {
             return Err(Error::Params(format!(
                 "a block has {} draft tokens, over the limit of {}: draft fewer, or verify them by rejection",
@@ -97,7 +98,7 @@ impl<'a> DraftTokens<'a> {
             },
             block_place: (verification == Verification::Block).then_some(i),
             ahead: &draft[..i],
-            ..request.row(position.wrapping_add(i as u64))
+            ..request.row(position + i as u64)
         })
     }
 
@@ -122,6 +123,18 @@ impl<'a> DraftTokens<'a> {
             };
             stands.then_some(place)
         })
+    }
+}
+
+/// Nothing, if there is a position for each of so many tokens that begin at this one, and for the one behind them.
+pub(super) fn check_position(position: u64, tokens: usize) -> Result<()> {
+    match position.checked_add(tokens as u64) {
+        Some(bonus) if bonus <= Row::LAST_POSITION => Ok(()),
+        _ => Err(Error::Params(format!(
+            "{tokens} draft tokens from position {position} on, and the one behind them, go past the last one, {}: give a lower \
+             position",
+            Row::LAST_POSITION
+        ))),
     }
 }
 

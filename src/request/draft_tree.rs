@@ -1,6 +1,6 @@
 //! Speculative decoding with a tree: several continuations at once, verified in one call.
 
-use super::draft::{Verification, check_request};
+use super::draft::{Verification, check_position, check_request};
 use super::verified::Verified;
 use super::{Request, Row};
 use crate::answer::Sample;
@@ -80,6 +80,7 @@ impl<'a> DraftTree<'a> {
             ));
         }
         check_tree(tokens, parents)?;
+        check_position(position, tokens.len())?;
         let (mut paths, mut ends) = (Vec::new(), Vec::<usize>::with_capacity(tokens.len()));
         for (&token, &parent) in tokens.iter().zip(parents) {
             if let Some(parent) = parent {
@@ -122,7 +123,7 @@ impl<'a> DraftTree<'a> {
         std::iter::once(None).chain((0..self.tokens.len()).map(Some)).map(|parent| {
             let ahead = parent.map_or(&[][..], |place| self.path(place));
             let draft = self.siblings(parent);
-            Row { ahead, draft, ..self.request.row(self.position.wrapping_add(ahead.len() as u64)) }
+            Row { ahead, draft, ..self.request.row(self.position + ahead.len() as u64) }
         })
     }
 
@@ -176,7 +177,8 @@ fn check_tree(tokens: &[u32], parents: &[Option<usize>]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SamplingParams;
+    use crate::request::DraftTokens;
+    use crate::{Cpu, Engine, Logits, SampleInputs, SamplingParams};
 
     #[test]
     fn rows_have_their_paths_ahead() {
@@ -221,6 +223,21 @@ mod tests {
         assert!(message.contains("4097 tokens is over the limit of 4096"), "{message}");
         new(&long[1..], &chain[..4096]).expect("a chain of the most tokens");
         new(&[], &[]).expect("nothing is a tree too");
+        // Behind the last position there is none.
+        let at =
+            |position| DraftTree::new(&request, position, &[1, 2], &[None, Some(0)], Verification::Rejection);
+        let message = at(u64::MAX - 2).expect_err("two more").to_string();
+        assert!(message.contains("2 draft tokens from position 18446744073709551613"), "{message}");
+        let chain = DraftTokens::new(&request, u64::MAX, &[1], Verification::Rejection);
+        assert!(chain.expect_err("one more").to_string().contains("go past the last one"));
+        let row = [request.row(u64::MAX)];
+        let logits = [0.0; 3];
+        let logits = Logits::f32(&logits, 1, 3).expect("a row");
+        let message =
+            Cpu.sample(&logits, &row, &SampleInputs::default()).expect_err("none is behind").to_string();
+        assert!(message.contains("row 0 draws token 18446744073709551615"), "{message}");
+        let last = at(u64::MAX - 3).expect("the last one is free");
+        assert_eq!(last.rows().map(|row| row.position).max(), Some(u64::MAX - 1));
         new(&[2, 1, 2], &[None, Some(0), Some(1)]).expect("equal ones in other places");
     }
 }

@@ -19,18 +19,30 @@ pub(crate) struct Life {
     /// Tokens of prompt and output so far.
     tokens: AtomicUsize,
     has_finished: AtomicBool,
+    /// Which time it entered the histories of a device last; 0 before.
+    entry: AtomicU64,
 }
 
 impl Identity {
     pub(super) fn new(tokens: usize, has_finished: bool) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let life = Life { number, tokens: tokens.into(), has_finished: has_finished.into() };
+        let life = Life {
+            number,
+            tokens: tokens.into(),
+            has_finished: has_finished.into(),
+            entry: AtomicU64::new(0),
+        };
         Self { life: Arc::new(life), turns: 0 }
     }
 
     pub(super) fn turn(&mut self) {
         self.turns = self.turns.wrapping_add(1);
+    }
+
+    /// Whether a device goes on from what was drawn with this entry.
+    pub(crate) fn goes_on_from(&self, entry: u64) -> bool {
+        entry != 0 && self.life.entry.load(Ordering::Relaxed) == entry
     }
 
     pub(super) fn tell(&self, tokens: usize, has_finished: bool) {
@@ -62,6 +74,17 @@ impl Clone for Identity {
 impl Life {
     pub(crate) fn tokens(&self) -> usize {
         self.tokens.load(Ordering::Relaxed)
+    }
+
+    /// It has entered the histories of a device.
+    pub(crate) fn enter(&self, entry: u64) {
+        self.entry.store(entry, Ordering::Relaxed);
+    }
+
+    /// It enters no more where it just did, and goes on where it was.
+    pub(crate) fn enter_again(&self, entered: u64, before: u64) {
+        // Unless it has entered others meanwhile.
+        let _ = self.entry.compare_exchange(entered, before, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     pub(crate) fn has_finished(&self) -> bool {

@@ -127,6 +127,13 @@ fn check_row(row: &Row<'_>, number: usize, vocab: usize) -> Result<()> {
     if row.request.largest_token.is_some_and(|token| token as usize >= vocab) {
         params.validate_tokens(vocab).map_err(|error| Error::Params(format!("row {number}: {error}")))?;
     }
+    if row.position > Row::LAST_POSITION {
+        return Err(Error::Params(format!(
+            "row {number} draws token {}, the last position is {}: give a lower one",
+            row.position,
+            Row::LAST_POSITION
+        )));
+    }
     check_drafts(row, number, vocab)
 }
 
@@ -230,6 +237,17 @@ impl<'a> Inputs<'a> {
         self.steps.runs.get(self.first + row)?.as_ref()
     }
 
+    /// Which time a row's request entered the histories that it goes on in; 0 without them.
+    #[cfg(feature = "gpu")]
+    fn entry(&self, row: usize) -> u64 {
+        self.run(row).map_or(0, |run| run.entry)
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    fn entry(&self, _row: usize) -> u64 {
+        0
+    }
+
     /// Quads of the tables that the device makes for rows that run ahead.
     #[cfg(feature = "gpu")]
     pub(crate) fn table_quads(&self) -> usize {
@@ -308,7 +326,7 @@ impl<'a> Inputs<'a> {
     /// What the host needs to decode the rows' records.
     pub(crate) fn decode_info(&self) -> impl Iterator<Item = DecodeInfo> {
         let mut next_stop = 0;
-        self.rows.iter().map(move |row| {
+        self.rows.iter().enumerate().map(move |(number, row)| {
             let compiled = &row.request.compiled;
             let first_stop = next_stop;
             next_stop += row.stops().len();
@@ -316,6 +334,7 @@ impl<'a> Inputs<'a> {
                 seed: compiled.seed,
                 stream: compiled.stream,
                 position: row.position,
+                entry: self.entry(number),
                 is_last: row.is_last(),
                 stops: (first_stop, row.stops().len()),
                 is_verified: row.is_verified(),

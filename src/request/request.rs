@@ -272,7 +272,8 @@ impl Request {
         if is_behind || sample.status == Status::LostHistory {
             return Ok(());
         }
-        let [first, last] = self.next_samples.unwrap_or([position; 2]);
+        // Rows may have other positions than tokens; of what is behind them none was drawn.
+        let [first, last] = self.next_samples.unwrap_or([position.max(self.next_position()); 2]);
         if position < first || position > last {
             return Err(Error::Params(format!(
                 "the sample is of position {position}, and the next one of its request of {}: accept each sample once, in the \
@@ -283,10 +284,11 @@ impl Request {
         // What was drawn before it has come.
         self.former_keys.drain(..former.unwrap_or(self.former_keys.len()));
         // A device goes on from what it drew itself, position after position.
-        if sample.draws.is_empty() || sample.accepted.is_some() || position != self.next_position() {
+        if sample.draws.is_empty() || position != self.next_position() || !self.is_gone_on_from(sample.entry)
+        {
             self.turn();
         }
-        let behind = position.saturating_add(1);
+        let behind = position + 1;
         let Some(drawn) = sample.draws.first() else {
             // It may be drawn again, or rows in flight have gone on behind it.
             self.next_samples = Some([first, behind.max(last)]);
@@ -332,6 +334,17 @@ impl Request {
         {
             self.identity.turn();
         }
+    }
+
+    /// Whether a device goes on from what was drawn with this entry.
+    #[cfg(feature = "gpu")]
+    fn is_gone_on_from(&self, entry: u64) -> bool {
+        self.identity.goes_on_from(entry)
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    fn is_gone_on_from(&self, _entry: u64) -> bool {
+        false
     }
 
     fn push(&mut self, token: u32) {

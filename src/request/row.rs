@@ -10,7 +10,7 @@ pub struct Row<'a> {
     /// Whose parameters apply.
     pub request: &'a Request,
     /// Number of the token to draw, the first after the prompt is 0. With the seed and the stream it decides the draw;
-    /// `min_tokens` counts in it.
+    /// `min_tokens` counts in it. At most [`Row::LAST_POSITION`].
     pub position: u64,
     /// Draft tokens to verify: one of a chain or of a block; of a tree siblings, tried in this order until one is accepted.
     /// All different, in the vocabulary, at most [`Row::MAX_DRAFT_TOKENS`]; [`Error::Params`](crate::Error::Params)
@@ -32,6 +32,8 @@ pub struct Row<'a> {
 impl<'a> Row<'a> {
     /// Most draft tokens of a row, each of which costs one more walk over what is kept if it is rejected; and of a block.
     pub const MAX_DRAFT_TOKENS: usize = 64;
+    /// The last position that a row may have: one behind it can still be counted.
+    pub const LAST_POSITION: u64 = u64::MAX - 1;
 
     /// The row, whatever is missing before its position: of logits that do not follow from what the request draws, such as
     /// those of a file.

@@ -13,6 +13,13 @@ use crate::kernels::token_ranks::{Bounds, Counts};
 use crate::logits::{Logits, order};
 use crate::parallel::each_of;
 
+fn check_vocab(vocab: usize) -> Result<()> {
+    if vocab > MAX_VOCAB {
+        return Err(Error::Shard(format!("vocab {vocab} is over the limit of {MAX_VOCAB}: correct it")));
+    }
+    Ok(())
+}
+
 /// Some consecutive tokens of a vocabulary with their logits, `[rows][tokens of the shard]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Shard<'a> {
@@ -28,8 +35,9 @@ impl<'a> Shard<'a> {
     /// The tokens of each of so many shards: as equal as tiles allow, the longer ones first.
     ///
     /// # Errors
-    /// [`Error::Shard`] if there are fewer tiles than shards.
+    /// [`Error::Shard`] if there are fewer tiles than shards, or if the vocabulary is over [`MAX_VOCAB`].
     pub fn cut(vocab: usize, shards: usize) -> Result<Vec<Range<usize>>> {
+        check_vocab(vocab)?;
         let tiles = vocab.div_ceil(TILE_TOKENS);
         if shards == 0 || shards > tiles {
             return Err(Error::Shard(format!(
@@ -49,9 +57,7 @@ impl<'a> Shard<'a> {
     /// [`Error::Shard`] if it begins or, before the end of the vocabulary, ends anywhere but at a multiple of
     /// [`Shard::TILE_TOKENS`], or goes on behind the vocabulary; if the vocabulary is over [`MAX_VOCAB`].
     pub fn new(logits: Logits<'a>, first_token: usize, vocab: usize) -> Result<Self> {
-        if vocab > MAX_VOCAB {
-            return Err(Error::Shard(format!("vocab {vocab} is over the limit of {MAX_VOCAB}: correct it")));
-        }
+        check_vocab(vocab)?;
         let tokens = logits.vocab();
         let end = first_token.checked_add(tokens).filter(|end| *end <= vocab).ok_or_else(|| {
             Error::Shard(format!("{tokens} tokens from token {first_token} go on behind the vocabulary of {vocab}: correct either"))

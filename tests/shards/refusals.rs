@@ -33,6 +33,8 @@ fn cuts_off_a_tile_are_refused() {
     );
     said(Shard::cut(VOCAB, 4), "has 3 tiles of 4096 tokens and cannot be cut into 4 shards");
     said(Shard::cut(VOCAB, 0), "into 0 shards");
+    said(Shard::cut((1 << 20) + 1, 1), "over the limit of 1048576");
+    said(Shard::cut(usize::MAX, 1), "over the limit of 1048576");
     assert_eq!(shard(TILE, VOCAB).expect("the end of the vocabulary is a cut").tokens(), TILE..VOCAB);
 }
 
