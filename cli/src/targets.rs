@@ -51,14 +51,19 @@ impl Targets {
         };
         let mut targets: Vec<Option<u32>> =
             integers.values.iter().enumerate().map(target).collect::<Result<_>>()?;
+        let is_none = |targets: &[Option<u32>]| rows > 0 && targets.iter().all(Option::is_none);
+        if is_none(&targets) {
+            note!("note: no row has a target: all of --tokens {} are negative", shown(source));
+        }
+        let had_one = !is_none(&targets);
         if shift {
             for request in targets.chunks_mut(positions.max(1)) {
                 request.rotate_left(1);
                 request[positions - 1] = None;
             }
         }
-        if rows > 0 && targets.iter().all(Option::is_none) {
-            note!("note: no row has a target: all of --tokens {} are negative", shown(source));
+        if had_one && is_none(&targets) {
+            note!("note: no row has a target: --shift leaves none of a request with one token");
         }
         Ok(Self { tokens: targets, first: usize::from(shift), tensor: integers.tensor })
     }

@@ -110,7 +110,9 @@ impl Comparison {
     /// The statistics of the rows so far.
     #[must_use]
     pub fn report(&self) -> ComparisonReport {
-        let chosen = self.overlap.len();
+        // Of some rows alone they would pass for numbers of all.
+        let (same_top, chosen) =
+            if self.changed.is_some() { (self.same_top, self.overlap.len()) } else { (0, 0) };
         let divergence = (self.divergences != Divergences::Absent).then(|| {
             let [kld, reverse_kld, jsd] = self.apart.each_ref().map(|column| Spread::of(column));
             let infinite = [&self.apart[0], &self.apart[1]]
@@ -125,12 +127,12 @@ impl Comparison {
             divergence,
             probability: self.has_targets.then(|| self.probability()),
             choice: ChoiceComparison {
-                same_top: Estimate::share(self.same_top, chosen),
+                same_top: Estimate::share(same_top, chosen),
                 changed: self.changed,
                 near_ties: self.near_ties,
-                overlap: Estimate::mean_of(&self.overlap),
-                rank: self.choice_rank.each_ref().map(|column| mean(column)),
-                max_rank: self.choice_rank.each_ref().map(|column| largest(column)),
+                overlap: Estimate::mean_of(&self.overlap[..chosen]),
+                rank: self.choice_rank.each_ref().map(|column| mean(&column[..chosen])),
+                max_rank: self.choice_rank.each_ref().map(|column| largest(&column[..chosen])),
             },
             entropy: self.entropy.each_ref().map(|column| mean(column)),
         }

@@ -137,12 +137,17 @@ fn tokens<'r>(
     chosen.into_iter().chain(record.top().iter().map(entry))
 }
 
-/// Whether the chosen token is not listed and has the rank of one that is, or the next one: of ranks alone it is listed.
+/// Whether the chosen token is not listed and has the rank of one that is, or the next one, or without a rank is as probable:
+/// of what is left it is listed.
 fn is_next_to_the_list(record: &Record<'_>) -> bool {
     let (Some(chosen), top) = (record.chosen(), record.top()) else { return false };
     let is_possible = chosen.logprob.is_some_and(f64::is_finite);
     let is_listed = top.iter().any(|entry| entry.token == chosen.token);
-    is_possible && !is_listed && chosen.rank.is_some_and(|rank| rank as usize <= top.len() + 1)
+    let is_next = match chosen.rank {
+        Some(rank) => rank as usize <= top.len() + 1,
+        None => top.last().is_some_and(|last| chosen.logprob.is_some_and(|own| own >= last.logprob)),
+    };
+    is_possible && !is_listed && is_next
 }
 
 fn has_equal_texts(record: &Record<'_>) -> bool {

@@ -66,7 +66,10 @@ impl Serialize for ById<'_> {
         let Self { token, chosen, top } = self;
         let mut map = serializer.serialize_map(None)?;
         let logprob = finite(chosen.logprob, UNLIKELY);
-        map.serialize_entry(token, &Logprob { logprob, rank: chosen.rank, decoded_token: chosen.text })?;
+        // One without a rank has its place, if it is listed.
+        let place = || (1..).zip(*top).find(|(_, entry)| entry.token == Some(*token)).map(|(place, _)| place);
+        let rank = chosen.rank.or_else(place);
+        map.serialize_entry(token, &Logprob { logprob, rank, decoded_token: chosen.text })?;
         for (place, entry) in (1..).zip(*top) {
             if let Some(id) = entry.token.filter(|id| id != token) {
                 let (logprob, decoded_token) = (entry.logprob, entry.text.as_deref());
@@ -120,7 +123,7 @@ pub(super) fn records(
 
 /// The record of a token and of those beside it. Ranks tell whether the token is one of the list too: it is, where the
 /// others leave its place free, or where it is the next after them, or has the rank of one of them: it is as probable as
-/// the last one.
+/// the last one. Without a rank the places and the logprobs tell.
 fn position_record(
     (id, chosen): (u32, ReadLogprob),
     mut others: Vec<(u32, ReadLogprob)>,
@@ -132,7 +135,13 @@ fn position_record(
         .iter()
         .zip(before..)
         .all(|((_, entry), place)| entry.rank.is_some_and(|rank| rank as usize == place + 2));
-    let is_listed = chosen.rank.is_some_and(|rank| before < others.len() || rank as usize <= before + 1);
+    let is_listed = match chosen.rank {
+        Some(rank) => before < others.len() || rank as usize <= before + 1,
+        None => {
+            is_free && before < others.len()
+                || others.last().is_some_and(|(_, last)| chosen.logprob >= last.logprob)
+        }
+    };
     let token = |id: u32, entry: &ReadLogprob| ForeignToken {
         id: Some(id),
         text: entry.decoded_token.clone(),
@@ -142,8 +151,12 @@ fn position_record(
     };
     let mut top: Vec<ForeignToken> = others.iter().map(|(id, entry)| token(*id, entry)).collect();
     if is_listed {
-        let by_rank = || others.partition_point(|(_, entry)| entry.rank < chosen.rank);
-        let place = if is_free { before } else { by_rank() };
+        let place = match chosen.rank {
+            _ if is_free && before < others.len() => before,
+            Some(_) if is_free => before,
+            Some(_) => others.partition_point(|(_, entry)| entry.rank < chosen.rank),
+            None => others.partition_point(|(_, entry)| entry.logprob > chosen.logprob),
+        };
         top.insert(place, token(id, &chosen));
     }
     record(token(id, &chosen), top)

@@ -49,7 +49,9 @@ fn missing_because(name: &str, has_targets: bool) -> String {
         None if name.contains("kld") || name.contains("jsd") => format!(
             "references and logs have not all tokens for {name}: give logits, or gate on coarse_{name}, a lower bound"
         ),
-        None if !has_targets => format!("{name} is of targets: give --tokens"),
+        None if !has_targets => {
+            format!("{name} is of targets: give --tokens, or of a reference save it again with them")
+        }
         None => format!("{name} is not known here"),
     }
 }

@@ -10,6 +10,7 @@ use super::pass::{Outcome, Pass};
 use super::sides::Told;
 use crate::failure::{Failure, Result, note};
 use crate::files::LogFile;
+use crate::foreign;
 use crate::input::Opened;
 use crate::shown::shown_path;
 use crate::text::Vocab;
@@ -98,20 +99,29 @@ impl Logs {
 
 /// An error if one of the files is a log, and the other is none.
 pub(super) fn check_both(a: &Opened, b: Option<&Opened>) -> Result<()> {
-    let alone = match (LogFile::is_log(a), b.filter(|b| LogFile::is_log(b))) {
-        (true, None) => a,
-        (false, Some(b)) => b,
+    let (alone, other) = match (LogFile::is_log(a), b.filter(|b| LogFile::is_log(b))) {
+        (true, None) => (a, b),
+        (false, Some(b)) => (b, Some(a)),
         _ => return Ok(()),
     };
+    // Compressed, or in another encoding: it may be a log too.
+    let packed =
+        other.and_then(|other| foreign::name(&other.head).filter(|foreign| foreign.remedy.is_some()));
+    if let Some((foreign, other)) = packed.zip(other) {
+        return Err(Failure::file(&other.path, foreign.told("give another log")));
+    }
+    let is_json = |other: &Opened| matches!(other.head.trim_ascii_start(), [b'{' | b'[', ..]);
+    let remedy = if other.is_some_and(is_json) { "`sortilege convert`" } else { "`sortilege log`" };
     Err(Failure::Usage(format!(
-        "{} is a log, which is compared with another log: make one of the other logits by `sortilege log`",
+        "{} is a log, which is compared with another log: make one of the other file by {remedy}",
         shown_path(&alone.path)
     )))
 }
 
 /// Whether both temperatures are known; an error if they are two.
 fn check_temperatures(logs: &[LogFile; 2]) -> Result<bool> {
-    let temperatures = logs.each_ref().map(|log| log.asked().temperature);
+    let [a, b] = logs.each_ref().map(LogFile::asked);
+    let temperatures = [a?.temperature, b?.temperature];
     match temperatures {
         [Some(a), Some(b)] if a != b => Err(Failure::Usage(format!(
             "A is of temperature {a}, B of {b}, as their sidecars say: compare logs of one temperature"

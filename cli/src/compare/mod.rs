@@ -259,6 +259,7 @@ impl Job<'_> {
             sha256: logits.array.sha256()?,
             dtype: logits.dtype.name().to_owned(),
             device: self.chosen.describe().0,
+            is_approximate: logits.array.is_approximate(),
         };
         inputs.check_unchanged()?;
         save.finish(&About {

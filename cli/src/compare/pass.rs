@@ -1,9 +1,11 @@
 //! What is gathered on the way through the rows, request by request. Where the rows come from is not known here.
 
+use std::collections::HashSet;
+
 use sortilege::compare::{Comparison, ComparisonReport, Divergences, RowComparison};
 
 use super::worst::{Place, Worst, WorstRow};
-use crate::failure::Result;
+use crate::failure::{Result, note};
 
 /// What a pass leaves.
 pub(super) struct Outcome {
@@ -31,6 +33,10 @@ pub(super) struct Pass<F> {
     request: Comparison,
     /// The request of the last row, and the number of its first.
     current: Option<(u64, usize)>,
+    /// Requests before it.
+    ended: HashSet<u64>,
+    /// Whether one came again, which is told.
+    is_scattered: bool,
     worst: Worst,
     targets: Vec<Option<u32>>,
     each_request: F,
@@ -41,7 +47,18 @@ impl<F: FnMut(u64, &ComparisonReport) -> Result<()>> Pass<F> {
     pub(super) fn new(fresh: Comparison, is_alone: bool, worst: usize, each_request: F) -> Self {
         let [total, request] = [fresh.clone(), fresh.clone()];
         let (worst, targets) = (Worst::new(worst), Vec::new());
-        Self { fresh, is_alone, total, request, current: None, worst, targets, each_request }
+        Self {
+            fresh,
+            is_alone,
+            total,
+            request,
+            current: None,
+            ended: HashSet::new(),
+            is_scattered: false,
+            worst,
+            targets,
+            each_request,
+        }
     }
 
     /// Takes the next row, and its target.
@@ -57,6 +74,12 @@ impl<F: FnMut(u64, &ComparisonReport) -> Result<()>> Pass<F> {
             Some((current, first)) if current == request => first,
             _ => {
                 self.end_request()?;
+                if self.ended.contains(&request) && !std::mem::replace(&mut self.is_scattered, true) {
+                    note!(
+                        "note: row {row} is of request {request}, which ended before: the numbers of requests are of their \
+                         parts; sort both logs by request"
+                    );
+                }
                 row
             }
         };
@@ -78,6 +101,7 @@ impl<F: FnMut(u64, &ComparisonReport) -> Result<()>> Pass<F> {
 
     fn end_request(&mut self) -> Result<()> {
         let Some((request, _)) = self.current else { return Ok(()) };
+        self.ended.insert(request);
         let ended = std::mem::replace(&mut self.request, self.fresh.clone());
         let report = if self.is_alone { self.total.report() } else { ended.report() };
         (self.each_request)(request, &report)

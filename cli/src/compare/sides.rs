@@ -4,13 +4,15 @@
 use std::path::Path;
 
 use serde::Serialize;
+use sortilege::Status;
+use sortilege::compare::ReferenceRow;
 use sortilege::log::HashedFile;
 
 use super::args::CompareArgs;
 use crate::failure::{Failure, Result, note};
 use crate::files::{Inputs, LogitsFile, ReferenceFile};
 use crate::input::Opened;
-use crate::shared_args::LogitsArgs;
+use crate::shared_args::{LogitsArgs, Said};
 use crate::shown::shown_path;
 use crate::targets::Targets;
 
@@ -65,7 +67,12 @@ impl Sides {
         inputs: &mut Inputs,
     ) -> Result<Self> {
         let a = A::open(a, &args.a())?;
-        let b = b.zip(args.b()).map(|(b, args)| open_b(b, &args, &a)).transpose()?;
+        let b_args = args.b().map(|b| match a {
+            A::Logits(_) => b,
+            // What would be of A's file is of the only one of logits.
+            A::Reference(_) => LogitsArgs { said: Said::OfIt, ..b },
+        });
+        let b = b.zip(b_args).map(|(b, args)| open_b(b, &args, &a)).transpose()?;
         for file in [a.logits(), b.as_ref()].into_iter().flatten() {
             inputs.add(file.array.path())?;
         }
@@ -101,6 +108,24 @@ impl Sides {
             _ => a.positions(),
         };
         Ok(Self { a, b, targets, has_targets, rows, vocab, positions })
+    }
+
+    /// An error if B's file has a text of its own, and these rows of a reference are not of it.
+    pub(super) fn check_text(&self, first: usize, reference: &[ReferenceRow]) -> Result<()> {
+        let text = self.b.as_ref().and_then(|b| b.array.packed.as_ref());
+        let Some(text) = text.filter(|_| self.has_targets) else { return Ok(()) };
+        let own = &text.targets[first..first + reference.len()];
+        let of_row = |row: &ReferenceRow| row.target.map(|target| target.token);
+        // A row that is no distribution says nothing of its target.
+        let is_other =
+            |(row, own): &(&ReferenceRow, &Option<u32>)| row.status == Status::Ok && of_row(row) != **own;
+        match reference.iter().zip(own).position(|pair| is_other(&pair)) {
+            None => Ok(()),
+            Some(place) => Err(Failure::Usage(format!(
+                "the reference and B are of two texts: from row {} on their tokens differ; compare models over the same one",
+                first + place
+            ))),
+        }
     }
 
     /// Hashes the files of logits while they are read, for a sidecar or a reference.
@@ -182,7 +207,7 @@ impl A {
                     sha256: is_hashed.then(|| data.sha256()).transpose()?,
                     dtype: format!("reference of {} tokens a row", about.listed),
                     shape: [&about.leading[..], &[about.vocab]].concat(),
-                    approximate: false,
+                    approximate: about.source.is_approximate,
                 })
             }
         }
@@ -227,12 +252,24 @@ fn open_b(opened: Opened, args: &LogitsArgs, a: &A) -> Result<LogitsFile> {
 
 /// An error unless B's rows are those of A.
 fn check_fit(a: &A, b: &LogitsFile) -> Result<()> {
+    let text =
+        |logits: &LogitsFile| logits.array.packed.as_ref().map(|text| (text.first, text.targets.clone()));
+    if let (Some(one), Some(other)) = (a.logits().and_then(text), text(b))
+        && one != other
+    {
+        return Err(Failure::Usage(
+            "A and B are of two texts, as their files have them: compare models over the same one".to_owned(),
+        ));
+    }
     let (vocab_a, vocab_b) = (a.vocab(), b.vocab);
     if vocab_a != vocab_b {
+        let least = vocab_a.min(vocab_b);
+        let remedy = match a {
+            A::Reference(_) if vocab_a > vocab_b => format!("save A again with --vocab-size {least}"),
+            _ => format!("--vocab-size {least} leaves them out"),
+        };
         return Err(Failure::Usage(format!(
-            "A has a vocabulary of {vocab_a}, B of {vocab_b}: compare logits of one tokenizer; if columns are padding, \
-             --vocab-size {} leaves them out",
-            vocab_a.min(vocab_b)
+            "A has a vocabulary of {vocab_a}, B of {vocab_b}: compare logits of one tokenizer; if columns are padding, {remedy}"
         )));
     }
     let shape = |rows: usize, positions: usize| {

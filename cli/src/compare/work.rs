@@ -44,7 +44,9 @@ pub(super) fn compare(
         let Some(b) = b else { return Ok(()) };
         let compared = match (&sides.a, a) {
             (A::Reference(reference), _) => {
-                rows_with_reference(chosen.engine(), &reference.read(&range)?, b, listed)?
+                let reference = reference.read(&range)?;
+                sides.check_text(range.start, &reference)?;
+                rows_with_reference(chosen.engine(), &reference, b, listed)?
             }
             (A::Logits(_), Some(a)) => rows(chosen.engine(), a, b, targets, listed)?,
             (A::Logits(_), None) => unreachable!("a block of A comes with one of B"),

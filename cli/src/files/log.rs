@@ -15,7 +15,7 @@ use crate::failure::{Failure, Result, note};
 use crate::foreign;
 use crate::input::{Input, Opened};
 use crate::progress;
-use crate::shown::shown_path;
+use crate::shown::{shown, shown_path};
 
 /// A log that was opened.
 pub(crate) struct LogFile {
@@ -43,9 +43,22 @@ impl LogFile {
         Ok(Self { input: opened.seekable(None)?, head })
     }
 
-    /// What its sidecar says of how its numbers were asked for.
-    pub(crate) fn asked(&self) -> Asked {
-        asked_of(&self.input.path)
+    /// What its sidecar says of how its numbers were asked for. If it is not that of these bytes, it says nothing of their numbers;
+    /// the positions that it asks for still stand.
+    pub(crate) fn asked(&self) -> Result<Asked> {
+        let Some((asked, told)) = asked_of(&self.input.path) else { return Ok(Asked::default()) };
+        let Some(told) = told else { return Ok(asked) };
+        let hash = self.sha256()?;
+        if told == hash {
+            return Ok(asked);
+        }
+        note!(
+            "note: {} is not as it was written: its SHA-256 is {hash}, its sidecar tells {}, and is not believed about \
+             temperatures",
+            shown_path(&self.input.path),
+            shown(&told)
+        );
+        Ok(Asked { temperature: None, ..asked })
     }
 
     /// Its records from the first one, of which there must be one.

@@ -28,7 +28,7 @@ pub(crate) use self::logits::{BLOCK_BYTES, LogitsFile, each_block_of};
 pub(crate) use self::partial::Partial;
 pub(crate) use self::reference::{About, ReferenceFile, ReferenceWriter, Source};
 pub(crate) use self::sidecar::{
-    Inputs, deliver, deliver_whole, meta, meta_within, once, read_sidecar, sha256, sidecar_beside,
+    Asked, Inputs, deliver, deliver_whole, meta, meta_within, once, read_sidecar, sha256, sidecar_beside,
     with_sidecar,
 };
 pub(crate) use self::tokens::{Integers, Layout, read_integers};

@@ -72,6 +72,8 @@ pub(crate) struct Source {
     pub(crate) sha256: String,
     pub(crate) dtype: String,
     pub(crate) device: String,
+    /// Whether the logits were rounded before this program read them.
+    pub(crate) is_approximate: bool,
 }
 
 /// Names in the file of what is said of the source.
@@ -150,8 +152,9 @@ fn header(about: &About, rows: usize) -> serde_json::Value {
         ("vocab", about.vocab.to_string()),
         ("has_targets", about.has_targets.to_string()),
         ("first_position", about.first.to_string()),
+        ("source_approximate", about.source.is_approximate.to_string()),
     ];
-    let Source { file, sha256, dtype, device } = about.source.clone();
+    let Source { file, sha256, dtype, device, .. } = about.source.clone();
     let source = SOURCE_NAMES.into_iter().zip([file, sha256, dtype, device]);
     said.extend(numbers.into_iter().chain(source).map(|(name, text)| (name.to_owned(), json!(text))));
     let mut header = serde_json::Map::new();
@@ -274,7 +277,8 @@ fn about(header: &Header) -> Result<(About, usize), String> {
         _ => return Err(format!("{} lists no token", TOP_TOKENS.0)),
     };
     let [file, sha256, dtype, device] = SOURCE_NAMES.map(said);
-    let source = Source { file, sha256, dtype, device };
+    let is_approximate = said("source_approximate") == "true";
+    let source = Source { file, sha256, dtype, device, is_approximate };
     let (vocab, first) = (whole("vocab", &said("vocab"))?, whole("first_position", &said("first_position"))?);
     let has_targets = said("has_targets") == "true";
     Ok((About { leading, vocab, listed, has_targets, first, source }, rows))

@@ -226,14 +226,15 @@ pub(crate) struct Asked {
     pub(crate) shift: Option<bool>,
 }
 
-/// What the sidecar beside a log says; nothing where there is none that can be read.
-pub(super) fn asked_of(log: &Path) -> Asked {
+/// What the sidecar beside a log says, and the hash of the log that it is of; nothing where there is none that can be read.
+pub(super) fn asked_of(log: &Path) -> Option<(Asked, Option<String>)> {
     #[derive(Deserialize)]
     struct Told {
         options: Asked,
+        output_sha256: Option<String>,
     }
-    let told = || serde_json::from_slice::<Told>(&read_sidecar(&sidecar_beside(log)?).ok()?).ok();
-    told().map(|told| told.options).unwrap_or_default()
+    let told: Told = serde_json::from_slice(&read_sidecar(&sidecar_beside(log)?).ok()?).ok()?;
+    Some((told.options, told.output_sha256))
 }
 
 /// The bytes of a sidecar.

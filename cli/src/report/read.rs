@@ -67,7 +67,7 @@ impl<'a> Reading<'a> {
     /// What is shown of a log.
     pub(super) fn read(&mut self, path: &Path) -> Result<Log> {
         let file = LogFile::open(path)?;
-        let temperature = file.asked().temperature;
+        let temperature = file.asked()?.temperature;
         let mut log =
             Log { name: name(path), has_targets: false, views: &[], requests: Vec::new(), temperature };
         let mut requests: BTreeMap<u64, Rows> = BTreeMap::new();

@@ -83,8 +83,15 @@ impl Maker<'_> {
         let token = chosen.map(|chosen| self.words.number(Token::of(&chosen)));
         let logprob = chosen.and_then(|chosen| chosen.logprob);
         let mut view = self.view(logprob, record.entropy(), record.top(), record.token_logprobs());
-        // Of logs that have no rank, the list may have it.
-        let listed = view.top.iter().find(|(listed, ..)| Some(*listed) == token).map(|(.., rank)| *rank);
+        // Of logs that have no rank, the list may have it, those of its tokens too that are not shown.
+        let is_chosen = |entry: &&TokenLogprob<'_>| {
+            let entry = Token::new(entry.token, entry.text.as_deref(), entry.bytes.as_deref());
+            chosen.is_some_and(|chosen| entry.is_same(&Token::of(&chosen)))
+        };
+        let listed = record.top().iter().find(is_chosen).map(|own| {
+            let is_above = |entry: &&TokenLogprob<'_>| entry.logprob > own.logprob;
+            1 + u32::try_from(record.top().iter().filter(is_above).count()).unwrap_or(u32::MAX)
+        });
         view.rank = chosen.and_then(|chosen| chosen.rank).or(listed);
         let row = Row {
             position: record.position(),

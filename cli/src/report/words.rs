@@ -27,6 +27,11 @@ impl<'a> Token<'a> {
         Self::new(chosen.token, chosen.text, chosen.bytes)
     }
 
+    /// Whether a page shows both as one.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id && self.known_bytes() == other.known_bytes()
+    }
+
     /// Its bytes, which are those of the text where nothing else is known.
     pub(super) fn known_bytes(&self) -> Option<&'a [u8]> {
         self.bytes.or(self.text.map(str::as_bytes))

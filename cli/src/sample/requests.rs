@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use sortilege::{Request, SamplingParams};
+use sortilege::{Request, Row, SamplingParams};
 
 use super::args::SampleArgs;
 use super::breakers::TextsOfTokens;
@@ -220,11 +220,11 @@ impl RequestSpec {
 
     /// An error unless there are numbers for all its rows, and streams up to that of the last request.
     fn check_numbers(&self, positions: usize, last: usize) -> Result<()> {
-        let (position, most) = (self.position, u64::MAX - positions.saturating_sub(1) as u64);
+        let (position, most) = (self.position, Row::LAST_POSITION - positions.saturating_sub(1) as u64);
         if position > most {
             return Err(Failure::Usage(format!(
                 "position {position} of the first of {positions} rows: positions end at {}, take at most {most}",
-                u64::MAX
+                Row::LAST_POSITION
             )));
         }
         let (stream, most) = (u64::from(self.params.stream), u64::from(u32::MAX).saturating_sub(last as u64));

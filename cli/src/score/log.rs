@@ -8,17 +8,17 @@ use sortilege::log::{Kind, Record};
 
 use super::candidates::{Ask, Scored};
 use crate::failure::{Failure, Result, note};
-use crate::files::LogFile;
+use crate::files::{Asked, LogFile};
 use crate::shown::shown_path;
 
 /// Answers in the order of the places of the asks, which come row by row.
-pub(super) fn score(log: &LogFile, asks: &[Ask]) -> Result<Vec<Scored>> {
+pub(super) fn score(log: &LogFile, asked: Asked, asks: &[Ask]) -> Result<Vec<Scored>> {
     let path = log.path();
     let mut scored = vec![None; asks.len()];
     // The request of the record before, and how many of its records were read.
     let (mut request, mut row) = (None, 0);
     let (mut requests, mut number) = (HashSet::new(), 0);
-    let mut positions = Positions { first: log.asked().shift.map(u64::from), next: None };
+    let mut positions = Positions { first: asked.shift.map(u64::from), next: None };
     log.each(|record| {
         number += 1;
         if number == 1 && record.kind() == Kind::Sample {

@@ -139,7 +139,8 @@ fn run_log(args: &ScoreArgs, log: &LogFile, format: ScoreFormat, inputs: &Inputs
             tell_idle(option, WHY);
         }
     }
-    if let Some(temperature) = log.asked().temperature.filter(|temperature| *temperature != 1.0) {
+    let asked = log.asked()?;
+    if let Some(temperature) = asked.temperature.filter(|temperature| *temperature != 1.0) {
         note!(
             "note: {}: a log at temperature {temperature}, as its sidecar says: so are the scores",
             shown_path(log.path())
@@ -147,7 +148,7 @@ fn run_log(args: &ScoreArgs, log: &LogFile, format: ScoreFormat, inputs: &Inputs
     }
     let questions = Questions::read(&args.candidates)?;
     let (vocab, vocab_source) = args.vocab.open()?.unzip();
-    let scored = log::score(log, &questions.asks())?;
+    let scored = log::score(log, asked, &questions.asks())?;
     deliver(
         args.run.output(),
         inputs,

@@ -86,16 +86,23 @@ impl<'a> Answer<'a> {
     /// Which candidate is preferred, in total and per token, and where the orders disagree; nothing of one alone, or of
     /// none that has a score.
     fn explanation(&self) -> Option<String> {
-        let first = |order: &[usize]| &self.entries[order[0]];
-        if self.entries.len() < 2 || first(&self.by_total).score.is_none() {
-            return None;
+        let unscored = self.entries.iter().filter(|entry| entry.score.is_none()).count();
+        if self.entries.len() - unscored < 2 {
+            return None; // nobody knows of those without a score
         }
+        let words = self.order_words();
+        Some(if unscored > 0 { format!("{words}; {unscored} without a score are left out") } else { words })
+    }
+
+    /// What the orders of two or more with a score say.
+    fn order_words(&self) -> String {
+        let first = |order: &[usize]| &self.entries[order[0]];
         if let Some(words) = self.tie_words() {
-            return Some(words);
+            return words;
         }
         let (total, token) = (first(&self.by_total), first(&self.by_token));
         let differs = self.by_total.iter().zip(&self.by_token).position(|(a, b)| a != b);
-        Some(match differs {
+        match differs {
             None => format!("{} is preferred, in total and per token: both orders agree", total.quoted()),
             Some(0) => format!(
                 "{} is preferred in total ({:.4} over {} tokens), {} per token ({:.4} over {}): every further token lowers \
@@ -115,7 +122,7 @@ impl<'a> Answer<'a> {
                 self.entries[self.by_total[place]].quoted(),
                 self.entries[self.by_token[place]].quoted()
             ),
-        })
+        }
     }
 }
 

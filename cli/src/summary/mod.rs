@@ -30,6 +30,15 @@ pub(crate) fn run(args: &SummaryArgs) -> Result<()> {
     let share = (selection.read > 0).then(|| report.total.records as f64 / selection.read as f64);
     let summed = Summed { report, share };
     let printed = print(args, &selection, &summed.report).map_err(|error| Failure::writing(&error));
+    let total = &summed.report.total;
+    if total.unsound > 0 && gates.pass_over(&["unsound"]) {
+        note!(
+            "note: {} of {} records are no distribution; no --fail-if names unsound, so that none fails for them: add \"unsound > \
+             0\"",
+            total.unsound,
+            total.records
+        );
+    }
     // A gate that fails is told even if nobody reads the summary.
     let numbers = of_summary(Some(&summed));
     gates.check(&|name| {

@@ -94,6 +94,43 @@ fn responses_of_other_programs_are_logs() {
     assert!(!folder.path("out").exists());
 }
 
+/// A token without a rank is told by its place, and stays in its list.
+#[test]
+fn a_listed_token_stays_listed() {
+    let folder = Folder::new();
+    let one = r#"{"id":5,"token":"a","bytes":[97],"logprob":-0.1"#;
+    let (two, three) = (
+        r#"{"id":7,"token":"b","bytes":[98],"logprob":-2.5}"#,
+        r#"{"id":9,"token":"c","bytes":[99],"logprob":-3.5}"#,
+    );
+    for top in [format!("{one}}}"), format!("{one}}},{two}"), format!("{one}}},{two},{three}")] {
+        let response = format!(
+            r#"{{"content":"a","stop":true,"completion_probabilities":[{one},"top_logprobs":[{top}]}}]}}"#
+        );
+        folder.put("ls.json", response);
+        let listed = |log: &str| {
+            let lines = folder.lines(&format!("convert {log}"));
+            lines[0]["top"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .map(|entry| entry["token"].clone())
+                .collect::<Vec<_>>()
+        };
+        let before = listed("ls.json");
+        folder.printed("convert ls.json --to vllm -o vllm.json");
+        assert_eq!(listed("vllm.json"), before);
+        // vLLM's form with no rank at all.
+        let text = String::from_utf8(folder.get("vllm.json")).expect("UTF-8");
+        let bare =
+            (1..=3).fold(text, |text, rank| text.replace(&format!("\"rank\":{rank}"), "\"rank\":null"));
+        folder.put("bare.json", bare);
+        if before.len() > 1 {
+            assert_eq!(listed("bare.json"), before);
+        }
+    }
+}
+
 #[test]
 fn a_sidecar_is_carried_along() {
     let folder = Folder::with_assets();

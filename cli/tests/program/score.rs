@@ -280,6 +280,16 @@ fn ties_and_unsound_rows_are_told() {
     let words = "\"candidate 0\" and \"candidate 1\" tie in total and per token; the earlier comes first";
     assert!(table.contains(words) && !table.contains("preferred"), "{table}");
     assert_eq!(answer["tie"], true);
+    // Beside one without a score nothing is preferred; of two with one it is said that others are left out.
+    let unsound = r#"{"tokens": [0], "request": 1}"#;
+    let lone = format!(r#"[{unsound}, {{"tokens": [1], "request": 0}}]"#);
+    let two = format!(r#"[{unsound}, {{"tokens": [1], "request": 0}}, {{"tokens": [0], "request": 0}}]"#);
+    for (candidates, words) in [(lone, None), (two, Some("agree; 1 without a score are left out"))] {
+        folder.put("c.json", candidates);
+        let table = folder.text("score rows.npy --candidates c.json --device cpu --format table");
+        assert_eq!(table.contains("preferred"), words.is_some(), "{table}");
+        assert!(words.is_none_or(|words| table.contains(words)), "{table}");
+    }
     // The order is told where there is one.
     folder.put("c.json", r#"[{"tokens": [0], "request": 0}, {"tokens": [2], "request": 0}]"#);
     let answer = &folder.lines("score rows.npy --candidates c.json --device cpu")[0];

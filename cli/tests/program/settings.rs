@@ -49,6 +49,41 @@ fn two_temperatures_are_told() {
     });
 }
 
+/// A sidecar that is left of an earlier log of that name.
+#[test]
+fn a_stale_sidecar_is_not_believed() {
+    let folder = folder();
+    folder.put("stale.jsonl", folder.get("two.jsonl"));
+    folder.put("stale.jsonl.meta.json", folder.get("one.jsonl.meta.json"));
+    for line in
+        ["compare stale.jsonl one.jsonl", "report stale.jsonl", "score stale.jsonl --candidates q.json"]
+    {
+        let told = stderr(&successful(line, folder.run(line)));
+        assert!(told.contains("note: stale.jsonl is not as it was written: its SHA-256 is"), "{told}");
+        assert_eq!(
+            told.contains("the temperatures of the logs are unknown"),
+            line.starts_with("compare"),
+            "{told}"
+        );
+    }
+}
+
+/// Requests whose records stand between those of others have numbers of their parts, which is told.
+#[test]
+fn scattered_requests_are_told() {
+    let folder = folder();
+    let text = String::from_utf8(folder.get("one.jsonl")).expect("UTF-8");
+    let lines: Vec<&str> = text.lines().collect();
+    let turned: Vec<&str> = (0..4).flat_map(|row| [lines[row], lines[4 + row]]).collect();
+    folder.put("turned.jsonl", turned.join("\n") + "\n");
+    let words = "row 2 is of request 0, which ended before: the numbers of requests are of their parts";
+    for (log, is_told) in [("turned", true), ("bare", false)] {
+        let line = format!("compare {log}.jsonl {log}.jsonl");
+        let told = stderr(&successful(&line, folder.run(&line)));
+        assert_eq!(told.contains(words), is_told, "{told}");
+    }
+}
+
 #[test]
 fn rows_that_are_not_in_order_are_not_scored() {
     let folder = folder();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{Folder, npy, stderr, stored};
+use crate::common::{Folder, npy, stderr, stored, successful};
 use crate::table::test_each;
 
 /// A folder with logs of the asset, and the lines of the first.
@@ -213,6 +213,15 @@ fn gates_fail_with_three_and_the_value() {
         assert_eq!(output.status.code(), Some(code), "{gate}: {}", stderr(&output));
         assert!(stderr(&output).contains(words), "{gate}: {}", stderr(&output));
         assert_eq!(output.stdout.is_empty(), code == 2, "the summary is printed");
+    }
+    // Rows that no gate sees are told.
+    folder.put("nan.npy", npy("<f4", "(2, 2)", &stored("f32", &[1.0, f32::NAN, 0.0, 1.0])));
+    folder.printed("log nan.npy --tokens 0,1 --device cpu -o nan.jsonl");
+    for (gates, is_told) in [("--fail-if tokens<1", true), ("--fail-if unsound>9", false), ("", false)] {
+        let line = format!("summary nan.jsonl {gates}");
+        let told = stderr(&successful(&line, folder.run(&line)));
+        let words = "note: 1 of 2 records are no distribution; no --fail-if names unsound";
+        assert_eq!(told.contains(words), is_told, "{told}");
     }
     // Each of several gates counts.
     let output = folder

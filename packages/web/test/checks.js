@@ -400,9 +400,9 @@ export async function errors({ Sampler, Request, formatLog }) {
     await caught(() => cpu.sample(logits, []), "Params", "row"),
     await caught(() => formatLog([], "xml"), "Params", "xml"),
     await caught(() => new Request({}, { prompt: [5, undefined, 7] }), "Params", "prompt: undefined"),
-    await caught(() => cpu.verify(logits, [{ request: new Request(), tokens: [1, NaN] }]), "Params", "tokens: NaN"),
+    await caught(() => cpu.verify(noise(99), [{ request: new Request(), tokens: [1, NaN] }]), "Params", "tokens: NaN"),
     await caught(
-      () => cpu.verify(logits, [{ request: new Request(), tokens: [1, 2], parents: [null, undefined] }]),
+      () => cpu.verify(noise(99), [{ request: new Request(), tokens: [1, 2], parents: [null, undefined] }]),
       "Params",
       "parents: undefined",
     ),

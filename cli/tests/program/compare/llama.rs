@@ -36,8 +36,13 @@ fn text() -> Vec<i32> {
 
 /// A file of these rows.
 fn base_file(rows: &[Vec<f32>]) -> Vec<u8> {
+    base_file_of(&text(), rows)
+}
+
+/// The same over another text.
+fn base_file_of(text: &[i32], rows: &[Vec<f32>]) -> Vec<u8> {
     let sizes = [CONTEXT, VOCAB, CHUNKS].map(|size| i32::try_from(size).expect("small"));
-    let head = [b"_logits_", &i32s(&sizes)[..], &i32s(&text())].concat();
+    let head = [b"_logits_", &i32s(&sizes)[..], &i32s(text)].concat();
     rows.iter().fold(head, |file, row| [file, packed(row).0].concat())
 }
 
@@ -95,6 +100,27 @@ fn a_base_file_is_read_with_its_text() {
     let itself = report(&folder, "compare base.kld base.kld --device cpu --format json");
     assert_eq!(itself["total"]["kld_max"], 0);
     assert_eq!(itself["worst"], json!([]));
+}
+
+/// Models over two texts have nothing to compare; what was rounded stays approximate in a reference.
+#[test]
+fn two_texts_are_refused() {
+    let (folder, rows) = folder();
+    let mut other = text();
+    other[FIRST + 2] = (other[FIRST + 2] + 1) % i32::try_from(VOCAB).expect("small");
+    folder.put("other.kld", base_file_of(&other, &rows.b));
+    folder.put("same.kld", base_file(&rows.b));
+    folder.printed("compare base.kld --save ref.safetensors --device cpu");
+    for sides in ["base.kld other.kld", "other.kld base.kld", "ref.safetensors other.kld"] {
+        let refused = folder.run(&format!("compare {sides} --device cpu"));
+        assert!(stderr(&refused).contains("of two texts"), "{sides}: {}", stderr(&refused));
+        assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0), "{sides}");
+    }
+    let found = report(&folder, "compare ref.safetensors same.kld --device cpu --format json");
+    assert_eq!((&found["a"]["approximate"], &found["b"]["approximate"]), (&json!(true), &json!(true)));
+    folder.printed("compare b.npy --save exact.safetensors --device cpu");
+    let found = report(&folder, "compare exact.safetensors b.npy --device cpu --format json");
+    assert_eq!(found["a"]["approximate"], false);
 }
 
 /// What the tests above rest on: the codes of their file are near the logits that they were made from.

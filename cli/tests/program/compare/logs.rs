@@ -166,6 +166,21 @@ fn what_lists_leave_open_is_null() {
     }
 }
 
+/// Of some rows alone the numbers of lists would pass for those of all.
+#[test]
+fn lists_of_some_rows_say_nothing_of_all() {
+    let (folder, _) = folder(4);
+    let mut records = folder.lines("convert a.jsonl");
+    records[3]["top"] = Value::Array(Vec::new());
+    folder.put("some.jsonl", records.iter().map(|record| format!("{record}\n")).collect::<String>());
+    let total = &report(&folder, "compare some.jsonl b.csv --top 1 --format json")["total"];
+    for name in ["same_top", "top_overlap", "top_changed"] {
+        assert_eq!(total[name], Value::Null, "{name}: {total}");
+    }
+    let gate = folder.run("compare some.jsonl b.csv --top 1 --fail-if same_top<0");
+    assert!(stderr(&gate).contains("cannot be decided: there is no same_top"), "{}", stderr(&gate));
+}
+
 /// Other programs' logs have no ranks: perplexity and change of probability need none.
 #[test]
 fn logs_without_ranks_have_their_targets() {

@@ -244,6 +244,19 @@ fn the_overlap_is_of_what_a_reference_lists() {
     assert!(!told.contains("the overlap is of these"), "{told}");
 }
 
+/// What would be said of A's file is of B's, where A is a reference.
+#[test]
+fn options_of_logits_are_of_the_only_ones() {
+    let (folder, _) = folder(3);
+    for (option, words) in
+        [("--tensor nonsense", "tensor"), ("--dtype f16", "dtype"), ("--shape 3,3", "shape")]
+    {
+        let refused = folder.run(&format!("compare saved.safetensors b.npy --device cpu {option}"));
+        assert_eq!(refused.status.code(), Some(2), "{option}: {}", stderr(&refused));
+        assert!(stderr(&refused).contains(words), "{}", stderr(&refused));
+    }
+}
+
 /// Rows that are no distribution are in a reference, and say nothing.
 #[test]
 fn a_reference_of_unsound_rows_says_so() {

@@ -333,8 +333,8 @@ fn bad_files_are_named() {
 fn numbers_do_not_wrap() {
     let folder = Folder::new();
     folder.put("x.npy", npy("<f4", "(3, 4, 5)", &stored("f32", &[1.0; 60])));
-    folder.put("last.json", r#"{"position": 18446744073709551612}"#);
-    folder.put("past.json", r#"{"position": 18446744073709551613}"#);
+    folder.put("last.json", r#"{"position": 18446744073709551611}"#);
+    folder.put("past.json", r#"{"position": 18446744073709551612}"#);
     folder.put("own.json", r#"[{"stream": 4294967295}, {}, {"stream": 4294967295}]"#);
     let line = "sample x.npy --seed 1 --device cpu --format jsonl";
     for options in ["--params last.json --feedback", "--stream 4294967293", "--params own.json"] {
@@ -342,13 +342,16 @@ fn numbers_do_not_wrap() {
         assert_eq!(drawn.len(), 12, "{options}");
     }
     let positions = |drawn: &[Value]| drawn[3]["position"].as_u64();
-    assert_eq!(positions(&folder.lines(&format!("{line} --params last.json --feedback"))), Some(u64::MAX));
+    assert_eq!(
+        positions(&folder.lines(&format!("{line} --params last.json --feedback"))),
+        Some(u64::MAX - 1)
+    );
     for (options, words) in [
         (
             "--params past.json --feedback",
-            "positions end at 18446744073709551615, take at most 18446744073709551612",
+            "positions end at 18446744073709551614, take at most 18446744073709551611",
         ),
-        ("--params past.json", "take at most 18446744073709551612"),
+        ("--params past.json", "take at most 18446744073709551611"),
         (
             "--stream 4294967294",
             "stream 4294967294: request 2 would have stream 4294967296, and streams end at 4294967295: take at most \
