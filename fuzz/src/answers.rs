@@ -23,6 +23,7 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
         seed: 7,
         stream: 1,
         position: 5,
+        entry: 0,
         is_last: flags & 32 != 0,
         stops: (0, usize::from(token) % 2),
         is_verified: flags & 2 != 0,
