@@ -63,7 +63,9 @@ impl Targets {
             }
         }
         if had_one && is_none(&targets) {
-            note!("note: no row has a target: --shift leaves none of a request with one token");
+            note!(
+                "note: no row has a target: --shift leaves out the first token of each request, and no other is known"
+            );
         }
         Ok(Self { tokens: targets, first: usize::from(shift), tensor: integers.tensor })
     }

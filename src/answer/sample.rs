@@ -77,7 +77,7 @@ impl Sample {
         self.draws.first().map(|drawn| drawn.token)
     }
 
-    /// Every field as bits but [`Self::reopened`], for comparisons.
+    /// Every field as bits, for comparisons: not [`Self::reopened`], nor the entry, which no other engine has.
     fn bits(&self) -> Vec<u64> {
         let mut bits = vec![
             self.status as u64,

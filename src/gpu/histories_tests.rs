@@ -308,6 +308,41 @@ fn the_accepted_draw_is_gone_on_from() {
     }
 }
 
+/// A call that fails leaves a request in the histories that it was in.
+#[test]
+fn a_call_that_fails_enters_nothing() {
+    let bench = Bench::new(1);
+    let others = bench.gpu.sampler().histories(2, 4096).expect("made");
+    let packed = GpuLogits::packed(&bench.source, Dtype::F32, 1, VOCAB);
+    let other_logits = GpuLogits { row_offsets: &[5 * VOCAB as u64], ..packed };
+    let too_small = bench.gpu.upload(&[0; 8]).expect("uploaded");
+    let too_small = GpuLogits::packed(&too_small, Dtype::F32, 1, VOCAB);
+    let sample = |histories: &Histories, batch: &GpuLogits<'_>, row: Row<'_>| {
+        let buffers = SampleBuffers { histories: Some(histories), ..SampleBuffers::default() };
+        let pending =
+            bench.gpu.submit(|encoder| bench.gpu.sampler().sample(encoder, batch, &[row], &buffers));
+        pending.and_then(Pending::wait).map(|mut samples| samples.remove(0))
+    };
+    let pair = |token| vec![token, (token + 1) % VOCAB as u32];
+    for seed in 0..4 {
+        // What the others drew is accepted; then a call of these fails, and is made again.
+        let mut accepted = request(seed, |p| p.bad_words = (0..VOCAB as u32).map(pair).collect());
+        sample(&bench.histories, &packed, accepted.row(0)).expect("a sample");
+        let elsewhere = sample(&others, &other_logits, accepted.row(0)).expect("a sample");
+        accepted.accept(&elsewhere).expect("in turn");
+        sample(&bench.histories, &too_small, accepted.row(1)).expect_err("it does not fit");
+        let mut expected = bench.expected(accepted.row(1));
+        let got = bench.sample(&[accepted.row(1)]).expect("a sample").remove(0);
+        expected.reopened = got.reopened;
+        assert_eq!(got, expected, "seed {seed}");
+        // It runs ahead here, and a call of the others, which it never was in, fails.
+        let running = request(seed, |p| p.bad_words = (0..VOCAB as u32).map(pair).collect());
+        sample(&bench.histories, &packed, running.row(0)).expect("a sample");
+        sample(&others, &too_small, running.row(0)).expect_err("it does not fit");
+        bench.sample(&[running.row(1)]).expect("it runs ahead");
+    }
+}
+
 /// Samples of other requests, out of turn and twice are no next token.
 #[test]
 fn samples_are_accepted_in_turn() {

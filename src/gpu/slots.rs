@@ -14,8 +14,18 @@ pub(super) struct Slots {
     /// By the number of a request.
     by_owner: HashMap<u64, usize>,
     calls: u64,
-    /// Slots as they were before calls that are not recorded yet: call, number, slot.
-    begun: Vec<(u64, usize, Slot)>,
+    /// What calls that are not recorded yet have changed.
+    begun: Vec<Begun>,
+}
+
+/// A slot as it was before a call.
+#[derive(Debug)]
+struct Begun {
+    call: u64,
+    number: usize,
+    slot: Slot,
+    /// The entry of the request that has taken it, as it was before.
+    entry: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -85,7 +95,7 @@ impl Slots {
         if !is_its_own || slot.used == self.calls || slot.length + 1 != length {
             return None;
         }
-        self.begun.push((self.calls, number, slot.clone()));
+        self.begun.push(Begun { call: self.calls, number, slot: slot.clone(), entry: None });
         slot.used = self.calls;
         Some(new_run(number, length, Some(slot.call), slot.entry, capacity))
     }
@@ -130,13 +140,12 @@ impl Slots {
         let idle = all.filter(|(_, slot, loss)| may_be_taken(slot, *loss));
         let least = idle.min_by_key(|(_, slot, loss)| (*loss, slot.used)).map(|(number, ..)| number);
         let number = own.or(least)?;
-        self.begun.push((self.calls, number, self.list[number].clone()));
+        let (entry, life) = (NEXT.fetch_add(1, Ordering::Relaxed), request.watch());
+        let before = life.upgrade().map(|life| life.enter(entry));
+        let slot = self.list[number].clone();
+        self.begun.push(Begun { call: self.calls, number, slot, entry: before });
         self.by_owner.remove(&self.list[number].owner);
         self.by_owner.insert(request.number(), number);
-        let (entry, life) = (NEXT.fetch_add(1, Ordering::Relaxed), request.watch());
-        if let Some(life) = life.upgrade() {
-            life.enter(entry);
-        }
         self.list[number] = Slot {
             owner: request.number(),
             turns: request.turns(),
@@ -154,21 +163,20 @@ impl Slots {
     /// A call that failed takes back what no other call has changed since; the last change first, as a request may have lost
     /// one slot and taken another.
     pub(super) fn end(&mut self, call: u64, is_recorded: bool) {
-        while let Some(place) = self.begun.iter().rposition(|(other, ..)| *other == call) {
-            let (_, number, before) = self.begun.remove(place);
-            if !is_recorded && self.list[number].used == call {
-                self.take_back(number, before);
+        while let Some(place) = self.begun.iter().rposition(|begun| begun.call == call) {
+            let begun = self.begun.remove(place);
+            if !is_recorded && self.list[begun.number].used == call {
+                self.take_back(begun);
             }
         }
     }
 
-    fn take_back(&mut self, number: usize, before: Slot) {
-        let [taken, owner] = [self.list[number].owner, before.owner];
-        if taken == owner
-            && let Some(life) = before.life.upgrade()
-        {
-            life.enter_again(self.list[number].entry, before.entry);
+    fn take_back(&mut self, Begun { number, slot: before, entry, .. }: Begun) {
+        let taken = &self.list[number];
+        if let Some((life, entry)) = taken.life.upgrade().zip(entry) {
+            life.enter_again(taken.entry, entry);
         }
+        let [taken, owner] = [taken.owner, before.owner];
         self.list[number] = before;
         if taken == owner {
             return;

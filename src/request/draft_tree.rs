@@ -80,7 +80,6 @@ impl<'a> DraftTree<'a> {
             ));
         }
         check_tree(tokens, parents)?;
-        check_position(position, tokens.len())?;
         let (mut paths, mut ends) = (Vec::new(), Vec::<usize>::with_capacity(tokens.len()));
         for (&token, &parent) in tokens.iter().zip(parents) {
             if let Some(parent) = parent {
@@ -90,6 +89,10 @@ impl<'a> DraftTree<'a> {
             paths.push(token);
             ends.push(paths.len());
         }
+        let longest = (0..tokens.len())
+            .map(|place| ends[place] - place.checked_sub(1).map_or(0, |before| ends[before]))
+            .max();
+        check_position(position, longest.unwrap_or(0))?;
         // By the row they come after, in their order.
         let tried = match verification {
             Verification::SampleAndMatch => &[],
@@ -228,6 +231,8 @@ mod tests {
             |position| DraftTree::new(&request, position, &[1, 2], &[None, Some(0)], Verification::Rejection);
         let message = at(u64::MAX - 2).expect_err("two more").to_string();
         assert!(message.contains("2 draft tokens from position 18446744073709551613"), "{message}");
+        DraftTree::new(&request, u64::MAX - 2, &[1, 2], &[None, None], Verification::Rejection)
+            .expect("siblings are at one position");
         let chain = DraftTokens::new(&request, u64::MAX, &[1], Verification::Rejection);
         assert!(chain.expect_err("one more").to_string().contains("go past the last one"));
         let row = [request.row(u64::MAX)];

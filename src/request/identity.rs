@@ -76,12 +76,12 @@ impl Life {
         self.tokens.load(Ordering::Relaxed)
     }
 
-    /// It has entered the histories of a device.
-    pub(crate) fn enter(&self, entry: u64) {
-        self.entry.store(entry, Ordering::Relaxed);
+    /// It enters the histories of a device. Gives the entry before.
+    pub(crate) fn enter(&self, entry: u64) -> u64 {
+        self.entry.swap(entry, Ordering::Relaxed)
     }
 
-    /// It enters no more where it just did, and goes on where it was.
+    /// It did not enter where it just did, and goes on where it was.
     pub(crate) fn enter_again(&self, entered: u64, before: u64) {
         // Unless it has entered others meanwhile.
         let _ = self.entry.compare_exchange(entered, before, Ordering::Relaxed, Ordering::Relaxed);

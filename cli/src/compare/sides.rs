@@ -252,15 +252,6 @@ fn open_b(opened: Opened, args: &LogitsArgs, a: &A) -> Result<LogitsFile> {
 
 /// An error unless B's rows are those of A.
 fn check_fit(a: &A, b: &LogitsFile) -> Result<()> {
-    let text =
-        |logits: &LogitsFile| logits.array.packed.as_ref().map(|text| (text.first, text.targets.clone()));
-    if let (Some(one), Some(other)) = (a.logits().and_then(text), text(b))
-        && one != other
-    {
-        return Err(Failure::Usage(
-            "A and B are of two texts, as their files have them: compare models over the same one".to_owned(),
-        ));
-    }
     let (vocab_a, vocab_b) = (a.vocab(), b.vocab);
     if vocab_a != vocab_b {
         let least = vocab_a.min(vocab_b);
@@ -287,6 +278,15 @@ fn check_fit(a: &A, b: &LogitsFile) -> Result<()> {
             shape(rows_a, a.positions()),
             shape(rows_b, b.positions)
         )));
+    }
+    let text =
+        |logits: &LogitsFile| logits.array.packed.as_ref().map(|text| (text.first, text.targets.clone()));
+    if let (Some(one), Some(other)) = (a.logits().and_then(text), text(b))
+        && one != other
+    {
+        return Err(Failure::Usage(
+            "A and B are of two texts, as their files have them: compare models over the same one".to_owned(),
+        ));
     }
     Ok(())
 }

@@ -65,10 +65,10 @@ impl Engine {
     /// Compiles the kernels for a type of logits, and checks the device's arithmetic.
     pub async fn prepare(&self, kernels: &str, dtype: &str) -> Result<()> {
         let (kernels, dtype) = (self::kernels(kernels)?, self::dtype(dtype)?);
-        match &self.0 {
-            Some(gpu) => gpu.clone().sampler().prepare_async(kernels, dtype).await.map_err(js),
-            None => Ok(()),
-        }
+        let Some(gpu) = self.0.clone() else { return Ok(()) };
+        gpu.sampler().prepare_async(kernels, dtype).await.map_err(js)?;
+        self.1.borrow_mut().insert((kernels, dtype));
+        Ok(())
     }
 
     /// Compares the device with the CPU engine, bit for bit.

@@ -127,6 +127,13 @@ export async function buffers({ Sampler, Request }) {
   const begun = cpu.sample(inMemory.subarray(0, vocab), [onHost]);
   [request, onHost].forEach((one) => one.setParams({ temperature: 0 }));
   same(await begun, [alone], "parameters of the call");
+  // The first call is, once its kernels are prepared.
+  const prepared = await Sampler.create({ device });
+  await prepared.prepare("logprobs", "f32");
+  const early = prepared.logprobs(logits, options);
+  device.queue.writeBuffer(logits, 0, noise(64 + rows * vocab, 4));
+  same(await early, records, "the first call before the page's next write");
+  device.queue.writeBuffer(logits, 0, values);
   const refusals = [
     await caught(() => sampler.logprobs(tokens, { rows: 1, vocab: 3 }), "Logits", "STORAGE"),
     await caught(() => sampler.logprobs(logits, { rows, vocab, byteOffset: values.byteLength }), "Logits", "ends at byte"),
