@@ -1,4 +1,5 @@
 //! Who has a slot, and what it goes on from, when calls fail and samples are not those that the device goes on from.
+//! (long: each test is a run of calls that another one would not make.)
 
 #![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
 

@@ -141,9 +141,13 @@ fn a_row_without_the_tokens_before_it_is_refused() {
         let resumed = Request::resume(params, &[5, 6], &[2, 8, 3, 8, 0]).expect("in range");
         for engine in &engines {
             let sample = |row: Row<'_>| engine.sample(&logits, &[row], &SampleInputs::default());
-            let mut known =
-                vec![request.row(0), request.row(1), resumed.row(5), request.row(u64::MAX).detached()];
-            let mut unknown = vec![request.row(2), resumed.row(6), request.row(u64::MAX)];
+            let mut known = vec![
+                request.row(0),
+                request.row(1),
+                resumed.row(5),
+                request.row(Row::LAST_POSITION).detached(),
+            ];
+            let mut unknown = vec![request.row(2), resumed.row(6), request.row(Row::LAST_POSITION)];
             // Not behind the tokens that it takes for accepted; or of Mirostat, which none can be taken for accepted by.
             unknown.extend([2, 4].map(|position| Row { position, ..ahead }));
             if words == "Mirostat" { &mut unknown } else { &mut known }.push(ahead);

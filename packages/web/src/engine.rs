@@ -65,10 +65,7 @@ impl Engine {
     /// Compiles the kernels for a type of logits, and checks the device's arithmetic.
     pub async fn prepare(&self, kernels: &str, dtype: &str) -> Result<()> {
         let (kernels, dtype) = (self::kernels(kernels)?, self::dtype(dtype)?);
-        let Some(gpu) = self.0.clone() else { return Ok(()) };
-        gpu.sampler().prepare_async(kernels, dtype).await.map_err(js)?;
-        self.1.borrow_mut().insert((kernels, dtype));
-        Ok(())
+        self.ready(kernels, dtype).await
     }
 
     /// Compares the device with the CPU engine, bit for bit.
@@ -142,12 +139,15 @@ impl Engine {
 
     /// Lets no call be made before the device's arithmetic is known.
     pub(crate) async fn prepared(&self, kernels: Kernels, logits: &Logits) -> Result<()> {
+        self.ready(kernels, logits.dtype()).await
+    }
+
+    async fn ready(&self, kernels: Kernels, dtype: Dtype) -> Result<()> {
         let Some(gpu) = &self.0 else { return Ok(()) };
-        let wanted = (kernels, logits.dtype());
-        let is_done = self.1.borrow().contains(&wanted);
+        let is_done = self.1.borrow().contains(&(kernels, dtype));
         if !is_done {
-            gpu.sampler().prepare_async(kernels, logits.dtype()).await.map_err(js)?;
-            self.1.borrow_mut().insert(wanted);
+            gpu.sampler().prepare_async(kernels, dtype).await.map_err(js)?;
+            self.1.borrow_mut().insert((kernels, dtype));
         }
         Ok(())
     }
