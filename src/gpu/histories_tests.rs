@@ -1,5 +1,5 @@
-//! Who has a slot, and what it goes on from, when calls fail and samples are not those that the device goes on from.
-//! (long: each test is a run of calls that another one would not make.)
+//! Who has a slot, and what it goes on from (long: each test is a run of calls, whole as an engine makes it): when calls fail, and
+//! samples are not those that the device goes on from.
 
 #![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
 
