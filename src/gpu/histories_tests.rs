@@ -3,7 +3,7 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
 
-use super::{Gpu, GpuLogits, Histories, Pending, SampleBuffers, SamplerOptions};
+use super::{Gpu, GpuLogits, Histories, SampleBuffers, SamplerOptions};
 use crate::answer::{Sample, Status};
 use crate::cpu::Cpu;
 use crate::engine::Engine;
@@ -52,7 +52,16 @@ impl Bench {
     }
 
     fn sample_of(&self, batch: &GpuLogits<'_>, rows: &[Row<'_>]) -> Result<Vec<Sample>> {
-        let buffers = SampleBuffers { histories: Some(&self.histories), ..SampleBuffers::default() };
+        self.sample_in(&self.histories, batch, rows)
+    }
+
+    fn sample_in(
+        &self,
+        histories: &Histories,
+        batch: &GpuLogits<'_>,
+        rows: &[Row<'_>],
+    ) -> Result<Vec<Sample>> {
+        let buffers = SampleBuffers { histories: Some(histories), ..SampleBuffers::default() };
         self.gpu.submit(|encoder| self.gpu.sampler().sample(encoder, batch, rows, &buffers))?.wait()
     }
 
@@ -245,10 +254,8 @@ fn what_the_histories_cannot_tell_is_named() {
     let (bench, other) = (Bench::new(2), Bench::new(2));
     let request = looking(1);
     let batch = GpuLogits::packed(&bench.source, Dtype::F32, 1, VOCAB);
-    let buffers = SampleBuffers { histories: Some(&other.histories), ..SampleBuffers::default() };
-    let foreign =
-        bench.gpu.submit(|encoder| bench.gpu.sampler().sample(encoder, &batch, &[request.row(0)], &buffers));
-    let message = foreign.map(|_| ()).expect_err("of another device").to_string();
+    let foreign = bench.sample_in(&other.histories, &batch, &[request.row(0)]);
+    let message = foreign.expect_err("of another device").to_string();
     assert!(message.contains("another sampler's"), "{message}");
     let why = |request: &Request, position| {
         let refused = bench.sample(&[request.row(position)]).expect_err("not known");
@@ -275,10 +282,7 @@ fn the_accepted_draw_is_gone_on_from() {
     let at_other_logits = |histories: &Histories, row: Row<'_>| {
         let packed = GpuLogits::packed(&bench.source, Dtype::F32, 1, VOCAB);
         let batch = GpuLogits { row_offsets: &[5 * VOCAB as u64], ..packed };
-        let buffers = SampleBuffers { histories: Some(histories), ..SampleBuffers::default() };
-        let pending =
-            bench.gpu.submit(|encoder| bench.gpu.sampler().sample(encoder, &batch, &[row], &buffers));
-        pending.and_then(Pending::wait).expect("a sample").remove(0)
+        bench.sample_in(histories, &batch, &[row]).expect("a sample").remove(0)
     };
     for seed in 0..4 {
         for way in ["a detached row", "twice, the first", "twice, the second", "other histories"] {
@@ -319,10 +323,7 @@ fn a_call_that_fails_enters_nothing() {
     let too_small = bench.gpu.upload(&[0; 8]).expect("uploaded");
     let too_small = GpuLogits::packed(&too_small, Dtype::F32, 1, VOCAB);
     let sample = |histories: &Histories, batch: &GpuLogits<'_>, row: Row<'_>| {
-        let buffers = SampleBuffers { histories: Some(histories), ..SampleBuffers::default() };
-        let pending =
-            bench.gpu.submit(|encoder| bench.gpu.sampler().sample(encoder, batch, &[row], &buffers));
-        pending.and_then(Pending::wait).map(|mut samples| samples.remove(0))
+        bench.sample_in(histories, batch, &[row]).map(|mut samples| samples.remove(0))
     };
     let pair = |token| vec![token, (token + 1) % VOCAB as u32];
     for seed in 0..4 {

@@ -279,10 +279,9 @@ fn check_fit(a: &A, b: &LogitsFile) -> Result<()> {
             shape(rows_b, b.positions)
         )));
     }
-    let text =
-        |logits: &LogitsFile| logits.array.packed.as_ref().map(|text| (text.first, text.targets.clone()));
-    if let (Some(one), Some(other)) = (a.logits().and_then(text), text(b))
-        && one != other
+    let texts = a.logits().and_then(|a| a.array.packed.as_ref()).zip(b.array.packed.as_ref());
+    if let Some((one, other)) = texts
+        && (one.first, &one.targets) != (other.first, &other.targets)
     {
         return Err(Failure::Usage(
             "A and B are of two texts, as their files have them: compare models over the same one".to_owned(),

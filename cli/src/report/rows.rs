@@ -88,11 +88,12 @@ impl Maker<'_> {
             let entry = Token::new(entry.token, entry.text.as_deref(), entry.bytes.as_deref());
             chosen.is_some_and(|chosen| entry.is_same(&Token::of(&chosen)))
         };
-        let listed = record.top().iter().find(is_chosen).map(|own| {
+        let listed = || {
+            let own = record.top().iter().find(is_chosen)?;
             let is_above = |entry: &&TokenLogprob<'_>| entry.logprob > own.logprob;
-            1 + u32::try_from(record.top().iter().filter(is_above).count()).unwrap_or(u32::MAX)
-        });
-        view.rank = chosen.and_then(|chosen| chosen.rank).or(listed);
+            Some(1 + u32::try_from(record.top().iter().filter(is_above).count()).unwrap_or(u32::MAX))
+        };
+        view.rank = chosen.and_then(|chosen| chosen.rank).or_else(listed);
         let row = Row {
             position: record.position(),
             status: Some(record.status()).filter(|status| *status != Status::Ok).map(Status::name),
