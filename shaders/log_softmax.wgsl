@@ -1,5 +1,5 @@
 // log_softmax: out[r][i] = x[r][i] - max - ln(mass), the nearest f32. Libraries: format, words, logits, rows, integers,
-// exact, wide. Second read of the logits and one write; the record of the row, out of row_logprobs, holds maximum and
+// exact, wide, near. Second read of the logits and one write; the record of the row, out of row_logprobs, holds maximum and
 // mass. Dispatch (tiles, rows). A row that is no distribution is NaN throughout.
 
 @group(0) @binding(0) var<uniform> chunk: Chunk;
@@ -11,7 +11,12 @@
 const LANES: u32 = 256u;
 const BITS_NAN: u32 = 0x7fc00000u;
 
-var<workgroup> ln_mass: u32;
+struct Row {
+    ln_mass: u32,
+    near: NearRow,
+}
+
+var<workgroup> shared_row: Row;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -19,43 +24,47 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let record = row * chunk.record_words;
     // 1. one lane takes the logarithm
     let status = records[record + RECORD_STATUS];
-    if lane == 0u {
-        ln_mass = 0u;
-        if status == 0u {
-            ln_mass = ln_mass_fixed(vec2<u32>(records[record + RECORD_MASS], records[record + RECORD_MASS + 1u]));
-        }
-    }
-    let ln = workgroupUniformLoad(&ln_mass);
-    // 2. every lane its tokens, four at a time; neighbouring lanes read neighbouring tokens
     let max_bits = bits_of_key(bitcast<i32>(records[record + RECORD_MAX_KEY]));
-    let base = fine_base(max_bits, ln);
+    if lane == 0u && status == 0u {
+        let ln_mass = ln_mass_fixed(vec2<u32>(records[record + RECORD_MASS], records[record + RECORD_MASS + 1u]));
+        shared_row = Row(ln_mass, near_row(max_bits, ln_mass));
+    }
+    let terms = workgroupUniformLoad(&shared_row);
+    // 2. every lane its tokens, four at a time; neighbouring lanes read neighbouring tokens
     let row_start = start_of(row);
+    let row_out = chunk.out_base + row * chunk.vocab;
     let end = min((group.x + 1u) * TILE, chunk.vocab);
     for (var token = group.x * TILE + lane; token < end; token += 4u * LANES) {
         let tokens = vec4<u32>(token, token + LANES, token + 2u * LANES, token + 3u * LANES);
         let elements = min(tokens, vec4<u32>(end - 1u)) + vec4<u32>(row_start);
-        var bits = vec4<u32>(
-            logit_bits(elements.x), logit_bits(elements.y), logit_bits(elements.z), logit_bits(elements.w));
+        var stored = vec4<u32>(
+            element_at(elements.x), element_at(elements.y), element_at(elements.z), element_at(elements.w));
         var logprobs = vec4<u32>(BITS_NAN);
         if status == 0u {
-            logprobs = log_softmax_of_four(base, bits);
-            if !all(is_fine(vec4<u32>(max_bits)) & is_fine(bits)) {
+            let four = near_logprobs(terms.near, stored);
+            logprobs = four.bits;
+            if !all(four.is_near) {
                 for (var i = 0u; i < 4u; i++) {
-                    logprobs = vec4<u32>(logprobs.yzw, log_softmax_bits(max_bits, ln, bits.x));
-                    bits = vec4<u32>(bits.yzw, bits.x);
+                    let bits = widen(stored.x, 0u);
+                    logprobs = vec4<u32>(logprobs.yzw, log_softmax_bits(max_bits, terms.ln_mass, bits));
+                    stored = vec4<u32>(stored.yzw, stored.x);
                 }
             }
         }
-        let place = chunk.out_base + row * chunk.vocab;
-        write(place, tokens.x, end, logprobs.x);
-        write(place, tokens.y, end, logprobs.y);
-        write(place, tokens.z, end, logprobs.z);
-        write(place, tokens.w, end, logprobs.w);
+        write(row_out, tokens.x, end, logprobs.x);
+        write(row_out, tokens.y, end, logprobs.y);
+        write(row_out, tokens.z, end, logprobs.z);
+        write(row_out, tokens.w, end, logprobs.w);
     }
 }
 
-fn logit_bits(element: u32) -> u32 {
-    return widen(logits[word_of_element(element)], element);
+// An element, of 16 bits in the lower half of a word beside whatever.
+fn element_at(element: u32) -> u32 {
+    let word = logits[word_of_element(element)];
+    if DTYPE == 0u {
+        return word;
+    }
+    return word >> ((element & 1u) * 16u);
 }
 
 fn write(row_out: u32, token: u32, end: u32, bits: u32) {

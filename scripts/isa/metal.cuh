@@ -71,6 +71,7 @@ template <class B> FN bool all(B b) {
     return r;
 }
 inline FN uint clz(uint x) { return x == 0 ? 32 : __builtin_clz(x); }
+inline FN uint4 clz(uint4 v) { return {clz(v.x), clz(v.y), clz(v.z), clz(v.w)}; }
 } // namespace metal
 
 using metal::uint2;

@@ -1,5 +1,5 @@
 // wide: logarithm of a mass and correctly rounded f32 results, by integers alone; docs/exact.md section 10.
-// Provides: ln_mass_fixed, log_softmax_bits, log_sum_exp_bits; fine_base, is_fine, log_softmax_of_four.
+// Provides: MAX_POINT, ln_mass_fixed, ln_at, fixed_wide, log_softmax_bits, log_sum_exp_bits.
 // Needs: exact.wgsl, integers.wgsl. A signed 64-bit number is two's complement in (low, high).
 
 const MAX_POINT: i32 = 30; // finest binary point of a wide number
@@ -62,53 +62,6 @@ fn log_softmax_bits(max_bits: u32, ln_mass: u32, bits: u32) -> u32 {
         return float_bits(1u, ln_at(ln_mass, MAX_POINT), MAX_POINT);
     }
     return float_bits(1u, add64(distance, ln_at(ln_mass, point)), point);
-}
-
-// Logits below 2^31 in magnitude, and -infinity, have the finest point; with four of them no step asks which it is.
-fn is_fine(bits: vec4<u32>) -> vec4<bool> {
-    return ((bits & vec4<u32>(0x7fffffffu)) < vec4<u32>(158u << 23u)) | (bits == vec4<u32>(BITS_NEG_INFINITY));
-}
-
-// max + ln(mass) at the finest point, of a fine maximum.
-fn fine_base(max_bits: u32, ln_mass: u32) -> vec2<u32> {
-    return add64(fixed_wide(max_bits, MAX_POINT), ln_at(ln_mass, MAX_POINT));
-}
-
-// log_softmax_bits of four fine logits.
-fn log_softmax_of_four(base: vec2<u32>, bits: vec4<u32>) -> vec4<u32> {
-    let one = vec4<u32>(1u);
-    // 1. magnitudes: 24 bits, up by at most 37 places or down
-    let mantissa = (bits & vec4<u32>(0x7fffffu)) | vec4<u32>(0x800000u);
-    let left = bitcast<vec4<i32>>((bits >> vec4<u32>(23u)) & vec4<u32>(0xffu)) + vec4<i32>(MAX_POINT - 150);
-    let up = bitcast<vec4<u32>>(clamp(left, vec4<i32>(0), vec4<i32>(37)));
-    let down = bitcast<vec4<u32>>(clamp(-left, vec4<i32>(0), vec4<i32>(31)));
-    let is_high = up >= vec4<u32>(32u);
-    let place = up & vec4<u32>(31u);
-    let shifted = (mantissa >> down) << place;
-    let over = (mantissa >> one) >> (vec4<u32>(31u) - place);
-    let low = select(shifted, vec4<u32>(0u), is_high);
-    let high = select(over, shifted, is_high);
-    // 2. what lies below the base: a positive logit is subtracted, by its complement and one
-    let is_negative = bits >= vec4<u32>(0x80000000u);
-    let flip = select(vec4<u32>(0xffffffffu), vec4<u32>(0u), is_negative);
-    let added = vec4<u32>(base.x) + (low ^ flip);
-    let x = added + (flip & one);
-    let carry = select(vec4<u32>(0u), one, added < vec4<u32>(base.x)) + select(vec4<u32>(0u), one, x < added);
-    let y = vec4<u32>(base.y) + (high ^ flip) + carry;
-    // 3. to its first 24 bits, ties to even, as float_bits does; all bits behind the upper word's are one there
-    let is_low = y == vec4<u32>(0u);
-    let upper = select(y, x, is_low);
-    let lower = select(x, vec4<u32>(0u), is_low);
-    let lead = countLeadingZeros(upper);
-    let lead_place = lead & vec4<u32>(31u);
-    let aligned = (upper << lead_place) | ((lower >> one) >> (vec4<u32>(31u) - lead_place));
-    let behind = select(vec4<u32>(0u), one, (lower << lead_place) != vec4<u32>(0u));
-    let kept = aligned >> vec4<u32>(8u);
-    let round = (((aligned | behind) & vec4<u32>(0xffu)) + vec4<u32>(0x7fu) + (kept & one)) >> vec4<u32>(8u);
-    let exponent = vec4<u32>(u32(63 - MAX_POINT + 127 - 1)) - lead - select(vec4<u32>(0u), vec4<u32>(32u), is_low);
-    let rounded = vec4<u32>(0x80000000u) | ((exponent << vec4<u32>(23u)) + kept + round);
-    let finite = select(rounded, vec4<u32>(0u), upper == vec4<u32>(0u));
-    return select(finite, bits, bits == vec4<u32>(BITS_NEG_INFINITY));
 }
 
 // Bits of the f32 nearest to max + ln(mass).

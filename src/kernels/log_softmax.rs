@@ -14,7 +14,7 @@ use crate::logits::{RowBits, TileRoom};
 #[cfg(feature = "gpu")]
 pub(crate) const KERNEL: Kernel = Kernel {
     name: "log_softmax",
-    wgsl: wgsl!("log_softmax": "format", "words", "logits", "rows", "integers", "exact", "wide"),
+    wgsl: wgsl!("log_softmax": "format", "words", "logits", "rows", "integers", "exact", "wide", "near"),
     slots: &[Slot::Chunk, Slot::Read, Slot::Read, Slot::Read, Slot::Write],
 };
 

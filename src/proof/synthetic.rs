@@ -55,6 +55,10 @@ pub static KINDS: &[Kind] = &[
     Kind::token("long tail", |token, _, noise| if token == 0 { 18.0 } else { normal(noise) * 0.01 }),
     Kind::token("below 2^31", |_, _, noise| of_exponent(16 + noise % 15, noise)),
     Kind::token("above 2^31", |_, _, noise| of_exponent(31 + noise % 15, noise)),
+    Kind::token("of all sizes", |_, _, noise| {
+        let logit = of_exponent(7, noise) * 2f32.powi(-((noise % 48) as i32));
+        if logit > 16.0 { -logit } else { logit }
+    }),
 ];
 
 /// Kinds like the rows of a model, to measure with: `normal` of standard deviation 3; `peaked`, with five likely tokens
@@ -219,7 +223,7 @@ mod tests {
     #[test]
     fn rows_are_what_they_always_were() {
         let kinds = (0..).zip(KINDS).map(|(row, kind)| kind.logits(64, 1000 << 40 ^ row << 24));
-        assert_eq!(checksum(kinds), 0x95c2_e476_e61c_9070);
+        assert_eq!(checksum(kinds), 0x57ab_3e27_ed80_87a7);
         let [measured @ .., one_likely] = LIKE_A_MODEL else { panic!("no kinds") };
         let seed = 0x5eed_u64.wrapping_add(3u64.wrapping_mul(0xd6e8_feb8_6659_fd93));
         let measured = measured.iter().map(|kind| kind.logits(64, seed));

@@ -275,24 +275,33 @@ const LOG_SOFTMAX: &[Fault] = faults! {
     "a tile's last token is left out":
         "(group.x + 1u) * TILE, chunk.vocab" => "(group.x + 1u) * TILE, chunk.vocab - 1u";
     "rows without a gap": "row * chunk.row_stride;" => "row * chunk.vocab;";
-    "one of four tokens is the one before": "logit_bits(elements.w)" => "logit_bits(elements.z)";
+    "one of four tokens is the one before": "element_at(elements.w)" => "element_at(elements.z)";
+    "the other half of a word": "return word >> ((element & 1u)" => "return word >> ((~element & 1u)";
     "tokens past the tile": "if token < end {" => "if token <= end {";
-    "a logit that is not fine is taken for one": "if !all(is_fine" => "if !any(is_fine";
-    "the third of four that are not fine": "bits = vec4<u32>(bits.yzw, bits.x);" => "bits = vec4<u32>(bits.yzz, bits.x);";
+    "a logit that is not near is taken for one": "if !all(four.is_near" => "if !any(four.is_near";
+    "the third of four that are not near":
+        "stored = vec4<u32>(stored.yzw, stored.x);" => "stored = vec4<u32>(stored.yzz, stored.x);";
     "ties round up": "(tie && (kept & 1u) == 1u)" => "tie";
     "what is above a half by little rounds down": "(rest == 0x80u && aligned.x != 0u)" => "false";
-    "fine ties round up": "+ (kept & one)) >>" => "+ one) >>";
-    "fine, what is above a half by little rounds down": "((aligned | behind) & " => "((aligned) & ";
-    "a fine sum without its carry": "select(vec4<u32>(0u), one, added < vec4<u32>(base.x))" => "vec4<u32>(0u)";
-    "a fine logit of the lower word alone": "select(over, shifted, is_high)" => "over";
-    "fine logits are all positive": "bits >= vec4<u32>(0x80000000u)" => "bits > vec4<u32>(0xfffffff0u)";
-    "a fine distance of the lower word is a larger one":
-        "select(vec4<u32>(0u), vec4<u32>(32u), is_low)" => "vec4<u32>(0u)";
+    "near ties round up": "((aligned >> vec4<u32>(7u)) & one)) >>" => "one) >>";
+    "near, what is above a half by little rounds down": "+ carry) | behind" => "+ carry)";
+    "near, what lies below 2^-30 counts": "vec4<u32>(31u))) & vec4<u32>(row.lower_mask)" => "vec4<u32>(31u)))";
+    "a near sum without its carry": "+ (upper ^ logits.flips) + carry" => "+ (upper ^ logits.flips)";
+    "a complement without its one": "(sum.x << up) | 1u" => "(sum.x << up)";
+    "near logits are all positive": "(bits >> vec4<u32>(31u)) - one" => "vec4<u32>(0u) - one";
+    "near halves are all positive": "((stored >> vec4<u32>(15u)) & one) - one" => "vec4<u32>(0u) - one";
+    "a subnormal half of half its size": "max(exponents, one) + " => "exponents + ";
+    "a subnormal half with a hidden bit": "exponents == vec4<u32>(0u)" => "exponents == vec4<u32>(32u)";
+    "what has bits before the finest point is nothing": "u32(127 - MAX_POINT)" => "u32(137 - MAX_POINT)";
+    "a maximum of any size has near logits": ">= 127u + 21u" => ">= 127u + 121u";
+    "a negative sum is a huge one": "select(sum.y, ~sum.y, sum.y >= 0x80000000u)" => "sum.y";
+    "near logits of twice the row's exponent": "((down - one) < vec4<u32>(31u))" => "(down < vec4<u32>(31u))";
+    "near logits of any size below": "((down - one) < vec4<u32>(31u))" => "(down > vec4<u32>(0u))";
+    "near results of 25 bits": "(up < vec4<u32>(6u))" => "(up < vec4<u32>(7u))";
     "a logarithm of one bit less": "i < 26u; i++" => "i < 25u; i++";
     "a logarithm without its carry":
         "vec2<u32>(ln_mass << 4u, ln_mass >> 28u)" => "vec2<u32>(ln_mass << 4u, 0u)";
-    "-inf at a distance":
-        "select(finite, bits, bits == vec4<u32>(BITS_NEG_INFINITY))" => "finite";
+    "-inf at a distance": "+ rounded, vec4<u32>(BITS_NEG_INFINITY), is_lowest)" => "+ rounded, vec4<u32>(0u), is_lowest)";
     "a row that is no distribution has logits":
         "vec4<u32>(BITS_NAN);\n        if status == 0u {" => "vec4<u32>(BITS_NAN);\n        if status <= 1u {";
     "a lead of the wrong word": "32u + countLeadingZeros(magnitude.x)" => "countLeadingZeros(magnitude.x)";
