@@ -11,12 +11,12 @@
 const LANES: u32 = 256u;
 const BITS_NAN: u32 = 0x7fc00000u;
 
-struct Row {
+struct RowTerms {
     ln_mass: u32,
     near: NearRow,
 }
 
-var<workgroup> shared_row: Row;
+var<workgroup> row_terms: RowTerms;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -25,11 +25,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     // 1. one lane takes the logarithm
     let status = records[record + RECORD_STATUS];
     let max_bits = bits_of_key(bitcast<i32>(records[record + RECORD_MAX_KEY]));
-    if lane == 0u && status == 0u {
-        let ln_mass = ln_mass_fixed(vec2<u32>(records[record + RECORD_MASS], records[record + RECORD_MASS + 1u]));
-        shared_row = Row(ln_mass, near_row(max_bits, ln_mass));
+    if lane == 0u {
+        var ln_mass = 0u;
+        if status == 0u {
+            ln_mass = ln_mass_fixed(vec2<u32>(records[record + RECORD_MASS], records[record + RECORD_MASS + 1u]));
+        }
+        row_terms = RowTerms(ln_mass, near_row(max_bits, ln_mass));
     }
-    let terms = workgroupUniformLoad(&shared_row);
+    let terms = workgroupUniformLoad(&row_terms);
     // 2. every lane its tokens, four at a time; neighbouring lanes read neighbouring tokens
     let row_start = start_of(row);
     let row_out = chunk.out_base + row * chunk.vocab;
@@ -58,7 +61,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
 }
 
-// An element, of 16 bits in the lower half of a word beside whatever.
+// An element; of 16 bits in the lower half of the word, whose upper half is not cleared.
 fn element_at(element: u32) -> u32 {
     let word = logits[word_of_element(element)];
     if DTYPE == 0u {

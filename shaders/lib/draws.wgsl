@@ -156,10 +156,11 @@ fn move_to_draw() {
     next.task.numbers = progress.numbers;
 }
 
-// Bits and rank of a drawn token in the view.
+// Bits and rank of a drawn token in the view; the bits alone where nobody asks.
 fn advance_describe() {
     let key = key_of_code(progress.code);
-    if now.round == 0u {
+    let is_ranked = (asked & ASKS_TOKEN_ALONE) == 0u;
+    if is_ranked && now.round == 0u {
         now.round = 1u;
         next.does = DOES_RANK;
         next.opens_to = true;
@@ -170,8 +171,10 @@ fn advance_describe() {
     records[out + DRAW_TOKEN] = now.token;
     let out_view = out + DRAW_VIEWS + select(0u, 3u, now.is_raw);
     records[out_view] = bits_of_key(key);
-    records[out_view + 1u] = found.greater;
-    records[out_view + 2u] = found.equal;
+    if is_ranked {
+        records[out_view + 1u] = found.greater;
+        records[out_view + 2u] = found.equal;
+    }
     // A run that begins with the row's first token and ends behind all equals of this one ranks it as the row does.
     let is_raw_too = !now.is_raw && !is_changed && (asked & ASKS_RAW) != 0u
         && all(run_first == HIGHEST) && key > key_of_code(run_last);

@@ -127,6 +127,7 @@ const ASKS_RAW: u32 = 4u;     // the raw view beside the processed one
 const ASKS_SURPRISAL: u32 = 8u; // of pass 1, in the view that is drawn from
 const ASKS_RAW_SURPRISAL: u32 = 16u; // and in the raw one
 const ASKS_LOST: u32 = 32u; // the history that the row needs is not there
+const ASKS_TOKEN_ALONE: u32 = 256u; // nothing is said of what is drawn
 
 // Kinds of cuts, the first word of each.
 const CUT_TEMPERATURE: u32 = 1u; // cuts nothing: what comes after it sees probabilities at the temperature

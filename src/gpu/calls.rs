@@ -125,7 +125,7 @@ impl Sampler {
     }
 
     /// The same, of which only the first drawn token of each row is wanted, in [`SampleBuffers::tokens`]: nothing comes back to
-    /// the host, lists are not made, and there is nothing to wait for. A host that reads the tokens itself tells a request by
+    /// the host, neither lists nor ranks nor what the raw logits say are computed, and there is nothing to wait for. A host that reads the tokens itself tells a request by
     /// [`Request::accept_token`](crate::Request::accept_token), when none of its rows is in flight. A row that the driver cannot be trusted with, of which
     /// [`Pending::wait`] tells, gets [`NO_TOKEN`](crate::NO_TOKEN) here.
     ///
@@ -297,7 +297,7 @@ impl Sampler {
         inputs.check_draft(draft.is_some())?;
         let mask_row_bytes = if mask.is_some() { logits.vocab.div_ceil(32) as u64 * 4 } else { 0 };
         let demand = Demand::sample(inputs, mask_row_bytes);
-        let demand = if kind == Kind::Tokens { demand.without_lists() } else { demand };
+        let demand = if kind == Kind::Tokens { demand.of_token_alone() } else { demand };
         let plan = self.plan_around(logits, demand, |row| !inputs.is_within_block(row))?;
         let rows = logits.rows as u64;
         let draft = draft.filter(|_| inputs.wants_draft());
@@ -322,6 +322,7 @@ impl Sampler {
         if histories.is_some() {
             self.check_runs(inputs)?;
         }
-        Ok((plan, Job { mask, draft, tokens, histories, ..Job::new(kind, logits, Asked::Sample(inputs)) }))
+        let asked = if kind == Kind::Tokens { Asked::Tokens(inputs) } else { Asked::Sample(inputs) };
+        Ok((plan, Job { mask, draft, tokens, histories, ..Job::new(kind, logits, asked) }))
     }
 }

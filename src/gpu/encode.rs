@@ -13,7 +13,6 @@ use super::ring::Call;
 use super::room::Room;
 use super::sampler::Sampler;
 use super::timing::Stopwatch;
-use super::upload::Asked;
 use crate::answer::{Answer, Decoding};
 use crate::arithmetic::format::TILE_TOKENS;
 use crate::error::Result;
@@ -105,7 +104,7 @@ impl Sampler {
             self.pool.check_target(&call.records, out.buffer)?;
         }
         let stopwatch = self.run(encoder, &call)?;
-        if let (Some(histories), Asked::Sample(inputs)) = (job.histories, &job.asked) {
+        if let (Some(histories), Some(inputs)) = (job.histories, job.asked.inputs()) {
             histories.keep(encoder, inputs, plan, (call.number, &call.records));
         }
         if let Some(tokens) = job.tokens {
@@ -161,10 +160,8 @@ impl Sampler {
         let room = Room::of(plan, job.quads, self.limits.offset_alignment);
         let scratch = self.pool.scratch(plan)?;
         let mut call = self.pool.call(job.kind, plan, &room, |bindings| job.is_bound(bindings, &scratch))?;
-        let work = match (job.histories, &job.asked) {
-            (Some(_), Asked::Sample(inputs)) => {
-                Some(self.pool.work(&call.upload.room, inputs.table_quads())?)
-            }
+        let work = match (job.histories, job.asked.inputs()) {
+            (Some(_), Some(inputs)) => Some(self.pool.work(&call.upload.room, inputs.table_quads())?),
             _ => None,
         };
         let is_bound = |bindings: &Bindings| job.is_bound(bindings, &scratch) && bindings.work == work;

@@ -14,7 +14,7 @@ use crate::plan::{REQUEST_BYTES, ROW_BYTES};
 use crate::request::ahead::{Places, Run};
 use crate::request::change::BUCKET;
 use crate::request::table::ChangeTable;
-use crate::request::{Inputs, RequestWords, Row};
+use crate::request::{Compiled, Inputs, RequestWords, Row};
 
 /// A buffer, and what it holds.
 #[derive(Debug)]
@@ -61,15 +61,25 @@ pub(crate) enum Asked<'a> {
     Observe(&'a RequestWords, &'a [Option<u32>], &'a [&'a [u32]]),
     /// To draw.
     Sample(&'a Inputs<'a>),
+    /// To draw a token a row, of which nothing is said.
+    Tokens(&'a Inputs<'a>),
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
+    /// The rows that are drawn from, if any are.
+    pub(super) fn inputs(&self) -> Option<&'a Inputs<'a>> {
+        match *self {
+            Self::Sample(inputs) | Self::Tokens(inputs) => Some(inputs),
+            Self::Nothing | Self::Observe(..) => None,
+        }
+    }
+
     /// Quads of changes, allowed and given tokens: kept ones, and those of this step.
     pub(super) fn quads(&self) -> [usize; 2] {
         match self {
             Self::Nothing => [0, 0],
             Self::Observe(_, _, token_ids) => [0, token_ids.len() * self.given_quads()],
-            Self::Sample(inputs) => inputs.quads(),
+            Self::Sample(inputs) | Self::Tokens(inputs) => inputs.quads(),
         }
     }
 
@@ -77,7 +87,7 @@ impl Asked<'_> {
     fn given_quads(&self) -> usize {
         let most = match self {
             Self::Observe(_, _, token_ids) => most_of(token_ids),
-            Self::Nothing => 0,
+            Self::Nothing | Self::Tokens(_) => 0,
             Self::Sample(inputs) => inputs.most_token_ids(),
         };
         most.div_ceil(4)
@@ -111,7 +121,11 @@ impl Upload {
                 if given_quads > 0 {
                     (0..rows).for_each(|row| self.put_given(row, given_quads, inputs.token_ids(row)));
                 }
-                self.put_inputs(inputs, self.room.first_given() + rows * given_quads);
+                self.put_inputs(inputs, self.room.first_given() + rows * given_quads, RequestWords::new);
+            }
+            Asked::Tokens(inputs) => {
+                self.blocks.place(inputs, self.room.kept);
+                self.put_inputs(inputs, self.room.first_given(), RequestWords::of_token_alone);
             }
         }
     }
@@ -127,13 +141,18 @@ impl Upload {
         self.put_words(self.room.first_given() + row * quads, quads, words);
     }
 
-    /// Rows whose changes of this step lie from here on.
-    fn put_inputs(&mut self, inputs: &Inputs<'_>, first_step: usize) {
+    /// Rows whose changes of this step lie from here on, and what each asks for.
+    fn put_inputs(
+        &mut self,
+        inputs: &Inputs<'_>,
+        first_step: usize,
+        words_of: impl Fn(&Compiled) -> RequestWords,
+    ) {
         let mut block = 0;
         let (mut next_step, mut next_table) = (first_step, self.room.end());
         for (i, row) in inputs.rows().iter().enumerate() {
             let changes = inputs.changes(i);
-            let mut request = RequestWords::new(&row.request.compiled);
+            let mut request = words_of(&row.request.compiled);
             request.repetition = changes.repetition.to_bits();
             request.flags |= inputs.finish(i).map_or(0, FinishReason::code);
             let kept_quads = changes.kept_quads(inputs.vocab);

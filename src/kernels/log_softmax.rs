@@ -68,6 +68,45 @@ fn in_double(bits: &[u32], max_bits: u32, ln_mass: u32, out: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arithmetic::wide::{MAX_POINT, fixed_wide};
+    use crate::proof::synthetic::{KINDS, Kind, LIKE_A_MODEL};
+
+    /// `near_logprobs` of `shaders/lib/near.wgsl`, of an f32; none where the general way is taken.
+    fn near_logprob(max_bits: u32, ln_mass: u32, bits: u32) -> Option<u32> {
+        let sum = fixed_wide(max_bits, MAX_POINT) + (i64::from(ln_mass) << 4);
+        let n = 34u32.saturating_sub((sum ^ (sum >> 63)).leading_zeros()).max(6);
+        let exponent = (bits >> 23) & 0xff;
+        let mantissa = u64::from((bits & 0x7f_ffff) | 0x80_0000) << 7;
+        let (mantissa, exponent) = if exponent < 97 { (0, 127) } else { (mantissa, exponent) };
+        let right = (127 + n).checked_sub(exponent).filter(|&right| right < 32)?;
+        let magnitude = ((mantissa << n) >> right).cast_signed();
+        let below = u64::try_from(if bits >> 31 == 1 { sum + magnitude } else { sum - magnitude }).ok()?;
+        let word = u32::try_from(below >> n).ok()? | u32::from(below & ((1 << n) - 1) != 0);
+        let left = word.leading_zeros().checked_sub(1).filter(|&left| left < 6)?;
+        let aligned = word << left;
+        let rounded = (aligned + 0x3f + ((aligned >> 7) & 1)) >> 7;
+        Some(((256 + 126 + n - left) << 23) + rounded)
+    }
+
+    /// The device's short way gives the same bits, and almost all tokens of rows like a model's take it.
+    #[test]
+    fn almost_all_logits_are_near() {
+        let below_zero = Kind::find("below zero", KINDS).expect("a kind");
+        for kind in LIKE_A_MODEL.iter().chain([below_zero]) {
+            let row = kind.logits(50_000, 0x5eed << 40);
+            let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let mass: f64 = row.iter().map(|logit| f64::from(logit - max).exp()).sum();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 30, Q26")]
+            let ln_mass = (mass.ln() * exact::pow2(26)) as u32;
+            let near = row.iter().filter(|logit| {
+                let want = log_softmax_bits(max.to_bits(), ln_mass, logit.to_bits());
+                let near = near_logprob(max.to_bits(), ln_mass, logit.to_bits());
+                assert!(near.is_none_or(|near| near == want), "{}: {logit}", kind.name);
+                near.is_some()
+            });
+            assert!(near.count() > 49_900, "{}", kind.name);
+        }
+    }
 
     /// Doubles give what integers do, at every magnitude that they are used for, with all instructions.
     #[test]

@@ -134,10 +134,11 @@ impl Demand {
         }
     }
 
-    /// The same where nobody reads the records: nothing is listed, nor said of given tokens.
+    /// The same where nothing is wanted of a row but its first token: one draw of one view, nothing is listed, nor said of
+    /// given tokens.
     #[cfg(feature = "gpu")]
-    pub(crate) fn without_lists(self) -> Self {
-        Self { listed: 0, top_raw: 0, token_ids: 0, token_views: 0, ..self }
+    pub(crate) fn of_token_alone(self) -> Self {
+        Self { listed: 0, top_raw: 0, token_ids: 0, token_views: 0, draws: Some(1), views: 1, ..self }
     }
 
     /// Demand of a `divergence` call, from a batch that lies so.

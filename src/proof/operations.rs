@@ -9,7 +9,7 @@ use super::sampling::SamplingCase;
 use super::synthetic::mix;
 use crate::answer::{Logprobs, Sample, Status};
 use crate::arithmetic::exact::{KEY_NEG_INFINITY, key_or_nan};
-use crate::arithmetic::format::MOST_LISTED;
+use crate::arithmetic::format::{MOST_LISTED, NO_TOKEN};
 use crate::arithmetic::lane::PassScale;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
@@ -35,6 +35,9 @@ pub(super) struct Judge<'a> {
 /// Largest vocabulary of rows that run ahead: they take several steps.
 pub(super) const MOST_AHEAD: usize = 1023;
 
+/// And of those whose tokens alone are wanted: what is left out of longer ones is left out of these.
+const MOST_OF_TOKENS: usize = 4097;
+
 type Verdicts<'a> = Box<dyn Fn(&KnownRow, usize) -> Verdict + Send + Sync + 'a>;
 
 /// Every operation, by the name of its report.
@@ -46,6 +49,7 @@ pub(super) const OPERATIONS: &[(&str, Run)] = &[
     ("log_softmax", log_softmax),
     ("top_k", top_k),
     ("sample", sample),
+    ("sample_tokens", sample_tokens),
     ("histories", histories),
     ("divergence", divergence),
 ];
@@ -197,6 +201,26 @@ fn sample<'a>(batch: &'a Batch<'a>) -> Running<'a> {
         let named =
             move |known: &KnownRow, row: usize| verdict(known, row).within(SamplingCase::name(case, row));
         Ok(Some(Judge { verdict: Box::new(named), digest }))
+    })
+}
+
+/// The first tokens of the same rows, of which nothing is said.
+fn sample_tokens<'a>(batch: &'a Batch<'a>) -> Running<'a> {
+    Box::pin(async move {
+        let case = batch.case;
+        let Some(gpu) = batch.device.filter(|_| case.samples && case.vocab <= MOST_OF_TOKENS) else {
+            return Ok(None);
+        };
+        let sampling = SamplingCase::new(case);
+        let expected = sampling.on_cpu(&batch.logits)?;
+        let tokens = batch.uploaded(gpu, |uploaded| sampling.tokens_on_device(case, gpu, uploaded))?;
+        let got = gpu.read_async(&tokens).await?;
+        let verdict = move |_: &KnownRow, row: usize| {
+            let want = expected[row].draws.first().map_or(NO_TOKEN, |drawn| drawn.token);
+            let differs = (got[row] != want).then(|| format!("token {} instead of {want}", got[row]));
+            Verdict::default().unless(differs).within(SamplingCase::name(case, row))
+        };
+        Ok(Some(Judge { verdict: Box::new(verdict), digest: None }))
     })
 }
 

@@ -8,7 +8,7 @@ use crate::arithmetic::exact;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::gpu::{Gpu, GpuInput, GpuLogits, Mask, Pending, SampleBuffers};
+use crate::gpu::{Gpu, GpuInput, GpuLogits, GpuOutput, Mask, Pending, SampleBuffers};
 use crate::logits::Logits;
 use crate::request::{Request, Row, SampleInputs};
 
@@ -127,9 +127,36 @@ impl SamplingCase {
         Cpu.sample(logits, &self.rows(), &inputs)
     }
 
-    /// Those of a device, with mask and draft at odd places of their buffers; the mask from the host in every other
-    /// case.
+    /// Those of a device.
     pub(super) fn on_device(&self, case: &Case, gpu: &Gpu, batch: &GpuLogits<'_>) -> Result<Pending<Sample>> {
+        self.with_buffers(case, gpu, |buffers| {
+            gpu.submit(|encoder| gpu.sampler().sample(encoder, batch, &self.rows(), buffers))
+        })
+    }
+
+    /// A buffer with their first tokens alone.
+    pub(super) fn tokens_on_device(
+        &self,
+        case: &Case,
+        gpu: &Gpu,
+        batch: &GpuLogits<'_>,
+    ) -> Result<wgpu::Buffer> {
+        use wgpu::BufferUsages as Usage;
+        let tokens = gpu.buffer(case.rows as u64 * 4, Usage::COPY_DST | Usage::COPY_SRC)?;
+        self.with_buffers(case, gpu, |buffers| {
+            let buffers = SampleBuffers { tokens: Some(GpuOutput::new(&tokens)), ..*buffers };
+            gpu.submit(|encoder| gpu.sampler().sample_tokens(encoder, batch, &self.rows(), &buffers))
+        })?;
+        Ok(tokens)
+    }
+
+    /// A call with mask and draft at odd places of their buffers; the mask from the host in every other case.
+    fn with_buffers<T>(
+        &self,
+        case: &Case,
+        gpu: &Gpu,
+        call: impl FnOnce(&SampleBuffers<'_>) -> Result<T>,
+    ) -> Result<T> {
         let upload = |words: &[u32], before: usize| {
             gpu.upload(bytemuck::cast_slice(&[&vec![u32::MAX; before], words].concat()))
         };
@@ -145,7 +172,7 @@ impl SamplingCase {
             draft: Some(GpuInput { buffer: &draft, byte_offset: 12 }),
             ..SampleBuffers::default()
         };
-        gpu.submit(|encoder| gpu.sampler().sample(encoder, batch, &self.rows(), &buffers))
+        call(&buffers)
     }
 }
 

@@ -59,6 +59,13 @@ pub static KINDS: &[Kind] = &[
         let logit = of_exponent(7, noise) * 2f32.powi(-((noise % 48) as i32));
         if logit > 16.0 { -logit } else { logit }
     }),
+    Kind::token("below zero", |_, _, noise| normal(noise) * 3.0 - 70.0),
+    Kind::token(
+        "masked by a number",
+        |_, _, noise| {
+            if noise % 3 == 0 { normal(noise) * 3.0 } else { -65_504.0 }
+        },
+    ),
 ];
 
 /// Kinds like the rows of a model, to measure with: `normal` of standard deviation 3; `peaked`, with five likely tokens
@@ -223,7 +230,7 @@ mod tests {
     #[test]
     fn rows_are_what_they_always_were() {
         let kinds = (0..).zip(KINDS).map(|(row, kind)| kind.logits(64, 1000 << 40 ^ row << 24));
-        assert_eq!(checksum(kinds), 0x57ab_3e27_ed80_87a7);
+        assert_eq!(checksum(kinds), 0x01dd_5c1a_4ad5_e36e);
         let [measured @ .., one_likely] = LIKE_A_MODEL else { panic!("no kinds") };
         let seed = 0x5eed_u64.wrapping_add(3u64.wrapping_mul(0xd6e8_feb8_6659_fd93));
         let measured = measured.iter().map(|kind| kind.logits(64, seed));

@@ -74,7 +74,12 @@ impl Compiled {
 
     /// Whether pass 1 is to sum up the surprisal of the view that is drawn from: for whoever asked, or for a step.
     pub(crate) fn needs_surprisal(&self) -> bool {
-        self.entropy || self.dynamic.is_some() || self.cuts.iter().any(Cut::needs_surprisal)
+        self.entropy || self.draws_by_surprisal()
+    }
+
+    /// Whether a step looks at it.
+    pub(crate) fn draws_by_surprisal(&self) -> bool {
+        self.dynamic.is_some() || self.cuts.iter().any(Cut::needs_surprisal)
     }
 }
 

@@ -23,6 +23,8 @@ layout! {
         RAW_SURPRISAL = 16,
         /// Written by the device: the history that the row needs is not there.
         LOST = 32,
+        /// The first drawn token is all that is wanted: no rank.
+        TOKEN_ALONE = 256,
     }
 }
 
@@ -83,6 +85,14 @@ impl RequestWords {
             per_logit: lane.per_logit.to_bits(),
             ..Self::zeroed()
         }
+    }
+
+    /// The same where nothing is wanted but the first drawn token: what no filter asks for is not computed.
+    pub(crate) fn of_token_alone(compiled: &Compiled) -> Self {
+        let all = Self::new(compiled);
+        let surprisal = u32::from(compiled.draws_by_surprisal()) * asks::SURPRISAL;
+        let flags = all.flags & (asks::GREEDY | asks::DYNAMIC) | surprisal | asks::TOKEN_ALONE;
+        Self { flags, n_draws: 1, top_processed: 0, top_raw: 0, ..all }
     }
 
     /// The words of a request; where its changes and its allowed tokens lie is filled in by whoever places them.

@@ -20,8 +20,8 @@ a larger one the first, the middle and the last; by the definition at most these
 A cell of a GPU is measured twice: `warm` repeats one call on the same logits, `cold` writes 256 MiB before \
 each call and takes turns with copies of the logits. GPU time is from the start of the first dispatch to \
 the end of the copy to staging, by timestamps; without them it is null, and GB/s come from the wall time. \
-Wall time is from the start of recording to the results on the host (for log-softmax and top-k: to their \
-completion on the device), one call at a time; it contains the wait's polling, which adds up to a tenth of \
+Wall time is from the start of recording to the results on the host (for sample-tokens, log-softmax and top-k: to \
+their completion on the device), one call at a time; it contains the wait's polling, which adds up to a tenth of \
 the time, at most 1 ms. The ring has 4 calls in flight while another one is recorded; its time is the mean \
 from the end of a call to that of the next. Other times are medians; p95 is that of the GPU time, or of the \
 wall time where there is none. GB/s count the logits once (log-softmax reads them twice, and writes as \
@@ -97,7 +97,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1", allow_negative_numbers = true,
           value_parser = |text: &str| within::<u32>(text, 1..=u64::from(SamplingParams::MAX_DRAWS)))]
     pub(crate) draws: Vec<u32>,
-    /// Divide the logits by this, for log and sample: 0.001 to 1000, and for sample 0, which is greedy and draws once
+    /// Divide the logits by this, for log, sample and sample-tokens: 0.001 to 1000, and for the last two 0, which is greedy
+    /// and draws once
     #[arg(long, value_parser = float, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) temperature: f32,
     #[command(flatten)]
@@ -171,7 +172,9 @@ impl BenchArgs {
         let temperature = self.temperature;
         let checked = match op {
             Op::Log => LogprobsParams { temperature, ..LogprobsParams::default() }.validate(),
-            Op::Sample => SamplingParams { temperature, ..self.filters.params() }.validate(),
+            Op::Sample | Op::SampleTokens => {
+                SamplingParams { temperature, ..self.filters.params() }.validate()
+            }
             Op::LogSoftmax | Op::TopK => Ok(()),
         };
         checked.map_err(|error| Failure::Usage(format!("--op {}: {error}", op.name())))
@@ -181,16 +184,17 @@ impl BenchArgs {
     pub(crate) fn idle(&self, has_cpu: bool, has_gpu: bool) -> Vec<(&'static str, &'static str)> {
         let ops = self.ops();
         let has = |op| ops.contains(&op);
+        let draws = ops.iter().any(|op| op.draws());
         let is_greedy = self.temperature == 0.0;
         let rules = [
             (
-                self.temperature != 1.0 && !has(Op::Log) && !has(Op::Sample),
+                self.temperature != 1.0 && !has(Op::Log) && !draws,
                 "--temperature",
-                "log and sample have one",
+                "log, sample and sample-tokens have one",
             ),
             (self.draws != [1] && !has(Op::Sample), "--draws", "sample draws"),
             (self.draws != [1] && has(Op::Sample) && is_greedy, "--draws", "a greedy row has one draw"),
-            (self.top != [20] && ops == [Op::LogSoftmax], "--top", "log-softmax lists nothing"),
+            (self.top != [20] && !ops.iter().any(|op| op.lists()), "--top", "no operation lists anything"),
             (
                 !self.threads.is_empty() && !has_cpu,
                 "--threads",
@@ -205,8 +209,8 @@ impl BenchArgs {
             .map(|(_, option, why)| (option, why))
             .collect();
         let filters = self.filters.set().into_iter().map(|(option, _)| option);
-        if !has(Op::Sample) {
-            idle.extend(filters.map(|option| (option, "sample has filters")));
+        if !draws {
+            idle.extend(filters.map(|option| (option, "sample and sample-tokens have filters")));
         } else if is_greedy {
             idle.extend(filters.map(|option| (option, "a greedy row is the most probable token")));
         }
@@ -229,6 +233,7 @@ impl BenchArgs {
         let all = [
             (OpArg::Log, Op::Log),
             (OpArg::Sample, Op::Sample),
+            (OpArg::SampleTokens, Op::SampleTokens),
             (OpArg::LogSoftmax, Op::LogSoftmax),
             (OpArg::TopK, Op::TopK),
         ];
@@ -243,6 +248,8 @@ pub(crate) enum OpArg {
     Log,
     /// Draws, of all tokens but for --top-k, --top-p and --min-p
     Sample,
+    /// One drawn token a row and nothing besides, left on the device; of the CPU engine what sample does
+    SampleTokens,
     /// All logprobs, left on the device
     LogSoftmax,
     /// The largest logits, left on the device
@@ -256,15 +263,27 @@ pub(crate) enum OpArg {
 pub(crate) enum Op {
     Log,
     Sample,
+    SampleTokens,
     LogSoftmax,
     TopK,
 }
 
 impl Op {
+    /// Whether it has a temperature that may be 0, and filters.
+    pub(crate) const fn draws(self) -> bool {
+        matches!(self, Self::Sample | Self::SampleTokens)
+    }
+
+    /// Whether alternatives are listed.
+    pub(crate) const fn lists(self) -> bool {
+        !matches!(self, Self::SampleTokens | Self::LogSoftmax)
+    }
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Log => "log",
             Self::Sample => "sample",
+            Self::SampleTokens => "sample-tokens",
             Self::LogSoftmax => "log-softmax",
             Self::TopK => "top-k",
         }

@@ -1,8 +1,8 @@
 //! Outputs are looked at before they are timed: a device must say what the CPU engine says, bit for bit, and the CPU
 //! engine what follows from the logits. Nothing is measured here, and nothing is computed but by the library.
 
-use sortilege::Logits;
 use sortilege::audit::{KnownRow, Verdict, difference};
+use sortilege::{Logits, NO_TOKEN, Sample};
 
 use super::data::Source;
 use super::task::{Output, Task};
@@ -52,6 +52,10 @@ impl Output {
         match (self, expected) {
             (Self::Records(got), Self::Records(expected)) => difference(got, expected),
             (Self::Samples(got), Self::Samples(expected)) => difference(got, expected),
+            (Self::Tokens(got), Self::Samples(expected)) => {
+                let token = |sample: &Sample| sample.draws.first().map_or(NO_TOKEN, |drawn| drawn.token);
+                difference(got, &expected.iter().map(token).collect())
+            }
             (Self::Logprobs(got), Self::Logprobs(expected)) => difference(got, expected),
             (Self::Entries(got, tokens), Self::Entries(expected, expected_tokens)) => {
                 difference(got, expected).or_else(|| difference(tokens, expected_tokens))
@@ -91,6 +95,7 @@ fn verdict(known: &KnownRow, row: usize, task: &Task, output: &Output) -> Verdic
     match output {
         Output::Records(records) => known.logprobs(&records[0], &task.params(), task.targets[row]),
         Output::Samples(samples) => known.sample(&samples[0], &task.rows(row..row + 1)[0], None),
+        Output::Tokens(_) => unreachable!("the CPU engine says more of a draw"),
         Output::Logprobs(logprobs) => known.log_softmax(logprobs),
         Output::Entries(logits, tokens) => known.top_k(logits, tokens, task.workload.k()),
     }
@@ -101,14 +106,14 @@ mod tests {
     use sortilege::Dtype;
 
     use super::*;
-    use crate::bench::args::{BenchArgs, DataArg};
+    use crate::bench::args::{BenchArgs, DataArg, Op};
     use crate::bench::task::Workload;
     use crate::failure::Failure;
 
     /// A batch, one task of each operation, and the output of the CPU engine for its second row.
     fn outputs(temperature: &str) -> (Source, Vec<(Task, Output)>) {
         // Records have no temperature 0.
-        let ops = if temperature == "0" { "sample,log-softmax,top-k" } else { "all" };
+        let ops = if temperature == "0" { "sample,sample-tokens,log-softmax,top-k" } else { "all" };
         let args = BenchArgs::of(&["--op", ops, "--top", "7", "--draws", "2", "--temperature", temperature]);
         let source = Source::synthetic(DataArg::Peaked, Dtype::Bf16, 3, 5000);
         let run = |workload: Workload| {
@@ -128,7 +133,8 @@ mod tests {
                 let logprob = &mut records[0].distribution.top_logprobs[6].logprob;
                 *logprob = f64::from_bits(logprob.to_bits() ^ 1);
             }
-            Output::Samples(samples) => samples[0].draws[1].token ^= 1,
+            Output::Samples(samples) => samples[0].draws.last_mut().expect("a draw").token ^= 1,
+            Output::Tokens(tokens) => tokens[0] ^= 1,
             Output::Logprobs(logprobs) => flip(&mut logprobs[4999]),
             Output::Entries(logits, _) => flip(&mut logits[6]),
         }
@@ -137,7 +143,7 @@ mod tests {
     #[test]
     fn one_flipped_bit_of_a_device_is_a_mismatch() {
         let (source, outputs) = outputs("1");
-        assert_eq!(outputs.len(), 4);
+        assert_eq!(outputs.len(), 5);
         for (task, mut output) in outputs {
             against_cpu("sound", &task, &source, &[1], std::slice::from_ref(&output)).expect("the same bits");
             flip(&mut output);
@@ -146,6 +152,19 @@ mod tests {
             assert!(message.contains("row 1: ") && message.contains(" instead of "), "{message}");
             assert!(message.contains(task.workload.op.name()), "{message}");
         }
+    }
+
+    /// A device has nothing but the tokens of what the CPU engine says more of.
+    #[test]
+    fn another_token_is_a_mismatch() {
+        let (source, outputs) = outputs("1");
+        let (task, output) =
+            outputs.iter().find(|(task, _)| task.workload.op == Op::SampleTokens).expect("all");
+        let Output::Samples(samples) = output else { panic!("{output:?}") };
+        let mut tokens = Output::Tokens(vec![samples[0].draws[0].token]);
+        against_cpu("sound", task, &source, &[1], std::slice::from_ref(&tokens)).expect("the same token");
+        flip(&mut tokens);
+        against_cpu("broken", task, &source, &[1], &[tokens]).expect_err("another token");
     }
 
     /// Every operation is audited with its own temperature, length and target.

@@ -39,6 +39,8 @@ pub(crate) struct Task {
 pub(crate) enum Output {
     Records(Vec<Logprobs>),
     Samples(Vec<Sample>),
+    /// The first drawn token of each row
+    Tokens(Vec<u32>),
     /// `[rows][vocab]`
     Logprobs(Vec<f32>),
     /// Logits and tokens, `[rows][k]`
@@ -51,10 +53,10 @@ impl Workload {
         let some = |list: &[u32]| list.iter().copied().map(Some).collect::<Vec<_>>();
         let mut list = Vec::new();
         for op in args.ops() {
-            let tops = if op == Op::LogSoftmax { vec![None] } else { some(&args.top) };
+            let tops = if op.lists() { some(&args.top) } else { vec![None] };
             let draws = if op == Op::Sample { some(&args.draws) } else { vec![None] };
-            let temperature = matches!(op, Op::Log | Op::Sample).then_some(args.temperature);
-            let filters = if op == Op::Sample { args.filters } else { Filters::default() };
+            let temperature = (op == Op::Log || op.draws()).then_some(args.temperature);
+            let filters = if op.draws() { args.filters } else { Filters::default() };
             // The largest no logits are nothing to measure.
             for top in tops.into_iter().filter(|&top| op != Op::TopK || top > Some(0)) {
                 list.extend(draws.iter().map(|&draws| Self { op, top, draws, temperature, filters }));
@@ -111,7 +113,7 @@ impl Task {
                 ..workload.filters.params()
             })
         };
-        let [logged, drawn] = [Op::Log, Op::Sample].map(|own| if op == own { source.rows } else { 0 });
+        let [logged, drawn] = [op == Op::Log, op.draws()].map(|is_own| if is_own { source.rows } else { 0 });
         Ok(Self {
             workload,
             targets: (0..logged).map(target).collect(),
@@ -148,7 +150,9 @@ impl Task {
     pub(crate) fn on_cpu(&self, logits: &Logits<'_>, rows: Range<usize>) -> sortilege::Result<Output> {
         Ok(match self.workload.op {
             Op::Log => Output::Records(Cpu.logprobs(logits, &self.params(), &self.targets[rows])?),
-            Op::Sample => Output::Samples(Cpu.sample(logits, &self.rows(rows), &SampleInputs::default())?),
+            Op::Sample | Op::SampleTokens => {
+                Output::Samples(Cpu.sample(logits, &self.rows(rows), &SampleInputs::default())?)
+            }
             Op::LogSoftmax => Output::Logprobs(Cpu.log_softmax(logits)?),
             Op::TopK => {
                 let (logits, tokens) = Cpu.top_k(logits, self.workload.k())?;

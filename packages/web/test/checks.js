@@ -540,7 +540,7 @@ async function validated(Sampler, device, names) {
   return { reports, seconds: Math.round((performance.now() - start) / 1000) };
 }
 
-const GRID = ["tile_stats", "logprobs", "row_max", "log_sum_exp", "log_softmax", "top_k", "sample", "histories", "divergence"];
+const GRID = ["tile_stats", "logprobs", "row_max", "log_sum_exp", "log_softmax", "top_k", "sample", "sample_tokens", "histories", "divergence"];
 
 /** The grid on a device of the page's. */
 export async function grid({ Sampler }) {

@@ -287,7 +287,7 @@ const LOG_SOFTMAX: &[Fault] = faults! {
     "near, what is above a half by little rounds down": "+ carry) | behind" => "+ carry)";
     "near, what lies below 2^-30 counts": "vec4<u32>(31u))) & vec4<u32>(row.lower_mask)" => "vec4<u32>(31u)))";
     "a near sum without its carry": "+ (upper ^ logits.flips) + carry" => "+ (upper ^ logits.flips)";
-    "a complement without its one": "(sum.x << up) | 1u" => "(sum.x << up)";
+    "a complement without its one": "(sum.x << left) | 1u" => "(sum.x << left)";
     "near logits are all positive": "(bits >> vec4<u32>(31u)) - one" => "vec4<u32>(0u) - one";
     "near halves are all positive": "((stored >> vec4<u32>(15u)) & one) - one" => "vec4<u32>(0u) - one";
     "a subnormal half of half its size": "max(exponents, one) + " => "exponents + ";
@@ -295,9 +295,9 @@ const LOG_SOFTMAX: &[Fault] = faults! {
     "what has bits before the finest point is nothing": "u32(127 - MAX_POINT)" => "u32(137 - MAX_POINT)";
     "a maximum of any size has near logits": ">= 127u + 21u" => ">= 127u + 121u";
     "a negative sum is a huge one": "select(sum.y, ~sum.y, sum.y >= 0x80000000u)" => "sum.y";
-    "near logits of twice the row's exponent": "((down - one) < vec4<u32>(31u))" => "(down < vec4<u32>(31u))";
-    "near logits of any size below": "((down - one) < vec4<u32>(31u))" => "(down > vec4<u32>(0u))";
-    "near results of 25 bits": "(up < vec4<u32>(6u))" => "(up < vec4<u32>(7u))";
+    "near logits of a place too little": "(right < vec4<u32>(32u))" => "(right < vec4<u32>(33u))";
+    "near logits of a place too much": "(right < vec4<u32>(32u))" => "(right + one < vec4<u32>(33u))";
+    "near results of 25 bits": "(left < vec4<u32>(6u))" => "(left < vec4<u32>(7u))";
     "a logarithm of one bit less": "i < 26u; i++" => "i < 25u; i++";
     "a logarithm without its carry":
         "vec2<u32>(ln_mass << 4u, ln_mass >> 28u)" => "vec2<u32>(ln_mass << 4u, 0u)";

@@ -42,6 +42,7 @@ impl<'a> Job<'a> {
         let (gpu, source) = (&loaded.device.gpu, loaded.source);
         let (outs, out_words) = match workload.op {
             Op::Log | Op::Sample => (0, 0),
+            Op::SampleTokens => (1, 1),
             Op::LogSoftmax => (1, source.vocab),
             Op::TopK => (2, workload.k() as usize),
         };
@@ -70,6 +71,12 @@ impl<'a> Job<'a> {
             Op::Sample => {
                 let rows = self.task.rows(0..rows);
                 InFlight::Samples(sampler.sample(encoding, &logits, &rows, &SampleBuffers::default())?)
+            }
+            Op::SampleTokens => {
+                let rows = self.task.rows(0..rows);
+                let buffers = SampleBuffers { tokens: Some(out(0)), ..SampleBuffers::default() };
+                sampler.sample_tokens(encoding, &logits, &rows, &buffers)?;
+                return Ok(InFlight::OnDevice(submit(self.gpu, encoder)));
             }
             Op::LogSoftmax => {
                 sampler.log_softmax(encoding, &logits, out(0))?;
@@ -126,7 +133,11 @@ impl<'a> Job<'a> {
             let bytes = read_back(self.gpu, encoder, &staging)?;
             Ok(bytes.as_chunks::<4>().0.iter().map(|word| u32::from_ne_bytes(*word)).collect())
         };
-        let floats = read(&self.outs[0])?.into_iter().map(f32::from_bits).collect();
+        let words = read(&self.outs[0])?;
+        if self.task.workload.op == Op::SampleTokens {
+            return Ok(Output::Tokens(words));
+        }
+        let floats = words.into_iter().map(f32::from_bits).collect();
         Ok(match self.outs.get(1) {
             Some(tokens) => Output::Entries(floats, read(tokens)?),
             None => Output::Logprobs(floats),

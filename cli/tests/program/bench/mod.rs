@@ -69,8 +69,8 @@ fn cells_of_the_cpu_engine_say_what_was_measured() {
     let output = successful(line, command.env("SORTILEGE_COMMIT", "abc123").output().expect("it starts"));
     let cells: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let cells = cells.as_array().expect("an array");
-    // log 2 tops, sample 2 × 2 draws, log-softmax, top-k without 0
-    assert_eq!(cells.len(), 2 * 2 * 2 * 2 * (2 + 4 + 1 + 1));
+    // log 2 tops, sample 2 × 2 draws, sample-tokens, log-softmax, top-k without 0
+    assert_eq!(cells.len(), 2 * 2 * 2 * 2 * (2 + 4 + 1 + 1 + 1));
     for cell in cells {
         assert_eq!(cell.as_object().expect("an object").keys().collect::<Vec<_>>(), FIELDS);
         let op = cell["op"].as_str().expect("a word");
@@ -85,7 +85,7 @@ fn cells_of_the_cpu_engine_say_what_was_measured() {
             "gpu_us",
         ];
         expected.extend(["kernels", "map_us", "pass_us", "wall_ring_us"]);
-        expected.extend((op == "log-softmax").then_some("top"));
+        expected.extend(matches!(op, "log-softmax" | "sample-tokens").then_some("top"));
         expected.extend((op != "sample").then_some("draws"));
         expected.extend(matches!(op, "log-softmax" | "top-k").then_some("temperature"));
         expected.sort_unstable();
@@ -109,7 +109,7 @@ fn cells_of_the_cpu_engine_say_what_was_measured() {
         assert!(date.len() == 20 && date.starts_with("20") && date.ends_with('Z'), "{date}");
     }
     let some = |name: &str, value: Value| cells.iter().filter(|cell| cell[name] == value).count();
-    assert_eq!((some("threads", json!(1)), some("threads", json!(2))), (64, 64));
+    assert_eq!((some("threads", json!(1)), some("threads", json!(2))), (72, 72));
     assert_eq!((some("top", json!(0)), some("draws", json!(3))), (16 * 3, 16 * 2));
 }
 
@@ -140,7 +140,7 @@ fn a_file_may_give_the_logits_and_take_the_results() {
     assert_eq!((&cell["dtype"], &cell["data"]), (&json!("f16"), &json!("logits.npy")));
     let cells = folder.lines(&format!("bench {quick} --input nan.npy --op all --top 2 --format jsonl"));
     assert!(
-        cells.len() == 4 && cells.iter().all(|cell| cell["error"].is_null()),
+        cells.len() == 5 && cells.iter().all(|cell| cell["error"].is_null()),
         "rows that are no distributions"
     );
 }
@@ -224,13 +224,13 @@ fn check_cells(stdout: &[u8], (id, backend): (&str, &str), kernels: &str, temper
     let text = std::str::from_utf8(stdout).expect("UTF-8");
     let cells: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let found: Vec<_> = cells.iter().map(|cell| (cell["op"].as_str(), cell["cache"].as_str())).collect();
-    let expected: Vec<_> = ["log", "sample", "log-softmax", "top-k"]
+    let expected: Vec<_> = ["log", "sample", "sample-tokens", "log-softmax", "top-k"]
         .iter()
         .flat_map(|op| [(Some(*op), Some("warm")), (Some(*op), Some("cold"))])
         .collect();
     assert_eq!(found, expected);
     test_each(cells.iter().map(|cell| (cell, cell)), |cell| {
-        let has_temperature = cell["op"] == "log" || cell["op"] == "sample";
+        let has_temperature = cell["op"] != "log-softmax" && cell["op"] != "top-k";
         let temperature = if has_temperature { json!(temperature) } else { Value::Null };
         assert_eq!((&cell["kernels"], &cell["temperature"]), (&json!(kernels), &temperature));
         assert_eq!(wrong_in(cell, id, backend), None);
