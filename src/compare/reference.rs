@@ -2,6 +2,7 @@
 //! is the matter of the program.
 
 use crate::answer::{Logprobs, Status, TopLogprob};
+use crate::error::{Error, Result};
 
 /// A row of A without its logits: the most probable tokens with theirs, and what else of it answers exactly. Its logprobs
 /// come out with the same bits as those of the logits.
@@ -46,6 +47,61 @@ impl ReferenceRow {
                 rank: target.rank(),
             }),
         }
+    }
+
+    /// Whether there are logits of so many tokens of which this is kept. A row that is no distribution says nothing.
+    ///
+    /// # Errors
+    /// [`Error::Params`], with what cannot be.
+    pub fn check(&self, vocab: usize) -> Result<()> {
+        match self.problem(vocab) {
+            Some(problem) if self.status == Status::Ok => Err(Error::Params(problem)),
+            _ => Ok(()),
+        }
+    }
+
+    fn problem(&self, vocab: usize) -> Option<String> {
+        // Sums of as many rounded numbers as there are tokens.
+        const ROUNDING: f64 = 1e-6;
+        let Some(&(_, max)) = self.top.first() else { return Some("it lists no token".to_owned()) };
+        if let Some((token, _)) = self.top.iter().find(|(token, _)| *token as usize >= vocab) {
+            return Some(format!("it lists token {token} of a vocabulary of {vocab}"));
+        }
+        if let Some((token, logit)) = self.top.iter().find(|(_, logit)| !logit.is_finite()) {
+            return Some(format!("it lists token {token} with the logit {logit}"));
+        }
+        let in_order =
+            |pair: &[(u32, f32)]| pair[0].1 > pair[1].1 || (pair[0].1 == pair[1].1 && pair[0].0 < pair[1].0);
+        if !self.top.windows(2).all(in_order) {
+            return Some("its list is not in order".to_owned());
+        }
+        let mut tokens: Vec<u32> = self.top.iter().map(|entry| entry.0).collect();
+        tokens.sort_unstable();
+        if let Some(pair) = tokens.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Some(format!("it lists token {} twice", pair[0]));
+        }
+        let most = (vocab as f64).ln() + ROUNDING;
+        if !(-most..=0.0).contains(&self.max_logprob) {
+            return Some(format!("the logprob of its first token is {}", self.max_logprob));
+        }
+        let listed: f64 = self.top.iter().map(|&(_, logit)| self.logprob(logit).exp()).sum();
+        if listed > 1.0 + ROUNDING {
+            return Some(format!("the probabilities that it lists add up to {listed}"));
+        }
+        // Whoever did not ask for it has none.
+        if !self.entropy.is_nan() && !(0.0..=most).contains(&self.entropy) {
+            return Some(format!("its entropy is {}", self.entropy));
+        }
+        let ReferenceTarget { token, logit, rank } = self.target?;
+        let above = self.top.partition_point(|entry| entry.1 > logit);
+        let own = self.top.iter().find(|entry| entry.0 == token);
+        // What is not listed is above no listed token, and as large as the last one at most.
+        let is_listed = own.is_some_and(|own| own.1 == logit && rank as usize == above + 1);
+        let is_below =
+            own.is_none() && above < rank as usize && self.top.last().is_some_and(|last| logit <= last.1);
+        let fits =
+            (token as usize) < vocab && rank as usize <= vocab && logit <= max && (is_listed || is_below);
+        (!fits).then(|| format!("its target {token} has the logit {logit} and the rank {rank}"))
     }
 
     /// The logprob of a token with this logit: the expression of `docs/exact.md`, 9, at temperature 1.

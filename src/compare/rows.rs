@@ -47,8 +47,8 @@ pub fn rows(
 /// Each row of a reference compared with the same of `b`, as [`rows`] does; the targets are the reference's.
 ///
 /// # Errors
-/// As for [`rows`]; [`Error::Params`] if the reference lists fewer than `top` tokens a row, none, or one outside the
-/// vocabulary.
+/// As for [`rows`]; [`Error::Params`] if the reference lists fewer than `top` tokens a row, and what
+/// [`ReferenceRow::check`] says.
 pub fn rows_with_reference(
     engine: &dyn Engine,
     reference: &[ReferenceRow],
@@ -78,13 +78,13 @@ fn check_reference(reference: &[ReferenceRow], b: &Logits<'_>, top: u32) -> Resu
             "the reference lists token {token}, B has a vocabulary of {vocab}: compare logits of the same tokens"
         )));
     }
-    let listed = sound().map(|row| row.top.len());
-    let (shortest, longest) = (listed.clone().min(), listed.max());
-    if shortest == Some(0) {
-        return Err(Error::Params("a row of the reference lists no token: save at least one".to_owned()));
+    if let Some((row, Err(error))) =
+        reference.iter().map(|row| row.check(vocab)).enumerate().find(|(_, checked)| checked.is_err())
+    {
+        return Err(Error::Params(format!("row {row} of the reference: {error}")));
     }
     // A row may have fewer possible tokens than the others.
-    match longest.filter(|&longest| longest < (top as usize).min(vocab)) {
+    match sound().map(|row| row.top.len()).max().filter(|&longest| longest < (top as usize).min(vocab)) {
         Some(longest) => Err(Error::Params(format!(
             "the reference lists {longest} tokens a row: lower top {top}, or save more"
         ))),
@@ -173,7 +173,7 @@ mod tests {
                 with(|rows| rows[1].top[2].0 = 5, &a, 1),
                 "the reference lists token 5, B has a vocabulary of 5",
             ),
-            (with(|rows| rows[0].top.clear(), &a, 1), "lists no token"),
+            (with(|rows| rows[0].top.clear(), &a, 1), "row 0 of the reference: it lists no token"),
             (with(|_| (), &a, 4), "the reference lists 3 tokens a row: lower top 4"),
         ] {
             let message = outcome.expect_err(words).to_string();

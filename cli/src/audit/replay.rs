@@ -5,7 +5,7 @@ use sortilege::log::{Kind, Record, Texts};
 use super::args::AuditArgs;
 use super::findings::Findings;
 use super::sidecar::{Options, Sidecar};
-use super::sources::Source;
+use super::sources::{Source, check_tensor};
 use crate::engine::Chosen;
 use crate::failure::{Failure, Result};
 use crate::files::LogitsFile;
@@ -28,32 +28,29 @@ impl Replay {
                     [("--params", &args.params), ("--prompt", &args.prompt), ("--mask", &args.mask)],
                     "log",
                 )?;
-                let tokens = source("--tokens", options.tokens.as_ref(), options.tokens_sha256.as_ref())
-                    .find(args.tokens.as_deref(), findings)?;
+                let told = source("--tokens", options.tokens.as_ref(), options.tokens_sha256.as_ref());
+                let tokens = told.find(args.tokens.as_deref(), findings)?;
                 let logits = logits(args, sidecar, options.vocab_size)?;
                 let job = log::Job::open(&options.again(logits, tokens, &args.device))?;
+                let tensors = [options.tokens_tensor.as_deref(), job.targets.tensor.as_deref()];
+                check_tensor(&told, tensors, findings);
                 Ok(Self::Log(Box::new(job)))
             }
             Options::Sample(options) => {
                 refuse([("--tokens", &args.tokens)], "sample")?;
-                let mut find =
-                    |source: Source<'_>, given: &Option<String>| source.find(given.as_deref(), findings);
+                let params = source("--params", options.params.as_ref(), options.params_sha256.as_ref());
+                let prompt = source("--prompt", options.prompt.as_ref(), options.prompt_sha256.as_ref());
+                let mask = source("--mask", options.mask.as_ref(), options.mask_sha256.as_ref());
                 let files = sample::Files {
-                    params: find(
-                        source("--params", options.params.as_ref(), options.params_sha256.as_ref()),
-                        &args.params,
-                    )?,
-                    prompt: find(
-                        source("--prompt", options.prompt.as_ref(), options.prompt_sha256.as_ref()),
-                        &args.prompt,
-                    )?,
-                    mask: find(
-                        source("--mask", options.mask.as_ref(), options.mask_sha256.as_ref()),
-                        &args.mask,
-                    )?,
+                    params: params.find(args.params.as_deref(), findings)?,
+                    prompt: prompt.find(args.prompt.as_deref(), findings)?,
+                    mask: mask.find(args.mask.as_deref(), findings)?,
                 };
                 let logits = logits(args, sidecar, options.vocab_size)?;
                 let job = sample::Job::open(&options.again(logits, files, &args.device))?;
+                let [of_prompt, of_mask] = job.tensors();
+                check_tensor(&prompt, [options.prompt_tensor.as_deref(), of_prompt], findings);
+                check_tensor(&mask, [options.mask_tensor.as_deref(), of_mask], findings);
                 Ok(Self::Sample(Box::new(job)))
             }
         }

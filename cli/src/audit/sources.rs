@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sortilege::log::{Meta, Texts};
+use sortilege::log::{HashedFile, Meta, Texts};
 
 use super::findings::Findings;
 use crate::failure::{Failure, Result, note};
@@ -32,16 +32,27 @@ impl Source<'_> {
         let source = given.unwrap_or(told);
         let (path, name) = (Path::new(source), shown(source));
         match (self.sha256, sha256(Some(path))?) {
-            // A list is its own description.
-            (None, _) if !is_stdin(Path::new(told)) || given.is_some() => {}
-            (None, _) => {
-                return Err(Failure::Usage(format!(
-                    "{option} of the log was standard input: give what it held with {option}"
-                )));
+            (None, _) if is_stdin(Path::new(told)) => {
+                if given.is_none() {
+                    return Err(Failure::Usage(format!(
+                        "{option} of the log was standard input: give what it held with {option}"
+                    )));
+                }
             }
-            (Some(_), None)
-                if given.is_some_and(|list| list.contains([',', '[']) || list.parse::<i64>().is_ok()) =>
-            {
+            // A list is its own description.
+            (None, _) if is_list(told) => {
+                if source != told {
+                    findings.add(format!(
+                        "{option} {name} is another list than the log was made with: the sidecar tells {}",
+                        shown(told)
+                    ));
+                }
+            }
+            (None, _) => findings.add(format!(
+                "the sidecar tells no SHA-256 of {}, the file of {option}: whether it is the same is not known",
+                shown(told)
+            )),
+            (Some(_), None) if given.is_some_and(is_list) => {
                 return Err(Failure::Usage(format!(
                     "{option} {name}: the log was made with a file, whose hash its sidecar tells and a list has not: give \
                      the file"
@@ -62,11 +73,42 @@ impl Source<'_> {
     }
 }
 
-/// A finding if these are other logits, by their hash.
-pub(super) fn check_logits(path: &Path, hash: &str, meta: &Meta, findings: &mut Findings) {
+/// Whether this is written out, and no file's name.
+fn is_list(text: &str) -> bool {
+    text.contains([',', '[', '{']) || text.trim().parse::<i64>().is_ok()
+}
+
+/// A finding if the array of a file is not the one that the sidecar names. Of standard input nobody knows which it was.
+pub(super) fn check_tensor(source: &Source<'_>, [told, found]: [Option<&str>; 2], findings: &mut Findings) {
+    if told != found && source.told.is_some_and(|file| !is_stdin(Path::new(file))) {
+        let words =
+            |name: Option<&str>| name.map_or("none".to_owned(), |name| format!("\"{}\"", shown(name)));
+        findings.add(format!(
+            "the array of {} is {}, and the sidecar tells {}",
+            source.option,
+            words(found),
+            words(told)
+        ));
+    }
+}
+
+/// A finding if these are other logits, by their hash, or if what led to their file is another index.
+pub(super) fn check_logits(
+    path: &Path,
+    hash: &str,
+    index: Option<&HashedFile>,
+    meta: &Meta,
+    findings: &mut Findings,
+) {
     if hash != meta.input.sha256 {
         let problem = format!("{} is another file than the log was made from", shown_path(path));
         findings.file(&problem, hash, &meta.input.sha256);
+    }
+    if let (Some(found), Some(told)) = (index, &meta.input.index)
+        && found.sha256 != told.sha256
+    {
+        let problem = format!("the index {} is another than the log was made from", shown(&found.file));
+        findings.file(&problem, &found.sha256, &told.sha256);
     }
 }
 

@@ -229,7 +229,7 @@ impl ReferenceFile {
         let f64s = |of: &Column| column(of).map(|bytes| numbers(&bytes, f64::from_le_bytes));
         let f32s = |of: &Column| column(of).map(|bytes| numbers(&bytes, f32::from_le_bytes));
         let u32s = |of: &Column| column(of).map(|bytes| numbers(&bytes, u32::from_le_bytes));
-        let (entropy, max_logprob) = (f64s(&ENTROPY)?, f64s(&MAX_LOGPROB)?);
+        let (entropy, max_logprob, outside) = (f64s(&ENTROPY)?, f64s(&MAX_LOGPROB)?, f64s(&MASS_OUTSIDE)?);
         let (tokens, logits) = (u32s(&TOP_TOKENS)?, f32s(&TOP_LOGITS)?);
         let (target, target_logit, rank) = (u32s(&TARGET_TOKEN)?, f32s(&TARGET_LOGIT)?, u32s(&TARGET_RANK)?);
         let status = column(&STATUS)?;
@@ -239,7 +239,7 @@ impl ReferenceFile {
             let status = STATUSES.get(usize::from(status[i])).copied().ok_or_else(|| {
                 Failure::file(&self.data.path, format!("row {} has no status {}", rows.start + i, status[i]))
             })?;
-            Ok(ReferenceRow {
+            let read = ReferenceRow {
                 status,
                 entropy: entropy[i],
                 max_logprob: max_logprob[i],
@@ -249,7 +249,17 @@ impl ReferenceFile {
                     logit: target_logit[i],
                     rank: rank[i],
                 }),
-            })
+            };
+            let problem = match read.check(self.about.vocab) {
+                // Of a row that is no distribution nothing is used.
+                Ok(()) if status != Status::Ok => return Ok(read),
+                Err(error) => error.to_string(),
+                Ok(()) if read.entropy.is_nan() => "its entropy is NaN".to_owned(),
+                Ok(()) if (read.mass_outside() - outside[i]).abs() <= 1e-9 => return Ok(read),
+                Ok(()) => format!("the mass outside of its list is {}", outside[i]),
+            };
+            let row = rows.start + i;
+            Err(Failure::file(&self.data.path, format!("row {row} is of no logits: {problem}")))
         };
         (0..rows.len()).map(row).collect()
     }
@@ -281,5 +291,8 @@ fn about(header: &Header) -> Result<(About, usize), String> {
     let source = Source { file, sha256, dtype, device, is_approximate };
     let (vocab, first) = (whole("vocab", &said("vocab"))?, whole("first_position", &said("first_position"))?);
     let has_targets = said("has_targets") == "true";
+    if first.checked_add(rows).is_none() {
+        return Err(format!("its first_position is {first}"));
+    }
     Ok((About { leading, vocab, listed, has_targets, first, source }, rows))
 }

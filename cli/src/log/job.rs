@@ -15,7 +15,7 @@ const RECORD_BYTES: [usize; 2] = [256, 64];
 /// What is logged: rows of a file with their targets.
 pub(crate) struct Job {
     pub(crate) logits: LogitsFile,
-    pub(super) targets: Targets,
+    pub(crate) targets: Targets,
     /// Tokens that are asked for in every row.
     token_ids: Vec<u32>,
     params: LogprobsParams,

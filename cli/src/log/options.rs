@@ -18,7 +18,7 @@ pub(crate) struct Options {
     format: String,
     device: String,
     pub(crate) tokens: Option<String>,
-    tokens_tensor: Option<String>,
+    pub(crate) tokens_tensor: Option<String>,
     shift: bool,
     #[serde(default)]
     token_ids: Vec<u32>,

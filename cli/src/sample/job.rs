@@ -61,6 +61,12 @@ impl Job {
         Ok(())
     }
 
+    /// Names of the arrays of prompt and mask, in files that name theirs.
+    pub(crate) fn tensors(&self) -> [Option<&str>; 2] {
+        let of_mask = self.mask.as_ref().and_then(|mask| mask.array.tensor.as_deref());
+        [self.requests.prompts.tensor.as_deref(), of_mask]
+    }
+
     /// Hashes the file of logits while it is read, where its rows are read in their order.
     pub(crate) fn hash_while_reading(&self) {
         if !self.feedback {

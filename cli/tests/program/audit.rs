@@ -450,6 +450,67 @@ fn other_files_are_found_and_moved_ones_taken() {
     assert_follows(&audit(&folder, "elsewhere.npy", "cpu"), 6);
 }
 
+/// What is given in place of what the sidecar tells must be that.
+#[test]
+fn a_sidecar_that_tells_other_inputs_is_found_whatever_is_given() {
+    let folder = folder();
+    let tokens = [("a", "I32", &[6][..], &i32s(&[1, 2, 3, 4, 5, 6])[..])];
+    folder.put("tokens.safetensors", safetensors(&tokens));
+    let prompted = "small.npy --prompt 5,6,5,6 --presence-penalty 0.3 --penalty-last-n -1";
+    type Change = fn(&mut Value);
+    let changes: [(&str, &str, &str, &str, Change); 6] = [
+        ("sample", prompted, "--prompt 5,6,5,6", "--prompt 5,6,5,6 is another list", |options| {
+            options["prompt"] = json!("7,8,9");
+        }),
+        (
+            "log",
+            "small.npy --tokens 1,2,3,4,5,6",
+            "--tokens 1,2,3,4,5,6",
+            "the sidecar tells 1,2,3,4,5,7",
+            |options| {
+                options["tokens"] = json!("1,2,3,4,5,7");
+            },
+        ),
+        (
+            "log",
+            "small.npy --tokens tokens.safetensors",
+            "",
+            "the sidecar tells no SHA-256 of tokens.safetensors",
+            |options| {
+                options["tokens_sha256"] = json!(null);
+            },
+        ),
+        ("sample", "small.npy --mask mask.npy", "", "the sidecar tells no SHA-256 of mask.npy", |options| {
+            options["mask_sha256"] = json!(null);
+        }),
+        (
+            "log",
+            "small.npy --tokens tokens.safetensors",
+            "",
+            "the array of --tokens is \"a\", and the sidecar tells \"b\"",
+            |options| {
+                options["tokens_tensor"] = json!("b");
+            },
+        ),
+        (
+            "sample",
+            "small.npy --mask mask.npy",
+            "",
+            "the array of --mask is none, and the sidecar tells \"x\"",
+            |options| {
+                options["mask_tensor"] = json!("x");
+            },
+        ),
+    ];
+    test_each(changes.map(|case| (case.3, case)), |(command, options, given, words, change)| {
+        write(&folder, command, options, "jsonl", "cpu");
+        let asked = format!("small.npy {given}");
+        assert_follows(&audit(&folder, &asked, "cpu"), 6);
+        change_sidecar(&folder, |meta| change(&mut meta["options"]));
+        assert_found(&folder, &asked, words);
+    });
+}
+
 #[test]
 fn texts_are_checked_where_the_tokenizer_is_there() {
     let folder = folder();
@@ -465,7 +526,12 @@ fn texts_are_checked_where_the_tokenizer_is_there() {
     assert_follows(&moved, 192);
     assert_eq!(report(&moved)["texts_checked"], json!(true));
     assert_found(&folder, "logits.npy --tokenizer tokenizer.json", "the vocabulary is another file");
-    // A number is checked without it, too.
+    // How it is spelled is checked without it, and so is a number.
+    let sound = folder.get("log");
+    change_line(&folder, 3, |line| line.replacen(':', ": ", 1));
+    forge(&folder);
+    assert_found(&folder, "logits.npy", "spells one otherwise than sortilege writes it");
+    folder.put("log", sound);
     change_line(&folder, 3, |line| set(line, "/rank", &json!(1000)));
     forge(&folder);
     assert_found(&folder, "logits.npy", "rank is 1000 instead of");

@@ -200,6 +200,11 @@ fn a_damaged_reference_is_named() {
         ("\"shape\":\"5,8\"", "\"shape\":\"99999999999,99999999999\"", "more than memory can hold"),
         ("\"vocab\":\"61\"", "\"vocab\":\"\"", "its vocab is \"\""),
         ("\"vocab\":\"61\"", "\"vocab\":\"9\"", "A has a vocabulary of 9"),
+        (
+            "\"first_position\":\"0\"",
+            "\"first_position\":\"18446744073709551615\"",
+            "its first_position is 18446744073709551615",
+        ),
         ("\"status\":", "\"stratus\":", "status is no tensor U8"),
         ("\"entropy\":{\"data_offsets\":[0,", "\"entropy\":{\"data_offsets\":[8,", "no readable"),
     ] {
@@ -217,6 +222,41 @@ fn a_damaged_reference_is_named() {
         let output = folder.run("compare bad.safetensors b.npy --top 2 --device cpu");
         assert!(stderr(&output).contains(words), "{place}: {}", stderr(&output));
     }
+    // Numbers that no row has: where they lie behind the header, in the row of this number.
+    let f64_at = |column: usize, row: usize| 8 * (40 * column + row);
+    let u32_at = |place: usize| 8 * 40 * 3 + 4 * place;
+    for (place, number, words) in [
+        (f64_at(0, 3), f64::NAN.to_le_bytes().to_vec(), "row 3 is of no logits: its entropy is NaN"),
+        (f64_at(0, 3), (-3.0f64).to_le_bytes().to_vec(), "its entropy is -3"),
+        (f64_at(0, 3), 4.2f64.to_le_bytes().to_vec(), "its entropy is 4.2"),
+        (
+            f64_at(1, 39),
+            f64::NAN.to_le_bytes().to_vec(),
+            "row 39 is of no logits: the logprob of its first token is NaN",
+        ),
+        (f64_at(1, 0), 5.0f64.to_le_bytes().to_vec(), "the logprob of its first token is 5"),
+        (f64_at(1, 0), (-0.01f64).to_le_bytes().to_vec(), "add up to"),
+        (f64_at(2, 0), 7.0f64.to_le_bytes().to_vec(), "the mass outside of its list is 7"),
+        (u32_at(40 * 4 + 1), 99f32.to_le_bytes().to_vec(), "its list is not in order"),
+        (u32_at(40 * 4), f32::NAN.to_le_bytes().to_vec(), "with the logit NaN"),
+        (u32_at(40 * 4), f32::INFINITY.to_le_bytes().to_vec(), "with the logit inf"),
+        (u32_at(40 * 9), 1e9f32.to_le_bytes().to_vec(), "has the logit 1000000000"),
+        (u32_at(40 * 10), 0u32.to_le_bytes().to_vec(), "and the rank 0"),
+        (u32_at(40 * 10), 62u32.to_le_bytes().to_vec(), "and the rank 62"),
+    ] {
+        let mut bytes = bytes.clone();
+        bytes[8 + length + place..][..number.len()].copy_from_slice(&number);
+        folder.put("bad.safetensors", bytes);
+        let output = folder.run("compare bad.safetensors b.npy --top 2 --device cpu");
+        assert_eq!(output.status.code(), Some(1), "{words}: {}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{words}: {}", stderr(&output));
+    }
+    // A token that is listed twice.
+    let mut doubled = bytes.clone();
+    doubled.copy_within(8 + length + u32_at(0)..8 + length + u32_at(1), 8 + length + u32_at(1));
+    folder.put("bad.safetensors", doubled);
+    let told = stderr(&folder.run("compare bad.safetensors b.npy --top 2 --device cpu"));
+    assert!(told.contains("twice"), "{told}");
     folder.put("bad.safetensors", &bytes[..bytes.len() - 1]);
     let output = folder.run("compare bad.safetensors b.npy --top 2 --device cpu");
     assert_eq!(output.status.code(), Some(1));
