@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::asked::{Asked, most_of};
 use super::buffers::{GpuInput, GpuLogits, Mask, SampleBuffers, TokensOut, buffer};
 use super::checks::{check_logits, check_offsets, check_tokens, check_words};
 use super::guard::made;
@@ -10,7 +11,6 @@ use super::job::{Job, Kind};
 use super::readback::Pending;
 use super::room::most_bytes;
 use super::sampler::Sampler;
-use super::upload::{Asked, most_of};
 use crate::answer::{Logprobs, Sample};
 use crate::arithmetic::lane::PassScale;
 use crate::error::{Error, Result};

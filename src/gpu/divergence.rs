@@ -1,5 +1,6 @@
 //! Divergences of two batches in the engine's buffers: the call, and its three passes over each chunk.
 
+use super::asked::Asked;
 use super::buffers::GpuLogits;
 use super::checks::{check_second, check_strided};
 use super::encode::tiles_of;
@@ -10,7 +11,6 @@ use super::pipelines::Pipeline;
 use super::readback::Pending;
 use super::ring::Call;
 use super::sampler::Sampler;
-use super::upload::Asked;
 use crate::answer::Divergence;
 use crate::error::Result;
 use crate::kernels::{row_divergence, tile_divergence, tile_information};

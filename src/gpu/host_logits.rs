@@ -1,11 +1,11 @@
 //! The device as an engine for logits in host memory: uploads in blocks of rows, results read back.
 
+use super::asked::most_of;
 use super::buffers::{GpuInput, GpuLogits, GpuOutput, SampleBuffers};
 use super::device::Gpu;
 #[cfg(not(target_family = "wasm"))]
 use super::guard::at_once;
 use super::readback::Pending;
-use super::upload::most_of;
 use crate::answer::words::divergence;
 use crate::answer::{Answer, Divergence, Logprobs, LogprobsBits, Sample};
 #[cfg(not(target_family = "wasm"))]

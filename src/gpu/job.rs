@@ -1,9 +1,10 @@
 //! A call to be encoded, and what its passes are bound to.
 
+use super::asked::Asked;
 use super::buffers::{GpuInput, GpuLogits, GpuOutput, TokensOut};
 use super::histories::Histories;
 use super::passes::{Passes, Range};
-use super::upload::{Asked, Upload};
+use super::upload::Upload;
 use crate::kernels::kernel::ChunkUniform;
 use crate::plan::{Chunk, Plan, UNIFORM_BYTES, Window};
 

@@ -21,6 +21,7 @@
 mod adapters;
 #[cfg(all(test, feature = "device"))]
 mod ahead_tests;
+mod asked;
 mod blocks;
 mod buffers;
 mod calls;

@@ -2,13 +2,13 @@
 //! writes them where they go; or where it cannot, since they go to the logits' own buffer or two to one, to room of ours,
 //! from which they are copied.
 
+use super::asked::Asked;
 use super::buffers::{GpuLogits, GpuOutput};
 use super::checks::{can_be_bound, check_apart, check_words};
 use super::encode::tiles_of;
 use super::job::{Bound, Job, Kind};
 use super::passes::Passes;
 use super::sampler::Sampler;
-use super::upload::Asked;
 use crate::arithmetic::lane::PassScale;
 use crate::error::Result;
 use crate::kernels::{log_softmax, row_scalar, top_entries};

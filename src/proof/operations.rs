@@ -14,7 +14,7 @@ use crate::arithmetic::lane::PassScale;
 use crate::cpu::Cpu;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::gpu::{Gpu, GpuLogits, Pending};
+use crate::gpu::{Gpu, GpuLogits, GpuOutput, Pending};
 use crate::kernels::tile_stats;
 use crate::kernels::tile_stats::TILE_WORDS;
 use crate::logits::Logits;
@@ -213,7 +213,10 @@ fn sample_tokens<'a>(batch: &'a Batch<'a>) -> Running<'a> {
         };
         let sampling = SamplingCase::new(case);
         let expected = sampling.on_cpu(&batch.logits)?;
-        let tokens = batch.uploaded(gpu, |uploaded| sampling.tokens_on_device(case, gpu, uploaded))?;
+        let tokens = gpu.upload(&vec![0; case.rows * 4])?;
+        batch.uploaded(gpu, |uploaded| {
+            sampling.tokens_on_device(case, gpu, uploaded, GpuOutput::new(&tokens))
+        })?;
         let got = gpu.read_async(&tokens).await?;
         let verdict = move |_: &KnownRow, row: usize| {
             let want = expected[row].draws.first().map_or(NO_TOKEN, |drawn| drawn.token);

@@ -134,20 +134,18 @@ impl SamplingCase {
         })
     }
 
-    /// A buffer with their first tokens alone.
+    /// Their first tokens alone, into a buffer.
     pub(super) fn tokens_on_device(
         &self,
         case: &Case,
         gpu: &Gpu,
         batch: &GpuLogits<'_>,
-    ) -> Result<wgpu::Buffer> {
-        use wgpu::BufferUsages as Usage;
-        let tokens = gpu.buffer(case.rows as u64 * 4, Usage::COPY_DST | Usage::COPY_SRC)?;
+        tokens: GpuOutput<'_>,
+    ) -> Result<()> {
         self.with_buffers(case, gpu, |buffers| {
-            let buffers = SampleBuffers { tokens: Some(GpuOutput::new(&tokens)), ..*buffers };
+            let buffers = SampleBuffers { tokens: Some(tokens), ..*buffers };
             gpu.submit(|encoder| gpu.sampler().sample_tokens(encoder, batch, &self.rows(), &buffers))
-        })?;
-        Ok(tokens)
+        })
     }
 
     /// A call with mask and draft at odd places of their buffers; the mask from the host in every other case.

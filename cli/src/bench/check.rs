@@ -106,7 +106,8 @@ mod tests {
     use sortilege::Dtype;
 
     use super::*;
-    use crate::bench::args::{BenchArgs, DataArg, Op};
+    use crate::bench::args::{BenchArgs, DataArg};
+    use crate::bench::op::Op;
     use crate::bench::task::Workload;
     use crate::failure::Failure;
 

@@ -8,6 +8,7 @@ mod cpu;
 mod data;
 mod filters;
 mod gpu;
+mod op;
 mod output;
 mod plot;
 mod run;

@@ -6,10 +6,11 @@ use sortilege::{
     Cpu, Engine, Logits, Logprobs, LogprobsParams, Request, Row, Sample, SampleInputs, SamplingParams,
 };
 
-use super::args::{BenchArgs, Op};
+use super::args::BenchArgs;
 use super::cell::Cell;
 use super::data::Source;
 use super::filters::Filters;
+use super::op::Op;
 use crate::failure::{Failure, Result};
 
 /// An operation with its parameters.

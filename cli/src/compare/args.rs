@@ -112,13 +112,31 @@ impl CompareArgs {
     /// An option that is given and has no use for logs.
     pub(super) fn option_of_logits(&self) -> Option<&'static str> {
         let given = [
-            ("--tensor", self.tensor.is_some() || self.tensor_b.is_some()),
-            ("--shape", self.shape.is_some() || self.shape_b.is_some()),
-            ("--dtype", self.dtype.is_some() || self.dtype_b.is_some()),
+            ("--tensor", self.tensor.is_some()),
+            ("--shape", self.shape.is_some()),
+            ("--dtype", self.dtype.is_some()),
+            ("--tensor-b", self.tensor_b.is_some()),
+            ("--shape-b", self.shape_b.is_some()),
+            ("--dtype-b", self.dtype_b.is_some()),
             ("--vocab-size", self.vocab_size.is_some()),
             ("--tokens", self.tokens.is_some()),
             ("--save", self.save.is_some()),
             ("--device", self.run.device != "auto"),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+    }
+
+    /// An option that is given and has no use without B.
+    pub(super) fn option_of_comparison(&self) -> Option<&'static str> {
+        let given = [
+            ("-o", self.run.output().is_some()),
+            ("--format", self.format.is_some()),
+            ("--fail-if", !self.fail_if.is_empty()),
+            ("--tensor-b", self.tensor_b.is_some()),
+            ("--shape-b", self.shape_b.is_some()),
+            ("--dtype-b", self.dtype_b.is_some()),
+            ("--top", self.top.is_some()),
+            ("--worst", self.worst != 10),
         ];
         given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
     }

@@ -154,14 +154,12 @@ fn compare_logs(args: &CompareArgs, logs: &Logs, inputs: &Inputs, format: Report
 
 /// An error for what has no use without a B.
 fn check_options(args: &CompareArgs) -> Result<()> {
-    if args.b().is_none()
-        && (args.run.output().is_some() || args.format.is_some() || !args.fail_if.is_empty())
-    {
-        return Err(Failure::Usage(
-            "-o, --format and --fail-if are of a comparison: give B too, or --save alone".to_owned(),
-        ));
+    match args.option_of_comparison().filter(|_| args.b().is_none()) {
+        None => Ok(()),
+        Some(option) => Err(Failure::Usage(format!(
+            "{option} is of a comparison: give B too, or --save without {option}"
+        ))),
     }
-    Ok(())
 }
 
 /// The device proves what it is about to compute.

@@ -109,6 +109,12 @@ impl Asked<'_> {
         }
         let switch = given.dry.as_ref().map(|dry| dry.multiplier);
         rules.push((switch == Some(None), "dry", "its multiplier switches it on"));
+        let has_parts = given.dry.as_ref().is_some_and(|dry| dry.has_parts());
+        rules.push((
+            switch == Some(Some(0.0)) && has_parts,
+            "dry",
+            "its multiplier switches it on, and is 0",
+        ));
         rules.extend(self.ngrams());
         let is_long = |word: &Vec<u32>| word.len() > 1 && word.len() - 1 > self.seen;
         let words = params.bad_words.iter().any(is_long);
@@ -133,16 +139,11 @@ impl Asked<'_> {
             "min_tokens",
             "every position is at or over it",
         ));
-        rules.push((
-            params.min_tokens == 0 && stops && self.seen == 0,
-            "stop_token_ids",
-            "a row sees drawn tokens with --feedback alone: none ends a request",
-        ));
         let behind_last = self.first.saturating_add(self.rows as u64);
         rules.push((
-            params.max_tokens.is_some_and(|most| most >= behind_last),
+            params.max_tokens.is_some_and(|most| most > behind_last),
             "max_tokens",
-            "every position is below it",
+            "no row draws the last of so many",
         ));
         rules
     }
@@ -200,7 +201,8 @@ impl Asked<'_> {
             "there are no two of temperature and filters to put in it",
         ));
         rules.push((
-            !params.xtc_exempt_token_ids.is_empty() && (is_greedy || params.xtc_probability == 0.0),
+            !params.xtc_exempt_token_ids.is_empty()
+                && (is_greedy || params.xtc_probability == 0.0 || only_mirostat),
             "xtc_exempt_token_ids",
             "XTC does not act",
         ));
@@ -220,6 +222,11 @@ impl Asked<'_> {
             given.xtc_threshold.is_some() && params.xtc_probability == 0.0,
             "xtc_threshold",
             "xtc_probability switches XTC on, and is 0",
+        ));
+        rules.push((
+            given.xtc_threshold.is_some() && params.xtc_probability != 0.0 && !is_greedy && only_mirostat,
+            "xtc_threshold",
+            "the order llama has no other filter beside mirostat",
         ));
         rules.push((
             given.dynatemp_exponent.is_some() && params.dynatemp_range == 0.0,

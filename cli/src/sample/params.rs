@@ -290,6 +290,17 @@ pub(super) struct PartialDry {
     breaker_texts: Option<Vec<String>>,
 }
 
+impl PartialDry {
+    /// Whether anything is given beside the multiplier.
+    pub(super) fn has_parts(&self) -> bool {
+        self.base.is_some()
+            || self.allowed_length.is_some()
+            || self.last_n.is_some()
+            || self.sequence_breakers.is_some()
+            || self.breaker_texts.is_some()
+    }
+}
+
 /// Those of `$over`, and of `$under` where it has none.
 macro_rules! lay {
     ($over:expr, $under:expr, $type:ident: $($name:ident)*) => {

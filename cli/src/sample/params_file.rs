@@ -31,6 +31,8 @@ pub(super) struct ReadParams {
     pub(super) defaults: PartialParams,
     /// Keys that are not used.
     pub(super) unused: Vec<String>,
+    /// Those that are not, and would change what is drawn.
+    pub(super) changing: Vec<String>,
 }
 
 /// Calls `take` with the parameters of a file for so many requests of such a vocabulary: once, or for each request with
@@ -59,11 +61,13 @@ pub(super) fn read_params(
             objects.len()
         )));
     }
-    let (own_keys, mut unused) = (own_keys(), BTreeSet::new());
+    let own_keys = own_keys();
+    let [mut unused, mut changing] = [const { BTreeSet::new() }; 2];
     for (number, object) in objects.into_iter().enumerate() {
         let number = is_list.then_some(number);
         let taken = read_object(object.get(), &own_keys).map_err(Failure::Usage).and_then(|mut read| {
             unused.extend(read.unused.drain(..));
+            changing.extend(read.changing.drain(..));
             take(number, &read)
         });
         taken.map_err(|problem| {
@@ -74,12 +78,13 @@ pub(super) fn read_params(
             unused.pop_last();
         }
     }
-    tell_unused(path, &unused);
+    tell_unused(path, "keys that would change what is drawn, and are not used", &changing);
+    tell_unused(path, "keys that are not used", &unused);
     Ok(())
 }
 
 /// Says once which keys are not used.
-fn tell_unused(path: &Path, keys: &BTreeSet<String>) {
+fn tell_unused(path: &Path, what: &str, keys: &BTreeSet<String>) {
     if keys.is_empty() {
         return;
     }
@@ -87,7 +92,7 @@ fn tell_unused(path: &Path, keys: &BTreeSet<String>) {
     if keys.len() > MOST_NAMED {
         names.push("and more".to_owned());
     }
-    note!("note: {}: keys that are not used: {}", shown_path(path), names.join(", "));
+    note!("note: {}: {what}: {}", shown_path(path), names.join(", "));
 }
 
 /// The text of a file that is no longer than parameters for so many requests can be.
@@ -136,7 +141,7 @@ pub(super) fn read_object(text: &str, own_keys: &[String]) -> Result<ReadParams,
     let Unique(value) = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let Value::Object(object) = value else { return Err(format!("{value} is not an object of parameters")) };
     let object = object.into_iter().map(plain_field).collect();
-    let Translated { object, defaults, unused } = translate(object, own_keys)?;
+    let Translated { object, defaults, unused, changing } = translate(object, own_keys)?;
     object.iter().try_for_each(|(key, value)| check_floats(key, value))?;
     let params = |object| {
         serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
@@ -144,7 +149,7 @@ pub(super) fn read_object(text: &str, own_keys: &[String]) -> Result<ReadParams,
             format!("{place}: {}", in_words(&error.into_inner().to_string()))
         })
     };
-    Ok(ReadParams { params: params(object)?, defaults: params(defaults)?, unused })
+    Ok(ReadParams { params: params(object)?, defaults: params(defaults)?, unused, changing })
 }
 
 /// An error for a number that 32 bits do not have: it would become 0 or an infinity.

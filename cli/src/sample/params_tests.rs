@@ -136,7 +136,7 @@ const SAME: &[(&str, &str)] = &[
     (r#"{"max_completion_tokens": "7"}"#, r#"{"max_tokens": 7}"#),
     (r#"{"prompt": ["once", "upon"]}"#, "{}"),
     // A key that is nearly one of ours may be another's where others of theirs are.
-    (r#"{"top_b": 3, "n_predict": 1, "min_p": 0.1}"#, r#"{"min_p": 0.1}"#),
+    (r#"{"top_b": 3, "n_predict": 1, "min_p": 0.1}"#, r#"{"min_p": 0.1, "max_tokens": 1}"#),
     // transformers draws where do_sample says so, and its file may say nothing.
     (r#"{"transformers_version": "4.51.0", "temperature": 0.6}"#, r#"{"temperature": 0}"#),
     (
@@ -149,8 +149,8 @@ const SAME: &[(&str, &str)] = &[
         r#"{"top_k": 50, "order": "llama"}"#,
     ),
     // llama.cpp.
-    (r#"{"n_predict": 1, "seed": 4294967295}"#, r#"{"seed": -1}"#),
-    (r#"{"n_predict": 1, "seed": 4294967294}"#, r#"{"seed": 4294967294}"#),
+    (r#"{"n_predict": 1, "seed": 4294967295}"#, r#"{"seed": -1, "max_tokens": 1}"#),
+    (r#"{"n_predict": 1, "seed": 4294967294}"#, r#"{"seed": 4294967294, "max_tokens": 1}"#),
     (
         r#"{"repeat_penalty": 1.1, "repeat_last_n": 64}"#,
         r#"{"repetition_penalty": 1.1, "penalty_last_n": 64}"#,
@@ -178,7 +178,6 @@ const UNUSED: &[&str] = &[
     "stop",
     "stream",
     "top_logprobs",
-    "n_predict",
     "transformers_version",
     "do_sample",
     "temperature (do_sample: false is greedy)",

@@ -1,6 +1,14 @@
 //! Objects of parameters as vLLM, Hugging Face, OpenAI and llama.cpp write them, in our keys.
 
+mod changing;
+mod llama;
+mod put;
+
 use serde_json::{Map, Value};
+
+use self::changing::would_change;
+use self::llama::{choose_mirostat, choose_order, choose_seed, leave_what_is_off};
+use self::put::put;
 
 /// Their keys that say the same as one of ours.
 const SAME: &[(&str, &str)] = &[
@@ -11,6 +19,8 @@ const SAME: &[(&str, &str)] = &[
     ("min_new_tokens", "min_tokens"),
     ("max_new_tokens", "max_tokens"),
     ("max_completion_tokens", "max_tokens"),
+    ("n_predict", "max_tokens"),
+    ("n_cmpl", "n"),
     ("num_return_sequences", "n"),
     ("n_probs", "raw_logprobs"),
 ];
@@ -30,6 +40,7 @@ const PARTS: &[(&str, &str, &str)] = &[
 const MORE: &[(&str, &str)] = &[
     ("eos_token_id", "stop_token_ids"),
     ("_eos_token_id", "stop_token_ids"),
+    ("_all_stop_token_ids", "stop_token_ids"),
     ("bad_words_ids", "bad_words"),
     ("_bad_words_token_ids", "bad_words"),
     ("suppress_tokens", "bad_words"),
@@ -67,10 +78,6 @@ const TRANSFORMERS_TOP_K: u32 = 50;
 /// Keys of nobody that are meant for one of ours, which has other letters: the option's name, and short forms.
 const MEANT: &[(&str, &str)] = &[("profile", "order"), ("typ_p", "typical_p"), ("typ", "typical_p")];
 
-/// Their keys that tell a request of llama.cpp.
-const LLAMA: &[&str] =
-    &["n_predict", "n_keep", "n_probs", "repeat_last_n", "repeat_penalty", "samplers", "cache_prompt"];
-
 /// An object in our keys.
 pub(super) struct Translated {
     pub(super) object: Map<String, Value>,
@@ -78,6 +85,8 @@ pub(super) struct Translated {
     pub(super) defaults: Map<String, Value>,
     /// Keys that are not used.
     pub(super) unused: Vec<String>,
+    /// Those that are not, and would change what is drawn.
+    pub(super) changing: Vec<String>,
 }
 
 /// Puts our keys in place of theirs. `ours` are all that we have.
@@ -94,14 +103,13 @@ pub(super) fn translate(mut object: Map<String, Value>, ours: &[String]) -> Resu
     choose_seed(&mut object);
     leave_texts(&mut object, &mut unused);
     choose_mirostat(&mut object)?;
+    choose_order(&mut object, &mut unused)?;
+    leave_what_is_off(&mut object);
+    choose_words(&mut object);
     take_extra(&mut object, &mut unused)?;
     choose_logprobs(&mut object, &mut unused)?;
-    if object.get("dry_multiplier").and_then(Value::as_f64) == Some(0.0) {
-        // llama.cpp writes all of DRY's numbers, with texts as breakers, when it is off.
-        object.retain(|key, _| key == "dry_multiplier" || !key.starts_with("dry_"));
-    }
     // As many as one likes.
-    let lengths = ["max_tokens", "max_new_tokens", "max_completion_tokens"];
+    let lengths = ["max_tokens", "max_new_tokens", "max_completion_tokens", "n_predict"];
     object.retain(|key, value| !lengths.contains(&key.as_str()) || value.as_i64() != Some(-1));
     for (theirs, ours) in SAME {
         if let Some(value) = object.remove(*theirs) {
@@ -130,8 +138,13 @@ pub(super) fn translate(mut object: Map<String, Value>, ours: &[String]) -> Resu
         unused.extend(object.remove("stream").map(|_| "stream".to_owned()));
     }
     let strangers: Vec<String> = object.keys().filter(|key| !ours.contains(key)).cloned().collect();
+    let mut changing = Vec::new();
     for key in strangers {
-        object.remove(&key);
+        let value = object.remove(&key).unwrap_or_default();
+        if would_change(&key, &value) {
+            changing.push(key);
+            continue;
+        }
         match nearest(&key, ours) {
             None => unused.push(key),
             // It may well be another program's.
@@ -139,20 +152,20 @@ pub(super) fn translate(mut object: Map<String, Value>, ours: &[String]) -> Resu
             Some(near) => return Err(format!("there is no key {key:?}: is it {near:?}?")),
         }
     }
-    Ok(Translated { object, defaults, unused })
-}
-
-/// Puts a value in its place, if that is free.
-fn put(object: &mut Map<String, Value>, theirs: &str, ours: &str, value: Value) -> Result<(), String> {
-    match object.insert(ours.to_owned(), value) {
-        None => Ok(()),
-        Some(other) if Some(&other) == object.get(ours) => Ok(()),
-        Some(_) => Err(format!("{theirs} and {ours} say the same: keep one of them")),
-    }
+    Ok(Translated { object, defaults, unused, changing })
 }
 
 /// Adds ids to a list of ours.
 fn add(object: &mut Map<String, Value>, theirs: &str, ours: &str, value: Value) -> Result<(), String> {
+    fn is_of_ids(value: &Value) -> bool {
+        match value {
+            Value::Array(list) => list.iter().all(is_of_ids),
+            id => id.as_u64().is_some_and(|id| u32::try_from(id).is_ok()),
+        }
+    }
+    if !is_of_ids(&value) {
+        return Err(format!("{theirs}: {value} is no list of token ids, whole numbers from 0 on"));
+    }
     let more = match value {
         Value::Array(list) if theirs == "suppress_tokens" => {
             list.into_iter().map(|id| Value::Array(vec![id])).collect()
@@ -197,14 +210,6 @@ fn defaults(object: &Map<String, Value>) -> Map<String, Value> {
     defaults
 }
 
-/// llama.cpp's number for a seed that is to be found.
-fn choose_seed(object: &mut Map<String, Value>) {
-    let is_default = object.get("seed").and_then(Value::as_u64) == Some(u64::from(u32::MAX));
-    if is_default && LLAMA.iter().any(|key| object.contains_key(*key)) {
-        object.insert("seed".to_owned(), Value::from(-1));
-    }
-}
-
 /// A prompt of a completion's request may be a text, or some.
 fn leave_texts(object: &mut Map<String, Value>, unused: &mut Vec<String>) {
     let has_text = |value: &Value| {
@@ -216,23 +221,23 @@ fn leave_texts(object: &mut Map<String, Value>, unused: &mut Vec<String>) {
     }
 }
 
-/// llama.cpp's number of a version, of which there is the second; 0 is none.
-fn choose_mirostat(object: &mut Map<String, Value>) -> Result<(), String> {
-    let Some(version) = object.get("mirostat").filter(|value| !value.is_object()).cloned() else {
-        return Ok(());
-    };
-    object.remove("mirostat");
-    match version.as_u64() {
-        Some(0) => {
-            object.remove("mirostat_tau");
-            object.remove("mirostat_eta");
-        }
-        Some(2) => {
-            object.entry("mirostat_tau").or_insert_with(|| Value::from(5));
-        }
-        _ => return Err(format!("mirostat {version} is neither 0, off, nor 2: there is version 2 alone")),
+/// Words as ids, where texts stand beside them; and no word that is an end alone, which transformers drops; vLLM keeps the ends
+/// that do not end a request apart.
+fn choose_words(object: &mut Map<String, Value>) {
+    if object.contains_key("_bad_words_token_ids") {
+        object.remove("bad_words");
     }
-    Ok(())
+    if object.get("ignore_eos") == Some(&Value::Bool(true)) {
+        object.remove("_all_stop_token_ids");
+    }
+    let ends: Vec<Value> = match object.get("eos_token_id") {
+        Some(Value::Array(list)) => list.clone(),
+        Some(id) => vec![id.clone()],
+        None => Vec::new(),
+    };
+    if let Some(Value::Array(words)) = object.get_mut("bad_words_ids") {
+        words.retain(|word| !matches!(word.as_array().map(Vec::as_slice), Some([id]) if ends.contains(id)));
+    }
 }
 
 /// What vLLM hands to processors of logits, as `extra_args` or in a request as `vllm_xargs`.
@@ -262,12 +267,20 @@ fn choose_logprobs(object: &mut Map<String, Value>, unused: &mut Vec<String>) ->
     }
     let top = object.remove("top_logprobs");
     let count = match object.remove("logprobs") {
+        // llama.cpp's own number goes before OpenAI's.
+        Some(Value::Bool(true)) if object.contains_key("n_probs") => {
+            unused.extend(top.map(|_| "top_logprobs (n_probs goes before)".to_owned()));
+            return Ok(());
+        }
         Some(Value::Bool(true)) => top.unwrap_or(Value::from(0)),
         Some(Value::Bool(false)) | None => {
             unused.extend(top.map(|_| "top_logprobs".to_owned()));
             return Ok(());
         }
-        Some(number) => number,
+        Some(number) => {
+            unused.extend(top.map(|_| "top_logprobs (logprobs is a number)".to_owned()));
+            number
+        }
     };
     put(object, "logprobs", "raw_logprobs", count)
 }

@@ -1,6 +1,6 @@
 //! The requests of a file of logits: what the command line and the file of parameters ask of each. It draws nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use sortilege::{Request, Row, SamplingParams};
@@ -96,7 +96,33 @@ impl Requests {
         }
         idle.tell();
         requests.find_seed()?;
+        requests.tell_equal_streams();
         Ok(requests)
+    }
+
+    /// The stream of a request: its own, or one of its number, since positions may repeat from request to request.
+    fn stream(&self, request: usize) -> u32 {
+        let spec = self.spec(request);
+        let number = if spec.has_own_stream { 0 } else { u32::try_from(request).unwrap_or(u32::MAX) };
+        spec.params.stream.saturating_add(number)
+    }
+
+    /// Tells that two requests draw by the same numbers, where a stream that one was given is that of another's number.
+    fn tell_equal_streams(&self) {
+        if !self.specs.iter().any(|spec| spec.has_own_stream) {
+            return;
+        }
+        let mut seen = HashMap::new();
+        for request in (0..self.count).filter(|&request| self.spec(request).params.temperature != 0.0) {
+            let (seed, stream) = (self.spec(request).params.seed, self.stream(request));
+            if let Some(other) = seen.insert((seed, stream), request) {
+                note!(
+                    "note: requests {other} and {request} have the same seed and stream {stream}, and draw by the same random \
+                     numbers at the same positions: give each a stream, or none"
+                );
+                return;
+            }
+        }
     }
 
     /// Numbers of requests that differ in what they ask, of those that the last spec is for.
@@ -173,10 +199,7 @@ impl Requests {
         let start = |number| {
             let spec = self.spec(number);
             let mut params = spec.params.clone();
-            if !spec.has_own_stream {
-                // Positions may repeat from request to request.
-                params.stream += u32::try_from(number).unwrap_or(u32::MAX);
-            }
+            params.stream = self.stream(number);
             Ok(Request::with_prompt(params, self.prompt(number))?)
         };
         numbers.map(start).collect()

@@ -30,7 +30,7 @@ In place of logits a log of `sortilege log` or `sample` will do, JSON lines, CSV
 Examples:
   echo '[{\"tokens\": [5, 17], \"name\": \"Paris\"}, {\"tokens\": [9], \"name\": \"London\"}]' > q.json
   sortilege score logits.npy --candidates q.json
-  sortilege log logits.npy --top 100 --format jsonl | sortilege score - --candidates q.json
+  sortilege log logits.npy --token-ids 5,17,9 --format jsonl | sortilege score - --candidates q.json
   sortilege score logits.npy --candidates q.json --tokenizer tokenizer.json --format json
   echo '[{\"tokens\": [32], \"request\": 0, \"first_row\": 7}, {\"tokens\": [33], \"request\": 0, \"first_row\": 7}]' | \
 sortilege score logits.npy --candidates -"

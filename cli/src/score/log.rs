@@ -63,13 +63,32 @@ struct Positions {
 }
 
 impl Positions {
+    /// What nobody tells is whether records are missing before the first one of a request.
+    fn tell_first(&self, path: &Path, record: &Record<'_>) {
+        let (request, position) = (record.request(), record.position());
+        note!(
+            "note: {}: request {request} begins with position {position}, whose record is taken for its row 0",
+            shown_path(path)
+        );
+    }
+
     /// An error unless the record stands where this row of its request must.
     fn check(&mut self, path: &Path, number: u64, row: usize, record: &Record<'_>) -> Result<()> {
         let position = record.position();
         let expected = match (row, record.kind()) {
-            (0, Kind::Sample) => position,
+            (0, Kind::Sample) => {
+                if self.first.replace(position).is_none() && position > 0 {
+                    self.tell_first(path, record);
+                }
+                position
+            }
             // Of logs without a sidecar the first request tells it, which after --shift is 1.
-            (0, Kind::Logprobs) => *self.first.get_or_insert(position.min(1)),
+            (0, Kind::Logprobs) => {
+                if self.first.is_none() && position == 1 {
+                    self.tell_first(path, record);
+                }
+                *self.first.get_or_insert(position.min(1))
+            }
             _ => self.next.unwrap_or(position),
         };
         self.next = position.checked_add(1);

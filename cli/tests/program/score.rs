@@ -237,6 +237,15 @@ fn a_log_without_ranks_scores_its_own_tokens() {
     assert!(told.contains(words) && told.contains("`sortilege convert` makes a log"), "{told}");
     let told = stderr(&folder.fed("score - --candidates c.json --device cpu", &folder.get("theirs.json")));
     assert!(told.contains("-: this is JSON, and no index") && !told.contains("--shape"), "{told}");
+    // What is missing before the first record nobody knows: it is said.
+    folder.printed("log rows.npy --tokens 2,0 --top 3 --device cpu --format jsonl -o first.jsonl");
+    let text = String::from_utf8(folder.get("first.jsonl")).expect("UTF-8");
+    folder.put("rest.jsonl", text.split_inclusive('\n').skip(1).collect::<String>());
+    folder.put("one.json", r#"{"tokens": [0]}"#);
+    let told = stderr(&folder.run("score rest.jsonl --candidates one.json"));
+    assert!(told.contains("begins with position 1, whose record is taken for its row 0"), "{told}");
+    let told = stderr(&folder.run("score first.jsonl --candidates one.json"));
+    assert!(!told.contains("begins with position"), "{told}");
     // Sorted by its keys it is the same log.
     let sorted = json!({"token": 2, "request": 0, "position": 0, "status": "ok", "logprob": -1.5, "top": [], "text": null,
                         "bytes": null, "rank": null, "logsumexp": null, "entropy": null});

@@ -6,9 +6,9 @@ use sortilege::{GpuLogits, GpuOutput, Logprobs, Pending, Sample, SampleBuffers, 
 
 use super::commands::{Done, buffer, encoder, read_back, staging, submit};
 use super::device::LoadedLogits;
-use crate::bench::args::Op;
 use crate::bench::check::{against_cpu, rows_to_check};
 use crate::bench::data::Source;
+use crate::bench::op::Op;
 use crate::bench::task::{Output, Task, Workload};
 use crate::failure::Result;
 

@@ -322,7 +322,9 @@ fn what_does_not_fit_is_refused() {
         ("a.npy b.npy -o b.npy", 2, "b.npy would replace the input b.npy"),
         ("a.npy b.npy --save a.npy", 2, "a.npy would replace the input a.npy"),
         ("a.npy b.npy --save one --format json -o one", 2, "one would be written twice: choose another file"),
-        ("a.npy --save one -o two", 2, "are of a comparison: give B too"),
+        ("a.npy --save one -o two", 2, "-o is of a comparison: give B too"),
+        ("a.npy --save one --tensor-b x", 2, "--tensor-b is of a comparison"),
+        ("a.npy --save one --worst 2", 2, "--worst is of a comparison"),
     ] {
         let output = folder.run(&format!("compare {line} --device cpu"));
         assert_eq!(output.status.code(), Some(code), "{line}: {}", stderr(&output));

@@ -50,9 +50,8 @@ fn files_of_other_programs_are_read_as_they_are() {
         ),
         (
             LLAMA,
-            "--seed 7 --temperature 0.5 --top-k 40 --top-p 0.95 --min-p 0.05 --penalty-last-n 64 \
-             --repetition-penalty 1.1 --prompt 1,2 --logit-bias 4:-inf,5:0.5 --raw-logprobs 2",
-            &["n_predict", "samplers", "stream", "grammar", "min_keep"],
+            "--seed 7 --temperature 0.5 --top-k 40 --order top_k,temperature --logit-bias 4:-inf,5:0.5 --raw-logprobs 2",
+            &["n_keep", "stream", "grammar", "min_keep"],
         ),
     ];
     test_each(cases.iter().map(|case| (case.1, case)), |(text, options, unused)| {
@@ -71,6 +70,111 @@ fn files_of_other_programs_are_read_as_they_are() {
         assert!(unused.iter().all(|key| listed[0].contains(key)), "{}", listed[0]);
         assert!(["temperature,", "top_p", "seed", "logit_bias"].iter().all(|key| !listed[0].contains(key)));
     });
+}
+
+/// What the words of other programs mean: each file asks what the options beside it ask, and says no more than these words.
+#[test]
+fn their_keys_mean_what_they_mean_there() {
+    let folder = folder();
+    let cases: &[(&str, &str, &str)] = &[
+        (r#"{"bad_words": ["foo"], "_bad_words_token_ids": [[6], [1, 2]]}"#, "--bad-words 6;1,2", ""),
+        (
+            r#"{"samplers": ["top_k", "top_p", "temperature"], "top_k": 4, "top_p": 0.9, "min_p": 0.3, "temperature": 3.0,
+                "repeat_penalty": 1.5, "dry_multiplier": 0.8, "xtc_probability": 0.5, "xtc_threshold": 0.2}"#,
+            "--order top_k,top_p,temperature --top-k 4 --top-p 0.9 --temperature 3",
+            "",
+        ),
+        (
+            r#"{"samplers": "mekt", "top_k": 4, "min_p": 0.001, "temperature": 0.5, "repeat_penalty": 1.5, "prompt": [3, 4]}"#,
+            "--order min_p,top_k,temperature --top-k 4 --min-p 0.001 --temperature 0.5 --repetition-penalty 1.5 --prompt 3,4",
+            "",
+        ),
+        (
+            r#"{"samplers": ["penalties", "infill", "min_p", "temperature"], "min_p": 0.001, "temperature": 0.5}"#,
+            "--order min_p,temperature --min-p 0.001 --temperature 0.5",
+            "keys that are not used: samplers: infill",
+        ),
+        (
+            r#"{"samplers": ["top_k"], "top_k": 4, "mirostat": 2, "mirostat_tau": 3.0}"#,
+            "--mirostat-tau 3 --top-k 4",
+            "samplers (mirostat takes their place)",
+        ),
+        (
+            r#"{"bad_words_ids": [[6], [5], [6, 7]], "eos_token_id": [6], "min_tokens": 2}"#,
+            "--bad-words 5;6,7 --stop-token-ids 6 --min-tokens 2",
+            "",
+        ),
+        (
+            r#"{"min_tokens": 5, "stop_token_ids": [], "_all_stop_token_ids": [6], "ignore_eos": false}"#,
+            "--min-tokens 5 --stop-token-ids 6",
+            "",
+        ),
+        (
+            r#"{"min_tokens": 5, "stop_token_ids": [3], "_all_stop_token_ids": [3, 6], "ignore_eos": true}"#,
+            "--min-tokens 5 --stop-token-ids 3",
+            "keys that would change what is drawn, and are not used: ignore_eos",
+        ),
+        (r#"{"logprobs": true, "n_probs": 3, "top_logprobs": 5}"#, "--raw-logprobs 3", "top_logprobs"),
+        (r#"{"logprobs": 2, "top_logprobs": 5}"#, "--raw-logprobs 2", "top_logprobs"),
+        (
+            r#"{"num_beams": 4, "guidance_scale": 1.0, "sequence_bias": [], "tfs_z": 0.5, "min_length": 0}"#,
+            "",
+            "keys that would change what is drawn, and are not used: num_beams, tfs_z",
+        ),
+        (
+            r#"{"cache_prompt": true, "repeat_last_n": 64, "repeat_penalty": 1.0, "xtc_threshold": 0.1, "xtc_probability": 0,
+                "dynatemp_range": 0.0, "dynatemp_exponent": 1.0, "top_k": 5}"#,
+            "--top-k 5",
+            "",
+        ),
+    ];
+    test_each(cases.iter().map(|case| (case.0, case)), |(text, options, words)| {
+        folder.put("own.json", text);
+        let line = "sample flat.npy --params own.json --device cpu --seed 9";
+        let output = successful(line, folder.run(line));
+        let expected = folder.text(&format!("sample flat.npy {options} --seed 9 --device cpu"));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+        let said = stderr(&output);
+        assert!(said.contains(words), "{said}");
+        let is_idle = folder.run(&format!("sample flat.npy {options} --seed 9 --device cpu"));
+        assert_eq!(said.contains("cannot act"), stderr(&is_idle).contains("cannot act"), "{said}");
+    });
+    // A length ends a request.
+    folder.put("own.json", r#"{"n_predict": 1, "cache_prompt": true}"#);
+    let line = "sample flat.npy --device cpu --seed 9 --format jsonl";
+    let [theirs, ours] =
+        ["--params own.json", "--max-tokens 1"].map(|option| folder.text(&format!("{line} {option}")));
+    assert!(theirs == ours && theirs.contains(r#""finish_reason":"length""#), "{theirs}");
+    for (text, words) in [
+        (r#"{"suppress_tokens": [-1]}"#, "suppress_tokens: [-1] is no list of token ids"),
+        (r#"{"eos_token_id": "x"}"#, "eos_token_id: \"x\" is no list of token ids"),
+        (r#"{"samplers": 3}"#, "samplers: 3 is no list of names"),
+    ] {
+        folder.put("own.json", text);
+        let refused = folder.run("sample flat.npy --params own.json --device cpu");
+        assert_eq!(refused.status.code(), Some(2), "{text}");
+        assert!(stderr(&refused).contains(words), "{}", stderr(&refused));
+    }
+}
+
+/// A stream of a request's own may be that of another's number.
+#[test]
+fn equal_streams_are_told() {
+    let folder = folder();
+    let line = "sample flat.npy --params own.json --device cpu --seed 9";
+    let rows = folder.lines("sample flat.npy --device cpu --seed 9").len();
+    let objects = |first: &str| format!("[{first}{}]", ", {}".repeat(rows - 1));
+    let words = "requests 0 and 1 have the same seed and stream 1";
+    for (first, is_told) in [
+        (r#"{"stream": 1}"#, true),
+        (r#"{"stream": 0}"#, false),
+        (r#"{"stream": 1, "seed": 4}"#, false),
+        (r#"{"stream": 1, "temperature": 0}"#, false),
+    ] {
+        folder.put("own.json", objects(first));
+        let said = stderr(&successful(line, folder.run(line)));
+        assert_eq!(said.contains(words), is_told, "{first}: {said}");
+    }
 }
 
 /// What transformers would take is taken where nobody says something.
