@@ -44,9 +44,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             element_at(elements.x), element_at(elements.y), element_at(elements.z), element_at(elements.w));
         var logprobs = vec4<u32>(BITS_NAN);
         if status == 0u {
-            let four = near_logprobs(terms.near, stored);
-            logprobs = four.bits;
-            if !all(four.is_near) {
+            let a = near_logprob(terms.near, stored.x);
+            let b = near_logprob(terms.near, stored.y);
+            let c = near_logprob(terms.near, stored.z);
+            let d = near_logprob(terms.near, stored.w);
+            logprobs = vec4<u32>(a.bits, b.bits, c.bits, d.bits);
+            if !(a.is_near && b.is_near && c.is_near && d.is_near) {
                 for (var i = 0u; i < 4u; i++) {
                     let bits = widen(stored.x, 0u);
                     logprobs = vec4<u32>(logprobs.yzw, log_softmax_bits(max_bits, terms.ln_mass, bits));

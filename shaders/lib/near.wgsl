@@ -1,5 +1,5 @@
 // near: log-softmax of almost all logits by words of 32 bits; the bits of log_softmax_bits in wide.wgsl.
-// Provides: NearRow, near_row, NearLogprobs, near_logprobs.
+// Provides: NearRow, near_row, NearLogprob, near_logprob.
 // Needs: exact, integers, logits, wide (.wgsl).
 //
 // All numbers are integers at MAX_POINT, cut into two words at bit n, where n is the least from 6 on for which the row's
@@ -23,70 +23,59 @@ fn near_row(max_bits: u32, ln_mass: u32) -> NearRow {
     return NearRow((sum.x >> n) | (sum.y << left), (sum.x << left) | 1u, 0xffffffffu << left, 127u + n);
 }
 
-// Four logits as ± mantissa · 2^(exponent - 157).
+// A logit as ± mantissa · 2^(exponent - 157).
 struct Parts {
-    mantissas: vec4<u32>, // the highest bit of a normal number is bit 30
-    exponents: vec4<u32>,
-    flips: vec4<u32>,     // all bits of a positive one, none of a negative one
+    mantissa: u32, // the highest bit of a normal number is bit 30
+    exponent: u32,
+    flip: u32,     // all bits of a positive one, none of a negative one
 }
 
-// Of elements in the lower halves of words, or in words where they are f32.
-fn parts_of(stored: vec4<u32>) -> Parts {
-    let one = vec4<u32>(1u);
-    let hidden = vec4<u32>(0x40000000u);
+// Of an element in the lower half of a word, or in a word where it is an f32.
+fn parts_of(stored: u32) -> Parts {
     if DTYPE == 1u {
-        let exponents = (stored >> vec4<u32>(10u)) & vec4<u32>(31u);
-        let mantissas = ((stored << vec4<u32>(20u)) & vec4<u32>(0x3ff00000u))
-            | select(hidden, vec4<u32>(0u), exponents == vec4<u32>(0u));
-        return Parts(mantissas, max(exponents, one) + vec4<u32>(127u - 15u), ((stored >> vec4<u32>(15u)) & one) - one);
+        let exponent = (stored >> 10u) & 31u;
+        let mantissa = ((stored << 20u) & 0x3ff00000u) | select(0x40000000u, 0u, exponent == 0u);
+        return Parts(mantissa, max(exponent, 1u) + 127u - 15u, ((stored >> 15u) & 1u) - 1u);
     }
-    var bits = stored;
-    if DTYPE == 2u {
-        bits = stored << vec4<u32>(16u);
-    }
-    let exponents = (bits >> vec4<u32>(23u)) & vec4<u32>(0xffu);
-    let mantissas = ((bits << vec4<u32>(7u)) & vec4<u32>(0x3fffff80u)) | hidden;
+    let bits = select(stored, stored << 16u, DTYPE == 2u);
+    let exponent = (bits >> 23u) & 0xffu;
+    let mantissa = ((bits << 7u) & 0x3fffff80u) | 0x40000000u;
     // Below 2^-MAX_POINT is zero, as fixed_wide has it.
-    let is_zero = exponents < vec4<u32>(u32(127 - MAX_POINT));
-    return Parts(
-        select(mantissas, vec4<u32>(0u), is_zero), select(exponents, vec4<u32>(127u), is_zero),
-        (bits >> vec4<u32>(31u)) - one);
+    let is_zero = exponent < u32(127 - MAX_POINT);
+    return Parts(select(mantissa, 0u, is_zero), select(exponent, 127u, is_zero), (bits >> 31u) - 1u);
 }
 
-struct NearLogprobs {
-    bits: vec4<u32>,
-    is_near: vec4<bool>, // else the bits mean nothing
+struct NearLogprob {
+    bits: u32,
+    is_near: bool, // else the bits mean nothing
 }
 
 // Near are -infinity, and logits that are zero or of a magnitude from 2^(n - 31) to 2^(n + 1), where the logprob is -2^(n - 5)
 // or less. With n = 6 that leaves out what is likelier than e^-2, and logits closer to 0 than 2^-25.
-fn near_logprobs(row: NearRow, stored: vec4<u32>) -> NearLogprobs {
-    let one = vec4<u32>(1u);
-    // 1. how far they lie below max + ln(mass): a positive one is subtracted, by its complement and one. Nothing stands
-    // between the lower bits and bit 0, so that no carry is lost.
-    let logits = parts_of(stored);
-    let right = vec4<u32>(row.exponent) - logits.exponents; // 0 to 31 of those that are near
-    let upper = logits.mantissas >> (right & vec4<u32>(31u));
-    let lower = ((logits.mantissas << one) << ((vec4<u32>(31u) - right) & vec4<u32>(31u))) & vec4<u32>(row.lower_mask);
-    let lower_sum = vec4<u32>(row.lower) + (lower ^ logits.flips);
-    let carry = select(vec4<u32>(0u), one, lower_sum < vec4<u32>(row.lower));
-    let behind = select(vec4<u32>(0u), one, (lower_sum & vec4<u32>(row.lower_mask)) != vec4<u32>(0u));
-    let sum = (vec4<u32>(row.upper) + (upper ^ logits.flips) + carry) | behind;
+fn near_logprob(row: NearRow, stored: u32) -> NearLogprob {
+    // 1. how far it lies below max + ln(mass): a positive one is subtracted, by its complement and one. Nothing stands between
+    // the lower bits and bit 0, so that no carry is lost.
+    let logit = parts_of(stored);
+    let right = row.exponent - logit.exponent; // 0 to 31 of one that is near
+    let lower = ((logit.mantissa << 1u) << ((31u - right) & 31u)) & row.lower_mask;
+    let lower_sum = row.lower + (lower ^ logit.flip);
+    let behind = u32((lower_sum & row.lower_mask) != 0u);
+    let upper = (logit.mantissa >> (right & 31u)) ^ logit.flip;
+    let sum = (row.upper + upper + u32(lower_sum < row.lower)) | behind;
     // 2. to its first 24 bits, ties to even: the highest goes to bit 30. At least two bits fall away, so that what lies behind
     // the word may stand in the last of them.
-    let left = countLeadingZeros(sum) - one;
-    let aligned = sum << (left & vec4<u32>(31u));
-    let rounded = (aligned + vec4<u32>(0x3fu) + ((aligned >> vec4<u32>(7u)) & one)) >> vec4<u32>(7u);
-    let signed_exponents = vec4<u32>(256u + row.exponent - 1u) - left;
+    let left = countLeadingZeros(sum) - 1u;
+    let aligned = sum << (left & 31u);
+    let rounded = (aligned + 0x3fu + ((aligned >> 7u) & 1u)) >> 7u;
+    let bits = ((256u + row.exponent - 1u - left) << 23u) + rounded;
     let is_lowest = is_lowest_of(stored);
-    let bits = select((signed_exponents << vec4<u32>(23u)) + rounded, vec4<u32>(BITS_NEG_INFINITY), is_lowest);
-    return NearLogprobs(bits, ((right < vec4<u32>(32u)) & (left < vec4<u32>(6u))) | is_lowest);
+    return NearLogprob(select(bits, BITS_NEG_INFINITY, is_lowest), (right < 32u && left < 6u) || is_lowest);
 }
 
-// Whether elements are -infinity.
-fn is_lowest_of(stored: vec4<u32>) -> vec4<bool> {
+// Whether an element is -infinity.
+fn is_lowest_of(stored: u32) -> bool {
     if DTYPE == 0u {
-        return stored == vec4<u32>(BITS_NEG_INFINITY);
+        return stored == BITS_NEG_INFINITY;
     }
-    return (stored << vec4<u32>(16u)) == vec4<u32>(select(0xff800000u, 0xfc000000u, DTYPE == 1u));
+    return (stored << 16u) == select(0xff800000u, 0xfc000000u, DTYPE == 1u);
 }

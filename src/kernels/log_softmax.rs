@@ -71,7 +71,7 @@ mod tests {
     use crate::arithmetic::wide::{MAX_POINT, fixed_wide};
     use crate::proof::synthetic::{KINDS, Kind, LIKE_A_MODEL};
 
-    /// `near_logprobs` of `shaders/lib/near.wgsl`, of an f32; none where the general way is taken.
+    /// `near_logprob` of `shaders/lib/near.wgsl`, of an f32; none where the general way is taken.
     fn near_logprob(max_bits: u32, ln_mass: u32, bits: u32) -> Option<u32> {
         let sum = fixed_wide(max_bits, MAX_POINT) + (i64::from(ln_mass) << 4);
         let n = 34u32.saturating_sub((sum ^ (sum >> 63)).leading_zeros()).max(6);

@@ -278,30 +278,30 @@ const LOG_SOFTMAX: &[Fault] = faults! {
     "one of four tokens is the one before": "element_at(elements.w)" => "element_at(elements.z)";
     "the other half of a word": "return word >> ((element & 1u)" => "return word >> ((~element & 1u)";
     "tokens past the tile": "if token < end {" => "if token <= end {";
-    "a logit that is not near is taken for one": "if !all(four.is_near" => "if !any(four.is_near";
+    "a logit that is not near is taken for one": "if !(a.is_near && b.is_near && c.is_near && d.is_near)" => "if !(a.is_near && b.is_near && c.is_near || d.is_near)";
     "the third of four that are not near":
         "stored = vec4<u32>(stored.yzw, stored.x);" => "stored = vec4<u32>(stored.yzz, stored.x);";
     "ties round up": "(tie && (kept & 1u) == 1u)" => "tie";
     "what is above a half by little rounds down": "(rest == 0x80u && aligned.x != 0u)" => "false";
-    "near ties round up": "((aligned >> vec4<u32>(7u)) & one)) >>" => "one) >>";
-    "near, what is above a half by little rounds down": "+ carry) | behind" => "+ carry)";
-    "near, what lies below 2^-30 counts": "vec4<u32>(31u))) & vec4<u32>(row.lower_mask)" => "vec4<u32>(31u)))";
-    "a near sum without its carry": "+ (upper ^ logits.flips) + carry" => "+ (upper ^ logits.flips)";
+    "near ties round up": "((aligned >> 7u) & 1u)) >>" => "1u) >>";
+    "near, what is above a half by little rounds down": "< row.lower)) | behind" => "< row.lower))";
+    "near, what lies below 2^-30 counts": "& 31u)) & row.lower_mask" => "& 31u))";
+    "a near sum without its carry": "+ u32(lower_sum < row.lower))" => ")";
     "a complement without its one": "(sum.x << left) | 1u" => "(sum.x << left)";
-    "near logits are all positive": "(bits >> vec4<u32>(31u)) - one" => "vec4<u32>(0u) - one";
-    "near halves are all positive": "((stored >> vec4<u32>(15u)) & one) - one" => "vec4<u32>(0u) - one";
-    "a subnormal half of half its size": "max(exponents, one) + " => "exponents + ";
-    "a subnormal half with a hidden bit": "exponents == vec4<u32>(0u)" => "exponents == vec4<u32>(32u)";
+    "near logits are all positive": "(bits >> 31u) - 1u" => "0u - 1u";
+    "near halves are all positive": "((stored >> 15u) & 1u) - 1u" => "0u - 1u";
+    "a subnormal half of half its size": "max(exponent, 1u) + " => "exponent + ";
+    "a subnormal half with a hidden bit": "exponent == 0u" => "exponent == 32u";
     "what has bits before the finest point is nothing": "u32(127 - MAX_POINT)" => "u32(137 - MAX_POINT)";
     "a maximum of any size has near logits": ">= 127u + 21u" => ">= 127u + 121u";
     "a negative sum is a huge one": "select(sum.y, ~sum.y, sum.y >= 0x80000000u)" => "sum.y";
-    "near logits of a place too little": "(right < vec4<u32>(32u))" => "(right < vec4<u32>(33u))";
-    "near logits of a place too much": "(right < vec4<u32>(32u))" => "(right + one < vec4<u32>(33u))";
-    "near results of 25 bits": "(left < vec4<u32>(6u))" => "(left < vec4<u32>(7u))";
+    "near logits of a place too little": "right < 32u" => "right < 33u";
+    "near logits of a place too much": "right < 32u" => "right + 1u < 33u";
+    "near results of 25 bits": "left < 6u" => "left < 7u";
     "a logarithm of one bit less": "i < 26u; i++" => "i < 25u; i++";
     "a logarithm without its carry":
         "vec2<u32>(ln_mass << 4u, ln_mass >> 28u)" => "vec2<u32>(ln_mass << 4u, 0u)";
-    "-inf at a distance": "+ rounded, vec4<u32>(BITS_NEG_INFINITY), is_lowest)" => "+ rounded, vec4<u32>(0u), is_lowest)";
+    "-inf at a distance": "select(bits, BITS_NEG_INFINITY, is_lowest)" => "select(bits, 0u, is_lowest)";
     "a row that is no distribution has logits":
         "vec4<u32>(BITS_NAN);\n        if status == 0u {" => "vec4<u32>(BITS_NAN);\n        if status <= 1u {";
     "a lead of the wrong word": "32u + countLeadingZeros(magnitude.x)" => "countLeadingZeros(magnitude.x)";

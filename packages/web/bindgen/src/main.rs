@@ -1,5 +1,5 @@
 //! Writes the JavaScript of a module: what `wasm-bindgen --target web` does, without its command line's
-//! own dependencies. Comments go: those of the JavaScript, and those of the shaders in the module, for which spaces stand at the
+//! own dependencies. Comments and indentation go, of the JavaScript and of the shaders in the module, for which spaces stand at the
 //! end of each shader, which compress to nothing.
 
 use std::path::Path;
@@ -30,8 +30,8 @@ fn without_comments(script: &str) -> String {
     lines.filter(|line| !line.is_empty() && !is_comment(line)).map(|line| format!("{line}\n")).collect()
 }
 
-/// Takes the comments out of every shader in the module that lies in a folder or below it. What comes before a comment in its
-/// line stays where it is, so that the lines and columns of a compiler's errors are those of the files.
+/// Takes comments and indentation out of every shader in the module that lies in a folder or below it. Lines stay, so that
+/// those of a compiler's errors are the files'.
 fn blank_shaders(module: &mut [u8], folder: &Path) -> Result<()> {
     let mut found = 0;
     let mut folders = vec![folder.to_owned()];
@@ -60,12 +60,12 @@ fn blank_comments(module: &mut [u8], text: &[u8]) -> usize {
     found
 }
 
-/// A shader without its comments and the spaces before them, as long as it was by spaces at the end of its last line.
+/// A shader without its comments and the spaces at both ends of lines, as long as it was by spaces at the end of its last line.
 fn without_line_ends(text: &[u8]) -> Vec<u8> {
     let mut blanked = Vec::with_capacity(text.len());
     for line in text.trim_ascii_end().split(|&byte| byte == b'\n') {
         let comment = line.windows(2).position(|two| two == b"//").unwrap_or(line.len());
-        blanked.extend_from_slice(line[..comment].trim_ascii_end());
+        blanked.extend_from_slice(line[..comment].trim_ascii());
         blanked.push(b'\n');
     }
     blanked.pop();
