@@ -14,7 +14,7 @@ mod numbers;
 mod params;
 #[path = "../../cli/src/sample/params_file.rs"]
 mod params_file;
-#[path = "../../cli/src/sample/peers.rs"]
+#[path = "../../cli/src/sample/peers/mod.rs"]
 mod peers;
 #[path = "../../cli/src/sample/prompts.rs"]
 mod prompts;

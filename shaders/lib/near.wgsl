@@ -7,7 +7,7 @@
 
 struct NearRow {
     upper: u32,      // of max + ln(mass): its bits from n on, modulo 2^32
-    lower: u32,      // its bits below n, at the top of the word; bit 0 is set besides: -x is ~x + 1
+    lower: u32,      // its bits below n, at the top of the word; and in bit 0 the one of -x = ~x + 1
     lower_mask: u32, // the places of those bits
     exponent: u32,   // 127 + n; 0 where the maximum is 2^21 or more, and no logit is near
 }

@@ -49,7 +49,7 @@ impl ReferenceRow {
         }
     }
 
-    /// Whether there are logits of so many tokens of which this is kept. A row that is no distribution says nothing.
+    /// An error if no row of so many logits has these numbers. Of a row that is no distribution they do not count.
     ///
     /// # Errors
     /// [`Error::Params`], with what cannot be.
@@ -61,7 +61,7 @@ impl ReferenceRow {
     }
 
     fn problem(&self, vocab: usize) -> Option<String> {
-        // Sums of as many rounded numbers as there are tokens.
+        // What logprobs and entropies may differ from the definition by: docs/exact.md, section 12.
         const ROUNDING: f64 = 1e-6;
         let Some(&(_, max)) = self.top.first() else { return Some("it lists no token".to_owned()) };
         if let Some((token, _)) = self.top.iter().find(|(token, _)| *token as usize >= vocab) {

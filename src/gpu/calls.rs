@@ -125,8 +125,9 @@ impl Sampler {
     }
 
     /// The same, of which only the first drawn token of each row is wanted, in [`SampleBuffers::tokens`]: nothing comes back to
-    /// the host, neither lists nor ranks nor what the raw logits say are computed, and there is nothing to wait for. A host that reads the tokens itself tells a request by
-    /// [`Request::accept_token`](crate::Request::accept_token), when none of its rows is in flight. A row that the driver cannot be trusted with, of which
+    /// the host, neither lists nor ranks nor what the raw logits say are computed, and there is nothing to wait for. A host that
+    /// reads the tokens itself tells a request by [`Request::accept_token`](crate::Request::accept_token), when none of its rows
+    /// is in flight. A row that the driver cannot be trusted with, of which
     /// [`Pending::wait`] tells, gets [`NO_TOKEN`](crate::NO_TOKEN) here.
     ///
     /// # Errors

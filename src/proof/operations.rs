@@ -35,7 +35,7 @@ pub(super) struct Judge<'a> {
 /// Largest vocabulary of rows that run ahead: they take several steps.
 pub(super) const MOST_AHEAD: usize = 1023;
 
-/// And of those whose tokens alone are wanted: what is left out of longer ones is left out of these.
+/// And of those whose tokens alone are wanted: two tiles, of which the second has one token.
 const MOST_OF_TOKENS: usize = 4097;
 
 type Verdicts<'a> = Box<dyn Fn(&KnownRow, usize) -> Verdict + Send + Sync + 'a>;

@@ -96,11 +96,13 @@ fn compare(
     })?;
     drop(writer);
     let report = audit.finish().map_err(failed)?;
-    let must_be = match () {
-        () if !is_text || !report.follows() => None,
-        () if vocabulary.is_known() => Some(written.hex()),
+    let must_be = if !is_text || !report.follows() {
+        None
+    } else if vocabulary.is_known() {
+        Some(written.hex())
+    } else {
         // All values are right, and of the texts nobody knows better.
-        () => Some(rewritten(log, format, replay.kind())?),
+        Some(rewritten(log, format, replay.kind())?)
     };
     findings.put_first(check_files(args, meta, logits, log, must_be)?);
     Ok((vocabulary.is_known(), report))

@@ -32,7 +32,7 @@ impl Replay {
                 let tokens = told.find(args.tokens.as_deref(), findings)?;
                 let logits = logits(args, sidecar, options.vocab_size)?;
                 let job = log::Job::open(&options.again(logits, tokens, &args.device))?;
-                let tensors = [options.tokens_tensor.as_deref(), job.targets.tensor.as_deref()];
+                let tensors = [options.tokens_tensor.as_deref(), job.tensor()];
                 check_tensor(&told, tensors, findings);
                 Ok(Self::Log(Box::new(job)))
             }
@@ -108,7 +108,8 @@ pub(super) fn vocab(options: &Options) -> &VocabSource {
 }
 
 fn source<'a>(option: &'static str, told: Option<&'a String>, sha256: Option<&'a String>) -> Source<'a> {
-    Source { option, told: told.map(String::as_str), sha256: sha256.map(String::as_str) }
+    let takes_lists = ["--tokens", "--prompt"].contains(&option);
+    Source { option, told: told.map(String::as_str), sha256: sha256.map(String::as_str), takes_lists }
 }
 
 /// An error if an option of the other command is given.

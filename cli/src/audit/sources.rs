@@ -6,7 +6,7 @@ use sortilege::log::{HashedFile, Meta, Texts};
 
 use super::findings::Findings;
 use crate::failure::{Failure, Result, note};
-use crate::files::sha256;
+use crate::files::{listed_integers, read_integers, sha256};
 use crate::input::is_stdin;
 use crate::shared_args::{VocabArgs, VocabSource};
 use crate::shown::{shown, shown_path};
@@ -17,7 +17,12 @@ pub(super) struct Source<'a> {
     pub(super) option: &'static str,
     pub(super) told: Option<&'a str>,
     pub(super) sha256: Option<&'a str>,
+    /// Whether the option takes a list of integers too.
+    pub(super) takes_lists: bool,
 }
+
+/// Integers of a list that stands in a sidecar, at most.
+const MOST_LISTED: usize = 1 << 26;
 
 impl Source<'_> {
     /// What to read: what the option gives now, or else what it gave when the log was made. Another file is a finding.
@@ -31,28 +36,32 @@ impl Source<'_> {
         };
         let source = given.unwrap_or(told);
         let (path, name) = (Path::new(source), shown(source));
+        let list = |text| if self.takes_lists { listed_integers(text) } else { None };
         match (self.sha256, sha256(Some(path))?) {
-            (None, _) if is_stdin(Path::new(told)) => {
-                if given.is_none() {
+            (None, _) => match (list(told), given) {
+                // A list is its own description.
+                (Some(_), None) => {}
+                (Some(told_list), Some(given)) => {
+                    if read_integers(option, given, &[], MOST_LISTED)?.values != told_list.values {
+                        findings.add(format!(
+                            "{option} {name} is another list than the log was made with: the sidecar tells {}",
+                            shown(told)
+                        ));
+                    }
+                }
+                (None, None) => {
+                    let what = if is_stdin(Path::new(told)) {
+                        "standard input".to_owned()
+                    } else {
+                        format!("{}, of which the sidecar tells no SHA-256, as of pipes", shown(told))
+                    };
                     return Err(Failure::Usage(format!(
-                        "{option} of the log was standard input: give what it held with {option}"
+                        "{option} of the log was {what}: give what it held with {option}"
                     )));
                 }
-            }
-            // A list is its own description.
-            (None, _) if is_list(told) => {
-                if source != told {
-                    findings.add(format!(
-                        "{option} {name} is another list than the log was made with: the sidecar tells {}",
-                        shown(told)
-                    ));
-                }
-            }
-            (None, _) => findings.add(format!(
-                "the sidecar tells no SHA-256 of {}, the file of {option}: whether it is the same is not known",
-                shown(told)
-            )),
-            (Some(_), None) if given.is_some_and(is_list) => {
+                (None, Some(_)) => {}
+            },
+            (Some(_), None) if given.is_some_and(|given| list(given).is_some()) => {
                 return Err(Failure::Usage(format!(
                     "{option} {name}: the log was made with a file, whose hash its sidecar tells and a list has not: give \
                      the file"
@@ -73,14 +82,9 @@ impl Source<'_> {
     }
 }
 
-/// Whether this is written out, and no file's name.
-fn is_list(text: &str) -> bool {
-    text.contains([',', '[', '{']) || text.trim().parse::<i64>().is_ok()
-}
-
-/// A finding if the array of a file is not the one that the sidecar names. Of standard input nobody knows which it was.
+/// A finding if the array of a file is not the one that the sidecar names. Of pipes nobody knows what else held the same.
 pub(super) fn check_tensor(source: &Source<'_>, [told, found]: [Option<&str>; 2], findings: &mut Findings) {
-    if told != found && source.told.is_some_and(|file| !is_stdin(Path::new(file))) {
+    if told != found && source.sha256.is_some() {
         let words =
             |name: Option<&str>| name.map_or("none".to_owned(), |name| format!("\"{}\"", shown(name)));
         findings.add(format!(

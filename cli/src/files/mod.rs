@@ -31,4 +31,4 @@ pub(crate) use self::sidecar::{
     Asked, Inputs, deliver, deliver_whole, meta, meta_within, once, read_sidecar, sha256, sidecar_beside,
     with_sidecar,
 };
-pub(crate) use self::tokens::{Integers, Layout, read_integers};
+pub(crate) use self::tokens::{Integers, Layout, listed_integers, read_integers};

@@ -66,6 +66,12 @@ pub(crate) fn read_integers(
     })
 }
 
+/// The integers of a text that is a list of them, and no file's name.
+pub(crate) fn listed_integers(text: &str) -> Option<Integers> {
+    let is_file = is_stdin(Path::new(text)) || Path::new(text).exists();
+    if is_file { None } else { parse(text.as_bytes(), usize::MAX).ok() }
+}
+
 fn read_file(path: &Path, hints: &Hints, most: usize) -> Result<Integers> {
     match integers::read(path, hints)? {
         Content::Array(values, shape, tensor) => {

@@ -15,7 +15,7 @@ const RECORD_BYTES: [usize; 2] = [256, 64];
 /// What is logged: rows of a file with their targets.
 pub(crate) struct Job {
     pub(crate) logits: LogitsFile,
-    pub(crate) targets: Targets,
+    pub(super) targets: Targets,
     /// Tokens that are asked for in every row.
     token_ids: Vec<u32>,
     params: LogprobsParams,
@@ -38,6 +38,11 @@ impl Job {
             None => Targets::none(logits.rows),
         };
         Ok(Self { logits, targets, token_ids: args.token_ids.clone(), params })
+    }
+
+    /// The name of the array of targets, in a file that names its own.
+    pub(crate) fn tensor(&self) -> Option<&str> {
+        self.targets.tensor.as_deref()
     }
 
     /// A device proves itself, before it works for anybody.

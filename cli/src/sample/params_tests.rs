@@ -156,8 +156,8 @@ const SAME: &[(&str, &str)] = &[
         r#"{"repetition_penalty": 1.1, "penalty_last_n": 64}"#,
     ),
     (r#"{"mirostat": 0, "mirostat_tau": 5.0, "mirostat_eta": 0.1}"#, "{}"),
-    (r#"{"mirostat": 2, "mirostat_tau": 3.0}"#, r#"{"mirostat": {"tau": 3}}"#),
-    (r#"{"mirostat": 2}"#, r#"{"mirostat": {"tau": 5}}"#),
+    (r#"{"mirostat": 2, "mirostat_tau": 3.0}"#, r#"{"mirostat": {"tau": 3}, "order": "llama"}"#),
+    (r#"{"mirostat": 2}"#, r#"{"mirostat": {"tau": 5}, "order": "llama"}"#),
     (r#"{"dry_multiplier": 0.8, "dry_penalty_last_n": 9}"#, r#"{"dry": {"multiplier": 0.8, "last_n": 9}}"#),
     (
         r#"{"dry_multiplier": 0.8, "dry_sequence_breakers": ["7", 9]}"#,

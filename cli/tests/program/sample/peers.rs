@@ -72,60 +72,90 @@ fn files_of_other_programs_are_read_as_they_are() {
     });
 }
 
-/// What the words of other programs mean: each file asks what the options beside it ask, and says no more than these words.
+/// What the words of other programs mean: each file asks what the options beside it ask, and says of its keys these words alone.
 #[test]
 fn their_keys_mean_what_they_mean_there() {
     let folder = folder();
-    let cases: &[(&str, &str, &str)] = &[
-        (r#"{"bad_words": ["foo"], "_bad_words_token_ids": [[6], [1, 2]]}"#, "--bad-words 6;1,2", ""),
+    let unused = "keys that are not used: ";
+    let changing = "keys that would change what is drawn, and are not used: ";
+    let cases: &[(&str, &str, &[(&str, &str)])] = &[
+        (r#"{"bad_words": ["foo"], "_bad_words_token_ids": [[6], [1, 2]]}"#, "--bad-words 6;1,2", &[]),
+        (r#"{"bad_words": [[5]], "_bad_words_token_ids": [[6]]}"#, "--bad-words 5;6", &[]),
         (
             r#"{"samplers": ["top_k", "top_p", "temperature"], "top_k": 4, "top_p": 0.9, "min_p": 0.3, "temperature": 3.0,
                 "repeat_penalty": 1.5, "dry_multiplier": 0.8, "xtc_probability": 0.5, "xtc_threshold": 0.2}"#,
             "--order top_k,top_p,temperature --top-k 4 --top-p 0.9 --temperature 3",
-            "",
+            &[],
         ),
         (
-            r#"{"samplers": "mekt", "top_k": 4, "min_p": 0.001, "temperature": 0.5, "repeat_penalty": 1.5, "prompt": [3, 4]}"#,
+            r#"{"samplers": "emkt", "top_k": 4, "min_p": 0.001, "temperature": 0.5, "repeat_penalty": 1.5, "prompt": [3, 4]}"#,
             "--order min_p,top_k,temperature --top-k 4 --min-p 0.001 --temperature 0.5 --repetition-penalty 1.5 --prompt 3,4",
-            "",
+            &[],
         ),
         (
-            r#"{"samplers": ["penalties", "infill", "min_p", "temperature"], "min_p": 0.001, "temperature": 0.5}"#,
+            r#"{"samplers": ["min_p", "penalties", "infill", "temperature", "min_p"], "min_p": 0.001, "temperature": 0.5}"#,
             "--order min_p,temperature --min-p 0.001 --temperature 0.5",
-            "keys that are not used: samplers: infill",
+            &[(
+                changing,
+                "samplers: infill, samplers: min_p a second time, samplers: penalties behind a filter",
+            )],
+        ),
+        (r#"{"samplers": ["top_k"], "top_k": 4, "temperature": 0.8}"#, "--order top_k --top-k 4", &[]),
+        (
+            r#"{"samplers": ["top_k", "min_p"], "top_k": 4, "temperature": 0}"#,
+            "--order top_k,min_p --top-k 4",
+            &[],
         ),
         (
-            r#"{"samplers": ["top_k"], "top_k": 4, "mirostat": 2, "mirostat_tau": 3.0}"#,
-            "--mirostat-tau 3 --top-k 4",
-            "samplers (mirostat takes their place)",
+            r#"{"samplers": ["top_k"], "top_k": 4, "mirostat": 2, "mirostat_tau": 3.0, "repeat_penalty": 1.5, "min_p": 0.5}"#,
+            "--profile llama --mirostat-tau 3",
+            &[],
+        ),
+        (
+            r#"{"cache_prompt": true, "mirostat_tau": 3.0, "top_k": 4}"#,
+            "--top-k 4",
+            &[(unused, "cache_prompt")],
         ),
         (
             r#"{"bad_words_ids": [[6], [5], [6, 7]], "eos_token_id": [6], "min_tokens": 2}"#,
             "--bad-words 5;6,7 --stop-token-ids 6 --min-tokens 2",
-            "",
+            &[],
         ),
         (
             r#"{"min_tokens": 5, "stop_token_ids": [], "_all_stop_token_ids": [6], "ignore_eos": false}"#,
             "--min-tokens 5 --stop-token-ids 6",
-            "",
+            &[(unused, "ignore_eos")],
         ),
         (
             r#"{"min_tokens": 5, "stop_token_ids": [3], "_all_stop_token_ids": [3, 6], "ignore_eos": true}"#,
             "--min-tokens 5 --stop-token-ids 3",
-            "keys that would change what is drawn, and are not used: ignore_eos",
+            &[(changing, "ignore_eos")],
         ),
-        (r#"{"logprobs": true, "n_probs": 3, "top_logprobs": 5}"#, "--raw-logprobs 3", "top_logprobs"),
-        (r#"{"logprobs": 2, "top_logprobs": 5}"#, "--raw-logprobs 2", "top_logprobs"),
         (
-            r#"{"num_beams": 4, "guidance_scale": 1.0, "sequence_bias": [], "tfs_z": 0.5, "min_length": 0}"#,
+            r#"{"logprobs": true, "n_probs": 3, "top_logprobs": 5}"#,
+            "--raw-logprobs 3",
+            &[(unused, "top_logprobs (n_probs goes before)")],
+        ),
+        (
+            r#"{"logprobs": 2, "top_logprobs": 5}"#,
+            "--raw-logprobs 2",
+            &[(unused, "top_logprobs (logprobs is a number)")],
+        ),
+        (
+            r#"{"num_beams": 4, "guidance_scale": 1.0, "sequence_bias": [], "tfs_z": 0.5, "min_length": 0,
+                "forced_eos_token_id": 0, "adaptive_target": 0.0, "response_format": {"type": "text"},
+                "structured_outputs": {"json": null, "regex": null}}"#,
             "",
-            "keys that would change what is drawn, and are not used: num_beams, tfs_z",
+            &[
+                (changing, "adaptive_target, forced_eos_token_id, num_beams, tfs_z"),
+                (unused, "guidance_scale, min_length, response_format, sequence_bias, structured_outputs"),
+            ],
         ),
         (
             r#"{"cache_prompt": true, "repeat_last_n": 64, "repeat_penalty": 1.0, "xtc_threshold": 0.1, "xtc_probability": 0,
                 "dynatemp_range": 0.0, "dynatemp_exponent": 1.0, "top_k": 5}"#,
             "--top-k 5",
-            "",
+            &[(unused, "cache_prompt")],
         ),
     ];
     test_each(cases.iter().map(|case| (case.0, case)), |(text, options, words)| {
@@ -135,7 +165,10 @@ fn their_keys_mean_what_they_mean_there() {
         let expected = folder.text(&format!("sample flat.npy {options} --seed 9 --device cpu"));
         assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
         let said = stderr(&output);
-        assert!(said.contains(words), "{said}");
+        let of_keys: Vec<&str> =
+            said.lines().filter_map(|line| line.strip_prefix("note: own.json: ")).collect();
+        let words: Vec<String> = words.iter().map(|(what, keys)| format!("{what}{keys}")).collect();
+        assert_eq!(of_keys, words);
         let is_idle = folder.run(&format!("sample flat.npy {options} --seed 9 --device cpu"));
         assert_eq!(said.contains("cannot act"), stderr(&is_idle).contains("cannot act"), "{said}");
     });

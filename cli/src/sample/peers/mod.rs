@@ -7,7 +7,7 @@ mod put;
 use serde_json::{Map, Value};
 
 use self::changing::would_change;
-use self::llama::{choose_mirostat, choose_order, choose_seed, leave_what_is_off};
+use self::llama::{choose_mirostat, choose_order, choose_seed, is_llama, leave_what_is_off};
 use self::put::put;
 
 /// Their keys that say the same as one of ours.
@@ -100,11 +100,13 @@ pub(super) fn translate(mut object: Map<String, Value>, ours: &[String]) -> Resu
     let has_theirs = object.keys().any(is_theirs);
     let defaults = defaults(&object);
     choose_greedy(&mut object, &mut unused);
-    choose_seed(&mut object);
+    let is_llama = is_llama(&object);
+    let mut changing = Vec::new();
+    choose_seed(&mut object, is_llama);
     leave_texts(&mut object, &mut unused);
-    choose_mirostat(&mut object)?;
-    choose_order(&mut object, &mut unused)?;
-    leave_what_is_off(&mut object);
+    choose_mirostat(&mut object, is_llama)?;
+    choose_order(&mut object, &mut changing)?;
+    leave_what_is_off(&mut object, is_llama);
     choose_words(&mut object);
     take_extra(&mut object, &mut unused)?;
     choose_logprobs(&mut object, &mut unused)?;
@@ -138,7 +140,6 @@ pub(super) fn translate(mut object: Map<String, Value>, ours: &[String]) -> Resu
         unused.extend(object.remove("stream").map(|_| "stream".to_owned()));
     }
     let strangers: Vec<String> = object.keys().filter(|key| !ours.contains(key)).cloned().collect();
-    let mut changing = Vec::new();
     for key in strangers {
         let value = object.remove(&key).unwrap_or_default();
         if would_change(&key, &value) {
@@ -224,7 +225,8 @@ fn leave_texts(object: &mut Map<String, Value>, unused: &mut Vec<String>) {
 /// Words as ids, where texts stand beside them; and no word that is an end alone, which transformers drops; vLLM keeps the ends
 /// that do not end a request apart.
 fn choose_words(object: &mut Map<String, Value>) {
-    if object.contains_key("_bad_words_token_ids") {
+    let is_text = |words: &Value| words.as_array().is_some_and(|list| list.iter().all(Value::is_string));
+    if object.contains_key("_bad_words_token_ids") && object.get("bad_words").is_some_and(is_text) {
         object.remove("bad_words");
     }
     if object.get("ignore_eos") == Some(&Value::Bool(true)) {
