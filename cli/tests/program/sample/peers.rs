@@ -76,9 +76,11 @@ fn files_of_other_programs_are_read_as_they_are() {
 #[test]
 fn their_keys_mean_what_they_mean_there() {
     let folder = folder();
-    let unused = "keys that are not used: ";
-    let changing = "keys that would change what is drawn, and are not used: ";
-    let cases: &[(&str, &str, &[(&str, &str)])] = &[
+    // A file, the options, and what is said of which keys.
+    type Case = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+    const UNUSED: &str = "keys that are not used: ";
+    const CHANGING: &str = "keys that would change what is drawn, and are not used: ";
+    let cases: &[Case] = &[
         (r#"{"bad_words": ["foo"], "_bad_words_token_ids": [[6], [1, 2]]}"#, "--bad-words 6;1,2", &[]),
         (r#"{"bad_words": [[5]], "_bad_words_token_ids": [[6]]}"#, "--bad-words 5;6", &[]),
         (
@@ -96,7 +98,7 @@ fn their_keys_mean_what_they_mean_there() {
             r#"{"samplers": ["min_p", "penalties", "infill", "temperature", "min_p"], "min_p": 0.001, "temperature": 0.5}"#,
             "--order min_p,temperature --min-p 0.001 --temperature 0.5",
             &[(
-                changing,
+                CHANGING,
                 "samplers: infill, samplers: min_p a second time, samplers: penalties behind a filter",
             )],
         ),
@@ -114,7 +116,7 @@ fn their_keys_mean_what_they_mean_there() {
         (
             r#"{"cache_prompt": true, "mirostat_tau": 3.0, "top_k": 4}"#,
             "--top-k 4",
-            &[(unused, "cache_prompt")],
+            &[(UNUSED, "cache_prompt")],
         ),
         (
             r#"{"bad_words_ids": [[6], [5], [6, 7]], "eos_token_id": [6], "min_tokens": 2}"#,
@@ -124,22 +126,22 @@ fn their_keys_mean_what_they_mean_there() {
         (
             r#"{"min_tokens": 5, "stop_token_ids": [], "_all_stop_token_ids": [6], "ignore_eos": false}"#,
             "--min-tokens 5 --stop-token-ids 6",
-            &[(unused, "ignore_eos")],
+            &[(UNUSED, "ignore_eos")],
         ),
         (
             r#"{"min_tokens": 5, "stop_token_ids": [3], "_all_stop_token_ids": [3, 6], "ignore_eos": true}"#,
             "--min-tokens 5 --stop-token-ids 3",
-            &[(changing, "ignore_eos")],
+            &[(CHANGING, "ignore_eos")],
         ),
         (
             r#"{"logprobs": true, "n_probs": 3, "top_logprobs": 5}"#,
             "--raw-logprobs 3",
-            &[(unused, "top_logprobs (n_probs goes before)")],
+            &[(UNUSED, "top_logprobs (n_probs goes before)")],
         ),
         (
             r#"{"logprobs": 2, "top_logprobs": 5}"#,
             "--raw-logprobs 2",
-            &[(unused, "top_logprobs (logprobs is a number)")],
+            &[(UNUSED, "top_logprobs (logprobs is a number)")],
         ),
         (
             r#"{"num_beams": 4, "guidance_scale": 1.0, "sequence_bias": [], "tfs_z": 0.5, "min_length": 0,
@@ -147,15 +149,15 @@ fn their_keys_mean_what_they_mean_there() {
                 "structured_outputs": {"json": null, "regex": null}}"#,
             "",
             &[
-                (changing, "adaptive_target, forced_eos_token_id, num_beams, tfs_z"),
-                (unused, "guidance_scale, min_length, response_format, sequence_bias, structured_outputs"),
+                (CHANGING, "adaptive_target, forced_eos_token_id, num_beams, tfs_z"),
+                (UNUSED, "guidance_scale, min_length, response_format, sequence_bias, structured_outputs"),
             ],
         ),
         (
             r#"{"cache_prompt": true, "repeat_last_n": 64, "repeat_penalty": 1.0, "xtc_threshold": 0.1, "xtc_probability": 0,
                 "dynatemp_range": 0.0, "dynatemp_exponent": 1.0, "top_k": 5}"#,
             "--top-k 5",
-            &[(unused, "cache_prompt")],
+            &[(UNUSED, "cache_prompt")],
         ),
     ];
     test_each(cases.iter().map(|case| (case.0, case)), |(text, options, words)| {
