@@ -68,6 +68,39 @@ fn in_double(bits: &[u32], max_bits: u32, ln_mass: u32, out: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    /// Doubles give what integers do, at every magnitude that they are used for, with all instructions.
+    #[test]
+    fn doubles_agree_with_the_integers() {
+        let mut bits = 0x1234_5678u32;
+        for max in [0.0f32, -0.0, 1e-30, 0.75, 17.25, -3.5, 300.0, 1_000_000.0] {
+            for mass in [1 << 40, (1 << 40) + 1, 123_456_789_012_345, 1 << 60] {
+                let mut row = vec![max.to_bits(), f32::NEG_INFINITY.to_bits()];
+                for _ in 0..2000 {
+                    bits = bits.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    let value = f32::from_bits(bits);
+                    let logit = if value.abs() < 1e6 { value.min(max) } else { max };
+                    row.extend([logit.to_bits(), (max - (bits >> 8) as f32 / 1e5).to_bits()]);
+                }
+                let max_key = exact::key_of_bits(max.to_bits());
+                let distribution = DistributionBits { max_key, mass, ..DistributionBits::default() };
+                let max_bits = exact::bits_of_key(max_key);
+                let ln_mass = ln_mass_fixed(mass);
+                for (level, simd) in crate::proof::simd::levels() {
+                    let mut out = vec![0.0; row.len()];
+                    run_at(simd, RowBits::of_f32(&row), &distribution, &mut out);
+                    for (&logit, out) in row.iter().zip(&out) {
+                        let want = log_softmax_bits(max_bits, ln_mass, logit);
+                        assert_eq!(out.to_bits(), want, "{level}: {logit:#x} below {max}, mass {mass}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(all(test, feature = "validate"))]
+mod near_tests {
+    use super::*;
     use crate::arithmetic::wide::{MAX_POINT, fixed_wide};
     use crate::proof::synthetic::{KINDS, Kind, LIKE_A_MODEL};
 
@@ -105,35 +138,6 @@ mod tests {
                 near.is_some()
             });
             assert!(near.count() > 49_900, "{}", kind.name);
-        }
-    }
-
-    /// Doubles give what integers do, at every magnitude that they are used for, with all instructions.
-    #[test]
-    fn doubles_agree_with_the_integers() {
-        let mut bits = 0x1234_5678u32;
-        for max in [0.0f32, -0.0, 1e-30, 0.75, 17.25, -3.5, 300.0, 1_000_000.0] {
-            for mass in [1 << 40, (1 << 40) + 1, 123_456_789_012_345, 1 << 60] {
-                let mut row = vec![max.to_bits(), f32::NEG_INFINITY.to_bits()];
-                for _ in 0..2000 {
-                    bits = bits.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    let value = f32::from_bits(bits);
-                    let logit = if value.abs() < 1e6 { value.min(max) } else { max };
-                    row.extend([logit.to_bits(), (max - (bits >> 8) as f32 / 1e5).to_bits()]);
-                }
-                let max_key = exact::key_of_bits(max.to_bits());
-                let distribution = DistributionBits { max_key, mass, ..DistributionBits::default() };
-                let max_bits = exact::bits_of_key(max_key);
-                let ln_mass = ln_mass_fixed(mass);
-                for (level, simd) in crate::proof::simd::levels() {
-                    let mut out = vec![0.0; row.len()];
-                    run_at(simd, RowBits::of_f32(&row), &distribution, &mut out);
-                    for (&logit, out) in row.iter().zip(&out) {
-                        let want = log_softmax_bits(max_bits, ln_mass, logit);
-                        assert_eq!(out.to_bits(), want, "{level}: {logit:#x} below {max}, mass {mass}");
-                    }
-                }
-            }
         }
     }
 }
