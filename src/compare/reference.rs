@@ -84,7 +84,7 @@ impl ReferenceRow {
         if !(-most..=0.0).contains(&self.max_logprob) {
             return Some(format!("the logprob of its first token is {}", self.max_logprob));
         }
-        let listed: f64 = self.top.iter().map(|&(_, logit)| self.logprob(logit).exp()).sum();
+        let listed = self.listed_mass();
         if listed > 1.0 + ROUNDING {
             return Some(format!("the probabilities that it lists add up to {listed}"));
         }
@@ -119,7 +119,10 @@ impl ReferenceRow {
     /// Probability of all tokens that are not listed.
     #[must_use]
     pub fn mass_outside(&self) -> f64 {
-        let listed: f64 = self.top.iter().map(|&(_, logit)| self.logprob(logit).exp()).sum();
-        (1.0 - listed).max(0.0)
+        (1.0 - self.listed_mass()).max(0.0)
+    }
+
+    fn listed_mass(&self) -> f64 {
+        self.top.iter().map(|&(_, logit)| self.logprob(logit).exp()).sum()
     }
 }

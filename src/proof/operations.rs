@@ -219,7 +219,7 @@ fn sample_tokens<'a>(batch: &'a Batch<'a>) -> Running<'a> {
         })?;
         let got = gpu.read_async(&tokens).await?;
         let verdict = move |_: &KnownRow, row: usize| {
-            let want = expected[row].draws.first().map_or(NO_TOKEN, |drawn| drawn.token);
+            let want = expected[row].token().unwrap_or(NO_TOKEN);
             let differs = (got[row] != want).then(|| format!("token {} instead of {want}", got[row]));
             Verdict::default().unless(differs).within(SamplingCase::name(case, row))
         };

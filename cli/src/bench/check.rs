@@ -53,7 +53,7 @@ impl Output {
             (Self::Records(got), Self::Records(expected)) => difference(got, expected),
             (Self::Samples(got), Self::Samples(expected)) => difference(got, expected),
             (Self::Tokens(got), Self::Samples(expected)) => {
-                let token = |sample: &Sample| sample.draws.first().map_or(NO_TOKEN, |drawn| drawn.token);
+                let token = |sample: &Sample| sample.token().unwrap_or(NO_TOKEN);
                 difference(got, &expected.iter().map(token).collect())
             }
             (Self::Logprobs(got), Self::Logprobs(expected)) => difference(got, expected),

@@ -8,34 +8,35 @@ use super::put::put;
 const OWN: &[&str] =
     &["n_predict", "n_keep", "n_probs", "repeat_last_n", "repeat_penalty", "samplers", "cache_prompt"];
 
-/// Steps of llama.cpp's `samplers`, the letter of each in a text of letters, and ours.
-const SAMPLERS: &[(&str, char, Option<&str>)] = &[
-    ("dry", 'd', None),
-    ("penalties", 'e', None),
-    ("top_n_sigma", 's', Some("top_n_sigma")),
-    ("top_k", 'k', Some("top_k")),
-    ("typ_p", 'y', Some("typical_p")),
-    ("typical_p", 'y', Some("typical_p")),
-    ("top_p", 'p', Some("top_p")),
-    ("min_p", 'm', Some("min_p")),
-    ("xtc", 'x', Some("xtc")),
-    ("temperature", 't', Some("temperature")),
-];
+/// A step of llama.cpp's `samplers`: its names, its letter in a text of letters, the filter of ours, and its numbers.
+struct Sampler(&'static [&'static str], char, Option<&'static str>, &'static [&'static str]);
 
-/// Numbers of the steps that Mirostat takes the place of.
-const REPLACED: &[&str] = &[
-    "samplers",
-    "top_k",
-    "top_p",
-    "min_p",
-    "typical_p",
-    "top_n_sigma",
-    "xtc_probability",
-    "xtc_threshold",
-    "dynatemp_range",
-    "dynatemp_exponent",
+const SAMPLERS: &[Sampler] = &[
+    Sampler(
+        &["dry"],
+        'd',
+        None,
+        &["dry_multiplier", "dry_base", "dry_allowed_length", "dry_penalty_last_n", "dry_sequence_breakers"],
+    ),
+    Sampler(
+        &["penalties"],
+        'e',
+        None,
+        &["repeat_penalty", "presence_penalty", "frequency_penalty", "repeat_last_n"],
+    ),
+    Sampler(&["top_n_sigma"], 's', Some("top_n_sigma"), &["top_n_sigma"]),
+    Sampler(&["top_k"], 'k', Some("top_k"), &["top_k"]),
+    Sampler(&["typ_p", "typical_p"], 'y', Some("typical_p"), &["typical_p"]),
+    Sampler(&["top_p"], 'p', Some("top_p"), &["top_p"]),
+    Sampler(&["min_p"], 'm', Some("min_p"), &["min_p"]),
+    Sampler(&["xtc"], 'x', Some("xtc"), &["xtc_probability", "xtc_threshold"]),
+    Sampler(
+        &["temperature"],
+        't',
+        Some("temperature"),
+        &["temperature", "temp", "dynatemp_range", "dynatemp_exponent"],
+    ),
 ];
-const PENALTIES: &[&str] = &["repeat_penalty", "presence_penalty", "frequency_penalty", "repeat_last_n"];
 
 /// Whether an object is a request of llama.cpp.
 pub(super) fn is_llama(object: &Map<String, Value>) -> bool {
@@ -68,9 +69,12 @@ pub(super) fn choose_mirostat(object: &mut Map<String, Value>, is_llama: bool) -
         Some(2) => {
             object.entry("mirostat_tau").or_insert_with(|| Value::from(5));
             object.entry("order").or_insert_with(|| Value::from("llama"));
-            leave(object, REPLACED);
-            leave(object, PENALTIES);
-            object.retain(|key, _| !key.starts_with("dry_"));
+            // A fixed temperature stays.
+            let replaced = SAMPLERS.iter().flat_map(|sampler| sampler.3);
+            let replaced: Vec<&str> =
+                replaced.copied().filter(|key| !["temperature", "temp"].contains(key)).collect();
+            leave(object, &replaced);
+            leave(object, &["samplers"]);
         }
         _ => return Err(format!("mirostat {version} is neither 0, off, nor 2: there is version 2 alone")),
     }
@@ -89,39 +93,29 @@ pub(super) fn choose_order(
         Value::Array(list) => list.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect(),
         _ => return Err(format!("samplers: {samplers} is no list of names")),
     };
-    let (mut order, mut left_out) = (Vec::new(), vec!["dry", "penalties"]);
+    let (mut order, mut left_out) = (Vec::new(), SAMPLERS.iter().collect::<Vec<_>>());
     for name in &names {
-        let is_named = |&&(step, letter, _): &&(&str, char, Option<&str>)| {
-            *name == step || name.chars().eq([letter]) && samplers.is_string()
+        let is_named = |&&Sampler(steps, letter, ..): &&Sampler| {
+            steps.contains(&name.as_str()) || name.chars().eq([letter]) && samplers.is_string()
         };
-        match SAMPLERS.iter().find(is_named) {
-            Some((_, _, Some(ours))) if !order.contains(ours) => order.push(*ours),
-            Some((step, _, None)) if left_out.contains(step) => {
-                left_out.retain(|other| other != step);
-                changing.extend((!order.is_empty()).then(|| format!("samplers: {step} behind a filter")));
+        let Some(place) = left_out.iter().position(|sampler| is_named(sampler)) else {
+            let known = SAMPLERS.iter().find(is_named);
+            changing.push(known.map_or_else(
+                || format!("samplers: {name}"),
+                |Sampler(steps, ..)| format!("samplers: {} a second time", steps[0]),
+            ));
+            continue;
+        };
+        match left_out.remove(place) {
+            Sampler(_, _, Some(ours), _) => order.push(*ours),
+            Sampler(steps, ..) => {
+                changing
+                    .extend((!order.is_empty()).then(|| format!("samplers: {} behind a filter", steps[0])));
             }
-            Some((step, ..)) => changing.push(format!("samplers: {step} a second time")),
-            None => changing.push(format!("samplers: {name}")),
         }
     }
-    if left_out.contains(&"dry") {
-        object.retain(|key, _| !key.starts_with("dry_"));
-    }
-    if left_out.contains(&"penalties") {
-        leave(object, PENALTIES);
-    }
-    for (step, keys) in [
-        ("top_n_sigma", &["top_n_sigma"][..]),
-        ("top_k", &["top_k"]),
-        ("typical_p", &["typical_p"]),
-        ("top_p", &["top_p"]),
-        ("min_p", &["min_p"]),
-        ("xtc", &["xtc_probability", "xtc_threshold"]),
-        ("temperature", &["temperature", "temp", "dynatemp_range", "dynatemp_exponent"]),
-    ] {
-        if !order.contains(&step) {
-            leave(object, keys);
-        }
+    for Sampler(.., keys) in left_out {
+        leave(object, keys);
     }
     put(object, "samplers", "order", Value::from(order))
 }
