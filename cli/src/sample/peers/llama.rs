@@ -98,7 +98,7 @@ pub(super) fn choose_order(
         let is_named = |&&Sampler(steps, letter, ..): &&Sampler| {
             steps.contains(&name.as_str()) || name.chars().eq([letter]) && samplers.is_string()
         };
-        let Some(place) = left_out.iter().position(|sampler| is_named(sampler)) else {
+        let Some(place) = left_out.iter().position(&is_named) else {
             let known = SAMPLERS.iter().find(is_named);
             changing.push(known.map_or_else(
                 || format!("samplers: {name}"),
